@@ -1,0 +1,219 @@
+"""A running local Cloudflare, seen from outside: found, started and stopped by its state folder.
+
+The server holds an exclusive lock on `<state>/instance.lock` for as long as it lives, so "is it running" is a question
+to the kernel and not to a pid file. What the file says (pid, port) is only believed while it is locked.
+"""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from local.credentials import ACCOUNT_VARIABLE, LOCAL_ACCOUNT_ID, LOCAL_API_TOKEN
+from local.processes import ProcessRecord, stop_group
+
+DEFAULT_STATE_DIR = Path(".local")
+DEFAULT_PORT = 8787
+API_PATH = "/client/v4"
+
+START_SECONDS = 60  # a first start on a busy machine; a usual one takes two
+STOP_SECONDS = 30  # the server drains running requests before it goes
+_LOCK_SECONDS = 2  # a reader holds the lock for an instant only
+_POLL_SECONDS = 0.05
+
+
+class InstanceError(Exception):
+    """The local Cloudflare cannot be started or stopped; the message says why, in one line."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A running local Cloudflare."""
+
+    state_dir: Path
+    pid: int
+    port: int
+    base_url: str
+    api_token: str
+    account_id: str
+
+    @classmethod
+    def find(cls, state_dir: Path = DEFAULT_STATE_DIR) -> "Instance | None":
+        """Find the instance that serves this state folder and is ready; None when there is none."""
+        record = _read_lock(state_dir)
+        if record is None or record["port"] is None:
+            return None
+        return cls(
+            state_dir=state_dir.resolve(),
+            pid=record["process"]["pid"],
+            port=record["port"],
+            base_url=f"http://127.0.0.1:{record['port']}{API_PATH}",
+            api_token=LOCAL_API_TOKEN,
+            account_id=os.environ.get(ACCOUNT_VARIABLE) or LOCAL_ACCOUNT_ID,
+        )
+
+
+class InstanceLock:
+    """The server's side: holds the state folder, and tells the world where it listens.
+
+    Raises InstanceError when another process holds the folder.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        self._path = _lock_path(state_dir)
+        self._file = self._path.open("a+")
+        self._take()
+        self._process = ProcessRecord.of(os.getpid())
+        self._write(port=None)
+
+    def announce(self, port: int) -> None:
+        """Say that the instance is ready on this port."""
+        self._write(port=port)
+
+    def release(self) -> None:
+        """Let go of the folder."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def _take(self) -> None:
+        deadline = time.monotonic() + _LOCK_SECONDS
+        while not _try_lock(self._file.fileno()):
+            if time.monotonic() > deadline:
+                msg = f"another local Cloudflare already runs on {self._path.parent}"
+                raise InstanceError(msg)
+            time.sleep(_POLL_SECONDS)
+
+    def _write(self, *, port: int | None) -> None:
+        self._file.seek(0)
+        self._file.truncate()
+        json.dump({"process": asdict(self._process), "port": port}, self._file)
+        self._file.flush()
+
+
+def start(state_dir: Path, port: int | None = None) -> tuple[Instance, bool]:
+    """Start an instance in the background and wait until it is ready; True when this call started it.
+
+    Raises InstanceError with the server's own last words when it does not come up.
+    """
+    running = Instance.find(state_dir)
+    if running is not None:
+        return running, False
+    log_path = prepare(state_dir) / "logs" / "server.log"
+    command = [sys.executable, "-m", "local", "serve", "--state", str(state_dir)]
+    command += [] if port is None else ["--port", str(port)]
+    with log_path.open("wb") as log:  # a server's own words only: one run, one file
+        server = subprocess.Popen(  # noqa: S603
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=_environment()
+        )
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        instance = Instance.find(state_dir)
+        if instance is not None:
+            return instance, instance.pid == server.pid
+        # Of two starts at once one server gives up: then the other's instance is the answer, once it is ready.
+        if server.poll() is not None and _read_lock(state_dir) is None:
+            raise InstanceError(_last_words(log_path))
+        time.sleep(_POLL_SECONDS)
+    stop(state_dir)
+    msg = f"the local Cloudflare was not ready after {START_SECONDS} s; see {log_path}"
+    raise InstanceError(msg)
+
+
+def stop(state_dir: Path) -> bool:
+    """Stop the instance and wait until all its processes are gone. False when none was running."""
+    record = _read_lock(state_dir)
+    running = record is not None
+    if record is not None:
+        server = ProcessRecord(**record["process"])
+        with suppress(ProcessLookupError):
+            os.kill(server.pid, signal.SIGTERM)
+        if not _ended(server, STOP_SECONDS):
+            with suppress(ProcessLookupError):
+                os.kill(server.pid, signal.SIGKILL)
+            _ended(server, STOP_SECONDS)
+    stop_leftovers(state_dir)
+    return running
+
+
+def prepare(state_dir: Path) -> Path:
+    """Make the state folder, readable by its owner alone: it holds secrets. Returns it."""
+    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    state_dir.chmod(0o700)
+    (state_dir / "logs").mkdir(exist_ok=True)
+    return state_dir
+
+
+def record_data_plane(state_dir: Path, process: ProcessRecord) -> None:
+    """Note the leader of the data plane's process group, for whoever cleans up after a crash."""
+    _data_plane_path(state_dir).write_text(json.dumps(asdict(process)))
+
+
+def stop_leftovers(state_dir: Path, *, grace_seconds: float = 1) -> None:
+    """End what a killed server left behind: its data plane goes by itself when its standard input closes."""
+    try:
+        leader = ProcessRecord(**json.loads(_data_plane_path(state_dir).read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return
+    stop_group(leader, grace_seconds=grace_seconds)
+    _data_plane_path(state_dir).unlink(missing_ok=True)
+
+
+def _environment() -> dict[str, str]:
+    """Make the server's own: what is printed reaches the log at once, and `local` is found from any folder."""
+    here = str(Path(__file__).resolve().parent.parent)
+    paths = [here, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    return {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _lock_path(state_dir: Path) -> Path:
+    return state_dir / "instance.lock"
+
+
+def _data_plane_path(state_dir: Path) -> Path:
+    return state_dir / "data_plane.json"
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _read_lock(state_dir: Path) -> dict[str, Any] | None:
+    """Read what the holder of the folder says of itself; None when nobody holds it (or has said nothing yet)."""
+    try:
+        with _lock_path(state_dir).open() as file:
+            if _try_lock(file.fileno()):
+                return None
+            record: dict[str, Any] = json.load(file)
+            return record if ProcessRecord(**record["process"]).is_running() else None
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _ended(process: ProcessRecord, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while process.is_running():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
+
+
+def _last_words(log_path: Path) -> str:
+    lines = log_path.read_text(errors="replace").strip().splitlines()
+    return lines[-1].removeprefix("error: ") if lines else f"the local Cloudflare ended at once; see {log_path}"
