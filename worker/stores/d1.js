@@ -1,0 +1,179 @@
+/**
+ * Task state in D1. A status moves by conditional update only, so that a late, repeated or reordered delivery cannot
+ * move a task back; and all tasks of a batch move in one statement, given as one JSON parameter (a statement takes at
+ * most 100 parameters, https://developers.cloudflare.com/d1/platform/limits/).
+ */
+
+import { LEASE_SECONDS, TASK_TTL_SECONDS } from '../task.js';
+import { timePrefix } from '../task_id.js';
+
+/** @import { ClaimedTask, Outcome, Payload, Status, TaskError } from '../task.js' */
+
+/** A message's name for its task and how often it was delivered. @typedef {{taskId: string, attempts: number}} Delivery */
+
+/** An unfinished task that may need rescue; `sent_at_ms` is the sweeper's own last send. */
+/** @typedef {{taskId: string, status: 'pending' | 'processing', attempts: number, sent_at_ms: number | null}} OpenTask */
+
+/** How many rows one sweep reads, and how many it deletes: bounds its cost. */
+const SWEEP_ROWS = 10_000;
+const EXPIRE_ROWS = 1_000;
+
+/** How many open tasks one sweep returns. */
+const SWEEP_TASKS = 100;
+
+const INSERT = `INSERT INTO tasks (taskId, status, payload, expires_at) VALUES (?1, 'pending', ?2, ?3)`;
+
+/** A processing task may be taken over once its lease ran out, or by a later delivery of its message: the queue
+ * delivers again only after the earlier attempt has ended. */
+const CLAIM = `
+  UPDATE tasks SET status = 'processing', attempts = tasks.attempts + 1, lease_expires_at = ?2
+  FROM json_each(?1) AS delivery
+  WHERE taskId = delivery.value ->> 'taskId' AND (status = 'pending'
+    OR (status = 'processing' AND (lease_expires_at <= ?3 OR delivery.value ->> 'attempts' > 1)))
+  RETURNING taskId, payload, attempts`;
+
+const EXISTING = `SELECT taskId FROM tasks WHERE taskId IN (SELECT value FROM json_each(?1))`;
+
+const SETTLE = `
+  UPDATE tasks SET status = outcome.value ->> 'status', result = outcome.value ->> 'result',
+    error = outcome.value ->> 'error', lease_expires_at = NULL
+  FROM json_each(?1) AS outcome
+  WHERE taskId = outcome.value ->> 'taskId' AND status = 'processing'`;
+
+const ABANDON = `
+  UPDATE tasks SET status = 'failed', error = ?2, lease_expires_at = NULL
+  WHERE taskId IN (SELECT value FROM json_each(?1))
+    AND (status = 'pending' OR (status = 'processing' AND lease_expires_at <= ?3))`;
+
+const MARK_SENT = `UPDATE tasks SET sent_at = ?2 WHERE taskId IN (SELECT value FROM json_each(?1))`;
+
+const EXPIRE = `
+  DELETE FROM tasks WHERE taskId IN
+    (SELECT taskId FROM tasks WHERE taskId < ?1 AND expires_at <= ?2 ORDER BY taskId LIMIT ${EXPIRE_ROWS})`;
+
+/** The rows of one sweep: those after the cursor and old enough, oldest first. */
+const SWEEP_WINDOW = `
+  WITH swept AS (SELECT taskId, status, attempts, sent_at, lease_expires_at FROM tasks
+    WHERE taskId > (SELECT cursor FROM sweep_progress) AND taskId < ?1 ORDER BY taskId LIMIT ${SWEEP_ROWS})`;
+
+const SWEEP_OPEN = `${SWEEP_WINDOW}
+  SELECT taskId, status, attempts, sent_at AS sent_at_ms, lease_expires_at <= ?2 AS abandoned FROM swept
+  WHERE status IN ('pending', 'processing') ORDER BY taskId LIMIT ${SWEEP_TASKS}`;
+
+/** The sweep goes on after the rows it has seen. Once it has seen all, the next round starts at the oldest task that
+ * was still open, so that the finished ones before it are never read again. */
+const SWEEP_ADVANCE = `${SWEEP_WINDOW}, seen AS (SELECT count(*) AS rows, max(taskId) AS last,
+    min(CASE WHEN status IN ('pending', 'processing') THEN taskId END) AS open FROM swept)
+  UPDATE sweep_progress SET
+    cursor = CASE WHEN seen.rows = ${SWEEP_ROWS} THEN seen.last
+      ELSE coalesce(substr(coalesce(first_open, seen.open), 1, ${timePrefix(0).length}), seen.last, cursor) END,
+    first_open = CASE WHEN seen.rows = ${SWEEP_ROWS} THEN coalesce(first_open, seen.open) END
+  FROM seen`;
+
+export class D1Store {
+  /** @param {{DB: D1Database}} env */
+  constructor(env) {
+    this.db = env.DB;
+  }
+
+  /**
+   * @param {string} taskId
+   * @param {Payload} payload
+   */
+  async insert(taskId, payload) {
+    const expires_at = Math.floor(Date.now() / 1000) + TASK_TTL_SECONDS;
+    await this.db.prepare(INSERT).bind(taskId, payload, expires_at).run();
+  }
+
+  /**
+   * @param {string} taskId
+   * @returns {Promise<Status | null>} null when there is no such task
+   */
+  async status(taskId) {
+    return this.db.prepare('SELECT status FROM tasks WHERE taskId = ?1').bind(taskId).first('status');
+  }
+
+  /**
+   * Takes the tasks of a batch that may be worked on now, for {@link LEASE_SECONDS}.
+   *
+   * @param {Delivery[]} deliveries one for each task
+   * @returns {Promise<ClaimedTask[]>}
+   */
+  async claim(deliveries) {
+    const now_ms = Date.now();
+    const { results } = await this.db.prepare(CLAIM)
+      .bind(JSON.stringify(deliveries), now_ms + LEASE_SECONDS * 1000, now_ms).all();
+    return results.map((row) => {
+      const { taskId, payload, attempts } = /** @type {{taskId: string, payload: string | number[], attempts: number}} */ (row);
+      return { taskId, attempts, payload: typeof payload === 'string' ? payload : Uint8Array.from(payload) };
+    });
+  }
+
+  /**
+   * @param {string[]} taskIds
+   * @returns {Promise<Set<string>>} those that exist, in whatever state
+   */
+  async existing(taskIds) {
+    const { results } = await this.db.prepare(EXISTING).bind(JSON.stringify(taskIds)).all();
+    return new Set(results.map((row) => String(row['taskId'])));
+  }
+
+  /**
+   * Writes what became of claimed tasks; one that has ended in the meantime is left as it is.
+   *
+   * @param {Outcome[]} outcomes
+   */
+  async settle(outcomes) {
+    const rows = outcomes.map((outcome) => ('error' in outcome ? { ...outcome, error: JSON.stringify(outcome.error) } : outcome));
+    await this.db.prepare(SETTLE).bind(JSON.stringify(rows)).run();
+  }
+
+  /**
+   * The unfinished tasks that nobody works on, of those not yet swept in this round: pending ones, and those whose
+   * lease has run out.
+   *
+   * @param {number} before_ms only tasks created before this Unix time
+   * @returns {Promise<OpenTask[]>} at most {@link SWEEP_TASKS}, oldest first
+   */
+  async sweep(before_ms) {
+    const frontier = timePrefix(before_ms);
+    const [open] = await this.db.batch([
+      this.db.prepare(SWEEP_OPEN).bind(frontier, Date.now()),
+      this.db.prepare(SWEEP_ADVANCE).bind(frontier),
+    ]);
+    const rows = /** @type {(OpenTask & {abandoned: 0 | 1 | null})[]} */ (open?.results ?? []);
+    return rows.filter(({ status, abandoned }) => status === 'pending' || abandoned)
+      .map(({ abandoned: _, ...task }) => task);
+  }
+
+  /**
+   * Remembers that the sweeper has sent these tasks' messages again.
+   *
+   * @param {string[]} taskIds
+   */
+  async markSent(taskIds) {
+    await this.db.prepare(MARK_SENT).bind(JSON.stringify(taskIds), Date.now()).run();
+  }
+
+  /**
+   * Ends tasks that nobody will attempt again.
+   *
+   * @param {string[]} taskIds
+   * @param {TaskError} error
+   */
+  async abandon(taskIds, error) {
+    await this.db.prepare(ABANDON).bind(JSON.stringify(taskIds), JSON.stringify(error), Date.now()).run();
+  }
+
+  /**
+   * Deletes tasks whose time to live is over, oldest first, at most {@link EXPIRE_ROWS} of them.
+   *
+   * @returns {Promise<number>} how many
+   */
+  async expire() {
+    const now_ms = Date.now();
+    const { meta } = await this.db.prepare(EXPIRE)
+      .bind(timePrefix(now_ms - TASK_TTL_SECONDS * 1000), Math.floor(now_ms / 1000)).run();
+    return meta.changes;
+  }
+}
