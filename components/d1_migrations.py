@@ -1,0 +1,227 @@
+"""The schema of a D1 database, as a resource: the provider has none for it (terraform-provider-cloudflare #7347)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any, TypedDict
+
+import pulumi
+import requests
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    ConfigureRequest,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    Resource,
+    ResourceProvider,
+    UpdateResult,
+)
+
+CLOUDFLARE_API_URL = "https://api.cloudflare.com/client/v4"
+
+REQUEST_TIMEOUT_SECONDS = 60
+"""D1 gives a query 30 s (https://developers.cloudflare.com/d1/platform/limits/)."""
+
+# The table in which `wrangler d1 migrations` keeps its records.
+CREATE_RECORDS = """CREATE TABLE IF NOT EXISTS d1_migrations(
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  name TEXT UNIQUE,
+  applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL
+)"""
+LIST_RECORDS = "SELECT name FROM d1_migrations ORDER BY id"
+HAS_RECORDS = "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'd1_migrations'"
+
+
+class Migration(TypedDict):
+    """A migration as the stack's state holds it."""
+
+    name: str
+    """The name of its file."""
+    sha256: str
+    """Of the file's text, in hexadecimal: tells an edit."""
+    sql: str
+
+
+class MigrationError(Exception):
+    """A migration could not be applied."""
+
+
+class DatabaseNotFoundError(MigrationError):
+    """The database is not there."""
+
+
+def read_migrations(folder: Path) -> list[Migration]:
+    """Read the migrations of a folder, ``*.sql``, in the order of their names.
+
+    Raises:
+        FileNotFoundError: the folder holds none.
+    """
+    files = sorted(folder.glob("*.sql"))
+    if not files:
+        raise FileNotFoundError(f"expected migrations (*.sql) in {folder}, found none")
+    return [_migration(file.name, file.read_text(encoding="utf-8")) for file in files]
+
+
+def _migration(name: str, sql: str) -> Migration:
+    return {"name": name, "sha256": hashlib.sha256(sql.encode()).hexdigest(), "sql": sql}
+
+
+class D1Migrations(Resource, module="d1", name="Migrations"):
+    """Applies migrations to a D1 database in order, each once, and records them as wrangler does.
+
+    ``applied`` has the names of the migrations that the database has. Destroying the resource leaves the schema: it
+    goes with its database.
+    """
+
+    applied: pulumi.Output[list[str]]
+
+    def __init__(
+        self,
+        resource_name: str,
+        *,
+        account_id: pulumi.Input[str],
+        database_id: pulumi.Input[str],
+        migrations: list[Migration],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare that a database has these migrations.
+
+        Args:
+            resource_name: the resource's name.
+            account_id: the Cloudflare account.
+            database_id: the database's UUID; another one is a new resource, with every migration to apply.
+            migrations: all there are, in order. One that was applied must stay as it was.
+            opts: the resource's options.
+        """
+        properties = {"account_id": account_id, "database_id": database_id, "migrations": migrations, "applied": None}
+        super().__init__(_D1MigrationsProvider(), resource_name, properties, opts)
+
+
+class _D1MigrationsProvider(ResourceProvider):
+    serialize_as_secret_always = False  # it holds nothing: the token comes with `configure`
+
+    _database_api: _D1Api | None = None
+
+    def configure(self, req: ConfigureRequest) -> None:
+        """Take the API's address and token from where the Cloudflare provider takes them."""
+        base_url = req.config.get("cloudflare:baseUrl") or os.environ.get("CLOUDFLARE_BASE_URL") or CLOUDFLARE_API_URL
+        token = req.config.get("cloudflare:apiToken") or os.environ.get("CLOUDFLARE_API_TOKEN") or ""
+        self._database_api = _D1Api(base_url.rstrip("/"), token)
+
+    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+        """Refuse to lose or edit a migration that this database has."""
+        failures: list[CheckFailure] = []
+        if _olds.get("database_id") == news.get("database_id"):
+            kept = {each["name"]: each["sha256"] for each in news["migrations"]}
+            applied: list[Migration] = _olds.get("migrations") or []
+            for old in applied:
+                reason = _broken_promise(old, kept.get(old["name"]))
+                if reason:
+                    failures.append(CheckFailure("migrations", reason))
+        return CheckResult(news, failures)
+
+    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
+        """Compare the migrations that are wanted with those that the database has."""
+        replaces = [key for key in ("account_id", "database_id") if _olds.get(key) != _news.get(key)]
+        wanted = [each["name"] for each in _news["migrations"]]
+        return DiffResult(changes=bool(replaces) or _olds.get("applied") != wanted, replaces=replaces)
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Apply the migrations that the database does not have."""
+        return CreateResult(props["database_id"], self._apply(props))
+
+    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        """Apply the migrations that the database does not have."""
+        return UpdateResult(self._apply(_news))
+
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        """See which migrations the database has."""
+        names = [each["name"] for each in props["migrations"]]
+        try:
+            recorded = set(self._api.recorded(props["account_id"], props["database_id"]))
+        except DatabaseNotFoundError:
+            return ReadResult("", {})
+        return ReadResult(id_, {**props, "applied": [name for name in names if name in recorded]})
+
+    @property
+    def _api(self) -> _D1Api:
+        assert self._database_api is not None, "the engine configures a provider before it uses it"  # noqa: S101
+        return self._database_api
+
+    def _apply(self, props: dict[str, Any]) -> dict[str, Any]:
+        account_id, database_id = props["account_id"], props["database_id"]
+        migrations: list[Migration] = props["migrations"]
+        self._api.query(account_id, database_id, CREATE_RECORDS)
+        recorded = self._api.recorded(account_id, database_id)
+        names = [each["name"] for each in migrations]
+        strangers = [name for name in recorded if name not in names]
+        if strangers:
+            raise MigrationError(
+                f"database {database_id} has migrations that are not in worker/migrations: {', '.join(strangers)}. "
+                "Put their files back, as they were applied."
+            )
+        for migration in migrations:
+            if migration["name"] not in recorded:
+                self._api.apply(account_id, database_id, migration)
+        return {**props, "applied": names}
+
+
+def _broken_promise(old: Migration, sha256: str | None) -> str | None:
+    if sha256 is None:
+        return f"{old['name']} was applied to the database and is gone from worker/migrations: put it back as it was"
+    if sha256 != old["sha256"]:
+        return (
+            f"{old['name']} was applied to the database and has been edited since: put it back as it was, "
+            "and write the change as a new migration"
+        )
+    return None
+
+
+class _D1Api:
+    """The part of D1's REST API that migrations need."""
+
+    def __init__(self, base_url: str, token: str) -> None:
+        self._base_url = base_url
+        self._token = token
+
+    def query(self, account_id: str, database_id: str, sql: str) -> list[dict[str, Any]]:
+        """Run statements in one transaction and return the rows of the last.
+
+        Raises:
+            DatabaseNotFoundError: the database is not there.
+            MigrationError: the API refused, or could not be reached.
+        """
+        url = f"{self._base_url}/accounts/{account_id}/d1/database/{database_id}/query"
+        headers = {"Authorization": f"Bearer {self._token}"}
+        try:
+            reply = requests.post(url, json={"sql": sql}, headers=headers, timeout=REQUEST_TIMEOUT_SECONDS)
+        except requests.RequestException as error:
+            raise MigrationError(f"POST {url}: {error}") from error
+        if reply.status_code == requests.codes.not_found:
+            raise DatabaseNotFoundError(f"POST {url}: {reply.text}")
+        if not reply.ok:
+            raise MigrationError(f"POST {url}: {reply.status_code} {reply.text}")
+        return reply.json()["result"][-1]["results"]
+
+    def recorded(self, account_id: str, database_id: str) -> list[str]:
+        """Return the names of the migrations that the database has, in the order in which they were applied."""
+        if not self.query(account_id, database_id, HAS_RECORDS):
+            return []
+        return [row["name"] for row in self.query(account_id, database_id, LIST_RECORDS)]
+
+    def apply(self, account_id: str, database_id: str, migration: Migration) -> None:
+        """Apply a migration and record it, in one transaction, so that it is never applied twice."""
+        name = migration["name"].replace("'", "''")
+        sql = migration["sql"].rstrip()
+        terminated = sql if sql.endswith(";") else f"{sql}\n;"
+        try:
+            self.query(account_id, database_id, f"{terminated}\nINSERT INTO d1_migrations (name) VALUES ('{name}');")
+        except DatabaseNotFoundError:
+            raise
+        except MigrationError as error:
+            if migration["name"] not in self.recorded(account_id, database_id):  # the reply may have been lost
+                raise MigrationError(f"{migration['name']} was not applied: {error}") from error
