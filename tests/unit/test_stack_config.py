@@ -1,0 +1,132 @@
+"""A stack's config is checked as a whole, and each error tells how to mend it."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+
+from components import StackConfigError, TaskRunnerArgs, read_stack_config
+from components.task_runner_args import defaults, rules
+from tests.unit.recorded_stack import ACCOUNT_ID, record
+
+
+def read(config: dict[str, str], secret_keys: list[str] | None = None) -> TaskRunnerArgs:
+    """Read a config as the Pulumi CLI hands it over: text by full key."""
+    full = {f"ephemera:{key}": value for key, value in config.items()}
+    secrets = [f"ephemera:{key}" for key in secret_keys or []]
+
+    def declare() -> TaskRunnerArgs:
+        pulumi.runtime.set_all_config({"cloudflare:apiToken": "t", **full}, secrets)
+        return read_stack_config()
+
+    _, args = record(declare)
+    return args
+
+
+def problems(config: dict[str, str], secret_keys: list[str] | None = None) -> str:
+    with pytest.raises(StackConfigError) as raised:
+        read(config, secret_keys)
+    return str(raised.value)
+
+
+def test_defaults_are_those_of_the_project_file() -> None:
+    schema = yaml.safe_load(Path("Pulumi.yaml").read_text())["config"]
+    assert {key: each["default"] for key, each in schema.items()} == {"account_id": "", **defaults()}
+
+
+def test_the_project_file_describes_every_setting_with_its_type() -> None:
+    schema = yaml.safe_load(Path("Pulumi.yaml").read_text())["config"]
+    types = {
+        each.name: "integer" if isinstance(each.default, int) else "string"
+        for each in dataclasses.fields(TaskRunnerArgs)
+    }
+    assert {key: each["type"] for key, each in schema.items()} == types
+    assert all(each["description"] for each in schema.values())
+
+
+def test_unset_keys_have_their_defaults() -> None:
+    assert read({"account_id": ACCOUNT_ID}) == TaskRunnerArgs(account_id=ACCOUNT_ID)
+
+
+def test_values_are_read_with_their_types() -> None:
+    args = read({"account_id": ACCOUNT_ID, "env": "prod", "batch_size": "100", "retry_delay_seconds": "60"})
+    assert args == TaskRunnerArgs(account_id=ACCOUNT_ID, env="prod", batch_size=100, retry_delay_seconds=60)
+
+
+def test_all_problems_are_told_together() -> None:
+    assert problems({"env": "production", "batch_size": "0", "max_retires": "7", "engine": "Queue"}) == (
+        "5 problems in the config of stack test:\n"
+        "  max_retires: unknown setting, did you mean max_retries?\n"
+        "      pulumi config rm max_retires --stack test && pulumi config set max_retries 7 --stack test\n"
+        "  account_id: expected a Cloudflare account id (32 hexadecimal digits), got nothing\n"
+        "      pulumi config set account_id <account id> --stack test\n"
+        "  engine: expected one of queue, got 'Queue'\n"
+        "      pulumi config set engine queue --stack test\n"
+        "  env: expected one of dev, stg, uat, prod, got 'production'\n"
+        "      pulumi config set env prod --stack test\n"
+        "  batch_size: expected a whole number from 1 to 100, got '0'\n"
+        "      pulumi config set batch_size 10 --stack test"
+    )
+
+
+def test_a_key_like_no_other_lists_those_there_are() -> None:
+    message = problems({"account_id": ACCOUNT_ID, "zzz": "1"})
+    assert "zzz: unknown setting, expected one of account_id, state_store" in message
+    assert "pulumi config rm zzz --stack test" in message
+
+
+def test_secret_values_are_not_shown() -> None:
+    message = problems({"account_id": "hush", "batch_siz": "hush"}, ["account_id", "batch_siz"])
+    assert "hush" not in message
+    assert "account_id: expected a Cloudflare account id (32 hexadecimal digits), got a secret" in message
+    assert "pulumi config set batch_size <value> --stack test" in message
+
+
+RANGES = {
+    "batch_size": (1, 100),
+    "max_wait_time_ms": (0, 60_000),
+    "max_retries": (0, 100),
+    "retry_delay_seconds": (0, 86_400),
+    "max_concurrency": (1, 250),
+    "delivery_delay_seconds": (0, 86_400),
+    "message_retention_seconds": (60, 1_209_600),
+    "dlq_message_retention_seconds": (60, 1_209_600),
+    "dlq_batch_size": (1, 100),
+    "dlq_max_retries": (0, 100),
+    "dlq_retry_delay_seconds": (0, 86_400),
+    "dlq_visibility_timeout_ms": (0, 43_200_000),
+}
+
+
+@pytest.mark.parametrize(("key", "limits"), RANGES.items())
+def test_numbers_have_cloudflares_ranges(key: str, limits: tuple[int, int]) -> None:
+    low, high = limits
+    for good in (low, high):
+        assert getattr(read({"account_id": ACCOUNT_ID, key: str(good)}), key) == good
+    for bad in (str(low - 1), str(high + 1), "1.5", "ten", "1e1", " 1"):
+        assert f"{key}: expected a whole number from {low} to {high}, got {bad!r}" in problems(
+            {"account_id": ACCOUNT_ID, key: bad}
+        )
+
+
+def test_every_number_has_its_range_tested() -> None:
+    assert set(RANGES) == {key for key, value in defaults().items() if isinstance(value, int)}
+
+
+@pytest.mark.parametrize("account_id", ["abc", ACCOUNT_ID.upper(), ACCOUNT_ID + "0", "g" * 32])
+def test_account_ids_are_32_hexadecimal_digits(account_id: str) -> None:
+    assert f"got {account_id!r}" in problems({"account_id": account_id})
+
+
+def test_the_component_checks_its_arguments_too() -> None:
+    bad: dict[str, Any] = {"account_id": "x", "engine": "fax", "batch_size": True, "max_retries": 101}
+    with pytest.raises(ValueError, match="account_id: expected") as raised:
+        TaskRunnerArgs(**bad)
+    assert [line.split(":")[0] for line in str(raised.value).splitlines()] == list(bad)
+
+
+def test_every_setting_has_a_rule() -> None:
+    assert list(rules()) == [each.name for each in dataclasses.fields(TaskRunnerArgs)]
