@@ -10,11 +10,8 @@ const TIMESTAMP_HEX_DIGITS = 12;
  * @returns {string} a new id, unique, in lower case
  */
 export function newTaskId(time_ms) {
-  const random = crypto.getRandomValues(new Uint8Array(10));
-  random[0] = 0x70 | (random[0] ?? 0) & 0x0f; // version 7
-  random[2] = 0x80 | (random[2] ?? 0) & 0x3f; // variant 10
-  const tail = random.toHex();
-  return `${timePrefix(time_ms)}-${tail.slice(0, 4)}-${tail.slice(4, 8)}-${tail.slice(8)}`;
+  const random = crypto.randomUUID(); // version 4: the same variant and the same random digits after the version
+  return `${timePrefix(time_ms)}-7${random.slice('xxxxxxxx-xxxx-4'.length)}`;
 }
 
 /**

@@ -50,7 +50,7 @@ class _Mocks(pulumi.runtime.Mocks):
     """Answers with the inputs, and with the ids that Cloudflare would give."""
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
-        inputs: dict[str, Any] = args.inputs
+        inputs: dict[str, Any] = args.inputs  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
         computed: dict[str, dict[str, Any]] = {
             "cloudflare:index/d1Database:D1Database": {"uuid": f"{args.name} uuid"},
             "cloudflare:index/queue:Queue": {"queueId": f"{args.name} id"},
