@@ -1,0 +1,131 @@
+"""What a deployed task runner must do, whatever it is made of. Works on any stack: ``--stack NAME``."""
+
+from __future__ import annotations
+
+import base64
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.acceptance.deployed_stack import DeployedStack
+
+PATIENCE_SECONDS = 120
+POLL_SECONDS = 0.2
+QUIET_SECONDS = 5
+"""How long a dead letter is watched for another delivery."""
+
+
+def test_schema_is_applied(stack: DeployedStack) -> None:
+    database = f"d1/database/{stack['database_id']}/query"
+    tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'tasks'"
+    assert rows(stack, database, tables) == [{"name": "tasks"}]
+    files = sorted(file.name for file in Path("worker/migrations").glob("*.sql"))
+    assert [each["name"] for each in rows(stack, database, "SELECT name FROM d1_migrations ORDER BY id")] == files
+
+
+def test_queue_and_dlq_exist_and_the_consumer_is_wired_to_the_dlq(stack: DeployedStack) -> None:
+    assert stack.api.get(f"queues/{stack['queue_id']}")["queue_name"] == stack["queue_name"]
+    assert stack.api.get(f"queues/{stack['dlq_id']}")["queue_name"] == stack["dlq_name"]
+    (consumer,) = stack.api.get(f"queues/{stack['queue_id']}/consumers")
+    assert consumer["type"] == "worker"
+    assert (consumer.get("script") or consumer.get("script_name")) == stack["worker_name"]
+    assert consumer["dead_letter_queue"] == stack["dlq_name"]
+    (dead_letter_consumer,) = stack.api.get(f"queues/{stack['dlq_id']}/consumers")
+    assert dead_letter_consumer["type"] == "http_pull"
+
+
+def test_post_task_gives_a_task_id(stack: DeployedStack) -> None:
+    reply = requests.post(f"{stack.url}/task", json={"work": "demo"}, timeout=PATIENCE_SECONDS)
+    assert reply.status_code == requests.codes.ok
+    body = reply.json()
+    assert body["status"] == "pending"
+    assert uuid.UUID(body["taskId"]).version == 7
+
+
+def test_polling_reaches_completed_by_way_of_pending_and_processing(stack: DeployedStack) -> None:
+    statuses = list(poll_until_completed(stack, submit(stack)))
+    assert statuses[-1] == "completed"
+    assert set(statuses[:-1]) <= {"pending", "processing"}
+
+
+def test_poison_message_lands_in_the_dlq_after_max_retries(stack: DeployedStack) -> None:
+    marker = str(uuid.uuid4())
+    stack.api.post(f"queues/{stack['queue_id']}/messages", {"body": {"poison": marker}, "content_type": "json"})
+    healthy = submit(stack)
+
+    letter = wait_for(lambda: find_dead_letter(stack, marker), f"poison message {marker} in {stack['dlq_name']}")
+    assert list(poll_until_completed(stack, healthy))[-1] == "completed"
+
+    acknowledged = stack.api.post(
+        f"queues/{stack['dlq_id']}/messages/ack", {"acks": [{"lease_id": letter["lease_id"]}]}
+    )
+    assert acknowledged["ackCount"] == 1
+    time.sleep(QUIET_SECONDS)
+    assert find_dead_letter(stack, marker) is None, "the poison message was delivered again after it was dead"
+
+
+def submit(stack: DeployedStack) -> str:
+    reply = requests.post(f"{stack.url}/task", json={"work": "demo"}, timeout=PATIENCE_SECONDS)
+    reply.raise_for_status()
+    return reply.json()["taskId"]
+
+
+def poll_until_completed(stack: DeployedStack, task_id: str) -> Iterator[str]:
+    """Give each status that a poll sees, up to an ended task's or the end of patience."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        reply = requests.get(f"{stack.url}/task/{task_id}", timeout=PATIENCE_SECONDS)
+        assert reply.status_code == requests.codes.ok
+        assert reply.json()["taskId"] == task_id
+        yield reply.json()["status"]
+        if reply.json()["status"] in {"completed", "failed"}:
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def wait_for(find: Callable[[], dict[str, Any] | None], what: str) -> dict[str, Any]:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        found = find()
+        if found is not None:
+            return found
+        time.sleep(POLL_SECONDS)
+    pytest.fail(f"expected {what} within {PATIENCE_SECONDS} s, found nothing")
+
+
+def find_dead_letter(stack: DeployedStack, marker: str) -> dict[str, Any] | None:
+    """Pull dead letters until the one with the marker is found; the others are put back."""
+    found = None
+    others: list[dict[str, Any]] = []
+    while found is None:
+        pulled = stack.api.post(
+            f"queues/{stack['dlq_id']}/messages/pull", {"batch_size": 100, "visibility_timeout_ms": 60_000}
+        )["messages"]
+        if not pulled:
+            break
+        found = next((each for each in pulled if marker in body_text(each)), None)
+        others += [each for each in pulled if each is not found]
+    if others:
+        returned = [{"lease_id": each["lease_id"]} for each in others]
+        for start in range(0, len(returned), 100):
+            stack.api.post(f"queues/{stack['dlq_id']}/messages/ack", {"retries": returned[start : start + 100]})
+    return found
+
+
+def body_text(message: dict[str, Any]) -> str:
+    """Return a pulled message's body; Cloudflare gives JSON bodies in base64."""
+    body: str = message["body"]
+    try:
+        return base64.b64decode(body, validate=True).decode()
+    except ValueError:
+        return body
+
+
+def rows(stack: DeployedStack, path: str, sql: str) -> list[dict[str, Any]]:
+    (result,) = stack.api.post(path, {"sql": sql})
+    return result["results"]

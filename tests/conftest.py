@@ -1,0 +1,9 @@
+"""Options of the test suites."""
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("acceptance")
+    group.addoption("--stack", default="local", help="the deployed stack that tests/acceptance checks (default: local)")
+    group.addoption("--state", default=".local", help="the state folder of the local Cloudflare (default: .local)")
