@@ -76,9 +76,10 @@ def _how_to_deploy(stack: str) -> str:
 
 
 def _stack_config(stack: str) -> dict[str, str]:
+    """Return the stack file's plain values; secrets are not among them."""
     file = Path(f"Pulumi.{stack}.yaml")
-    config = yaml.safe_load(file.read_text()).get("config") if file.exists() else None
-    return {key: value for key, value in (config or {}).items() if isinstance(value, str)}
+    config: dict[str, Any] = (yaml.safe_load(file.read_text()).get("config") if file.exists() else None) or {}
+    return {key: value for key, value in config.items() if isinstance(value, str)}
 
 
 def _pulumi_outputs(stack: str) -> dict[str, Any] | None:

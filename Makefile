@@ -1,0 +1,47 @@
+# The two commands that matter: `make up` and `make test`. Each sets up what it needs; Python 3.11 or later is enough.
+
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: up down test check lint types setup help
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+up: setup ## Start the local Cloudflare, deploy to it, follow one real task to completed
+	@python -m local start
+	@python -m local up --stack local
+	@python -m local.first_task
+
+down: setup ## Destroy what `make up` deployed, and stop the local Cloudflare
+	@python -m local start
+	@python -m local destroy --stack local
+	@python -m local stop
+
+test: check ## Run every check and every test, on a Cloudflare of its own
+	node --test 'tests/worker/*.test.js' 'tests/data_plane/*.test.js'
+	python -m pytest --numprocesses 2 --dist loadfile tests/unit tests/local tests/deploy tests/journey
+
+check: lint types ## Run the linters and type checkers alone
+
+lint: setup
+	ruff check .
+	ruff format --check .
+
+types: setup
+	basedpyright
+	npm run --silent typecheck
+
+setup: node_modules/.package-lock.json ## Install everything into .venv and node_modules
+
+.venv/.installed: requirements.txt requirements-dev.txt constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"expected Python 3.11 or later, got {sys.version.split()[0]} from $(PYTHON): run make PYTHON=/path/to/python3.11")'
+	@echo "Installing Python packages into .venv (about half a minute, once)"
+	@$(PYTHON) -m venv .venv
+	@pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
+	@touch $@
+
+node_modules/.package-lock.json: package-lock.json .venv/.installed
+	@echo "Installing workerd and Miniflare into node_modules"
+	@npm ci --silent --no-audit --no-fund
+	@touch $@
