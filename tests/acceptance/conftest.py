@@ -17,8 +17,10 @@ FIRST_ANSWER_SECONDS = 60
 @pytest.fixture(scope="session")
 def stack(request: pytest.FixtureRequest) -> DeployedStack:
     """The deployed stack; ends the run with one line when it cannot be tested."""
+    name = str(request.config.getoption("--stack"))
+    state_dir = Path(str(request.config.getoption("--state")))
     try:
-        stack = find_deployed_stack(request.config.getoption("--stack"), Path(request.config.getoption("--state")))
+        stack = find_deployed_stack(name, state_dir)
         _wait_for_first_answer(stack)
     except NotReadyError as error:
         pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
