@@ -1,0 +1,13 @@
+"""The Cloudflare resources that can be deployed: one table entry each, in a file per product."""
+
+from local.deploy.cloudflare_types import d1, queues, workers
+from local.deploy.cloudflare_types.api import Api
+from local.deploy.cloudflare_types.rest_type import RestType
+from local.deploy.resource_types import ResourceType
+
+_SPECS = {**d1.TYPES, **queues.TYPES, **workers.TYPES}
+
+
+def cloudflare_types(api: Api) -> dict[str, ResourceType]:
+    """Give each type's driver by its token."""
+    return {token: RestType(spec, api) for token, spec in _SPECS.items()}

@@ -1,0 +1,38 @@
+"""Queues and their consumers."""
+
+from local.deploy.cloudflare_types.rest_type import RestSpec
+from local.deploy.wire import Properties
+
+QUEUE = RestSpec(
+    collection="/accounts/{account_id}/queues",
+    item="/accounts/{account_id}/queues/{queue_id}",
+    id_field="queue_id",
+    replace_on=frozenset({"accountId", "jurisdiction"}),
+    sticky=frozenset({"settings"}),
+    find="/accounts/{account_id}/queues?name={queue_name}",
+    unique="queue_name",
+)
+
+
+def _consumer_reply(reply: Properties, _inputs: Properties) -> Properties:
+    """Cloudflare takes `script_name` and answers `script`."""
+    script = reply.get("script") or reply.get("script_name")
+    return {**reply, "script_name": script} if script else reply
+
+
+CONSUMER = RestSpec(
+    collection="/accounts/{account_id}/queues/{queue_id}/consumers",
+    item="/accounts/{account_id}/queues/{queue_id}/consumers/{consumer_id}",
+    id_field="consumer_id",
+    pulumi_id="missing ID",  # the bridge's own words; a program has to use consumer_id
+    replace_on=frozenset({"accountId", "queueId"}),
+    sticky=frozenset({"scriptName"}),  # a change of type still sends the old one
+    not_refreshed=frozenset({"deadLetterQueue"}),
+    reply=_consumer_reply,
+    find="/accounts/{account_id}/queues/{queue_id}/consumers",
+)
+
+TYPES = {
+    "cloudflare:index/queue:Queue": QUEUE,
+    "cloudflare:index/queueConsumer:QueueConsumer": CONSUMER,
+}

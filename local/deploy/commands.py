@@ -1,0 +1,162 @@
+"""The command line of the deploy: up, preview, refresh, destroy, output."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from local.deploy.errors import DeployError
+from local.instance import DEFAULT_STATE_DIR, Instance
+
+if TYPE_CHECKING:
+    from local.deploy.deployment import Deployment, Outcome
+
+# The Pulumi SDK takes a second to import; only a command that is run pays for it, so the rest is imported there.
+
+_DEFAULT_STACK = "local"
+
+_COMMANDS = {
+    "up": "deploy the program in this folder: create, update and delete until the stack is as it says",
+    "preview": "show what `up` would do, and touch nothing",
+    "refresh": "read every resource back, so that the next `up` repairs what was changed by hand",
+    "destroy": "delete everything that the stack has made",
+}
+
+
+def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:  # pyright: ignore[reportPrivateUsage]
+    """Add the commands to `python -m local`; each sets `run`, a function of the arguments that gives the exit code."""
+    for name, description in _COMMANDS.items():
+        parser = subparsers.add_parser(name, help=description, description=description)
+        _add_stack_options(parser)
+        parser.add_argument("--json", action="store_true", help="print one JSON document at the end instead of lines")
+        parser.add_argument(
+            "--yes", "-y", action="store_true", help="accepted for the Pulumi CLI's sake; nothing is asked"
+        )
+        parser.set_defaults(run=_deploy, command=name)
+    description = "print the stack's outputs"
+    parser = subparsers.add_parser("output", help=description, description=description)
+    _add_stack_options(parser)
+    parser.add_argument("name", nargs="?", metavar="NAME", help="print only this output, as it is")
+    parser.add_argument("--json", action="store_true", help="print a JSON object, as `pulumi stack output --json` does")
+    parser.add_argument("--show-secrets", action="store_true", help="print secrets in plain")
+    parser.set_defaults(run=_output)
+
+
+def _add_stack_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--stack", default=_DEFAULT_STACK, help="the stack (default: %(default)s)")
+    parser.add_argument(
+        "--state", type=Path, default=DEFAULT_STATE_DIR, metavar="DIR", help="state folder (default: %(default)s)"
+    )
+
+
+def _deploy(arguments: argparse.Namespace) -> int:
+    began = time.monotonic()
+    try:
+        if arguments.json:
+            return _deploy_json(arguments)
+        return _deploy_console(arguments, began)
+    except DeployError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+
+
+def _deploy_console(arguments: argparse.Namespace, began: float) -> int:
+    from local.deploy.display import ConsoleDisplay, brief, summary
+    from local.deploy.wire import is_secret
+
+    display = ConsoleDisplay()
+    with _deployment(arguments, display) as deployment, display.watching():
+        outcome = _command(deployment, arguments.command)()
+    foretold = arguments.command == "preview"
+    if outcome.outputs and arguments.command in {"up", "preview"} and not outcome.errors:
+        display.write("Outputs:")
+        width = max(map(len, outcome.outputs))
+        for name, value in sorted(outcome.outputs.items()):
+            plain = isinstance(value, str) and not is_secret(value)
+            display.write(
+                f"  {name:<{width}}  {value if plain and ' ' not in value and len(value) < 36 else brief(value)}"
+            )
+    display.write(f"Resources: {summary(outcome.tally, foretold=foretold)}")
+    display.write(f"Duration: {time.monotonic() - began:.1f} s")
+    return _report(outcome)
+
+
+def _deploy_json(arguments: argparse.Namespace) -> int:
+    from local.deploy.display import JsonDisplay
+    from local.deploy.wire import hide
+
+    display = JsonDisplay()
+    with _deployment(arguments, display) as deployment:
+        outcome = _command(deployment, arguments.command)()
+    document = {
+        "stack": arguments.stack,
+        "steps": display.steps,
+        "summary": {action.value: count for action, count in outcome.tally.items() if count},
+        "outputs": hide(outcome.outputs),
+        "errors": outcome.errors,
+    }
+    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    return _report(outcome)
+
+
+def _report(outcome: "Outcome") -> int:
+    """Write what went wrong; give the exit code."""
+    if outcome.trace:
+        sys.stderr.write(outcome.trace)
+    for error in outcome.errors:
+        sys.stderr.write(f"error: {error}\n")
+    if outcome.interrupted:
+        sys.stderr.write("error: interrupted; what was done is kept, and the same command goes on from here\n")
+    return 1 if outcome.errors or outcome.interrupted else 0
+
+
+def _deployment(arguments: argparse.Namespace, display: Any) -> "Deployment":
+    from local.deploy.deployment import Deployment, Target
+
+    instance = Instance.find(arguments.state)
+    if instance is None:
+        raise DeployError(
+            f"no Cloudflare runs on this machine for {arguments.state}: start it with `python -m local start`"
+        )
+    target = Target(instance.base_url, instance.api_token)
+    return Deployment(Path(), arguments.stack, arguments.state.resolve(), target, display)
+
+
+def _command(deployment: "Deployment", name: str) -> "Callable[[], Outcome]":
+    commands = {
+        "up": deployment.up,
+        "preview": deployment.preview,
+        "refresh": deployment.refresh,
+        "destroy": deployment.destroy,
+    }
+    return commands[name]
+
+
+def _output(arguments: argparse.Namespace) -> int:
+    from local.deploy.outputs import stack_outputs
+    from local.deploy.stack_config import project_name
+    from local.deploy.wire import hide, reveal
+
+    try:
+        outputs = stack_outputs(arguments.state, arguments.stack, project_name(Path()))
+        shown = reveal(outputs) if arguments.show_secrets else hide(outputs)
+        if arguments.name is not None and arguments.name not in shown:
+            raise DeployError(
+                f"stack {arguments.stack} has no output {arguments.name}; it has {', '.join(sorted(shown))}"
+            )
+    except DeployError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    chosen: Any = shown if arguments.name is None else shown[arguments.name]
+    if arguments.json:
+        sys.stdout.write(json.dumps(chosen, indent=2) + "\n")
+    elif arguments.name is not None:
+        sys.stdout.write((chosen if isinstance(chosen, str) else json.dumps(chosen)) + "\n")
+    else:
+        width = max(map(len, shown), default=0)
+        for name, value in sorted(shown.items()):
+            sys.stdout.write(f"{name:<{width}}  {value if isinstance(value, str) else json.dumps(value)}\n")
+    return 0

@@ -1,0 +1,213 @@
+"""The commands on a stack: up, preview, refresh, destroy. Each gives an Outcome and keeps the state file true."""
+
+import contextlib
+import io
+import signal
+from collections import Counter
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, Self
+
+from local.deploy.cloudflare_types import cloudflare_types
+from local.deploy.cloudflare_types.api import Api
+from local.deploy.dynamic import TYPE_PREFIX, DynamicType
+from local.deploy.engine import Engine
+from local.deploy.errors import DeployError, ProgramError, StoppedError
+from local.deploy.monitor import EngineLog, Monitor
+from local.deploy.program import Program
+from local.deploy.recovery import settle_pending
+from local.deploy.refresh import refresh
+from local.deploy.resource_types import ResourceTypes
+from local.deploy.stack_config import load_config
+from local.deploy.state_file import State, StateFile, copy_of
+from local.deploy.steps import Action, Display, Severity, Step
+from local.deploy.wire import Properties
+
+
+@dataclass(frozen=True)
+class Target:
+    """The API to deploy to: its address (…/client/v4), and a token for it."""
+
+    base_url: str
+    api_token: str
+
+
+@dataclass
+class Outcome:
+    """What came of a command. `errors` is empty when all went well; `outputs` are the stack's, secrets marked."""
+
+    tally: Counter[Action]
+    outputs: Properties
+    errors: list[str] = field(default_factory=list[str])
+    trace: str = ""
+    interrupted: bool = False
+
+
+class Deployment:
+    """One stack of the program in a folder, deployed to a local instance whose state folder keeps its state too.
+
+    A context manager: it holds connections to the API.
+
+    Raises DeployError when the stack is not for this machine, or its configuration is wrong.
+    """
+
+    def __init__(self, folder: Path, stack: str, state_dir: Path, target: Target, display: Display) -> None:
+        config = load_config(folder, stack)
+        config.require_loopback()
+        config = config.for_instance(target.base_url, target.api_token)
+        self._program = Program(folder, config)
+        self._file = StateFile(state_dir, config.project, stack)
+        self._display = display
+        self._api = Api(target.base_url, target.api_token)
+        self._types = ResourceTypes(
+            cloudflare_types(self._api), DynamicType(config.values, config.project), TYPE_PREFIX
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._api.close()
+
+    def preview(self) -> Outcome:
+        """Tell what `up` would do, and touch nothing."""
+        state = copy_of(self._file.load())
+        self._settle(state)
+        return self._play(state, _unsaved, self._display, dry_run=True)
+
+    def up(self) -> Outcome:
+        """Bring the stack to what the program says; what a preview refuses is refused before anything is touched."""
+        with self._file.locked():
+            state = self._file.load()
+            if self._settle(state):
+                self._file.save(state)
+            rehearsal = _Rehearsal()
+            foretold = self._rehearse(copy_of(state), rehearsal)
+            if foretold.errors:
+                rehearsal.replay(self._display)
+                return Outcome(Counter(), state.outputs, foretold.errors, foretold.trace)
+            return self._play(state, self._file.save, self._display, dry_run=False)
+
+    def refresh(self) -> Outcome:
+        """Make the state say what is really there."""
+        with self._file.locked(), _interrupts() as interrupted:
+            state = self._file.load()
+            self._settle(state)
+            outcome = Outcome(Counter(), state.outputs)
+
+            def read_all() -> None:
+                outcome.tally = refresh(state, self._file.save, self._types, self._display, lambda: bool(interrupted))
+
+            try:
+                self._program.call(read_all)
+            except DeployError as error:
+                outcome.errors.append(str(error))
+            self._file.save(state)
+            outcome.interrupted = bool(interrupted)
+            return outcome
+
+    def destroy(self) -> Outcome:
+        """Delete everything that the stack has made."""
+        with self._file.locked():
+            state = self._file.load()
+            self._settle(state)
+            engine = Engine(state, self._file.save, self._types, self._display, dry_run=False)
+            with _interrupts(engine.interrupt):
+                self._program.call(lambda: engine.delete(list(state.resources)))
+            if not engine.failures and not engine.interrupted:
+                state.outputs = {}
+            self._file.save(state)
+            if not state.resources:
+                self._file.remove()
+            return _outcome(engine)
+
+    def _settle(self, state: State) -> bool:
+        """Take up what an interrupted run left; whether there was anything."""
+        notes = self._program.call(lambda: settle_pending(state, self._types))
+        for note in notes:
+            self._display.message("info", note)
+        return bool(notes)
+
+    def _rehearse(self, state: State, display: Display) -> Outcome:
+        """Play `up` without its effects, and without the program's own printing, which is to appear once."""
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            outcome = self._play(state, _unsaved, display, dry_run=True)
+        if outcome.errors and printed.getvalue():
+            self._display.message("info", printed.getvalue().rstrip())
+        return outcome
+
+    def _play(self, state: State, save: Callable[[State], None], display: Display, *, dry_run: bool) -> Outcome:
+        engine = Engine(state, save, self._types, display, dry_run=dry_run)
+        monitor = Monitor(engine, self._program.config.project, self._program.config.stack)
+        failure: DeployError | None = None
+        with _interrupts(engine.interrupt):
+            try:
+                self._program.run(monitor, EngineLog(display), dry_run=dry_run)
+            except DeployError as error:
+                failure = error
+            self._program.call(lambda: engine.finish(complete=failure is None))
+        return _outcome(engine, failure)
+
+
+class _Rehearsal:
+    """Watches a rehearsal: keeps the program's messages, which are shown only when it fails."""
+
+    def __init__(self) -> None:
+        self._messages: list[tuple[Severity, str, str]] = []
+
+    def started(self, step: Step) -> None:
+        """Show nothing."""
+
+    def finished(self, step: Step, seconds: float) -> None:
+        """Show nothing."""
+
+    def failed(self, step: Step, seconds: float) -> None:
+        """Show nothing."""
+
+    def message(self, severity: Severity, text: str, urn: str = "") -> None:
+        """Keep it."""
+        self._messages.append((severity, text, urn))
+
+    def replay(self, display: Display) -> None:
+        """Show what was kept."""
+        for severity, text, urn in self._messages:
+            display.message(severity, text, urn)
+
+
+def _outcome(engine: Engine, failure: DeployError | None = None) -> Outcome:
+    errors = [str(error) for error in engine.failures]
+    if failure and failure not in engine.failures and not isinstance(failure, StoppedError):
+        errors.append(str(failure))
+    trace = failure.trace if isinstance(failure, ProgramError) else ""
+    return Outcome(engine.tally, engine.state.outputs, errors, trace, engine.interrupted)
+
+
+def _unsaved(_state: State) -> None:
+    """Keep nothing (previews)."""
+
+
+@contextlib.contextmanager
+def _interrupts(interrupt: Callable[[], Any] = lambda: None) -> Generator[list[int]]:
+    """Turn Ctrl-C and SIGTERM into a call of `interrupt`; a second one ends the process as usual.
+
+    Gives the list of signals that came.
+    """
+    came: list[int] = []
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        came.append(number)
+        interrupt()
+        for kept, handler in former.items():
+            signal.signal(kept, handler)
+
+    former: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in former:
+        signal.signal(number, handle)
+    try:
+        yield came
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)

@@ -1,0 +1,45 @@
+"""What can go wrong in a deploy, told apart by who has to act."""
+
+
+class DeployError(Exception):
+    """The deploy cannot go on; the message is for the user and says what to do."""
+
+
+class StepError(DeployError):
+    """One step failed: `urn` is the resource it was about."""
+
+    def __init__(self, urn: str, message: str) -> None:
+        super().__init__(message)
+        self.urn = urn
+
+
+class StoppedError(DeployError):
+    """A resource was registered after the deploy had stopped, because of a failed step or an interrupt."""
+
+
+class ProgramError(DeployError):
+    """The program itself failed; `trace` holds its own frames when the exception was not meant for users."""
+
+    def __init__(self, message: str, trace: str = "") -> None:
+        super().__init__(message)
+        self.trace = trace
+
+
+class CheckError(DeployError):
+    """A resource's inputs were refused before anything was sent."""
+
+
+class ApiError(DeployError):
+    """Cloudflare's API refused, or did not answer.
+
+    `status` is the HTTP status (0: no answer). `outcome_unknown` is true when the request may have taken effect.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+    @property
+    def outcome_unknown(self) -> bool:
+        """Whether the request may have taken effect although it was not answered with success."""
+        return self.status == 0 or self.status >= 500

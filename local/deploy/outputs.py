@@ -1,0 +1,27 @@
+"""Reads the outputs of a deployed stack, for tests and scripts."""
+
+from pathlib import Path
+
+from local.deploy.errors import DeployError
+from local.deploy.state_file import StateFile
+from local.deploy.wire import Properties, reveal
+
+
+def read_outputs(state_dir: Path, stack: str = "local", project: str = "") -> Properties:
+    """Give a stack's outputs in plain, secrets included. `project` is needed only when several have such a stack.
+
+    Raises DeployError when the stack is not deployed, or is not the only one.
+    """
+    return reveal(stack_outputs(state_dir, stack, project))
+
+
+def stack_outputs(state_dir: Path, stack: str, project: str = "") -> Properties:
+    """Give a stack's outputs, secrets marked; the same errors."""
+    files = sorted((state_dir / "stacks").glob(f"{project or '*'}/{stack}.json"))
+    if len(files) > 1:
+        names = ", ".join(file.parent.name for file in files)
+        raise DeployError(f"several projects have a stack {stack} in {state_dir}: {names}; name one")
+    state = StateFile(state_dir, files[0].parent.name, stack).load() if files else None
+    if state is None or not state.resources:
+        raise DeployError(f"stack {stack} is not deployed in {state_dir}: run `python -m local up --stack {stack}`")
+    return state.outputs

@@ -1,0 +1,154 @@
+"""Runs the Pulumi program in this process, as the Pulumi CLI's Python language host would in its own."""
+
+import asyncio
+import contextlib
+import contextvars
+import logging
+import runpy
+import sys
+import traceback
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+import pulumi
+from pulumi.runtime import settings as pulumi_settings
+from pulumi.runtime.config import set_all_config
+from pulumi.runtime.stack import run_in_stack
+
+from local.deploy.errors import DeployError, ProgramError
+from local.deploy.monitor import EngineLog, Monitor
+from local.deploy.stack_config import StackConfig
+
+_T = TypeVar("_T")
+
+_ENTRY = "__main__.py"
+# Each resource under way holds a thread of the SDK's event loop.
+_PARALLEL_STEPS = 16
+# What `pulumi.get_organization()` says without a Pulumi account.
+_ORGANIZATION = "organization"
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program in its folder, with the configuration of one stack."""
+
+    folder: Path
+    config: StackConfig
+
+    def run(self, monitor: Monitor, log: EngineLog, *, dry_run: bool) -> None:
+        """Run it to its end, registering resources with the monitor.
+
+        Raises ProgramError when the program failed, and the engine's own DeployError when that ended it.
+        """
+        if not (self.folder / _ENTRY).is_file():
+            raise DeployError(f"there is no {_ENTRY} in {self.folder.resolve()}: run this in the folder of the program")
+        with self.environment():
+            contextvars.copy_context().run(self._run, monitor, log, dry_run)
+
+    def call(self, function: Callable[[], _T]) -> _T:
+        """Call a function as if from the program: its folder, its modules, its configuration (dynamic resources)."""
+
+        def configured() -> _T:
+            self._configure(None, None, dry_run=False)
+            return function()
+
+        with self.environment():
+            return contextvars.copy_context().run(configured)
+
+    @contextlib.contextmanager
+    def environment(self) -> Generator[None]:
+        """Stand in the program's folder; its modules are imported anew, and forgotten afterwards."""
+        before = set(sys.modules)
+        folder = str(self.folder.resolve())
+        with contextlib.chdir(folder):
+            sys.path.insert(0, folder)
+            try:
+                yield
+            finally:
+                sys.path.remove(folder)
+                for name in set(sys.modules) - before:
+                    if _belongs_to(sys.modules[name], self.folder.resolve()):
+                        del sys.modules[name]
+
+    def _configure(self, monitor: Monitor | None, log: EngineLog | None, *, dry_run: bool) -> None:
+        """Set the SDK up for one run, in the current context."""
+        pulumi_settings.ROOT.set(None)
+        pulumi_settings.configure(
+            pulumi_settings.Settings(
+                project=self.config.project,
+                stack=self.config.stack,
+                monitor=monitor,
+                engine=log,
+                dry_run=dry_run,
+                organization=_ORGANIZATION,
+                root_directory=str(self.folder.resolve()),
+            )
+        )
+        set_all_config(self.config.values, sorted(self.config.secret_keys))
+
+    def _run(self, monitor: Monitor, log: EngineLog, dry_run: bool) -> None:
+        self._configure(monitor, log, dry_run=dry_run)
+        with _event_loop() as loop:
+            try:
+                loop.run_until_complete(run_in_stack(self._main))
+            except DeployError:
+                raise
+            except pulumi.RunError as error:
+                raise ProgramError(str(error)) from error
+            except Exception as error:
+                raise ProgramError(f"{type(error).__name__}: {error}", self._trace(error)) from error
+            except SystemExit as error:
+                if error.code:
+                    raise ProgramError(f"the program called exit({error.code})") from error
+
+    def _main(self) -> None:
+        runpy.run_path(str(self.folder.resolve() / _ENTRY), run_name="__main__")
+
+    def _trace(self, error: Exception) -> str:
+        """Format the program's own frames."""
+        folder = str(self.folder.resolve())
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if frame.filename.startswith(folder) and "site-packages" not in frame.filename]
+        return "".join(traceback.format_list([frame for frame in own if not frame.filename.startswith(_OWN_FOLDER)]))
+
+
+_OWN_FOLDER = str(Path(__file__).parent)
+
+
+@contextlib.contextmanager
+def _event_loop() -> Generator[asyncio.AbstractEventLoop]:
+    """Give the SDK an event loop of its own, and leave none of its tasks behind.
+
+    Its logger is silenced meanwhile: the SDK leaves failed tasks unawaited when a resource fails, by design.
+    """
+    logger = logging.getLogger("asyncio")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    executor = ThreadPoolExecutor(_PARALLEL_STEPS, thread_name_prefix="deploy")
+    loop.set_default_executor(executor)
+    try:
+        yield loop
+    finally:
+        executor.shutdown(wait=True)
+        leftover: set[asyncio.Task[Any]] = asyncio.all_tasks(loop)
+        for task in leftover:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*leftover, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        asyncio.set_event_loop(None)
+        loop.close()
+        logger.setLevel(level)
+
+
+def _belongs_to(module: ModuleType, folder: Path) -> bool:
+    """Whether a module is part of the program, and neither of an environment in its folder nor of this package."""
+    file = getattr(module, "__file__", None)
+    if not isinstance(file, str) or "site-packages" in file:
+        return False
+    return Path(file).is_relative_to(folder) and not module.__name__.startswith("local.")

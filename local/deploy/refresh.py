@@ -1,0 +1,53 @@
+"""Reads every resource back from the API, and makes the state say what is there."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from local.deploy.diff import compare
+from local.deploy.errors import ApiError, DeployError, StepError
+from local.deploy.resource_types import Found, ResourceTypes
+from local.deploy.state_file import Resource, State
+from local.deploy.steps import Action, Display, Step
+from local.deploy.urn import label
+from local.deploy.wire import mark_like
+
+_PROVIDER_TYPE_PREFIX = "pulumi:providers:"
+
+
+def refresh(
+    state: State, save: Callable[[State], None], types: ResourceTypes, display: Display, stopped: Callable[[], bool]
+) -> Counter[Action]:
+    """Read each resource: one that is gone leaves the state, changed inputs replace those in it.
+
+    `save` is called after each change. Raises StepError at the first resource that cannot be read.
+    """
+    tally: Counter[Action] = Counter()
+    for resource in list(state.resources):
+        if stopped():
+            break
+        if not resource.custom or resource.type.startswith(_PROVIDER_TYPE_PREFIX):
+            continue
+        began = time.monotonic()
+        display.started(Step(Action.READ, resource.urn))
+        try:
+            found = types.get(resource.type).read(resource)
+        except (ApiError, DeployError) as error:
+            display.failed(Step(Action.READ, resource.urn), time.monotonic() - began)
+            raise StepError(resource.urn, f"{label(resource.urn)}: {error}") from error
+        step = _apply(state, resource, found)
+        save(state)
+        tally[step.action] += 1
+        display.finished(step, time.monotonic() - began)
+    return tally
+
+
+def _apply(state: State, resource: Resource, found: Found | None) -> Step:
+    if found is None:
+        state.resources.remove(resource)
+        return Step(Action.DELETE, resource.urn, note="gone")
+    inputs = mark_like(found.inputs, resource.inputs)
+    changes = compare(resource.inputs, inputs)
+    resource.inputs = inputs
+    resource.outputs = mark_like(found.outputs, {**resource.outputs, **inputs})
+    return Step(Action.UPDATE if changes else Action.SAME, resource.urn, changes)

@@ -1,0 +1,172 @@
+"""A stack's configuration, as the Pulumi CLI computes it: Pulumi.yaml's defaults, then Pulumi.<stack>.yaml."""
+
+import ipaddress
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import yaml
+
+from local.deploy.errors import DeployError
+
+PROJECT_FILE = "Pulumi.yaml"
+_BASE_URL = "cloudflare:baseUrl"
+_API_TOKEN = "cloudflare:apiToken"  # noqa: S105 a key's name
+# Replaced by the running instance's own, so what the stack says (even encrypted) does not matter.
+_OVERRIDDEN = {_BASE_URL, _API_TOKEN}
+
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "string": str,
+    "integer": int,
+    "boolean": bool,
+    "array": list,
+    "object": dict,
+}
+
+
+@dataclass(frozen=True)
+class StackConfig:
+    """What a program of this stack reads: every value as a string, by its full key; and which keys are secret."""
+
+    project: str
+    stack: str
+    values: dict[str, str]
+    secret_keys: frozenset[str]
+
+    @property
+    def base_url(self) -> str:
+        """The API that the stack names, "" for Cloudflare itself."""
+        return self.values.get(_BASE_URL, "")
+
+    def require_loopback(self) -> None:
+        """Refuse a stack that is not meant for this machine. Raises DeployError."""
+        if _is_loopback(self.base_url):
+            return
+        target = self.base_url or "Cloudflare itself"
+        raise DeployError(
+            f"stack {self.stack} deploys to {target}; this command only deploys to a Cloudflare on this machine "
+            f"({_BASE_URL} in Pulumi.{self.stack}.yaml on a loopback address). "
+            f"Take the Pulumi CLI: pulumi up --stack {self.stack}"
+        )
+
+    def for_instance(self, base_url: str, api_token: str) -> "StackConfig":
+        """Give the same configuration with the running instance's address and token in it."""
+        values = {**self.values, _BASE_URL: base_url, _API_TOKEN: api_token}
+        return StackConfig(self.project, self.stack, values, self.secret_keys | {_API_TOKEN})
+
+
+def project_name(project_dir: Path) -> str:
+    """Read the project's name. Raises DeployError when there is no usable Pulumi.yaml."""
+    name = _read_yaml(project_dir / PROJECT_FILE, "run this command in the folder of a Pulumi program").get("name")
+    if not isinstance(name, str) or not name:
+        raise DeployError(f"{PROJECT_FILE} has no `name`")
+    return name
+
+
+def load_config(project_dir: Path, stack: str) -> StackConfig:
+    """Compute a stack's configuration. Raises DeployError that lists every value that is wrong or missing."""
+    project = project_name(project_dir)
+    file_name = f"Pulumi.{stack}.yaml"
+    known = sorted(path.name[len("Pulumi.") : -len(".yaml")] for path in project_dir.glob("Pulumi.*.yaml"))
+    stack_file = _read_yaml(project_dir / file_name, f"known stacks: {', '.join(known) or 'none'}")
+    given = cast("dict[str, Any]", stack_file.get("config") or {})
+    schema = cast("dict[str, Any]", _read_yaml(project_dir / PROJECT_FILE, "").get("config") or {})
+    reader = _Reader(project, file_name)
+    for key, declaration in schema.items():
+        reader.declare(key, declaration, given)
+    for key, value in given.items():
+        reader.take(key, value)
+    if reader.problems:
+        raise DeployError("\n".join(reader.problems))
+    return StackConfig(project, stack, reader.values, frozenset(reader.secret_keys))
+
+
+class _Reader:
+    """Collects values and problems, so that all problems of a stack are reported at once."""
+
+    def __init__(self, project: str, file_name: str) -> None:
+        self._project = project
+        self._file_name = file_name
+        self._types: dict[str, str] = {}
+        self.values: dict[str, str] = {}
+        self.secret_keys: set[str] = set()
+        self.problems: list[str] = []
+
+    def declare(self, key: str, declaration: Any, given: Mapping[str, Any]) -> None:
+        """Take one entry of Pulumi.yaml's `config`: a schema with a default, or a plain value."""
+        full_key = key if ":" in key else f"{self._project}:{key}"
+        if not isinstance(declaration, dict):
+            self.values[full_key] = _as_text(declaration)
+            return
+        schema = cast("dict[str, Any]", declaration)
+        if schema.get("secret"):
+            self.secret_keys.add(full_key)
+        if "type" in schema:
+            self._types[full_key] = schema["type"]
+        default = schema.get("default", schema.get("value"))
+        if default is not None:
+            self.values[full_key] = _as_text(default)
+        elif full_key not in given and "value" not in schema:
+            self.problems.append(
+                f"{self._file_name}: {full_key} is missing ({schema.get('type', 'any type')}, no default): "
+                f"add it under `config:`"
+            )
+
+    def take(self, key: str, value: Any) -> None:
+        """Take one value of the stack's own file."""
+        if ":" not in key:
+            self.problems.append(f"{self._file_name}: key {key} needs a namespace: write {self._project}:{key}")
+        elif key in _OVERRIDDEN and not isinstance(value, str):
+            return
+        elif isinstance(value, dict) and "secure" in value:
+            self.problems.append(
+                f"{self._file_name}: {key} is encrypted, and only the Pulumi CLI can decrypt it: "
+                "for a local stack write the value in plain, or take `pulumi up`"
+            )
+        elif not self._has_type(key, value):
+            self.problems.append(
+                f"{self._file_name}: {key} must be of type {self._types[key]}, got {json.dumps(value, default=str)}"
+            )
+        elif value is not None:
+            self.values[key] = _as_text(value)
+
+    def _has_type(self, key: str, value: Any) -> bool:
+        wanted = self._types.get(key, "")
+        if wanted not in _TYPES or value is None:
+            return True
+        if wanted == "string":  # the CLI writes numbers and booleans of a string key unquoted, too
+            return not isinstance(value, dict | list)
+        if wanted in {"integer", "boolean"} and isinstance(value, str):
+            return _parses(value, wanted)
+        return isinstance(value, _TYPES[wanted]) and (wanted != "integer" or not isinstance(value, bool))
+
+
+def _parses(text: str, wanted: str) -> bool:
+    return text in {"true", "false"} if wanted == "boolean" else text.removeprefix("-").isdigit()
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _read_yaml(path: Path, hint: str) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise DeployError(f"there is no {path.name} in {path.parent.resolve()} ({hint})") from None
+    except (OSError, yaml.YAMLError) as error:
+        raise DeployError(f"cannot read {path.name}: {error}") from error
+    if not isinstance(document, dict | None):
+        raise DeployError(f"{path.name} must be a mapping")
+    return cast("dict[str, Any]", document or {})
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
