@@ -1,0 +1,58 @@
+/** Fires cron triggers, each minute by the machine's clock (UTC). A minute that was missed is not made up for. */
+
+import { cronMatches, parseCron } from './cron.js';
+
+/**
+ * @import { Worker } from './desired_state.js'
+ * @import { Cron } from './cron.js'
+ */
+
+const MINUTE_MS = 60_000;
+
+export class CronClock {
+  #run;
+  /** @type {{worker: Worker, expression: string, cron: Cron}[]} */
+  #triggers = [];
+  #lastMinute = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+
+  /** @param {(worker: Worker, expression: string, time: number) => void} run */
+  constructor(run) {
+    this.#run = run;
+  }
+
+  /**
+   * Replaces all triggers. Throws a `bad_request` error for an expression that Cloudflare does not take.
+   *
+   * @param {Worker[]} workers
+   */
+  set(workers) {
+    this.#triggers = workers
+      .filter((worker) => worker.versions.length > 0)
+      .flatMap((worker) =>
+        worker.schedules.map((expression) => ({ worker, expression, cron: parseCron(expression) })),
+      );
+    clearTimeout(this.#timer);
+    this.#lastMinute = startOfMinute();
+    if (this.#triggers.length > 0) this.#sleep();
+  }
+
+  #sleep() {
+    this.#timer = setTimeout(() => this.#tick(), startOfMinute() + MINUTE_MS - Date.now());
+  }
+
+  #tick() {
+    const minute = startOfMinute();
+    this.#sleep();
+    if (minute === this.#lastMinute) return; // woken a moment early
+    this.#lastMinute = minute;
+    for (const { worker, expression, cron } of this.#triggers) {
+      if (cronMatches(cron, new Date(minute))) this.#run(worker, expression, minute);
+    }
+  }
+}
+
+function startOfMinute() {
+  return Date.now() - (Date.now() % MINUTE_MS);
+}

@@ -1,0 +1,94 @@
+/** What the control plane wants to run: the body of PUT /config, and what the parts of the data plane take from it. */
+
+import { PlatformError } from './errors.js';
+
+/**
+ * @typedef {{name: string, content_type: string, content_base64: string}} Module
+ * @typedef {{type: string, name: string, [field: string]: unknown}} Binding
+ * @typedef {{
+ *   id: string,
+ *   main_module: string,
+ *   compatibility_date: string,
+ *   compatibility_flags: string[],
+ *   modules: Module[],
+ *   bindings: Binding[],
+ * }} Version
+ * @typedef {Version & {percentage: number}} DeployedVersion
+ * @typedef {{name: string, port: number, schedules: string[], versions: DeployedVersion[]}} Worker
+ *   `versions` is empty when nothing is deployed
+ *
+ * @typedef {{dead_letter_queue_id: string | null, max_retries: number, retry_delay_seconds: number, batch_size: number}} CommonConsumer
+ * @typedef {CommonConsumer & {type: 'worker', script_name: string, max_wait_time_ms: number, max_concurrency: number | null}} WorkerConsumer
+ * @typedef {CommonConsumer & {type: 'http_pull', visibility_timeout_ms: number}} PullConsumer
+ * @typedef {{
+ *   name: string,
+ *   delivery_delay_seconds: number,
+ *   delivery_paused: boolean,
+ *   message_retention_seconds: number,
+ * }} QueueBase
+ * @typedef {QueueBase & {id: string, consumer: WorkerConsumer | PullConsumer | null}} Queue
+ * @typedef {{workers: Worker[], queues: Queue[]}} DesiredState
+ *
+ * @typedef {{service: string, percentage: number}} Target a version, by the name of its service, and its share
+ * @typedef {QueueBase & {consumer: (WorkerConsumer & {targets: Target[]}) | PullConsumer | null}} QueueSettings
+ *   what a queue's Durable Object is told
+ */
+
+/** @type {DesiredState} */
+export const NOTHING = { workers: [], queues: [] };
+
+/**
+ * Checks the outline of a request body; its details are the control plane's business.
+ *
+ * @param {any} body
+ * @returns {DesiredState}
+ */
+export function desiredState(body) {
+  for (const key of ['workers', 'queues']) {
+    if (!Array.isArray(body?.[key])) throw new PlatformError('bad_request', `expected ${key}: [...], got ${body?.[key]}`);
+  }
+  return body;
+}
+
+/**
+ * The name under which one version of a Worker runs.
+ *
+ * @param {string} workerName
+ * @param {string} versionId
+ */
+export function serviceName(workerName, versionId) {
+  return `${workerName}/${versionId}`;
+}
+
+/**
+ * Where a Worker's invocations go.
+ *
+ * @param {Worker | undefined} worker
+ * @returns {Target[]}
+ */
+export function targets(worker) {
+  const versions = worker?.versions ?? [];
+  return versions.map(({ id, percentage }) => ({ service: serviceName(worker?.name ?? '', id), percentage }));
+}
+
+/**
+ * What each queue's Durable Object is told, by queue id.
+ *
+ * @param {DesiredState} state
+ * @returns {Record<string, QueueSettings>}
+ */
+export function queueSettings({ workers, queues }) {
+  const byName = new Map(workers.map((worker) => [worker.name, worker]));
+  return Object.fromEntries(
+    queues.map(({ id, consumer, ...settings }) => [
+      id,
+      {
+        ...settings,
+        consumer:
+          consumer?.type === 'worker'
+            ? { ...consumer, targets: targets(byName.get(consumer.script_name)) }
+            : consumer,
+      },
+    ]),
+  );
+}

@@ -1,0 +1,32 @@
+/** Errors that cross the internal API, by kind, with the HTTP status of each. */
+
+/**
+ * @typedef {'unauthorized' | 'bad_request' | 'not_found' | 'port_in_use' | 'invalid_worker' | 'sql' | 'internal'} ErrorKind
+ */
+
+/** @type {Record<ErrorKind, number>} */
+const STATUS = {
+  bad_request: 400,
+  sql: 400,
+  unauthorized: 401,
+  not_found: 404,
+  port_in_use: 409,
+  invalid_worker: 422,
+  internal: 500,
+};
+
+/** A failure that the control plane can tell apart. */
+export class PlatformError extends Error {
+  /**
+   * @param {ErrorKind} kind
+   * @param {string} message
+   */
+  constructor(kind, message) {
+    super(message);
+    this.kind = kind;
+  }
+
+  get status() {
+    return STATUS[this.kind] ?? STATUS.internal;
+  }
+}

@@ -1,0 +1,242 @@
+/**
+ * The ports of the Workers: an HTTP server each, which passes requests on to the version that they fall to. A request
+ * that comes during a reload waits for its end.
+ */
+
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+
+import { targets } from './desired_state.js';
+import { PlatformError } from './errors.js';
+import { beginRequest } from './workerd_http.js';
+
+/**
+ * @import { IncomingMessage, Server, ServerResponse } from 'node:http'
+ * @import { Duplex } from 'node:stream'
+ * @import { Target, Worker } from './desired_state.js'
+ * @import { Traffic } from './traffic.js'
+ *
+ * @typedef {{server: Server, targets: Target[], webSockets: Set<Duplex>}} Door
+ */
+
+const HOST = '127.0.0.1';
+const NOTHING_DEPLOYED = 'There is nothing here yet\n';
+const RUNTIME_STOPPED = 'The Workers runtime stopped while it handled this request\n';
+const PLAIN_TEXT = { 'Content-Type': 'text/plain; charset=utf-8' };
+/** Headers about one connection, not about the request: Node writes its own. */
+const CONNECTION_HEADERS = ['connection', 'keep-alive', 'proxy-connection'];
+/** Headers that are Cloudflare's to set; the first is Miniflare's way to `request.cf`. */
+const RESERVED_HEADERS = ['mf-cf-blob', 'cf-connecting-ip'];
+
+export class FrontDoor {
+  /** @type {Map<number, Door>} by port */
+  #doors = new Map();
+  #traffic;
+  #locate;
+
+  /**
+   * @param {Traffic} traffic
+   * @param {(service: string) => Promise<URL>} locate where a version listens now
+   */
+  constructor(traffic, locate) {
+    this.#traffic = traffic;
+    this.#locate = locate;
+  }
+
+  /**
+   * Listens on ports that are not open yet: on all of them or, with an error of kind `port_in_use`, on none.
+   *
+   * @param {number[]} ports
+   * @returns {Promise<number[]>} the ports that are new
+   */
+  async open(ports) {
+    /** @type {number[]} */
+    const opened = [];
+    try {
+      for (const port of ports) {
+        if (this.#doors.has(port)) continue;
+        this.#doors.set(port, await this.#listen(port));
+        opened.push(port);
+      }
+    } catch (error) {
+      this.close(opened);
+      throw error;
+    }
+    return opened;
+  }
+
+  /** @param {number[]} ports */
+  close(ports) {
+    for (const port of ports) {
+      const door = this.#doors.get(port);
+      door?.server.close();
+      door?.server.closeAllConnections();
+      door?.webSockets.forEach((socket) => socket.destroy());
+      this.#doors.delete(port);
+    }
+  }
+
+  /**
+   * Sends each open port's requests where its Worker runs now, and closes the ports that no Worker has any more.
+   *
+   * @param {Worker[]} workers
+   */
+  route(workers) {
+    const byPort = new Map(workers.map((worker) => [worker.port, worker]));
+    this.close([...this.#doors.keys()].filter((port) => !byPort.has(port)));
+    for (const [port, door] of this.#doors) door.targets = targets(byPort.get(port));
+  }
+
+  /**
+   * @param {number} port
+   * @returns {Promise<Door>}
+   */
+  async #listen(port) {
+    const server = createServer();
+    /** @type {Door} */
+    const door = { server, targets: [], webSockets: new Set() };
+    server.on('request', (request, response) => this.#pass(door, request, response));
+    server.on('upgrade', (request, socket, head) => this.#passUpgrade(door, request, socket, head));
+    // Workers may take as long over a request as they like.
+    server.requestTimeout = 0;
+    server.listen(port, HOST);
+    try {
+      await once(server, 'listening');
+    } catch (error) {
+      if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'EADDRINUSE') throw error;
+      throw new PlatformError('port_in_use', `port ${port} is in use by another program`);
+    }
+    return door;
+  }
+
+  /**
+   * @param {Door} door
+   * @param {IncomingMessage} incoming
+   * @param {ServerResponse} outgoing
+   */
+  async #pass(door, incoming, outgoing) {
+    const leave = await this.#traffic.enter();
+    if (outgoing.closed) return leave(); // the client did not wait
+    outgoing.on('close', leave);
+    const service = pick(door.targets);
+    if (service === null) return answerPlainly(outgoing, 404, NOTHING_DEPLOYED);
+    try {
+      const sent = await this.#begin(service, incoming, passedOn(incoming, CONNECTION_HEADERS));
+      outgoing.on('close', () => sent.destroy());
+      sent.on('error', () => answerPlainly(outgoing, 502, RUNTIME_STOPPED));
+      sent.on('response', (answer) => {
+        outgoing.writeHead(answer.statusCode ?? 502, answer.statusMessage, passedOn(answer, CONNECTION_HEADERS));
+        answer.on('error', () => outgoing.destroy()).pipe(outgoing);
+      });
+      incoming.pipe(sent);
+    } catch {
+      answerPlainly(outgoing, 502, RUNTIME_STOPPED);
+    }
+  }
+
+  /**
+   * @param {Door} door
+   * @param {IncomingMessage} incoming
+   * @param {Duplex} client
+   * @param {Buffer} head
+   */
+  async #passUpgrade(door, incoming, client, head) {
+    client.on('error', () => client.destroy());
+    const leave = await this.#traffic.enter();
+    client.on('close', leave);
+    const service = pick(door.targets);
+    try {
+      if (service === null) throw new Error(NOTHING_DEPLOYED);
+      const sent = await this.#begin(service, incoming, passedOn(incoming, []), false);
+      sent.on('error', () => client.destroy());
+      sent.on('response', (answer) => {
+        client.write(responseHead(answer));
+        answer.pipe(client);
+      });
+      sent.on('upgrade', (answer, socket, answerHead) => {
+        leave(); // an open WebSocket holds up no reload; it ends with it
+        door.webSockets.add(client);
+        client.on('close', () => door.webSockets.delete(client));
+        client.write(responseHead(answer));
+        join(client, socket, head, answerHead);
+      });
+      sent.end();
+    } catch {
+      client.end('HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\n\r\n');
+    }
+  }
+
+  /**
+   * @param {string} service
+   * @param {IncomingMessage} incoming
+   * @param {string[]} headers
+   * @param {false} [agent] for a connection that is not shared
+   */
+  #begin(service, incoming, headers, agent) {
+    const { method, url: path } = incoming;
+    return beginRequest(() => this.#locate(service), { method, path, headers, ...(agent === false && { agent }) });
+  }
+}
+
+/**
+ * A version by chance, by the deployment's percentages.
+ *
+ * @param {Target[]} choices
+ */
+function pick(choices) {
+  let point = Math.random() * choices.reduce((sum, { percentage }) => sum + percentage, 0);
+  const choice = choices.find(({ percentage }) => (point -= percentage) < 0) ?? choices[0];
+  return choice?.service ?? null;
+}
+
+/**
+ * A message's headers as they came, in order, without some, and with what Cloudflare adds to a request.
+ *
+ * @param {IncomingMessage} message
+ * @param {string[]} without
+ */
+function passedOn(message, without) {
+  const isRequest = message.method !== undefined && message.method !== null;
+  const dropped = new Set(isRequest ? [...without, ...RESERVED_HEADERS] : without);
+  const headers = [];
+  for (let i = 0; i < message.rawHeaders.length; i += 2) {
+    const name = message.rawHeaders[i] ?? '';
+    if (!dropped.has(name.toLowerCase())) headers.push(name, message.rawHeaders[i + 1] ?? '');
+  }
+  if (isRequest) headers.push('CF-Connecting-IP', message.socket.remoteAddress ?? HOST);
+  return headers;
+}
+
+/** @param {IncomingMessage} answer */
+function responseHead(answer) {
+  const lines = [`HTTP/1.1 ${answer.statusCode} ${answer.statusMessage}`];
+  for (let i = 0; i < answer.rawHeaders.length; i += 2) {
+    lines.push(`${answer.rawHeaders[i]}: ${answer.rawHeaders[i + 1]}`);
+  }
+  return `${lines.join('\r\n')}\r\n\r\n`;
+}
+
+/**
+ * @param {ServerResponse} outgoing
+ * @param {number} status
+ * @param {string} text
+ */
+function answerPlainly(outgoing, status, text) {
+  if (outgoing.headersSent) outgoing.destroy();
+  else outgoing.writeHead(status, PLAIN_TEXT).end(text);
+}
+
+/**
+ * @param {Duplex} a
+ * @param {Duplex} b
+ * @param {Buffer} fromA what was read of it already
+ * @param {Buffer} fromB
+ */
+function join(a, b, fromA, fromB) {
+  a.write(fromB);
+  b.write(fromA);
+  a.pipe(b).pipe(a);
+  for (const [one, other] of [[a, b], [b, a]]) {
+    one?.on('error', () => other?.destroy()).on('close', () => other?.destroy());
+  }
+}

@@ -1,0 +1,47 @@
+/** Calls to the system Worker's gateway. */
+
+import { once } from 'node:events';
+
+import { PlatformError } from './errors.js';
+import { beginRequest } from './workerd_http.js';
+
+/**
+ * @import { IncomingMessage } from 'node:http'
+ * @import { ErrorKind } from './errors.js'
+ */
+
+export class GatewayClient {
+  #token;
+  #locate;
+
+  /**
+   * @param {string} token
+   * @param {() => Promise<URL>} locate where the gateway listens now
+   */
+  constructor(token, locate) {
+    this.#token = token;
+    this.#locate = locate;
+  }
+
+  /**
+   * @param {string} path
+   * @param {object} body
+   * @returns {Promise<any>}
+   */
+  async call(path, body) {
+    const text = JSON.stringify(body);
+    const headers = {
+      Authorization: `Bearer ${this.#token}`,
+      'Content-Type': 'application/json',
+      'Content-Length': Buffer.byteLength(text),
+    };
+    const sent = await beginRequest(this.#locate, { method: 'POST', path, headers });
+    sent.end(text);
+    const [response] = /** @type {[IncomingMessage]} */ (await once(sent, 'response'));
+    const reply = JSON.parse(Buffer.concat(await response.toArray()).toString());
+    if (response.statusCode === 200) return reply;
+    /** @type {{kind: ErrorKind, message: string}} */
+    const { kind, message } = reply.error;
+    throw new PlatformError(kind, message);
+  }
+}

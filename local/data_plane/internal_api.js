@@ -1,0 +1,122 @@
+/** The internal HTTP API, which the control plane calls. JSON in and out, a bearer token on every request. */
+
+import { timingSafeEqual } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+
+import { desiredState } from './desired_state.js';
+import { PlatformError } from './errors.js';
+import { log } from './log.js';
+import { tryVersion } from './trial.js';
+
+/**
+ * @import { IncomingMessage, Server, ServerResponse } from 'node:http'
+ * @import { Platform } from './platform.js'
+ *
+ * @typedef {{token: string, platform: Platform, workerdPidFile: string}} Context
+ * @typedef {(context: Context, body: any, id: string) => Promise<object> | object} Route
+ */
+
+/** @type {[method: string, path: RegExp, route: Route][]} */
+const ROUTES = [
+  ['PUT', /^\/config$/, applyConfig],
+  ['POST', /^\/validate$/, (_context, version) => tryVersion(version)],
+  ['POST', /^\/d1\/([^/]+)\/query$/, ({ platform }, body, id) => platform.call('/d1/query', { ...body, id })],
+  ['DELETE', /^\/d1\/([^/]+)$/, deleteDatabase],
+  ['POST', /^\/queues\/([^/]+)\/messages$/, queueCall('messages')],
+  ['POST', /^\/queues\/([^/]+)\/pull$/, queueCall('pull')],
+  ['POST', /^\/queues\/([^/]+)\/peek$/, queueCall('peek')],
+  ['POST', /^\/queues\/([^/]+)\/ack$/, queueCall('ack')],
+  ['POST', /^\/queues\/([^/]+)\/purge$/, queueCall('purge')],
+  ['GET', /^\/queues\/([^/]+)\/metrics$/, queueCall('metrics')],
+  ['GET', /^\/health$/, ({ workerdPidFile }) => ({ workerd_pid: Number(readFileSync(workerdPidFile, 'utf8')) })],
+];
+
+/**
+ * @param {Context} context
+ * @returns {Server}
+ */
+export function createInternalApi(context) {
+  return createServer(async (request, response) => {
+    try {
+      authorize(request, context.token);
+      const [route, id] = findRoute(request);
+      answer(response, 200, await route(context, await body(request), id));
+    } catch (error) {
+      const { status, kind, message } = asPlatformError(error);
+      answer(response, status, { error: { kind, message } });
+    }
+  });
+}
+
+/** @type {Route} */
+async function applyConfig({ platform }, body) {
+  await platform.apply(desiredState(body));
+  return {};
+}
+
+/** @type {Route} */
+function deleteDatabase({ platform }, _body, id) {
+  platform.deleteDatabase(id);
+  return {};
+}
+
+/**
+ * @param {string} operation
+ * @returns {Route}
+ */
+function queueCall(operation) {
+  return ({ platform }, body, id) => platform.call(`/queues/${operation}`, { ...body, id });
+}
+
+/**
+ * @param {IncomingMessage} request
+ * @param {string} token
+ */
+function authorize({ headers }, token) {
+  const given = Buffer.from(headers.authorization ?? '');
+  const expected = Buffer.from(`Bearer ${token}`);
+  if (given.length !== expected.length || !timingSafeEqual(given, expected)) {
+    throw new PlatformError('unauthorized', 'expected the bearer token of EPHEMERA_DATA_PLANE_TOKEN');
+  }
+}
+
+/**
+ * @param {IncomingMessage} request
+ * @returns {[Route, string]} and the id in its path, if any
+ */
+function findRoute({ method, url = '' }) {
+  for (const [routeMethod, path, route] of ROUTES) {
+    const match = routeMethod === method && path.exec(url);
+    if (match) return [route, decodeURIComponent(match[1] ?? '')];
+  }
+  throw new PlatformError('not_found', `no route ${method} ${url}`);
+}
+
+/** @param {IncomingMessage} request */
+async function body(request) {
+  const text = Buffer.concat(await request.toArray()).toString();
+  if (text === '') return {};
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new PlatformError('bad_request', `expected a JSON body: ${error}`);
+  }
+}
+
+/**
+ * @param {ServerResponse} response
+ * @param {number} status
+ * @param {object} reply
+ */
+function answer(response, status, reply) {
+  response.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(reply));
+}
+
+/** @param {unknown} error */
+function asPlatformError(error) {
+  if (error instanceof PlatformError) return error;
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  log('error', text);
+  return new PlatformError('internal', error instanceof Error ? error.message : text);
+}

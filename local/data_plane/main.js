@@ -1,0 +1,48 @@
+/**
+ * The data plane: `node main.js --state DIR`, with EPHEMERA_DATA_PLANE_TOKEN in the environment. It lives as long as
+ * its stdin stays open, so it cannot outlive the process that holds the other end.
+ */
+
+import { mkdirSync, rmSync } from 'node:fs';
+import { enableCompileCache } from 'node:module';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+
+import { announceReady } from './log.js';
+import { WORKERD_PID_FILE, leashWorkerd } from './workerd_leash.js';
+
+/** Time for an orderly end; state is on disk at any time, so it need not be long. */
+const SHUTDOWN_MS = 2_000;
+
+const { state } = parseArgs({ options: { state: { type: 'string' } } }).values;
+const token = process.env.EPHEMERA_DATA_PLANE_TOKEN;
+if (!state || !token) {
+  console.error('expected: EPHEMERA_DATA_PLANE_TOKEN=... node main.js --state DIR');
+  process.exit(2);
+}
+
+const stateDir = resolve(state);
+const temporary = join(stateDir, 'tmp');
+rmSync(temporary, { recursive: true, force: true }); // a killed process cannot clean up after itself
+mkdirSync(temporary, { recursive: true });
+process.env.TMPDIR = temporary;
+leashWorkerd();
+
+enableCompileCache(join(stateDir, 'compile-cache'));
+// Loaded late, so that Miniflare, which is large, comes out of the cache.
+const { Platform } = await import('./platform.js');
+const { createInternalApi } = await import('./internal_api.js');
+
+const workerdPidFile = join(temporary, 'workerd.pid');
+const platform = new Platform(stateDir, { [WORKERD_PID_FILE]: workerdPidFile });
+
+function shutDown() {
+  setTimeout(() => process.exit(1), SHUTDOWN_MS);
+  platform.dispose().finally(() => process.exit(0));
+}
+process.stdin.on('close', shutDown).on('error', shutDown).resume();
+process.stdout.on('error', shutDown);
+process.on('SIGTERM', shutDown).on('SIGINT', shutDown);
+
+const api = createInternalApi({ token, platform, workerdPidFile });
+api.listen(0, '127.0.0.1', () => announceReady(/** @type {import('node:net').AddressInfo} */ (api.address()).port));

@@ -1,0 +1,44 @@
+/** The files in which workerd keeps Durable Objects, found from outside: `<id>.sqlite`, `-wal` and `-shm`. */
+
+import { createHash, createHmac } from 'node:crypto';
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+
+const ID_HALF_BYTES = 16;
+
+/**
+ * The id of a named object, as `idFromName` computes it.
+ *
+ * @param {string} namespace the namespace's unique key
+ * @param {string} name
+ */
+export function objectId(namespace, name) {
+  const key = createHash('sha256').update(namespace).digest();
+  /** @param {string | Buffer} data */
+  const half = (data) => createHmac('sha256', key).update(data).digest().subarray(0, ID_HALF_BYTES);
+  const first = half(name);
+  return Buffer.concat([first, half(first)]).toString('hex');
+}
+
+/**
+ * Deletes the files of one object.
+ *
+ * @param {string} folder of its namespace
+ * @param {string} id
+ */
+export function removeObject(folder, id) {
+  for (const suffix of ['.sqlite', '.sqlite-wal', '.sqlite-shm']) rmSync(join(folder, id + suffix), { force: true });
+}
+
+/**
+ * Deletes the files of all objects but some. Only while workerd is down.
+ *
+ * @param {string} folder of their namespace
+ * @param {Set<string>} kept ids
+ */
+export function removeOtherObjects(folder, kept) {
+  for (const file of readdirSync(folder, { recursive: false })) {
+    const id = String(file).split('.')[0] ?? '';
+    if (!kept.has(id) && id !== 'metadata') removeObject(folder, id);
+  }
+}

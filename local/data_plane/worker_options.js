@@ -1,0 +1,177 @@
+/** From the desired state to Miniflare's options: one Miniflare Worker a deployed version, and the system Worker. */
+
+import { readFileSync, readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+import { serviceName, targets } from './desired_state.js';
+import { PlatformError } from './errors.js';
+import { PLUGIN_NAME } from './workerd_plugin.js';
+
+/**
+ * @import { MiniflareOptions } from 'miniflare'
+ * @import { Binding, DesiredState, Module, Version, Worker } from './desired_state.js'
+ *
+ * @typedef {MiniflareOptions['workers'][number]} WorkerOptions
+ * @typedef {NonNullable<WorkerOptions['config']['env']>[string]} Env
+ */
+
+/** No Worker's name can hold a colon. */
+export const SYSTEM_WORKER = 'local:system';
+const SYSTEM_MODULES = new URL('./workers/', import.meta.url);
+const SYSTEM_COMPATIBILITY_DATE = '2026-06-01';
+/** Fixed, because the folder of the queues' files is named by it. */
+export const QUEUE_NAMESPACE = 'local-queues';
+/** Miniflare starts its D1 service only when some Worker binds a database; this one is never opened. */
+const UNUSED_DATABASE = '00000000-0000-0000-0000-000000000000';
+const LOOPBACK = '127.0.0.1';
+const PLUGIN = { name: PLUGIN_NAME, package: fileURLToPath(new URL('./workerd_plugin.js', import.meta.url)) };
+
+/** Cloudflare's content types of modules, as Miniflare's types. */
+const MODULE_TYPES = /** @type {const} */ ({
+  'application/javascript+module': 'esm',
+  'application/javascript': 'cjs',
+  'application/json': 'json',
+  'application/wasm': 'wasm',
+  'application/octet-stream': 'data',
+  'text/plain': 'text',
+});
+
+/** @type {Record<string, (binding: any) => unknown>} */
+const BINDINGS = {
+  plain_text: ({ text }) => ({ type: 'text', value: text }),
+  secret_text: ({ text }) => ({ type: 'text', value: text }),
+  json: ({ json }) => ({ type: 'json', value: json }),
+  d1: ({ id }) => ({ type: 'd1', id }),
+  queue: ({ queue_id, delivery_delay = null }) =>
+    workerdBinding({
+      queue: {
+        name: `core:user:${SYSTEM_WORKER}`,
+        entrypoint: 'QueueProducer',
+        props: { json: JSON.stringify({ queueId: queue_id, deliveryDelay: delivery_delay }) },
+      },
+    }),
+};
+
+/**
+ * All Workers of a state; the system Worker is the first, which answers what no other Worker claims.
+ *
+ * @param {DesiredState} state
+ * @param {{token: string, receiveLog: (worker: string, lines: any[]) => void}} system
+ * @returns {WorkerOptions[]}
+ */
+export function workerOptions(state, system) {
+  return [systemWorker(state, system), ...state.workers.flatMap(deployedVersions)];
+}
+
+/**
+ * One version, as it runs live and in a trial.
+ *
+ * @param {string} name
+ * @param {Version} version
+ * @returns {WorkerOptions}
+ */
+export function versionOptions(name, version) {
+  return {
+    config: {
+      name,
+      compatibilityDate: version.compatibility_date,
+      compatibilityFlags: version.compatibility_flags,
+      manifest: { mainModule: version.main_module, modulesRoot: '/', modules: modules(version.modules) },
+      env: /** @type {Record<string, Env>} */ (Object.fromEntries(version.bindings.map((b) => [b.name, binding(b)]))),
+    },
+    dev: { rootPath: '/', unsafeDirectSockets: [{ host: LOOPBACK, port: 0 }] },
+  };
+}
+
+/** @param {Worker} worker */
+function deployedVersions(worker) {
+  return worker.versions.map((version) => {
+    const options = versionOptions(serviceName(worker.name, version.id), version);
+    options.config.tailConsumers = [{ worker: SYSTEM_WORKER, entrypoint: 'Tail', props: { worker: worker.name } }];
+    return options;
+  });
+}
+
+/** @param {Binding} wanted */
+function binding(wanted) {
+  const convert = BINDINGS[wanted.type];
+  if (!convert) {
+    const known = Object.keys(BINDINGS).join(', ');
+    throw new PlatformError('invalid_worker', `binding ${wanted.name}: expected one of ${known}, got ${wanted.type}`);
+  }
+  return convert(wanted);
+}
+
+/** @param {Module[]} uploaded */
+function modules(uploaded) {
+  return Object.fromEntries(
+    uploaded.map(({ name, content_type, content_base64 }) => {
+      const type = MODULE_TYPES[/** @type {keyof typeof MODULE_TYPES} */ (content_type.split(';')[0]?.trim())];
+      if (!type) throw new PlatformError('invalid_worker', `module ${name}: unknown content type ${content_type}`);
+      const bytes = Buffer.from(content_base64, 'base64');
+      return [name, { type, contents: type === 'wasm' || type === 'data' ? bytes : bytes.toString() }];
+    }),
+  );
+}
+
+/**
+ * @param {DesiredState} state
+ * @param {{token: string, receiveLog: (worker: string, lines: any[]) => void}} system
+ * @returns {WorkerOptions}
+ */
+function systemWorker(state, { token, receiveLog }) {
+  const services = state.workers.flatMap((worker) => targets(worker).map(({ service }) => service));
+  return {
+    config: {
+      name: SYSTEM_WORKER,
+      compatibilityDate: SYSTEM_COMPATIBILITY_DATE,
+      // For `.queue()` and `.scheduled()` on service bindings.
+      compatibilityFlags: ['experimental', 'service_binding_extra_handlers'],
+      manifest: { mainModule: 'system.js', modulesRoot: '/', modules: systemModules() },
+      env: {
+        ...Object.fromEntries(services.map((service) => [`SERVICE ${service}`, { type: 'worker', worker: service }])),
+        QUEUES: { type: 'durable-object', worker: SYSTEM_WORKER, exportName: 'QueueObject' },
+        UNUSED_DATABASE: { type: 'd1', id: UNUSED_DATABASE },
+        D1_DATABASES: workerdBinding({ durableObjectNamespace: { className: 'D1DatabaseObject', serviceName: 'd1:db' } }),
+        GATEWAY_TOKEN: { type: 'text', value: token },
+        LOG: { type: 'node-handler', handler: logHandler(receiveLog) },
+      },
+      exports: {
+        QueueObject: {
+          type: 'durable-object',
+          storage: 'sqlite',
+          unsafeUniqueKey: QUEUE_NAMESPACE,
+          // A queue's timers live in the object's memory.
+          unsafePreventEviction: true,
+        },
+      },
+    },
+    dev: { rootPath: '/', unsafeDirectSockets: [{ host: LOOPBACK, port: 0 }] },
+  };
+}
+
+/** @param {object} options one of `Worker.Binding` in workerd.capnp */
+function workerdBinding(options) {
+  return /** @type {Env} */ ({ type: 'unsafe:workerd', dev: { plugin: PLUGIN, options } });
+}
+
+function systemModules() {
+  const files = readdirSync(SYSTEM_MODULES).filter((name) => name.endsWith('.js'));
+  return Object.fromEntries(
+    files.map((name) => [name, { type: /** @type {const} */ ('esm'), contents: readFileSync(new URL(name, SYSTEM_MODULES), 'utf8') }]),
+  );
+}
+
+/** @param {(worker: string, lines: any[]) => void} receive */
+function logHandler(receive) {
+  /**
+   * @param {import('node:http').IncomingMessage} request
+   * @param {import('node:http').ServerResponse} response
+   */
+  return async (request, response) => {
+    const body = await request.toArray();
+    const { worker, lines } = JSON.parse(Buffer.concat(body).toString());
+    receive(worker, lines);
+    response.end();
+  };
+}

@@ -1,0 +1,60 @@
+/** What workerd and Miniflare say, made fit for a user's eyes. */
+
+import { stripVTControlCharacters } from 'node:util';
+
+import { PlatformError } from './errors.js';
+import { MARK } from './workers/logging.js';
+
+/** Lines that workerd writes about itself, and not for a Worker. */
+const RUNTIME_LINE = /^(workerd|kj|capnp)\/\S+:\d+:/;
+
+/**
+ * A refused configuration, with workerd's own message.
+ *
+ * @param {unknown} error what Miniflare threw
+ */
+export function invalidWorker(error) {
+  if (error instanceof PlatformError) return error;
+  const text = error instanceof Error ? error.message : String(error);
+  const spoken = text.split('\n').flatMap(spokenByRuntime);
+  return new PlatformError('invalid_worker', cleaned(spoken.length > 0 ? spoken.join('\n') : text));
+}
+
+/**
+ * A message without colours, and without what only this machine knows: service names and the scheme of module paths.
+ *
+ * @param {string} message
+ */
+export function cleaned(message) {
+  return stripVTControlCharacters(message)
+    .replace(/^service core:user:\S+: /gm, '')
+    .replaceAll('file:///', '')
+    .trim();
+}
+
+/**
+ * The part of workerd's output that belongs into the log. Console output of Workers comes by the tail Worker, which
+ * knows whose it is.
+ *
+ * @param {string} message
+ * @returns {string | null}
+ */
+export function runtimeLine(message) {
+  if (message.startsWith(MARK)) return message.slice(MARK.length);
+  return RUNTIME_LINE.test(message) ? message : null;
+}
+
+/**
+ * The message in a line of workerd's structured log.
+ *
+ * @param {string} line
+ * @returns {string[]} none for any other line
+ */
+function spokenByRuntime(line) {
+  try {
+    const { level, message } = JSON.parse(line);
+    return level === 'error' ? [message] : [];
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,47 @@
+/** HTTP to workerd's sockets, which go away for a moment whenever workerd starts anew. */
+
+import { once } from 'node:events';
+import { Agent, request } from 'node:http';
+
+import { PlatformError } from './errors.js';
+
+/** @import { ClientRequest, RequestOptions } from 'node:http' */
+
+/** workerd closes an idle connection after 5 s; ours go first, so that none is used while it closes. */
+const IDLE_CONNECTION_MS = 2_000;
+/** How long to wait for a workerd that is starting, and how often to look. */
+const PATIENCE_MS = 10_000;
+const POLL_MS = 50;
+
+const agent = new Agent({ keepAlive: true, timeout: IDLE_CONNECTION_MS });
+
+/**
+ * Begins a request as soon as somebody listens. The caller listens to its events and ends it. Throws an `internal`
+ * error when workerd does not come back.
+ *
+ * @param {() => Promise<URL>} locate where the socket is now
+ * @param {RequestOptions} options
+ * @returns {Promise<ClientRequest>}
+ */
+export async function beginRequest(locate, options) {
+  const deadline = Date.now() + PATIENCE_MS;
+  do {
+    const { hostname, port } = await locate();
+    const sent = request({ agent, ...options, hostname, port });
+    sent.on('error', () => {}); // a refused connection is seen below
+    if (await isConnected(sent)) return sent;
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  } while (Date.now() < deadline);
+  throw new PlatformError('internal', `the Workers runtime did not start again within ${PATIENCE_MS} ms`);
+}
+
+/** @param {ClientRequest} sent */
+async function isConnected(sent) {
+  try {
+    const [socket] = await once(sent, 'socket');
+    if (socket.connecting) await once(socket, 'connect');
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,443 @@
+/**
+ * One queue: a Durable Object that stores its messages and delivers them, to a consumer Worker or to pulls.
+ *
+ * A sender is answered after its messages are on disk (workerd holds an answer back until then). An attempt is on disk
+ * before the consumer sees the message. Delivery is at least once.
+ */
+
+import { DurableObject } from 'cloudflare:workers';
+
+import { consumerService } from './services.js';
+import { describe } from './logging.js';
+import { QueueStore } from './queue_store.js';
+import { verdicts } from './verdicts.js';
+
+/**
+ * @import { QueueSettings } from '../desired_state.js'
+ * @import { DeadLetter, IncomingMessage, QueueMetrics, StoredMessage } from './queue_store.js'
+ * @import { Services } from './services.js'
+ * @import { BatchResult } from './verdicts.js'
+ *
+ * @typedef {Services & {QUEUES: DurableObjectNamespace<QueueObject>}} Env
+ * @typedef {{id: string, attempts: number, contentType: string, timestamp: number, body: ArrayBuffer}} ReadMessage
+ */
+
+/** Cloudflare's ceiling of concurrent invocations of one consumer. */
+const MAX_CONCURRENCY = 250;
+/** A queue starts with one invocation at a time; a batch that waited this long gets one more. */
+const SCALE_UP_MS = 50;
+const DEAD_LETTER_BATCH = 100;
+const DEAD_LETTER_RETRY_MS = 1_000;
+/** Cloudflare's default for a pull that names none. */
+const DEFAULT_VISIBILITY_MS = 30_000;
+/** setTimeout takes no more than 2^31 ms. */
+const LONGEST_SLEEP_MS = 3_600_000;
+
+/** @extends {DurableObject<Env>} */
+export class QueueObject extends DurableObject {
+  #store;
+  /** @type {QueueSettings | null} null: no such queue */
+  #settings;
+  /** Consumer invocations running now. */
+  #running = 0;
+  #lastStart = 0;
+  /** Until when pulls' leases have been searched for spent messages. */
+  #sweptUntil = 0;
+  #draining = false;
+  /** @type {(() => void)[]} */
+  #onIdle = [];
+  #movingDeadLetters = false;
+  /** @type {number | null} */
+  #timer = null;
+
+  /**
+   * @param {DurableObjectState} ctx
+   * @param {Env} env
+   */
+  constructor(ctx, env) {
+    super(ctx, env);
+    this.#store = new QueueStore(ctx.storage.sql);
+    this.#settings = ctx.storage.kv.get('settings') ?? null;
+    this.#store.releaseHeld(Date.now());
+  }
+
+  /**
+   * Takes the queue's settings, and goes on with whatever is due. Told at every change and after every start.
+   *
+   * @param {QueueSettings} settings
+   */
+  configure(settings) {
+    if (JSON.stringify(settings) !== JSON.stringify(this.#settings)) this.ctx.storage.kv.put('settings', settings);
+    this.#settings = settings;
+    this.#draining = false;
+    this.#pump();
+    this.#moveDeadLetters();
+  }
+
+  /** Deletes the queue and all that is in it. */
+  async destroy() {
+    this.#settings = null;
+    this.#pump();
+    await this.ctx.storage.deleteAll();
+    this.#store = new QueueStore(this.ctx.storage.sql);
+  }
+
+  /**
+   * Starts no delivery any more, and waits until those that run have ended or the time is up.
+   *
+   * @param {number} milliseconds
+   */
+  async drain(milliseconds) {
+    this.#draining = true;
+    if (this.#running === 0) return;
+    const idle = new Promise((resolve) => this.#onIdle.push(() => resolve(undefined)));
+    await Promise.race([idle, new Promise((resolve) => setTimeout(resolve, milliseconds))]);
+  }
+
+  /**
+   * Stores messages that passed `checkMessages`.
+   *
+   * @param {IncomingMessage[]} messages
+   * @returns {QueueMetrics | null} null when the queue does not exist
+   */
+  push(messages) {
+    const settings = this.#settings;
+    if (settings === null) return null;
+    this.#store.add(
+      messages.map((message) => ({
+        ...message,
+        delaySeconds: message.delaySeconds ?? settings.delivery_delay_seconds,
+      })),
+      Date.now(),
+    );
+    this.#pump();
+    return this.#store.metrics();
+  }
+
+  /**
+   * Takes another queue's dead letters. Ones that are here already are not taken twice.
+   *
+   * @param {DeadLetter[]} letters
+   * @returns {boolean} false when the queue does not exist
+   */
+  accept(letters) {
+    if (this.#settings === null) return false;
+    this.#store.add(
+      letters.map((letter) => ({ ...letter, delaySeconds: 0 })),
+      Date.now(),
+    );
+    this.#pump();
+    return true;
+  }
+
+  /** @returns {QueueMetrics | null} null when the queue does not exist */
+  metrics() {
+    if (this.#settings === null) return null;
+    this.#expire();
+    return this.#store.metrics();
+  }
+
+  purge() {
+    this.#store.removeAll();
+    this.#pump();
+  }
+
+  /**
+   * Leases messages to a pull consumer.
+   *
+   * @param {number} limit
+   * @param {number | null} visibilityMs null: the consumer's setting
+   * @returns {{messages: (ReadMessage & {leaseId: string})[], backlogCount: number}}
+   */
+  pull(limit, visibilityMs) {
+    const now = Date.now();
+    const until = now + (visibilityMs ?? this.#visibilityMs());
+    this.#expire();
+    const messages = this.#settings?.delivery_paused ? [] : this.#takeVisible(now, limit);
+    const leased = messages.map((message) => {
+      const leaseId = `${message.id}.${crypto.randomUUID().replaceAll('-', '')}`;
+      this.#store.lease(message.id, leaseId, until);
+      return { ...readable(message), attempts: message.attempts + 1, leaseId };
+    });
+    this.#pump();
+    return { messages: leased, backlogCount: this.#store.metrics().backlogCount };
+  }
+
+  /**
+   * The oldest messages, without a lease or an attempt.
+   *
+   * @param {number} limit
+   * @returns {{messages: ReadMessage[], backlogCount: number}}
+   */
+  peek(limit) {
+    this.#expire();
+    const { backlogCount } = this.#store.metrics();
+    return { messages: this.#store.oldest(limit).map(readable), backlogCount };
+  }
+
+  /**
+   * Ends leases: done with the message, or once more after a delay.
+   *
+   * @param {{lease_id: string}[]} acks
+   * @param {{lease_id: string, delay_seconds?: number}[]} retries
+   * @returns {{ackCount: number, retryCount: number, warnings: Record<string, string>}}
+   */
+  acknowledge(acks, retries) {
+    const now = Date.now();
+    /** @type {Record<string, string>} */
+    const warnings = {};
+    /** @param {string} leaseId */
+    const leased = (leaseId) => {
+      const found = this.#store.leased(leaseId.split('.')[0] ?? '', leaseId, now);
+      if (found === null) warnings[leaseId] = 'lease id is invalid, has expired, or was acknowledged before';
+      return found;
+    };
+    let ackCount = 0;
+    let retryCount = 0;
+    for (const { lease_id } of acks) {
+      const message = leased(lease_id);
+      if (message === null) continue;
+      this.#store.remove([message.id]);
+      ackCount += 1;
+    }
+    for (const { lease_id, delay_seconds } of retries) {
+      const message = leased(lease_id);
+      if (message === null) continue;
+      this.#retry([{ ...message, delaySeconds: delay_seconds ?? null }], now);
+      retryCount += 1;
+    }
+    this.#pump();
+    return { ackCount, retryCount, warnings };
+  }
+
+  // --- delivery to a consumer Worker
+
+  /** Starts what can start now, and sleeps until there is something to do again. */
+  #pump() {
+    this.#expire();
+    this.#buryEndedLeases();
+    let readyAt = this.#batchReadyAt();
+    if (readyAt <= Date.now()) {
+      if (this.#startAt() <= Date.now()) {
+        this.#start();
+        readyAt = this.#batchReadyAt();
+      }
+      readyAt = Math.max(readyAt, this.#startAt());
+    }
+    this.#sleepUntil(Math.min(readyAt, this.#nextExpiry(), this.#nextEndOfLease()));
+  }
+
+  /** When the next batch may go; Infinity: not before something changes. */
+  #batchReadyAt() {
+    const consumer = this.#workerConsumer();
+    if (consumer === null) return Infinity;
+    const now = Date.now();
+    const due = this.#store.due(now, consumer.batch_size);
+    if (due.count === consumer.batch_size) return now;
+    if (due.count > 0) return due.since + consumer.max_wait_time_ms;
+    return this.#store.nextVisibleAt(now);
+  }
+
+  /** When one more invocation may start; Infinity: when a running one ends. */
+  #startAt() {
+    const limit = this.#workerConsumer()?.max_concurrency ?? MAX_CONCURRENCY;
+    if (this.#running === 0) return 0;
+    return this.#running < limit ? this.#lastStart + SCALE_UP_MS : Infinity;
+  }
+
+  #start() {
+    this.#running += 1;
+    this.#lastStart = Date.now();
+    this.ctx.waitUntil(this.#deliverWhileReady());
+  }
+
+  /** One invocation after the other, until no batch is ready: a batch's results and the next one's attempts are one commit. */
+  async #deliverWhileReady() {
+    try {
+      while (this.#batchReadyAt() <= Date.now()) await this.#deliverBatch();
+    } catch (error) {
+      console.error(describe(`queue ${this.#settings?.name}`, error));
+    } finally {
+      this.#running -= 1;
+      if (this.#running === 0) for (const resolve of this.#onIdle.splice(0)) resolve();
+      this.#pump();
+    }
+  }
+
+  async #deliverBatch() {
+    const settings = this.#settings;
+    const consumer = this.#workerConsumer();
+    if (settings === null || consumer === null) return;
+    const batch = this.#takeVisible(Date.now(), consumer.batch_size);
+    if (batch.length === 0) return;
+    this.#store.hold(batch.map((message) => message.id));
+    await this.ctx.storage.sync();
+    /** @type {BatchResult} */
+    let result;
+    try {
+      const metadata = { metrics: this.#store.metrics() };
+      const service = consumerService(this.env, consumer.targets);
+      result = await service.queue(settings.name, batch.map(deliverable), metadata);
+    } catch (error) {
+      console.error(describe(`queue ${settings.name}: the consumer could not be invoked`, error));
+      result = { outcome: 'exception', ackAll: false, retryBatch: { retry: false }, explicitAcks: [], retryMessages: [] };
+    }
+    this.#settle(batch, result);
+  }
+
+  /**
+   * @param {StoredMessage[]} batch
+   * @param {BatchResult} result
+   */
+  #settle(batch, result) {
+    const { done, failed } = verdicts(batch, result);
+    this.#store.remove(done.map((message) => message.id));
+    this.#retry(
+      failed.map((message) => ({ ...message, attempts: message.attempts + 1 })),
+      Date.now(),
+    );
+  }
+
+  /**
+   * Schedules failed messages anew; the ones whose deliveries are spent, or whose time is over, leave the queue.
+   *
+   * @param {{id: string, attempts: number, storedAt: number, delaySeconds: number | null}[]} messages
+   *   `attempts` made so far
+   * @param {number} now
+   */
+  #retry(messages, now) {
+    const consumer = this.#settings?.consumer;
+    const defaultDelay = consumer?.retry_delay_seconds ?? 0;
+    const spent = messages.filter((message) => message.attempts >= this.#maxAttempts());
+    const again = messages.filter((message) => message.attempts < this.#maxAttempts());
+    const byDelay = Map.groupBy(again, (message) => message.delaySeconds ?? defaultDelay);
+    for (const [delaySeconds, group] of byDelay) {
+      this.#store.release(
+        group.map((message) => message.id),
+        now + delaySeconds * 1000,
+      );
+    }
+    this.#bury(spent.map((message) => message.id));
+  }
+
+  /**
+   * The next messages to deliver. Ones that were delivered often enough already, before a crash or with another
+   * setting, leave the queue instead.
+   *
+   * @param {number} now
+   * @param {number} limit
+   */
+  #takeVisible(now, limit) {
+    for (;;) {
+      const messages = this.#store.visible(now, limit);
+      const spent = messages.filter((message) => message.attempts >= this.#maxAttempts());
+      if (spent.length === 0) return messages;
+      this.#bury(spent.map((message) => message.id));
+    }
+  }
+
+  /** The consumer Worker, or null: none, not deployed, or no delivery wanted now. */
+  #workerConsumer() {
+    const settings = this.#settings;
+    if (settings === null || settings.delivery_paused || this.#draining) return null;
+    const { consumer } = settings;
+    return consumer?.type === 'worker' && consumer.targets.length > 0 ? consumer : null;
+  }
+
+  #maxAttempts() {
+    const consumer = this.#settings?.consumer;
+    return consumer ? consumer.max_retries + 1 : Infinity;
+  }
+
+  #visibilityMs() {
+    const consumer = this.#settings?.consumer;
+    return consumer?.type === 'http_pull' ? consumer.visibility_timeout_ms : DEFAULT_VISIBILITY_MS;
+  }
+
+  // --- what leaves the queue without having been processed
+
+  #expire() {
+    if (this.#settings !== null) this.#store.expire(Date.now() - this.#settings.message_retention_seconds * 1000);
+  }
+
+  #nextExpiry() {
+    if (this.#settings === null) return Infinity;
+    return this.#store.oldestStoredAt() + this.#settings.message_retention_seconds * 1000;
+  }
+
+  /** A pull consumer's last lease may end without anyone pulling again. */
+  #buryEndedLeases() {
+    if (this.#settings?.consumer?.type !== 'http_pull') return;
+    const now = Date.now();
+    this.#bury(this.#store.spent(this.#maxAttempts(), this.#sweptUntil, now));
+    this.#sweptUntil = now;
+  }
+
+  #nextEndOfLease() {
+    return this.#settings?.consumer?.type === 'http_pull' ? this.#store.nextVisibleAt(Date.now()) : Infinity;
+  }
+
+  /** @param {string[]} ids */
+  #bury(ids) {
+    if (ids.length === 0) return;
+    if (!this.#settings?.consumer?.dead_letter_queue_id) return this.#store.remove(ids);
+    this.#store.bury(ids);
+    this.#moveDeadLetters();
+  }
+
+  /** Hands dead letters over: stored there before they are deleted here, so a crash can only repeat the hand-over. */
+  async #moveDeadLetters() {
+    if (this.#movingDeadLetters) return;
+    this.#movingDeadLetters = true;
+    try {
+      for (let letters; (letters = this.#store.deadLetters(DEAD_LETTER_BATCH)).length > 0; ) {
+        const target = this.#settings?.consumer?.dead_letter_queue_id;
+        if (target && !(await this.env.QUEUES.getByName(target).accept(letters))) {
+          console.error(describe(`queue ${this.#settings?.name}`, `there is no dead letter queue ${target}`));
+        }
+        this.#store.forgetDeadLetters(letters.map((letter) => letter.id));
+      }
+    } catch (error) {
+      console.error(describe(`queue ${this.#settings?.name}: dead letters wait for their queue`, error));
+      setTimeout(() => this.#moveDeadLetters(), DEAD_LETTER_RETRY_MS);
+    } finally {
+      this.#movingDeadLetters = false;
+    }
+  }
+
+  /** @param {number} time */
+  #sleepUntil(time) {
+    clearTimeout(this.#timer);
+    if (time === Infinity) return;
+    const milliseconds = Math.min(Math.max(time - Date.now(), 0), LONGEST_SLEEP_MS);
+    this.#timer = setTimeout(() => this.#pump(), milliseconds);
+  }
+}
+
+/**
+ * @param {StoredMessage} message
+ * @returns {ReadMessage}
+ */
+function readable({ id, attempts, contentType, sentAt, body }) {
+  return { id, attempts, contentType, timestamp: sentAt, body };
+}
+
+/**
+ * A message as workerd hands it to a queue handler.
+ *
+ * @param {StoredMessage} message
+ */
+function deliverable({ id, sentAt, attempts, contentType, body }) {
+  const message = { id, timestamp: new Date(sentAt), attempts: attempts + 1 };
+  return contentType === 'v8' ? { ...message, serializedBody: body } : { ...message, body: decode(contentType, body) };
+}
+
+/**
+ * @param {string} contentType
+ * @param {ArrayBuffer} body
+ */
+function decode(contentType, body) {
+  if (contentType === 'bytes') return body;
+  const text = new TextDecoder().decode(body);
+  return contentType === 'json' ? JSON.parse(text) : text;
+}

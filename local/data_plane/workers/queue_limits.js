@@ -1,0 +1,85 @@
+/**
+ * What Cloudflare Queues refuses, with its wording (developers.cloudflare.com/queues/platform/limits/).
+ * Both ways in, a Worker's binding and the REST API, are checked here.
+ */
+
+/** @import { IncomingMessage } from './queue_store.js' */
+
+const MAX_MESSAGE_BYTES = 128_000;
+const MAX_BATCH_MESSAGES = 100;
+const MAX_BATCH_BYTES = 256_000;
+const MAX_DELAY_SECONDS = 86_400;
+const CONTENT_TYPES = new Set(['json', 'text', 'bytes', 'v8']);
+
+/** A message that a queue does not take. `status` is the HTTP status that Cloudflare answers. */
+export class Refusal extends Error {
+  /**
+   * @param {number} status
+   * @param {string} message
+   */
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/**
+ * Throws a Refusal when one message, or all of them together, pass a limit.
+ *
+ * @param {IncomingMessage[]} messages
+ */
+export function checkMessages(messages) {
+  const sizes = messages.map((message) => message.body.byteLength);
+  if (messages.length === 1) checkSize(sizes[0] ?? 0);
+  else checkBatch(sizes);
+  for (const message of messages) {
+    checkContentType(message);
+    checkDelay(message.delaySeconds);
+  }
+}
+
+/** @param {number} bytes */
+function checkSize(bytes) {
+  if (bytes > MAX_MESSAGE_BYTES) {
+    throw new Refusal(413, `message length of ${bytes} bytes exceeds limit of ${MAX_MESSAGE_BYTES}`);
+  }
+}
+
+/** @param {number[]} sizes bytes */
+function checkBatch(sizes) {
+  if (sizes.length > MAX_BATCH_MESSAGES) {
+    throw new Refusal(413, `batch message count of ${sizes.length} exceeds limit of ${MAX_BATCH_MESSAGES}`);
+  }
+  const largest = Math.max(0, ...sizes);
+  if (largest > MAX_MESSAGE_BYTES) {
+    const limit = `single message size limit of ${MAX_MESSAGE_BYTES}`;
+    throw new Refusal(413, `message in batch has length ${largest} bytes which exceeds ${limit}`);
+  }
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  if (total > MAX_BATCH_BYTES) {
+    throw new Refusal(413, `batch size of ${total} bytes exceeds limit of ${MAX_BATCH_BYTES}`);
+  }
+}
+
+/** @param {IncomingMessage} message */
+function checkContentType({ contentType, body }) {
+  if (!CONTENT_TYPES.has(contentType)) {
+    const known = "if specified, must be one of 'text', 'json', 'bytes', or 'v8'";
+    throw new Refusal(400, `message content type ${contentType} is invalid; ${known}`);
+  }
+  if (contentType === 'json') {
+    try {
+      JSON.parse(new TextDecoder().decode(body));
+    } catch {
+      throw new Refusal(400, 'message content type is json, but the body is not valid JSON');
+    }
+  }
+}
+
+/** @param {number | null} seconds */
+function checkDelay(seconds) {
+  if (seconds === null) return;
+  if (!Number.isInteger(seconds) || seconds < 0 || seconds > MAX_DELAY_SECONDS) {
+    throw new Refusal(400, `message delay ${seconds} is invalid; must be an integer from 0 to ${MAX_DELAY_SECONDS}`);
+  }
+}

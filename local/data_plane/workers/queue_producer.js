@@ -1,0 +1,73 @@
+/** The other end of a Worker's queue binding: workerd's own protocol for `send`, `sendBatch` and `metrics`. */
+
+import { WorkerEntrypoint } from 'cloudflare:workers';
+
+import { Refusal, checkMessages } from './queue_limits.js';
+
+/**
+ * @import { QueueObject } from './queue.js'
+ * @import { IncomingMessage } from './queue_store.js'
+ *
+ * @typedef {{QUEUES: DurableObjectNamespace<QueueObject>}} Env
+ * @typedef {{queueId: string, deliveryDelay: number | null}} Props the binding's own delay, in seconds
+ */
+
+const DELAY_HEADER = 'X-Msg-Delay-Secs';
+const FORMAT_HEADER = 'X-Msg-Fmt';
+const DEFAULT_FORMAT = 'v8';
+
+/** @extends {WorkerEntrypoint<Env, Props>} */
+export class QueueProducer extends WorkerEntrypoint {
+  /**
+   * @override
+   * @param {Request} request
+   */
+  async fetch(request) {
+    const queue = this.env.QUEUES.getByName(this.ctx.props.queueId);
+    if (request.method === 'GET') return answer(await queue.metrics());
+    try {
+      const messages = await this.#messages(request);
+      checkMessages(messages);
+      const metrics = await queue.push(messages);
+      return metrics === null ? answer(null) : answer({ metadata: { metrics } });
+    } catch (error) {
+      if (error instanceof Refusal) return refusal(error.status, error.message);
+      throw error;
+    }
+  }
+
+  /**
+   * @param {Request} request
+   * @returns {Promise<IncomingMessage[]>}
+   */
+  async #messages(request) {
+    const delayHeader = request.headers.get(DELAY_HEADER);
+    const delaySeconds = delayHeader ? Number(delayHeader) : this.ctx.props.deliveryDelay;
+    if (new URL(request.url).pathname === '/message') {
+      const contentType = request.headers.get(FORMAT_HEADER) ?? DEFAULT_FORMAT;
+      return [{ contentType, body: new Uint8Array(await request.arrayBuffer()), delaySeconds }];
+    }
+    /** @type {{messages: {contentType?: string, body: string, delaySecs?: number}[]}} */
+    const batch = await request.json();
+    return batch.messages.map((message) => ({
+      contentType: message.contentType ?? DEFAULT_FORMAT,
+      body: Uint8Array.fromBase64(message.body),
+      delaySeconds: message.delaySecs ?? delaySeconds,
+    }));
+  }
+}
+
+/** @param {unknown} body null: the queue does not exist (any more) */
+function answer(body) {
+  return body === null ? refusal(404, 'queue not found') : Response.json(body);
+}
+
+/**
+ * workerd shows the sender the status text.
+ *
+ * @param {number} status
+ * @param {string} message
+ */
+function refusal(status, message) {
+  return new Response(message, { status, statusText: message });
+}

@@ -1,0 +1,39 @@
+/**
+ * The main module of a trial run. It imports the upload when the first request comes, not at the start: workerd's
+ * clock stands still at the start, and runs here. What is forbidden in the global scope is forbidden here as well.
+ */
+
+/** The events that Cloudflare lists as a Worker's handlers. */
+const EVENTS = ['fetch', 'scheduled', 'queue', 'email', 'tail', 'tailStream', 'trace', 'connect', 'test'];
+
+export default {
+  /** @param {Request} request */
+  async fetch(request) {
+    const mainModule = new URL(request.url).searchParams.get('main_module');
+    const started = performance.now();
+    try {
+      const { default: main, ...named } = await import(`./${mainModule}`);
+      const startup = performance.now() - started;
+      return Response.json({
+        startup_time_ms: Math.max(1, Math.round(startup)),
+        handlers: handlers(main),
+        named_handlers: Object.entries(named).flatMap(namedHandlers),
+      });
+    } catch (error) {
+      return new Response(error instanceof Error ? error.stack : String(error), { status: 422 });
+    }
+  },
+};
+
+/** @param {any} exported an object with handlers, or an entrypoint class */
+function handlers(exported) {
+  const owner = typeof exported === 'function' ? exported.prototype : exported;
+  return EVENTS.filter((event) => typeof owner?.[event] === 'function');
+}
+
+/** @param {[string, unknown]} named */
+function namedHandlers([name, exported]) {
+  if (typeof exported === 'function') return [{ name, handlers: ['class'] }];
+  const found = handlers(exported);
+  return found.length > 0 ? [{ name, handlers: found }] : [];
+}
