@@ -155,6 +155,11 @@ def prepare(state_dir: Path) -> Path:
     return state_dir
 
 
+def is_state_dir(state_dir: Path) -> bool:
+    """Tell whether a folder is one of ours, before it is deleted."""
+    return _lock_path(state_dir).is_file()
+
+
 def record_data_plane(state_dir: Path, process: ProcessRecord) -> None:
     """Note the leader of the data plane's process group, for whoever cleans up after a crash."""
     _data_plane_path(state_dir).write_text(json.dumps(asdict(process)))

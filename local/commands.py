@@ -1,0 +1,151 @@
+"""`python -m local start|stop|status|logs|reset|serve`."""
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from local import instance, log_file
+from local.instance import DEFAULT_STATE_DIR, Instance, InstanceError
+
+_NOT_RUNNING = 3  # exit code, as service managers have it
+_CALL_SECONDS = 20
+
+
+def add_parsers(subparsers: Any) -> None:
+    """Add the commands of the server to the command line."""
+    start = _add(subparsers, "start", _start, "start the local Cloudflare in the background")
+    serve = _add(subparsers, "serve", _serve, "run the local Cloudflare in the foreground")
+    for parser in (start, serve):
+        parser.add_argument("--port", type=int, metavar="N", help="port of the API; 0 takes any free one")
+    _add(subparsers, "stop", _stop, "stop it, and wait until all its processes are gone")
+    _add(subparsers, "status", _status, "show its address, Workers, queues and databases")
+    logs = _add(subparsers, "logs", _logs, "show what Workers and the data plane logged")
+    logs.add_argument("worker", nargs="?", metavar="WORKER", help="show this Worker's lines only")
+    logs.add_argument("--follow", "-f", action="store_true", help="go on with new lines until interrupted")
+    logs.add_argument("--all", "-a", action="store_true", help="show the API's requests too")
+    _add(subparsers, "reset", _reset, "stop it, and delete its state: Workers, queues, databases, deployed stacks")
+
+
+def _add(subparsers: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = subparsers.add_parser(name, help=text, description=text)
+    parser.add_argument(
+        "--state",
+        type=Path,
+        default=DEFAULT_STATE_DIR,
+        metavar="DIR",
+        help=f"state folder (default {DEFAULT_STATE_DIR})",
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _start(arguments: argparse.Namespace) -> int:
+    running, started = instance.start(arguments.state, arguments.port)
+    _print(f"{'started' if started else 'already running'}: {running.base_url}")
+    return 0
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from local.server import serve
+
+    serve(arguments.state, arguments.port)
+    return 0
+
+
+def _stop(arguments: argparse.Namespace) -> int:
+    _print("stopped" if instance.stop(arguments.state) else "not running")
+    return 0
+
+
+def _reset(arguments: argparse.Namespace) -> int:
+    state_dir: Path = arguments.state
+    if not state_dir.exists():
+        _print("nothing to reset")
+        return 0
+    if not instance.is_state_dir(state_dir):
+        msg = f"{state_dir} is not a state folder of the local Cloudflare; nothing was deleted"
+        raise InstanceError(msg)
+    instance.stop(state_dir)
+    shutil.rmtree(state_dir)
+    _print(f"deleted {state_dir}")
+    return 0
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    running = Instance.find(arguments.state)
+    if running is None:
+        _print(f"not running (state in {arguments.state})")
+        return _NOT_RUNNING
+    headers = {"Authorization": f"Bearer {running.api_token}"}
+    account = f"{running.base_url}/accounts/{running.account_id}"
+    with httpx.Client(headers=headers, timeout=_CALL_SECONDS, trust_env=False) as http:
+        workers = _all(http, f"{account}/workers/workers")
+        queues = _all(http, f"{account}/queues")
+        databases = _all(http, f"{account}/d1/database")
+        backlogs = [_result(http, f"{account}/queues/{queue['queue_id']}/metrics")["backlog_count"] for queue in queues]
+    _print(f"API       {running.base_url}")
+    _print(f"account   {running.account_id}")
+    _print(f"token     {running.api_token}")
+    _print(f"state     {running.state_dir} (pid {running.pid})")
+    _table("Workers", [(w["name"], w["subdomain"]["url"], "" if w["deployed_on"] else "not deployed") for w in workers])
+    rows = [(q["queue_name"], _messages(n), _consumers(q)) for q, n in zip(queues, backlogs, strict=True)]
+    _table("queues", rows)
+    _table("databases", [(d["name"], d["uuid"]) for d in databases])
+    return 0
+
+
+def _logs(arguments: argparse.Namespace) -> int:
+    path = log_file.log_path(arguments.state)
+    if not path.exists():
+        msg = f"no log in {arguments.state}: it was never started"
+        raise InstanceError(msg)
+    for entry in log_file.read(path, follow=arguments.follow):
+        if arguments.worker is not None:
+            shown = entry.get("worker") == arguments.worker
+        else:
+            shown = arguments.all or entry["source"] != "api" or entry["level"] == "info"
+        if shown:
+            _print(log_file.render(entry))
+    return 0
+
+
+def _all(http: httpx.Client, url: str) -> list[dict[str, Any]]:
+    """Read all pages of a list."""
+    items: list[dict[str, Any]] = []
+    page = 1
+    while True:
+        body = http.get(url, params={"page": page, "per_page": 100}).raise_for_status().json()
+        items += body["result"]
+        if page >= body["result_info"]["total_pages"]:
+            return items
+        page += 1
+
+
+def _result(http: httpx.Client, url: str) -> dict[str, Any]:
+    return http.get(url).raise_for_status().json()["result"]
+
+
+def _messages(count: int) -> str:
+    return f"{count} message{'' if count == 1 else 's'}"
+
+
+def _consumers(queue: dict[str, Any]) -> str:
+    paused = " (paused)" if queue["settings"]["delivery_paused"] else ""
+    names = [consumer.get("script") or consumer["type"] for consumer in queue["consumers"]]
+    return f"to {', '.join(names)}{paused}" if names else f"no consumer{paused}"
+
+
+def _table(title: str, rows: list[tuple[str, ...]]) -> None:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
+    _print(f"{title}:" if rows else f"{title}: none")
+    for row in rows:
+        _print("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,163 @@
+"""The ASGI application: who may call, which route answers, and how errors look."""
+
+import logging
+import re
+import time
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from local.control_plane import (
+    d1,
+    deployments,
+    identity,
+    queue_consumers,
+    queue_messages,
+    queues,
+    schedules,
+    worker_versions,
+    workers,
+)
+from local.control_plane.cloud import Cloud
+from local.control_plane.envelope import ApiError, error_response
+from local.control_plane.routing import Call, Router, parse_query
+from local.data_plane_client import DataPlaneAwayError, DataPlaneRefusedError
+from local.instance import API_PATH
+from local.log_file import LogFile
+
+_log = logging.getLogger(__name__)
+
+PRODUCTS = (
+    identity,
+    d1,
+    queues,
+    queue_consumers,
+    queue_messages,
+    workers,
+    worker_versions,
+    deployments,
+    schedules,
+)
+
+_LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+_BEARER = re.compile(r"Bearer [A-Za-z0-9\-._~+/]+=*")  # RFC 6750; anything else in the header is 6111 at Cloudflare
+_ACCOUNT_ID = re.compile(r"[0-9a-f]{32}")
+_VERIFY_PATH = "/user/tokens/verify"
+_LARGEST_BODY_BYTES = 100_000_000  # the limit of Cloudflare's own edge
+
+
+class Application:
+    """Answers /client/v4 for one cloud."""
+
+    def __init__(self, cloud: Cloud, log: LogFile) -> None:
+        self._cloud = cloud
+        self._log = log
+        self._router = Router(route for product in PRODUCTS for route in product.ROUTES)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
+        if scope["type"] != "http":
+            return
+        request = Request(scope, receive)
+        started = time.monotonic()
+        response = await self._answer(request)
+        milliseconds = (time.monotonic() - started) * 1000
+        level = "warn" if response.status_code >= 400 else "debug"
+        line = f"{request.method} {request.url.path} {response.status_code} {milliseconds:.0f} ms"
+        self._log.write("api", level, line + _reason(response))
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        try:
+            path = _local_path(request)
+            self._check_token(request, path)
+            return await self._route(request, path)
+        except ApiError as error:
+            return error_response(error)
+        except DataPlaneRefusedError as error:
+            return error_response(_refused(error))
+        except DataPlaneAwayError as error:
+            return error_response(ApiError(503, 10013, f"workers.api.error.unknown: {error}"))
+        except Exception:
+            _log.exception("%s %s", request.method, request.url.path)
+            return error_response(ApiError(500, 10013, "An unknown error has occurred; see the server's log."))
+
+    async def _route(self, request: Request, path: str) -> Response:
+        found = self._router.find(request.method, path)
+        if found is None:
+            # Cloudflare has more than is here, so this must not look like its own 404.
+            message = f"The local Cloudflare does not have {request.method} {path}"
+            raise ApiError(501, 7000, f"No route for that URI. {message}")
+        route, names = found
+        if "account_id" in names:
+            self._check_account(names["account_id"], path)
+        body = await request.body()
+        if len(body) > _LARGEST_BODY_BYTES:
+            raise ApiError(413, 10027, f"The request body is larger than {_LARGEST_BODY_BYTES} bytes")
+        call = Call(self._cloud, request.method, path, names, parse_query(request.scope["query_string"]), body)
+        return (await route.handler(call)).response()
+
+    def _check_token(self, request: Request, path: str) -> None:
+        """Let a request in by its bearer token.
+
+        9106 and 6003 with 6111 are 400 and 10000 is 401 in many quoted answers of the real API; 1000 for the verify
+        route is what wrangler tells account tokens by (workers-sdk, wrangler/src/user/whoami.ts).
+        """
+        header = request.headers.get("authorization")
+        if header is None and "x-auth-key" in request.headers:
+            raise ApiError(403, 9103, "Unknown X-Auth-Key or X-Auth-Email")
+        if header is None:
+            raise ApiError(400, 9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers")
+        if not _BEARER.fullmatch(header):
+            chain = [(6111, "Invalid format for Authorization header")]
+            raise ApiError(400, 6003, "Invalid request headers", chain=chain)
+        if self._cloud.credentials.knows_token(header.removeprefix("Bearer ")):
+            return
+        if path == _VERIFY_PATH:
+            raise ApiError(401, 1000, "Invalid API Token")
+        raise ApiError(401, 10000, "Authentication error")
+
+    def _check_account(self, account_id: str, path: str) -> None:
+        if not _ACCOUNT_ID.fullmatch(account_id):
+            message = f"Could not route to {API_PATH}{path}, perhaps your object identifier is invalid?"
+            raise ApiError(404, 7003, message)
+        if not self._cloud.credentials.knows_account(account_id):
+            raise ApiError(403, 10000, "Authentication error")
+
+
+def _local_path(request: Request) -> str:
+    """Take the percent-encoded path below /client/v4, from a caller on this machine that is not a web page.
+
+    A page can make a browser call loopback: its Origin gives it away, and a name of its own that resolves to
+    127.0.0.1 shows in Host.
+    """
+    host = urlsplit(f"//{request.headers.get('host', '')}").hostname
+    origin = request.headers.get("origin")
+    if host not in _LOOPBACK_HOSTS or (origin is not None and urlsplit(origin).hostname not in _LOOPBACK_HOSTS):
+        raise ApiError(403, 10000, "Authentication error: the local Cloudflare answers callers on this machine only")
+    raw_path: bytes = request.scope["raw_path"]
+    path = raw_path.decode("latin-1").partition("?")[0]
+    if not path.startswith(API_PATH + "/"):
+        raise ApiError(404, 7000, f"No route for that URI: the API is at {API_PATH}")
+    return path.removeprefix(API_PATH)
+
+
+def _refused(error: DataPlaneRefusedError) -> ApiError:
+    """Turn a refusal of the data plane into Cloudflare's words.
+
+    10021 with the runtime's own message is what an upload of code that does not start gets (quoted, for instance, as
+    `Uncaught Error: No such module "fleet.js". imported from "worker.js"`).
+    """
+    if error.kind == "invalid_worker":
+        return ApiError(400, 10021, error.message)
+    if error.kind == "port_in_use":
+        return ApiError(409, 10013, f"workers.api.error.unknown: {error.message}")
+    return ApiError(500, 10013, f"workers.api.error.unknown: {error.message}")
+
+
+def _reason(response: Response) -> str:
+    if response.status_code < 400:
+        return ""
+    return f" {bytes(response.body).decode(errors='replace')}"

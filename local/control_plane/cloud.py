@@ -1,0 +1,78 @@
+"""The cloud that all products share: its state, its data plane, and the one way to change both."""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from local.control_plane import desired_state
+from local.control_plane.store import Store
+from local.credentials import Credentials
+from local.data_plane_client import DataPlaneAwayError, DataPlaneClient, DataPlaneRefusedError
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Change:
+    """A change under way: the open transaction, and what must happen in the data plane before it is committed."""
+
+    db: sqlite3.Connection
+    last_steps: list[Callable[[], Awaitable[object]]] = field(default_factory=list[Callable[[], Awaitable[object]]])
+
+    def finally_do(self, step: Callable[[], Awaitable[object]]) -> None:
+        """Add a step that runs once the data plane has taken the new configuration."""
+        self.last_steps.append(step)
+
+
+class Cloud:
+    """State and data plane of one instance."""
+
+    def __init__(self, store: Store, data_plane: DataPlaneClient, credentials: Credentials, first_port: int) -> None:
+        self.data_plane = data_plane
+        self.credentials = credentials
+        self.first_port = first_port  # Workers get the free ports from here on
+        self._store = store
+        self._lock = asyncio.Lock()
+
+    @property
+    def db(self) -> sqlite3.Connection:
+        """The committed state, to read from."""
+        return self._store.reader
+
+    async def start(self) -> None:
+        """Bring the data plane to the committed state. Raises DataPlaneRefusedError or DataPlaneAwayError."""
+        await self.data_plane.apply(desired_state.build(self.db))
+
+    @asynccontextmanager
+    async def change(self) -> AsyncGenerator[Change]:
+        """Change state and data plane together or not at all, one change at a time.
+
+        The body edits the open transaction; the whole configuration that follows from it goes to the data plane; only
+        what the data plane took is committed. Raises DataPlaneRefusedError when it refuses, and nothing has changed.
+        """
+        async with self._lock:
+            change = Change(self._store.writer)
+            before = self.data_plane.config
+            change.db.execute("BEGIN IMMEDIATE")
+            try:
+                yield change
+                await self.data_plane.apply(desired_state.build(change.db))
+                for step in change.last_steps:
+                    await step()
+                change.db.execute("COMMIT")
+            except BaseException:
+                change.db.execute("ROLLBACK")
+                await self._return_to(before)
+                raise
+
+    async def _return_to(self, config: desired_state.Config) -> None:
+        """Undo a configuration whose state was not kept. A refused one never came into force."""
+        if self.data_plane.config == config:
+            return
+        try:
+            await self.data_plane.apply(config)
+        except (DataPlaneRefusedError, DataPlaneAwayError):
+            _log.exception("the data plane could not be returned to the committed state")

@@ -1,0 +1,130 @@
+"""Deployments: which versions of a Worker get which share of its traffic. The newest one is in force."""
+
+import json
+import math
+import sqlite3
+import uuid
+from typing import Any
+
+from local.control_plane import bindings, queue_consumers, workers
+from local.control_plane.envelope import ApiError, Json, Reply, now
+from local.control_plane.fields import Fields
+from local.control_plane.identity import AUTHOR_EMAIL
+from local.control_plane.routing import Call, Route
+
+_SMALLEST_PERCENTAGE = 0.01
+_PAGE_SIZE = 10  # recorded, see d1.py
+_LARGEST_PAGE = 100
+
+Split = list[dict[str, Any]]  # [{version_id, percentage}]
+
+
+async def create_deployment(call: Call) -> Reply:
+    """POST /workers/scripts/{script_name}/deployments; ?force, which skips checks, is accepted."""
+    body = call.fields(_invalid)
+    body.required_text("strategy")
+    body.choice("strategy", ("percentage",))
+    split = _split(body)
+    annotations = body.fields("annotations")
+    async with call.cloud.change() as change:
+        worker = workers.find_script(change.db, call.path["script_name"])
+        deployment_id = insert(change.db, worker["id"], split, {} if annotations is None else dict(annotations.values))
+    return Reply(_describe(_find(call.cloud.db, worker["id"], deployment_id)))
+
+
+async def list_deployments(call: Call) -> Reply:
+    """GET /workers/scripts/{script_name}/deployments: newest first, the first one being in force."""
+    worker = workers.find_script(call.cloud.db, call.path["script_name"])
+    rows = call.cloud.db.execute(
+        "SELECT * FROM worker_deployments WHERE worker_id = ? ORDER BY sequence DESC", (worker["id"],)
+    ).fetchall()
+    page = call.page(len(rows), _invalid, size=_PAGE_SIZE, largest=_LARGEST_PAGE)
+    shown = [_describe(row) for row in page.cut(rows)]
+    return Reply({"deployments": shown}, page.info(len(shown)))
+
+
+async def get_deployment(call: Call) -> Reply:
+    """GET /workers/scripts/{script_name}/deployments/{deployment_id}."""
+    worker = workers.find_script(call.cloud.db, call.path["script_name"])
+    return Reply(_describe(_find(call.cloud.db, worker["id"], call.path["deployment_id"])))
+
+
+def insert(db: sqlite3.Connection, worker_id: str, split: Split, annotations: dict[str, Json]) -> str:
+    """Put a split in force and return the deployment's id. Raises ApiError when a version cannot be deployed."""
+    for part in split:
+        row = db.execute(
+            "SELECT upload FROM worker_versions WHERE id = ? AND worker_id = ?", (part["version_id"], worker_id)
+        ).fetchone()
+        if row is None:
+            raise version_not_found()
+        bindings.check_still_bound(db, json.loads(row["upload"])["bindings"])
+    if db.execute("SELECT 1 FROM queue_consumers WHERE worker_id = ?", (worker_id,)).fetchone() is not None:
+        queue_consumers.check_queue_handler(db, [part["version_id"] for part in split])
+    deployment_id, moment = str(uuid.uuid4()), now()
+    db.execute(
+        "INSERT INTO worker_deployments (id, worker_id, created_on, source, annotations, versions)"
+        " VALUES (?, ?, ?, 'api', ?, ?)",
+        (deployment_id, worker_id, moment, json.dumps(annotations), json.dumps(split)),
+    )
+    db.execute("UPDATE workers SET deployed_on = ? WHERE id = ?", (moment, worker_id))
+    return deployment_id
+
+
+def version_not_found() -> ApiError:
+    """Make the error for an unknown version; the text is quoted in public code, from answers of the real API."""
+    message = "The requested Worker version could not be found, please check the ID being passed and try again."
+    return ApiError(404, 100146, message)
+
+
+def _split(body: Fields) -> Split:
+    parts = body.objects("versions")
+    if not parts:
+        raise body.wrong("versions", "Array must contain at least 1 element(s)")
+    split: Split = [{"version_id": part.required_text("version_id"), "percentage": _percentage(part)} for part in parts]
+    total = math.fsum(part["percentage"] for part in split)
+    if not math.isclose(total, 100, abs_tol=_SMALLEST_PERCENTAGE / 2):
+        raise body.wrong("versions", f"The percentages must add up to 100, received {total:g}")
+    ids = [part["version_id"] for part in split]
+    if len(set(ids)) < len(ids):
+        raise body.wrong("versions", "A version can be deployed once only")
+    return split
+
+
+def _percentage(part: Fields) -> float:
+    part.required("percentage")
+    percentage = part.number("percentage", _SMALLEST_PERCENTAGE, 100)
+    if percentage is None:
+        raise part.wrong("percentage", "Expected number, received null")
+    return percentage
+
+
+def _find(db: sqlite3.Connection, worker_id: str, deployment_id: str) -> sqlite3.Row:
+    row = db.execute(
+        "SELECT * FROM worker_deployments WHERE id = ? AND worker_id = ?", (deployment_id, worker_id)
+    ).fetchone()
+    if row is None:  # the code is observed (alchemy-run/distilled), the text is ours
+        raise ApiError(404, 10336, "The requested Worker deployment could not be found.")
+    return row
+
+
+def _describe(row: sqlite3.Row) -> dict[str, Json]:
+    return {
+        "id": row["id"],
+        "created_on": row["created_on"],
+        "source": row["source"],
+        "strategy": "percentage",
+        "versions": json.loads(row["versions"]),
+        "annotations": json.loads(row["annotations"]),
+        "author_email": AUTHOR_EMAIL,
+    }
+
+
+def _invalid(path: str, problem: str) -> ApiError:
+    return ApiError(400, 10021, f"Invalid deployment: {path or 'body'}: {problem}")
+
+
+ROUTES = (
+    Route("POST", "/accounts/{account_id}/workers/scripts/{script_name}/deployments", create_deployment),
+    Route("GET", "/accounts/{account_id}/workers/scripts/{script_name}/deployments", list_deployments),
+    Route("GET", "/accounts/{account_id}/workers/scripts/{script_name}/deployments/{deployment_id}", get_deployment),
+)

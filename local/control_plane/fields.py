@@ -1,0 +1,135 @@
+"""The fields of a request body, read one by one.
+
+What is wrong is said in the words of the validator behind Cloudflare's API (recorded: "Invalid property: name =>
+Required", "Expected object, received string"); which code and which frame go around them is the product's own.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, cast
+
+from local.control_plane.envelope import ApiError, Json
+
+Invalid = Callable[[str, str], ApiError]  # (path of the field, what is wrong with it) -> the product's error
+
+
+class Fields:
+    """A JSON object of a request. A field that is missing or null reads as None."""
+
+    def __init__(self, value: Json, invalid: Invalid, path: str = "") -> None:
+        if not isinstance(value, dict):
+            raise invalid(path, _expected("object", value))
+        self.values = cast("Mapping[str, Any]", value)
+        self.invalid = invalid
+        self._path = path
+
+    def path(self, name: str) -> str:
+        """Name a field from the body's root: settings.batch_size."""
+        return f"{self._path}.{name}" if self._path else name
+
+    def wrong(self, name: str, problem: str) -> ApiError:
+        """Make the product's error about one field."""
+        return self.invalid(self.path(name), problem)
+
+    def has(self, name: str) -> bool:
+        """Tell whether a field is there and not null."""
+        return self.values.get(name) is not None
+
+    def required(self, name: str) -> Json:
+        """Read a field of any type that must be there."""
+        if name not in self.values:
+            raise self.wrong(name, "Required")
+        return self.values[name]
+
+    def text(self, name: str) -> str | None:
+        """Read a string."""
+        value = self.values.get(name)
+        if value is not None and not isinstance(value, str):
+            raise self.wrong(name, _expected("string", value))
+        return value
+
+    def required_text(self, name: str) -> str:
+        """Read a string that must be there and not be empty."""
+        text = self.text(name)
+        if text is None:
+            raise self.wrong(name, "Required")
+        if not text:
+            raise self.wrong(name, "String must contain at least 1 character(s)")
+        return text
+
+    def choice(self, name: str, options: Iterable[str]) -> str | None:
+        """Read a string that must be one of the options."""
+        text = self.text(name)
+        if text is not None and text not in options:
+            raise self.wrong(name, f"Invalid enum value. Expected {one_of(options)}")
+        return text
+
+    def flag(self, name: str) -> bool | None:
+        """Read a boolean."""
+        value = self.values.get(name)
+        if value is not None and not isinstance(value, bool):
+            raise self.wrong(name, _expected("boolean", value))
+        return value
+
+    def number(self, name: str, low: float, high: float) -> float | None:
+        """Read a number between two bounds, both included."""
+        value = self.values.get(name)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self.wrong(name, _expected("number", value))
+        if value < low:
+            raise self.wrong(name, f"Number must be greater than or equal to {low:g}")
+        if value > high:
+            raise self.wrong(name, f"Number must be less than or equal to {high:g}")
+        return value
+
+    def integer(self, name: str, low: int, high: int) -> int | None:
+        """Read a whole number between two bounds, both included; 5.0 is one, as JSON has no integers."""
+        value = self.number(name, low, high)
+        if value is not None and value != int(value):
+            raise self.wrong(name, "Expected integer, received float")
+        return None if value is None else int(value)
+
+    def fields(self, name: str) -> "Fields | None":
+        """Read an object."""
+        value = self.values.get(name)
+        return None if value is None else Fields(value, self.invalid, self.path(name))
+
+    def items(self, name: str) -> list[Json] | None:
+        """Read an array."""
+        value = self.values.get(name)
+        if value is not None and not isinstance(value, list):
+            raise self.wrong(name, _expected("array", value))
+        return cast("list[Json] | None", value)
+
+    def texts(self, name: str) -> list[str] | None:
+        """Read an array of strings."""
+        items = self.items(name)
+        for index, item in enumerate(items or []):
+            if not isinstance(item, str):
+                raise self.wrong(f"{name}.{index}", _expected("string", item))
+        return items
+
+    def objects(self, name: str) -> "list[Fields] | None":
+        """Read an array of objects."""
+        items = self.items(name)
+        if items is None:
+            return None
+        return [Fields(item, self.invalid, self.path(f"{name}.{index}")) for index, item in enumerate(items)]
+
+
+def one_of(options: Iterable[str]) -> str:
+    """Write options as the API's validator does: 'a' | 'b'."""
+    return " | ".join(f"'{option}'" for option in options)
+
+
+def type_name(value: Json) -> str:
+    """Name the JSON type of a value."""
+    if value is None:
+        return "null"
+    kinds = ((bool, "boolean"), (int | float, "number"), (str, "string"), (list, "array"))
+    return next((name for kind, name in kinds if isinstance(value, kind)), "object")
+
+
+def _expected(wanted: str, value: Json) -> str:
+    return f"Expected {wanted}, received {type_name(value)}"

@@ -1,0 +1,92 @@
+"""Who is calling: token, user, accounts, memberships. What `wrangler whoami` reads."""
+
+from local.control_plane.envelope import ApiError, Json, Page, Reply
+from local.control_plane.routing import Call, Route
+
+_TOKEN_ID = "1" * 32
+_USER_ID = "2" * 32
+_EMAIL = "local@localhost"
+_CREATED_ON = "2026-01-01T00:00:00Z"
+AUTHOR_EMAIL = _EMAIL
+AUTHOR_ID = _USER_ID
+
+
+async def verify_token(_: Call) -> Reply:
+    """GET /user/tokens/verify. The message is the one of Cloudflare's documentation (create-token)."""
+    message: dict[str, Json] = {"code": 10000, "message": "This API Token is valid and active", "type": None}
+    return Reply({"id": _TOKEN_ID, "status": "active"}, messages=(message,))
+
+
+async def get_user(_: Call) -> Reply:
+    """GET /user."""
+    return Reply(
+        {
+            "id": _USER_ID,
+            "email": _EMAIL,
+            "username": "local",
+            "first_name": "Local",
+            "last_name": "Cloudflare",
+            "two_factor_authentication_enabled": False,
+            "suspended": False,
+            "created_on": _CREATED_ON,
+            "modified_on": _CREATED_ON,
+        }
+    )
+
+
+async def list_accounts(call: Call) -> Reply:
+    """GET /accounts."""
+    accounts = [_account(account_id) for account_id in sorted(call.cloud.credentials.account_ids)]
+    name = call.argument("name")
+    found = [account for account in accounts if name in (None, account["name"])]
+    page = _page(call, len(found))
+    shown = page.cut(found)
+    return Reply(shown, page.info(len(shown)))
+
+
+async def get_account(call: Call) -> Reply:
+    """GET /accounts/{account_id}."""
+    return Reply(_account(call.path["account_id"]))
+
+
+async def list_memberships(call: Call) -> Reply:
+    """GET /memberships."""
+    memberships = [
+        {
+            "id": account_id,
+            "status": "accepted",
+            "account": _account(account_id),
+            "roles": ["Super Administrator - All Privileges"],
+        }
+        for account_id in sorted(call.cloud.credentials.account_ids)
+    ]
+    page = _page(call, len(memberships))
+    shown = page.cut(memberships)
+    return Reply(shown, page.info(len(shown)))
+
+
+def _account(account_id: str) -> dict[str, Json]:
+    return {
+        "id": account_id,
+        "name": "Local Cloudflare",
+        "type": "standard",
+        "settings": {"enforce_twofactor": False},
+        "created_on": _CREATED_ON,
+    }
+
+
+def _page(call: Call, total: int) -> Page:
+    return call.page(total, _invalid, size=20, largest=50)
+
+
+def _invalid(path: str, problem: str) -> ApiError:
+    return ApiError(400, 6003, f"Invalid request parameters: {path} => {problem}")
+
+
+ROUTES = (
+    Route("GET", "/user/tokens/verify", verify_token),
+    Route("GET", "/user", get_user),
+    Route("GET", "/accounts", list_accounts),
+    Route("GET", "/accounts/{account_id}", get_account),
+    Route("GET", "/memberships", list_memberships),
+)

