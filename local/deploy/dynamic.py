@@ -35,6 +35,11 @@ class DynamicType:
         self._providers: dict[str, ResourceProvider] = {}
         self._loading = threading.Lock()
 
+    @property
+    def deletes(self) -> bool:
+        """Always: the provider decides."""
+        return True
+
     def check(self, old: Resource | None, inputs: Properties) -> Properties:
         """Ask the provider; its failures become one error that names each property."""
         provider = self._load(inputs if inputs[_PROVIDER_KEY] != UNKNOWN or not old else reveal(old.inputs))

@@ -256,7 +256,8 @@ class Engine:
         def commit(_: None) -> None:
             self.state.resources.remove(resource)
 
-        if not resource.custom or resource.type.startswith(_PROVIDER_TYPE_PREFIX):
+        is_local = not resource.custom or resource.type.startswith(_PROVIDER_TYPE_PREFIX)
+        if is_local or (resource.replaced and not self._types.get(resource.type).deletes):
             with self._lock:
                 commit(None)
                 self._save(self.state)

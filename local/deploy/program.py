@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import contextvars
-import logging
 import runpy
 import sys
 import traceback
@@ -123,12 +122,10 @@ _OWN_FOLDER = str(Path(__file__).parent)
 def _event_loop() -> Generator[asyncio.AbstractEventLoop]:
     """Give the SDK an event loop of its own, and leave none of its tasks behind.
 
-    Its logger is silenced meanwhile: the SDK leaves failed tasks unawaited when a resource fails, by design.
+    Its complaints are dropped: when a resource fails, the SDK leaves the futures of those after it unawaited.
     """
-    logger = logging.getLogger("asyncio")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
     loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda _loop, _context: None)
     asyncio.set_event_loop(loop)
     executor = ThreadPoolExecutor(_PARALLEL_STEPS, thread_name_prefix="deploy")
     loop.set_default_executor(executor)
@@ -143,7 +140,6 @@ def _event_loop() -> Generator[asyncio.AbstractEventLoop]:
         loop.run_until_complete(loop.shutdown_asyncgens())
         asyncio.set_event_loop(None)
         loop.close()
-        logger.setLevel(level)
 
 
 def _belongs_to(module: ModuleType, folder: Path) -> bool:

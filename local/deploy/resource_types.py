@@ -34,6 +34,11 @@ class ResourceType(Protocol):
     raise DeployError, of which ApiError tells whether the call may have taken effect.
     """
 
+    @property
+    def deletes(self) -> bool:
+        """Whether `delete` does anything: some things go with their parent."""
+        ...
+
     def check(self, old: Resource | None, inputs: Properties) -> Properties:
         """Validate and complete the inputs. Raises CheckError."""
         ...

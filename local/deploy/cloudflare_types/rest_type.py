@@ -80,6 +80,11 @@ class RestType:
         self._spec = spec
         self._api = api
 
+    @property
+    def deletes(self) -> bool:
+        """As the table says."""
+        return self._spec.deletes
+
     def check(self, old: Resource | None, inputs: Properties) -> Properties:  # noqa: ARG002 the interface's
         """Complete the inputs."""
         try:

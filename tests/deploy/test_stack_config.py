@@ -1,0 +1,90 @@
+"""A stack's configuration, as the real CLI would compute it."""
+
+import pytest
+
+from local.deploy.errors import DeployError
+from local.deploy.stack_config import load_config
+from tests.deploy.conftest import Stack
+
+PROJECT = """
+    name: sample
+    runtime: python
+    config:
+      size:
+        type: integer
+        default: 3
+      name:
+        type: string
+      verbose:
+        type: boolean
+        default: false
+      cloudflare:email: me@example.com
+"""
+
+
+def test_defaults_and_the_stacks_own_values_reach_the_program(stack: Stack) -> None:
+    stack.write("Pulumi.yaml", PROJECT)
+    stack.configure("sample:name: '007'\nsample:verbose: true\nother:list: [1, two]")
+    stack.program("""
+        config = pulumi.Config()
+        pulumi.export("size", config.require_int("size"))
+        pulumi.export("name", config.require("name"))
+        pulumi.export("verbose", config.get_bool("verbose"))
+        pulumi.export("list", pulumi.Config("other").require_object("list"))
+        pulumi.export("email", pulumi.Config("cloudflare").require("email"))
+        pulumi.export("api", pulumi.Config("cloudflare").require("baseUrl"))
+        pulumi.export("stack", pulumi.get_stack())
+        pulumi.export("project", pulumi.get_project())
+    """)
+    stack.up()
+    assert stack.outputs == {
+        "size": 3,
+        "name": "007",
+        "verbose": True,
+        "list": [1, "two"],
+        "email": "me@example.com",
+        "api": stack.api.base_url,
+        "stack": "local",
+        "project": "sample",
+    }
+
+
+def test_every_problem_is_listed(stack: Stack) -> None:
+    stack.write("Pulumi.yaml", PROJECT)
+    stack.configure("sample:size: many\nbare: 1\nsample:token: {secure: v1:abc}")
+    with pytest.raises(DeployError) as caught:
+        load_config(stack.folder, "local")
+    assert str(caught.value).splitlines() == [
+        "Pulumi.local.yaml: sample:name is missing (string, no default): add it under `config:`",
+        'Pulumi.local.yaml: sample:size must be of type integer, got "many"',
+        "Pulumi.local.yaml: key bare needs a namespace: write sample:bare",
+        "Pulumi.local.yaml: sample:token is encrypted, and only the Pulumi CLI can decrypt it: "
+        "for a local stack write the value in plain, or take `pulumi up`",
+    ]
+
+
+def test_an_encrypted_api_token_does_not_matter(stack: Stack) -> None:
+    stack.configure("cloudflare:apiToken: {secure: v1:abc}")
+    stack.program("pulumi.export('token', pulumi.Config('cloudflare').require('apiToken'))")
+    stack.up()
+    assert stack.outputs["token"] == "stand-in-token"  # noqa: S105
+
+
+def test_an_unknown_stack_names_the_known_ones(stack: Stack) -> None:
+    stack.write("Pulumi.dev.yaml", "config: {}")
+    with pytest.raises(DeployError, match=r"no Pulumi\.prod\.yaml in .* \(known stacks: dev, local\)"):
+        load_config(stack.folder, "prod")
+
+
+@pytest.mark.parametrize("url", ["https://api.cloudflare.com/client/v4", "http://10.0.0.1/client/v4", None])
+def test_a_stack_that_is_not_for_this_machine_is_refused(stack: Stack, url: str | None) -> None:
+    stack.write("Pulumi.local.yaml", f"config:\n  cloudflare:baseUrl: {url}\n" if url else "config: {}\n")
+    stack.program("pass")
+    with pytest.raises(DeployError, match="pulumi up --stack local"):
+        stack.deploy("up")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+def test_loopback_addresses(stack: Stack, host: str) -> None:
+    stack.write("Pulumi.local.yaml", f"config:\n  cloudflare:baseUrl: http://{host}:1/client/v4\n")
+    load_config(stack.folder, "local").require_loopback()
