@@ -50,9 +50,9 @@ class DataPlaneClient:
         """Close all connections."""
         await self._http.aclose()
 
-    async def apply(self, config: Config) -> None:
-        """Put the whole configuration in force. On an error the one before stays in force."""
-        if config == self.config:
+    async def apply(self, config: Config, *, force: bool = False) -> None:
+        """Put the whole configuration in force, unless it is. When it is refused, the one before stays in force."""
+        if config == self.config and not force:
             return
         await self._call("PUT", "/config", config, seconds=_APPLY_SECONDS, repeat=True)
         self.config = config

@@ -113,7 +113,8 @@ def start(state_dir: Path, port: int | None = None) -> tuple[Instance, bool]:
     log_path = prepare(state_dir) / "logs" / "server.log"
     command = [sys.executable, "-m", "local", "serve", "--state", str(state_dir)]
     command += [] if port is None else ["--port", str(port)]
-    with log_path.open("wb") as log:  # a server's own words only: one run, one file
+    with log_path.open("ab") as log:  # of two starts at once both may write
+        own_words = log.tell()
         server = subprocess.Popen(  # noqa: S603
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=_environment()
         )
@@ -124,7 +125,7 @@ def start(state_dir: Path, port: int | None = None) -> tuple[Instance, bool]:
             return instance, instance.pid == server.pid
         # Of two starts at once one server gives up: then the other's instance is the answer, once it is ready.
         if server.poll() is not None and _read_lock(state_dir) is None:
-            raise InstanceError(_last_words(log_path))
+            raise InstanceError(_last_words(log_path, own_words))
         time.sleep(_POLL_SECONDS)
     stop(state_dir)
     msg = f"the local Cloudflare was not ready after {START_SECONDS} s; see {log_path}"
@@ -219,6 +220,6 @@ def _ended(process: ProcessRecord, seconds: float) -> bool:
     return True
 
 
-def _last_words(log_path: Path) -> str:
-    lines = log_path.read_text(errors="replace").strip().splitlines()
+def _last_words(log_path: Path, start: int) -> str:
+    lines = log_path.read_bytes()[start:].decode(errors="replace").strip().splitlines()
     return lines[-1].removeprefix("error: ") if lines else f"the local Cloudflare ended at once; see {log_path}"

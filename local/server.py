@@ -103,7 +103,8 @@ def _chosen_port(store: Store, port: int | None) -> int:
 
 def _listen(port: int) -> socket.socket:
     """Take the port. Raises InstanceError with a line to act upon."""
-    listener = socket.socket()
+    # asyncio turns Nagle's algorithm off only where the protocol is named; with it on, an answer takes 40 ms more.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))

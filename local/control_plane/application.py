@@ -133,15 +133,22 @@ def _local_path(request: Request) -> str:
     A page can make a browser call loopback: its Origin gives it away, and a name of its own that resolves to
     127.0.0.1 shows in Host.
     """
-    host = urlsplit(f"//{request.headers.get('host', '')}").hostname
+    host = _host(f"//{request.headers.get('host', '')}")
     origin = request.headers.get("origin")
-    if host not in _LOOPBACK_HOSTS or (origin is not None and urlsplit(origin).hostname not in _LOOPBACK_HOSTS):
+    if host not in _LOOPBACK_HOSTS or (origin is not None and _host(origin) not in _LOOPBACK_HOSTS):
         raise ApiError(403, 10000, "Authentication error: the local Cloudflare answers callers on this machine only")
     raw_path: bytes = request.scope["raw_path"]
     path = raw_path.decode("latin-1").partition("?")[0]
     if not path.startswith(API_PATH + "/"):
         raise ApiError(404, 7000, f"No route for that URI: the API is at {API_PATH}")
     return path.removeprefix(API_PATH)
+
+
+def _host(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
 
 
 def _refused(error: DataPlaneRefusedError) -> ApiError:

@@ -56,23 +56,28 @@ class Cloud:
         async with self._lock:
             change = Change(self._store.writer)
             before = self.data_plane.config
+            in_doubt = False
             change.db.execute("BEGIN IMMEDIATE")
             try:
                 yield change
-                await self.data_plane.apply(desired_state.build(change.db))
+                in_doubt = True
+                try:
+                    await self.data_plane.apply(desired_state.build(change.db))
+                except DataPlaneRefusedError:
+                    in_doubt = False  # a refused configuration never came into force
+                    raise
                 for step in change.last_steps:
                     await step()
                 change.db.execute("COMMIT")
             except BaseException:
                 change.db.execute("ROLLBACK")
-                await self._return_to(before)
+                if in_doubt:
+                    await self._return_to(before)
                 raise
 
     async def _return_to(self, config: desired_state.Config) -> None:
-        """Undo a configuration whose state was not kept. A refused one never came into force."""
-        if self.data_plane.config == config:
-            return
+        """Put the configuration of the committed state in force again."""
         try:
-            await self.data_plane.apply(config)
+            await self.data_plane.apply(config, force=True)
         except (DataPlaneRefusedError, DataPlaneAwayError):
             _log.exception("the data plane could not be returned to the committed state")

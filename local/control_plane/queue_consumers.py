@@ -37,7 +37,7 @@ async def create_consumer(call: Call) -> Reply:
     body = call.fields(_invalid)
     async with call.cloud.change() as change:
         queue = queues.find(change.db, call.path["queue_id"])
-        consumer = _read(change.db, body)
+        consumer = _read(change.db, queue, body)
         if change.db.execute("SELECT 1 FROM queue_consumers WHERE queue_id = ?", (queue["id"],)).fetchone():
             raise ApiError(409, 11004, f"Queue '{queue['name']}' already has a consumer.")  # quoted
         consumer |= {"id": uuid.uuid4().hex, "queue_id": queue["id"], "created_on": now()}
@@ -71,7 +71,7 @@ async def replace_consumer(call: Call) -> Reply:
     async with call.cloud.change() as change:
         queue = queues.find(change.db, call.path["queue_id"])
         row = _find(change.db, queue["id"], call.path["consumer_id"])
-        consumer = _read(change.db, body)
+        consumer = _read(change.db, queue, body)
         change.db.execute(
             "UPDATE queue_consumers SET type = :type, worker_id = :worker_id,"
             " dead_letter_queue_id = :dead_letter_queue_id, settings = :settings WHERE id = :id",
@@ -89,7 +89,7 @@ async def delete_consumer(call: Call) -> Reply:
     return Reply(None)
 
 
-def _read(db: sqlite3.Connection, body: Fields) -> dict[str, Any]:
+def _read(db: sqlite3.Connection, queue: sqlite3.Row, body: Fields) -> dict[str, Any]:
     """Read a consumer of either type, complete with its defaults."""
     consumer_type = body.choice("type", _TYPES)
     if consumer_type is None:
@@ -101,7 +101,7 @@ def _read(db: sqlite3.Connection, body: Fields) -> dict[str, Any]:
     return {
         "type": consumer_type,
         "worker_id": worker_id,
-        "dead_letter_queue_id": _dead_letter_queue_id(db, body),
+        "dead_letter_queue_id": _dead_letter_queue_id(db, queue, body),
         "settings": json.dumps(read),
     }
 
@@ -131,9 +131,11 @@ def queue_handler_missing() -> ApiError:
     return ApiError(400, 11001, message)
 
 
-def _dead_letter_queue_id(db: sqlite3.Connection, body: Fields) -> str | None:
+def _dead_letter_queue_id(db: sqlite3.Connection, queue: sqlite3.Row, body: Fields) -> str | None:
     """Find the dead letter queue; a missing one is created, as documented (queues/configuration/dead-letter-queues)."""
     name = body.text("dead_letter_queue")
+    if name == queue["name"]:  # code and text are ours; messages would go round for ever
+        raise ApiError(400, 100127, f"The queue '{name}' cannot be its own dead letter queue")
     return queues.create_missing(db, name, now()) if name else None
 
 

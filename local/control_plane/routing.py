@@ -27,8 +27,8 @@ class Call:
     def json(self) -> Json:
         """Parse the body whatever its content type says: wrangler labels JSON text/plain. Raises ApiError 10208."""
         try:
-            return json.loads(self.body or b"null")
-        except ValueError as error:
+            return json.loads(self.body or b"null", parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
             # Queues' documented code for it; no better one is known for the other products.
             raise ApiError(400, 10208, f"Request body is not valid JSON: {error}") from error
 
@@ -91,6 +91,12 @@ class Router:
 def parse_query(raw: bytes) -> dict[str, list[str]]:
     """Decode a query string; a repeated name keeps all its values."""
     return parse_qs(raw.decode("latin-1"), keep_blank_values=True)
+
+
+def _refuse_constant(name: str) -> None:
+    """Refuse NaN and the infinities, which Python reads and JSON does not have."""
+    msg = f"{name} is not JSON"
+    raise ValueError(msg)
 
 
 def _fits(template: list[str], segments: list[str]) -> bool:
