@@ -23,7 +23,7 @@ export class CronClock {
   }
 
   /**
-   * Replaces all triggers. Throws a `bad_request` error for an expression that Cloudflare does not take.
+   * Replaces all triggers.
    *
    * @param {Worker[]} workers
    */

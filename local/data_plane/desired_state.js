@@ -1,5 +1,6 @@
 /** What the control plane wants to run: the body of PUT /config, and what the parts of the data plane take from it. */
 
+import { parseCron } from './cron.js';
 import { PlatformError } from './errors.js';
 
 /**
@@ -47,6 +48,7 @@ export function desiredState(body) {
   for (const key of ['workers', 'queues']) {
     if (!Array.isArray(body?.[key])) throw new PlatformError('bad_request', `expected ${key}: [...], got ${body?.[key]}`);
   }
+  for (const { schedules } of body.workers) schedules.forEach(parseCron); // throws
   return body;
 }
 

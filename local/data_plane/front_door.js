@@ -9,6 +9,7 @@ import { createServer } from 'node:http';
 import { targets } from './desired_state.js';
 import { PlatformError } from './errors.js';
 import { beginRequest } from './workerd_http.js';
+import { pickTarget } from './workers/percentages.js';
 
 /**
  * @import { IncomingMessage, Server, ServerResponse } from 'node:http'
@@ -118,10 +119,10 @@ export class FrontDoor {
     const leave = await this.#traffic.enter();
     if (outgoing.closed) return leave(); // the client did not wait
     outgoing.on('close', leave);
-    const service = pick(door.targets);
-    if (service === null) return answerPlainly(outgoing, 404, NOTHING_DEPLOYED);
+    const target = pickTarget(door.targets);
+    if (target === null) return answerPlainly(outgoing, 404, NOTHING_DEPLOYED);
     try {
-      const sent = await this.#begin(service, incoming, passedOn(incoming, CONNECTION_HEADERS));
+      const sent = await this.#begin(target.service, incoming, passedOn(incoming, CONNECTION_HEADERS));
       outgoing.on('close', () => sent.destroy());
       sent.on('error', () => answerPlainly(outgoing, 502, RUNTIME_STOPPED));
       sent.on('response', (answer) => {
@@ -144,10 +145,10 @@ export class FrontDoor {
     client.on('error', () => client.destroy());
     const leave = await this.#traffic.enter();
     client.on('close', leave);
-    const service = pick(door.targets);
+    const target = pickTarget(door.targets);
     try {
-      if (service === null) throw new Error(NOTHING_DEPLOYED);
-      const sent = await this.#begin(service, incoming, passedOn(incoming, []), false);
+      if (target === null) throw new Error(NOTHING_DEPLOYED);
+      const sent = await this.#begin(target.service, incoming, passedOn(incoming, []), false);
       sent.on('error', () => client.destroy());
       sent.on('response', (answer) => {
         client.write(responseHead(answer));
@@ -176,17 +177,6 @@ export class FrontDoor {
     const { method, url: path } = incoming;
     return beginRequest(() => this.#locate(service), { method, path, headers, ...(agent === false && { agent }) });
   }
-}
-
-/**
- * A version by chance, by the deployment's percentages.
- *
- * @param {Target[]} choices
- */
-function pick(choices) {
-  let point = Math.random() * choices.reduce((sum, { percentage }) => sum + percentage, 0);
-  const choice = choices.find(({ percentage }) => (point -= percentage) < 0) ?? choices[0];
-  return choice?.service ?? null;
 }
 
 /**

@@ -36,7 +36,10 @@ const { createInternalApi } = await import('./internal_api.js');
 const workerdPidFile = join(temporary, 'workerd.pid');
 const platform = new Platform(stateDir, { [WORKERD_PID_FILE]: workerdPidFile });
 
+let ending = false;
 function shutDown() {
+  if (ending) return;
+  ending = true;
   setTimeout(() => process.exit(1), SHUTDOWN_MS);
   platform.dispose().finally(() => process.exit(0));
 }

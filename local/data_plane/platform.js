@@ -35,6 +35,8 @@ export class Platform {
   /** @type {Miniflare | null} */
   #miniflare = null;
   #state = NOTHING;
+  /** @type {string | null} what runs inside workerd; null: nothing, or nobody knows */
+  #running = null;
   /** @type {Promise<unknown>} */
   #lastChange = Promise.resolve();
   #traffic = new Traffic();
@@ -95,26 +97,26 @@ export class Platform {
   }
 
   async #started() {
-    if (this.#miniflare === null) await this.apply(this.#state);
+    if (this.#running === null) await this.apply(this.#state);
   }
 
   /** @param {DesiredState} next */
   async #apply(next) {
     const opened = await this.#frontDoor.open(next.workers.map(({ port }) => port));
     try {
-      if (this.#miniflare === null || runs(this.#state) !== runs(next)) await this.#reload(next);
+      if (this.#running !== runs(next)) await this.#reload(next);
+      const gone = this.#state.queues.filter(({ id }) => !next.queues.some((queue) => queue.id === id));
+      this.#state = next;
+      this.#frontDoor.route(next.workers);
+      this.#crons.set(next.workers);
+      await this.#wakeQueues();
+      await this.#gateway.call('/queues/destroy', { ids: gone.map(({ id }) => id) });
     } catch (error) {
       this.#frontDoor.close(opened);
       throw error;
     } finally {
-      this.#traffic.release();
+      this.#traffic.release(); // not before the queues know where their consumers run now
     }
-    const gone = this.#state.queues.map(({ id }) => id).filter((id) => !next.queues.some((queue) => queue.id === id));
-    this.#state = next;
-    this.#frontDoor.route(next.workers);
-    this.#crons.set(next.workers);
-    await this.#wakeQueues();
-    if (gone.length > 0) await this.#gateway.call('/queues/destroy', { ids: gone });
   }
 
   /** @param {DesiredState} next */
@@ -131,19 +133,30 @@ export class Platform {
   }
 
   async #drain() {
-    if (this.#miniflare === null) return;
+    if (this.#running === null) return;
     const milliseconds = DRAIN_SECONDS * 1000;
     const ids = this.#state.queues.map(({ id }) => id);
+    const batches = this.#gateway.call('/queues/drain', { ids, milliseconds });
     await Promise.all([
       this.#traffic.drained(milliseconds),
-      this.#gateway.call('/queues/drain', { ids, milliseconds }),
+      batches.catch(() => log('warn', 'reloading without waiting for running batches: the runtime stopped')),
     ]);
   }
 
   /** @param {DesiredState} state */
   async #run(state) {
     const options = this.#options(state);
-    if (this.#miniflare !== null) return this.#miniflare.setOptions(options);
+    this.#running = null;
+    if (this.#miniflare === null) await this.#start(options, state);
+    else await this.#miniflare.setOptions(options);
+    this.#running = runs(state);
+  }
+
+  /**
+   * @param {MiniflareOptions} options
+   * @param {DesiredState} state
+   */
+  async #start(options, state) {
     this.#forgetOtherQueues(state);
     const miniflare = new Miniflare(options);
     try {
@@ -223,6 +236,16 @@ export class Platform {
 
 /** Miniflare's own warnings, as lines of the log. */
 class MiniflareLog extends Log {
+  /**
+   * @override
+   * @param {Error & {code?: string}} error
+   */
+  error(error) {
+    super.error(error);
+    // Said when workerd crashed and cannot be restarted. Whoever supervises this process starts a new one.
+    if (error.code === 'ERR_RUNTIME_FAILURE') process.exit(1);
+  }
+
   /**
    * @override
    * @param {LogLevel} level

@@ -2,7 +2,7 @@
 
 import { queryDatabase } from './d1.js';
 import { Refusal, checkMessages } from './queue_limits.js';
-import { consumerService } from './services.js';
+import { pickService } from './services.js';
 
 /**
  * @import { QueueSettings, Target } from '../desired_state.js'
@@ -128,8 +128,8 @@ async function queueMetrics(env, { id }) {
 
 /** @type {(env: Env, body: {targets: Target[], cron: string, scheduledTime: number}) => Promise<object>} */
 async function runScheduled(env, { targets, cron, scheduledTime }) {
-  const { outcome } = await consumerService(env, targets).scheduled({ cron, scheduledTime: new Date(scheduledTime) });
-  return { outcome };
+  const service = pickService(env, targets);
+  return (await service?.scheduled({ cron, scheduledTime: new Date(scheduledTime) })) ?? {};
 }
 
 /** @param {QueueMetrics | null} metrics */

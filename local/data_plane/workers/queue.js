@@ -7,7 +7,7 @@
 
 import { DurableObject } from 'cloudflare:workers';
 
-import { consumerService } from './services.js';
+import { pickService } from './services.js';
 import { describe } from './logging.js';
 import { QueueStore } from './queue_store.js';
 import { verdicts } from './verdicts.js';
@@ -15,7 +15,7 @@ import { verdicts } from './verdicts.js';
 /**
  * @import { QueueSettings } from '../desired_state.js'
  * @import { DeadLetter, IncomingMessage, QueueMetrics, StoredMessage } from './queue_store.js'
- * @import { Services } from './services.js'
+ * @import { Service, Services } from './services.js'
  * @import { BatchResult } from './verdicts.js'
  *
  * @typedef {Services & {QUEUES: DurableObjectNamespace<QueueObject>}} Env
@@ -26,12 +26,16 @@ import { verdicts } from './verdicts.js';
 const MAX_CONCURRENCY = 250;
 /** A queue starts with one invocation at a time; a batch that waited this long gets one more. */
 const SCALE_UP_MS = 50;
+/** Pause between two looks for messages whose retention has ended. */
+const EXPIRY_PAUSE_MS = 1_000;
 const DEAD_LETTER_BATCH = 100;
 const DEAD_LETTER_RETRY_MS = 1_000;
 /** Cloudflare's default for a pull that names none. */
 const DEFAULT_VISIBILITY_MS = 30_000;
 /** setTimeout takes no more than 2^31 ms. */
 const LONGEST_SLEEP_MS = 3_600_000;
+/** @type {BatchResult} */
+const FAILED = { outcome: 'exception', ackAll: false, retryBatch: { retry: false }, explicitAcks: [], retryMessages: [] };
 
 /** @extends {DurableObject<Env>} */
 export class QueueObject extends DurableObject {
@@ -44,6 +48,8 @@ export class QueueObject extends DurableObject {
   /** Until when pulls' leases have been searched for spent messages. */
   #sweptUntil = 0;
   #draining = false;
+  /** No message's retention ends before. */
+  #nextExpiry = 0;
   /** @type {(() => void)[]} */
   #onIdle = [];
   #movingDeadLetters = false;
@@ -70,6 +76,7 @@ export class QueueObject extends DurableObject {
     if (JSON.stringify(settings) !== JSON.stringify(this.#settings)) this.ctx.storage.kv.put('settings', settings);
     this.#settings = settings;
     this.#draining = false;
+    this.#nextExpiry = 0;
     this.#pump();
     this.#moveDeadLetters();
   }
@@ -103,14 +110,8 @@ export class QueueObject extends DurableObject {
   push(messages) {
     const settings = this.#settings;
     if (settings === null) return null;
-    this.#store.add(
-      messages.map((message) => ({
-        ...message,
-        delaySeconds: message.delaySeconds ?? settings.delivery_delay_seconds,
-      })),
-      Date.now(),
-    );
-    this.#pump();
+    const { delivery_delay_seconds } = settings;
+    this.#add(messages.map((message) => ({ ...message, delaySeconds: message.delaySeconds ?? delivery_delay_seconds })));
     return this.#store.metrics();
   }
 
@@ -122,12 +123,16 @@ export class QueueObject extends DurableObject {
    */
   accept(letters) {
     if (this.#settings === null) return false;
-    this.#store.add(
-      letters.map((letter) => ({ ...letter, delaySeconds: 0 })),
-      Date.now(),
-    );
-    this.#pump();
+    this.#add(letters.map((letter) => ({ ...letter, delaySeconds: 0 })));
     return true;
+  }
+
+  /** @param {Parameters<QueueStore['add']>[0]} messages */
+  #add(messages) {
+    const now = Date.now();
+    this.#store.add(messages, now);
+    this.#nextExpiry = Math.min(this.#nextExpiry, now + this.#retentionMs());
+    this.#pump();
   }
 
   /** @returns {QueueMetrics | null} null when the queue does not exist */
@@ -224,7 +229,7 @@ export class QueueObject extends DurableObject {
       }
       readyAt = Math.max(readyAt, this.#startAt());
     }
-    this.#sleepUntil(Math.min(readyAt, this.#nextExpiry(), this.#nextEndOfLease()));
+    this.#sleepUntil(Math.min(readyAt, this.#nextExpiry, this.#nextEndOfLease()));
   }
 
   /** When the next batch may go; Infinity: not before something changes. */
@@ -267,22 +272,28 @@ export class QueueObject extends DurableObject {
   async #deliverBatch() {
     const settings = this.#settings;
     const consumer = this.#workerConsumer();
-    if (settings === null || consumer === null) return;
+    const service = consumer && pickService(this.env, consumer.targets);
+    if (!settings || !consumer || !service) return;
     const batch = this.#takeVisible(Date.now(), consumer.batch_size);
     if (batch.length === 0) return;
     this.#store.hold(batch.map((message) => message.id));
     await this.ctx.storage.sync();
-    /** @type {BatchResult} */
-    let result;
+    this.#settle(batch, await this.#invoke(service, settings.name, batch));
+  }
+
+  /**
+   * @param {Service} service
+   * @param {string} queueName
+   * @param {StoredMessage[]} batch
+   * @returns {Promise<BatchResult>}
+   */
+  async #invoke(service, queueName, batch) {
     try {
-      const metadata = { metrics: this.#store.metrics() };
-      const service = consumerService(this.env, consumer.targets);
-      result = await service.queue(settings.name, batch.map(deliverable), metadata);
+      return await service.queue(queueName, batch.map(deliverable), { metrics: this.#store.metrics() });
     } catch (error) {
-      console.error(describe(`queue ${settings.name}: the consumer could not be invoked`, error));
-      result = { outcome: 'exception', ackAll: false, retryBatch: { retry: false }, explicitAcks: [], retryMessages: [] };
+      console.error(describe(`queue ${queueName}: the consumer could not be invoked`, error));
+      return FAILED;
     }
-    this.#settle(batch, result);
   }
 
   /**
@@ -341,7 +352,7 @@ export class QueueObject extends DurableObject {
     const settings = this.#settings;
     if (settings === null || settings.delivery_paused || this.#draining) return null;
     const { consumer } = settings;
-    return consumer?.type === 'worker' && consumer.targets.length > 0 ? consumer : null;
+    return consumer?.type === 'worker' && pickService(this.env, consumer.targets) ? consumer : null;
   }
 
   #maxAttempts() {
@@ -357,12 +368,15 @@ export class QueueObject extends DurableObject {
   // --- what leaves the queue without having been processed
 
   #expire() {
-    if (this.#settings !== null) this.#store.expire(Date.now() - this.#settings.message_retention_seconds * 1000);
+    const now = Date.now();
+    if (now < this.#nextExpiry) return;
+    this.#store.expire(now - this.#retentionMs());
+    // A message whose time is over while a consumer holds it stays until that has ended.
+    this.#nextExpiry = Math.max(this.#store.oldestStoredAt() + this.#retentionMs(), now + EXPIRY_PAUSE_MS);
   }
 
-  #nextExpiry() {
-    if (this.#settings === null) return Infinity;
-    return this.#store.oldestStoredAt() + this.#settings.message_retention_seconds * 1000;
+  #retentionMs() {
+    return (this.#settings?.message_retention_seconds ?? Infinity) * 1000;
   }
 
   /** A pull consumer's last lease may end without anyone pulling again. */

@@ -254,7 +254,6 @@ export class QueueStore {
    * @param {number} storedUntil
    */
   expire(storedUntil) {
-    if (this.oldestStoredAt() > storedUntil) return;
     // Rows lie in the order of their arrival, so the scan ends at the first young one.
     const expired = [];
     for (const row of this.#sql.exec('SELECT id, stored_at, visible_at FROM messages ORDER BY seq')) {
@@ -264,9 +263,9 @@ export class QueueStore {
     this.remove(expired);
   }
 
-  /** The arrival of the oldest message that no consumer Worker holds; Infinity when there is none. */
+  /** The arrival of the oldest message; Infinity when there is none. */
   oldestStoredAt() {
-    const [row] = this.#sql.exec('SELECT stored_at FROM messages WHERE +visible_at IS NOT NULL ORDER BY seq LIMIT 1');
+    const [row] = this.#sql.exec('SELECT stored_at FROM messages ORDER BY seq LIMIT 1');
     return row === undefined ? Infinity : Number(row.stored_at);
   }
 

@@ -1,5 +1,7 @@
 /** The user's Workers as this Worker's service bindings, one a deployed version. */
 
+import { pickTarget } from './percentages.js';
+
 /**
  * @import { Target } from '../desired_state.js'
  * @import { BatchResult } from './verdicts.js'
@@ -12,15 +14,14 @@
  */
 
 /**
- * The version that one invocation goes to, by the deployment's percentages.
+ * The version that one invocation goes to, by the deployment's percentages; null when none of them runs.
  *
  * @param {Services} env
  * @param {Target[]} targets
+ * @returns {Service | null}
  */
-export function consumerService(env, targets) {
-  let point = Math.random() * targets.reduce((sum, target) => sum + target.percentage, 0);
-  const target = targets.find(({ percentage }) => (point -= percentage) < 0) ?? targets[0];
-  const service = target && env[`SERVICE ${target.service}`];
-  if (!service) throw new Error(`no such service: ${target?.service}`);
-  return service;
+export function pickService(env, targets) {
+  const running = targets.filter(({ service }) => `SERVICE ${service}` in env);
+  const chosen = pickTarget(running);
+  return chosen && (env[`SERVICE ${chosen.service}`] ?? null);
 }
