@@ -1,6 +1,7 @@
 """The command line of the deploy: up, preview, refresh, destroy, output."""
 
 import argparse
+import contextlib
 import json
 import sys
 import time
@@ -64,22 +65,15 @@ def _deploy(arguments: argparse.Namespace) -> int:
 
 
 def _deploy_console(arguments: argparse.Namespace, began: float) -> int:
-    from local.deploy.display import ConsoleDisplay, brief, summary
-    from local.deploy.wire import is_secret
+    from local.deploy.display import ConsoleDisplay, output_lines, summary
 
     display = ConsoleDisplay()
     with _deployment(arguments, display) as deployment, display.watching():
         outcome = _command(deployment, arguments.command)()
-    foretold = arguments.command == "preview"
-    if outcome.outputs and arguments.command in {"up", "preview"} and not outcome.errors:
-        display.write("Outputs:")
-        width = max(map(len, outcome.outputs))
-        for name, value in sorted(outcome.outputs.items()):
-            plain = isinstance(value, str) and not is_secret(value)
-            display.write(
-                f"  {name:<{width}}  {value if plain and ' ' not in value and len(value) < 36 else brief(value)}"
-            )
-    display.write(f"Resources: {summary(outcome.tally, foretold=foretold)}")
+    if arguments.command in {"up", "preview"} and not outcome.errors:
+        for line in output_lines(outcome.outputs):
+            display.write(line)
+    display.write(f"Resources: {summary(outcome.tally, foretold=arguments.command == 'preview')}")
     display.write(f"Duration: {time.monotonic() - began:.1f} s")
     return _report(outcome)
 
@@ -89,7 +83,8 @@ def _deploy_json(arguments: argparse.Namespace) -> int:
     from local.deploy.wire import hide
 
     display = JsonDisplay()
-    with _deployment(arguments, display) as deployment:
+    # What the program prints is not part of the document.
+    with contextlib.redirect_stdout(sys.stderr), _deployment(arguments, display) as deployment:
         outcome = _command(deployment, arguments.command)()
     document = {
         "stack": arguments.stack,
@@ -118,9 +113,8 @@ def _deployment(arguments: argparse.Namespace, display: Any) -> "Deployment":
 
     instance = Instance.find(arguments.state)
     if instance is None:
-        raise DeployError(
-            f"no Cloudflare runs on this machine for {arguments.state}: start it with `python -m local start`"
-        )
+        option = "" if arguments.state == DEFAULT_STATE_DIR else f" --state {arguments.state}"
+        raise DeployError(f"no local Cloudflare is running: start it with `python -m local start{option}`")
     target = Target(instance.base_url, instance.api_token)
     return Deployment(Path(), arguments.stack, arguments.state.resolve(), target, display)
 

@@ -5,7 +5,7 @@ import io
 import signal
 from collections import Counter
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
@@ -85,14 +85,14 @@ class Deployment:
                 self._file.save(state)
             rehearsal = _Rehearsal()
             foretold = self._rehearse(copy_of(state), rehearsal)
-            if foretold.errors:
+            if foretold.errors or foretold.interrupted:
                 rehearsal.replay(self._display)
-                return Outcome(Counter(), state.outputs, foretold.errors, foretold.trace)
+                return replace(foretold, tally=Counter(), outputs=state.outputs)
             return self._play(state, self._file.save, self._display, dry_run=False)
 
     def refresh(self) -> Outcome:
         """Make the state say what is really there."""
-        with self._file.locked(), _interrupts() as interrupted:
+        with self._file.locked(), self._interrupts() as interrupted:
             state = self._file.load()
             self._settle(state)
             outcome = Outcome(Counter(), state.outputs)
@@ -114,7 +114,7 @@ class Deployment:
             state = self._file.load()
             self._settle(state)
             engine = Engine(state, self._file.save, self._types, self._display, dry_run=False)
-            with _interrupts(engine.interrupt):
+            with self._interrupts(engine.interrupt):
                 self._program.call(lambda: engine.delete(list(state.resources)))
             if not engine.failures and not engine.interrupted:
                 state.outputs = {}
@@ -143,13 +143,39 @@ class Deployment:
         engine = Engine(state, save, self._types, display, dry_run=dry_run)
         monitor = Monitor(engine, self._program.config.project, self._program.config.stack)
         failure: DeployError | None = None
-        with _interrupts(engine.interrupt):
+        with self._interrupts(engine.interrupt):
             try:
                 self._program.run(monitor, EngineLog(display), dry_run=dry_run)
             except DeployError as error:
                 failure = error
             self._program.call(lambda: engine.finish(complete=failure is None))
         return _outcome(engine, failure)
+
+    @contextlib.contextmanager
+    def _interrupts(self, interrupt: Callable[[], Any] = lambda: None) -> Generator[list[int]]:
+        """Turn Ctrl-C and SIGTERM into a call of `interrupt`; a second one acts as usual.
+
+        Gives the list of signals that came.
+        """
+        came: list[int] = []
+
+        def handle(number: int, _frame: FrameType | None) -> None:
+            came.append(number)
+            self._display.message(
+                "warning", "stopping; what is under way is finished first (a second Ctrl-C ends it at once)"
+            )
+            interrupt()
+            for kept, handler in former.items():
+                signal.signal(kept, handler)
+
+        former: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        for number in former:
+            signal.signal(number, handle)
+        try:
+            yield came
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
 
 
 class _Rehearsal:
@@ -187,27 +213,3 @@ def _outcome(engine: Engine, failure: DeployError | None = None) -> Outcome:
 
 def _unsaved(_state: State) -> None:
     """Keep nothing (previews)."""
-
-
-@contextlib.contextmanager
-def _interrupts(interrupt: Callable[[], Any] = lambda: None) -> Generator[list[int]]:
-    """Turn Ctrl-C and SIGTERM into a call of `interrupt`; a second one ends the process as usual.
-
-    Gives the list of signals that came.
-    """
-    came: list[int] = []
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        came.append(number)
-        interrupt()
-        for kept, handler in former.items():
-            signal.signal(kept, handler)
-
-    former: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in former:
-        signal.signal(number, handle)
-    try:
-        yield came
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)

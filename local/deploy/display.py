@@ -55,7 +55,7 @@ class ConsoleDisplay:
         self._stream = stream
         self._live = stream.isatty()
         self._colours = self._live and "NO_COLOR" not in os.environ
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal may come, and want to write, while its thread is writing
         self._running: dict[str, tuple[Step, float]] = {}
         self._reminded: dict[str, float] = {}
 
@@ -95,7 +95,7 @@ class ConsoleDisplay:
             self._line(f" !  {_LOOKS[step.action].word:<8}", step, seconds, _SEVERITY_COLOURS["error"], "failed")
 
     def message(self, severity: Severity, text: str, urn: str = "") -> None:
-        """Write a message of the program."""
+        """Write a message of the program or of the engine."""
         about = f"{label(urn)}: " if urn and type_of(urn) != "pulumi:pulumi:Stack" else ""
         with self._lock:
             self._write(f"{self._painted(severity, _SEVERITY_COLOURS[severity])}: {about}{text}")
@@ -214,10 +214,24 @@ def brief(value: Any) -> str:
     return f"{text[:_MAX_VALUE_CHARACTERS]}… ({len(text)} characters)"
 
 
+def output_lines(outputs: Properties) -> list[str]:
+    """Write a stack's outputs for people, secrets hidden."""
+    width = max(map(len, outputs), default=0)
+    lines = [f"  {name:<{width}}  {_readable(value)}" for name, value in sorted(outputs.items())]
+    return ["Outputs:", *lines] if lines else []
+
+
+def _readable(value: Any) -> str:
+    return value if isinstance(value, str) and value != UNKNOWN else brief(value)
+
+
 def summary(tally: Counter[Action], *, foretold: bool) -> str:
-    """Count what was done, or would be: `2 created, 1 updated, 5 unchanged`."""
+    """Count what was done, or would be: `2 created, 1 updated, 5 unchanged`, or `8, nothing changed`."""
+    unchanged = tally[Action.SAME]
+    if tally.total() == unchanged:
+        return f"{unchanged}, {'nothing to change' if foretold else 'nothing changed'}"
     counts = Counter[str]()
     for action, look in _LOOKS.items():
         word = f"to {look.word}" if foretold and look.done != "unchanged" else look.done
         counts[word] += tally[action]
-    return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "none"
+    return ", ".join(f"{count} {word}" for word, count in counts.items() if count)

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from local.deploy.deletion import deletion_order, protected_error, refuse_protected
 from local.deploy.diff import Diff, keep_old
-from local.deploy.errors import ApiError, CheckError, DeployError, StepError, StoppedError
+from local.deploy.errors import NOT_FOUND, ApiError, CheckError, DeployError, StepError, StoppedError
 from local.deploy.goal import Goal
 from local.deploy.resource_types import Created, ResourceType, ResourceTypes
 from local.deploy.state_file import Operation, PendingOperation, Resource, State, timestamp
@@ -59,6 +59,7 @@ class Engine:
         self._idle = threading.Condition(self._lock)
         self._active = 0
         self._seen: set[str] = set()
+        self._outputs: dict[str, Properties] = {}
         self._placed = 0
         self._deleted_early: set[str] = set()
 
@@ -78,14 +79,9 @@ class Engine:
                 raise self._note(StepError(goal.urn, f"{label(goal.urn)}: {error}")) from error
 
     def set_outputs(self, urn: str, outputs: Properties) -> None:
-        """Take the outputs of the stack or of a component."""
+        """Take the outputs of the stack or of a component; they are stored when the whole run has succeeded."""
         with self._lock:
-            resource = self.state.find(urn)
-            if resource is None:
-                return
-            resource.outputs = outputs
-            if resource.type == STACK_TYPE:
-                self.state.outputs = outputs
+            self._outputs[urn] = outputs
 
     def finish(self, *, complete: bool) -> None:
         """Delete what was replaced and what the program no longer has, and save.
@@ -95,10 +91,19 @@ class Engine:
         with self._idle:
             self._idle.wait_for(lambda: self._active == 0)
         if complete and not self._stopped():
+            self._store_outputs()
             doomed = [item for item in self.state.resources if item.replaced or item.urn not in self._seen]
             self.delete(doomed)
         with self._lock:
             self._save(self.state)
+
+    def _store_outputs(self) -> None:
+        for urn, outputs in self._outputs.items():
+            resource = self.state.find(urn)
+            if resource is not None:
+                resource.outputs = outputs
+                if resource.type == STACK_TYPE:
+                    self.state.outputs = outputs
 
     def delete(self, doomed: list[Resource]) -> None:
         """Delete these, one after the other, dependents first. A failure ends it and is noted."""
@@ -213,8 +218,19 @@ class Engine:
             self._place(resource)
 
         step = Step(Action.UPDATE, goal.urn, diff.changes)
+
+        def call() -> Properties:
+            try:
+                return resource_type.update(old, reveal(inputs))
+            except ApiError as error:
+                if error.status != NOT_FOUND:
+                    raise
+                raise ApiError(
+                    f"{error}. It is gone: `refresh` notices, and then `up` makes it anew", NOT_FOUND
+                ) from error
+
         foretold = resource_type.preview(old, reveal(inputs)) if self.dry_run else {}
-        self._perform(step, "update", old, lambda: resource_type.update(old, reveal(inputs)), foretold, commit)
+        self._perform(step, "update", old, call, foretold, commit)
         return Registered(resource.urn, resource.id, resource.outputs)
 
     def _replace(

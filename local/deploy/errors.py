@@ -1,5 +1,8 @@
 """What can go wrong in a deploy, told apart by who has to act."""
 
+NOT_FOUND = 404
+_SERVER_ERROR = 500
+
 
 class DeployError(Exception):
     """The deploy cannot go on; the message is for the user and says what to do."""
@@ -42,4 +45,4 @@ class ApiError(DeployError):
     @property
     def outcome_unknown(self) -> bool:
         """Whether the request may have taken effect although it was not answered with success."""
-        return self.status == 0 or self.status >= 500
+        return self.status == 0 or self.status >= _SERVER_ERROR

@@ -80,7 +80,11 @@ def goal_from_request(
 
 
 def _refuse_unsupported(request: resource_pb2.RegisterResourceRequest) -> None:
-    used: dict[str, Any] = {"import_": request.importId, "a remote component": request.remote}
+    used: dict[str, Any] = {
+        "import_": request.importId,
+        "replacement_trigger": request.HasField("replacement_trigger"),
+        "a remote component": request.remote,
+    }
     for option, value in used.items():
         if value:
             raise DeployError(f"{option} is not supported by the local deploy; the Pulumi CLI has it")

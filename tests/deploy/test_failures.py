@@ -2,6 +2,7 @@
 
 import os
 import signal
+import textwrap
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -247,6 +248,31 @@ def test_an_exception_in_apply_fails_the_deploy_and_deletes_nothing(stack: Stack
     """)
     assert stack.deploy("up").errors == ["ZeroDivisionError: division by zero"]
     assert stack.deployed() == ["a", "b"]
+
+
+def test_a_failed_program_keeps_the_outputs(stack: Stack) -> None:
+    stack.program(TWO_QUEUES + '    pulumi.export("name", "kept")\n')
+    stack.up()
+    stack.program(TWO_QUEUES + '    pulumi.export("name", "lost")\n    raise pulumi.RunError("no")\n')
+    assert stack.deploy("up").errors == ["no"]
+    assert stack.outputs == {"name": "kept"}
+
+
+def test_an_update_of_what_is_gone_says_what_to_do(stack: Stack) -> None:
+    stack.program('cf.Queue("a", account_id=ACCOUNT, queue_name="one")')
+    stack.up()
+    stack.api.objects.clear()
+    stack.program('cf.Queue("a", account_id=ACCOUNT, queue_name="two")')
+    assert "`refresh` notices, and then `up` makes it anew" in stack.deploy("up").errors[0]
+    stack.deploy("refresh")
+    stack.up()
+    assert stack.lines("+") == ["a"]
+
+
+def test_an_interrupted_rehearsal_touches_nothing(stack: Stack) -> None:
+    stack.program(f"import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n{textwrap.dedent(TWO_QUEUES)}")
+    assert stack.deploy("up").interrupted
+    assert stack.api.calls == []
 
 
 def test_a_missing_config_value_is_just_its_text(stack: Stack) -> None:

@@ -14,8 +14,6 @@ _RETRIES = 2
 # A version upload starts the Worker in a scratch runtime first.
 _TIMEOUT_SECONDS = 120
 
-NOT_FOUND = 404
-
 
 class Api:
     """A client of one API, with one token."""

@@ -6,11 +6,11 @@ from string import Formatter
 from typing import Any, cast
 from urllib.parse import quote
 
-from local.deploy.cloudflare_types.api import NOT_FOUND, Api, Method
+from local.deploy.cloudflare_types.api import Api, Method
 from local.deploy.cloudflare_types.names import to_camel, to_snake
 from local.deploy.cloudflare_types.shapes import carry_removals, complete, project
 from local.deploy.diff import Change, Diff, compare
-from local.deploy.errors import ApiError, CheckError
+from local.deploy.errors import NOT_FOUND, ApiError, CheckError
 from local.deploy.resource_types import Created, Found
 from local.deploy.state_file import Resource
 from local.deploy.wire import UNKNOWN, Properties, reveal

@@ -1,0 +1,291 @@
+"""The command line against a real instance, with a program of every supported type."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from local.deploy.outputs import read_outputs
+from local.instance import Instance
+
+REPOSITORY = Path(__file__).parents[2]
+COMMAND_SECONDS = 120
+
+PROGRAM = """
+    import pulumi
+    import pulumi_cloudflare as cf
+
+    from resources import Pause, Schema
+
+    config = pulumi.Config()
+    account = config.require("account_id")
+    db = cf.D1Database("db", account_id=account, name="sample", read_replication={"mode": "disabled"})
+    schema = Schema("schema", account, db.uuid)
+    dlq = cf.Queue("dlq", account_id=account, queue_name="sample-dlq")
+    queue = cf.Queue("queue", account_id=account, queue_name="sample")
+    worker = cf.Worker("worker", account_id=account, name="sample", subdomain={"enabled": True})
+    version = cf.WorkerVersion(
+        "version", account_id=account, worker_id=worker.id, main_module="index.js", compatibility_date="2025-04-01",
+        modules=[{
+            "name": "index.js", "content_type": "application/javascript+module", "content_file": "worker/index.js",
+        }],
+        bindings=[
+            {"type": "d1", "name": "DB", "id": db.uuid},
+            {"type": "queue", "name": "QUEUE", "queue_name": queue.queue_name},
+            {"type": "secret_text", "name": "SECRET", "text": pulumi.Output.secret("hush")},
+        ],
+        opts=pulumi.ResourceOptions(depends_on=[schema]),
+    )
+    deployment = cf.WorkersDeployment(
+        "deployment", account_id=account, script_name=worker.name, strategy="percentage",
+        versions=[{"percentage": 100, "version_id": version.id}],
+    )
+    consumer = cf.QueueConsumer(
+        "consumer", account_id=account, queue_id=queue.queue_id, type="worker", script_name=deployment.script_name,
+        dead_letter_queue=dlq.queue_name,
+        settings={"batch_size": 5, "max_retries": config.require_int("retries"), "max_wait_time_ms": 0},
+    )
+    cf.QueueConsumer("dlq-consumer", account_id=account, queue_id=dlq.queue_id, type="http_pull")
+    cf.WorkersCronTrigger(
+        "cron", account_id=account, script_name=deployment.script_name, schedules=[{"cron": "0 0 1 1 *"}],
+    )
+    if config.get_float("pause_seconds"):
+        paused = Pause("pause", config.require_float("pause_seconds"), pulumi.ResourceOptions(depends_on=[consumer]))
+        cf.Queue("late", account_id=account, queue_name="late", opts=pulumi.ResourceOptions(depends_on=[paused]))
+    pulumi.export("url", worker.subdomain.url)
+    pulumi.export("tables", schema.tables)
+    pulumi.export("consumer_id", consumer.consumer_id)
+    pulumi.export("queue_id", queue.queue_id)
+"""
+
+RESOURCES = """
+    import time
+    from pathlib import Path
+
+    import pulumi
+    import requests
+    from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider
+
+
+    class SchemaProvider(ResourceProvider):
+        def configure(self, req):
+            self.url, self.token = req.config.require("cloudflare:baseUrl"), req.config.require("cloudflare:apiToken")
+
+        def diff(self, id_, olds, news):
+            return DiffResult(changes=False, replaces=["database"] if olds["database"] != news["database"] else [])
+
+        def create(self, props):
+            url = f"{self.url}/accounts/{props['account']}/d1/database/{props['database']}/query"
+            sql = "CREATE TABLE IF NOT EXISTS notes (text); SELECT name FROM sqlite_master WHERE name = 'notes'"
+            reply = requests.post(url, json={"sql": sql}, headers={"Authorization": f"Bearer {self.token}"})
+            reply.raise_for_status()
+            return CreateResult("schema", {**props, "tables": [row["name"] for row in reply.json()["result"][-1]["results"]]})
+
+
+    class Schema(Resource):
+        tables: pulumi.Output[list[str]]
+
+        def __init__(self, name, account, database):
+            super().__init__(SchemaProvider(), name, {"account": account, "database": database, "tables": None})
+
+
+    class PauseProvider(ResourceProvider):
+        def create(self, props):
+            Path("paused").touch()
+            time.sleep(props["seconds"])
+            return CreateResult("pause", props)
+
+        def diff(self, id_, olds, news):
+            return DiffResult(changes=False)
+
+
+    class Pause(Resource):
+        def __init__(self, name, seconds, opts):
+            super().__init__(PauseProvider(), name, {"seconds": seconds}, opts)
+"""
+
+WORKER = "export default { fetch: (_, env) => new Response(`%s ${env.SECRET}`), queue() {}, scheduled() {} }"
+
+
+class Project:
+    """The program in a folder of its own, and the command line."""
+
+    def __init__(self, folder: Path, state_dir: Path) -> None:
+        self.folder = folder
+        self.state_dir = state_dir
+        self.write("Pulumi.yaml", "name: sample\nruntime: python\nconfig: {retries: {type: integer, default: 3}}\n")
+        self.write("__main__.py", PROGRAM)
+        self.write("resources.py", RESOURCES)
+        self.write("worker/index.js", WORKER % "one")
+        self.configure()
+
+    def write(self, name: str, text: str) -> None:
+        path = self.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+
+    def configure(self, **values: float) -> None:
+        lines = [
+            "config:",
+            "  cloudflare:baseUrl: http://127.0.0.1:8787/client/v4",
+            f"  sample:account_id: '{'0' * 32}'",
+            *(f"  sample:{key}: {value}" for key, value in values.items()),
+        ]
+        self.write("Pulumi.local.yaml", "\n".join(lines))
+
+    def command(self, *arguments: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", "local", *arguments, "--state", str(self.state_dir)]
+        return subprocess.Popen(  # noqa: S603
+            command, cwd=self.folder, env={"PYTHONPATH": str(REPOSITORY)}, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def run(self, *arguments: str, expect: int = 0) -> str:
+        with self.command(*arguments) as process:
+            printed, _ = process.communicate(timeout=COMMAND_SECONDS)
+        assert process.returncode == expect, printed
+        return printed
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        return read_outputs(self.state_dir, "local", "sample")
+
+    @property
+    def state(self) -> dict[str, Any]:
+        return json.loads((self.state_dir / "stacks" / "sample" / "local.json").read_text())
+
+    @property
+    def api(self) -> httpx.Client:
+        instance = Instance.find(self.state_dir)
+        assert instance
+        headers = {"Authorization": f"Bearer {instance.api_token}"}
+        return httpx.Client(
+            base_url=f"{instance.base_url}/accounts/{instance.account_id}", headers=headers, trust_env=False
+        )
+
+    def fetch(self) -> str:
+        with urllib.request.urlopen(self.outputs["url"], timeout=10) as reply:  # noqa: S310
+            return reply.read().decode()
+
+    def pause(self, seconds: float) -> "subprocess.Popen[str]":
+        """Begin an `up` that pauses before its last resource; returns in the pause."""
+        self.configure(pause_seconds=seconds)
+        (self.folder / "paused").unlink(missing_ok=True)
+        process = self.command("up")
+        until = time.monotonic() + COMMAND_SECONDS
+        while not (self.folder / "paused").exists():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        return process
+
+
+@pytest.fixture(scope="module")
+def instance_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    state_dir = tmp_path_factory.mktemp("cloudflare")
+    local = [sys.executable, "-m", "local"]
+    subprocess.run([*local, "start", "--port", "0", "--state", str(state_dir)], check=True, cwd=REPOSITORY)  # noqa: S603
+    yield state_dir
+    subprocess.run([*local, "stop", "--state", str(state_dir)], check=True, cwd=REPOSITORY)  # noqa: S603
+
+
+@pytest.fixture
+def project(instance_dir: Path, tmp_path: Path) -> Iterator[Project]:
+    project = Project(tmp_path, instance_dir)
+    yield project
+    project.configure()
+    project.run("destroy")
+    with project.api as api:
+        for path in ("d1/database", "queues", "workers/workers"):
+            assert api.get(path).json()["result"] == [], path
+    shutil.rmtree(tmp_path)
+
+
+def test_the_life_of_a_stack(project: Project) -> None:
+    assert "Resources: 11 to create" in project.run("preview")
+    assert "Resources: 11 created" in project.run("up")
+    assert project.outputs["tables"] == ["notes"]
+    assert project.fetch() == "one hush"
+    assert "Resources: 11, nothing changed" in project.run("up")
+
+    project.write("worker/index.js", WORKER % "two")
+    project.configure(retries=7)
+    assert "Resources: 1 updated, 2 replaced, 8 unchanged" in project.run("up")
+    assert project.fetch() == "two hush"
+
+    printed = project.run("refresh")
+    assert "Resources: 11, nothing changed" in printed
+    assert "hush" not in printed
+
+    consumer = f"queues/{project.outputs['queue_id']}/consumers/{project.outputs['consumer_id']}"
+    with project.api as api:
+        body = {"type": "worker", "script_name": "sample", "settings": {"batch_size": 5, "max_retries": 1}}
+        assert api.put(consumer, json=body).status_code == 200
+        assert "~ settings.maxRetries: 7 → 1" in project.run("refresh")
+        assert "Resources: 1 updated" in project.run("up")
+        assert api.get(consumer).json()["result"]["settings"]["max_retries"] == 7
+
+    assert json.loads(project.run("output", "--json"))["tables"] == ["notes"]
+    assert project.run("output", "consumer_id").strip() == project.outputs["consumer_id"]
+
+
+def test_broken_code_is_refused_and_the_running_one_goes_on(project: Project) -> None:
+    project.run("up")
+    project.write("worker/index.js", "export default {")
+    printed = project.run("up", expect=1)
+    assert "error: WorkerVersion version: " in printed
+    assert "SyntaxError" in printed
+    assert project.fetch() == "one hush"
+
+
+def test_a_killed_up_is_gone_on_with(project: Project) -> None:
+    with project.pause(60) as process:
+        process.kill()
+    assert [item["operation"] for item in project.state["pending"]] == ["create"]
+    project.configure(pause_seconds=0.01)
+    assert "Resources: 2 created, 11 unchanged" in project.run("up")
+
+
+def test_ctrl_c_ends_what_is_under_way_and_another_up_waits_for_nobody(project: Project) -> None:
+    with project.pause(3) as process:
+        assert f"is being deployed by process {process.pid}" in project.run("up", expect=1)
+        process.send_signal(signal.SIGINT)
+        printed, _ = process.communicate(timeout=COMMAND_SECONDS)
+    assert process.returncode == 1
+    assert "stopping; what is under way is finished first" in printed
+    assert "error: interrupted; what was done is kept" in printed
+    assert "Resources: 12 created" in printed
+    assert "Resources: 1 created, 12 unchanged" in project.run("up")
+
+
+def test_no_instance(project: Project, tmp_path: Path) -> None:
+    project.state_dir, kept = tmp_path / "nowhere", project.state_dir
+    printed = project.run("up", expect=1)
+    assert (
+        printed
+        == f"error: no local Cloudflare is running: start it with `python -m local start --state {tmp_path}/nowhere`\n"
+    )
+    project.state_dir = kept
+
+
+def test_json(project: Project) -> None:
+    project.run("up")
+    project.write("worker/index.js", WORKER % "two")
+    document = json.loads(project.run("up", "--json"))
+    assert document["summary"] == {"same": 9, "replace": 2}
+    assert [step["changes"] for step in document["steps"]] == [
+        ["modules[index.js].contentSha256"],
+        ["versions[0].versionId"],
+    ]
+    assert document["outputs"]["tables"] == ["notes"]
+    assert document["errors"] == []
