@@ -1,0 +1,181 @@
+/** kill -9, at either process: nothing acknowledged is lost, nothing is left behind, and the work goes on by itself. */
+
+import assert from 'node:assert/strict';
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { connect } from 'node:net';
+import { test } from 'node:test';
+import { randomUUID } from 'node:crypto';
+
+import {
+  DataPlane, PUPPET, Puppeteer, freePort, isRunning, newId, pullConsumer, queue, sleep, until, version, worker, workerConsumer,
+} from './data_plane.js';
+
+/** @import { TestContext } from 'node:test' */
+
+/** @param {TestContext} t */
+async function puppetShow(t) {
+  const dataPlane = await DataPlane.start(t);
+  const puppeteer = await Puppeteer.start(t);
+  const port = await freePort();
+  const id = newId();
+  const databaseId = randomUUID();
+  const bindings = [
+    { type: 'plain_text', name: 'NAME', text: 'puppet' },
+    { type: 'plain_text', name: 'PUPPETEER', text: puppeteer.url },
+    { type: 'queue', name: 'QUEUE', queue_id: id, delivery_delay: null },
+    { type: 'd1', name: 'DB', id: databaseId },
+  ];
+  const puppet = worker('puppet', port, [version(PUPPET, { bindings })]);
+  return { dataPlane, puppeteer, port, id, databaseId, puppet };
+}
+
+/** @param {number} port */
+function isListening(port) {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.on('connect', () => resolve(true)).on('error', () => resolve(false));
+    socket.on('connect', () => socket.destroy());
+  });
+}
+
+/** Ports that a process listens on, by /proc; none where there is no /proc. @param {number} pid */
+function listeningPorts(pid) {
+  try {
+    const inodes = new Set(
+      readdirSync(`/proc/${pid}/fd`).map((fd) => {
+        try {
+          return /socket:\[(\d+)\]/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1];
+        } catch {
+          return undefined;
+        }
+      }),
+    );
+    return readFileSync('/proc/net/tcp', 'utf8')
+      .split('\n')
+      .map((line) => line.trim().split(/\s+/))
+      .filter((columns) => columns[3] === '0A' && inodes.has(columns[9]))
+      .map((columns) => parseInt(columns[1]?.split(':')[1] ?? '', 16));
+  } catch {
+    return [];
+  }
+}
+
+test('workerd killed: its batch is delivered again without any request, and rows and messages are there', async (t) => {
+  const { dataPlane, puppeteer, port, id, databaseId, puppet } = await puppetShow(t);
+  await dataPlane.configure([puppet], [queue(id, workerConsumer('puppet'))]);
+  await dataPlane.query(databaseId, 'CREATE TABLE t (a INTEGER)');
+  await dataPlane.query(databaseId, 'INSERT INTO t VALUES (?)', [42]);
+  let blocked = true;
+  puppeteer.plan = () => (blocked ? new Promise(() => {}) : {});
+  await dataPlane.send(id, ['in flight']);
+  await until('the delivery', () => puppeteer.deliveries.length === 1);
+
+  blocked = false;
+  process.kill(await dataPlane.workerdPid(), 'SIGKILL');
+  await until('the second delivery', () => puppeteer.deliveries.length === 2);
+  assert.deepEqual(puppeteer.deliveries[1]?.messages[0]?.attempts, 2);
+  assert.deepEqual(await dataPlane.query(databaseId, 'SELECT a FROM t'), [{ a: 42 }]);
+  await until('an empty queue', async () => (await dataPlane.backlog(id)) === 0);
+  assert.equal(await (await fetch(`http://127.0.0.1:${port}/`)).text(), 'puppet');
+});
+
+test('workerd killed: requests wait for the next one', async (t) => {
+  const { dataPlane, port, id, puppet } = await puppetShow(t);
+  await dataPlane.configure([puppet], [queue(id, null)]);
+  const before = await dataPlane.workerdPid();
+  process.kill(before, 'SIGKILL');
+  const answers = await Promise.all(
+    Array.from({ length: 5 }, async () => (await fetch(`http://127.0.0.1:${port}/`, { headers: { connection: 'close' } })).status),
+  );
+  assert.deepEqual(answers, [200, 200, 200, 200, 200]);
+  assert.notEqual(await dataPlane.workerdPid(), before);
+});
+
+test('node killed: workerd ends with it, no port is held, and the next start goes on', async (t) => {
+  const { dataPlane, puppeteer, port, id, databaseId, puppet } = await puppetShow(t);
+  const deadLetters = newId();
+  const consumer = workerConsumer('puppet', { max_retries: 0, dead_letter_queue_id: deadLetters });
+  const state = [queue(id, consumer), queue(deadLetters, pullConsumer())];
+  await dataPlane.configure([puppet], state);
+  await dataPlane.query(databaseId, 'CREATE TABLE t (a INTEGER)');
+  puppeteer.plan = ({ messages }) => (messages[0]?.body === 'stuck' ? new Promise(() => {}) : {});
+  await dataPlane.send(id, ['stuck']);
+  await until('the delivery', () => puppeteer.deliveries.length === 1);
+  await dataPlane.send(id, ['delayed'], 1);
+  await dataPlane.query(databaseId, 'INSERT INTO t VALUES (7)');
+
+  const workerd = await dataPlane.workerdPid();
+  const ports = [port, ...listeningPorts(workerd)];
+  await dataPlane.kill();
+  await until('the end of workerd', () => !isRunning(workerd));
+  assert.deepEqual(await Promise.all(ports.map(isListening)), ports.map(() => false));
+
+  await dataPlane.start();
+  await dataPlane.configure([puppet], state);
+  await until('the delayed message', () => puppeteer.deliveries.length === 2);
+  // The other's only attempt was made: it is not delivered again, and not lost.
+  await until('the dead letter', async () => (await dataPlane.backlog(deadLetters)) === 1);
+  assert.deepEqual(puppeteer.bodies, ['stuck', 'delayed']);
+  assert.deepEqual(await dataPlane.query(databaseId, 'SELECT a FROM t'), [{ a: 7 }]);
+});
+
+test('workerd killed again and again under load: every acknowledged message arrives', async (t) => {
+  const { dataPlane, puppeteer, port, id, puppet } = await puppetShow(t);
+  const deadLetters = newId();
+  const consumer = workerConsumer('puppet', { max_retries: 1, dead_letter_queue_id: deadLetters });
+  await dataPlane.configure([puppet], [queue(id, consumer), queue(deadLetters, null)]);
+  puppeteer.plan = ({ messages }) => ({
+    retry: messages.flatMap(({ body }, index) => (body.poison ? [{ index }] : [])),
+  });
+  /** @type {number[]} */
+  const acknowledged = [];
+  let sending = true;
+  const senders = [0, 1, 2, 3].map(async (sender) => {
+    for (let n = 0; sending; n += 1) {
+      const number = sender * 1_000_000 + n;
+      const body = JSON.stringify({ body: { number, poison: n % 10 === 0 } });
+      const response = await fetch(`http://127.0.0.1:${port}/send`, { method: 'POST', body }).catch(() => null);
+      if (response?.ok) acknowledged.push(number);
+    }
+  });
+  for (let i = 0; i < 3; i += 1) {
+    await sleep(400);
+    process.kill(await dataPlane.workerdPid(), 'SIGKILL');
+    await sleep(600);
+  }
+  sending = false;
+  await Promise.all(senders);
+  await until('an empty queue', async () => (await dataPlane.backlog(id)) === 0);
+  await sleep(200);
+
+  const { messages } = await dataPlane.expect('POST', `/queues/${deadLetters}/peek`, { batch_size: 100_000 });
+  const dead = messages.map((/** @type {any} */ { body_base64 }) => JSON.parse(atob(body_base64)).number);
+  assert.equal(new Set(dead).size, dead.length, 'a dead letter came twice');
+  const seen = new Set(puppeteer.bodies.filter(({ poison }) => !poison).map(({ number }) => number));
+  const lost = acknowledged.filter((number) => !(number % 10 === 0 ? dead.includes(number) : seen.has(number)));
+  assert.ok(acknowledged.length > 100, `only ${acknowledged.length} were sent`);
+  assert.deepEqual(lost, []);
+});
+
+test('a queue deleted while nothing runs has lost its messages', async (t) => {
+  const { dataPlane, id } = await puppetShow(t);
+  const kept = newId();
+  await dataPlane.configure([], [queue(id, null), queue(kept, null)]);
+  await dataPlane.send(id, ['lost']);
+  await dataPlane.send(kept, ['kept']);
+  await dataPlane.stop();
+  await dataPlane.start();
+  await dataPlane.configure([], [queue(kept, null)]);
+  await dataPlane.configure([], [queue(id, null), queue(kept, null)]);
+  assert.equal(await dataPlane.backlog(id), 0);
+  assert.equal(await dataPlane.backlog(kept), 1);
+});
+
+test('its parent gone: it ends, and workerd with it', async (t) => {
+  const { dataPlane, puppet, id } = await puppetShow(t);
+  await dataPlane.configure([puppet], [queue(id, null)]);
+  const workerd = await dataPlane.workerdPid();
+  await dataPlane.stop();
+  await until('the end of workerd', () => !isRunning(workerd));
+  assert.equal(isRunning(dataPlane.pid), false);
+});
