@@ -1,0 +1,81 @@
+/** D1 by database id, beside a Worker's binding to the same database. */
+
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+
+import { DataPlane, Ending, freePort, version, worker } from './data_plane.js';
+
+describe('D1', () => {
+  const ending = new Ending(after);
+  /** @type {DataPlane} */ let dataPlane;
+
+  before(async () => {
+    dataPlane = await DataPlane.start(ending);
+  });
+
+  /**
+   * @param {string} id
+   * @param {object[]} queries
+   * @param {string} [format]
+   */
+  const query = (id, queries, format = 'objects') => dataPlane.call('POST', `/d1/${id}/query`, { queries, format });
+
+  test('needs neither a configuration nor a Worker', async () => {
+    const id = randomUUID();
+    const { body } = await query(id, [
+      { sql: 'CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT)' },
+      { sql: 'INSERT INTO t VALUES (?, ?), (?, ?)', params: [1, 'one', 2, null] },
+      { sql: 'SELECT * FROM t' },
+    ]);
+    assert.deepEqual(body.results[2].results, [{ a: 1, b: 'one' }, { a: 2, b: null }]);
+    const { meta } = body.results[1];
+    assert.equal(meta.changes, 2);
+    assert.equal(meta.last_row_id, 2);
+    assert.equal(meta.changed_db, true);
+    assert.equal(meta.rows_written, 2);
+    assert.equal(body.results[2].meta.rows_read, 2);
+    for (const field of ['duration', 'size_after', 'served_by']) assert.ok(field in meta, field);
+
+    const arrays = await query(id, [{ sql: 'SELECT b, a FROM t WHERE b IS ?', params: [true] }, { sql: 'SELECT b, a FROM t' }], 'arrays');
+    assert.deepEqual(arrays.body.results[0].results, { columns: ['b', 'a'], rows: [] });
+    assert.deepEqual(arrays.body.results[1].results, { columns: ['b', 'a'], rows: [['one', 1], [null, 2]] });
+  });
+
+  test("speaks of errors in D1's words, and undoes the whole call", async () => {
+    const id = randomUUID();
+    await query(id, [{ sql: 'CREATE TABLE t (a INTEGER UNIQUE)' }, { sql: 'INSERT INTO t VALUES (1)' }]);
+    /** @type {[string, string][]} */
+    const cases = [
+      ['SELEC', 'near "SELEC": syntax error at offset 0: SQLITE_ERROR'],
+      ['SELECT * FROM nope', 'no such table: nope: SQLITE_ERROR'],
+      ['INSERT INTO t VALUES (1)', 'UNIQUE constraint failed: t.a: SQLITE_CONSTRAINT (extended: SQLITE_CONSTRAINT_UNIQUE)'],
+    ];
+    for (const [sql, message] of cases) {
+      const { status, body } = await query(id, [{ sql: 'INSERT INTO t VALUES (2)' }, { sql }]);
+      assert.equal(status, 400);
+      assert.deepEqual(body.error, { kind: 'sql', message });
+    }
+    assert.deepEqual(await dataPlane.query(id, 'SELECT a FROM t'), [{ a: 1 }]);
+  });
+
+  test("is the database of a Worker's binding, and gone from the disk once deleted", async () => {
+    const id = randomUUID();
+    const port = await freePort();
+    const source = `export default { async fetch(request, env) {
+      return Response.json((await env.DB.prepare('INSERT INTO t VALUES (2) RETURNING a').all()).results); } }`;
+    await dataPlane.configure([worker('w', port, [version(source, { bindings: [{ type: 'd1', name: 'DB', id }] })])]);
+    await dataPlane.query(id, 'CREATE TABLE t (a INTEGER)');
+    assert.deepEqual(await (await fetch(`http://127.0.0.1:${port}/`)).json(), [{ a: 2 }]);
+    assert.deepEqual(await dataPlane.query(id, 'SELECT a FROM t'), [{ a: 2 }]);
+
+    const files = () => readdirSync(join(dataPlane.stateDir, 'resources', 'd1', 'miniflare-D1DatabaseObject'));
+    const before = files().length;
+    await dataPlane.expect('DELETE', `/d1/${id}`);
+    assert.ok(files().length < before);
+    await dataPlane.configure([]);
+    assert.deepEqual(await dataPlane.query(id, "SELECT name FROM sqlite_master WHERE name = 't'"), []);
+  });
+});

@@ -1,0 +1,236 @@
+/** Workers behind their ports: deployment, reload, trial, logs. */
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { request } from 'node:http';
+import { after, before, describe, test } from 'node:test';
+
+import { DataPlane, Ending, base64, freePort, module, newId, queue, sleep, until, version, worker, workerConsumer } from './data_plane.js';
+
+/** @param {string} text */
+const answering = (text) => version(`export default { fetch() { return new Response(${JSON.stringify(text)}); } }`);
+
+describe('Workers', () => {
+  const ending = new Ending(after);
+  /** @type {DataPlane} */ let dataPlane;
+  /** @type {number} */ let port;
+  /** @type {string} */ let url;
+
+  before(async () => {
+    dataPlane = await DataPlane.start(ending);
+    port = await freePort();
+    url = `http://127.0.0.1:${port}`;
+  });
+
+  const text = async (path = '/') => (await fetch(url + path)).text();
+
+  test('answer on their port, until nothing is deployed', async () => {
+    await dataPlane.configure([worker('w', port, [answering('one')])]);
+    assert.equal(await text(), 'one');
+    await dataPlane.configure([worker('w', port, [])]);
+    const response = await fetch(url);
+    assert.equal(response.status, 404);
+    assert.match(await response.text(), /nothing here yet/);
+    await dataPlane.configure([]);
+    await assert.rejects(fetch(url));
+  });
+
+  test('see the request as it was, and are seen as they answer', async () => {
+    const source = `export default { async fetch(request) {
+      const { method, url, headers } = request;
+      const body = await request.text();
+      return Response.json({ method, url, body, headers: Object.fromEntries(headers) }, {
+        status: 201, headers: [['X-Two', 'a'], ['X-Two', 'b'], ['Set-Cookie', 'c=1'], ['Set-Cookie', 'd=2']] });
+    } }`;
+    await dataPlane.configure([worker('w', port, [version(source)])]);
+    const headers = { 'X-Mine': 'yes', 'MF-CF-Blob': '{', 'Content-Type': 'text/x' };
+    const response = await fetch(`${url}/a/b?c=%20d`, { method: 'PATCH', body: 'hällo', headers });
+    assert.equal(response.status, 201);
+    assert.equal(response.headers.get('X-Two'), 'a, b');
+    assert.deepEqual(response.headers.getSetCookie(), ['c=1', 'd=2']);
+    const seen = /** @type {any} */ (await response.json());
+    assert.equal(seen.method, 'PATCH');
+    assert.equal(seen.url, `${url}/a/b?c=%20d`);
+    assert.equal(seen.body, 'hällo');
+    assert.equal(seen.headers['x-mine'], 'yes');
+    assert.equal(seen.headers['content-type'], 'text/x');
+    assert.equal(seen.headers['cf-connecting-ip'], '127.0.0.1');
+    assert.equal(seen.headers['mf-cf-blob'], undefined);
+  });
+
+  test('stream both ways', async () => {
+    const source = `export default { fetch(request) {
+      const { readable, writable } = new TransformStream();
+      (async () => {
+        const writer = writable.getWriter();
+        await writer.write(new TextEncoder().encode('first '));
+        for await (const chunk of request.body) await writer.write(chunk);
+        await writer.close();
+      })();
+      return new Response(readable);
+    } }`;
+    await dataPlane.configure([worker('w', port, [version(source)])]);
+    const sent = request({ port, host: '127.0.0.1', method: 'POST' });
+    sent.write('half ');
+    const [response] = await once(sent, 'response');
+    response.setEncoding('utf8');
+    assert.match((await once(response, 'data'))[0], /^first /); // while the request is still open
+    sent.end('whole');
+    assert.match((await response.toArray()).join(''), /whole$/);
+  });
+
+  test('speak WebSocket', async () => {
+    const source = `export default { fetch() {
+      const [client, server] = Object.values(new WebSocketPair());
+      server.accept();
+      server.addEventListener('message', ({ data }) => server.send('echo ' + data));
+      return new Response(null, { status: 101, webSocket: client });
+    } }`;
+    await dataPlane.configure([worker('w', port, [version(source)])]);
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/`);
+    await once(socket, 'open');
+    socket.send('hi');
+    assert.equal((await once(socket, 'message'))[0].data, 'echo hi');
+    const closed = once(socket, 'close');
+    const start = Date.now();
+    await dataPlane.configure([worker('w', port, [answering('next')])]);
+    assert.ok(Date.now() - start < 5_000, 'an open WebSocket held up the reload');
+    await closed;
+  });
+
+  test('share traffic by percentage, which changes without a new workerd', async () => {
+    const a = { ...answering('a'), percentage: 50 };
+    const b = { ...answering('b'), percentage: 50 };
+    await dataPlane.configure([worker('w', port, [a, b])]);
+    const pid = await dataPlane.workerdPid();
+    const answers = await Promise.all(Array.from({ length: 60 }, () => text()));
+    assert.deepEqual([...new Set(answers)].sort(), ['a', 'b']);
+    await dataPlane.configure([worker('w', port, [{ ...a, percentage: 0 }, { ...b, percentage: 100 }])]);
+    assert.deepEqual([...new Set(await Promise.all(Array.from({ length: 30 }, () => text())))], ['b']);
+    assert.equal(await dataPlane.workerdPid(), pid);
+  });
+
+  test('reload without a refused or broken request', async () => {
+    const slow = (/** @type {string} */ name) =>
+      version(`export default { async fetch() { await scheduler.wait(30); return new Response('${name}'); } }`);
+    await dataPlane.configure([worker('w', port, [slow('0')])]);
+    let reloading = true;
+    /** @type {string[]} */
+    const answers = [];
+    const clients = Array.from({ length: 4 }, async () => {
+      while (reloading) {
+        const response = await fetch(url);
+        answers.push(`${response.status} ${await response.text()}`);
+      }
+    });
+    for (const name of ['1', '2', '3']) await dataPlane.configure([worker('w', port, [slow(name)])]);
+    reloading = false;
+    await Promise.all(clients);
+    assert.deepEqual([...new Set(answers)], ['200 0', '200 1', '200 2', '200 3'].filter((answer) => answers.includes(answer)));
+    assert.ok(answers.includes('200 0') && answers.length > 10);
+    assert.equal(await text(), '3');
+  });
+
+  test('stay up when a change is refused', async () => {
+    const good = worker('w', port, [answering('good')]);
+    await dataPlane.configure([good]);
+    const other = await freePort();
+    const reply = await dataPlane.call('PUT', '/config', { workers: [good, worker('bad', other, [version('export default {')])], queues: [] });
+    assert.equal(reply.status, 422);
+    assert.deepEqual(reply.body.error, { kind: 'invalid_worker', message: 'Uncaught SyntaxError: Unexpected end of input\n  at index.js:3' });
+    assert.equal(await text(), 'good');
+    await assert.rejects(fetch(`http://127.0.0.1:${other}/`));
+
+    const unknown = version('export default {}', { bindings: [{ type: 'r2_bucket', name: 'R2' }] });
+    const refused = await dataPlane.call('PUT', '/config', { workers: [worker('bad', other, [unknown])], queues: [] });
+    assert.equal(refused.status, 422);
+    assert.match(refused.body.error.message, /binding R2: .* got r2_bucket/);
+    const cron = await dataPlane.call('PUT', '/config', { workers: [{ ...good, schedules: ['* * *'] }], queues: [] });
+    assert.equal(cron.body.error.kind, 'bad_request');
+    assert.equal(await text(), 'good');
+  });
+
+  test('say which port is taken', async () => {
+    await dataPlane.configure([worker('w', port, [answering('good')])]);
+    const other = await DataPlane.start(ending);
+    const reply = await other.call('PUT', '/config', { workers: [worker('w', port, [answering('x')])], queues: [] });
+    assert.equal(reply.status, 409);
+    assert.equal(reply.body.error.kind, 'port_in_use');
+    assert.match(reply.body.error.message, new RegExp(`${port}`));
+    const free = await freePort();
+    await other.configure([worker('w', free, [answering('x')])]);
+    assert.equal(await (await fetch(`http://127.0.0.1:${free}/`)).text(), 'x');
+  });
+
+  test('wait with a reload for a running batch', async () => {
+    const id = newId();
+    const consumer = version(`export default {
+      async queue(batch) { console.log('begin'); await scheduler.wait(700); console.log('end ' + batch.messages[0].attempts); } }`);
+    const state = [queue(id, workerConsumer('w'))];
+    await dataPlane.configure([worker('w', port, [consumer])], state);
+    await dataPlane.send(id, [1]);
+    await sleep(200);
+    await dataPlane.configure([worker('w', port, [answering('next')])], state);
+    assert.equal(await dataPlane.backlog(id), 0);
+    await until('its log', () => dataPlane.logs.some(({ message }) => message === 'end 1'));
+  });
+
+  test('write to the log under their names', async () => {
+    const source = `export default { fetch() { console.warn('careful', { a: 1 }); throw new TypeError('oh'); } }`;
+    await dataPlane.configure([worker('talker', port, [version(source)])]);
+    assert.equal((await fetch(url)).status, 500);
+    const lines = () => dataPlane.logs.filter((line) => line.worker === 'talker');
+    await until('two lines', () => lines().length >= 2);
+    const mine = lines();
+    assert.deepEqual(mine.map(({ source, level }) => [source, level]), [['worker', 'warn'], ['worker', 'error']]);
+    assert.equal(mine[0]?.message, 'careful {"a":1}');
+    assert.match(mine[1]?.message ?? '', /^Uncaught TypeError: oh\n +at .*index\.js/);
+  });
+
+  test('are tried before they are deployed', async () => {
+    const source = `
+      import { DurableObject } from 'cloudflare:workers';
+      import text from './lib/text.txt';
+      import { deep } from './lib/deep.js';
+      let sum = 0; for (let i = 0; i < 2e7; i += 1) sum += i;
+      export class Counter extends DurableObject {}
+      export default { fetch() {}, async queue() {}, helper() {} };`;
+    const good = version(source, {
+      modules: [
+        module('index.js', source),
+        module('lib/deep.js', 'export const deep = 1;'),
+        { name: 'lib/text.txt', content_type: 'text/plain', content_base64: base64('hi') },
+      ],
+      bindings: [{ type: 'queue', name: 'QUEUE', queue_id: newId(), delivery_delay: null }],
+    });
+    const trial = await dataPlane.expect('POST', '/validate', good);
+    assert.deepEqual(trial.handlers, ['fetch', 'queue']);
+    assert.deepEqual(trial.named_handlers, [{ name: 'Counter', handlers: ['class'] }]);
+    assert.ok(trial.startup_time_ms >= 3 && trial.startup_time_ms < 2_000, `${trial.startup_time_ms}`);
+
+    /** @type {[string, RegExp][]} */
+    const bad = [
+      ['export default {', /^Uncaught SyntaxError: Unexpected end of input\n +at index\.js:3$/],
+      ['\nthrow new RangeError("at the top")', /^Uncaught RangeError: at the top\n +at index\.js:2:7$/],
+      ['import "./nowhere.js"', /^Uncaught Error: No such module "nowhere\.js"\.\n +imported from "index\.js"$/],
+      ['await fetch("http://127.0.0.1/")', /^Uncaught Error: Disallowed operation called within global scope/],
+    ];
+    for (const [broken, message] of bad) {
+      const reply = await dataPlane.call('POST', '/validate', version(broken));
+      assert.equal(reply.status, 422);
+      assert.equal(reply.body.error.kind, 'invalid_worker');
+      assert.match(reply.body.error.message, message);
+    }
+    const noMain = await dataPlane.call('POST', '/validate', version('', { main_module: 'missing.js' }));
+    assert.match(noMain.body.error.message, /No such module "missing\.js"/);
+  });
+
+  test('are nobody else\'s to configure', async () => {
+    for (const token of ['', 'wrong']) {
+      const reply = await dataPlane.call('PUT', '/config', { workers: [], queues: [] }, token);
+      assert.equal(reply.status, 401);
+    }
+    assert.equal((await dataPlane.call('GET', '/nowhere')).status, 404);
+    assert.equal((await dataPlane.call('PUT', '/config', { workers: 1 })).body.error.kind, 'bad_request');
+  });
+});
