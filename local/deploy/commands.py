@@ -73,7 +73,8 @@ def _deploy_console(arguments: argparse.Namespace, began: float) -> int:
     if arguments.command in {"up", "preview"} and not outcome.errors:
         for line in output_lines(outcome.outputs):
             display.write(line)
-    display.write(f"Resources: {summary(outcome.tally, foretold=arguments.command == 'preview')}")
+    foretold, complete = arguments.command == "preview", not (outcome.errors or outcome.interrupted)
+    display.write(f"Resources: {summary(outcome.tally, foretold=foretold, complete=complete)}")
     display.write(f"Duration: {time.monotonic() - began:.1f} s")
     return _report(outcome)
 

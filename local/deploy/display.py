@@ -140,8 +140,7 @@ class ConsoleDisplay:
             f"{_LOOKS[step.action].doing} {label(urn)} {now - began:.1f} s"
             for urn, (step, began) in self._running.items()
         ]
-        if not parts:
-            return
+        parts = parts or ["working"]
         spinner = _SPINNER[int(now / _TICK_SECONDS) % len(_SPINNER)]
         width = shutil.get_terminal_size().columns - 1
         self._stream.write(_CLEAR_LINE + f"{spinner} {' · '.join(parts)}"[:width])
@@ -222,16 +221,17 @@ def output_lines(outputs: Properties) -> list[str]:
 
 
 def _readable(value: Any) -> str:
-    return value if isinstance(value, str) and value != UNKNOWN else brief(value)
+    shown = hide(value)
+    return shown if isinstance(shown, str) and shown != UNKNOWN else brief(shown)
 
 
-def summary(tally: Counter[Action], *, foretold: bool) -> str:
-    """Count what was done, or would be: `2 created, 1 updated, 5 unchanged`, or `8, nothing changed`."""
+def summary(tally: Counter[Action], *, foretold: bool, complete: bool) -> str:
+    """Count what was done, or would be: `2 created, 5 unchanged`; `8, nothing changed` when that is all there is."""
     unchanged = tally[Action.SAME]
-    if tally.total() == unchanged:
+    if complete and 0 < tally.total() == unchanged:
         return f"{unchanged}, {'nothing to change' if foretold else 'nothing changed'}"
     counts = Counter[str]()
     for action, look in _LOOKS.items():
         word = f"to {look.word}" if foretold and look.done != "unchanged" else look.done
         counts[word] += tally[action]
-    return ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "none"

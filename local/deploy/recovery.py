@@ -34,7 +34,7 @@ def _settle_create(state: State, pending: PendingOperation, resource_type: Resou
     former = state.find(wanted.urn)
     is_former = former is not None and found is not None and former.id == found.id
     if not found or is_former or not _made_since(pending.started, resource_type.created_at(found)):
-        return "it was not made, or cannot be told from others, and is made now"
+        return "nothing that it made was found"
     if former:
         former.replaced = True
     _store(wanted, found)

@@ -179,6 +179,27 @@ def test_a_module_file_is_sent_and_its_content_watched(stack: Stack) -> None:
     assert stack.lines("+-") == ["version", "deployment"]
 
 
+def test_what_of_a_version_goes_elsewhere_than_in_the_body_or_keeps_its_names(stack: Stack) -> None:
+    stack.program("""
+        worker = cf.Worker("worker", account_id=ACCOUNT, name="runner")
+        cf.WorkerVersion(
+            "version", account_id=ACCOUNT, worker_id=worker.id, main_module="index.js", deploy=True,
+            modules=[{"name": "index.js", "content_type": "application/javascript+module", "content_base64": "b25l"}],
+            exports={"TaskRoom": {"type": "durable-object", "storage": "sqlite"}},
+            annotations={"workers_message": "first"},
+        )
+    """)
+    stack.up()
+    call = next(call for call in stack.api.calls if call.path.endswith("versions"))
+    assert call.query == {"deploy": "true"}
+    assert call.body["exports"] == {"TaskRoom": {"type": "durable-object", "storage": "sqlite"}}
+    assert call.body["annotations"] == {"workers/message": "first"}
+    assert not {"deploy", "account_id", "worker_id"} & set(call.body)
+    stack.deploy("refresh")
+    stack.up()
+    assert stack.lines("+-") == []
+
+
 def test_the_order_of_bindings_means_nothing(stack: Stack) -> None:
     one = '{"type": "plain_text", "name": "A", "text": "1"}'
     two = '{"type": "plain_text", "name": "B", "text": "2"}'

@@ -243,33 +243,28 @@ def test_the_life_of_a_stack(project: Project) -> None:
 
     assert project.run("output", "consumer_id").strip() == project.outputs["consumer_id"]
 
-
-def test_broken_code_is_refused_and_the_running_one_goes_on(project: Project) -> None:
-    project.run("up")
     project.write("worker/index.js", "export default {")
     printed = project.run("up", expect=1)
     assert "error: WorkerVersion version: " in printed
     assert "SyntaxError" in printed
-    assert project.fetch() == "one hush"
+    assert project.fetch() == "two hush"
 
 
-def test_a_killed_up_is_gone_on_with(project: Project) -> None:
+def test_a_killed_up_and_an_interrupted_one_are_gone_on_with(project: Project) -> None:
     with project.pause(60) as process:
         process.kill()
     assert [item["operation"] for item in project.state["pending"]] == ["create"]
-    project.configure(pause_seconds=0.01)
-    assert "Resources: 2 created, 10 unchanged" in project.run("up")
 
-
-def test_ctrl_c_ends_what_is_under_way_and_another_up_waits_for_nobody(project: Project) -> None:
     with project.pause(3) as process:
         assert f"is being deployed by process {process.pid}" in project.run("up", expect=1)
         process.send_signal(signal.SIGINT)
         printed, _ = process.communicate(timeout=COMMAND_SECONDS)
     assert process.returncode == 1
+    assert "info: Resource pause: its create was interrupted" in printed
     assert "stopping; what is under way is finished first" in printed
     assert "error: interrupted; what was done is kept" in printed
-    assert "Resources: 11 created" in printed
+    assert "Resources: 1 created, 10 unchanged" in printed
+
     assert "Resources: 1 created, 11 unchanged" in project.run("up")
 
 

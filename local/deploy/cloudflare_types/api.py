@@ -48,7 +48,8 @@ class Api:
         except cloudflare.APIStatusError as error:
             raise ApiError(f"{_message(error)} [{method} {path}]", error.status_code) from error
         except cloudflare.APIError as error:
-            raise ApiError(f"{self._base_url} does not answer: {error.message} [{method} {path}]", 0) from error
+            silence = f"{self._base_url} does not answer (see `python -m local status`): {error.message}"
+            raise ApiError(f"{silence} [{method} {path}]", 0) from error
         return cast("Properties", envelope).get("result") if isinstance(envelope, dict) else None
 
 
