@@ -28,6 +28,8 @@ STOP_SECONDS = 30  # the server drains running requests before it goes
 _LOCK_SECONDS = 2  # a reader holds the lock for an instant only
 _POLL_SECONDS = 0.05
 
+_servers: list["subprocess.Popen[bytes]"] = []  # they outlive us; a handle that is dropped would warn of that
+
 
 class InstanceError(Exception):
     """The local Cloudflare cannot be started or stopped; the message says why, in one line."""
@@ -118,6 +120,7 @@ def start(state_dir: Path, port: int | None = None) -> tuple[Instance, bool]:
         server = subprocess.Popen(  # noqa: S603
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=_environment()
         )
+    _servers.append(server)
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         instance = Instance.find(state_dir)

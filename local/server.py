@@ -70,7 +70,12 @@ async def _run(state_dir: Path, store: Store, listener: socket.socket, lock: Ins
 async def _start(cloud: Cloud) -> None:
     try:
         await cloud.start()
-    except (DataPlaneRefusedError, DataPlaneAwayError) as error:
+    except DataPlaneRefusedError as error:
+        if error.kind == "port_in_use":
+            raise InstanceError(error.message) from error
+        msg = f"the data plane does not take the state of this folder: {error}"
+        raise InstanceError(msg) from error
+    except DataPlaneAwayError as error:
         msg = f"the data plane does not take the state of this folder: {error}"
         raise InstanceError(msg) from error
 

@@ -78,9 +78,9 @@ class Fields:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self.wrong(name, _expected("number", value))
         if value < low:
-            raise self.wrong(name, f"Number must be greater than or equal to {low:g}")
+            raise self.wrong(name, f"Number must be greater than or equal to {_plain(low)}")
         if value > high:
-            raise self.wrong(name, f"Number must be less than or equal to {high:g}")
+            raise self.wrong(name, f"Number must be less than or equal to {_plain(high)}")
         return value
 
     def integer(self, name: str, low: int, high: int) -> int | None:
@@ -129,6 +129,10 @@ def type_name(value: Json) -> str:
         return "null"
     kinds = ((bool, "boolean"), (int | float, "number"), (str, "string"), (list, "array"))
     return next((name for kind, name in kinds if isinstance(value, kind)), "object")
+
+
+def _plain(number: float) -> str:
+    return str(int(number)) if number == int(number) else str(number)
 
 
 def _expected(wanted: str, value: Json) -> str:

@@ -95,12 +95,11 @@ def _read(db: sqlite3.Connection, queue: sqlite3.Row, body: Fields) -> dict[str,
     if consumer_type is None:
         raise body.wrong("type", "Required")
     settings = body.fields("settings") or Fields({}, _invalid, "settings")
-    # The provider changes a type with the old script_name still in the body: for http_pull it means nothing.
-    worker_id = _worker_id(db, body) if consumer_type == "worker" else None
     read = _worker_settings(settings) if consumer_type == "worker" else _pull_settings(settings)
     return {
         "type": consumer_type,
-        "worker_id": worker_id,
+        # The provider changes a type with the old script_name still in the body: for http_pull it means nothing.
+        "worker_id": _worker_id(db, body) if consumer_type == "worker" else None,
         "dead_letter_queue_id": _dead_letter_queue_id(db, queue, body),
         "settings": json.dumps(read),
     }

@@ -1,0 +1,236 @@
+"""Start, stop, crash: state is kept, nothing is left behind."""
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from local import instance
+from local.instance import Instance, InstanceError
+from local.processes import ProcessRecord
+from tests.local.rest import Rest, eventually, version
+
+COUNTER = """
+export default {
+  async fetch(request, env) {
+    await env.DB.exec("CREATE TABLE IF NOT EXISTS visits (at INTEGER)")
+    await env.DB.prepare("INSERT INTO visits VALUES (?)").bind(Date.now()).run()
+    console.log("a visit")
+    const { n } = await env.DB.prepare("SELECT count(*) AS n FROM visits").first()
+    return new Response(String(n))
+  },
+}
+"""
+
+
+@pytest.fixture
+def state_dir(tmp_path: Path) -> Generator[Path]:
+    state_dir = tmp_path / "state"
+    yield state_dir
+    instance.stop(state_dir)
+
+
+def run(*arguments: str, state_dir: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "local", *arguments, "--state", str(state_dir)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)  # noqa: S603
+
+
+def ps(*options: str) -> str:
+    return subprocess.run(["ps", *options], capture_output=True, text=True, check=False).stdout  # noqa: S603, S607
+
+
+def children(pid: int) -> list[int]:
+    """Find all processes below one."""
+    pairs = [tuple(map(int, row.split())) for row in ps("-axo", "pid=,ppid=").splitlines()]
+    found = [child for child, parent in pairs if parent == pid]
+    return found + [deeper for child in found for deeper in children(child)]
+
+
+def named(pids: list[int], name: str) -> list[int]:
+    return [pid for pid in pids if name in ps("-o", "args=", "-p", str(pid)).split(" ")[0]]
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+class Deployed:
+    """An instance with a database, a queue with one message, and a Worker that counts its visits."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.cloud, _ = instance.start(state_dir, port=0)
+        with Rest(self.cloud) as rest:
+            self.database = rest.database()
+            self.queue = rest.queue()
+            rest.result("POST", f"/queues/{self.queue['queue_id']}/messages", {"body": {"kept": True}})
+            bindings = [{"name": "DB", "type": "d1", "id": self.database["uuid"]}]
+            self.worker = rest.deployed_worker(COUNTER, bindings=bindings)
+        self.url: str = self.worker["subdomain"]["url"]
+        self.processes = [self.cloud.pid, *children(self.cloud.pid)]
+
+    def visit(self) -> int:
+        return int(httpx.get(self.url, timeout=30, trust_env=False).raise_for_status().text)
+
+    def backlog(self) -> Any:
+        running = Instance.find(self.cloud.state_dir)
+        assert running is not None
+        with Rest(running) as rest:
+            return rest.result("GET", f"/queues/{self.queue['queue_id']}/metrics")["backlog_count"]
+
+    def all_gone(self) -> bool | None:
+        ports = (self.cloud.port, int(self.url.rpartition(":")[2]))
+        gone = not any(alive(pid) for pid in self.processes) and all(is_free(port) for port in ports)
+        return gone or None
+
+
+def alive(pid: int) -> bool:
+    with suppress(ProcessLookupError):
+        return ProcessRecord.of(pid).is_running()
+    return False
+
+
+def visits_again(deployed: Deployed) -> int | None:
+    with suppress(httpx.HTTPError, ValueError):
+        return deployed.visit()
+    return None
+
+
+def test_commands_of_a_day(state_dir: Path) -> None:
+    assert run("status", state_dir=state_dir).returncode == 3
+    assert run("stop", state_dir=state_dir).stdout == "not running\n"
+    began = time.monotonic()
+    started = run("start", "--port", "0", state_dir=state_dir)
+    assert time.monotonic() - began < 5
+    assert started.stdout.startswith("started: http://127.0.0.1:")
+    base_url = started.stdout.split()[-1]
+    assert run("start", state_dir=state_dir).stdout == f"already running: {base_url}\n"
+    assert stat.S_IMODE(state_dir.stat().st_mode) == 0o700
+    deployed = Deployed(state_dir)
+    assert deployed.visit() == 1
+    status = run("status", state_dir=state_dir).stdout
+    for text in (base_url, deployed.url, deployed.cloud.api_token, deployed.database["uuid"], "1 message"):
+        assert text in status
+    name = deployed.worker["name"]
+    eventually(lambda: "a visit" in run("logs", name, state_dir=state_dir).stdout or None)
+    assert run("logs", "nobody", state_dir=state_dir).stdout == ""
+    assert run("stop", state_dir=state_dir).stdout == "stopped\n"
+    assert deployed.all_gone()
+    assert run("start", state_dir=state_dir).stdout == f"started: {base_url}\n"
+    assert deployed.visit() == 2
+    assert run("reset", state_dir=state_dir).stdout == f"deleted {state_dir}\n"
+    assert not state_dir.exists()
+    assert deployed.all_gone()
+
+
+def test_reset_deletes_nothing_but_a_state_folder(tmp_path: Path) -> None:
+    answer = run("reset", state_dir=tmp_path)
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("error: ")
+    assert tmp_path.exists()
+
+
+def test_of_starts_at_once_one_wins(state_dir: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        outcomes = [one.result() for one in [pool.submit(instance.start, state_dir, 0) for _ in range(4)]]
+    assert len({running.pid for running, _ in outcomes}) == 1
+    assert [started for _, started in outcomes].count(True) == 1
+
+
+def test_a_taken_port_is_one_clear_line(state_dir: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        answer = run("start", "--port", str(port), state_dir=state_dir)
+    assert answer.returncode == 1
+    expected = f"error: port {port} is in use by another program: stop it, or choose another with --port N\n"
+    assert answer.stderr == expected
+    assert Instance.find(state_dir) is None
+
+
+def test_a_second_server_on_the_folder_gives_up(state_dir: Path) -> None:
+    instance.start(state_dir, port=0)
+    answer = run("serve", "--port", "0", state_dir=state_dir)
+    assert answer.returncode == 1
+    assert answer.stderr == f"error: another local Cloudflare already runs on {state_dir}\n"
+
+
+def test_a_killed_server_leaves_nothing_and_goes_on(state_dir: Path) -> None:
+    deployed = Deployed(state_dir)
+    assert deployed.visit() == 1
+    os.kill(deployed.cloud.pid, signal.SIGKILL)
+    eventually(deployed.all_gone)
+    assert Instance.find(state_dir) is None
+    again, started = instance.start(state_dir)
+    assert started
+    assert again.base_url == deployed.cloud.base_url
+    assert deployed.visit() == 2
+    assert deployed.backlog() == 1
+
+
+@pytest.mark.parametrize("victim", ["node", "workerd"])
+def test_a_killed_data_plane_comes_back(state_dir: Path, victim: str) -> None:
+    deployed = Deployed(state_dir)
+    assert deployed.visit() == 1
+    pids = named(deployed.processes, victim)
+    assert pids
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    assert eventually(lambda: visits_again(deployed), seconds=20) == 2
+    assert deployed.backlog() == 1
+    with Rest(deployed.cloud) as rest:  # and it takes new code
+        path = f"/workers/workers/{deployed.worker['id']}/versions?deploy=true"
+        rest.result("POST", path, version("export default { fetch: () => new Response('3') }"))
+    assert deployed.visit() == 3
+
+
+def test_kill_9_of_everything_loses_nothing(state_dir: Path) -> None:
+    deployed = Deployed(state_dir)
+    assert deployed.visit() == 1
+    for pid in deployed.processes:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    eventually(deployed.all_gone)
+    instance.start(state_dir)
+    assert deployed.visit() == 2
+    assert deployed.backlog() == 1
+
+
+def test_a_call_waits_for_a_data_plane_that_restarts(state_dir: Path) -> None:
+    deployed = Deployed(state_dir)
+    for pid in named(deployed.processes, "node"):
+        os.kill(pid, signal.SIGKILL)
+    with Rest(deployed.cloud) as rest:
+        [result] = rest.result("POST", f"/d1/database/{deployed.database['uuid']}/query", {"sql": "SELECT 1 AS one"})
+        assert result["results"] == [{"one": 1}]
+        assert rest.deployed_worker()
+
+
+def test_a_port_of_a_worker_that_is_taken_is_one_clear_line(state_dir: Path) -> None:
+    deployed = Deployed(state_dir)
+    instance.stop(state_dir)
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", int(deployed.url.rpartition(":")[2])))
+        other.listen()
+        with pytest.raises(InstanceError, match=r"^port [0-9]+ "):
+            instance.start(state_dir)
+    assert instance.start(state_dir)[1]
+    assert deployed.visit() == 1
