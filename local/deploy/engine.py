@@ -20,12 +20,11 @@ from local.deploy.goal import Goal
 from local.deploy.resource_types import Created, ResourceType, ResourceTypes
 from local.deploy.state_file import Operation, PendingOperation, Resource, State, timestamp
 from local.deploy.steps import Action, Display, Step
-from local.deploy.urn import STACK_TYPE, label
+from local.deploy.urn import PROVIDER_TYPE_PREFIX, STACK_TYPE, label
 from local.deploy.wire import UNKNOWN, Properties, has_secret, has_unknown, mark_like, reveal, secret
 
 _T = TypeVar("_T")
 
-_PROVIDER_TYPE_PREFIX = "pulumi:providers:"
 _SUPPORTED_PROVIDER = "pulumi:providers:cloudflare"
 
 
@@ -146,7 +145,7 @@ class Engine:
             self._seen.add(goal.urn)
             self._take_alias(goal)
             old = self.state.find(goal.urn)
-        if goal.custom and not goal.type.startswith(_PROVIDER_TYPE_PREFIX):
+        if goal.custom and not goal.type.startswith(PROVIDER_TYPE_PREFIX):
             return self._register_custom(goal, old)
         return self._register_local(goal, old)
 
@@ -258,7 +257,7 @@ class Engine:
         found: list[Resource] = []
         for resource in self.state.resources:
             keys = [key for key, urns in resource.property_dependencies.items() if bound & set(urns)]
-            if not keys or resource.replaced or not resource.custom:
+            if not keys or resource.replaced or not resource.is_real:
                 continue
             moved = {**resource.inputs, **dict.fromkeys(keys, UNKNOWN)}
             if self._types.get(resource.type).diff(resource, moved).replaces:
@@ -272,8 +271,7 @@ class Engine:
         def commit(_: None) -> None:
             self.state.resources.remove(resource)
 
-        is_local = not resource.custom or resource.type.startswith(_PROVIDER_TYPE_PREFIX)
-        if is_local or (resource.replaced and not self._types.get(resource.type).deletes):
+        if not resource.is_real or (resource.replaced and not self._types.get(resource.type).deletes):
             with self._lock:
                 commit(None)
                 self._save(self.state)

@@ -12,8 +12,6 @@ from local.deploy.steps import Action, Display, Step
 from local.deploy.urn import label
 from local.deploy.wire import mark_like
 
-_PROVIDER_TYPE_PREFIX = "pulumi:providers:"
-
 
 def refresh(
     state: State, save: Callable[[State], None], types: ResourceTypes, display: Display, stopped: Callable[[], bool]
@@ -26,7 +24,7 @@ def refresh(
     for resource in list(state.resources):
         if stopped():
             break
-        if not resource.custom or resource.type.startswith(_PROVIDER_TYPE_PREFIX):
+        if not resource.is_real:
             continue
         began = time.monotonic()
         display.started(Step(Action.READ, resource.urn))

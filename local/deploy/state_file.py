@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from local.deploy.errors import DeployError
+from local.deploy.urn import PROVIDER_TYPE_PREFIX
 from local.deploy.wire import Properties
 
 _VERSION = 1
@@ -42,6 +43,11 @@ class Resource:
     retain_on_delete: bool = False
     deleted_with: str = ""
     replaced: bool = False
+
+    @property
+    def is_real(self) -> bool:
+        """Whether there is anything outside of the state: not so for components, the stack and providers."""
+        return self.custom and not self.type.startswith(PROVIDER_TYPE_PREFIX)
 
     def needs(self) -> set[str]:
         """Name every resource that has to outlive this one."""

@@ -1,6 +1,7 @@
 """Names of resources, built as Pulumi builds them: urn:pulumi:STACK::PROJECT::PARENT_TYPES$TYPE::NAME."""
 
 STACK_TYPE = "pulumi:pulumi:Stack"
+PROVIDER_TYPE_PREFIX = "pulumi:providers:"
 _SEPARATOR = "::"
 _TYPE_SEPARATOR = "$"
 
