@@ -21,6 +21,8 @@ import { pickTarget } from './workers/percentages.js';
  */
 
 const HOST = '127.0.0.1';
+/** Longer than any client keeps an idle connection, so that none is closed while a request is on its way. */
+const KEEP_ALIVE_MS = 75_000;
 const NOTHING_DEPLOYED = 'There is nothing here yet\n';
 const RUNTIME_STOPPED = 'The Workers runtime stopped while it handled this request\n';
 const PLAIN_TEXT = { 'Content-Type': 'text/plain; charset=utf-8' };
@@ -100,6 +102,7 @@ export class FrontDoor {
     server.on('upgrade', (request, socket, head) => this.#passUpgrade(door, request, socket, head));
     // Workers may take as long over a request as they like.
     server.requestTimeout = 0;
+    server.keepAliveTimeout = KEEP_ALIVE_MS;
     server.listen(port, HOST);
     try {
       await once(server, 'listening');

@@ -1,7 +1,6 @@
 /** The internal HTTP API, which the control plane calls. JSON in and out, a bearer token on every request. */
 
 import { timingSafeEqual } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 
 import { desiredState } from './desired_state.js';
@@ -13,9 +12,12 @@ import { tryVersion } from './trial.js';
  * @import { IncomingMessage, Server, ServerResponse } from 'node:http'
  * @import { Platform } from './platform.js'
  *
- * @typedef {{token: string, platform: Platform, workerdPidFile: string}} Context
+ * @typedef {{token: string, platform: Platform}} Context
  * @typedef {(context: Context, body: any, id: string) => Promise<object> | object} Route
  */
+
+/** Longer than any client keeps an idle connection, so that none is closed while a request is on its way. */
+const KEEP_ALIVE_MS = 75_000;
 
 /** @type {[method: string, path: RegExp, route: Route][]} */
 const ROUTES = [
@@ -29,7 +31,7 @@ const ROUTES = [
   ['POST', /^\/queues\/([^/]+)\/ack$/, queueCall('ack')],
   ['POST', /^\/queues\/([^/]+)\/purge$/, queueCall('purge')],
   ['GET', /^\/queues\/([^/]+)\/metrics$/, queueCall('metrics')],
-  ['GET', /^\/health$/, ({ workerdPidFile }) => ({ workerd_pid: Number(readFileSync(workerdPidFile, 'utf8')) })],
+  ['GET', /^\/health$/, ({ platform }) => ({ workerd_pid: platform.workerdPid })],
 ];
 
 /**
@@ -37,7 +39,7 @@ const ROUTES = [
  * @returns {Server}
  */
 export function createInternalApi(context) {
-  return createServer(async (request, response) => {
+  const server = createServer(async (request, response) => {
     try {
       authorize(request, context.token);
       const [route, id] = findRoute(request);
@@ -47,6 +49,8 @@ export function createInternalApi(context) {
       answer(response, status, { error: { kind, message } });
     }
   });
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
+  return server;
 }
 
 /** @type {Route} */

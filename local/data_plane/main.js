@@ -9,7 +9,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { announceReady } from './log.js';
-import { WORKERD_PID_FILE, leashWorkerd } from './workerd_leash.js';
+import { leashWorkerd } from './workerd_leash.js';
 
 /** Time for an orderly end; state is on disk at any time, so it need not be long. */
 const SHUTDOWN_MS = 2_000;
@@ -33,8 +33,7 @@ enableCompileCache(join(stateDir, 'compile-cache'));
 const { Platform } = await import('./platform.js');
 const { createInternalApi } = await import('./internal_api.js');
 
-const workerdPidFile = join(temporary, 'workerd.pid');
-const platform = new Platform(stateDir, { [WORKERD_PID_FILE]: workerdPidFile });
+const platform = new Platform(stateDir, temporary);
 
 let ending = false;
 function shutDown() {
@@ -47,5 +46,5 @@ process.stdin.on('close', shutDown).on('error', shutDown).resume();
 process.stdout.on('error', shutDown);
 process.on('SIGTERM', shutDown).on('SIGINT', shutDown);
 
-const api = createInternalApi({ token, platform, workerdPidFile });
+const api = createInternalApi({ token, platform });
 api.listen(0, '127.0.0.1', () => announceReady(/** @type {import('node:net').AddressInfo} */ (api.address()).port));

@@ -1,7 +1,7 @@
 /** The running platform: one Miniflare instance, which holds workerd, and all that must change together with it. */
 
 import { randomBytes } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { Log, LogLevel, Miniflare } from 'miniflare';
@@ -13,8 +13,10 @@ import { GatewayClient } from './gateway_client.js';
 import { log, logWorkerLine } from './log.js';
 import { objectId, removeObject, removeOtherObjects } from './object_files.js';
 import { Traffic } from './traffic.js';
+import { Watchdog } from './watchdog.js';
 import { QUEUE_NAMESPACE, SYSTEM_WORKER, workerOptions } from './worker_options.js';
 import { cleaned, invalidWorker, runtimeLine } from './workerd_errors.js';
+import { WORKERD_PID_FILE } from './workerd_leash.js';
 
 /**
  * @import { MiniflareOptions } from 'miniflare'
@@ -23,6 +25,8 @@ import { cleaned, invalidWorker, runtimeLine } from './workerd_errors.js';
 
 /** How long a reload waits for requests and batches that are under way. */
 const DRAIN_SECONDS = 10;
+/** Cloudflare's default for the CPU time of one invocation. */
+const CPU_LIMIT_SECONDS = 30;
 /** Where Miniflare keeps Durable Objects and D1 databases, under its own folder. */
 const QUEUE_FOLDER = join('do', QUEUE_NAMESPACE);
 const D1_NAMESPACE = 'miniflare-D1DatabaseObject';
@@ -30,7 +34,7 @@ const D1_FOLDER = join('d1', D1_NAMESPACE);
 
 export class Platform {
   #resources;
-  #runtimeEnv;
+  #pidFile;
   #token = randomBytes(32).toString('hex');
   /** @type {Miniflare | null} */
   #miniflare = null;
@@ -44,13 +48,24 @@ export class Platform {
   #gateway = new GatewayClient(this.#token, () => this.#locate(SYSTEM_WORKER));
   #crons = new CronClock((worker, cron, time) => this.#runScheduled(worker, cron, time));
 
+  #watchdog = new Watchdog(
+    () => this.#gateway.call('/ping', {}),
+    () => this.#endBusyRuntime(),
+    CPU_LIMIT_SECONDS * 1000,
+  );
+
   /**
-   * @param {string} stateDir
-   * @param {Record<string, string>} runtimeEnv environment of workerd
+   * @param {string} stateDir for what outlives this process
+   * @param {string} temporaryDir
    */
-  constructor(stateDir, runtimeEnv) {
+  constructor(stateDir, temporaryDir) {
     this.#resources = join(stateDir, 'resources');
-    this.#runtimeEnv = runtimeEnv;
+    this.#pidFile = join(temporaryDir, 'workerd.pid');
+  }
+
+  /** The process id of workerd; null before its first start. */
+  get workerdPid() {
+    return this.#miniflare && Number(readFileSync(this.#pidFile, 'utf8'));
   }
 
   /**
@@ -93,6 +108,7 @@ export class Platform {
 
   async dispose() {
     this.#crons.set([]);
+    this.#watchdog.stop();
     await this.#miniflare?.dispose();
   }
 
@@ -166,6 +182,7 @@ export class Platform {
       throw error;
     }
     this.#miniflare = miniflare;
+    this.#watchdog.start();
   }
 
   /**
@@ -181,7 +198,7 @@ export class Platform {
       logRequests: false,
       log: new MiniflareLog(LogLevel.WARN),
       resourcePersistencePath: this.#resources,
-      unsafeRuntimeEnv: this.#runtimeEnv,
+      unsafeRuntimeEnv: { [WORKERD_PID_FILE]: this.#pidFile },
       unsafeHandleRuntimeRestart: () => this.#wakeQueues(),
       handleStructuredLogs: (/** @type {{level: string, message: string}} */ { level, message }) => {
         const line = runtimeLine(message);
@@ -221,6 +238,12 @@ export class Platform {
     } catch (error) {
       log('error', `cron "${cron}" of ${worker.name} did not run: ${error instanceof Error ? error.message : error}`);
     }
+  }
+
+  #endBusyRuntime() {
+    if (this.workerdPid === null) return;
+    log('error', `a Worker kept the runtime busy for ${CPU_LIMIT_SECONDS} s, Cloudflare's limit of CPU time: restarting it`);
+    process.kill(this.workerdPid, 'SIGKILL'); // Miniflare starts another
   }
 
   /**

@@ -14,6 +14,9 @@ import { cleaned, invalidWorker } from './workerd_errors.js';
  * @typedef {{startup_time_ms: number, handlers: string[], named_handlers: {name: string, handlers: string[]}[]}} Trial
  */
 
+/** Cloudflare allows 1 s of CPU time; this is time by the clock, on a machine that may be busy. */
+const STARTUP_LIMIT_MS = 5_000;
+const STARTUP_TOO_LONG = 'Script startup exceeded CPU time limit.';
 const NAME = 'trial';
 const MAIN_MODULE = '__trial.js';
 const MAIN_SOURCE = readFileSync(new URL('./workers/trial/trial.js', import.meta.url), 'utf8');
@@ -41,10 +44,11 @@ export async function tryVersion(version) {
   try {
     const url = await miniflare.unsafeGetDirectURL(NAME);
     url.searchParams.set('main_module', version.main_module);
-    const response = await fetch(url);
+    const response = await fetch(url, { signal: AbortSignal.timeout(STARTUP_LIMIT_MS) });
     if (response.ok) return /** @type {any} */ (await response.json());
     throw new PlatformError('invalid_worker', cleaned(`Uncaught ${await response.text()}`));
   } catch (error) {
+    if (error instanceof DOMException) throw new PlatformError('invalid_worker', STARTUP_TOO_LONG);
     throw invalidWorker(error);
   } finally {
     await miniflare.dispose().catch(() => {}); // rejects again when the start failed

@@ -51,8 +51,9 @@ export class DataPlane {
     return dataPlane;
   }
 
-  async start() {
-    const env = { ...process.env, EPHEMERA_DATA_PLANE_TOKEN: this.#token };
+  /** @param {Record<string, string>} [extraEnv] */
+  async start(extraEnv) {
+    const env = { ...process.env, EPHEMERA_DATA_PLANE_TOKEN: this.#token, ...extraEnv };
     const child = spawn(process.execPath, [MAIN, '--state', this.stateDir], { env, stdio: ['pipe', 'pipe', 'inherit'] });
     this.#process = child;
     this.#port = await new Promise((resolve, reject) => {

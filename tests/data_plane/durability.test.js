@@ -1,8 +1,9 @@
 /** kill -9, at either process: nothing acknowledged is lost, nothing is left behind, and the work goes on by itself. */
 
 import assert from 'node:assert/strict';
-import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, readlinkSync, symlinkSync } from 'node:fs';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { randomUUID } from 'node:crypto';
 
@@ -117,6 +118,19 @@ test('node killed: workerd ends with it, no port is held, and the next start goe
   await until('the dead letter', async () => (await dataPlane.backlog(deadLetters)) === 1);
   assert.deepEqual(puppeteer.bodies, ['stuck', 'delayed']);
   assert.deepEqual(await dataPlane.query(databaseId, 'SELECT a FROM t'), [{ a: 7 }]);
+});
+
+test('node killed: workerd ends with it where there is no setpriv', { skip: process.platform === 'win32' }, async (t) => {
+  const dataPlane = new DataPlane();
+  t.after(() => dataPlane.remove());
+  const path = join(dataPlane.stateDir, 'bin');
+  mkdirSync(path);
+  symlinkSync('/bin/sleep', join(path, 'sleep'));
+  await dataPlane.start({ PATH: path });
+  await dataPlane.configure([]);
+  const workerd = await dataPlane.workerdPid();
+  await dataPlane.kill();
+  await until('the end of workerd', () => !isRunning(workerd));
 });
 
 test('workerd killed again and again under load: every acknowledged message arrives', async (t) => {

@@ -79,6 +79,14 @@ describe('Workers', () => {
     assert.match((await response.toArray()).join(''), /whole$/);
   });
 
+  test('may answer without reading a long request', async () => {
+    await dataPlane.configure([worker('w', port, [version("export default { fetch() { return new Response('too long', { status: 413 }); } }")])]);
+    for (let i = 0; i < 5; i += 1) {
+      const response = await fetch(url, { method: 'POST', body: Buffer.alloc(8_000_000) });
+      assert.equal(`${response.status} ${await response.text()}`, '413 too long');
+    }
+  });
+
   test('speak WebSocket', async () => {
     const source = `export default { fetch() {
       const [client, server] = Object.values(new WebSocketPair());
@@ -221,6 +229,8 @@ describe('Workers', () => {
       assert.equal(reply.body.error.kind, 'invalid_worker');
       assert.match(reply.body.error.message, message);
     }
+    const endless = await dataPlane.call('POST', '/validate', version('while (true);'));
+    assert.equal(endless.body.error.message, 'Script startup exceeded CPU time limit.');
     const noMain = await dataPlane.call('POST', '/validate', version('', { main_module: 'missing.js' }));
     assert.match(noMain.body.error.message, /No such module "missing\.js"/);
   });

@@ -19,6 +19,7 @@ import { pickService } from './services.js';
 
 /** @type {Record<string, (env: Env, body: any) => Promise<object>>} */
 const ROUTES = {
+  '/ping': async () => ({}),
   '/d1/query': queryDatabase,
   '/queues/configure': configureQueues,
   '/queues/destroy': destroyQueues,
