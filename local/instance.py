@@ -92,7 +92,8 @@ class InstanceLock:
     def _take(self) -> None:
         deadline = time.monotonic() + _LOCK_SECONDS
         while not _try_lock(self._file.fileno()):
-            if time.monotonic() > deadline:
+            # A server must not be waited for: we would take over when it is stopped.
+            if _is_held_by_a_server(self._path) or time.monotonic() > deadline:
                 msg = f"another local Cloudflare already runs on {self._path.parent}"
                 raise InstanceError(msg)
             time.sleep(_POLL_SECONDS)
@@ -125,7 +126,11 @@ def start(state_dir: Path, port: int | None = None) -> tuple[Instance, bool]:
     while time.monotonic() < deadline:
         instance = Instance.find(state_dir)
         if instance is not None:
-            return instance, instance.pid == server.pid
+            started = instance.pid == server.pid
+            if not started:  # ours came too late, and would try again once the other one is stopped
+                server.kill()
+                server.wait()
+            return instance, started
         # Of two starts at once one server gives up: then the other's instance is the answer, once it is ready.
         if server.poll() is not None and _read_lock(state_dir) is None:
             raise InstanceError(_last_words(log_path, own_words))
@@ -206,12 +211,21 @@ def _read_lock(state_dir: Path) -> dict[str, Any] | None:
     """Read what the holder of the folder says of itself; None when nobody holds it (or has said nothing yet)."""
     try:
         with _lock_path(state_dir).open() as file:
-            if _try_lock(file.fileno()):
-                return None
-            record: dict[str, Any] = json.load(file)
-            return record if ProcessRecord(**record["process"]).is_running() else None
+            return None if _try_lock(file.fileno()) else _living_record(json.load(file))
     except (FileNotFoundError, ValueError):
         return None
+
+
+def _is_held_by_a_server(lock_path: Path) -> bool:
+    """Tell a server's lock from that of a reader, who holds it for an instant and writes nothing."""
+    try:
+        return _living_record(json.loads(lock_path.read_text())) is not None
+    except ValueError:
+        return False
+
+
+def _living_record(record: dict[str, Any]) -> dict[str, Any] | None:
+    return record if ProcessRecord(**record["process"]).is_running() else None
 
 
 def _ended(process: ProcessRecord, seconds: float) -> bool:
