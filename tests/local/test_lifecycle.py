@@ -151,6 +151,10 @@ def test_of_starts_at_once_one_wins(state_dir: Path) -> None:
         outcomes = [one.result() for one in [pool.submit(instance.start, state_dir, 0) for _ in range(4)]]
     assert len({running.pid for running, _ in outcomes}) == 1
     assert [started for _, started in outcomes].count(True) == 1
+    assert instance.stop(state_dir)
+    time.sleep(0.5)
+    assert Instance.find(state_dir) is None
+    assert str(state_dir) not in ps("-axo", "args=")  # nobody who came too late takes over
 
 
 def test_a_taken_port_is_one_clear_line(state_dir: Path) -> None:
