@@ -1,4 +1,8 @@
-"""Cloudflare's cron expressions: five fields, UTC; a day of the week is 1 (Sunday) to 7, and never 0."""
+"""Cloudflare's cron expressions: five fields, UTC; a day of the week is 1 (Sunday) to 7, and never 0.
+
+The data plane reads them too (data_plane/cron.js); this says what is
+allowed, to refuse the rest in Cloudflare's words.
+"""
 
 import re
 from collections.abc import Sequence
@@ -10,7 +14,7 @@ _WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _FIELDS = (
     (0, 59, (), None),
     (0, 23, (), None),
-    (1, 31, (), re.compile(r"L(W|-\d{1,2})?|\d{1,2}W")),
+    (1, 31, (), re.compile(r"L(-([1-9]|[12]\d|30))?W?|([1-9]|[12]\d|3[01])W")),
     (1, 12, _MONTHS, None),
     (1, 7, _WEEKDAYS, re.compile(r"L|([1-7]|SUN|MON|TUE|WED|THU|FRI|SAT)(L|#[1-5])")),
 )
@@ -47,7 +51,7 @@ def _is_item(item: str, low: int, high: int, names: Sequence[str]) -> bool:
     if match["start"] == "*":
         return match["end"] is None
     start, end = _number(match["start"], low, names), _number(match["end"] or match["start"], low, names)
-    return start is not None and end is not None and low <= start <= end <= high
+    return start is not None and end is not None and low <= start <= high and low <= end <= high  # FRI-MON wraps around
 
 
 def _number(text: str, low: int, names: Sequence[str]) -> int | None:
