@@ -30,9 +30,7 @@ export class CronClock {
   set(workers) {
     this.#triggers = workers
       .filter((worker) => worker.versions.length > 0)
-      .flatMap((worker) =>
-        worker.schedules.map((expression) => ({ worker, expression, cron: parseCron(expression) })),
-      );
+      .flatMap((worker) => worker.schedules.map((expression) => ({ worker, expression, cron: parseCron(expression) })));
     clearTimeout(this.#timer);
     this.#lastMinute = startOfMinute();
     if (this.#triggers.length > 0) this.#sleep();

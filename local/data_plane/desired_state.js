@@ -18,8 +18,18 @@ import { PlatformError } from './errors.js';
  * @typedef {{name: string, port: number, schedules: string[], versions: DeployedVersion[]}} Worker
  *   `versions` is empty when nothing is deployed
  *
- * @typedef {{dead_letter_queue_id: string | null, max_retries: number, retry_delay_seconds: number, batch_size: number}} CommonConsumer
- * @typedef {CommonConsumer & {type: 'worker', script_name: string, max_wait_time_ms: number, max_concurrency: number | null}} WorkerConsumer
+ * @typedef {{
+ *   dead_letter_queue_id: string | null,
+ *   max_retries: number,
+ *   retry_delay_seconds: number,
+ *   batch_size: number,
+ * }} CommonConsumer
+ * @typedef {CommonConsumer & {
+ *   type: 'worker',
+ *   script_name: string,
+ *   max_wait_time_ms: number,
+ *   max_concurrency: number | null,
+ * }} WorkerConsumer
  * @typedef {CommonConsumer & {type: 'http_pull', visibility_timeout_ms: number}} PullConsumer
  * @typedef {{
  *   name: string,
@@ -46,7 +56,8 @@ export const NOTHING = { workers: [], queues: [] };
  */
 export function desiredState(body) {
   for (const key of ['workers', 'queues']) {
-    if (!Array.isArray(body?.[key])) throw new PlatformError('bad_request', `expected ${key}: [...], got ${body?.[key]}`);
+    if (!Array.isArray(body?.[key]))
+      throw new PlatformError('bad_request', `expected ${key}: [...], got ${body?.[key]}`);
   }
   for (const { schedules } of body.workers) schedules.forEach(parseCron); // throws
   return body;
@@ -87,9 +98,7 @@ export function queueSettings({ workers, queues }) {
       {
         ...settings,
         consumer:
-          consumer?.type === 'worker'
-            ? { ...consumer, targets: targets(byName.get(consumer.script_name)) }
-            : consumer,
+          consumer?.type === 'worker' ? { ...consumer, targets: targets(byName.get(consumer.script_name)) } : consumer,
       },
     ]),
   );

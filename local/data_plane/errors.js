@@ -1,10 +1,7 @@
 /** Errors that cross the internal API, by kind, with the HTTP status of each. */
 
-/**
- * @typedef {'unauthorized' | 'bad_request' | 'not_found' | 'port_in_use' | 'invalid_worker' | 'sql' | 'internal'} ErrorKind
- */
+/** @typedef {keyof typeof STATUS} ErrorKind */
 
-/** @type {Record<ErrorKind, number>} */
 const STATUS = {
   bad_request: 400,
   sql: 400,
@@ -27,6 +24,6 @@ export class PlatformError extends Error {
   }
 
   get status() {
-    return STATUS[this.kind] ?? STATUS.internal;
+    return STATUS[this.kind];
   }
 }

@@ -229,7 +229,10 @@ function join(a, b, fromA, fromB) {
   a.write(fromB);
   b.write(fromA);
   a.pipe(b).pipe(a);
-  for (const [one, other] of [[a, b], [b, a]]) {
+  for (const [one, other] of [
+    [a, b],
+    [b, a],
+  ]) {
     one?.on('error', () => other?.destroy()).on('close', () => other?.destroy());
   }
 }

@@ -47,7 +47,6 @@ export class Platform {
   #frontDoor = new FrontDoor(this.#traffic, (service) => this.#locate(service));
   #gateway = new GatewayClient(this.#token, () => this.#locate(SYSTEM_WORKER));
   #crons = new CronClock((worker, cron, time) => this.#runScheduled(worker, cron, time));
-
   #watchdog = new Watchdog(
     () => this.#gateway.call('/ping', {}),
     () => this.#endBusyRuntime(),
@@ -75,9 +74,7 @@ export class Platform {
    * @returns {Promise<void>}
    */
   apply(next) {
-    const change = this.#lastChange.then(() => this.#apply(next));
-    this.#lastChange = change.catch(() => {});
-    return change;
+    return this.#serially(() => this.#apply(next));
   }
 
   /**
@@ -112,24 +109,39 @@ export class Platform {
     await this.#miniflare?.dispose();
   }
 
+  /** Starts workerd when a call comes before the first configuration. */
   async #started() {
-    if (this.#running === null) await this.apply(this.#state);
+    if (this.#running !== null) return;
+    await this.#serially(async () => {
+      if (this.#running === null) await this.#apply(this.#state);
+    });
+  }
+
+  /**
+   * Makes one change after the other.
+   *
+   * @param {() => Promise<void>} change
+   */
+  #serially(change) {
+    const done = this.#lastChange.then(change);
+    this.#lastChange = done.catch(() => {});
+    return done;
   }
 
   /** @param {DesiredState} next */
   async #apply(next) {
     const opened = await this.#frontDoor.open(next.workers.map(({ port }) => port));
     try {
-      if (this.#running !== runs(next)) await this.#reload(next);
+      await this.#reload(next).catch((error) => {
+        this.#frontDoor.close(opened);
+        throw error;
+      });
       const gone = this.#state.queues.filter(({ id }) => !next.queues.some((queue) => queue.id === id));
       this.#state = next;
       this.#frontDoor.route(next.workers);
       this.#crons.set(next.workers);
       await this.#wakeQueues();
       await this.#gateway.call('/queues/destroy', { ids: gone.map(({ id }) => id) });
-    } catch (error) {
-      this.#frontDoor.close(opened);
-      throw error;
     } finally {
       this.#traffic.release(); // not before the queues know where their consumers run now
     }
@@ -137,6 +149,7 @@ export class Platform {
 
   /** @param {DesiredState} next */
   async #reload(next) {
+    if (this.#running === runs(next)) return;
     this.#traffic.hold();
     await this.#drain();
     try {
@@ -242,7 +255,7 @@ export class Platform {
 
   #endBusyRuntime() {
     if (this.workerdPid === null) return;
-    log('error', `a Worker kept the runtime busy for ${CPU_LIMIT_SECONDS} s, Cloudflare's limit of CPU time: restarting it`);
+    log('error', `restarting the runtime: a Worker kept it busy for ${CPU_LIMIT_SECONDS} s, Cloudflare's CPU limit`);
     process.kill(this.workerdPid, 'SIGKILL'); // Miniflare starts another
   }
 

@@ -132,7 +132,9 @@ function systemWorker(state, { token, receiveLog }) {
         ...Object.fromEntries(services.map((service) => [`SERVICE ${service}`, { type: 'worker', worker: service }])),
         QUEUES: { type: 'durable-object', worker: SYSTEM_WORKER, exportName: 'QueueObject' },
         UNUSED_DATABASE: { type: 'd1', id: UNUSED_DATABASE },
-        D1_DATABASES: workerdBinding({ durableObjectNamespace: { className: 'D1DatabaseObject', serviceName: 'd1:db' } }),
+        D1_DATABASES: workerdBinding({
+          durableObjectNamespace: { className: 'D1DatabaseObject', serviceName: 'd1:db' },
+        }),
         GATEWAY_TOKEN: { type: 'text', value: token },
         LOG: { type: 'node-handler', handler: logHandler(receiveLog) },
       },
@@ -158,7 +160,10 @@ function workerdBinding(options) {
 function systemModules() {
   const files = readdirSync(SYSTEM_MODULES).filter((name) => name.endsWith('.js'));
   return Object.fromEntries(
-    files.map((name) => [name, { type: /** @type {const} */ ('esm'), contents: readFileSync(new URL(name, SYSTEM_MODULES), 'utf8') }]),
+    files.map((name) => [
+      name,
+      { type: /** @type {const} */ ('esm'), contents: readFileSync(new URL(name, SYSTEM_MODULES), 'utf8') },
+    ]),
   );
 }
 

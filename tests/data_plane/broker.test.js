@@ -4,7 +4,20 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 
 import {
-  DataPlane, Ending, PUPPET, Puppeteer, base64, freePort, newId, pullConsumer, queue, sleep, until, version, worker, workerConsumer,
+  DataPlane,
+  Ending,
+  PUPPET,
+  Puppeteer,
+  base64,
+  freePort,
+  newId,
+  pullConsumer,
+  queue,
+  sleep,
+  until,
+  version,
+  worker,
+  workerConsumer,
 } from './data_plane.js';
 
 describe('the broker', () => {
@@ -101,7 +114,10 @@ describe('the broker', () => {
     await dataPlane.send(id, [3, 4, 5]);
     await delivered(2);
     assert.ok(Date.now() - full < 400);
-    assert.deepEqual(puppeteer.deliveries[1]?.messages.map(({ body }) => body), [3, 4, 5]);
+    assert.deepEqual(
+      puppeteer.deliveries[1]?.messages.map(({ body }) => body),
+      [3, 4, 5],
+    );
   });
 
   test('delivers n + 1 times, then moves the message to the dead letter queue as it was', async () => {
@@ -114,7 +130,10 @@ describe('the broker', () => {
     puppeteer.plan = () => ({ throw: 'no' });
     await dataPlane.send(id, [{ poison: true }]);
     await until('the dead letter', async () => (await dataPlane.backlog(deadLetters)) === 1);
-    assert.deepEqual(puppeteer.deliveries.map(({ messages }) => messages[0]?.attempts), [1, 2, 3]);
+    assert.deepEqual(
+      puppeteer.deliveries.map(({ messages }) => messages[0]?.attempts),
+      [1, 2, 3],
+    );
     assert.equal(await dataPlane.backlog(id), 0);
     const { messages } = await pull(deadLetters);
     assert.equal(messages[0].body_base64, base64('{"poison":true}'));
@@ -151,14 +170,18 @@ describe('the broker', () => {
     const start = Date.now();
     await dataPlane.send(id, ['acked', 'retried at once', 'retried later', 'retried later too']);
     await empty(id);
-    assert.deepEqual(puppeteer.deliveries[1]?.messages.map(({ body }) => body), ['retried at once']);
+    assert.deepEqual(
+      puppeteer.deliveries[1]?.messages.map(({ body }) => body),
+      ['retried at once'],
+    );
     assert.deepEqual(puppeteer.deliveries[2]?.messages.length, 2);
     assert.ok((puppeteer.deliveries[2]?.at ?? 0) - start >= 990);
   });
 
   test('acks the rest with ackAll, whatever comes after', async () => {
     const id = await consumed();
-    puppeteer.plan = ({ messages }) => (messages.length === 3 ? { retry: [{ index: 2 }], ackAll: true, throw: 'late' } : {});
+    puppeteer.plan = ({ messages }) =>
+      messages.length === 3 ? { retry: [{ index: 2 }], ackAll: true, throw: 'late' } : {};
     await dataPlane.send(id, [1, 2, 3]);
     await empty(id);
     assert.deepEqual(puppeteer.bodies, [1, 2, 3, 3]);
@@ -210,7 +233,10 @@ describe('the broker', () => {
     assert.equal(puppeteer.deliveries.length, 0);
     await configure(queue(id, workerConsumer('puppet', { batch_size: 1, max_concurrency: 1 })));
     await empty(id);
-    assert.deepEqual(puppeteer.deliveries.map(({ messages }) => messages.length), [1, 1, 1]);
+    assert.deepEqual(
+      puppeteer.deliveries.map(({ messages }) => messages.length),
+      [1, 1, 1],
+    );
     assert.equal(await dataPlane.workerdPid(), pid);
   });
 
@@ -234,7 +260,10 @@ describe('the broker', () => {
     await dataPlane.send(id, [3]);
     await sleep(500);
     const { messages } = await dataPlane.expect('POST', `/queues/${id}/peek`, { batch_size: 10 });
-    assert.deepEqual(messages.map((/** @type {any} */ { body_base64 }) => body_base64), [base64('3')]);
+    assert.deepEqual(
+      messages.map((/** @type {any} */ { body_base64 }) => body_base64),
+      [base64('3')],
+    );
     await empty(id);
   });
 
@@ -249,11 +278,17 @@ describe('the broker', () => {
     assert.deepEqual((await pull(id)).messages, []);
     await sleep(350);
     const again = await pull(id, { visibility_timeout_ms: 60_000 });
-    assert.deepEqual(again.messages.map((/** @type {any} */ { attempts }) => attempts), [2, 2]);
+    assert.deepEqual(
+      again.messages.map((/** @type {any} */ { attempts }) => attempts),
+      [2, 2],
+    );
 
     const stale = first.messages[0].lease_id;
     const [one, two] = again.messages.map((/** @type {any} */ { lease_id }) => ({ lease_id }));
-    const acked = await dataPlane.expect('POST', `/queues/${id}/ack`, { acks: [one, { lease_id: stale }], retries: [two] });
+    const acked = await dataPlane.expect('POST', `/queues/${id}/ack`, {
+      acks: [one, { lease_id: stale }],
+      retries: [two],
+    });
     assert.equal(acked.ack_count, 1);
     assert.equal(acked.retry_count, 1);
     assert.deepEqual(Object.keys(acked.warnings), [stale]);
@@ -265,7 +300,9 @@ describe('the broker', () => {
     await configure(queue(id, pullConsumer()));
     await dataPlane.send(id, ['a']);
     const { messages } = await pull(id);
-    await dataPlane.expect('POST', `/queues/${id}/ack`, { retries: [{ lease_id: messages[0].lease_id, delay_seconds: 1 }] });
+    await dataPlane.expect('POST', `/queues/${id}/ack`, {
+      retries: [{ lease_id: messages[0].lease_id, delay_seconds: 1 }],
+    });
     assert.equal((await pull(id)).messages.length, 0);
     await sleep(1050);
     assert.equal((await pull(id)).messages.length, 1);
@@ -293,7 +330,10 @@ describe('the broker', () => {
     assert.equal(messages.length, 1);
     assert.equal(messages[0].attempts, 0);
     assert.equal('lease_id' in messages[0], false);
-    assert.deepEqual((await pull(id)).messages.map((/** @type {any} */ { attempts }) => attempts), [1, 1]);
+    assert.deepEqual(
+      (await pull(id)).messages.map((/** @type {any} */ { attempts }) => attempts),
+      [1, 1],
+    );
   });
 
   test('purges, counts, and forgets a queue that is deleted', async () => {
@@ -325,14 +365,21 @@ describe('the broker', () => {
     await configure(queue(sender, null));
     const { text } = await post('/send', { body: { a: 1 } });
     assert.equal(JSON.parse(text).metadata.metrics.backlogCount, 1);
-    const messages = [{ body: 'text', contentType: 'text' }, { body: { b: 2 }, delaySeconds: 60 }];
+    const messages = [
+      { body: 'text', contentType: 'text' },
+      { body: { b: 2 }, delaySeconds: 60 },
+    ];
     await post('/sendBatch', { messages });
     const metrics = /** @type {any} */ (await (await fetch(`${url}/metrics`)).json());
     assert.equal(metrics.backlogCount, 3);
     const peeked = await dataPlane.expect('POST', `/queues/${sender}/peek`, { batch_size: 10 });
     assert.deepEqual(
       peeked.messages.map((/** @type {any} */ { content_type, body_base64 }) => [content_type, atob(body_base64)]),
-      [['json', '{"a":1}'], ['text', 'text'], ['json', '{"b":2}']],
+      [
+        ['json', '{"a":1}'],
+        ['text', 'text'],
+        ['json', '{"b":2}'],
+      ],
     );
     assert.equal((await pull(sender)).messages.length, 2); // one is delayed
     await dataPlane.expect('POST', `/queues/${sender}/purge`);
@@ -358,7 +405,9 @@ describe('the broker', () => {
     assert.equal(single.text, 'Queue send failed: message length of 128001 bytes exceeds limit of 128000');
     const count = await post('/sendBatch', { messages: Array.from({ length: 101 }, () => ({ body: 1 })) });
     assert.equal(count.text, 'Queue sendBatch failed: batch message count of 101 exceeds limit of 100');
-    const bytes = await post('/sendBatch', { messages: Array.from({ length: 3 }, () => ({ body: 'x'.repeat(99_998) })) });
+    const bytes = await post('/sendBatch', {
+      messages: Array.from({ length: 3 }, () => ({ body: 'x'.repeat(99_998) })),
+    });
     assert.equal(bytes.text, 'Queue sendBatch failed: batch size of 300000 bytes exceeds limit of 256000');
 
     const messages = [{ body_base64: base64(tooLong), content_type: 'text' }];

@@ -42,8 +42,26 @@ for (const [expression, yes, no] of CASES) {
   });
 }
 
-const REFUSED = ['', '* * * *', '* * * * * *', '60 * * * *', '* 24 * * *', '* * 0 * *', '* * 32 * *', '* * * 13 *', '* * * * 0',
-  '* * * * 8', '* * * * MON#6', '* * * FOO *', '*/0 * * * *', '1- * * * *', 'a * * * *', '*-5 * * * *', '@daily', '* * L,3 * *'];
+const REFUSED = [
+  '',
+  '* * * *',
+  '* * * * * *',
+  '60 * * * *',
+  '* 24 * * *',
+  '* * 0 * *',
+  '* * 32 * *',
+  '* * * 13 *',
+  '* * * * 0',
+  '* * * * 8',
+  '* * * * MON#6',
+  '* * * FOO *',
+  '*/0 * * * *',
+  '1- * * * *',
+  'a * * * *',
+  '*-5 * * * *',
+  '@daily',
+  '* * L,3 * *',
+];
 
 for (const expression of REFUSED) {
   test(`"${expression}" is refused`, () => {
@@ -56,7 +74,9 @@ test('the clock fires at the start of each minute, for each Worker that is deplo
   try {
     /** @type {string[]} */
     const fired = [];
-    const clock = new CronClock((worker, cron, time) => fired.push(`${worker.name} ${cron} ${new Date(time).toISOString()}`));
+    const clock = new CronClock((worker, cron, time) =>
+      fired.push(`${worker.name} ${cron} ${new Date(time).toISOString()}`),
+    );
     const versions = /** @type {any} */ ([{}]);
     /** @type {Worker[]} */
     const workers = [

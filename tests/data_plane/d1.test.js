@@ -30,7 +30,10 @@ describe('D1', () => {
       { sql: 'INSERT INTO t VALUES (?, ?), (?, ?)', params: [1, 'one', 2, null] },
       { sql: 'SELECT * FROM t' },
     ]);
-    assert.deepEqual(body.results[2].results, [{ a: 1, b: 'one' }, { a: 2, b: null }]);
+    assert.deepEqual(body.results[2].results, [
+      { a: 1, b: 'one' },
+      { a: 2, b: null },
+    ]);
     const { meta } = body.results[1];
     assert.equal(meta.changes, 2);
     assert.equal(meta.last_row_id, 2);
@@ -39,9 +42,19 @@ describe('D1', () => {
     assert.equal(body.results[2].meta.rows_read, 2);
     for (const field of ['duration', 'size_after', 'served_by']) assert.ok(field in meta, field);
 
-    const arrays = await query(id, [{ sql: 'SELECT b, a FROM t WHERE b IS ?', params: [true] }, { sql: 'SELECT b, a FROM t' }], 'arrays');
+    const arrays = await query(
+      id,
+      [{ sql: 'SELECT b, a FROM t WHERE b IS ?', params: [true] }, { sql: 'SELECT b, a FROM t' }],
+      'arrays',
+    );
     assert.deepEqual(arrays.body.results[0].results, { columns: ['b', 'a'], rows: [] });
-    assert.deepEqual(arrays.body.results[1].results, { columns: ['b', 'a'], rows: [['one', 1], [null, 2]] });
+    assert.deepEqual(arrays.body.results[1].results, {
+      columns: ['b', 'a'],
+      rows: [
+        ['one', 1],
+        [null, 2],
+      ],
+    });
   });
 
   test("speaks of errors in D1's words, and undoes the whole call", async () => {
@@ -51,7 +64,10 @@ describe('D1', () => {
     const cases = [
       ['SELEC', 'near "SELEC": syntax error at offset 0: SQLITE_ERROR'],
       ['SELECT * FROM nope', 'no such table: nope: SQLITE_ERROR'],
-      ['INSERT INTO t VALUES (1)', 'UNIQUE constraint failed: t.a: SQLITE_CONSTRAINT (extended: SQLITE_CONSTRAINT_UNIQUE)'],
+      [
+        'INSERT INTO t VALUES (1)',
+        'UNIQUE constraint failed: t.a: SQLITE_CONSTRAINT (extended: SQLITE_CONSTRAINT_UNIQUE)',
+      ],
     ];
     for (const [sql, message] of cases) {
       const { status, body } = await query(id, [{ sql: 'INSERT INTO t VALUES (2)' }, { sql }]);

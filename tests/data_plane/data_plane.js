@@ -54,7 +54,10 @@ export class DataPlane {
   /** @param {Record<string, string>} [extraEnv] */
   async start(extraEnv) {
     const env = { ...process.env, EPHEMERA_DATA_PLANE_TOKEN: this.#token, ...extraEnv };
-    const child = spawn(process.execPath, [MAIN, '--state', this.stateDir], { env, stdio: ['pipe', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, [MAIN, '--state', this.stateDir], {
+      env,
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
     this.#process = child;
     this.#port = await new Promise((resolve, reject) => {
       child.on('exit', (code) => reject(new Error(`the data plane ended with ${code}`)));
@@ -132,7 +135,10 @@ export class DataPlane {
    * @param {unknown[]} [params]
    */
   async query(databaseId, sql, params = []) {
-    const { results } = await this.expect('POST', `/d1/${databaseId}/query`, { queries: [{ sql, params }], format: 'objects' });
+    const { results } = await this.expect('POST', `/d1/${databaseId}/query`, {
+      queries: [{ sql, params }],
+      format: 'objects',
+    });
     return results[0].results;
   }
 
@@ -165,8 +171,15 @@ export class DataPlane {
 /**
  * What a puppet Worker reports of each delivery, and where a test says what it does with it.
  *
- * @typedef {{queue: string, worker: string, messages: {id: string, attempts: number, body: any, timestamp: number}[], at: number}} Delivery
- * @typedef {{ack?: number[], retry?: {index: number, delaySeconds?: number}[], ackAll?: boolean, retryAll?: {delaySeconds?: number}, throw?: string}} Plan
+ * @typedef {{id: string, attempts: number, body: any, timestamp: number}} Message
+ * @typedef {{queue: string, worker: string, messages: Message[], at: number}} Delivery
+ * @typedef {{
+ *   ack?: number[],
+ *   retry?: {index: number, delaySeconds?: number}[],
+ *   ackAll?: boolean,
+ *   retryAll?: {delaySeconds?: number},
+ *   throw?: string,
+ * }} Plan indexes of messages in their batch
  */
 export class Puppeteer {
   /** @type {Delivery[]} */
@@ -222,7 +235,8 @@ export const PUPPET = `
       return new Response(env.NAME);
     },
     async queue(batch, env) {
-      const messages = batch.messages.map(({ id, attempts, body, timestamp }) => ({ id, attempts, body, timestamp: timestamp.getTime() }));
+      const messages = batch.messages.map(({ id, attempts, body, timestamp }) => (
+        { id, attempts, body, timestamp: timestamp.getTime() }));
       const report = { queue: batch.queue, worker: env.NAME, messages };
       const plan = await (await fetch(env.PUPPETEER, { method: 'POST', body: JSON.stringify(report) })).json();
       for (const index of plan.ack ?? []) batch.messages[index].ack();

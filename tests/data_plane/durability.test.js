@@ -8,7 +8,19 @@ import { test } from 'node:test';
 import { randomUUID } from 'node:crypto';
 
 import {
-  DataPlane, PUPPET, Puppeteer, freePort, isRunning, newId, pullConsumer, queue, sleep, until, version, worker, workerConsumer,
+  DataPlane,
+  PUPPET,
+  Puppeteer,
+  freePort,
+  isRunning,
+  newId,
+  pullConsumer,
+  queue,
+  sleep,
+  until,
+  version,
+  worker,
+  workerConsumer,
 } from './data_plane.js';
 
 /** @import { TestContext } from 'node:test' */
@@ -86,7 +98,10 @@ test('workerd killed: requests wait for the next one', async (t) => {
   const before = await dataPlane.workerdPid();
   process.kill(before, 'SIGKILL');
   const answers = await Promise.all(
-    Array.from({ length: 5 }, async () => (await fetch(`http://127.0.0.1:${port}/`, { headers: { connection: 'close' } })).status),
+    Array.from(
+      { length: 5 },
+      async () => (await fetch(`http://127.0.0.1:${port}/`, { headers: { connection: 'close' } })).status,
+    ),
   );
   assert.deepEqual(answers, [200, 200, 200, 200, 200]);
   assert.notEqual(await dataPlane.workerdPid(), before);
@@ -109,7 +124,10 @@ test('node killed: workerd ends with it, no port is held, and the next start goe
   const ports = [port, ...listeningPorts(workerd)];
   await dataPlane.kill();
   await until('the end of workerd', () => !isRunning(workerd));
-  assert.deepEqual(await Promise.all(ports.map(isListening)), ports.map(() => false));
+  assert.deepEqual(
+    await Promise.all(ports.map(isListening)),
+    ports.map(() => false),
+  );
 
   await dataPlane.start();
   await dataPlane.configure([puppet], state);
@@ -120,18 +138,22 @@ test('node killed: workerd ends with it, no port is held, and the next start goe
   assert.deepEqual(await dataPlane.query(databaseId, 'SELECT a FROM t'), [{ a: 7 }]);
 });
 
-test('node killed: workerd ends with it where there is no setpriv', { skip: process.platform === 'win32' }, async (t) => {
-  const dataPlane = new DataPlane();
-  t.after(() => dataPlane.remove());
-  const path = join(dataPlane.stateDir, 'bin');
-  mkdirSync(path);
-  symlinkSync('/bin/sleep', join(path, 'sleep'));
-  await dataPlane.start({ PATH: path });
-  await dataPlane.configure([]);
-  const workerd = await dataPlane.workerdPid();
-  await dataPlane.kill();
-  await until('the end of workerd', () => !isRunning(workerd));
-});
+test(
+  'node killed: workerd ends with it where there is no setpriv',
+  { skip: process.platform === 'win32' },
+  async (t) => {
+    const dataPlane = new DataPlane();
+    t.after(() => dataPlane.remove());
+    const path = join(dataPlane.stateDir, 'bin');
+    mkdirSync(path);
+    symlinkSync('/bin/sleep', join(path, 'sleep'));
+    await dataPlane.start({ PATH: path });
+    await dataPlane.configure([]);
+    const workerd = await dataPlane.workerdPid();
+    await dataPlane.kill();
+    await until('the end of workerd', () => !isRunning(workerd));
+  },
+);
 
 test('workerd killed again and again under load: every acknowledged message arrives', async (t) => {
   const { dataPlane, puppeteer, port, id, puppet } = await puppetShow(t);

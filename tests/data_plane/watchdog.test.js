@@ -8,8 +8,16 @@ test('the watchdog bites when a ping stays unanswered for too long, and not befo
   try {
     let pings = 0;
     let bites = 0;
-    const answers = [() => Promise.resolve(), () => Promise.reject(new Error('reloading')), () => new Promise(() => {})];
-    const watchdog = new Watchdog(() => answers[pings++]?.() ?? Promise.resolve(), () => (bites += 1), 30_000);
+    const answers = [
+      () => Promise.resolve(),
+      () => Promise.reject(new Error('reloading')),
+      () => new Promise(() => {}),
+    ];
+    const watchdog = new Watchdog(
+      () => answers[pings++]?.() ?? Promise.resolve(),
+      () => (bites += 1),
+      30_000,
+    );
     watchdog.start();
     for (const expected of [1, 2, 3]) {
       mock.timers.tick(5_000);

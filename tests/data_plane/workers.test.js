@@ -5,7 +5,20 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { after, before, describe, test } from 'node:test';
 
-import { DataPlane, Ending, base64, freePort, module, newId, queue, sleep, until, version, worker, workerConsumer } from './data_plane.js';
+import {
+  DataPlane,
+  Ending,
+  base64,
+  freePort,
+  module,
+  newId,
+  queue,
+  sleep,
+  until,
+  version,
+  worker,
+  workerConsumer,
+} from './data_plane.js';
 
 /** @param {string} text */
 const answering = (text) => version(`export default { fetch() { return new Response(${JSON.stringify(text)}); } }`);
@@ -80,7 +93,9 @@ describe('Workers', () => {
   });
 
   test('may answer without reading a long request', async () => {
-    await dataPlane.configure([worker('w', port, [version("export default { fetch() { return new Response('too long', { status: 413 }); } }")])]);
+    await dataPlane.configure([
+      worker('w', port, [version("export default { fetch() { return new Response('too long', { status: 413 }); } }")]),
+    ]);
     for (let i = 0; i < 5; i += 1) {
       const response = await fetch(url, { method: 'POST', body: Buffer.alloc(8_000_000) });
       assert.equal(`${response.status} ${await response.text()}`, '413 too long');
@@ -113,7 +128,12 @@ describe('Workers', () => {
     const pid = await dataPlane.workerdPid();
     const answers = await Promise.all(Array.from({ length: 60 }, () => text()));
     assert.deepEqual([...new Set(answers)].sort(), ['a', 'b']);
-    await dataPlane.configure([worker('w', port, [{ ...a, percentage: 0 }, { ...b, percentage: 100 }])]);
+    await dataPlane.configure([
+      worker('w', port, [
+        { ...a, percentage: 0 },
+        { ...b, percentage: 100 },
+      ]),
+    ]);
     assert.deepEqual([...new Set(await Promise.all(Array.from({ length: 30 }, () => text())))], ['b']);
     assert.equal(await dataPlane.workerdPid(), pid);
   });
@@ -134,7 +154,10 @@ describe('Workers', () => {
     for (const name of ['1', '2', '3']) await dataPlane.configure([worker('w', port, [slow(name)])]);
     reloading = false;
     await Promise.all(clients);
-    assert.deepEqual([...new Set(answers)], ['200 0', '200 1', '200 2', '200 3'].filter((answer) => answers.includes(answer)));
+    assert.deepEqual(
+      [...new Set(answers)],
+      ['200 0', '200 1', '200 2', '200 3'].filter((answer) => answers.includes(answer)),
+    );
     assert.ok(answers.includes('200 0') && answers.length > 10);
     assert.equal(await text(), '3');
   });
@@ -143,9 +166,15 @@ describe('Workers', () => {
     const good = worker('w', port, [answering('good')]);
     await dataPlane.configure([good]);
     const other = await freePort();
-    const reply = await dataPlane.call('PUT', '/config', { workers: [good, worker('bad', other, [version('export default {')])], queues: [] });
+    const reply = await dataPlane.call('PUT', '/config', {
+      workers: [good, worker('bad', other, [version('export default {')])],
+      queues: [],
+    });
     assert.equal(reply.status, 422);
-    assert.deepEqual(reply.body.error, { kind: 'invalid_worker', message: 'Uncaught SyntaxError: Unexpected end of input\n  at index.js:3' });
+    assert.deepEqual(reply.body.error, {
+      kind: 'invalid_worker',
+      message: 'Uncaught SyntaxError: Unexpected end of input\n  at index.js:3',
+    });
     assert.equal(await text(), 'good');
     await assert.rejects(fetch(`http://127.0.0.1:${other}/`));
 
@@ -173,7 +202,7 @@ describe('Workers', () => {
   test('wait with a reload for a running batch', async () => {
     const id = newId();
     const consumer = version(`export default {
-      async queue(batch) { console.log('begin'); await scheduler.wait(700); console.log('end ' + batch.messages[0].attempts); } }`);
+      async queue(batch) { await scheduler.wait(700); console.log('end ' + batch.messages[0].attempts); } }`);
     const state = [queue(id, workerConsumer('w'))];
     await dataPlane.configure([worker('w', port, [consumer])], state);
     await dataPlane.send(id, [1]);
@@ -190,7 +219,13 @@ describe('Workers', () => {
     const lines = () => dataPlane.logs.filter((line) => line.worker === 'talker');
     await until('two lines', () => lines().length >= 2);
     const mine = lines();
-    assert.deepEqual(mine.map(({ source, level }) => [source, level]), [['worker', 'warn'], ['worker', 'error']]);
+    assert.deepEqual(
+      mine.map(({ source, level }) => [source, level]),
+      [
+        ['worker', 'warn'],
+        ['worker', 'error'],
+      ],
+    );
     assert.equal(mine[0]?.message, 'careful {"a":1}');
     assert.match(mine[1]?.message ?? '', /^Uncaught TypeError: oh\n +at .*index\.js/);
   });
@@ -235,7 +270,15 @@ describe('Workers', () => {
     assert.match(noMain.body.error.message, /No such module "missing\.js"/);
   });
 
-  test('are nobody else\'s to configure', async () => {
+  test('keep their configuration when other calls come with it, right after a start', async () => {
+    const fresh = await DataPlane.start(ending);
+    const free = await freePort();
+    const calls = Array.from({ length: 3 }, () => fresh.query('11111111-1111-4111-8111-111111111111', 'SELECT 1'));
+    await Promise.all([fresh.configure([worker('w', free, [answering('here')])]), ...calls]);
+    assert.equal(await (await fetch(`http://127.0.0.1:${free}/`)).text(), 'here');
+  });
+
+  test("are nobody else's to configure", async () => {
     for (const token of ['', 'wrong']) {
       const reply = await dataPlane.call('PUT', '/config', { workers: [], queues: [] }, token);
       assert.equal(reply.status, 401);

@@ -95,7 +95,10 @@ async function pushMessages(env, { id, messages }) {
   return { metrics: metricsReply(await env.QUEUES.getByName(id).push(incoming)) };
 }
 
-/** @type {(env: Env, body: {id: string, batch_size: number, visibility_timeout_ms?: number | null}) => Promise<object>} */
+/**
+ * @typedef {{id: string, batch_size: number, visibility_timeout_ms?: number | null}} Pull
+ * @type {(env: Env, body: Pull) => Promise<object>}
+ */
 async function pullMessages(env, { id, batch_size, visibility_timeout_ms = null }) {
   const pulled = await env.QUEUES.getByName(id).pull(batch_size, visibility_timeout_ms);
   return {
@@ -110,7 +113,11 @@ async function peekMessages(env, { id, batch_size }) {
   return { message_backlog_count: seen.backlogCount, messages: seen.messages.map(messageReply) };
 }
 
-/** @type {(env: Env, body: {id: string, acks?: {lease_id: string}[], retries?: {lease_id: string, delay_seconds?: number}[]}) => Promise<object>} */
+/**
+ * @typedef {{lease_id: string}} Ack
+ * @typedef {{lease_id: string, delay_seconds?: number}} Retry
+ * @type {(env: Env, body: {id: string, acks?: Ack[], retries?: Retry[]}) => Promise<object>}
+ */
 async function acknowledgeMessages(env, { id, acks = [], retries = [] }) {
   const { ackCount, retryCount, warnings } = await env.QUEUES.getByName(id).acknowledge(acks, retries);
   return { ack_count: ackCount, retry_count: retryCount, warnings };

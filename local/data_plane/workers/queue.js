@@ -14,7 +14,7 @@ import { verdicts } from './verdicts.js';
 
 /**
  * @import { QueueSettings } from '../desired_state.js'
- * @import { DeadLetter, IncomingMessage, QueueMetrics, StoredMessage } from './queue_store.js'
+ * @import { DeadLetter, IncomingMessage, NewMessage, QueueMetrics, StoredMessage } from './queue_store.js'
  * @import { Service, Services } from './services.js'
  * @import { BatchResult } from './verdicts.js'
  *
@@ -26,6 +26,8 @@ import { verdicts } from './verdicts.js';
 const MAX_CONCURRENCY = 250;
 /** A queue starts with one invocation at a time; a batch that waited this long gets one more. */
 const SCALE_UP_MS = 50;
+/** Cloudflare's limit of time by the clock for one invocation of a consumer. */
+const INVOCATION_LIMIT_MS = 900_000;
 /** Pause between two looks for messages whose retention has ended. */
 const EXPIRY_PAUSE_MS = 1_000;
 const DEAD_LETTER_BATCH = 100;
@@ -35,7 +37,13 @@ const DEFAULT_VISIBILITY_MS = 30_000;
 /** setTimeout takes no more than 2^31 ms. */
 const LONGEST_SLEEP_MS = 3_600_000;
 /** @type {BatchResult} */
-const FAILED = { outcome: 'exception', ackAll: false, retryBatch: { retry: false }, explicitAcks: [], retryMessages: [] };
+const FAILED = {
+  outcome: 'exception',
+  ackAll: false,
+  retryBatch: { retry: false },
+  explicitAcks: [],
+  retryMessages: [],
+};
 
 /** @extends {DurableObject<Env>} */
 export class QueueObject extends DurableObject {
@@ -97,8 +105,9 @@ export class QueueObject extends DurableObject {
   async drain(milliseconds) {
     this.#draining = true;
     if (this.#running === 0) return;
-    const idle = new Promise((resolve) => this.#onIdle.push(() => resolve(undefined)));
-    await Promise.race([idle, new Promise((resolve) => setTimeout(resolve, milliseconds))]);
+    /** @type {Promise<void>} */
+    const idle = new Promise((resolve) => this.#onIdle.push(resolve));
+    await within(milliseconds, idle, undefined);
   }
 
   /**
@@ -111,7 +120,9 @@ export class QueueObject extends DurableObject {
     const settings = this.#settings;
     if (settings === null) return null;
     const { delivery_delay_seconds } = settings;
-    this.#add(messages.map((message) => ({ ...message, delaySeconds: message.delaySeconds ?? delivery_delay_seconds })));
+    this.#add(
+      messages.map((message) => ({ ...message, delaySeconds: message.delaySeconds ?? delivery_delay_seconds })),
+    );
     return this.#store.metrics();
   }
 
@@ -127,7 +138,7 @@ export class QueueObject extends DurableObject {
     return true;
   }
 
-  /** @param {Parameters<QueueStore['add']>[0]} messages */
+  /** @param {NewMessage[]} messages */
   #add(messages) {
     const now = Date.now();
     this.#store.add(messages, now);
@@ -256,7 +267,10 @@ export class QueueObject extends DurableObject {
     this.ctx.waitUntil(this.#deliverWhileReady());
   }
 
-  /** One invocation after the other, until no batch is ready: a batch's results and the next one's attempts are one commit. */
+  /**
+   * One invocation after the other, until no batch is ready. The results of one batch and the attempts of the next are
+   * one commit.
+   */
   async #deliverWhileReady() {
     try {
       while (this.#batchReadyAt() <= Date.now()) await this.#deliverBatch();
@@ -289,7 +303,8 @@ export class QueueObject extends DurableObject {
    */
   async #invoke(service, queueName, batch) {
     try {
-      return await service.queue(queueName, batch.map(deliverable), { metrics: this.#store.metrics() });
+      const invocation = service.queue(queueName, batch.map(deliverable), { metrics: this.#store.metrics() });
+      return await within(INVOCATION_LIMIT_MS, invocation, FAILED);
     } catch (error) {
       console.error(describe(`queue ${queueName}: the consumer could not be invoked`, error));
       return FAILED;
@@ -310,7 +325,7 @@ export class QueueObject extends DurableObject {
   }
 
   /**
-   * Schedules failed messages anew; the ones whose deliveries are spent, or whose time is over, leave the queue.
+   * Schedules failed messages anew; the ones whose deliveries are spent leave the queue.
    *
    * @param {{id: string, attempts: number, storedAt: number, delaySeconds: number | null}[]} messages
    *   `attempts` made so far
@@ -404,7 +419,7 @@ export class QueueObject extends DurableObject {
     if (this.#movingDeadLetters) return;
     this.#movingDeadLetters = true;
     try {
-      for (let letters; (letters = this.#store.deadLetters(DEAD_LETTER_BATCH)).length > 0; ) {
+      for (let letters; (letters = this.#store.deadLetters(DEAD_LETTER_BATCH)).length > 0;) {
         const target = this.#settings?.consumer?.dead_letter_queue_id;
         if (target && !(await this.env.QUEUES.getByName(target).accept(letters))) {
           console.error(describe(`queue ${this.#settings?.name}`, `there is no dead letter queue ${target}`));
@@ -425,6 +440,27 @@ export class QueueObject extends DurableObject {
     if (time === Infinity) return;
     const milliseconds = Math.min(Math.max(time - Date.now(), 0), LONGEST_SLEEP_MS);
     this.#timer = setTimeout(() => this.#pump(), milliseconds);
+  }
+}
+
+/**
+ * What a promise resolves to, or something else when that takes too long.
+ *
+ * @template T
+ * @param {number} milliseconds
+ * @param {Promise<T>} promise
+ * @param {T} otherwise
+ * @returns {Promise<T>}
+ */
+async function within(milliseconds, promise, otherwise) {
+  /** @type {number | null} */
+  let timer = null;
+  /** @type {Promise<T>} */
+  const limit = new Promise((resolve) => (timer = setTimeout(() => resolve(otherwise), milliseconds)));
+  try {
+    return await Promise.race([promise, limit]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

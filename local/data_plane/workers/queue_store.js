@@ -11,7 +11,14 @@
 /**
  * @typedef {{body: Uint8Array, contentType: string, delaySeconds: number | null}} IncomingMessage
  * @typedef {{id: string, sentAt: number, contentType: string, body: ArrayBuffer}} DeadLetter
- * @typedef {{id: string, sentAt: number, storedAt: number, contentType: string, attempts: number, body: ArrayBuffer}} StoredMessage
+ * @typedef {DeadLetter & {storedAt: number, attempts: number}} StoredMessage
+ * @typedef {{
+ *   body: Uint8Array | ArrayBuffer,
+ *   contentType: string,
+ *   delaySeconds: number,
+ *   id?: string,
+ *   sentAt?: number,
+ * }} NewMessage
  * @typedef {{backlogCount: number, backlogBytes: number, oldestMessageTimestamp: number}} QueueMetrics
  */
 
@@ -70,8 +77,7 @@ export class QueueStore {
   /**
    * Stores messages, each visible after its own delay.
    *
-   * @param {{body: Uint8Array | ArrayBuffer, contentType: string, delaySeconds: number, id?: string, sentAt?: number}[]} messages
-   *   an `id` that is there already is left as it is
+   * @param {NewMessage[]} messages a message whose `id` is there already is left as it is
    * @param {number} now
    */
   add(messages, now) {
@@ -216,10 +222,7 @@ export class QueueStore {
 
   /** @param {string[]} ids */
   remove(ids) {
-    this.#grow(
-      this.#sql.exec(`DELETE FROM messages WHERE id ${LISTED_IDS} RETURNING size`, JSON.stringify(ids)),
-      -1,
-    );
+    this.#grow(this.#sql.exec(`DELETE FROM messages WHERE id ${LISTED_IDS} RETURNING size`, JSON.stringify(ids)), -1);
   }
 
   removeAll() {

@@ -1,4 +1,4 @@
-/** Console output and uncaught exceptions of the user's Workers, on their way to the log, each with its Worker's name. */
+/** Console output and uncaught exceptions of the user's Workers, on their way to the log, with the Worker's name. */
 
 import { WorkerEntrypoint } from 'cloudflare:workers';
 
