@@ -115,9 +115,13 @@ class ConsoleDisplay:
         self._write(line.rstrip())
 
     def _write(self, text: str) -> None:
-        self._clear()
-        self._stream.write(f"{text}\n")
-        self._stream.flush()
+        try:
+            self._clear()
+            self._stream.write(f"{text}\n")
+            self._stream.flush()
+        except BrokenPipeError:  # whoever read has gone, as `head` does; the deployment goes on to its end
+            self._live = False
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
     def _painted(self, text: str, colour: str) -> str:
         return f"{colour}{text}{_RESET}" if self._colours and colour else text
