@@ -131,6 +131,8 @@ export class FrontDoor {
       sent.on('response', (answer) => {
         outgoing.writeHead(answer.statusCode ?? 502, answer.statusMessage, passedOn(answer, CONNECTION_HEADERS));
         answer.on('error', () => outgoing.destroy()).pipe(outgoing);
+        // What the Worker did not care to read must not stay in the client's way to its next request.
+        answer.on('end', () => incoming.unpipe(sent).resume());
       });
       incoming.pipe(sent);
     } catch {
