@@ -43,5 +43,5 @@ setup: node_modules/.package-lock.json ## Install everything into .venv and node
 
 node_modules/.package-lock.json: package-lock.json .venv/.installed
 	@echo "Installing workerd and Miniflare into node_modules"
-	@npm ci --silent --no-audit --no-fund
+	@npm ci --no-audit --no-fund --loglevel error
 	@touch $@
