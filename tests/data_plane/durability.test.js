@@ -97,6 +97,7 @@ test('workerd killed: requests wait for the next one', async (t) => {
   await dataPlane.configure([puppet], [queue(id, null)]);
   const before = await dataPlane.workerdPid();
   process.kill(before, 'SIGKILL');
+  await until('its end', () => !isRunning(before)); // what it has accepted by then, it takes with it
   const answers = await Promise.all(
     Array.from(
       { length: 5 },
