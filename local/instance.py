@@ -4,6 +4,7 @@ The server holds an exclusive lock on `<state>/instance.lock` for as long as it 
 to the kernel and not to a pid file. What the file says (pid, port) is only believed while it is locked.
 """
 
+import atexit
 import fcntl
 import json
 import os
@@ -29,6 +30,12 @@ _LOCK_SECONDS = 2  # a reader holds the lock for an instant only
 _POLL_SECONDS = 0.05
 
 _servers: list["subprocess.Popen[bytes]"] = []  # they outlive us; a handle that is dropped would warn of that
+
+
+@atexit.register
+def _let_go() -> None:
+    for server in _servers:
+        server.returncode = 0
 
 
 class InstanceError(Exception):
