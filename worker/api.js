@@ -4,11 +4,11 @@ import { BodyTooLargeError, errorReply, readBody } from './http.js';
 import { MAX_PAYLOAD_BYTES } from './task.js';
 import { newTaskId } from './task_id.js';
 
-/** @import { QueueEngine } from './engines/queue.js' */
-/** @import { D1Store } from './stores/d1.js' */
+/** @import { Engine } from './engines/engine.js' */
+/** @import { Store } from './stores/store.js' */
 /** @import { Payload } from './task.js' */
 
-/** @typedef {{store: D1Store, engine: QueueEngine}} Parts */
+/** @typedef {{store: Store, engine: Engine}} Parts */
 
 /**
  * @typedef {object} Route
@@ -83,8 +83,8 @@ async function submitTask(request, { store, engine }) {
  * @param {string} taskId as it stands in the path
  */
 async function showTask(_request, { store }, taskId) {
-  const status = await store.status(taskId);
-  return status ? Response.json({ taskId, status }) : errorReply(404, 'not found');
+  const task = await store.find(taskId);
+  return task ? Response.json({ taskId, status: task.status }) : errorReply(404, 'not found');
 }
 
 /**

@@ -18,6 +18,11 @@
  * @typedef {(payload: Payload) => unknown} Handler
  */
 
+/** A task as it is kept, beside its payload. `result` is JSON; `error` that of the last attempt that failed.
+ *
+ * @typedef {{status: Status, attempts: number, result: string | null, error: TaskError | null}} TaskRecord
+ */
+
 /** The error of an attempt, as it is kept. @typedef {{name: string, message: string}} TaskError */
 
 /**
@@ -36,6 +41,9 @@ export const TASK_TTL_SECONDS = 86_400;
  * (https://developers.cloudflare.com/queues/platform/limits/), past which the holder is surely gone.
  */
 export const LEASE_SECONDS = 15 * 60;
+
+/** How long the sweeper leaves a young task alone: its POST may still be handing it over. */
+export const SWEEP_GRACE_SECONDS = 60;
 
 /** Longest request body. A D1 row may have 2 MB (https://developers.cloudflare.com/d1/platform/limits/). */
 export const MAX_PAYLOAD_BYTES = 1024 * 1024;

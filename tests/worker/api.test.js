@@ -92,7 +92,7 @@ test('ids are in the order of time', async () => {
 });
 
 test('a task whose message could not be sent is accepted all the same', async () => {
-  const queueless = await startWorker({ queue: false });
+  const queueless = await startWorker({ bound: false });
   try {
     const reply = await queueless.fetch('/task', { method: 'POST', body: 'kept' });
     assert.equal(reply.status, 200);

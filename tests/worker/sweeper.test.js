@@ -66,7 +66,7 @@ test('finished tasks are left as they are until their time to live is over', asy
 });
 
 test('each round goes on where unfinished tasks begin', async () => {
-  const store = new D1Store({ DB: /** @type {any} */ (worker.database) });
+  const store = new D1Store({ DB: /** @type {any} */ (await worker.database) });
   for (let each = 0; each < 5; each++) await oldTask(10 * HOUR_MS - each, { status: 'completed' });
   const open = await oldTask(9 * HOUR_MS);
   await oldTask(8 * HOUR_MS, { status: 'completed' });
@@ -96,11 +96,10 @@ test('a task whose message may still be in the queue is left to the queue', asyn
   const store = { markSent: async () => {} };
   const engine = new QueueEngine(/** @type {any} */ ({ TASK_QUEUE: queue, MAX_RETRIES: '5' }), /** @type {any} */ (store), () => null);
   const [older, younger] = [newTaskId(now_ms - 2 * HOUR_MS), newTaskId(now_ms - HOUR_MS / 2)];
-  const open = { status: /** @type {const} */ ('pending'), attempts: 0 };
   await engine.rescue([
-    { ...open, taskId: older, sent_at_ms: null },
-    { ...open, taskId: younger, sent_at_ms: null },
-    { ...open, taskId: newTaskId(now_ms - 3 * HOUR_MS), sent_at_ms: now_ms },
+    { taskId: older, attempts: 0, sent_at_ms: null },
+    { taskId: younger, attempts: 0, sent_at_ms: null },
+    { taskId: newTaskId(now_ms - 3 * HOUR_MS), attempts: 0, sent_at_ms: now_ms },
   ]);
   assert.deepEqual(sent, [older]);
 });

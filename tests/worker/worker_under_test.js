@@ -1,46 +1,74 @@
-/** The Worker in real workerd with a real, empty D1 database; the tests hand it its batches themselves. */
+/** The Worker in real workerd with a real, empty store; the tests hand a queue's batches to it themselves. */
 
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Miniflare } from 'miniflare';
 
+/** @import { TaskRecord } from '../../worker/task.js' */
+
 const WORKER_FOLDER = join(import.meta.dirname, '..', '..', 'worker');
 const MIGRATIONS_FOLDER = join(WORKER_FOLDER, 'migrations');
+const NAME = 'task-runner';
 
-/** The consumer's setting in these tests: three attempts. */
+/** The engine's setting in these tests: three attempts. */
 export const MAX_RETRIES = 2;
 
+/** @typedef {'d1' | 'kv' | 'durable-object'} StoreName */
+/** @typedef {'queue' | 'workflow'} EngineName */
 /** @typedef {{id: string, timestamp: Date, attempts: number, body: unknown}} Delivery */
 
+/** @type {StoreName[]} */
+export const STORES = ['d1', 'kv', 'durable-object'];
+
+/** @type {Record<StoreName, {module: string, className: string, binding: Record<string, any>}>} */
+const STORE_PARTS = {
+  d1: { module: 'd1', className: 'D1Store', binding: { DB: { type: 'd1', id: 'tasks' } } },
+  kv: { module: 'kv', className: 'KvStore', binding: { KV: { type: 'kv', id: 'tasks' } } },
+  'durable-object': {
+    module: 'durable_object', className: 'DurableObjectStore', binding: { TASK_DO: { type: 'durable-object', worker: NAME, exportName: 'TaskObject' } },
+  },
+};
+
+/** @type {Record<EngineName, {className: string, binding: Record<string, any>}>} */
+const ENGINE_PARTS = {
+  queue: { className: 'QueueEngine', binding: { TASK_QUEUE: { type: 'queue', name: 'tasks' } } },
+  workflow: { className: 'WorkflowEngine', binding: { TASK_WORKFLOW: { type: 'workflow', name: 'tasks', worker: NAME, exportName: 'TaskWorkflow' } } },
+};
+
 /**
- * @param {{handler?: string, queue?: boolean}} [options] `handler`: source in place of the default handler's;
- *   `queue`: false takes the queue away, so that every send fails
+ * @param {object} [options]
+ * @param {StoreName} [options.store]
+ * @param {StoreName[]} [options.formerStores] those that the deployment has left within a day
+ * @param {EngineName} [options.engine]
+ * @param {string} [options.handler] source in place of the default handler's
+ * @param {boolean} [options.bound] false takes the engine's binding away, so that handing over a task fails
  */
-export async function startWorker({ handler, queue = true } = {}) {
+export async function startWorker({ store = 'd1', formerStores = [], engine = 'queue', handler, bound = true } = {}) {
   const modules = await readModules();
+  modules['index.js'] = { type: 'esm', contents: entry(store, formerStores, engine) };
   if (handler) modules['handlers/default.js'] = { type: 'esm', contents: handler };
-  /** @type {import('miniflare').MiniflareOptions} */
-  const options = {
-    cf: false,
-    workers: [{
-      config: {
-        name: 'task-runner',
-        compatibilityDate: '2026-10-01',
-        manifest: { mainModule: 'index.js', modulesRoot: '/worker', modules },
-        env: {
-          DB: { type: 'd1', id: 'tasks' },
-          MAX_RETRIES: { type: 'text', value: String(MAX_RETRIES) },
-          ...(queue && { TASK_QUEUE: { type: 'queue', name: 'tasks' } }),
-        },
-        triggers: [],
-      },
-    }],
+  const stores = [store, ...formerStores];
+  const tomorrow = new Date(Date.now() + 86_400_000).toISOString();
+  /** @type {any} */
+  const config = {
+    name: NAME,
+    compatibilityDate: '2026-10-01',
+    manifest: { mainModule: 'index.js', modulesRoot: '/worker', modules },
+    env: {
+      MAX_RETRIES: { type: 'text', value: String(MAX_RETRIES) },
+      RETRY_DELAY_SECONDS: { type: 'text', value: '0' },
+      FORMER_UNTIL: { type: 'text', value: JSON.stringify(Object.fromEntries(formerStores.map((name) => [name, tomorrow]))) },
+      ...Object.assign({}, ...stores.map((name) => STORE_PARTS[name].binding)),
+      ...(bound && ENGINE_PARTS[engine].binding),
+    },
+    ...(stores.includes('durable-object') && { exports: { TaskObject: { type: 'durable-object', storage: 'sqlite' } } }),
+    triggers: [],
   };
-  const miniflare = new Miniflare(options);
+  const miniflare = new Miniflare({ cf: false, workers: [{ config }] });
   await miniflare.ready;
-  const database = await miniflare.getD1Database('DB', 'task-runner');
-  for (const sql of await readMigrations()) await database.batch(statements(sql).map((each) => database.prepare(each)));
-  return new WorkerUnderTest(miniflare, database);
+  const worker = new WorkerUnderTest(miniflare, store);
+  if (stores.includes('d1')) await worker.migrate();
+  return worker;
 }
 
 export class WorkerUnderTest {
@@ -48,11 +76,11 @@ export class WorkerUnderTest {
 
   /**
    * @param {Miniflare} miniflare
-   * @param {Awaited<ReturnType<Miniflare['getD1Database']>>} database
+   * @param {StoreName} store
    */
-  constructor(miniflare, database) {
+  constructor(miniflare, store) {
     this.miniflare = miniflare;
-    this.database = database;
+    this.store = store;
   }
 
   /**
@@ -73,13 +101,21 @@ export class WorkerUnderTest {
   }
 
   /**
+   * @param {string} taskId
+   * @returns {Promise<string | undefined>} its status, as a client sees it
+   */
+  async status(taskId) {
+    return /** @type {{status?: string}} */ (await (await this.fetch(`/task/${taskId}`)).json()).status;
+  }
+
+  /**
    * Hands the consumer a batch and tells what it made of each message.
    *
    * @param {...{body: unknown, attempts?: number}} messages
    * @returns {Promise<('ack' | 'retry' | 'thrown')[]>}
    */
   async deliver(...messages) {
-    const worker = await this.miniflare.getWorker('task-runner');
+    const worker = await this.miniflare.getWorker(NAME);
     const batch = messages.map(({ body, attempts = 1 }) => ({ id: `${this.#deliveries++}`, timestamp: new Date(), attempts, body }));
     const result = await worker.queue('tasks', /** @type {any} */ (batch));
     const acked = new Set(result.explicitAcks);
@@ -88,8 +124,42 @@ export class WorkerUnderTest {
   }
 
   async sweep() {
-    const worker = await this.miniflare.getWorker('task-runner');
+    const worker = await this.miniflare.getWorker(NAME);
     return worker.scheduled({ cron: '* * * * *' });
+  }
+
+  /**
+   * What the store has of a task, of those columns that every store keeps.
+   *
+   * @param {string} taskId
+   * @returns {Promise<TaskRecord | null>}
+   */
+  async record(taskId) {
+    switch (this.store) {
+      case 'd1': {
+        const row = await this.row(taskId);
+        return row ? { status: row['status'], attempts: row['attempts'], result: row['result'], error: JSON.parse(row['error'] ?? 'null') } : null;
+      }
+      case 'kv': {
+        const entry = await (await this.miniflare.getKVNamespace('KV', NAME)).get(taskId, 'json');
+        const { status, attempts, result, error } = /** @type {TaskRecord} */ (entry);
+        return { status, attempts, result, error };
+      }
+      case 'durable-object': {
+        const objects = /** @type {any} */ (await this.miniflare.getDurableObjectNamespace('TASK_DO', NAME));
+        const { status, attempts, result, error } = await objects.get(objects.idFromName(taskId)).find();
+        return { status, attempts, result, error };
+      }
+    }
+  }
+
+  get database() {
+    return this.miniflare.getD1Database('DB', NAME);
+  }
+
+  async migrate() {
+    const database = await this.database;
+    for (const sql of await readMigrations()) await database.batch(statements(sql).map((each) => database.prepare(each)));
   }
 
   /**
@@ -98,7 +168,7 @@ export class WorkerUnderTest {
    * @returns {Promise<Record<string, any>[]>}
    */
   async rows(sql, ...parameters) {
-    const { results } = await this.database.prepare(sql).bind(...parameters).all();
+    const { results } = await (await this.database).prepare(sql).bind(...parameters).all();
     return results;
   }
 
@@ -111,6 +181,32 @@ export class WorkerUnderTest {
   stop() {
     return this.miniflare.dispose();
   }
+}
+
+/**
+ * An entry point of the shape that a deployment has, for the parts under test.
+ *
+ * @param {StoreName} store
+ * @param {StoreName[]} formerStores
+ * @param {EngineName} engine
+ */
+function entry(store, formerStores, engine) {
+  const { className: Engine } = ENGINE_PARTS[engine];
+  const stores = [store, ...formerStores].map((name) => ({ name, ...STORE_PARTS[name] }));
+  const formers = stores.slice(1).map(({ name, className }) => `'${name}': ${className}`);
+  return `
+    import { ${Engine} } from './engines/${engine}.js';
+    ${engine === 'workflow' ? "import { taskWorkflow } from './engines/task_workflow.js';" : ''}
+    import handler from './handlers/default.js';
+    ${stores.map(({ module, className }) => `import { ${className}${module === 'durable_object' ? ', taskObject' : ''} } from './stores/${module}.js';`).join('\n')}
+    import { layered } from './stores/layered.js';
+    import { sweep } from './sweeper.js';
+    import { taskRunner } from './task_runner.js';
+    const Store = ${formers.length > 0 ? `layered(${stores[0]?.className}, {${formers}})` : stores[0]?.className};
+    export default taskRunner({ Store, Engine: ${Engine}, ${engine === 'queue' ? `Consumer: ${Engine},` : ''} handler, sweep });
+    ${stores.some(({ name }) => name === 'durable-object') ? `export const TaskObject = taskObject((env) => new ${Engine}(env, new Store(env), handler));` : ''}
+    ${engine === 'workflow' ? 'export const TaskWorkflow = taskWorkflow(Store, handler);' : ''}
+  `;
 }
 
 async function readModules() {

@@ -3,21 +3,23 @@
  * here is safe to repeat; the store's conditional updates decide.
  */
 
-import { describeError } from '../task.js';
+import { attempt } from '../attempt.js';
 import { creationTime } from '../task_id.js';
 
-/** @import { D1Store, OpenTask } from '../stores/d1.js' */
-/** @import { ClaimedTask, Handler, Outcome } from '../task.js' */
+/** @import { OpenTask, Store } from '../stores/store.js' */
+/** @import { ClaimedTask, Handler } from '../task.js' */
+/** @import { Engine } from './engine.js' */
 
 /** What the queue carries: the task's name; its payload stays in the store. @typedef {{taskId: string}} TaskMessage */
 
 /** A sendBatch takes 100 messages (https://developers.cloudflare.com/queues/platform/limits/). */
 const SEND_BATCH_MESSAGES = 100;
 
+/** @implements {Engine} */
 export class QueueEngine {
   /**
    * @param {{TASK_QUEUE: Queue<TaskMessage>, MAX_RETRIES: string}} env `MAX_RETRIES` is the consumer's own setting
-   * @param {D1Store} store
+   * @param {Store} store
    * @param {Handler} handler
    */
   constructor(env, store, handler) {
@@ -50,7 +52,10 @@ export class QueueEngine {
     const claimed = await this.store.claim([...messages].map(([taskId, { attempts }]) => ({ taskId, attempts })));
     await this.#releaseUnclaimed(messages, claimed);
     if (claimed.length === 0) return;
-    const outcomes = await Promise.all(claimed.map((task) => this.#attempt(task, messages.get(task.taskId)?.attempts)));
+    const outcomes = await Promise.all(claimed.map((task) => {
+      const deliveries = messages.get(task.taskId)?.attempts ?? 1;
+      return attempt(this.handler, task, this.#isSpent(Math.max(task.attempts, deliveries)));
+    }));
     await this.store.settle(outcomes);
     for (const { taskId, status } of outcomes) {
       if (status === 'completed') messages.get(taskId)?.ack();
@@ -93,26 +98,10 @@ export class QueueEngine {
     const unclaimed = [...messages.keys()].filter((taskId) => !taken.has(taskId));
     if (unclaimed.length === 0) return;
     const existing = await this.store.existing(unclaimed);
+    const settling = this.store.settling_seconds > 0 ? { delaySeconds: this.store.settling_seconds } : undefined;
     for (const taskId of unclaimed) {
       if (existing.has(taskId)) messages.get(taskId)?.ack();
-      else messages.get(taskId)?.retry();
-    }
-  }
-
-  /**
-   * @param {ClaimedTask} task
-   * @param {number} [deliveries] of its message
-   * @returns {Promise<Outcome>}
-   */
-  async #attempt({ taskId, payload, attempts }, deliveries = 1) {
-    try {
-      const result = await this.handler(payload);
-      return { taskId, status: 'completed', result: JSON.stringify(result ?? null) };
-    } catch (thrown) {
-      const error = describeError(thrown);
-      const status = this.#isSpent(Math.max(attempts, deliveries)) ? 'failed' : 'pending';
-      console.error('attempt failed', { taskId, attempts, status, error: error.name });
-      return { taskId, status, error };
+      else messages.get(taskId)?.retry(settling);
     }
   }
 

@@ -1,18 +1,13 @@
 /**
- * Task state in D1. A status moves by conditional update only, so that a late, repeated or reordered delivery cannot
- * move a task back; and all tasks of a batch move in one statement, given as one JSON parameter (a statement takes at
- * most 100 parameters, https://developers.cloudflare.com/d1/platform/limits/).
+ * Task state in D1. All tasks of a batch move in one conditional UPDATE, given as one JSON parameter (a statement takes
+ * at most 100 parameters, https://developers.cloudflare.com/d1/platform/limits/).
  */
 
 import { LEASE_SECONDS, TASK_TTL_SECONDS } from '../task.js';
 import { timePrefix } from '../task_id.js';
 
-/** @import { ClaimedTask, Outcome, Payload, Status, TaskError } from '../task.js' */
-
-/** A message's name for its task and how often it was delivered. @typedef {{taskId: string, attempts: number}} Delivery */
-
-/** An unfinished task that may need rescue; `sent_at_ms` is the sweeper's own last send. */
-/** @typedef {{taskId: string, status: 'pending' | 'processing', attempts: number, sent_at_ms: number | null}} OpenTask */
+/** @import { ClaimedTask, Outcome, Payload, TaskError, TaskRecord } from '../task.js' */
+/** @import { Delivery, OpenTask, Store } from './store.js' */
 
 /** How many rows one sweep reads, and how many it deletes: bounds its cost. */
 const SWEEP_ROWS = 10_000;
@@ -23,8 +18,8 @@ const SWEEP_TASKS = 100;
 
 const INSERT = `INSERT INTO tasks (taskId, status, payload, expires_at) VALUES (?1, 'pending', ?2, ?3)`;
 
-/** A processing task may be taken over once its lease ran out, or by a later delivery of its message: the queue
- * delivers again only after the earlier attempt has ended. */
+const FIND = 'SELECT status, attempts, result, error FROM tasks WHERE taskId = ?1';
+
 const CLAIM = `
   UPDATE tasks SET status = 'processing', attempts = tasks.attempts + 1, lease_expires_at = ?2
   FROM json_each(?1) AS delivery
@@ -57,8 +52,8 @@ const SWEEP_WINDOW = `
     WHERE taskId > (SELECT cursor FROM sweep_progress) AND taskId < ?1 ORDER BY taskId LIMIT ${SWEEP_ROWS})`;
 
 const SWEEP_OPEN = `${SWEEP_WINDOW}
-  SELECT taskId, status, attempts, sent_at AS sent_at_ms, lease_expires_at <= ?2 AS abandoned FROM swept
-  WHERE status IN ('pending', 'processing') ORDER BY taskId LIMIT ${SWEEP_TASKS}`;
+  SELECT taskId, attempts, sent_at AS sent_at_ms FROM swept
+  WHERE status = 'pending' OR (status = 'processing' AND lease_expires_at <= ?2) ORDER BY taskId LIMIT ${SWEEP_TASKS}`;
 
 /** The sweep goes on after the rows it has seen. Once it has seen all, the next round starts at the oldest task that
  * was still open, so that the finished ones before it are never read again. */
@@ -70,7 +65,10 @@ const SWEEP_ADVANCE = `${SWEEP_WINDOW}, seen AS (SELECT count(*) AS rows, max(ta
     first_open = CASE WHEN seen.rows = ${SWEEP_ROWS} THEN coalesce(first_open, seen.open) END
   FROM seen`;
 
+/** @implements {Store} */
 export class D1Store {
+  settling_seconds = 0;
+
   /** @param {{DB: D1Database}} env */
   constructor(env) {
     this.db = env.DB;
@@ -87,15 +85,16 @@ export class D1Store {
 
   /**
    * @param {string} taskId
-   * @returns {Promise<Status | null>} null when there is no such task
+   * @returns {Promise<TaskRecord | null>}
    */
-  async status(taskId) {
-    return this.db.prepare('SELECT status FROM tasks WHERE taskId = ?1').bind(taskId).first('status');
+  async find(taskId) {
+    const row = await this.db.prepare(FIND).bind(taskId).first();
+    if (!row) return null;
+    const { status, attempts, result, error } = /** @type {TaskRecord & {error: string | null}} */ (row);
+    return { status, attempts, result, error: error && JSON.parse(error) };
   }
 
   /**
-   * Takes the tasks of a batch that may be worked on now, for {@link LEASE_SECONDS}.
-   *
    * @param {Delivery[]} deliveries one for each task
    * @returns {Promise<ClaimedTask[]>}
    */
@@ -118,21 +117,14 @@ export class D1Store {
     return new Set(results.map((row) => String(row['taskId'])));
   }
 
-  /**
-   * Writes what became of claimed tasks; one that has ended in the meantime is left as it is.
-   *
-   * @param {Outcome[]} outcomes
-   */
+  /** @param {Outcome[]} outcomes */
   async settle(outcomes) {
     const rows = outcomes.map((outcome) => ('error' in outcome ? { ...outcome, error: JSON.stringify(outcome.error) } : outcome));
     await this.db.prepare(SETTLE).bind(JSON.stringify(rows)).run();
   }
 
   /**
-   * The unfinished tasks that nobody works on, of those not yet swept in this round: pending ones, and those whose
-   * lease has run out.
-   *
-   * @param {number} before_ms only tasks created before this Unix time
+   * @param {number} before_ms only tasks created before this Unix time, of those not yet swept in this round
    * @returns {Promise<OpenTask[]>} at most {@link SWEEP_TASKS}, oldest first
    */
   async sweep(before_ms) {
@@ -141,23 +133,15 @@ export class D1Store {
       this.db.prepare(SWEEP_OPEN).bind(frontier, Date.now()),
       this.db.prepare(SWEEP_ADVANCE).bind(frontier),
     ]);
-    const rows = /** @type {(OpenTask & {abandoned: 0 | 1 | null})[]} */ (open?.results ?? []);
-    return rows.filter(({ status, abandoned }) => status === 'pending' || abandoned)
-      .map(({ abandoned: _, ...task }) => task);
+    return /** @type {OpenTask[]} */ (open?.results ?? []);
   }
 
-  /**
-   * Remembers that the sweeper has sent these tasks' messages again.
-   *
-   * @param {string[]} taskIds
-   */
+  /** @param {string[]} taskIds */
   async markSent(taskIds) {
     await this.db.prepare(MARK_SENT).bind(JSON.stringify(taskIds), Date.now()).run();
   }
 
   /**
-   * Ends tasks that nobody will attempt again.
-   *
    * @param {string[]} taskIds
    * @param {TaskError} error
    */
@@ -165,11 +149,7 @@ export class D1Store {
     await this.db.prepare(ABANDON).bind(JSON.stringify(taskIds), JSON.stringify(error), Date.now()).run();
   }
 
-  /**
-   * Deletes tasks whose time to live is over, oldest first, at most {@link EXPIRE_ROWS} of them.
-   *
-   * @returns {Promise<number>} how many
-   */
+  /** @returns {Promise<number>} how many, at most {@link EXPIRE_ROWS}, the oldest first */
   async expire() {
     const now_ms = Date.now();
     const { meta } = await this.db.prepare(EXPIRE)
