@@ -70,7 +70,7 @@ class DataPlaneClient:
                 return
 
     async def validate(self, version: Config) -> Config:
-        """Run a version in a workerd of its own: {startup_time_ms, handlers, named_handlers}."""
+        """Run a version in a workerd of its own: {startup_time_ms, handlers, named_handlers, workflow_classes}."""
         return await self._call("POST", "/validate", version, seconds=_APPLY_SECONDS, repeat=True)
 
     async def query(self, database_id: str, queries: list[dict[str, Any]], shape: str) -> list[dict[str, Any]]:
@@ -81,6 +81,36 @@ class DataPlaneClient:
     async def delete_database(self, database_id: str) -> None:
         """Remove a database's data."""
         await self._call("DELETE", f"/d1/{database_id}", repeat=True)
+
+    async def get_values(self, namespace_id: str, keys: list[str]) -> list[dict[str, Any] | None]:
+        """Read values of KV: {value_base64, expiration, metadata} each, or None."""
+        answer = await self._call("POST", f"/kv/{namespace_id}/get", {"keys": keys}, repeat=True)
+        return answer["entries"]
+
+    async def put_values(self, namespace_id: str, pairs: list[dict[str, Any]]) -> None:
+        """Write values to KV: {key, value_base64, expiration, metadata} each; they are durable when this returns."""
+        await self._call("POST", f"/kv/{namespace_id}/put", {"pairs": pairs}, repeat=True)
+
+    async def delete_values(self, namespace_id: str, keys: list[str]) -> None:
+        """Delete values from KV."""
+        await self._call("POST", f"/kv/{namespace_id}/delete", {"keys": keys}, repeat=True)
+
+    async def list_keys(self, namespace_id: str, prefix: str, limit: int, cursor: str | None) -> dict[str, Any]:
+        """List keys of KV: {keys: [{key, expiration, metadata}], cursor}."""
+        body = {"prefix": prefix, "limit": limit, "cursor": cursor}
+        return await self._call("POST", f"/kv/{namespace_id}/list", body, repeat=True)
+
+    async def delete_kv_namespace(self, namespace_id: str) -> None:
+        """Remove a KV namespace's data."""
+        await self._call("DELETE", f"/kv/{namespace_id}", repeat=True)
+
+    async def list_objects(self, namespace_id: str) -> list[str]:
+        """List a namespace's Durable Objects that hold data, by id, in order."""
+        return (await self._call("GET", f"/durable_objects/{namespace_id}/objects", repeat=True))["ids"]
+
+    async def delete_objects(self, namespace_id: str) -> None:
+        """Remove the data of all Durable Objects of a namespace."""
+        await self._call("DELETE", f"/durable_objects/{namespace_id}", repeat=True)
 
     async def push(self, queue_id: str, messages: list[dict[str, Any]]) -> dict[str, Any]:
         """Store messages; they are durable when this returns. Gives the queue's metrics."""
@@ -106,6 +136,35 @@ class DataPlaneClient:
     async def metrics(self, queue_id: str) -> dict[str, Any]:
         """Measure a queue: {backlog_count, backlog_bytes, oldest_message_timestamp_ms}."""
         return await self._call("GET", f"/queues/{queue_id}/metrics", repeat=True)
+
+    async def create_workflow_instances(self, workflow_id: str, instances: list[dict[str, Any]]) -> dict[str, Any]:
+        """Create instances, [{id?, params?}]: {created, errors}; those created are durable when this returns."""
+        return await self._call("POST", f"/workflows/{workflow_id}/create", {"instances": instances})
+
+    async def workflow_instances(self, workflow_id: str, query: dict[str, Any]) -> dict[str, Any]:
+        """List instances: {total, instances}."""
+        return await self._call("POST", f"/workflows/{workflow_id}/list", {"query": query}, repeat=True)
+
+    async def workflow_instance(self, workflow_id: str, instance_id: str) -> dict[str, Any]:
+        """Tell all about an instance: its status, its steps and how it ended."""
+        body = {"instance_id": instance_id}
+        return await self._call("POST", f"/workflows/{workflow_id}/describe", body, repeat=True)
+
+    async def workflow_summary(self, workflow_id: str) -> dict[str, Any]:
+        """Count instances by status: {counts, triggered_on}."""
+        return await self._call("POST", f"/workflows/{workflow_id}/summary", {}, repeat=True)
+
+    async def change_workflow_instance(
+        self, workflow_id: str, instance_id: str, command: str, options: dict[str, Any]
+    ) -> str:
+        """Pause, resume, terminate or restart an instance; gives its status then."""
+        body = {"instance_id": instance_id, "command": command, "options": options}
+        return (await self._call("POST", f"/workflows/{workflow_id}/command", body))["status"]
+
+    async def send_workflow_event(self, workflow_id: str, instance_id: str, event_type: str, payload: Any) -> None:
+        """Send an event to an instance."""
+        body = {"instance_id": instance_id, "type": event_type, "payload": payload}
+        await self._call("POST", f"/workflows/{workflow_id}/event", body)
 
     async def _call(
         self, method: str, path: str, body: Any = None, *, seconds: float = _CALL_SECONDS, repeat: bool = False

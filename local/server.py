@@ -22,6 +22,7 @@ from local.instance import DEFAULT_PORT, InstanceError, InstanceLock
 from local.log_file import LogFile, log_path
 
 _GRACE_SECONDS = 5  # for requests that run when the server is told to stop
+_KEEP_ALIVE_SECONDS = 75  # longer than a client lets a connection lie idle, so that none closes under a request
 _PORT_SETTING = "port"
 
 
@@ -51,7 +52,11 @@ async def _run(state_dir: Path, store: Store, listener: socket.socket, lock: Ins
         await _start(cloud)
         server = _Server(
             uvicorn.Config(
-                Application(cloud, log), lifespan="off", log_config=None, timeout_graceful_shutdown=_GRACE_SECONDS
+                Application(cloud, log),
+                lifespan="off",
+                log_config=None,
+                timeout_graceful_shutdown=_GRACE_SECONDS,
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             ),
             on_ready=lambda: lock.announce(port),
         )

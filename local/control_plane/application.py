@@ -12,13 +12,18 @@ from starlette.types import Receive, Scope, Send
 from local.control_plane import (
     d1,
     deployments,
+    durable_objects,
     identity,
+    kv_namespaces,
+    kv_values,
     queue_consumers,
     queue_messages,
     queues,
     schedules,
     worker_versions,
     workers,
+    workflow_instances,
+    workflows,
 )
 from local.control_plane.cloud import Cloud
 from local.control_plane.envelope import ApiError, error_response
@@ -32,13 +37,18 @@ _log = logging.getLogger(__name__)
 PRODUCTS = (
     identity,
     d1,
+    kv_namespaces,
+    kv_values,
     queues,
     queue_consumers,
     queue_messages,
     workers,
     worker_versions,
     deployments,
+    durable_objects,
     schedules,
+    workflows,
+    workflow_instances,
 )
 
 _LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -96,7 +106,9 @@ class Application:
         body = await request.body()
         if len(body) > _LARGEST_BODY_BYTES:
             raise ApiError(413, 10027, f"The request body is larger than {_LARGEST_BODY_BYTES} bytes")
-        call = Call(self._cloud, request.method, path, names, parse_query(request.scope["query_string"]), body)
+        query = parse_query(request.scope["query_string"])
+        content_type = request.headers.get("content-type", "")
+        call = Call(self._cloud, request.method, path, names, query, body, content_type)
         return (await route.handler(call)).response()
 
     def _check_token(self, request: Request, path: str) -> None:

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
-from local.control_plane import queues
+from local.control_plane import kv_namespaces, queues
 from local.control_plane.envelope import ApiError, Json
 from local.control_plane.fields import Fields
+
+_LARGEST_LIMIT = 2**31 - 1
 
 Binding = dict[str, Any]  # as stored: what was sent, and the ids that it stands for
 
@@ -26,30 +28,24 @@ _ELSEWHERE = frozenset(
         "browser",
         "data_blob",
         "dispatch_namespace",
-        "durable_object_namespace",
         "flagship",
         "hyperdrive",
         "images",
         "inherit",
         "k2",
-        "kv_namespace",
         "media",
         "messaging",
         "mtls_certificate",
         "pipelines",
         "r2_bucket",
-        "ratelimit",
         "secret_key",
         "secrets_store_secret",
         "send_email",
-        "service",
         "text_blob",
         "vectorize",
-        "version_metadata",
         "vpc_network",
         "vpc_service",
         "wasm_module",
-        "workflow",
     )
 )
 
@@ -74,14 +70,16 @@ def describe(binding: Binding) -> dict[str, Json]:
 
 
 def check_still_bound(db: sqlite3.Connection, bindings: list[Binding]) -> None:
-    """Refuse to deploy a version whose queue was deleted since. Raises ApiError 11002."""
+    """Refuse to deploy a version whose queue or KV namespace was deleted since. Raises ApiError 11002 and 10041."""
     for binding in bindings:
-        if binding["type"] == "queue" and not _queue_exists(db, binding["queue_id"]):
+        if binding["type"] == "queue" and not _exists(db, "queues", "id", binding["queue_id"]):
             raise _queue_missing(binding["queue_name"])
+        if binding["type"] == "kv_namespace" and not _exists(db, "kv_namespaces", "id", binding["namespace_id"]):
+            raise _kv_namespace_missing(binding["namespace_id"])
 
 
-def _queue_exists(db: sqlite3.Connection, queue_id: str) -> bool:
-    return db.execute("SELECT 1 FROM queues WHERE id = ?", (queue_id,)).fetchone() is not None
+def _exists(db: sqlite3.Connection, table: str, column: str, value: str) -> bool:
+    return db.execute(f"SELECT 1 FROM {table} WHERE {column} = ?", (value,)).fetchone() is not None  # noqa: S608 our own names
 
 
 def _read(db: sqlite3.Connection, part: Fields) -> Binding:
@@ -100,7 +98,7 @@ def _d1(db: sqlite3.Connection, part: Fields) -> Binding:
     database_id = part.text("database_id") or part.text("id")
     if not database_id:  # quoted
         raise _must_have(part, "a valid `database_id`")
-    if db.execute("SELECT 1 FROM d1_databases WHERE uuid = ?", (database_id,)).fetchone() is None:  # quoted
+    if not _exists(db, "d1_databases", "uuid", database_id):  # quoted
         message = f"D1 binding '{part.values['name']}' references database '{database_id}' which was not found."
         raise ApiError(400, 10181, message)
     return {"id": database_id, "database_id": database_id}
@@ -130,9 +128,75 @@ def _json(_: sqlite3.Connection, part: Fields) -> Binding:
     return {"json": part.values["json"]}
 
 
+def _kv_namespace(db: sqlite3.Connection, part: Fields) -> Binding:
+    namespace_id = part.text("namespace_id")
+    if not namespace_id:
+        raise _must_have(part, "a valid `namespace_id`")
+    if not kv_namespaces.is_id(namespace_id):  # quoted
+        message = f"KV namespace '{namespace_id}' is not valid. Please verify the namespace_id in your configuration."
+        raise ApiError(400, 10042, message)
+    if not _exists(db, "kv_namespaces", "id", namespace_id):
+        raise _kv_namespace_missing(namespace_id)
+    return {"namespace_id": namespace_id}
+
+
+def _durable_object_namespace(_: sqlite3.Connection, part: Fields) -> Binding:
+    """Read a class's binding; its namespace is found when the upload is kept, for the same upload may create it."""
+    class_name = part.text("class_name")
+    if not class_name:
+        raise _must_have(part, "a `class_name`")
+    named = {name: part.text(name) for name in ("script_name", "environment")}
+    return {"class_name": class_name} | {name: text for name, text in named.items() if text}
+
+
+def _ratelimit(_: sqlite3.Connection, part: Fields) -> Binding:
+    namespace_id, simple = part.text("namespace_id"), part.fields("simple")
+    if not namespace_id or simple is None:
+        raise _must_have(part, "a `namespace_id` and `simple`")
+    limit, period = simple.integer("limit", 1, _LARGEST_LIMIT), simple.integer("period", 10, 60)
+    if limit is None or period not in (10, 60):  # documented
+        raise simple.wrong("period" if limit else "limit", "Expected a limit, and a period of 10 or 60 seconds")
+    return {"namespace_id": namespace_id, "simple": {"limit": limit, "period": period}}
+
+
+def _nothing_more(_: sqlite3.Connection, part: Fields) -> Binding:  # noqa: ARG001 a reader's arguments
+    return {}
+
+
+def _service(db: sqlite3.Connection, part: Fields) -> Binding:
+    service = part.text("service")
+    if not service:
+        raise _must_have(part, "a `service`")
+    if not _exists(db, "workers", "name", service):  # quoted
+        message = (
+            f"Service binding '{part.values['name']}' references Worker '{service}' which was not found. Verify the"
+            " Worker exists in your account and that the service name in your configuration is correct."
+        )
+        raise ApiError(400, 10143, message)
+    named = {name: part.text(name) for name in ("entrypoint", "environment")}
+    return {"service": service} | {name: text for name, text in named.items() if text}
+
+
+def _workflow(_: sqlite3.Connection, part: Fields) -> Binding:
+    """Read a workflow binding. The workflow need not exist: it may be created after the code is deployed (recorded)."""
+    workflow_name, class_name, script_name = (part.text(key) for key in ("workflow_name", "class_name", "script_name"))
+    if not workflow_name:
+        raise _must_have(part, "a valid `workflow_name`")
+    if class_name == "":
+        raise _must_have(part, "a valid `class_name`")
+    optional = {"class_name": class_name, "script_name": script_name}
+    return {"workflow_name": workflow_name} | {key: value for key, value in optional.items() if value is not None}
+
+
 _READERS: dict[str, Callable[[sqlite3.Connection, Fields], Binding]] = {
     "d1": _d1,
+    "durable_object_namespace": _durable_object_namespace,
+    "kv_namespace": _kv_namespace,
     "queue": _queue,
+    "ratelimit": _ratelimit,
+    "workflow": _workflow,
+    "service": _service,
+    "version_metadata": _nothing_more,
     "plain_text": _text,
     "secret_text": _text,
     "json": _json,
@@ -147,3 +211,7 @@ def _must_have(part: Fields, what: str) -> ApiError:
 
 def _queue_missing(name: str) -> ApiError:
     return ApiError(400, 11002, f"Queue '{name}' was not found")  # quoted
+
+
+def _kv_namespace_missing(namespace_id: str) -> ApiError:
+    return ApiError(400, 10041, f"KV namespace '{namespace_id}' not found.")  # quoted

@@ -6,7 +6,7 @@ import sqlite3
 import uuid
 from typing import Any
 
-from local.control_plane import bindings, queue_consumers, workers
+from local.control_plane import bindings, durable_objects, queue_consumers, workers
 from local.control_plane.envelope import ApiError, Json, Reply, now
 from local.control_plane.fields import Fields
 from local.control_plane.identity import AUTHOR_EMAIL
@@ -57,7 +57,9 @@ def insert(db: sqlite3.Connection, worker_id: str, split: Split, annotations: di
         ).fetchone()
         if row is None:
             raise version_not_found()
-        bindings.check_still_bound(db, json.loads(row["upload"])["bindings"])
+        upload: dict[str, Any] = json.loads(row["upload"])
+        bindings.check_still_bound(db, upload["bindings"])
+        durable_objects.check_deployable(db, worker_id, upload)
     if db.execute("SELECT 1 FROM queue_consumers WHERE worker_id = ?", (worker_id,)).fetchone() is not None:
         queue_consumers.check_queue_handler(db, [part["version_id"] for part in split])
     deployment_id, moment = str(uuid.uuid4()), now()

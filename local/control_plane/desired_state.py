@@ -6,12 +6,12 @@ from typing import Any
 
 Config = dict[str, Any]  # the body of the data plane's PUT /config
 
-EMPTY: Config = {"workers": [], "queues": []}
+EMPTY: Config = {"workers": [], "queues": [], "workflows": []}
 
 
 def build(db: sqlite3.Connection) -> Config:
     """Describe everything that shall run, from the state alone."""
-    return {"workers": _workers(db), "queues": _queues(db)}
+    return {"workers": _workers(db), "queues": _queues(db), "workflows": _workflows(db)}
 
 
 def runnable(upload: dict[str, Any], version_id: str, modules: list[dict[str, str]]) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def runnable(upload: dict[str, Any], version_id: str, modules: list[dict[str, st
         "compatibility_date": upload["compatibility_date"],
         "compatibility_flags": upload["compatibility_flags"],
         "modules": modules,
-        "bindings": [_binding(binding) for binding in upload["bindings"]],
+        "bindings": [_binding(binding, upload, version_id) for binding in upload["bindings"]],
     }
 
 
@@ -43,6 +43,12 @@ def split_of(db: sqlite3.Connection, worker_id: str) -> list[dict[str, Any]]:
     return [] if row is None else json.loads(row["versions"])
 
 
+def main_version_of(db: sqlite3.Connection, worker_id: str) -> str | None:
+    """Name the deployed version with the most traffic, which hosts what only one version can; None without one."""
+    split = split_of(db, worker_id)
+    return max(split, key=lambda part: part["percentage"])["version_id"] if split else None
+
+
 def _workers(db: sqlite3.Connection) -> list[Config]:
     return [
         {
@@ -50,7 +56,11 @@ def _workers(db: sqlite3.Connection) -> list[Config]:
             "port": worker["port"],
             "schedules": _schedules(db, worker["id"]),
             "versions": [
-                {**_version(db, part["version_id"]), "percentage": part["percentage"]}
+                {
+                    **_version(db, part["version_id"]),
+                    "percentage": part["percentage"],
+                    "durable_objects": _hosted(db, worker["id"], part["version_id"]),
+                }
                 for part in split_of(db, worker["id"])
             ],
         }
@@ -66,23 +76,70 @@ def _schedules(db: sqlite3.Connection, worker_id: str) -> list[str]:
 def _version(db: sqlite3.Connection, version_id: str) -> Config:
     row = db.execute("SELECT upload FROM worker_versions WHERE id = ?", (version_id,)).fetchone()
     upload: dict[str, Any] = json.loads(row["upload"])
-    upload["bindings"] = [binding for binding in upload["bindings"] if _still_there(db, binding)]
+    upload["bindings"] = [
+        found for binding in upload["bindings"] if _still_there(db, binding) and (found := _located(db, binding))
+    ]
     return runnable(upload, version_id, modules_of(db, version_id))
+
+
+def _hosted(db: sqlite3.Connection, worker_id: str, version_id: str) -> list[Config]:
+    """Describe the Durable Object classes that run in a version: all of the Worker's, or none."""
+    if version_id != main_version_of(db, worker_id):
+        return []
+    rows = db.execute(
+        "SELECT id, class_name, use_sqlite FROM durable_object_namespaces WHERE worker_id = ? ORDER BY class_name",
+        (worker_id,),
+    )
+    return [
+        {"class_name": row["class_name"], "namespace_id": row["id"], "use_sqlite": bool(row["use_sqlite"])}
+        for row in rows
+    ]
+
+
+def _located(db: sqlite3.Connection, binding: dict[str, Any]) -> dict[str, Any] | None:
+    """Add to a binding to another version's code where that runs; None when it runs nowhere."""
+    if binding["type"] == "durable_object_namespace":
+        query = (
+            "SELECT w.id, w.name, n.class_name FROM durable_object_namespaces n JOIN workers w ON w.id = n.worker_id"
+            " WHERE n.id = ?"
+        )
+        row = db.execute(query, (binding["namespace_id"],)).fetchone()
+    elif binding["type"] == "service":
+        row = db.execute("SELECT id, name FROM workers WHERE name = ?", (binding["service"],)).fetchone()
+    else:
+        return binding
+    version_id = None if row is None else main_version_of(db, row["id"])
+    if row is None or version_id is None:
+        return None
+    return binding | dict(row) | {"name": binding["name"], "worker": row["name"], "version_id": version_id}
 
 
 def _still_there(db: sqlite3.Connection, binding: dict[str, Any]) -> bool:
     """Tell whether what is bound still exists.
 
-    A database may be deleted under a Worker (a queue may not). Its binding must then fail, and not quietly make a new
-    and empty database of the same id.
+    A store may be deleted under a Worker (a queue may not). Its binding must then fail, and not quietly make a new and
+    empty one of the same id.
     """
-    if binding["type"] != "d1":
+    look_up = _LOOK_UPS.get(binding["type"])
+    if look_up is None:
         return True
-    return db.execute("SELECT 1 FROM d1_databases WHERE uuid = ?", (binding["id"],)).fetchone() is not None
+    query, key = look_up
+    return db.execute(query, (binding[key],)).fetchone() is not None
 
 
-def _binding(binding: dict[str, Any]) -> dict[str, Any]:
-    """Describe a stored binding to the data plane, which knows queues by id alone."""
+_LOOK_UPS = {
+    "d1": ("SELECT 1 FROM d1_databases WHERE uuid = ?", "id"),
+    "kv_namespace": ("SELECT 1 FROM kv_namespaces WHERE id = ?", "namespace_id"),
+}
+
+
+def _binding(binding: dict[str, Any], upload: dict[str, Any], version_id: str) -> dict[str, Any]:
+    """Describe a stored binding to the data plane, which knows queues by id alone, and nothing of metadata."""
+    if binding["type"] == "version_metadata":
+        annotations: dict[str, str] = upload["echo"].get("annotations") or {}
+        tag = annotations.get("workers/tag", "")
+        metadata = {"id": version_id, "tag": tag, "timestamp": upload["uploaded_on"]}
+        return {"type": "json", "name": binding["name"], "json": metadata}
     if binding["type"] == "queue":
         return {
             "type": "queue",
@@ -90,8 +147,52 @@ def _binding(binding: dict[str, Any]) -> dict[str, Any]:
             "queue_id": binding["queue_id"],
             "delivery_delay": binding.get("delivery_delay"),
         }
-    fields = {"d1": ("id",), "plain_text": ("text",), "secret_text": ("text",), "json": ("json",)}
-    return {key: binding[key] for key in ("type", "name", *fields.get(binding["type"], ()))}
+    return {key: binding[key] for key in ("type", "name", *_BINDING_FIELDS[binding["type"]]) if key in binding}
+
+
+_BINDING_FIELDS = {
+    "d1": ("id",),
+    "durable_object_namespace": ("class_name", "worker", "version_id"),
+    "kv_namespace": ("namespace_id",),
+    "workflow": ("workflow_name",),
+    "ratelimit": ("namespace_id", "simple"),
+    "service": ("worker", "version_id", "entrypoint"),
+    "plain_text": ("text",),
+    "secret_text": ("text",),
+    "json": ("json",),
+}
+
+
+def version_with_class(db: sqlite3.Connection, worker_id: str, class_name: str) -> str | None:
+    """Find the deployed version with most traffic of those that export a workflow class."""
+    for part in sorted(split_of(db, worker_id), key=lambda part: -part["percentage"]):
+        row = db.execute("SELECT upload FROM worker_versions WHERE id = ?", (part["version_id"],)).fetchone()
+        if class_name in json.loads(row["upload"]).get("workflow_classes", []):
+            return part["version_id"]
+    return None
+
+
+def _workflows(db: sqlite3.Connection) -> list[Config]:
+    rows = db.execute(
+        "SELECT f.*, w.id AS worker_id FROM workflows f LEFT JOIN workers w ON w.name = f.script_name ORDER BY f.name"
+    )
+    return [_workflow(db, row) for row in rows.fetchall()]
+
+
+def _workflow(db: sqlite3.Connection, row: sqlite3.Row) -> Config:
+    version = db.execute(
+        "SELECT id, settings FROM workflow_versions WHERE workflow_id = ? ORDER BY sequence DESC LIMIT 1", (row["id"],)
+    ).fetchone()
+    code = None if row["worker_id"] is None else version_with_class(db, row["worker_id"], row["class_name"])
+    return {
+        "id": row["id"],
+        "name": row["name"],
+        "version_id": version["id"],
+        "script_name": row["script_name"],
+        "class_name": row["class_name"],
+        "worker_version_id": code,
+        "step_limit": json.loads(version["settings"]).get("limits", {}).get("steps"),
+    }
 
 
 def _queues(db: sqlite3.Connection) -> list[Config]:

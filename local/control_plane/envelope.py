@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from math import ceil
 from typing import Any
 
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 Json = Any  # what json.loads gives
 
@@ -16,12 +16,21 @@ _NO_RETRY = {"x-should-retry": "false"}
 class ApiError(Exception):
     """A request that Cloudflare refuses: HTTP status, Cloudflare's code, and its text."""
 
-    def __init__(self, status: int, code: int, message: str, *, chain: list[tuple[int, str]] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: int,
+        message: str,
+        *,
+        chain: list[tuple[int, str]] | None = None,
+        meta: dict[str, Json] | None = None,
+    ) -> None:
         super().__init__(f"{message} [code: {code}]")
         self.status = status
         self.code = code
         self.message = message
         self.chain = chain or []
+        self.meta = meta
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,7 @@ class Reply:
     """A successful answer: always 200, as Cloudflare does for creates and deletes alike."""
 
     result: Json
-    info: dict[str, int] | None = None
+    info: dict[str, Json] | None = None
     messages: tuple[dict[str, Json], ...] = ()
 
     def response(self) -> JSONResponse:
@@ -64,11 +73,25 @@ class Reply:
         return JSONResponse(body)
 
 
+@dataclass(frozen=True)
+class RawReply:
+    """A successful answer that is bytes, outside of the envelope."""
+
+    content: bytes
+    headers: dict[str, str]
+
+    def response(self) -> Response:
+        """Send the bytes as they are."""
+        return Response(self.content, headers=self.headers, media_type="application/octet-stream")
+
+
 def error_response(error: ApiError) -> JSONResponse:
     """Wrap an error in the envelope: one short line of JSON, for clients print it as it is."""
     entry: dict[str, Json] = {"code": error.code, "message": error.message}
     if error.chain:
         entry["error_chain"] = [{"code": code, "message": message} for code, message in error.chain]
+    if error.meta is not None:
+        entry["meta"] = error.meta
     body = {"result": None, "success": False, "errors": [entry], "messages": []}
     return JSONResponse(body, status_code=error.status, headers=_NO_RETRY)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote
 
 from local.control_plane.cloud import Cloud
-from local.control_plane.envelope import ApiError, Json, Page, Reply
+from local.control_plane.envelope import ApiError, Json, Page, RawReply, Reply
 from local.control_plane.fields import Fields, Invalid
 
 
@@ -23,6 +23,7 @@ class Call:
     path: Mapping[str, str]
     query: Mapping[str, list[str]]
     body: bytes
+    content_type: str
 
     def json(self) -> Json:
         """Parse the body whatever its content type says: wrangler labels JSON text/plain. Raises ApiError 10208."""
@@ -56,7 +57,7 @@ class Call:
         return int(text) if largest is None else min(int(text), largest)
 
 
-Handler = Callable[[Call], Awaitable[Reply]]
+Handler = Callable[[Call], Awaitable[Reply | RawReply]]
 
 
 @dataclass(frozen=True)

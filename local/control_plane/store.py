@@ -6,9 +6,7 @@ A reader sees what is committed; the writer's changes are seen by nobody until t
 import sqlite3
 from pathlib import Path
 
-_SCHEMA_VERSION = 1
-
-_SCHEMA = """
+_FIRST = """
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 
 CREATE TABLE d1_databases (
@@ -93,6 +91,49 @@ CREATE TABLE worker_schedules (
 );
 """
 
+_STORES = """
+CREATE TABLE kv_namespaces (
+    id TEXT PRIMARY KEY,
+    title TEXT NOT NULL UNIQUE,
+    created_on TEXT NOT NULL,
+    jurisdiction TEXT
+);
+
+ALTER TABLE workers ADD COLUMN class_lifecycle TEXT; -- exports or migrations: how it declares Durable Object classes
+ALTER TABLE workers ADD COLUMN migration_tag TEXT;
+
+CREATE TABLE durable_object_namespaces (
+    id TEXT PRIMARY KEY,
+    worker_id TEXT NOT NULL REFERENCES workers (id) ON DELETE CASCADE,
+    class_name TEXT NOT NULL,
+    use_sqlite INTEGER NOT NULL,
+    UNIQUE (worker_id, class_name)
+);
+"""
+
+_WORKFLOWS = """
+CREATE TABLE workflows (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    script_name TEXT NOT NULL,       -- of a Worker that may be deleted since
+    class_name TEXT NOT NULL,
+    created_on TEXT NOT NULL,
+    modified_on TEXT NOT NULL
+);
+
+CREATE TABLE workflow_versions (
+    sequence INTEGER PRIMARY KEY,    -- the newest is in force
+    id TEXT NOT NULL UNIQUE,
+    workflow_id TEXT NOT NULL REFERENCES workflows (id) ON DELETE CASCADE,
+    class_name TEXT NOT NULL,
+    created_on TEXT NOT NULL,
+    settings TEXT NOT NULL           -- JSON: limits, concurrency, default_retention
+);
+"""
+
+# What brings a file from one version to the next; a file of version n has had the first n of them.
+_STEPS = (_FIRST, _STORES, _WORKFLOWS)
+
 
 class Store:
     """Two connections to the state file. Raises RuntimeError for a file of another version."""
@@ -118,15 +159,14 @@ class Store:
 
     def _migrate(self) -> None:
         version = self.writer.execute("PRAGMA user_version").fetchone()[0]
-        if version == _SCHEMA_VERSION:
-            return
-        if version != 0:
+        if version > len(_STEPS):
             msg = (
-                f"the state folder is of version {version}, this program of {_SCHEMA_VERSION}:"
-                " run `python -m local reset`"
+                f"the state folder is of version {version}, this program of {len(_STEPS)}:"
+                " run `python -m local reset`, or a newer version of this program"
             )
             raise RuntimeError(msg)
-        self.writer.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version = {_SCHEMA_VERSION};COMMIT;")
+        for number, step in enumerate(_STEPS[version:], version + 1):
+            self.writer.executescript(f"BEGIN;{step}PRAGMA user_version = {number};COMMIT;")
 
 
 def _connect(path: Path) -> sqlite3.Connection:

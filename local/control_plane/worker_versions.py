@@ -11,9 +11,10 @@ import json
 import re
 import sqlite3
 import uuid
+from functools import partial
 from typing import Any
 
-from local.control_plane import bindings, deployments, desired_state, queue_consumers, workers
+from local.control_plane import bindings, deployments, desired_state, durable_objects, queue_consumers, workers
 from local.control_plane.envelope import ApiError, Json, Reply, now
 from local.control_plane.fields import Fields
 from local.control_plane.identity import AUTHOR_EMAIL, AUTHOR_ID
@@ -36,7 +37,7 @@ _CONTENT_TYPES = (
 )
 _USAGE_MODELS = ("standard", "bundled", "unbound")
 _ECHOED = ("annotations", "cache_options", "limits", "package_dependencies", "placement")  # kept, without effect here
-_ELSEWHERE = ("assets", "containers", "exports", "migrations")
+_ELSEWHERE = ("assets", "containers")
 _SHORTEST_PREFIX = 8  # of a version's id, documented
 _PAGE_SIZE = 10
 _LARGEST_PAGE = 100
@@ -51,11 +52,17 @@ async def create_version(call: Call) -> Reply:
     version_id = str(uuid.uuid4())
     report = await call.cloud.data_plane.validate(desired_state.runnable(upload, version_id, modules))
     _check_handlers(call.cloud.db, worker["id"], report)
+    upload["workflow_classes"] = report["workflow_classes"]
+    deploys = call.argument("deploy") == "true"
     async with call.cloud.change() as change:
-        workers.find(change.db, worker["id"])
+        worker = workers.find(change.db, worker["id"])
         bindings.check_still_bound(change.db, upload["bindings"])
+        upload["classes"] = [named["name"] for named in report["named_handlers"] if named["handlers"] == ["class"]]
+        for namespace_id in durable_objects.apply_lifecycle(change.db, worker, upload, deploys=deploys):
+            change.finally_do(partial(call.cloud.data_plane.delete_objects, namespace_id))
+        durable_objects.bind(change.db, worker["id"], upload["bindings"], upload["classes"])
         _insert(change.db, worker["id"], version_id, upload, modules, report)
-        if call.argument("deploy") == "true":
+        if deploys:
             split = [{"percentage": 100, "version_id": version_id}]
             deployments.insert(change.db, worker["id"], split, {})
     return Reply(_describe(call.cloud.db, _find(call.cloud.db, worker["id"], version_id), with_modules=True))
@@ -96,6 +103,7 @@ def _upload(db: sqlite3.Connection, body: Fields, modules: list[dict[str, str]])
     for name in _ELSEWHERE:
         if body.values.get(name):
             raise ApiError(501, 10021, f"The local Cloudflare does not have {name} of a Worker version")
+    lifecycle = durable_objects.read_lifecycle(body)
     main_module = body.required_text("main_module")
     if all(module["name"] != main_module for module in modules):
         raise ApiError(400, 10021, f'No such module "{main_module}".')
@@ -106,8 +114,11 @@ def _upload(db: sqlite3.Connection, body: Fields, modules: list[dict[str, str]])
         "main_module": main_module,
         "compatibility_date": date or _DEFAULT_COMPATIBILITY_DATE,
         "compatibility_flags": body.texts("compatibility_flags") or [],
+        "uploaded_on": now(),
         "usage_model": body.choice("usage_model", _USAGE_MODELS) or "standard",
         "bindings": bindings.read_bindings(db, body),
+        "exports": lifecycle.exports,
+        "migrations": lifecycle.migrations,
         "echo": {name: body.values[name] for name in _ECHOED if body.values.get(name) is not None}
         # The provider compares these with what its program says, null and empty being different things to it.
         | {name: body.values[name] for name in ("compatibility_date", "compatibility_flags") if body.has(name)},
@@ -222,6 +233,7 @@ def _describe(db: sqlite3.Connection, row: sqlite3.Row, *, with_modules: bool) -
         "usage_model": upload["usage_model"],
         "bindings": [bindings.describe(binding) for binding in upload["bindings"]],
         **upload["echo"],
+        **durable_objects.describe(upload),
     }
     if with_modules:
         description["modules"] = desired_state.modules_of(db, row["id"])

@@ -9,6 +9,7 @@ import re
 import socket
 import sqlite3
 import uuid
+from functools import partial
 from typing import Any, cast
 
 from local.control_plane.envelope import ApiError, Json, Reply, now
@@ -81,7 +82,7 @@ async def patch_worker(call: Call) -> Reply:
 
 
 async def delete_worker(call: Call) -> Reply:
-    """DELETE /workers/workers/{worker_id}: versions, deployments and crons go with it."""
+    """DELETE /workers/workers/{worker_id}: versions, deployments, crons and Durable Objects go with it."""
     async with call.cloud.change() as change:
         row = find(change.db, call.path["worker_id"])
         consumes = change.db.execute("SELECT 1 FROM queue_consumers WHERE worker_id = ?", (row["id"],)).fetchone()
@@ -91,6 +92,9 @@ async def delete_worker(call: Call) -> Reply:
                 " Remove it from the Queue's consumers first, then retry."
             )
             raise ApiError(400, 10064, message)
+        namespaces = change.db.execute("SELECT id FROM durable_object_namespaces WHERE worker_id = ?", (row["id"],))
+        for namespace in namespaces.fetchall():
+            change.finally_do(partial(call.cloud.data_plane.delete_objects, namespace["id"]))
         change.db.execute("DELETE FROM workers WHERE id = ?", (row["id"],))
     return Reply(None)
 
@@ -158,7 +162,7 @@ async def _insert(call: Call, name: str, settings: dict[str, Json], taken: set[i
         taken.add(port)
         worker_id, moment = uuid.uuid4().hex, now()
         change.db.execute(
-            "INSERT INTO workers VALUES (?, ?, ?, ?, ?, NULL, ?)",
+            "INSERT INTO workers (id, name, port, created_on, updated_on, settings) VALUES (?, ?, ?, ?, ?, ?)",
             (worker_id, name, port, moment, moment, json.dumps(settings)),
         )
     return worker_id

@@ -6,6 +6,7 @@ import { PlatformError } from './errors.js';
 /**
  * @typedef {{name: string, content_type: string, content_base64: string}} Module
  * @typedef {{type: string, name: string, [field: string]: unknown}} Binding
+ * @typedef {{class_name: string, namespace_id: string, use_sqlite: boolean}} ObjectClass
  * @typedef {{
  *   id: string,
  *   main_module: string,
@@ -13,7 +14,8 @@ import { PlatformError } from './errors.js';
  *   compatibility_flags: string[],
  *   modules: Module[],
  *   bindings: Binding[],
- * }} Version
+ *   durable_objects?: ObjectClass[],
+ * }} Version `durable_objects` are the classes whose objects run in it
  * @typedef {Version & {percentage: number}} DeployedVersion
  * @typedef {{name: string, port: number, schedules: string[], versions: DeployedVersion[]}} Worker
  *   `versions` is empty when nothing is deployed
@@ -38,15 +40,25 @@ import { PlatformError } from './errors.js';
  *   message_retention_seconds: number,
  * }} QueueBase
  * @typedef {QueueBase & {id: string, consumer: WorkerConsumer | PullConsumer | null}} Queue
- * @typedef {{workers: Worker[], queues: Queue[]}} DesiredState
+ * @typedef {{
+ *   id: string,
+ *   name: string,
+ *   version_id: string,
+ *   script_name: string,
+ *   class_name: string,
+ *   worker_version_id: string | null,
+ *   step_limit: number | null,
+ * }} Workflow `worker_version_id` is the deployed version that runs it; null when none has the class
+ * @typedef {{workers: Worker[], queues: Queue[], workflows: Workflow[]}} DesiredState
  *
  * @typedef {{service: string, percentage: number}} Target a version, by the name of its service, and its share
  * @typedef {QueueBase & {consumer: (WorkerConsumer & {targets: Target[]}) | PullConsumer | null}} QueueSettings
  *   what a queue's Durable Object is told
+ * @typedef {{id: string, name: string, version_id: string, active: boolean}} WorkflowSettings what a workflow's is told
  */
 
 /** @type {DesiredState} */
-export const NOTHING = { workers: [], queues: [] };
+export const NOTHING = { workers: [], queues: [], workflows: [] };
 
 /**
  * Checks the outline of a request body; its details are the control plane's business.
@@ -55,7 +67,7 @@ export const NOTHING = { workers: [], queues: [] };
  * @returns {DesiredState}
  */
 export function desiredState(body) {
-  for (const key of ['workers', 'queues']) {
+  for (const key of ['workers', 'queues', 'workflows']) {
     if (!Array.isArray(body?.[key]))
       throw new PlatformError('bad_request', `expected ${key}: [...], got ${body?.[key]}`);
   }
@@ -82,6 +94,16 @@ export function serviceName(workerName, versionId) {
 export function targets(worker) {
   const versions = worker?.versions ?? [];
   return versions.map(({ id, percentage }) => ({ service: serviceName(worker?.name ?? '', id), percentage }));
+}
+
+/**
+ * What each workflow's Durable Object is told.
+ *
+ * @param {DesiredState} state
+ * @returns {WorkflowSettings[]}
+ */
+export function workflowSettings({ workflows }) {
+  return workflows.map(({ id, name, version_id, worker_version_id }) => ({ id, name, version_id, active: worker_version_id !== null }));
 }
 
 /**

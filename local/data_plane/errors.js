@@ -5,6 +5,7 @@
 const STATUS = {
   bad_request: 400,
   sql: 400,
+  workflow: 400,
   unauthorized: 401,
   not_found: 404,
   port_in_use: 409,

@@ -25,12 +25,25 @@ const ROUTES = [
   ['POST', /^\/validate$/, (_context, version) => tryVersion(version)],
   ['POST', /^\/d1\/([^/]+)\/query$/, ({ platform }, body, id) => platform.call('/d1/query', { ...body, id })],
   ['DELETE', /^\/d1\/([^/]+)$/, deleteDatabase],
+  ['POST', /^\/kv\/([^/]+)\/get$/, kvCall('get')],
+  ['POST', /^\/kv\/([^/]+)\/put$/, kvCall('put')],
+  ['POST', /^\/kv\/([^/]+)\/delete$/, kvCall('delete')],
+  ['POST', /^\/kv\/([^/]+)\/list$/, kvCall('list')],
+  ['DELETE', /^\/kv\/([^/]+)$/, deleteKvNamespace],
+  ['GET', /^\/durable_objects\/([^/]+)\/objects$/, listObjects],
+  ['DELETE', /^\/durable_objects\/([^/]+)$/, deleteObjects],
   ['POST', /^\/queues\/([^/]+)\/messages$/, queueCall('messages')],
   ['POST', /^\/queues\/([^/]+)\/pull$/, queueCall('pull')],
   ['POST', /^\/queues\/([^/]+)\/peek$/, queueCall('peek')],
   ['POST', /^\/queues\/([^/]+)\/ack$/, queueCall('ack')],
   ['POST', /^\/queues\/([^/]+)\/purge$/, queueCall('purge')],
   ['GET', /^\/queues\/([^/]+)\/metrics$/, queueCall('metrics')],
+  ['POST', /^\/workflows\/([^/]+)\/create$/, workflowCall('create')],
+  ['POST', /^\/workflows\/([^/]+)\/list$/, workflowCall('list')],
+  ['POST', /^\/workflows\/([^/]+)\/describe$/, workflowCall('describe')],
+  ['POST', /^\/workflows\/([^/]+)\/summary$/, workflowCall('summary')],
+  ['POST', /^\/workflows\/([^/]+)\/command$/, workflowCall('command')],
+  ['POST', /^\/workflows\/([^/]+)\/event$/, workflowCall('event')],
   ['GET', /^\/health$/, ({ platform }) => ({ workerd_pid: platform.workerdPid })],
 ];
 
@@ -65,12 +78,45 @@ function deleteDatabase({ platform }, _body, id) {
   return {};
 }
 
+/** @type {Route} */
+function deleteKvNamespace({ platform }, _body, id) {
+  platform.deleteKvNamespace(id);
+  return {};
+}
+
+/** @type {Route} */
+function listObjects({ platform }, _body, id) {
+  return { ids: platform.listObjects(id) };
+}
+
+/** @type {Route} */
+function deleteObjects({ platform }, _body, id) {
+  platform.deleteObjects(id);
+  return {};
+}
+
+/**
+ * @param {string} operation
+ * @returns {Route}
+ */
+function kvCall(operation) {
+  return ({ platform }, body, id) => platform.call(`/kv/${operation}`, { ...body, id });
+}
+
 /**
  * @param {string} operation
  * @returns {Route}
  */
 function queueCall(operation) {
   return ({ platform }, body, id) => platform.call(`/queues/${operation}`, { ...body, id });
+}
+
+/**
+ * @param {string} operation
+ * @returns {Route}
+ */
+function workflowCall(operation) {
+  return ({ platform }, body, id) => platform.call(`/workflows/${operation}`, { ...body, id });
 }
 
 /**

@@ -1,7 +1,7 @@
 /** The files in which workerd keeps Durable Objects, found from outside: `<id>.sqlite`, `-wal` and `-shm`. */
 
 import { createHash, createHmac } from 'node:crypto';
-import { readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 const ID_HALF_BYTES = 16;
@@ -21,6 +21,17 @@ export function objectId(namespace, name) {
 }
 
 /**
+ * The ids of all objects of a namespace that have a file, in order.
+ *
+ * @param {string} folder of the namespace
+ */
+export function objectIds(folder) {
+  if (!existsSync(folder)) return [];
+  const names = readdirSync(folder).filter((name) => name.endsWith('.sqlite') && !name.startsWith('metadata.'));
+  return names.map((name) => name.replace('.sqlite', '')).sort();
+}
+
+/**
  * Deletes the files of one object.
  *
  * @param {string} folder of its namespace
@@ -28,6 +39,25 @@ export function objectId(namespace, name) {
  */
 export function removeObject(folder, id) {
   for (const suffix of ['.sqlite', '.sqlite-wal', '.sqlite-shm']) rmSync(join(folder, id + suffix), { force: true });
+}
+
+/**
+ * Deletes the files of all objects of a namespace.
+ *
+ * @param {string} folder of the namespace
+ */
+export function removeFolder(folder) {
+  rmSync(folder, { recursive: true, force: true });
+}
+
+/**
+ * Deletes all namespaces but some. Only while workerd is down.
+ *
+ * @param {string} folder that holds a folder a namespace
+ * @param {Set<string>} kept names of folders
+ */
+export function removeOtherFolders(folder, kept) {
+  for (const name of readdirSync(folder)) if (!kept.has(name)) removeFolder(join(folder, name));
 }
 
 /**

@@ -7,14 +7,14 @@ import { join } from 'node:path';
 import { Log, LogLevel, Miniflare } from 'miniflare';
 
 import { CronClock } from './cron_clock.js';
-import { NOTHING, queueSettings, targets } from './desired_state.js';
+import { NOTHING, queueSettings, targets, workflowSettings } from './desired_state.js';
 import { FrontDoor } from './front_door.js';
 import { GatewayClient } from './gateway_client.js';
 import { log, logWorkerLine } from './log.js';
-import { objectId, removeObject, removeOtherObjects } from './object_files.js';
+import { objectId, objectIds, removeFolder, removeObject, removeOtherFolders, removeOtherObjects } from './object_files.js';
 import { Traffic } from './traffic.js';
 import { Watchdog } from './watchdog.js';
-import { QUEUE_NAMESPACE, SYSTEM_WORKER, workerOptions } from './worker_options.js';
+import { KV_NAMESPACE, QUEUE_NAMESPACE, SYSTEM_WORKER, WORKFLOW_NAMESPACE, workerOptions } from './worker_options.js';
 import { cleaned, invalidWorker, runtimeLine } from './workerd_errors.js';
 import { WORKERD_PID_FILE } from './workerd_leash.js';
 
@@ -28,7 +28,13 @@ const DRAIN_SECONDS = 10;
 /** Cloudflare's default for the CPU time of one invocation. */
 const CPU_LIMIT_SECONDS = 30;
 /** Where Miniflare keeps Durable Objects and D1 databases, under its own folder. */
-const QUEUE_FOLDER = join('do', QUEUE_NAMESPACE);
+const OBJECTS_FOLDER = 'do';
+const QUEUE_FOLDER = join(OBJECTS_FOLDER, QUEUE_NAMESPACE);
+const KV_FOLDER = join(OBJECTS_FOLDER, KV_NAMESPACE);
+const WORKFLOW_FOLDER = join(OBJECTS_FOLDER, WORKFLOW_NAMESPACE);
+/** Where Miniflare keeps the instances of workflows: each workflow's in a folder of its own. */
+const INSTANCES_FOLDER = 'workflows';
+const INSTANCES_PREFIX = 'miniflare-workflows-';
 const D1_NAMESPACE = 'miniflare-D1DatabaseObject';
 const D1_FOLDER = join('d1', D1_NAMESPACE);
 
@@ -103,6 +109,33 @@ export class Platform {
     removeObject(join(this.#resources, D1_FOLDER), objectId(D1_NAMESPACE, id));
   }
 
+  /**
+   * Deletes a KV namespace from the disk.
+   *
+   * @param {string} id
+   */
+  deleteKvNamespace(id) {
+    removeObject(join(this.#resources, KV_FOLDER), objectId(KV_NAMESPACE, id));
+  }
+
+  /**
+   * The Durable Objects of a namespace that have a file.
+   *
+   * @param {string} namespaceId
+   */
+  listObjects(namespaceId) {
+    return objectIds(join(this.#resources, OBJECTS_FOLDER, namespaceId));
+  }
+
+  /**
+   * Deletes all Durable Objects of a namespace from the disk.
+   *
+   * @param {string} namespaceId of a class that no version hosts any more
+   */
+  deleteObjects(namespaceId) {
+    removeFolder(join(this.#resources, OBJECTS_FOLDER, namespaceId));
+  }
+
   async dispose() {
     this.#crons.set([]);
     this.#watchdog.stop();
@@ -136,12 +169,15 @@ export class Platform {
         this.#frontDoor.close(opened);
         throw error;
       });
-      const gone = this.#state.queues.filter(({ id }) => !next.queues.some((queue) => queue.id === id));
+      const goneQueues = gone(this.#state.queues, next.queues);
+      const goneWorkflows = gone(this.#state.workflows, next.workflows);
       this.#state = next;
       this.#frontDoor.route(next.workers);
       this.#crons.set(next.workers);
-      await this.#wakeQueues();
-      await this.#gateway.call('/queues/destroy', { ids: gone.map(({ id }) => id) });
+      await this.#wake();
+      await this.#gateway.call('/queues/destroy', { ids: goneQueues });
+      await this.#gateway.call('/workflows/destroy', { ids: goneWorkflows });
+      for (const id of goneWorkflows) removeFolder(this.#instancesFolder(id));
     } finally {
       this.#traffic.release(); // not before the queues know where their consumers run now
     }
@@ -156,7 +192,7 @@ export class Platform {
       await this.#run(next);
     } catch (error) {
       await this.#run(this.#state);
-      await this.#wakeQueues();
+      await this.#wake();
       throw invalidWorker(error);
     }
   }
@@ -164,11 +200,12 @@ export class Platform {
   async #drain() {
     if (this.#running === null) return;
     const milliseconds = DRAIN_SECONDS * 1000;
-    const ids = this.#state.queues.map(({ id }) => id);
-    const batches = this.#gateway.call('/queues/drain', { ids, milliseconds });
+    const batches = this.#gateway.call('/queues/drain', { ids: ids(this.#state.queues), milliseconds });
+    const steps = this.#gateway.call('/workflows/drain', { ids: ids(this.#state.workflows), milliseconds });
     await Promise.all([
       this.#traffic.drained(milliseconds),
       batches.catch(() => log('warn', 'reloading without waiting for running batches: the runtime stopped')),
+      steps.catch(() => log('warn', 'reloading without waiting for steps of workflows: the runtime stopped')),
     ]);
   }
 
@@ -186,7 +223,9 @@ export class Platform {
    * @param {DesiredState} state
    */
   async #start(options, state) {
-    this.#forgetOtherQueues(state);
+    this.#forgetOthers(QUEUE_FOLDER, QUEUE_NAMESPACE, ids(state.queues));
+    this.#forgetOthers(WORKFLOW_FOLDER, WORKFLOW_NAMESPACE, ids(state.workflows));
+    this.#forgetOtherInstances(state);
     const miniflare = new Miniflare(options);
     try {
       await miniflare.ready;
@@ -212,7 +251,7 @@ export class Platform {
       log: new MiniflareLog(LogLevel.WARN),
       resourcePersistencePath: this.#resources,
       unsafeRuntimeEnv: { [WORKERD_PID_FILE]: this.#pidFile },
-      unsafeHandleRuntimeRestart: () => this.#wakeQueues(),
+      unsafeHandleRuntimeRestart: () => this.#wake(),
       handleStructuredLogs: (/** @type {{level: string, message: string}} */ { level, message }) => {
         const line = runtimeLine(message);
         if (line !== null) log(level === 'error' ? 'error' : 'warn', line);
@@ -224,20 +263,35 @@ export class Platform {
     };
   }
 
-  /** Tells every queue its settings; a queue does nothing by itself before that. */
-  async #wakeQueues() {
+  /** Tells every queue and workflow its settings; they do nothing by themselves before that. */
+  async #wake() {
     await this.#gateway.call('/queues/configure', { queues: queueSettings(this.#state) });
+    await this.#gateway.call('/workflows/configure', { workflows: workflowSettings(this.#state) });
   }
 
   /**
-   * Queues that were deleted while nothing ran lose their messages now.
+   * Queues and workflows that were deleted while nothing ran lose their data now.
    *
-   * @param {DesiredState} state
+   * @param {string} path of the folder
+   * @param {string} namespace
+   * @param {string[]} kept the names of the objects that stay
    */
-  #forgetOtherQueues(state) {
-    const folder = join(this.#resources, QUEUE_FOLDER);
+  #forgetOthers(path, namespace, kept) {
+    const folder = join(this.#resources, path);
     mkdirSync(folder, { recursive: true });
-    removeOtherObjects(folder, new Set(state.queues.map(({ id }) => objectId(QUEUE_NAMESPACE, id))));
+    removeOtherObjects(folder, new Set(kept.map((id) => objectId(namespace, id))));
+  }
+
+  /** @param {DesiredState} state */
+  #forgetOtherInstances(state) {
+    const folder = join(this.#resources, INSTANCES_FOLDER);
+    mkdirSync(folder, { recursive: true });
+    removeOtherFolders(folder, new Set(ids(state.workflows).map((id) => INSTANCES_PREFIX + id)));
+  }
+
+  /** @param {string} workflowId */
+  #instancesFolder(workflowId) {
+    return join(this.#resources, INSTANCES_FOLDER, INSTANCES_PREFIX + workflowId);
   }
 
   /**
@@ -297,8 +351,24 @@ class MiniflareLog extends Log {
  *
  * @param {DesiredState} state
  */
-function runs({ workers }) {
-  return JSON.stringify(
+function runs({ workers, workflows }) {
+  return JSON.stringify([
     workers.map(({ name, versions }) => [name, versions.map(({ percentage: _percentage, ...version }) => version)]),
-  );
+    workflows.map(({ version_id: _version, ...workflow }) => workflow),
+  ]);
+}
+
+/** @param {{id: string}[]} things */
+function ids(things) {
+  return things.map(({ id }) => id);
+}
+
+/**
+ * @param {{id: string}[]} before
+ * @param {{id: string}[]} after
+ * @returns {string[]} ids
+ */
+function gone(before, after) {
+  const kept = new Set(ids(after));
+  return ids(before).filter((id) => !kept.has(id));
 }

@@ -11,7 +11,7 @@ import { cleaned, invalidWorker } from './workerd_errors.js';
 /**
  * @import { Version } from './desired_state.js'
  *
- * @typedef {{startup_time_ms: number, handlers: string[], named_handlers: {name: string, handlers: string[]}[]}} Trial
+ * @typedef {{startup_time_ms: number, handlers: string[], named_handlers: {name: string, handlers: string[]}[], workflow_classes: string[]}} Trial
  */
 
 /** Cloudflare allows 1 s of CPU time; this is time by the clock, on a machine that may be busy. */

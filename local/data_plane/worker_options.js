@@ -9,7 +9,7 @@ import { PLUGIN_NAME } from './workerd_plugin.js';
 
 /**
  * @import { MiniflareOptions } from 'miniflare'
- * @import { Binding, DesiredState, Module, Version, Worker } from './desired_state.js'
+ * @import { Binding, DesiredState, Module, ObjectClass, Version, Worker, Workflow } from './desired_state.js'
  *
  * @typedef {MiniflareOptions['workers'][number]} WorkerOptions
  * @typedef {NonNullable<WorkerOptions['config']['env']>[string]} Env
@@ -19,8 +19,10 @@ import { PLUGIN_NAME } from './workerd_plugin.js';
 export const SYSTEM_WORKER = 'local:system';
 const SYSTEM_MODULES = new URL('./workers/', import.meta.url);
 const SYSTEM_COMPATIBILITY_DATE = '2026-06-01';
-/** Fixed, because the folder of the queues' files is named by it. */
+/** Fixed, because the folders of the objects' files are named by them. */
 export const QUEUE_NAMESPACE = 'local-queues';
+export const KV_NAMESPACE = 'local-kv';
+export const WORKFLOW_NAMESPACE = 'local-workflows';
 /** Miniflare starts its D1 service only when some Worker binds a database; this one is never opened. */
 const UNUSED_DATABASE = '00000000-0000-0000-0000-000000000000';
 const LOOPBACK = '127.0.0.1';
@@ -42,14 +44,30 @@ const BINDINGS = {
   secret_text: ({ text }) => ({ type: 'text', value: text }),
   json: ({ json }) => ({ type: 'json', value: json }),
   d1: ({ id }) => ({ type: 'd1', id }),
-  queue: ({ queue_id, delivery_delay = null }) =>
+  durable_object_namespace: ({ worker, version_id, class_name }) =>
+    ({ type: 'durable-object', worker: serviceName(worker, version_id), exportName: class_name }),
+  service: ({ worker, version_id, entrypoint }) =>
+    ({ type: 'worker', worker: serviceName(worker, version_id), ...(entrypoint && { exportName: entrypoint }) }),
+  ratelimit: ({ namespace_id, simple }) => ({ type: 'rate-limit', namespace: namespace_id, simple }),
+  kv_namespace: ({ namespace_id }) => workerdBinding({ kvNamespace: systemEntrypoint('KvBinding', { namespaceId: namespace_id }) }),
+  workflow: ({ workflow_name }) =>
     workerdBinding({
-      queue: {
-        name: `core:user:${SYSTEM_WORKER}`,
-        entrypoint: 'QueueProducer',
-        props: { json: JSON.stringify({ queueId: queue_id, deliveryDelay: delivery_delay }) },
+      wrapped: {
+        moduleName: 'workflows:local-wrapped-binding', // Miniflare's
+        innerBindings: [
+          {
+            name: 'binding',
+            service: {
+              name: `core:user:${SYSTEM_WORKER}`,
+              entrypoint: 'WorkflowBinding',
+              props: { json: JSON.stringify({ workflowName: workflow_name }) },
+            },
+          },
+        ],
       },
     }),
+  queue: ({ queue_id, delivery_delay = null }) =>
+    workerdBinding({ queue: systemEntrypoint('QueueProducer', { queueId: queue_id, deliveryDelay: delivery_delay }) }),
 };
 
 /**
@@ -78,6 +96,7 @@ export function versionOptions(name, version) {
       compatibilityFlags: version.compatibility_flags,
       manifest: { mainModule: version.main_module, modulesRoot: '/', modules: modules(version.modules) },
       env: /** @type {Record<string, Env>} */ (Object.fromEntries(version.bindings.map((b) => [b.name, binding(b)]))),
+      exports: Object.fromEntries((version.durable_objects ?? []).map((hosted) => [hosted.class_name, objectClass(hosted)])),
     },
     dev: { rootPath: '/', unsafeDirectSockets: [{ host: LOOPBACK, port: 0 }] },
   };
@@ -90,6 +109,16 @@ function deployedVersions(worker) {
     options.config.tailConsumers = [{ worker: SYSTEM_WORKER, entrypoint: 'Tail', props: { worker: worker.name } }];
     return options;
   });
+}
+
+/**
+ * A namespace's files are named by its id, so that its objects outlive versions and names.
+ *
+ * @param {ObjectClass} hosted
+ */
+function objectClass({ namespace_id, use_sqlite }) {
+  const storage = /** @type {'sqlite' | 'legacy-kv'} */ (use_sqlite ? 'sqlite' : 'legacy-kv');
+  return { type: /** @type {const} */ ('durable-object'), storage, unsafeUniqueKey: namespace_id };
 }
 
 /** @param {Binding} wanted */
@@ -130,15 +159,20 @@ function systemWorker(state, { token, receiveLog }) {
       manifest: { mainModule: 'system.js', modulesRoot: '/', modules: systemModules() },
       env: {
         ...Object.fromEntries(services.map((service) => [`SERVICE ${service}`, { type: 'worker', worker: service }])),
+        KV_NAMESPACES: { type: 'durable-object', worker: SYSTEM_WORKER, exportName: 'KvObject' },
         QUEUES: { type: 'durable-object', worker: SYSTEM_WORKER, exportName: 'QueueObject' },
         UNUSED_DATABASE: { type: 'd1', id: UNUSED_DATABASE },
         D1_DATABASES: workerdBinding({
           durableObjectNamespace: { className: 'D1DatabaseObject', serviceName: 'd1:db' },
         }),
+        ...Object.fromEntries(state.workflows.flatMap(workflowBindings)),
+        WORKFLOW_IDS: { type: 'json', value: Object.fromEntries(state.workflows.map(({ id, name }) => [name, id])) },
+        WORKFLOWS: { type: 'durable-object', worker: SYSTEM_WORKER, exportName: 'WorkflowObject' },
         GATEWAY_TOKEN: { type: 'text', value: token },
         LOG: { type: 'node-handler', handler: logHandler(receiveLog) },
       },
       exports: {
+        KvObject: { type: 'durable-object', storage: 'sqlite', unsafeUniqueKey: KV_NAMESPACE },
         QueueObject: {
           type: 'durable-object',
           storage: 'sqlite',
@@ -146,10 +180,46 @@ function systemWorker(state, { token, receiveLog }) {
           // A queue's timers live in the object's memory.
           unsafePreventEviction: true,
         },
+        WorkflowObject: {
+          type: 'durable-object',
+          storage: 'sqlite',
+          unsafeUniqueKey: WORKFLOW_NAMESPACE,
+          // It awaits the end of each instance.
+          unsafePreventEviction: true,
+        },
       },
     },
     dev: { rootPath: '/', unsafeDirectSockets: [{ host: LOOPBACK, port: 0 }] },
   };
+}
+
+/**
+ * A service of the system Worker, as workerd.capnp's `ServiceDesignator`.
+ *
+ * @param {string} entrypoint
+ * @param {object} props what it finds in `ctx.props`
+ */
+function systemEntrypoint(entrypoint, props) {
+  return { name: `core:user:${SYSTEM_WORKER}`, entrypoint, props: { json: JSON.stringify(props) } };
+}
+
+/**
+ * What the system Worker needs of a workflow: Miniflare's engine, which comes with a binding, and the engine's objects.
+ * A workflow without code has an engine as well, so that its instances can be read.
+ *
+ * @param {Workflow} workflow
+ * @returns {[string, Env][]}
+ */
+function workflowBindings({ id, script_name, class_name, worker_version_id, step_limit }) {
+  const code =
+    worker_version_id === null
+      ? { worker: SYSTEM_WORKER, exportName: 'WorkflowBinding' } // never run
+      : { worker: serviceName(script_name, worker_version_id), exportName: class_name };
+  const limits = step_limit === null ? {} : { unsafeConfig: { limits: { steps: step_limit } } };
+  return [
+    [`WORKFLOW ${id}`, { type: 'workflow', name: id, ...code, ...limits }],
+    [`ENGINES ${id}`, workerdBinding({ durableObjectNamespace: { className: 'Engine', serviceName: `workflows:${id}` } })],
+  ];
 }
 
 /** @param {object} options one of `Worker.Binding` in workerd.capnp */

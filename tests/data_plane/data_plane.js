@@ -105,9 +105,10 @@ export class DataPlane {
   /**
    * @param {object[]} workers
    * @param {object[]} [queues]
+   * @param {object[]} [workflows]
    */
-  configure(workers, queues = []) {
-    return this.expect('PUT', '/config', { workers, queues });
+  configure(workers, queues = [], workflows = []) {
+    return this.expect('PUT', '/config', { workers, queues, workflows });
   }
 
   /**

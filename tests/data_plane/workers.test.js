@@ -169,6 +169,7 @@ describe('Workers', () => {
     const reply = await dataPlane.call('PUT', '/config', {
       workers: [good, worker('bad', other, [version('export default {')])],
       queues: [],
+      workflows: [],
     });
     assert.equal(reply.status, 422);
     assert.deepEqual(reply.body.error, {
@@ -179,10 +180,10 @@ describe('Workers', () => {
     await assert.rejects(fetch(`http://127.0.0.1:${other}/`));
 
     const unknown = version('export default {}', { bindings: [{ type: 'r2_bucket', name: 'R2' }] });
-    const refused = await dataPlane.call('PUT', '/config', { workers: [worker('bad', other, [unknown])], queues: [] });
+    const refused = await dataPlane.call('PUT', '/config', { workers: [worker('bad', other, [unknown])], queues: [], workflows: [] });
     assert.equal(refused.status, 422);
     assert.match(refused.body.error.message, /binding R2: .* got r2_bucket/);
-    const cron = await dataPlane.call('PUT', '/config', { workers: [{ ...good, schedules: ['* * *'] }], queues: [] });
+    const cron = await dataPlane.call('PUT', '/config', { workers: [{ ...good, schedules: ['* * *'] }], queues: [], workflows: [] });
     assert.equal(cron.body.error.kind, 'bad_request');
     assert.equal(await text(), 'good');
   });
@@ -190,7 +191,7 @@ describe('Workers', () => {
   test('say which port is taken', async () => {
     await dataPlane.configure([worker('w', port, [answering('good')])]);
     const other = await DataPlane.start(ending);
-    const reply = await other.call('PUT', '/config', { workers: [worker('w', port, [answering('x')])], queues: [] });
+    const reply = await other.call('PUT', '/config', { workers: [worker('w', port, [answering('x')])], queues: [], workflows: [] });
     assert.equal(reply.status, 409);
     assert.equal(reply.body.error.kind, 'port_in_use');
     assert.match(reply.body.error.message, new RegExp(`${port}`));
@@ -280,7 +281,7 @@ describe('Workers', () => {
 
   test("are nobody else's to configure", async () => {
     for (const token of ['', 'wrong']) {
-      const reply = await dataPlane.call('PUT', '/config', { workers: [], queues: [] }, token);
+      const reply = await dataPlane.call('PUT', '/config', { workers: [], queues: [], workflows: [] }, token);
       assert.equal(reply.status, 401);
     }
     assert.equal((await dataPlane.call('GET', '/nowhere')).status, 404);

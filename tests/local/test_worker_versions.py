@@ -214,9 +214,8 @@ def test_what_does_not_fit_is_refused(rest: Rest, more: dict[str, Any], code: in
 @pytest.mark.parametrize(
     "more",
     [
-        {"bindings": [{"name": "KV", "type": "kv_namespace", "namespace_id": "x"}]},
-        {"exports": {"Room": {"type": "durable-object", "storage": "sqlite"}}},
-        {"migrations": {"new_tag": "v1"}},
+        {"bindings": [{"name": "B", "type": "r2_bucket", "bucket_name": "x"}]},
+        {"containers": [{"class_name": "Room"}]},
         {"assets": {"jwt": "x"}},
     ],
 )
@@ -272,3 +271,30 @@ def test_a_version_whose_queue_is_gone_cannot_be_deployed(rest: Rest) -> None:
 def test_the_name_of_a_worker_serves_as_its_id(rest: Rest) -> None:
     worker = rest.result("POST", "/workers/workers", {"name": unique("by-name")})
     assert rest.result("POST", f"/workers/workers/{worker['name']}/versions", version())["number"] == 1
+
+
+def test_a_version_knows_itself(rest: Rest) -> None:
+    code = "export default { async fetch(request, env) { return Response.json(env.VERSION) } }"
+    worker = rest.worker()
+    body = version(
+        code,
+        bindings=[{"type": "version_metadata", "name": "VERSION"}],
+        annotations={"workers/tag": "v7"},
+    )
+    uploaded = rest.result("POST", f"/workers/workers/{worker['id']}/versions?deploy=true", body)
+    assert uploaded["bindings"] == [{"name": "VERSION", "type": "version_metadata"}]
+    seen = rest.visit(worker["subdomain"]["url"]).json()
+    assert (seen["id"], seen["tag"]) == (uploaded["id"], "v7")
+    assert seen["timestamp"] <= uploaded["created_on"]
+
+
+def test_a_rate_limit_holds(rest: Rest) -> None:
+    code = "export default { async fetch(request, env) { return Response.json(await env.LIMIT.limit({ key: 'k' })) } }"
+    binding = {"type": "ratelimit", "name": "LIMIT", "namespace_id": "1", "simple": {"limit": 2, "period": 60}}
+    worker = rest.deployed_worker(code, bindings=[binding])
+    answers = [rest.visit(worker["subdomain"]["url"]).json()["success"] for _ in range(4)]
+    assert answers.count(True) >= 2
+    assert False in answers
+    wrong = binding | {"simple": {"limit": 2, "period": 30}}
+    path = f"/workers/workers/{rest.idle_worker()['id']}/versions"
+    assert rest.refusal("POST", path, version(code, bindings=[wrong]))[:2] == (400, 10021)

@@ -1,18 +1,26 @@
-/** How the Node side reaches what lives in workerd: D1 databases, queues and the Workers' handlers. JSON over HTTP. */
+/** How the Node side reaches what lives in workerd: D1 databases, KV namespaces, queues and the Workers' handlers. JSON over HTTP. */
 
 import { queryDatabase } from './d1.js';
+import { deleteValues, getValues, listKeys, putValues } from './kv.js';
+import { KvRefusal } from './kv_limits.js';
 import { Refusal, checkMessages } from './queue_limits.js';
 import { pickService } from './services.js';
+import { reasonOf } from './workflow_limits.js';
+import { WORKFLOW_ROUTES } from './workflows.js';
 
 /**
  * @import { QueueSettings, Target } from '../desired_state.js'
+ * @import { KvObject } from './kv_store.js'
  * @import { QueueObject, ReadMessage } from './queue.js'
  * @import { QueueMetrics } from './queue_store.js'
  * @import { Services } from './services.js'
+ * @import { WorkflowObject } from './workflow.js'
  *
  * @typedef {Services & {
  *   QUEUES: DurableObjectNamespace<QueueObject>,
  *   D1_DATABASES: DurableObjectNamespace,
+ *   KV_NAMESPACES: DurableObjectNamespace<KvObject>,
+ *   WORKFLOWS: DurableObjectNamespace<WorkflowObject>,
  *   GATEWAY_TOKEN: string,
  * }} Env
  */
@@ -21,6 +29,10 @@ import { pickService } from './services.js';
 const ROUTES = {
   '/ping': async () => ({}),
   '/d1/query': queryDatabase,
+  '/kv/get': getValues,
+  '/kv/put': putValues,
+  '/kv/delete': deleteValues,
+  '/kv/list': listKeys,
   '/queues/configure': configureQueues,
   '/queues/destroy': destroyQueues,
   '/queues/drain': drainQueues,
@@ -31,6 +43,7 @@ const ROUTES = {
   '/queues/purge': purgeQueue,
   '/queues/metrics': queueMetrics,
   '/scheduled': runScheduled,
+  ...WORKFLOW_ROUTES,
 };
 
 export default {
@@ -46,9 +59,11 @@ export default {
     try {
       return Response.json(await route(env, await request.json()));
     } catch (error) {
-      if (error instanceof Refusal) return failure(error.status, 'bad_request', error.message);
+      if (error instanceof Refusal || error instanceof KvRefusal) return failure(error.status, 'bad_request', error.message);
       if (error instanceof Error && error.name === 'SqlError') return failure(400, 'sql', error.message);
       if (error instanceof Error && error.name === 'NotFound') return failure(404, 'not_found', error.message);
+      const reason = reasonOf(error);
+      if (reason !== null) return failure(400, 'workflow', reason);
       return failure(500, 'internal', error instanceof Error ? (error.stack ?? error.message) : String(error));
     }
   },

@@ -3,6 +3,8 @@
  * clock stands still at the start, and runs here. What is forbidden in the global scope is forbidden here as well.
  */
 
+import { WorkflowEntrypoint } from 'cloudflare:workers';
+
 /** The events that Cloudflare lists as a Worker's handlers. */
 const EVENTS = ['fetch', 'scheduled', 'queue', 'email', 'tail', 'tailStream', 'trace', 'connect', 'test'];
 
@@ -18,6 +20,7 @@ export default {
         startup_time_ms: Math.max(1, Math.round(startup)),
         handlers: handlers(main),
         named_handlers: Object.entries(named).flatMap(namedHandlers),
+        workflow_classes: Object.keys(named).filter((name) => named[name]?.prototype instanceof WorkflowEntrypoint),
       });
     } catch (error) {
       return new Response(error instanceof Error ? error.stack : String(error), { status: 422 });

@@ -1,0 +1,131 @@
+"""Workers KV namespaces.
+
+Codes are those that Cloudflare documents for KV ("Workers KV namespace errors"; a list of them is kept in wrangler
+1.x, src/commands/kv). Texts marked (quoted) are of the real API, quoted in public code and issues.
+"""
+
+import re
+import sqlite3
+import uuid
+
+from local.control_plane.envelope import ApiError, Json, Reply, now
+from local.control_plane.fields import Fields
+from local.control_plane.routing import Call, Route
+
+_ID = re.compile(r"[0-9a-f]{32}")
+_MAX_TITLE_LENGTH = 512
+_PAGE_SIZE = 20  # documented
+_LARGEST_PAGE = 1000
+_JURISDICTIONS = ("eu", "fedramp", "us")
+
+
+async def create_namespace(call: Call) -> Reply:
+    """POST /storage/kv/namespaces."""
+    body = call.fields(invalid)
+    namespace_id = uuid.uuid4().hex
+    row = {
+        "id": namespace_id,
+        "title": _title(body),
+        "created_on": now(),
+        "jurisdiction": body.choice("jurisdiction", _JURISDICTIONS),
+    }
+    async with call.cloud.change() as change:
+        try:
+            change.db.execute("INSERT INTO kv_namespaces VALUES (:id, :title, :created_on, :jurisdiction)", row)
+        except sqlite3.IntegrityError as error:
+            raise _title_taken() from error
+    return Reply(_describe(find(call.cloud.db, namespace_id, "create namespace")))
+
+
+async def list_namespaces(call: Call) -> Reply:
+    """GET /storage/kv/namespaces: ordered by `order` (id, title) and `direction` (asc, desc)."""
+    column = call.argument("order") or "id"
+    direction = call.argument("direction") or "asc"
+    if column not in ("id", "title"):
+        raise ApiError(400, 10029, f"list namespaces: 'invalid order argument: {column}'")
+    if direction not in ("asc", "desc"):
+        raise ApiError(400, 10029, f"list namespaces: 'invalid direction argument: {direction}'")
+    rows = call.cloud.db.execute("SELECT * FROM kv_namespaces").fetchall()
+    rows.sort(key=lambda row: row[column], reverse=direction == "desc")
+    page = call.page(len(rows), _invalid_page, size=_PAGE_SIZE, largest=_LARGEST_PAGE)
+    shown = [_describe(row) for row in page.cut(rows)]
+    return Reply(shown, page.info(len(shown)))
+
+
+async def get_namespace(call: Call) -> Reply:
+    """GET /storage/kv/namespaces/{namespace_id}."""
+    return Reply(_describe(find(call.cloud.db, call.path["namespace_id"], "get namespace")))
+
+
+async def rename_namespace(call: Call) -> Reply:
+    """PUT /storage/kv/namespaces/{namespace_id}: the title is all that can change."""
+    title = _title(call.fields(invalid))
+    async with call.cloud.change() as change:
+        row = find(change.db, call.path["namespace_id"], "rename namespace")
+        try:
+            change.db.execute("UPDATE kv_namespaces SET title = ? WHERE id = ?", (title, row["id"]))
+        except sqlite3.IntegrityError as error:
+            raise _title_taken() from error
+    return Reply(_describe(find(call.cloud.db, row["id"], "rename namespace")))
+
+
+async def delete_namespace(call: Call) -> Reply:
+    """DELETE /storage/kv/namespaces/{namespace_id}: with all its values, also of one that a Worker binds."""
+    async with call.cloud.change() as change:
+        row = find(change.db, call.path["namespace_id"], "delete namespace")
+        change.db.execute("DELETE FROM kv_namespaces WHERE id = ?", (row["id"],))
+        change.finally_do(lambda: call.cloud.data_plane.delete_kv_namespace(row["id"]))
+    return Reply(None)
+
+
+def find(db: sqlite3.Connection, namespace_id: str, operation: str) -> sqlite3.Row:
+    """Read a namespace. Raises ApiError 10011 and 10013, which name the operation (quoted, "get: '…'")."""
+    if not is_id(namespace_id):
+        problem = f"uuid: incorrect UUID length: {namespace_id}"
+        raise ApiError(400, 10011, f"could not parse UUID from request's namespace_id: '{problem}'")
+    row = db.execute("SELECT * FROM kv_namespaces WHERE id = ?", (namespace_id,)).fetchone()
+    if row is None:
+        raise ApiError(404, 10013, f"{operation}: 'namespace not found'")
+    return row
+
+
+def is_id(text: str) -> bool:
+    """Tell whether a text has the form of a namespace's id."""
+    return _ID.fullmatch(text) is not None
+
+
+def invalid(path: str, problem: str) -> ApiError:
+    """Make KV's error about a field, 10012 ("malformed value")."""
+    return ApiError(400, 10012, f"could not parse request body: '{path or 'body'}: {problem}'")
+
+
+def _title(body: Fields) -> str:
+    title = body.text("title")
+    if not title:
+        raise ApiError(400, 10019, "missing title")
+    if len(title) > _MAX_TITLE_LENGTH:
+        raise body.wrong("title", f"String must contain at most {_MAX_TITLE_LENGTH} character(s)")
+    return title
+
+
+def _title_taken() -> ApiError:
+    return ApiError(400, 10014, "a namespace with this account ID and title already exists")  # quoted
+
+
+def _invalid_page(name: str, problem: str) -> ApiError:
+    code = 10007 if name == "page" else 10008
+    return ApiError(400, code, f"list namespaces: 'malformed {name} argument: {problem}'")
+
+
+def _describe(row: sqlite3.Row) -> dict[str, Json]:
+    jurisdiction = {} if row["jurisdiction"] is None else {"jurisdiction": row["jurisdiction"]}
+    return {"id": row["id"], "title": row["title"], "supports_url_encoding": True, **jurisdiction}
+
+
+ROUTES = (
+    Route("POST", "/accounts/{account_id}/storage/kv/namespaces", create_namespace),
+    Route("GET", "/accounts/{account_id}/storage/kv/namespaces", list_namespaces),
+    Route("GET", "/accounts/{account_id}/storage/kv/namespaces/{namespace_id}", get_namespace),
+    Route("PUT", "/accounts/{account_id}/storage/kv/namespaces/{namespace_id}", rename_namespace),
+    Route("DELETE", "/accounts/{account_id}/storage/kv/namespaces/{namespace_id}", delete_namespace),
+)

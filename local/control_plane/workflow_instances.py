@@ -1,0 +1,241 @@
+"""Instances of workflows: to create them, watch them, and make them go.
+
+Codes 10400, 10401, 10405 and 10201 and the texts after workflows.api.error are of the real API (recorded in
+alchemy-run/distilled, in workers-sdk's deletion of batches, and in public bug reports).
+"""
+
+import base64
+import binascii
+import json
+import re
+import sqlite3
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from local.control_plane.envelope import ApiError, Json, Reply, now
+from local.control_plane.fields import Fields, one_of, type_name
+from local.control_plane.routing import Call, Route
+from local.control_plane.workflows import STATUSES, find, invalid, latest_version, not_found
+from local.data_plane_client import DataPlaneRefusedError
+
+# https://developers.cloudflare.com/workflows/reference/limits/
+MAX_BATCH = 100
+MAX_PARAMS_BYTES = 1024 * 1024
+
+_INSTANCE_ID = re.compile(r"(?!cf_[0-9a-f]{64}$)[a-zA-Z0-9_][a-zA-Z0-9_-]{0,99}")
+_COMMANDS = ("pause", "resume", "terminate", "restart")
+_PAGE_SIZE = 10
+_LARGEST_PAGE = 100
+
+# What the data plane refuses: HTTP status and code. Where no code is known, 10001 stands for it.
+_REFUSALS = {
+    "instance.not_found": (404, 10400),
+    "instance.cannot_terminate": (400, 10401),
+    "instance.already_exists": (409, 10405),
+    "instance.cannot_restart": (400, 10001),
+}
+
+
+async def create_instance(call: Call) -> Reply:
+    """POST /workflows/{workflow_name}/instances: it starts at once."""
+    workflow = find(call.cloud.db, call.path["workflow_name"])
+    wanted = _new_instance(call.fields(invalid))
+    creation = await _create(call, workflow, [wanted])
+    if creation["errors"]:
+        raise _refusal(creation["errors"][0]["reason"])
+    return Reply(_created(call.cloud.db, workflow, creation["created"][0]["id"]))
+
+
+async def create_batch(call: Call) -> Reply:
+    """POST /workflows/{workflow_name}/instances/batch: up to 100; ids that are taken are left out."""
+    workflow = find(call.cloud.db, call.path["workflow_name"])
+    body = call.json()
+    if not isinstance(body, list):
+        raise invalid("", f"Expected array, received {type_name(body)}")
+    parts = cast("list[Json]", body)
+    if not 1 <= len(parts) <= MAX_BATCH:
+        raise invalid("", f"Expected 1 to {MAX_BATCH} instances, received {len(parts)}")
+    wanted = [_new_instance(Fields(part, invalid, str(index))) for index, part in enumerate(parts)]
+    creation = await _create(call, workflow, wanted)
+    return Reply([_created(call.cloud.db, workflow, made["id"]) for made in creation["created"]])
+
+
+async def list_instances(call: Call) -> Reply:
+    """GET /workflows/{workflow_name}/instances: newest first, by `cursor` or by `page`, which is deprecated."""
+    workflow = find(call.cloud.db, call.path["workflow_name"])
+    direction = _option(call, "direction", ("asc", "desc")) or "desc"
+    page = call.page(0, invalid, size=_PAGE_SIZE, largest=_LARGEST_PAGE)
+    cursor = call.argument("cursor")
+    if cursor and call.argument("page"):
+        raise invalid("cursor", "Mutually exclusive with page")
+    start = _offset(cursor) if cursor else (page.number - 1) * page.size
+    found = await call.cloud.data_plane.workflow_instances(
+        workflow["id"],
+        {
+            "status": _option(call, "status", STATUSES),
+            "date_start_ms": _moment(call, "date_start"),
+            "date_end_ms": _moment(call, "date_end"),
+            "direction": direction,
+            "offset": start,
+            "limit": page.size,
+        },
+    )
+    shown = [instance | {"workflow_id": workflow["id"]} for instance in found["instances"]]
+    info: dict[str, Any] = {"count": len(shown), "per_page": page.size, "total_count": found["total"]}
+    if not cursor:
+        info["page"] = page.number
+    if start + len(shown) < found["total"]:
+        info["cursor"] = _cursor(start + len(shown))
+    return Reply(shown, info)
+
+
+async def get_instance(call: Call) -> Reply:
+    """GET /workflows/{workflow_name}/instances/{instance_id}: ?order is of its steps, ?simple=true leaves them out."""
+    workflow = find(call.cloud.db, call.path["workflow_name"])
+    order = _option(call, "order", ("asc", "desc"))
+    simple = _option(call, "simple", ("true", "false"))
+    async with _refusals():
+        told = await call.cloud.data_plane.workflow_instance(workflow["id"], call.path["instance_id"])
+    steps: list[Json] = told["steps"]
+    described: dict[str, Json] = {
+        **{name: told[name] for name in ("status", "params", "queued", "start", "end", "success", "error")},
+        "output": _output(told["output"]),
+        "trigger": {"source": told["trigger_source"]},
+        "versionId": told["version_id"],
+        "step_count": len(steps),
+    }
+    if simple != "true":
+        described["steps"] = steps[::-1] if order == "desc" else steps
+    return Reply(described)
+
+
+async def change_status(call: Call) -> Reply:
+    """PATCH /workflows/{workflow_name}/instances/{instance_id}/status."""
+    workflow = find(call.cloud.db, call.path["workflow_name"])
+    body = call.fields(invalid)
+    body.required_text("status")
+    command = body.choice("status", _COMMANDS)
+    options: dict[str, Json] = {"rollback": bool(body.flag("rollback"))}
+    step = body.fields("from")
+    if step is not None:
+        step.required_text("name")
+        options["from"] = dict(step.values)
+    async with _refusals():
+        status = await call.cloud.data_plane.change_workflow_instance(
+            workflow["id"], call.path["instance_id"], str(command), options
+        )
+    return Reply({"status": status, "timestamp": now()})
+
+
+async def send_event(call: Call) -> Reply:
+    """POST /workflows/{workflow_name}/instances/{instance_id}/events/{event_type}: the body is the event's payload."""
+    workflow = find(call.cloud.db, call.path["workflow_name"])
+    instance_id, event_type = call.path["instance_id"], call.path["event_type"]
+    try:
+        await call.cloud.data_plane.send_workflow_event(workflow["id"], instance_id, event_type, call.json())
+    except DataPlaneRefusedError as error:
+        if error.message != "instance.not_found":
+            raise
+        raise ApiError(404, 10201, "workflows.api.error.instance.not_found") from error  # another code than 10400
+    return Reply({"instanceId": instance_id, "timestamp": now()})
+
+
+def _new_instance(body: Fields) -> dict[str, Json]:
+    """Read an instance to create. Its retention is checked and has no effect here: nothing is ever forgotten."""
+    instance_id = body.text("instance_id")
+    if instance_id is not None and not _INSTANCE_ID.fullmatch(instance_id):
+        rule = "^[a-zA-Z0-9_][a-zA-Z0-9-_]*$, at most 100 characters"
+        raise body.wrong("instance_id", f"Invalid: expected {rule}, received '{instance_id}'")
+    body.fields("instance_retention")
+    params = _params(body)
+    return ({} if instance_id is None else {"id": instance_id}) | ({} if params is None else {"params": params})
+
+
+def _params(body: Fields) -> Json:
+    """Read the payload: any JSON, or a string that holds JSON, as the API's reference has it."""
+    params = body.values.get("params")
+    if len(json.dumps(params).encode()) > MAX_PARAMS_BYTES:
+        raise body.wrong("params", f"Must be at most {MAX_PARAMS_BYTES} bytes")
+    if not isinstance(params, str):
+        return params
+    try:
+        return json.loads(params)
+    except ValueError as error:
+        raise body.wrong("params", f"Expected JSON-encoded text: {error}") from error
+
+
+async def _create(call: Call, workflow: sqlite3.Row, wanted: list[dict[str, Json]]) -> dict[str, Any]:
+    async with _refusals():
+        return await call.cloud.data_plane.create_workflow_instances(workflow["id"], wanted)
+
+
+def _created(db: sqlite3.Connection, workflow: sqlite3.Row, instance_id: str) -> dict[str, Json]:
+    version_id = latest_version(db, workflow["id"])["id"]
+    state = {"status": "queued", "trigger_source": "api"}
+    return {"id": instance_id, "version_id": version_id, "workflow_id": workflow["id"]} | state
+
+
+def _output(output: Json) -> Json:
+    """Show an output as the API's reference has it: text, a number or null; anything else as JSON."""
+    plain = output is None or isinstance(output, str) or (isinstance(output, int | float) and output is not True)
+    return output if plain and output is not False else json.dumps(output, ensure_ascii=False, separators=(",", ":"))
+
+
+@asynccontextmanager
+async def _refusals() -> AsyncGenerator[None]:
+    """Turn what the data plane refuses into Cloudflare's words."""
+    try:
+        yield
+    except DataPlaneRefusedError as error:
+        if error.kind != "workflow":
+            raise
+        raise _refusal(error.message) from error
+
+
+def _refusal(reason: str) -> ApiError:
+    if reason == "workflow.not_found":
+        return not_found()
+    status, code = _REFUSALS.get(reason, (500, 10001))
+    return ApiError(status, code, f"workflows.api.error.{reason}")
+
+
+def _option(call: Call, name: str, options: tuple[str, ...]) -> str | None:
+    value = call.argument(name)
+    if value is not None and value not in options:
+        raise invalid(name, f"Invalid enum value. Expected {one_of(options)}")
+    return value
+
+
+def _moment(call: Call, name: str) -> int | None:
+    text = call.argument(name)
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise invalid(name, "Invalid datetime") from error
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _cursor(offset: int) -> str:
+    return base64.urlsafe_b64encode(str(offset).encode()).decode()
+
+
+def _offset(cursor: str) -> int:
+    try:
+        return int(base64.urlsafe_b64decode(cursor))
+    except (binascii.Error, ValueError) as error:
+        raise invalid("cursor", "Invalid cursor") from error
+
+
+_INSTANCES = "/accounts/{account_id}/workflows/{workflow_name}/instances"
+ROUTES = (
+    Route("POST", _INSTANCES, create_instance),
+    Route("POST", f"{_INSTANCES}/batch", create_batch),
+    Route("GET", _INSTANCES, list_instances),
+    Route("GET", _INSTANCES + "/{instance_id}", get_instance),
+    Route("PATCH", _INSTANCES + "/{instance_id}/status", change_status),
+    Route("POST", _INSTANCES + "/{instance_id}/events/{event_type}", send_event),
+)

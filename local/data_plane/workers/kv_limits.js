@@ -1,0 +1,94 @@
+/** What KV accepts from a Worker (https://developers.cloudflare.com/kv/platform/limits/), in the words that it refuses with. */
+
+const MAX_KEY_BYTES = 512;
+const MAX_VALUE_BYTES = 25 * 1024 * 1024;
+const MAX_METADATA_BYTES = 1024;
+const MIN_TTL_SECONDS = 60;
+const MAX_LISTED_KEYS = 1000;
+export const MAX_BULK_KEYS = 100;
+
+/** A request that KV turns down. */
+export class KvRefusal extends Error {
+  /**
+   * @param {number} status
+   * @param {string} message
+   */
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** @param {string} key */
+export function checkKey(key) {
+  if (key === '') throw new KvRefusal(400, 'Key names must not be empty');
+  if (key === '.' || key === '..') throw new KvRefusal(400, `Illegal key name "${key}". Please use a different name.`);
+  checkKeyLength(key);
+}
+
+/** @param {number} length */
+export function checkValue(length) {
+  if (length > MAX_VALUE_BYTES) throw new KvRefusal(413, `Value length of ${length} exceeds limit of ${MAX_VALUE_BYTES}.`);
+}
+
+/** @param {string | null} metadata */
+export function checkMetadata(metadata) {
+  const length = new TextEncoder().encode(metadata ?? '').byteLength;
+  if (length > MAX_METADATA_BYTES) {
+    throw new KvRefusal(413, `Metadata length of ${length} exceeds limit of ${MAX_METADATA_BYTES}.`);
+  }
+}
+
+/**
+ * When a key expires. Of both settings the time to live counts.
+ *
+ * @param {string | null} ttl
+ * @param {string | null} expiration
+ * @returns {number | null} epoch seconds; null: never
+ */
+export function expirationOf(ttl, expiration) {
+  const now = Math.floor(Date.now() / 1000);
+  if (ttl !== null) {
+    if (!(Number(ttl) > 0)) throw new KvRefusal(400, `Invalid expiration_ttl of ${ttl}. Please specify integer greater than 0.`);
+    if (Number(ttl) < MIN_TTL_SECONDS) {
+      throw new KvRefusal(400, `Invalid expiration_ttl of ${ttl}. Expiration TTL must be at least ${MIN_TTL_SECONDS}.`);
+    }
+    return now + Number(ttl);
+  }
+  if (expiration === null) return null;
+  if (!(Number(expiration) > now)) {
+    const wanted = 'Please specify integer greater than the current number of seconds since the UNIX epoch.';
+    throw new KvRefusal(400, `Invalid expiration of ${expiration}. ${wanted}`);
+  }
+  if (Number(expiration) < now + MIN_TTL_SECONDS) {
+    const wanted = `Expiration times must be at least ${MIN_TTL_SECONDS} seconds in the future.`;
+    throw new KvRefusal(400, `Invalid expiration of ${expiration}. ${wanted}`);
+  }
+  return Number(expiration);
+}
+
+/**
+ * Checks a list's options.
+ *
+ * @param {string} prefix
+ * @param {string | null} limit
+ */
+export function checkList(prefix, limit) {
+  checkKeyLength(prefix);
+  if (limit === null) return MAX_LISTED_KEYS;
+  if (!(Number(limit) >= 1)) {
+    throw new KvRefusal(400, `Invalid key_count_limit of ${limit}. Please specify an integer greater than 0.`);
+  }
+  if (Number(limit) > MAX_LISTED_KEYS) {
+    throw new KvRefusal(400, `Invalid key_count_limit of ${limit}. Please specify an integer less than ${MAX_LISTED_KEYS}.`);
+  }
+  return Number(limit);
+}
+
+/** @param {string} key */
+function checkKeyLength(key) {
+  const length = new TextEncoder().encode(key).byteLength;
+  if (length > MAX_KEY_BYTES) {
+    throw new KvRefusal(414, `UTF-8 encoded length of ${length} exceeds key length limit of ${MAX_KEY_BYTES}.`);
+  }
+}
