@@ -40,6 +40,7 @@ class _Kind:
 
 _KINDS = [
     _Kind(r"d1/database", "uuid", "name"),
+    _Kind(r"storage/kv/namespaces", "id", "title"),
     _Kind(r"queues", "queue_id", "queue_name"),
     _Kind(r"queues/[^/]+/consumers", "consumer_id"),
     _Kind(r"workers/workers", "id", "name"),
@@ -104,6 +105,8 @@ class StandInApi:
         if kind:
             return self._collection(call, kind)
         path = self._canonical(call.path)
+        if call.method == "PUT" and re.fullmatch(r"workflows/[^/]+", path):  # creates it as well
+            self.objects.setdefault(path, {"name": path.rpartition("/")[2], "instances": {}})
         if path not in self.objects:
             return 404, "not found"
         if call.method == "DELETE":

@@ -18,6 +18,7 @@ _ALL_LOGS: Properties = {
     "persist": True,
 }
 _TEXT_BINDINGS = {"plain_text", "secret_text"}
+_TOMBSTONES = {"deleted", "renamed", "transferred"}
 
 
 def _worker_body(body: Properties) -> Properties:
@@ -93,7 +94,16 @@ def _version_reply(reply: Properties, inputs: Properties) -> Properties:
     if is_list(modules):
         sources = _by_name(inputs.get("modules"))
         reply["modules"] = [_module_reply(item, sources.get(item.get("name"), {})) for item in modules]
+    if is_object(reply.get("exports")):
+        reply["exports"] = {**_tombstones(inputs.get("exports")), **reply["exports"]}
     return reply
+
+
+def _tombstones(exports: Any) -> Properties:
+    """Give the entries that the API takes and never shows: those of classes that are no more."""
+    if not is_object(exports):
+        return {}
+    return {name: entry for name, entry in exports.items() if entry.get("state") in _TOMBSTONES}
 
 
 def _by_name(items: Any) -> dict[str, Properties]:
