@@ -2,20 +2,12 @@
 
 import pulumi
 
-from components import TaskRunner, read_stack_config
+from components import TaskRunner, read_former_parts, read_stack_config
 
 args = read_stack_config()
-runner = TaskRunner("task-runner", args)
+runner = TaskRunner("task-runner", args, former=read_former_parts(args))
 
-pulumi.export("url", runner.url)
-pulumi.export("worker_name", runner.worker_name)
-pulumi.export("account_id", args.account_id)
-pulumi.export("env", args.env)
-pulumi.export("state_store", args.state_store)
-pulumi.export("engine", args.engine)
-pulumi.export("database_name", runner.database_name)
-pulumi.export("database_id", runner.database_id)
-pulumi.export("queue_name", runner.queue_name)
-pulumi.export("queue_id", runner.queue_id)
-pulumi.export("dlq_name", runner.dlq_name)
-pulumi.export("dlq_id", runner.dlq_id)
+for name in ("account_id", "env", "state_store", "engine"):
+    pulumi.export(name, getattr(args, name))
+for name, value in runner.outputs.items():
+    pulumi.export(name, value)

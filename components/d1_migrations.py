@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Any, TypedDict
 
 import pulumi
-import requests
 from pulumi.dynamic import (
     CheckFailure,
     CheckResult,
@@ -21,10 +19,7 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 
-CLOUDFLARE_API_URL = "https://api.cloudflare.com/client/v4"
-
-REQUEST_TIMEOUT_SECONDS = 60
-"""D1 gives a query 30 s (https://developers.cloudflare.com/d1/platform/limits/)."""
+from components.cloudflare_api import ApiError, CloudflareApi, NotFoundError
 
 # The table in which `wrangler d1 migrations` keeps its records.
 CREATE_RECORDS = """CREATE TABLE IF NOT EXISTS d1_migrations(
@@ -48,10 +43,6 @@ class Migration(TypedDict):
 
 class MigrationError(Exception):
     """A migration could not be applied."""
-
-
-class DatabaseNotFoundError(MigrationError):
-    """The database is not there."""
 
 
 def read_migrations(folder: Path) -> list[Migration]:
@@ -104,13 +95,11 @@ class D1Migrations(Resource, module="d1", name="Migrations"):
 class _D1MigrationsProvider(ResourceProvider):
     serialize_as_secret_always = False  # it holds nothing: the token comes with `configure`
 
-    _database_api: _D1Api | None = None
+    _api: CloudflareApi | None = None
 
     def configure(self, req: ConfigureRequest) -> None:
         """Take the API's address and token from where the Cloudflare provider takes them."""
-        base_url = req.config.get("cloudflare:baseUrl") or os.environ.get("CLOUDFLARE_BASE_URL") or CLOUDFLARE_API_URL
-        token = req.config.get("cloudflare:apiToken") or os.environ.get("CLOUDFLARE_API_TOKEN") or ""
-        self._database_api = _D1Api(base_url.rstrip("/"), token)
+        self._api = CloudflareApi.from_config(req.config.get)
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Refuse to lose or edit a migration that this database has."""
@@ -142,31 +131,30 @@ class _D1MigrationsProvider(ResourceProvider):
         """See which migrations the database has."""
         names = [each["name"] for each in props["migrations"]]
         try:
-            recorded = set(self._api.recorded(props["account_id"], props["database_id"]))
-        except DatabaseNotFoundError:
+            recorded = set(self._database(props).recorded())
+        except NotFoundError:
             return ReadResult("", {})
         return ReadResult(id_, {**props, "applied": [name for name in names if name in recorded]})
 
-    @property
-    def _api(self) -> _D1Api:
-        assert self._database_api is not None, "the engine configures a provider before it uses it"  # noqa: S101
-        return self._database_api
+    def _database(self, props: dict[str, Any]) -> _Database:
+        assert self._api is not None, "the engine configures a provider before it uses it"  # noqa: S101
+        return _Database(self._api, props["account_id"], props["database_id"])
 
     def _apply(self, props: dict[str, Any]) -> dict[str, Any]:
-        account_id, database_id = props["account_id"], props["database_id"]
         migrations: list[Migration] = props["migrations"]
-        self._api.query(account_id, database_id, CREATE_RECORDS)
-        recorded = self._api.recorded(account_id, database_id)
+        database = self._database(props)
+        database.query(CREATE_RECORDS)
+        recorded = database.recorded()
         names = [each["name"] for each in migrations]
         strangers = [name for name in recorded if name not in names]
         if strangers:
             raise MigrationError(
-                f"database {database_id} has migrations that are not in worker/migrations: {', '.join(strangers)}. "
-                "Put their files back, as they were applied."
+                f"database {props['database_id']} has migrations that are not in worker/migrations: "
+                f"{', '.join(strangers)}. Put their files back, as they were applied."
             )
         for migration in migrations:
             if migration["name"] not in recorded:
-                self._api.apply(account_id, database_id, migration)
+                database.apply(migration)
         return {**props, "applied": names}
 
 
@@ -181,47 +169,30 @@ def _broken_promise(old: Migration, sha256: str | None) -> str | None:
     return None
 
 
-class _D1Api:
-    """The part of D1's REST API that migrations need."""
+class _Database:
+    """A database and its records of migrations, over D1's REST API."""
 
-    def __init__(self, base_url: str, token: str) -> None:
-        self._base_url = base_url
-        self._token = token
+    def __init__(self, api: CloudflareApi, account_id: str, database_id: str) -> None:
+        self._api = api
+        self._path = f"accounts/{account_id}/d1/database/{database_id}/query"
 
-    def query(self, account_id: str, database_id: str, sql: str) -> list[dict[str, Any]]:
-        """Run statements in one transaction and return the rows of the last.
+    def query(self, sql: str) -> list[dict[str, Any]]:
+        """Run statements in one transaction and return the rows of the last."""
+        return self._api.post(self._path, {"sql": sql})[-1]["results"]
 
-        Raises:
-            DatabaseNotFoundError: the database is not there.
-            MigrationError: the API refused, or could not be reached.
-        """
-        url = f"{self._base_url}/accounts/{account_id}/d1/database/{database_id}/query"
-        headers = {"Authorization": f"Bearer {self._token}"}
-        try:
-            reply = requests.post(url, json={"sql": sql}, headers=headers, timeout=REQUEST_TIMEOUT_SECONDS)
-        except requests.RequestException as error:
-            raise MigrationError(f"POST {url}: {error}") from error
-        if reply.status_code == requests.codes.not_found:
-            raise DatabaseNotFoundError(f"POST {url}: {reply.text}")
-        if not reply.ok:
-            raise MigrationError(f"POST {url}: {reply.status_code} {reply.text}")
-        return reply.json()["result"][-1]["results"]
-
-    def recorded(self, account_id: str, database_id: str) -> list[str]:
+    def recorded(self) -> list[str]:
         """Return the names of the migrations that the database has, in the order in which they were applied."""
-        if not self.query(account_id, database_id, HAS_RECORDS):
+        if not self.query(HAS_RECORDS):
             return []
-        return [row["name"] for row in self.query(account_id, database_id, LIST_RECORDS)]
+        return [row["name"] for row in self.query(LIST_RECORDS)]
 
-    def apply(self, account_id: str, database_id: str, migration: Migration) -> None:
+    def apply(self, migration: Migration) -> None:
         """Apply a migration and record it, in one transaction, so that it is never applied twice."""
         name = migration["name"].replace("'", "''")
         sql = migration["sql"].rstrip()
         terminated = sql if sql.endswith(";") else f"{sql}\n;"
         try:
-            self.query(account_id, database_id, f"{terminated}\nINSERT INTO d1_migrations (name) VALUES ('{name}');")
-        except DatabaseNotFoundError:
-            raise
-        except MigrationError as error:
-            if migration["name"] not in self.recorded(account_id, database_id):  # the reply may have been lost
+            self.query(f"{terminated}\nINSERT INTO d1_migrations (name) VALUES ('{name}');")
+        except ApiError as error:
+            if migration["name"] not in self.recorded():  # the reply may have been lost
                 raise MigrationError(f"{migration['name']} was not applied: {error}") from error

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import pulumi
 import pulumi_cloudflare as cloudflare
 
+from components.state_store import Bindings
+from components.task_runner_args import Engine as EngineName
 from components.task_runner_args import TaskRunnerArgs
 
 
-class QueueEngine:
-    """A queue with a consumer in the Worker, and a dead-letter queue that is read over HTTP.
+class Engine(Protocol):
+    """A way to a task's handler. What the Worker binds is declared at once; what starts the Worker, by ``attach``."""
 
-    The queues come before the Worker, which binds them; the consumers after it, by ``attach_consumer``.
-    """
+    bindings: Bindings
+    precedes_worker: list[pulumi.Resource]
+    outputs: dict[str, pulumi.Input[str]]
+
+    def attach(self, script_name: pulumi.Input[str]) -> None:
+        """Let the engine start a deployed Worker."""
+        ...
+
+
+class QueueEngine:
+    """A queue with a consumer in the Worker, and a dead-letter queue that is read over HTTP."""
 
     def __init__(self, name: str, args: TaskRunnerArgs, opts: pulumi.ResourceOptions) -> None:
         self._name = name
@@ -28,33 +41,21 @@ class QueueEngine:
             args.delivery_delay_seconds,
             pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[self.dead_letter_queue])),
         )
-        self.dead_letter_consumer = cloudflare.QueueConsumer(
-            f"{name}-dlq-consumer",
-            account_id=args.account_id,
-            queue_id=self.dead_letter_queue.queue_id,
-            type="http_pull",
-            settings=cloudflare.QueueConsumerSettingsArgs(
-                batch_size=args.dlq_batch_size,
-                max_retries=args.dlq_max_retries,
-                retry_delay=args.dlq_retry_delay_seconds,
-                visibility_timeout_ms=args.dlq_visibility_timeout_ms,
-            ),
-            opts=opts,
-        )
+        self._dead_letter_consumer()
+        binding = cloudflare.WorkerVersionBindingArgs(type="queue", name="TASK_QUEUE", queue_name=self.queue.queue_name)
+        self.bindings: Bindings = {"MAX_RETRIES": _max_retries(args), "TASK_QUEUE": binding}
+        self.precedes_worker: list[pulumi.Resource] = [self.queue]
+        self.outputs: dict[str, pulumi.Input[str]] = {
+            "queue_name": self.queue.queue_name,
+            "queue_id": self.queue.queue_id,
+            "dlq_name": self.dead_letter_queue.queue_name,
+            "dlq_id": self.dead_letter_queue.queue_id,
+        }
 
-    @property
-    def bindings(self) -> dict[str, cloudflare.WorkerVersionBindingArgs]:
-        """What the Worker reaches the queue by, and the setting that it shares with the consumer; by name."""
-        retries = cloudflare.WorkerVersionBindingArgs(
-            type="plain_text", name="MAX_RETRIES", text=str(self._args.max_retries)
-        )
-        queue = cloudflare.WorkerVersionBindingArgs(type="queue", name="TASK_QUEUE", queue_name=self.queue.queue_name)
-        return {"MAX_RETRIES": retries, "TASK_QUEUE": queue}
-
-    def attach_consumer(self, script_name: pulumi.Input[str]) -> cloudflare.QueueConsumer:
+    def attach(self, script_name: pulumi.Input[str]) -> None:
         """Make a deployed Worker the queue's consumer."""
         args = self._args
-        return cloudflare.QueueConsumer(
+        cloudflare.QueueConsumer(
             f"{self._name}-consumer",
             account_id=args.account_id,
             queue_id=self.queue.queue_id,
@@ -67,6 +68,22 @@ class QueueEngine:
                 max_retries=args.max_retries,
                 max_wait_time_ms=args.max_wait_time_ms,
                 retry_delay=args.retry_delay_seconds,
+            ),
+            opts=self._opts,
+        )
+
+    def _dead_letter_consumer(self) -> None:
+        args = self._args
+        cloudflare.QueueConsumer(
+            f"{self._name}-dlq-consumer",
+            account_id=args.account_id,
+            queue_id=self.dead_letter_queue.queue_id,
+            type="http_pull",
+            settings=cloudflare.QueueConsumerSettingsArgs(
+                batch_size=args.dlq_batch_size,
+                max_retries=args.dlq_max_retries,
+                retry_delay=args.dlq_retry_delay_seconds,
+                visibility_timeout_ms=args.dlq_visibility_timeout_ms,
             ),
             opts=self._opts,
         )
@@ -86,3 +103,46 @@ class QueueEngine:
         return cloudflare.Queue(
             resource_name, account_id=self._args.account_id, queue_name=queue_name, settings=settings, opts=opts
         )
+
+
+class WorkflowEngine:
+    """A Workflow whose class is in the Worker."""
+
+    def __init__(self, name: str, args: TaskRunnerArgs, opts: pulumi.ResourceOptions) -> None:
+        self._name = name
+        self._args = args
+        self._opts = opts
+        self._workflow_name = f"task-runner-workflow-{args.env}"
+        delay = cloudflare.WorkerVersionBindingArgs(
+            type="plain_text", name="RETRY_DELAY_SECONDS", text=str(args.retry_delay_seconds)
+        )
+        binding = cloudflare.WorkerVersionBindingArgs(
+            type="workflow", name="TASK_WORKFLOW", workflow_name=self._workflow_name, class_name=WORKFLOW_CLASS
+        )
+        self.bindings: Bindings = {
+            "MAX_RETRIES": _max_retries(args),
+            "RETRY_DELAY_SECONDS": delay,
+            "TASK_WORKFLOW": binding,
+        }
+        self.precedes_worker: list[pulumi.Resource] = []
+        self.outputs: dict[str, pulumi.Input[str]] = {"workflow_name": self._workflow_name}
+
+    def attach(self, script_name: pulumi.Input[str]) -> None:
+        """Make a deployed Worker's class the workflow's."""
+        cloudflare.Workflow(
+            f"{self._name}-workflow",
+            account_id=self._args.account_id,
+            workflow_name=self._workflow_name,
+            class_name=WORKFLOW_CLASS,
+            script_name=script_name,
+            opts=self._opts,
+        )
+
+
+WORKFLOW_CLASS = "TaskWorkflow"
+
+ENGINES: dict[EngineName, type[QueueEngine | WorkflowEngine]] = {"queue": QueueEngine, "workflow": WorkflowEngine}
+
+
+def _max_retries(args: TaskRunnerArgs) -> cloudflare.WorkerVersionBindingArgs:
+    return cloudflare.WorkerVersionBindingArgs(type="plain_text", name="MAX_RETRIES", text=str(args.max_retries))

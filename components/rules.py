@@ -79,3 +79,13 @@ class Pattern:
     def accepts(self, value: object) -> bool:
         """Tell whether the whole text matches."""
         return isinstance(value, str) and re.fullmatch(self.pattern, value) is not None
+
+
+@dataclass(frozen=True)
+class OnlyWith:
+    """A setting has a use only while another one has a certain value."""
+
+    setting: str
+    word: str
+    reason: str
+    """Why it has none otherwise."""

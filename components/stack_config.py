@@ -11,7 +11,7 @@ import pulumi
 from pulumi.runtime import config as runtime_config
 
 from components.rules import OneOf, Rule
-from components.task_runner_args import TaskRunnerArgs, defaults, rules
+from components.task_runner_args import TaskRunnerArgs, defaults, find_problems, rules
 
 PLACEHOLDERS = {"account_id": "<account id>"}
 """What to write in a command's place of a value that only the user knows."""
@@ -29,12 +29,17 @@ def read_stack_config() -> TaskRunnerArgs:
             expected, what came, and which command mends it.
     """
     texts = _project_config()
-    problems = [*_unknown_keys(texts), *_bad_values(texts)]
+    values = {key: _parsed(key, rule, texts) for key, rule in rules().items()}
+    problems = [*_unknown_keys(texts), *_bad_values(values)]
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise StackConfigError(f"{count} in the config of stack {pulumi.get_stack()}:\n" + "\n".join(problems))
-    values: dict[str, Any] = {key: rule.parse(texts[key]) for key, rule in rules().items() if texts.get(key)}
     return TaskRunnerArgs(**values)
+
+
+def _parsed(key: str, rule: Rule, texts: dict[str, str]) -> Any:
+    text = texts.get(key, "")
+    return rule.parse(text) if text else defaults().get(key, "")
 
 
 def _project_config() -> dict[str, str]:
@@ -56,20 +61,13 @@ def _unknown_keys(texts: dict[str, str]) -> Iterator[str]:
             yield (f"  {key}: unknown setting, did you mean {nearest}?\n      {_remove(key)} && {_set(nearest, value)}")
 
 
-def _bad_values(texts: dict[str, str]) -> Iterator[str]:
-    for key, rule in rules().items():
-        text = texts.get(key, "")
-        if text == "" and key in defaults():
-            continue
-        if not rule.accepts(rule.parse(text)):
-            mend = _set(key, _good_value(key, rule, text))
-            yield f"  {key}: expected {rule.expected}, got {_shown(key, text)}\n      {mend}"
-
-
-def _shown(key: str, text: str) -> str:
-    if text == "":
-        return "nothing"
-    return "a secret" if _is_secret(key) else repr(text)
+def _bad_values(values: dict[str, Any]) -> Iterator[str]:
+    for key, problem in find_problems(values):
+        shown = problem.removesuffix(f"got {values[key]!r}")
+        got = "nothing" if values[key] == "" else "a secret" if _is_secret(key) else repr(values[key])
+        is_useless = problem.startswith("expected to be unset")
+        mend = _remove(key) if is_useless else _set(key, _good_value(key, rules()[key], str(values[key])))
+        yield f"  {key}: {shown}got {got}\n      {mend}"
 
 
 def _good_value(key: str, rule: Rule, text: str) -> str:

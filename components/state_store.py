@@ -2,45 +2,104 @@
 
 from __future__ import annotations
 
+import json
+from typing import Protocol
+
 import pulumi
 import pulumi_cloudflare as cloudflare
 
 from components.d1_migrations import D1Migrations, read_migrations
+from components.task_runner_args import StateStore as StateStoreName
 from components.task_runner_args import TaskRunnerArgs
-from components.worker_code import MIGRATIONS_FOLDER
+from components.worker_code import MIGRATIONS_FOLDER, WORKER_FOLDER
+
+Bindings = dict[str, cloudflare.WorkerVersionBindingArgs]
+"""What a Worker reaches its resources by, by name."""
+
+
+class StateStore(Protocol):
+    """A place for task state."""
+
+    bindings: Bindings
+    holds_state: list[pulumi.Resource]
+    """What the Worker outlives at no time: created before it, deleted after it."""
+    ready: list[pulumi.Resource]
+    """What must be there before code that uses the store runs."""
+    outputs: dict[str, pulumi.Input[str]]
 
 
 class D1StateStore:
     """A D1 database with the schema of ``worker/migrations``."""
 
-    def __init__(self, name: str, args: TaskRunnerArgs, opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, args: TaskRunnerArgs, opts: pulumi.ResourceOptions, *, protect: bool) -> None:
         self.database = cloudflare.D1Database(
             f"{name}-db",
             account_id=args.account_id,
             name=f"task-runner-db-{args.env}",
             # Set, because the API reports it: unset, some provider versions see a change at every refresh.
             read_replication=cloudflare.D1DatabaseReadReplicationArgs(mode="disabled"),
-            opts=opts,
+            opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(protect=protect)),
         )
-        self.migrations = D1Migrations(
+        migrations = D1Migrations(
             f"{name}-db-migrations",
             account_id=args.account_id,
             database_id=self.database.uuid,
             migrations=read_migrations(MIGRATIONS_FOLDER),
             opts=opts,
         )
+        binding = cloudflare.WorkerVersionBindingArgs(type="d1", name="DB", id=self.database.uuid)
+        self.bindings: Bindings = {"DB": binding}
+        self.holds_state: list[pulumi.Resource] = [self.database]
+        self.ready: list[pulumi.Resource] = [migrations]
+        self.outputs: dict[str, pulumi.Input[str]] = {
+            "database_name": self.database.name,
+            "database_id": self.database.uuid,
+        }
 
-    @property
-    def bindings(self) -> dict[str, cloudflare.WorkerVersionBindingArgs]:
-        """What the Worker reaches the store by, by name."""
-        return {"DB": cloudflare.WorkerVersionBindingArgs(type="d1", name="DB", id=self.database.uuid)}
 
-    @property
-    def holds_state(self) -> pulumi.Resource:
-        """What the Worker outlives at no time: created before it, deleted after it."""
-        return self.database
+class KvStateStore:
+    """A Workers KV namespace."""
 
-    @property
-    def ready(self) -> pulumi.Resource:
-        """What must be there before the code that uses it is deployed."""
-        return self.migrations
+    def __init__(self, name: str, args: TaskRunnerArgs, opts: pulumi.ResourceOptions, *, protect: bool) -> None:
+        self.namespace = cloudflare.WorkersKvNamespace(
+            f"{name}-kv",
+            account_id=args.account_id,
+            title=f"task-runner-{args.env}",
+            opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(protect=protect)),
+        )
+        binding = cloudflare.WorkerVersionBindingArgs(type="kv_namespace", name="KV", namespace_id=self.namespace.id)
+        self.bindings: Bindings = {"KV": binding}
+        self.holds_state: list[pulumi.Resource] = [self.namespace]
+        self.ready: list[pulumi.Resource] = []
+        self.outputs: dict[str, pulumi.Input[str]] = {
+            "namespace_name": self.namespace.title,
+            "namespace_id": self.namespace.id,
+        }
+
+
+class DurableObjectStateStore:
+    """A class of SQLite-backed Durable Objects in the Worker itself; it has no resource of its own."""
+
+    def __init__(self, name: str, args: TaskRunnerArgs, opts: pulumi.ResourceOptions, *, protect: bool) -> None:  # noqa: ARG002
+        binding = cloudflare.WorkerVersionBindingArgs(
+            type="durable_object_namespace", name="TASK_DO", class_name=DURABLE_OBJECT_CLASS
+        )
+        self.bindings: Bindings = {"TASK_DO": binding}
+        self.holds_state: list[pulumi.Resource] = []
+        self.ready: list[pulumi.Resource] = []
+        self.outputs: dict[str, pulumi.Input[str]] = {"durable_object_class": DURABLE_OBJECT_CLASS}
+
+
+DURABLE_OBJECT_CLASS = "TaskObject"
+
+STATE_STORES: dict[StateStoreName, type[D1StateStore | KvStateStore | DurableObjectStateStore]] = {
+    "d1": D1StateStore,
+    "kv": KvStateStore,
+    "durable-object": DurableObjectStateStore,
+}
+
+
+def read_caveat(state_store: StateStoreName) -> str | None:
+    """Return what a user of this store must know and would not expect, if there is such a thing."""
+    promises = json.loads((WORKER_FOLDER / "stores" / "promises.json").read_text(encoding="utf-8"))
+    return promises[state_store].get("caveat")

@@ -2,89 +2,104 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 
 import pulumi
 import pulumi_cloudflare as cloudflare
 
-from components.engine import QueueEngine
-from components.state_store import D1StateStore
+from components.engine import ENGINES, Engine
+from components.former_parts import FORMER_BINDING, FormerParts, former_engines, former_stores
+from components.state_store import DURABLE_OBJECT_CLASS, STATE_STORES, Bindings, StateStore, read_caveat
+from components.task_runner_args import Engine as EngineName
+from components.task_runner_args import StateStore as StateStoreName
 from components.task_runner_args import TaskRunnerArgs
-from components.worker_code import COMPATIBILITY_DATE, MAIN_MODULE, read_modules
+from components.worker_code import COMPATIBILITY_DATE, MAIN_MODULE, SWEPT_STORES, read_modules
 
 SWEEP_SCHEDULE = "* * * * *"
 """When the sweeper runs: every minute, the shortest that a cron trigger takes."""
 
+PROTECTED_ENVIRONMENTS = frozenset({"uat", "prod"})
+"""Where a store cannot be deleted or replaced before it is unprotected."""
+
 
 class TaskRunner(pulumi.ComponentResource):
-    """An asynchronous task runner: an HTTP API, a queue with a dead-letter queue, and a store of task state.
+    """An asynchronous task runner: an HTTP API, a store of task state, and what carries a task to its handler.
 
     Resources are created in the order in which they need each other, so that no request, message or cron run ever meets
-    a Worker without its parts: dead-letter queue, queue and database; schema; code; consumer and cron. They are deleted
-    in the reverse order.
+    a Worker without its parts: store and queues; schema; code; consumer, workflow and cron. They are deleted in the
+    reverse order.
     """
 
-    url: pulumi.Output[str | None]
-    """The address of the API; providers before 6.23 do not tell it."""
-    worker_name: pulumi.Output[str]
-    database_name: pulumi.Output[str]
-    database_id: pulumi.Output[str]
-    queue_name: pulumi.Output[str]
-    queue_id: pulumi.Output[str]
-    dlq_name: pulumi.Output[str]
-    dlq_id: pulumi.Output[str]
+    outputs: dict[str, pulumi.Output[str | None]]
+    """``url`` (providers before 6.23 do not tell it) and ``worker_name``; then, with d1, ``database_name`` and
+    ``database_id``; with kv, ``namespace_name`` and ``namespace_id``; with durable-object, ``durable_object_class``;
+    with queue, ``queue_name``, ``queue_id``, ``dlq_name`` and ``dlq_id``; with workflow, ``workflow_name``."""
 
-    def __init__(self, name: str, args: TaskRunnerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        args: TaskRunnerArgs,
+        former: FormerParts | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
         """Declare a task runner.
 
         Args:
             name: the component's name; its children's names begin with it.
             args: the settings.
+            former: the stores and engines that hold tasks of an earlier deployment, and until when; see
+                ``read_former_parts``. None when there are none.
             opts: the component's options.
         """
         super().__init__("ephemera:index:TaskRunner", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
+        former = former or {}
+        self._tell_what_to_know(args, former)
 
-        store = D1StateStore(name, args, child)
-        engine = QueueEngine(name, args, child)
-        worker = _worker(name, args, child, needs=[store.holds_state, engine.queue])
-        deployment = _deploy(name, args, child, worker, bindings=store.bindings | engine.bindings, needs=[store.ready])
-        engine.attach_consumer(deployment.script_name)
-        cloudflare.WorkersCronTrigger(
-            f"{name}-sweeper",
-            account_id=args.account_id,
-            script_name=deployment.script_name,
-            schedules=[cloudflare.WorkersCronTriggerScheduleArgs(cron=SWEEP_SCHEDULE)],
-            opts=child,
-        )
+        store_names: list[StateStoreName] = [args.state_store, *former_stores(former)]
+        engine_names: list[EngineName] = [args.engine, *former_engines(former)]
+        protect = args.env in PROTECTED_ENVIRONMENTS
+        stores: list[StateStore] = [
+            STATE_STORES[each](name, args, child, protect=protect and each == args.state_store) for each in store_names
+        ]
+        engines: list[Engine] = [ENGINES[each](name, args, child) for each in engine_names]
 
-        self.url = worker.subdomain.apply(_url)
-        self.worker_name = worker.name
-        self.database_name = store.database.name
-        self.database_id = store.database.uuid
-        self.queue_name = engine.queue.queue_name
-        self.queue_id = engine.queue.queue_id
-        self.dlq_name = engine.dead_letter_queue.queue_name
-        self.dlq_id = engine.dead_letter_queue.queue_id
-        self.register_outputs({output: getattr(self, output) for output in OUTPUTS})
+        worker = _declare_worker(name, args, child, stores, engines)
+        version = _declare_version(name, args, child, worker, former, stores, engines)
+        deployment = _declare_deployment(name, args, child, worker, version)
+        for engine in engines:
+            engine.attach(deployment.script_name)
+        _declare_sweeper(name, args, child, deployment, is_needed=bool(SWEPT_STORES.intersection(store_names)))
 
+        self.outputs = {
+            "url": worker.subdomain.apply(_url),
+            "worker_name": worker.name,
+            **{key: pulumi.Output.from_input(value) for key, value in stores[0].outputs.items()},
+            **{key: pulumi.Output.from_input(value) for key, value in engines[0].outputs.items()},
+        }
+        self.register_outputs(self.outputs)
 
-OUTPUTS = (
-    "url",
-    "worker_name",
-    "database_name",
-    "database_id",
-    "queue_name",
-    "queue_id",
-    "dlq_name",
-    "dlq_id",
-)
-"""The component's outputs, by name."""
+    def _tell_what_to_know(self, args: TaskRunnerArgs, former: FormerParts) -> None:
+        caveat = read_caveat(args.state_store)
+        if caveat:
+            pulumi.log.warn(caveat, resource=self)
+        for part, until in former.items():
+            kept = "its objects delete themselves; durable_object_data says what becomes of their class"
+            then = kept if part == "durable-object" else f"the first `up` after {until} removes it"
+            pulumi.log.info(f"tasks in the former {part} are read and finished there; {then}", resource=self)
 
 
-def _worker(
-    name: str, args: TaskRunnerArgs, opts: pulumi.ResourceOptions, *, needs: list[pulumi.Resource]
+def _declare_worker(
+    name: str,
+    args: TaskRunnerArgs,
+    opts: pulumi.ResourceOptions,
+    stores: Sequence[StateStore],
+    engines: Sequence[Engine],
 ) -> cloudflare.Worker:
+    before = [resource for store in stores for resource in store.holds_state]
+    before += [resource for engine in engines for resource in engine.precedes_worker]
+    holds_state = args.env in PROTECTED_ENVIRONMENTS and args.state_store == "durable-object"
     return cloudflare.Worker(
         f"{name}-worker",
         account_id=args.account_id,
@@ -97,43 +112,92 @@ def _worker(
                 enabled=True, head_sampling_rate=1, invocation_logs=True, persist=True
             ),
         ),
-        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=needs)),
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=before, protect=holds_state)),
     )
 
 
-def _url(subdomain: Mapping[str, str]) -> str | None:
-    return subdomain.get("url")
-
-
-def _deploy(
+def _declare_version(
     name: str,
     args: TaskRunnerArgs,
     opts: pulumi.ResourceOptions,
     worker: cloudflare.Worker,
-    *,
-    bindings: dict[str, cloudflare.WorkerVersionBindingArgs],
-    needs: list[pulumi.Resource],
-) -> cloudflare.WorkersDeployment:
-    """Upload the code as a new version and send all traffic to it.
-
-    Versions cannot change, so each change of code or bindings is a new one.
-    """
-    version = cloudflare.WorkerVersion(
+    former: FormerParts,
+    stores: Sequence[StateStore],
+    engines: Sequence[Engine],
+) -> cloudflare.WorkerVersion:
+    """Upload the code. Versions cannot change, so each change of code or bindings is a new one."""
+    bindings: Bindings = {key: value for part in [*stores, *engines] for key, value in part.bindings.items()}
+    if former:
+        bindings[FORMER_BINDING] = cloudflare.WorkerVersionBindingArgs(
+            type="plain_text", name=FORMER_BINDING, text=json.dumps(former, sort_keys=True)
+        )
+    exports = _durable_object_exports(args, former)
+    return cloudflare.WorkerVersion(
         f"{name}-version",
         account_id=args.account_id,
         worker_id=worker.id,
         main_module=MAIN_MODULE,
         compatibility_date=COMPATIBILITY_DATE,
-        modules=read_modules(),
+        modules=read_modules([args.state_store, *former_stores(former)], [args.engine, *former_engines(former)]),
         # In the order in which the API answers: another one is a change.
         bindings=[bindings[binding_name] for binding_name in sorted(bindings)],
-        opts=opts,
+        exports=exports,
+        # A class can only come or go with a version that is deployed at once, to all traffic.
+        deploy=True if exports else None,
+        opts=pulumi.ResourceOptions.merge(
+            opts, pulumi.ResourceOptions(depends_on=[resource for store in stores for resource in store.ready])
+        ),
     )
+
+
+def _durable_object_exports(
+    args: TaskRunnerArgs, former: FormerParts
+) -> Mapping[str, cloudflare.WorkerVersionExportsArgs] | None:
+    if args.state_store == "durable-object" or "durable-object" in former:
+        return {DURABLE_OBJECT_CLASS: cloudflare.WorkerVersionExportsArgs(type="durable-object", storage="sqlite")}
+    if args.durable_object_data == "delete":
+        return {DURABLE_OBJECT_CLASS: cloudflare.WorkerVersionExportsArgs(type="durable-object", state="deleted")}
+    return None
+
+
+def _declare_deployment(
+    name: str,
+    args: TaskRunnerArgs,
+    opts: pulumi.ResourceOptions,
+    worker: cloudflare.Worker,
+    version: cloudflare.WorkerVersion,
+) -> cloudflare.WorkersDeployment:
     return cloudflare.WorkersDeployment(
         f"{name}-deployment",
         account_id=args.account_id,
         script_name=worker.name,
         strategy="percentage",
         versions=[cloudflare.WorkersDeploymentVersionArgs(version_id=version.id, percentage=100)],
-        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=needs)),
+        opts=opts,
     )
+
+
+def _declare_sweeper(
+    name: str,
+    args: TaskRunnerArgs,
+    opts: pulumi.ResourceOptions,
+    deployment: cloudflare.WorkersDeployment,
+    *,
+    is_needed: bool,
+) -> None:
+    """Declare when the sweeper runs; where it has nothing to do, that it never runs.
+
+    The provider does not take a schedule away when the resource goes, so a stack that left D1 would be woken for ever.
+    """
+    schedules = [cloudflare.WorkersCronTriggerScheduleArgs(cron=SWEEP_SCHEDULE)] if is_needed else []
+    cloudflare.WorkersCronTrigger(
+        f"{name}-sweeper",
+        account_id=args.account_id,
+        script_name=deployment.script_name,
+        schedules=schedules,
+        opts=opts,
+    )
+
+
+def _url(subdomain: Mapping[str, str]) -> str | None:
+    return subdomain.get("url")

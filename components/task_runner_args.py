@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
-from components.rules import OneOf, Pattern, Rule, WholeNumber
+from components.rules import OneOf, OnlyWith, Pattern, Rule, WholeNumber
 
-StateStore = Literal["d1"]
-Engine = Literal["queue"]
+StateStore = Literal["d1", "kv", "durable-object"]
+Engine = Literal["queue", "workflow"]
 Environment = Literal["dev", "stg", "uat", "prod"]
+DurableObjectData = Literal["keep", "delete"]
 
 # https://developers.cloudflare.com/queues/platform/limits/
 MAX_DELAY_SECONDS = 86_400
@@ -23,11 +26,11 @@ MAX_RETENTION_SECONDS = 1_209_600
 DEFAULT_RETENTION_SECONDS = 345_600
 MAX_VISIBILITY_TIMEOUT_MS = 43_200_000
 
+QUEUE_ONLY = OnlyWith("engine", "queue", "a workflow has no queue, batches or dead letters")
 
-_BatchSize = Annotated[int, WholeNumber(1, MAX_BATCH_SIZE)]
-_Retries = Annotated[int, WholeNumber(0, MAX_RETRIES)]
-_DelaySeconds = Annotated[int, WholeNumber(0, MAX_DELAY_SECONDS)]
-_RetentionSeconds = Annotated[int, WholeNumber(MIN_RETENTION_SECONDS, MAX_RETENTION_SECONDS)]
+_BatchSize = Annotated[int, WholeNumber(1, MAX_BATCH_SIZE), QUEUE_ONLY]
+_DelaySeconds = Annotated[int, WholeNumber(0, MAX_DELAY_SECONDS), QUEUE_ONLY]
+_RetentionSeconds = Annotated[int, WholeNumber(MIN_RETENTION_SECONDS, MAX_RETENTION_SECONDS), QUEUE_ONLY]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +38,7 @@ class TaskRunnerArgs:
     """The settings of a ``TaskRunner``.
 
     Raises:
-        ValueError: a value is out of its range; the message tells of every such value.
+        ValueError: a value is out of its range, or is set and has no use; the message tells of every such value.
     """
 
     account_id: Annotated[str, Pattern(r"[0-9a-f]{32}", "a Cloudflare account id (32 hexadecimal digits)")]
@@ -50,20 +53,21 @@ class TaskRunnerArgs:
     env: Annotated[Environment, OneOf(get_args(Environment))] = "dev"
     """The environment: every resource's name ends in it, so that environments share an account without touching."""
 
+    max_retries: Annotated[int, WholeNumber(0, MAX_RETRIES)] = 5
+    """Retries after the first attempt; a message that has used them up goes to the dead-letter queue, a workflow
+    instance ends errored."""
+
+    retry_delay_seconds: Annotated[int, WholeNumber(0, MAX_DELAY_SECONDS)] = 0
+    """Wait before a retry, in seconds."""
+
     batch_size: _BatchSize = 10
     """Most messages that the consumer takes at once."""
 
-    max_wait_time_ms: Annotated[int, WholeNumber(0, MAX_WAIT_TIME_MS)] = 0
+    max_wait_time_ms: Annotated[int, WholeNumber(0, MAX_WAIT_TIME_MS), QUEUE_ONLY] = 0
     """Longest wait for a batch to fill, in milliseconds; 0 starts a lone task at once (Cloudflare's own default is
     5,000)."""
 
-    max_retries: _Retries = 5
-    """Retries after the first attempt; a message that has used them up goes to the dead-letter queue."""
-
-    retry_delay_seconds: _DelaySeconds = 0
-    """Wait before a retry, in seconds."""
-
-    max_concurrency: Annotated[int, WholeNumber(1, MAX_CONCURRENCY)] = MAX_CONCURRENCY
+    max_concurrency: Annotated[int, WholeNumber(1, MAX_CONCURRENCY), QUEUE_ONLY] = MAX_CONCURRENCY
     """Most batches in work at the same time; Cloudflare scales up to it by itself."""
 
     delivery_delay_seconds: _DelaySeconds = 0
@@ -78,32 +82,66 @@ class TaskRunnerArgs:
     dlq_batch_size: _BatchSize = 10
     """Most dead letters in one pull that names no batch size."""
 
-    dlq_max_retries: _Retries = MAX_RETRIES
+    dlq_max_retries: Annotated[int, WholeNumber(0, MAX_RETRIES), QUEUE_ONLY] = MAX_RETRIES
     """How often a dead letter that was pulled but not acknowledged can be pulled again before it is dropped."""
 
     dlq_retry_delay_seconds: _DelaySeconds = 0
     """Wait before a returned dead letter can be pulled again, in seconds."""
 
-    dlq_visibility_timeout_ms: Annotated[int, WholeNumber(0, MAX_VISIBILITY_TIMEOUT_MS)] = 30_000
+    dlq_visibility_timeout_ms: Annotated[int, WholeNumber(0, MAX_VISIBILITY_TIMEOUT_MS), QUEUE_ONLY] = 30_000
     """How long a pulled dead letter is hidden from other pulls, in milliseconds."""
 
+    durable_object_data: Annotated[DurableObjectData, OneOf(get_args(DurableObjectData))] = "keep"
+    """What becomes of Durable Objects once another store is in use: kept, though their tasks expire within a day, or
+    deleted for good with their class."""
+
     def __post_init__(self) -> None:
-        problems = [
-            f"{name}: expected {rule.expected}, got {getattr(self, name)!r}"
-            for name, rule in rules().items()
-            if not rule.accepts(getattr(self, name))
-        ]
+        problems = [f"{name}: {problem}" for name, problem in find_problems(dataclasses.asdict(self))]
         if problems:
             raise ValueError("\n".join(problems))
 
 
+def find_problems(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give the name of each bad setting and what is wrong with it, in the order of declaration."""
+    for name, value in values.items():
+        rule = rules()[name]
+        if not rule.accepts(value):
+            yield name, f"expected {rule.expected}, got {value!r}"
+        elif value != defaults().get(name):
+            useless = _useless(name, values)
+            if useless:
+                yield name, useless
+    if values["durable_object_data"] == "delete" and values["state_store"] == "durable-object":
+        yield (
+            "durable_object_data",
+            "expected keep while state_store is durable-object, which needs its objects; got 'delete'",
+        )
+
+
+def _useless(name: str, values: dict[str, Any]) -> str | None:
+    conditions: list[OnlyWith] = [each for each in _hint_arguments(name) if isinstance(each, OnlyWith)]
+    for condition in conditions:
+        actual = values[condition.setting]
+        if actual != condition.word and rules()[condition.setting].accepts(actual):
+            return f"expected to be unset with {condition.setting} {actual}: {condition.reason}; got {values[name]!r}"
+    return None
+
+
 def rules() -> dict[str, Rule]:
     """Return the rule of each setting, by name, in the order of declaration."""
-    hints = get_type_hints(TaskRunnerArgs, include_extras=True)
-    return {name: get_args(hint)[1] for name, hint in hints.items()}
+    return {each.name: _hint_arguments(each.name)[1] for each in dataclasses.fields(TaskRunnerArgs)}
 
 
 def defaults() -> dict[str, Any]:
     """Return the default of each setting that has one, by name."""
     fields = dataclasses.fields(TaskRunnerArgs)
     return {each.name: each.default for each in fields if each.default is not dataclasses.MISSING}
+
+
+def _hint_arguments(name: str) -> tuple[Any, ...]:
+    return get_args(_hints()[name])
+
+
+@cache
+def _hints() -> dict[str, Any]:
+    return get_type_hints(TaskRunnerArgs, include_extras=True)

@@ -10,14 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import requests
 import yaml
 
-from components.d1_migrations import CLOUDFLARE_API_URL
+from components.cloudflare_api import (
+    CLOUDFLARE_API_URL,
+    ApiError,
+    CloudflareApi,
+    NotFoundError,
+    RefusedTokenError,
+    UnreachableError,
+)
 from local.deploy.errors import DeployError
 from local.deploy.outputs import read_outputs
 from local.instance import Instance
-from tests.acceptance.cloudflare_api import ApiError, CloudflareApi
 
 
 class NotReadyError(Exception):
@@ -35,6 +40,14 @@ class DeployedStack:
     def __getitem__(self, output: str) -> Any:
         return self.outputs[output]
 
+    def get(self, path: str) -> Any:
+        """Return the result of a GET below the stack's account."""
+        return self.api.get(f"accounts/{self['account_id']}/{path}")
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        """Return the result of a POST below the stack's account."""
+        return self.api.post(f"accounts/{self['account_id']}/{path}", body)
+
 
 def find_deployed_stack(name: str, state_dir: Path) -> DeployedStack:
     """Find a stack by its name.
@@ -50,25 +63,25 @@ def find_deployed_stack(name: str, state_dir: Path) -> DeployedStack:
     token = os.environ.get("CLOUDFLARE_API_TOKEN") or config.get("cloudflare:apiToken")
     if not token:
         raise NotReadyError("no API token: set CLOUDFLARE_API_TOKEN to the token that the stack was deployed with")
-    api = CloudflareApi(base_url, token, outputs["account_id"])
-    worker = _deployed_worker(api, name, outputs["worker_name"])
+    api = CloudflareApi(base_url, token)
+    worker = _deployed_worker(api, name, outputs)
     return DeployedStack(outputs, api, outputs.get("url") or worker["subdomain"]["url"])
 
 
-def _deployed_worker(api: CloudflareApi, stack: str, worker_name: str) -> dict[str, Any]:
+def _deployed_worker(api: CloudflareApi, stack: str, outputs: dict[str, Any]) -> dict[str, Any]:
     try:
-        return api.get(f"workers/workers/{worker_name}")
-    except requests.RequestException as error:
-        raise NotReadyError(f"{api.base_url} cannot be reached: {type(error).__name__}") from error
+        return api.get(f"accounts/{outputs['account_id']}/workers/workers/{outputs['worker_name']}")
+    except NotFoundError as error:
+        raise NotReadyError(
+            f"stack {stack} is not deployed any more, its Worker {outputs['worker_name']} is gone: "
+            f"run `{_how_to_deploy(stack)}` first"
+        ) from error
+    except RefusedTokenError as error:
+        raise NotReadyError(f"{api.base_url} refuses the API token (CLOUDFLARE_API_TOKEN): {error}") from error
+    except UnreachableError as error:
+        raise NotReadyError(str(error)) from error
     except ApiError as error:
-        if error.status in {400, 401, 403}:
-            raise NotReadyError(f"{api.base_url} refuses the API token (CLOUDFLARE_API_TOKEN): {error}") from error
-        if error.status == requests.codes.not_found:
-            raise NotReadyError(
-                f"stack {stack} is not deployed any more, its Worker {worker_name} is gone: "
-                f"run `{_how_to_deploy(stack)}` first"
-            ) from error
-        raise NotReadyError(f"{api.base_url} answers {error}") from error
+        raise NotReadyError(f"expected to read stack {stack} from {api.base_url}, got {error}") from error
 
 
 def _how_to_deploy(stack: str) -> str:

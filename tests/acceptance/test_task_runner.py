@@ -21,21 +21,37 @@ QUIET_SECONDS = 5
 
 
 def test_schema_is_applied(stack: DeployedStack) -> None:
-    database = f"d1/database/{stack['database_id']}/query"
-    tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'tasks'"
-    assert rows(stack, database, tables) == [{"name": "tasks"}]
-    files = sorted(file.name for file in Path("worker/migrations").glob("*.sql"))
-    assert [each["name"] for each in rows(stack, database, "SELECT name FROM d1_migrations ORDER BY id")] == files
+    """The store is there and has the shape that the Worker needs."""
+    match stack["state_store"]:
+        case "d1":
+            database = f"d1/database/{stack['database_id']}/query"
+            tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'tasks'"
+            assert rows(stack, database, tables) == [{"name": "tasks"}]
+            files = sorted(file.name for file in Path("worker/migrations").glob("*.sql"))
+            assert [
+                each["name"] for each in rows(stack, database, "SELECT name FROM d1_migrations ORDER BY id")
+            ] == files
+        case "kv":
+            namespace = stack.get(f"storage/kv/namespaces/{stack['namespace_id']}")
+            assert namespace["title"] == stack["namespace_name"]
+        case _:
+            found = [each for each in stack.get("workers/durable_objects/namespaces") if is_of(each, stack)]
+            assert [each["use_sqlite"] for each in found] == [True]
 
 
 def test_queue_and_dlq_exist_and_the_consumer_is_wired_to_the_dlq(stack: DeployedStack) -> None:
-    assert stack.api.get(f"queues/{stack['queue_id']}")["queue_name"] == stack["queue_name"]
-    assert stack.api.get(f"queues/{stack['dlq_id']}")["queue_name"] == stack["dlq_name"]
-    (consumer,) = stack.api.get(f"queues/{stack['queue_id']}/consumers")
+    """The engine is there and starts this Worker."""
+    if stack["engine"] == "workflow":
+        workflow = stack.get(f"workflows/{stack['workflow_name']}")
+        assert (workflow["script_name"], workflow["class_name"]) == (stack["worker_name"], "TaskWorkflow")
+        return
+    assert stack.get(f"queues/{stack['queue_id']}")["queue_name"] == stack["queue_name"]
+    assert stack.get(f"queues/{stack['dlq_id']}")["queue_name"] == stack["dlq_name"]
+    (consumer,) = stack.get(f"queues/{stack['queue_id']}/consumers")
     assert consumer["type"] == "worker"
     assert (consumer.get("script") or consumer.get("script_name")) == stack["worker_name"]
     assert consumer["dead_letter_queue"] == stack["dlq_name"]
-    (dead_letter_consumer,) = stack.api.get(f"queues/{stack['dlq_id']}/consumers")
+    (dead_letter_consumer,) = stack.get(f"queues/{stack['dlq_id']}/consumers")
     assert dead_letter_consumer["type"] == "http_pull"
 
 
@@ -54,19 +70,55 @@ def test_polling_reaches_completed_by_way_of_pending_and_processing(stack: Deplo
 
 
 def test_poison_message_lands_in_the_dlq_after_max_retries(stack: DeployedStack) -> None:
+    """What cannot be processed is given up after its retries, and hurts nothing else."""
+    check = instance_ends_errored if stack["engine"] == "workflow" else message_lands_in_the_dlq
+    check(stack)
+
+
+def message_lands_in_the_dlq(stack: DeployedStack) -> None:
     marker = str(uuid.uuid4())
-    stack.api.post(f"queues/{stack['queue_id']}/messages", {"body": {"poison": marker}, "content_type": "json"})
+    stack.post(f"queues/{stack['queue_id']}/messages", {"body": {"poison": marker}, "content_type": "json"})
     healthy = submit(stack)
 
     letter = wait_for(lambda: find_dead_letter(stack, marker), f"poison message {marker} in {stack['dlq_name']}")
     assert list(poll_until_completed(stack, healthy))[-1] == "completed"
 
-    acknowledged = stack.api.post(
-        f"queues/{stack['dlq_id']}/messages/ack", {"acks": [{"lease_id": letter["lease_id"]}]}
-    )
+    acknowledged = stack.post(f"queues/{stack['dlq_id']}/messages/ack", {"acks": [{"lease_id": letter["lease_id"]}]})
     assert acknowledged["ackCount"] == 1
     time.sleep(QUIET_SECONDS)
     assert find_dead_letter(stack, marker) is None, "the poison message was delivered again after it was dead"
+
+
+def instance_ends_errored(stack: DeployedStack) -> None:
+    instances = f"workflows/{stack['workflow_name']}/instances"
+    poison = stack.post(instances, {"params": {"poison": str(uuid.uuid4())}})["id"]
+    healthy = submit(stack)
+
+    def ended() -> dict[str, Any] | None:
+        instance = stack.get(f"{instances}/{poison}")
+        return instance if instance["status"] in {"errored", "complete", "terminated"} else None
+
+    instance = wait_for(ended, f"poison instance {poison} to end")
+    assert list(poll_until_completed(stack, healthy))[-1] == "completed"
+
+    assert instance["status"] == "errored"
+    attempts = len(instance["steps"][0]["attempts"])
+    assert attempts == int(max_retries(stack)) + 1
+    time.sleep(QUIET_SECONDS)
+    assert len(stack.get(f"{instances}/{poison}")["steps"][0]["attempts"]) == attempts, "it was tried again"
+
+
+def max_retries(stack: DeployedStack) -> str:
+    """Return the setting as the deployed Worker has it."""
+    worker = stack.get(f"workers/workers/{stack['worker_name']}")
+    deployment = stack.get(f"workers/scripts/{stack['worker_name']}/deployments")["deployments"][0]
+    version_id = deployment["versions"][0]["version_id"]
+    version = stack.get(f"workers/workers/{worker['id']}/versions/{version_id}")
+    return next(binding["text"] for binding in version["bindings"] if binding["name"] == "MAX_RETRIES")
+
+
+def is_of(namespace: dict[str, Any], stack: DeployedStack) -> bool:
+    return (namespace["script"], namespace["class"]) == (stack["worker_name"], stack["durable_object_class"])
 
 
 def submit(stack: DeployedStack) -> str:
@@ -103,7 +155,7 @@ def find_dead_letter(stack: DeployedStack, marker: str) -> dict[str, Any] | None
     found = None
     others: list[dict[str, Any]] = []
     while found is None:
-        pulled = stack.api.post(
+        pulled = stack.post(
             f"queues/{stack['dlq_id']}/messages/pull", {"batch_size": 100, "visibility_timeout_ms": 60_000}
         )["messages"]
         if not pulled:
@@ -113,7 +165,7 @@ def find_dead_letter(stack: DeployedStack, marker: str) -> dict[str, Any] | None
     if others:
         returned = [{"lease_id": each["lease_id"]} for each in others]
         for start in range(0, len(returned), 100):
-            stack.api.post(f"queues/{stack['dlq_id']}/messages/ack", {"retries": returned[start : start + 100]})
+            stack.post(f"queues/{stack['dlq_id']}/messages/ack", {"retries": returned[start : start + 100]})
     return found
 
 
@@ -127,5 +179,5 @@ def body_text(message: dict[str, Any]) -> str:
 
 
 def rows(stack: DeployedStack, path: str, sql: str) -> list[dict[str, Any]]:
-    (result,) = stack.api.post(path, {"sql": sql})
+    (result,) = stack.post(path, {"sql": sql})
     return result["results"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,17 +10,7 @@ import pytest
 
 from local.deploy.outputs import read_outputs
 from local.instance import Instance
-
-COMMAND_SECONDS = 180
-
-
-def run(*arguments: str | Path, expect: int = 0) -> str:
-    """Run a Python module's command; return what it printed."""
-    command = [sys.executable, "-m", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)  # noqa: S603
-    output = done.stdout + done.stderr
-    assert done.returncode == expect, output
-    return output
+from tests.journey.project import run
 
 
 @pytest.fixture(scope="module")

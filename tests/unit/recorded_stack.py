@@ -12,8 +12,7 @@ from pulumi.runtime import mocks, rpc
 from pulumi.runtime.stack import run_pulumi_func
 from pulumi.runtime.sync_await import _sync_await  # pyright: ignore[reportPrivateUsage]
 
-from components import TaskRunner, TaskRunnerArgs
-from components.task_runner import OUTPUTS
+from components import FormerParts, TaskRunner, TaskRunnerArgs
 
 ACCOUNT_ID = "0123456789abcdef0123456789abcdef"
 
@@ -97,7 +96,7 @@ def record(declare: Callable[[], Any]) -> tuple[dict[str, Registration], Any]:
     return monitor.registrations, returned[0]
 
 
-def record_task_runner(**settings: Any) -> RecordedStack:
+def record_task_runner(former: FormerParts | None = None, **settings: Any) -> RecordedStack:
     """Declare a task runner with these settings."""
     args = TaskRunnerArgs(account_id=ACCOUNT_ID, **settings)
     outputs: dict[str, Any] = {}
@@ -106,9 +105,7 @@ def record_task_runner(**settings: Any) -> RecordedStack:
         outputs[name] = value
 
     def declare() -> None:
-        runner = TaskRunner("task-runner", args)
-        for name in OUTPUTS:
-            output: pulumi.Output[Any] = getattr(runner, name)
+        for name, output in TaskRunner("task-runner", args, former).outputs.items():
             output.apply(partial(keep, name))
 
     registrations, _ = record(declare)

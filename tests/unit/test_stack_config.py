@@ -63,11 +63,11 @@ def test_all_problems_are_told_together() -> None:
         "      pulumi config rm max_retires --stack test && pulumi config set max_retries 7 --stack test\n"
         "  account_id: expected a Cloudflare account id (32 hexadecimal digits), got nothing\n"
         "      pulumi config set account_id <account id> --stack test\n"
-        "  engine: expected one of queue, got 'Queue'\n"
+        "  engine: expected one of queue, workflow, got 'Queue'\n"
         "      pulumi config set engine queue --stack test\n"
         "  env: expected one of dev, stg, uat, prod, got 'production'\n"
         "      pulumi config set env prod --stack test\n"
-        "  batch_size: expected a whole number from 1 to 100, got '0'\n"
+        "  batch_size: expected a whole number from 1 to 100, got 0\n"
         "      pulumi config set batch_size 10 --stack test"
     )
 
@@ -106,10 +106,9 @@ def test_numbers_have_cloudflares_ranges(key: str, limits: tuple[int, int]) -> N
     low, high = limits
     for good in (low, high):
         assert getattr(read({"account_id": ACCOUNT_ID, key: str(good)}), key) == good
-    for bad in (str(low - 1), str(high + 1), "1.5", "ten", "1e1", " 1"):
-        assert f"{key}: expected a whole number from {low} to {high}, got {bad!r}" in problems(
-            {"account_id": ACCOUNT_ID, key: bad}
-        )
+    for bad in (low - 1, high + 1, "1.5", "ten", "1e1", " 1"):
+        expected = f"{key}: expected a whole number from {low} to {high}, got {bad!r}"
+        assert expected in problems({"account_id": ACCOUNT_ID, key: str(bad)})
 
 
 def test_every_number_has_its_range_tested() -> None:
@@ -122,7 +121,7 @@ def test_account_ids_are_32_hexadecimal_digits(account_id: str) -> None:
 
 
 def test_the_component_checks_its_arguments_too() -> None:
-    bad: dict[str, Any] = {"account_id": "x", "engine": "fax", "batch_size": True, "max_retries": 101}
+    bad: dict[str, Any] = {"account_id": "x", "engine": "fax", "max_retries": 101, "batch_size": True}
     with pytest.raises(ValueError, match="account_id: expected") as raised:
         TaskRunnerArgs(**bad)
     assert [line.split(":")[0] for line in str(raised.value).splitlines()] == list(bad)
@@ -130,3 +129,16 @@ def test_the_component_checks_its_arguments_too() -> None:
 
 def test_every_setting_has_a_rule() -> None:
     assert list(rules()) == [each.name for each in dataclasses.fields(TaskRunnerArgs)]
+
+
+def test_a_setting_without_a_use_says_why() -> None:
+    message = problems({"account_id": ACCOUNT_ID, "engine": "workflow", "dlq_batch_size": "20"})
+    assert (
+        "dlq_batch_size: expected to be unset with engine workflow: a workflow has no queue, batches or dead letters; "
+        "got 20\n      pulumi config rm dlq_batch_size --stack test"
+    ) in message
+
+
+def test_objects_in_use_cannot_be_deleted() -> None:
+    message = problems({"account_id": ACCOUNT_ID, "state_store": "durable-object", "durable_object_data": "delete"})
+    assert "durable_object_data: expected keep while state_store is durable-object" in message

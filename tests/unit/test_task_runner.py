@@ -1,10 +1,14 @@
-"""The exact inputs of every resource, and the order in which they need each other."""
+"""The exact inputs of every resource, and the order in which they need each other, for every combination."""
 
 import base64
+import itertools
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from components.worker_code import entry_point
 from tests.unit.recorded_stack import ACCOUNT_ID, RecordedStack, record_task_runner
 
 WORKER_FOLDER = Path("worker")
@@ -15,21 +19,148 @@ def stack() -> RecordedStack:
     return record_task_runner()
 
 
-def test_declares_these_resources_and_no_others(stack: RecordedStack) -> None:
-    assert {name: each.type for name, each in stack.resources.items()} == {
-        "task-runner": "ephemera:index:TaskRunner",
+COMMON = {
+    "task-runner": "ephemera:index:TaskRunner",
+    "task-runner-worker": "cloudflare:index/worker:Worker",
+    "task-runner-version": "cloudflare:index/workerVersion:WorkerVersion",
+    "task-runner-deployment": "cloudflare:index/workersDeployment:WorkersDeployment",
+    "task-runner-sweeper": "cloudflare:index/workersCronTrigger:WorkersCronTrigger",
+}
+STORES: dict[str, dict[str, str]] = {
+    "d1": {
         "task-runner-db": "cloudflare:index/d1Database:D1Database",
         "task-runner-db-migrations": "pulumi-python:dynamic/d1:Migrations",
+    },
+    "kv": {"task-runner-kv": "cloudflare:index/workersKvNamespace:WorkersKvNamespace"},
+    "durable-object": {},
+}
+ENGINES: dict[str, dict[str, str]] = {
+    "queue": {
         "task-runner-dlq": "cloudflare:index/queue:Queue",
         "task-runner-queue": "cloudflare:index/queue:Queue",
         "task-runner-dlq-consumer": "cloudflare:index/queueConsumer:QueueConsumer",
-        "task-runner-worker": "cloudflare:index/worker:Worker",
-        "task-runner-version": "cloudflare:index/workerVersion:WorkerVersion",
-        "task-runner-deployment": "cloudflare:index/workersDeployment:WorkersDeployment",
         "task-runner-consumer": "cloudflare:index/queueConsumer:QueueConsumer",
-        "task-runner-sweeper": "cloudflare:index/workersCronTrigger:WorkersCronTrigger",
-    }
+    },
+    "workflow": {"task-runner-workflow": "cloudflare:index/workflow:Workflow"},
+}
+COMBINATIONS = list(itertools.product(STORES, ENGINES, ["dev", "stg", "uat", "prod"]))
+
+
+def bindings_of(store: str, engine: str, env: str, retries: str = "5") -> list[dict[str, Any]]:
+    """The bindings that a combination needs, in the order of their names."""
+    bindings: list[dict[str, Any]] = [{"type": "plain_text", "name": "MAX_RETRIES", "text": retries}]
+    bindings += {
+        "d1": [{"type": "d1", "name": "DB", "id": "task-runner-db uuid"}],
+        "kv": [{"type": "kv_namespace", "name": "KV", "namespaceId": "task-runner-kv id"}],
+        "durable-object": [{"type": "durable_object_namespace", "name": "TASK_DO", "className": "TaskObject"}],
+    }[store]
+    workflow = {"workflowName": f"task-runner-workflow-{env}", "className": "TaskWorkflow"}
+    bindings += {
+        "queue": [{"type": "queue", "name": "TASK_QUEUE", "queueName": f"task-runner-queue-{env}"}],
+        "workflow": [
+            {"type": "plain_text", "name": "RETRY_DELAY_SECONDS", "text": "0"},
+            {"type": "workflow", "name": "TASK_WORKFLOW", **workflow},
+        ],
+    }[engine]
+    return sorted(bindings, key=lambda binding: binding["name"])
+
+
+@pytest.mark.parametrize(("store", "engine", "env"), COMBINATIONS)
+def test_every_combination_declares_what_it_uses_and_nothing_else(store: str, engine: str, env: str) -> None:
+    stack = record_task_runner(state_store=store, engine=engine, env=env)
+    assert {name: each.type for name, each in stack.resources.items()} == COMMON | STORES[store] | ENGINES[engine]
     assert {each.parent for name, each in stack.resources.items() if name != "task-runner"} == {"task-runner"}
+    names = [
+        each.inputs[key]
+        for each in stack.resources.values()
+        for key in ("name", "queueName", "title", "workflowName")
+        if key in each.inputs
+    ]
+    assert all(name.endswith(f"-{env}") for name in names)
+    version = stack.inputs("task-runner-version")
+    assert version["bindings"] == bindings_of(store, engine, env)
+    durable_object = store == "durable-object"
+    exports = {"TaskObject": {"type": "durable-object", "storage": "sqlite"}}
+    assert version.get("exports") == (exports if durable_object else None)
+    assert version.get("deploy") == (True if durable_object else None)
+    assert stack.inputs("task-runner-sweeper")["schedules"] == ([] if durable_object else [{"cron": "* * * * *"}])
+
+
+MODULES: dict[str, set[str]] = {
+    "d1": {"stores/d1.js", "sweeper.js"},
+    "kv": {"stores/kv.js", "sweeper.js"},
+    "durable-object": {"stores/durable_object.js"},
+    "queue": {"engines/queue.js"},
+    "workflow": {"engines/workflow.js", "engines/task_workflow.js"},
+    "common": {
+        "api.js",
+        "attempt.js",
+        "handlers/default.js",
+        "http.js",
+        "index.js",
+        "task.js",
+        "task_id.js",
+        "task_runner.js",
+    },
+}
+
+
+@pytest.mark.parametrize(("store", "engine"), list(itertools.product(STORES, ENGINES)))
+def test_a_worker_carries_the_modules_that_it_uses_and_no_others(store: str, engine: str) -> None:
+    modules = record_task_runner(state_store=store, engine=engine).inputs("task-runner-version")["modules"]
+    assert {each["name"] for each in modules} == MODULES["common"] | MODULES[store] | MODULES[engine]
+
+
+def test_the_entry_point_in_the_folder_is_that_of_d1_and_queue() -> None:
+    assert (WORKER_FOLDER / "index.js").read_text() == entry_point(["d1"], ["queue"])
+
+
+@pytest.mark.parametrize(("store", "engine", "env"), COMBINATIONS)
+def test_the_store_is_protected_in_uat_and_prod(store: str, engine: str, env: str) -> None:
+    stack = record_task_runner(state_store=store, engine=engine, env=env)
+    holder = {"d1": "task-runner-db", "kv": "task-runner-kv", "durable-object": "task-runner-worker"}[store]
+    protected = {name for name, each in stack.resources.items() if each.protect}
+    assert protected == ({holder} if env in {"uat", "prod"} else set())
+
+
+UNTIL = "2026-11-23T18:00:00+00:00"
+
+
+def test_former_parts_stay_declared_beside_the_present_ones() -> None:
+    stack = record_task_runner(former={"d1": UNTIL, "queue": UNTIL}, state_store="kv", engine="workflow", env="prod")
+    assert set(stack.resources) == {
+        name for part in (COMMON, STORES["kv"], STORES["d1"], *ENGINES.values()) for name in part
+    }
+    version = stack.inputs("task-runner-version")
+    bindings = {each["name"]: each for each in version["bindings"]}
+    assert set(bindings) == {
+        "DB",
+        "FORMER_UNTIL",
+        "KV",
+        "MAX_RETRIES",
+        "RETRY_DELAY_SECONDS",
+        "TASK_QUEUE",
+        "TASK_WORKFLOW",
+    }
+    assert json.loads(bindings["FORMER_UNTIL"]["text"]) == {"d1": UNTIL, "queue": UNTIL}
+    assert stack.resources["task-runner-kv"].protect
+    assert not stack.resources["task-runner-db"].protect, "it is to go once its tasks are over"
+    assert {"stores/layered.js", "stores/d1.js", "stores/kv.js"} <= {each["name"] for each in version["modules"]}
+
+
+def test_a_former_engine_alone_is_recorded_too() -> None:
+    stack = record_task_runner(former={"queue": UNTIL}, engine="workflow")
+    bindings = {each["name"]: each for each in stack.inputs("task-runner-version")["bindings"]}
+    assert json.loads(bindings["FORMER_UNTIL"]["text"]) == {"queue": UNTIL}
+    assert "task-runner-consumer" in stack.resources
+
+
+def test_a_former_durable_object_class_stays_until_its_data_is_to_be_deleted() -> None:
+    kept = record_task_runner(former={"durable-object": UNTIL}).inputs("task-runner-version")
+    assert kept["exports"] == {"TaskObject": {"type": "durable-object", "storage": "sqlite"}}
+    deleted = record_task_runner(durable_object_data="delete").inputs("task-runner-version")
+    assert deleted["exports"] == {"TaskObject": {"type": "durable-object", "state": "deleted"}}
+    assert deleted["deploy"] is True
 
 
 def test_database(stack: RecordedStack) -> None:
@@ -96,9 +227,8 @@ def test_version(stack: RecordedStack) -> None:
             {"type": "queue", "name": "TASK_QUEUE", "queueName": "task-runner-queue-dev"},
         ],
     }
-    assert {each["name"]: base64.b64decode(each["contentBase64"]) for each in modules} == {
-        file.relative_to(WORKER_FOLDER).as_posix(): file.read_bytes() for file in WORKER_FOLDER.rglob("*.js")
-    }
+    for each in modules:
+        assert base64.b64decode(each["contentBase64"]) == (WORKER_FOLDER / each["name"]).read_bytes()
     assert {each["contentType"] for each in modules} == {"application/javascript+module"}
 
 
@@ -162,16 +292,16 @@ def test_outputs(stack: RecordedStack) -> None:
     }
 
 
-@pytest.mark.parametrize("env", ["dev", "stg", "uat", "prod"])
-def test_every_name_ends_in_the_environment(env: str) -> None:
-    stack = record_task_runner(env=env)
-    names = [each.inputs.get("name") or each.inputs.get("queueName") for each in stack.resources.values()]
-    assert [name for name in names if name] == [
-        f"task-runner-db-{env}",
-        f"task-runner-dlq-{env}",
-        f"task-runner-queue-{env}",
-        f"task-runner-{env}",
-    ]
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        ({"state_store": "kv"}, {"namespace_name": "task-runner-dev", "namespace_id": "task-runner-kv id"}),
+        ({"state_store": "durable-object"}, {"durable_object_class": "TaskObject"}),
+        ({"engine": "workflow"}, {"workflow_name": "task-runner-workflow-dev"}),
+    ],
+)
+def test_outputs_of_the_other_parts(settings: dict[str, Any], names: dict[str, str]) -> None:
+    assert names.items() <= record_task_runner(**settings).outputs.items()
 
 
 def test_every_setting_reaches_its_resource() -> None:
@@ -210,3 +340,15 @@ def test_every_setting_reaches_its_resource() -> None:
     assert stack.inputs("task-runner-dlq")["settings"]["messageRetentionPeriod"] == 1_209_600
     bindings = {each["name"]: each for each in stack.inputs("task-runner-version")["bindings"]}
     assert bindings["MAX_RETRIES"]["text"] == "7"
+
+
+def test_the_settings_of_a_workflow_reach_the_worker() -> None:
+    stack = record_task_runner(engine="workflow", max_retries=7, retry_delay_seconds=30)
+    bindings = {each["name"]: each.get("text") for each in stack.inputs("task-runner-version")["bindings"]}
+    assert (bindings["MAX_RETRIES"], bindings["RETRY_DELAY_SECONDS"]) == ("7", "30")
+    assert stack.inputs("task-runner-workflow") == {
+        "accountId": ACCOUNT_ID,
+        "workflowName": "task-runner-workflow-dev",
+        "className": "TaskWorkflow",
+        "scriptName": "task-runner-dev",
+    }

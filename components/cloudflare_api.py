@@ -1,0 +1,88 @@
+"""Cloudflare's REST API, for what the Pulumi provider has no resource for."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from typing import Any
+
+import requests
+
+CLOUDFLARE_API_URL = "https://api.cloudflare.com/client/v4"
+
+REQUEST_TIMEOUT_SECONDS = 60
+"""The slowest request is a D1 query, which has 30 s (https://developers.cloudflare.com/d1/platform/limits/)."""
+
+
+class ApiError(Exception):
+    """The API refused a request, or could not be reached."""
+
+
+class NotFoundError(ApiError):
+    """What the request is about is not there."""
+
+
+class RefusedTokenError(ApiError):
+    """The API does not take the token, or the token does not allow the request."""
+
+
+class UnreachableError(ApiError):
+    """Nothing answered."""
+
+
+class CloudflareApi:
+    """The API at one address, with one token."""
+
+    def __init__(self, base_url: str, token: str) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._session = requests.Session()
+        self._session.headers["Authorization"] = f"Bearer {token}"
+
+    @classmethod
+    def from_config(cls, get: Callable[[str], str | None]) -> CloudflareApi:
+        """Take address and token from where the Cloudflare provider does: the stack's config, else the environment.
+
+        Args:
+            get: gives the value of a config key such as ``cloudflare:apiToken``.
+        """
+        base_url = get("cloudflare:baseUrl") or os.environ.get("CLOUDFLARE_BASE_URL") or CLOUDFLARE_API_URL
+        return cls(base_url, get("cloudflare:apiToken") or os.environ.get("CLOUDFLARE_API_TOKEN") or "")
+
+    def get(self, path: str) -> Any:
+        """Return the result of a GET.
+
+        Raises:
+            ApiError: of the kind that fits.
+        """
+        return self._request("GET", path, None)
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        """Return the result of a POST.
+
+        Raises:
+            ApiError: of the kind that fits.
+        """
+        return self._request("POST", path, body)
+
+    def _request(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
+        url = f"{self.base_url}/{path}"
+        try:
+            reply = self._session.request(method, url, json=body, timeout=REQUEST_TIMEOUT_SECONDS)
+        except requests.RequestException as error:
+            raise UnreachableError(f"{self.base_url} cannot be reached: {type(error).__name__}") from error
+        if reply.ok:
+            return reply.json()["result"]
+        raise _kind_of(reply)(f"{method} {url}: {reply.status_code} {reply.text}")
+
+
+INVALID_REQUEST_HEADERS = 6003
+"""Cloudflare's error code for a token that is none; it comes with status 400."""
+
+
+def _kind_of(reply: requests.Response) -> type[ApiError]:
+    if reply.status_code in {requests.codes.unauthorized, requests.codes.forbidden}:
+        return RefusedTokenError
+    if re.search(rf'"code":\s*{INVALID_REQUEST_HEADERS}\b', reply.text):
+        return RefusedTokenError
+    return NotFoundError if reply.status_code == requests.codes.not_found else ApiError

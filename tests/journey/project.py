@@ -1,0 +1,70 @@
+"""A copy of the project with a stack of its own, and the commands that a user types in it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from local.credentials import LOCAL_ACCOUNT_ID, LOCAL_API_TOKEN
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PROGRAM = ("__main__.py", "components", "worker", "tests", "local", "pyproject.toml", "Pulumi.yaml")
+COMMAND_SECONDS = 180
+
+
+def run(*arguments: str | Path, expect: int = 0, cwd: Path = ROOT) -> str:
+    """Run a Python module's command; return what it printed."""
+    done = start(*arguments, cwd=cwd)
+    output, _ = done.communicate(timeout=COMMAND_SECONDS)
+    assert done.returncode == expect, output
+    return output
+
+
+def start(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.Popen[str]:
+    """Start a Python module's command; its output and errors are one stream."""
+    command = [sys.executable, "-m", *map(str, arguments)]
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.Popen(  # noqa: S603
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=cwd, env=environment
+    )
+
+
+class Project:
+    """A project folder: the program is this repository's; its stack files, and its handler if need be, are its own."""
+
+    def __init__(self, folder: Path, state: Path, handler: str | None = None) -> None:
+        self.folder = folder
+        self.state = state
+        for name in PROGRAM:
+            (folder / name).symlink_to(ROOT / name)
+        if handler:
+            (folder / "worker").unlink()
+            (folder / "components").unlink()
+            shutil.copytree(ROOT / "worker", folder / "worker")
+            shutil.copytree(ROOT / "components", folder / "components")
+            (folder / "worker" / "handlers" / "default.js").write_text(handler)
+
+    def configure(self, stack: str, **settings: Any) -> None:
+        """Write a stack's config."""
+        config = {
+            "cloudflare:baseUrl": "http://127.0.0.1:8787/client/v4",
+            "cloudflare:apiToken": LOCAL_API_TOKEN,
+            "ephemera:account_id": LOCAL_ACCOUNT_ID,
+            **{f"ephemera:{key}": value for key, value in settings.items()},
+        }
+        (self.folder / f"Pulumi.{stack}.yaml").write_text(yaml.safe_dump({"config": config}))
+
+    def deploy(self, command: str, stack: str, expect: int = 0) -> str:
+        """Run ``up``, ``preview``, ``refresh`` or ``destroy``."""
+        return run("local", command, "--stack", stack, "--state", self.state, expect=expect, cwd=self.folder)
+
+    def start_acceptance(self, stack: str) -> subprocess.Popen[str]:
+        """Start the acceptance suite."""
+        arguments = ("-p", "no:cacheprovider", "tests/acceptance", "--stack", stack, "--state", self.state)
+        return start("pytest", *arguments, cwd=self.folder)

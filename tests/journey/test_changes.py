@@ -1,0 +1,79 @@
+"""One stack through every change of store and engine and back, with tasks in flight: none is lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from local.deploy.outputs import read_outputs
+from tests.journey.project import Project, run
+
+PATIENCE_SECONDS = 120
+TASKS_A_STEP = 6
+
+SLOW_HANDLER = """
+export default async function (payload) {
+  await scheduler.wait(1_500); // so that a change finds tasks in flight
+  return { did: payload };
+}
+"""
+
+WALK = [
+    ("d1", "queue"),
+    ("kv", "queue"),
+    ("durable-object", "queue"),
+    ("d1", "queue"),
+    ("durable-object", "workflow"),
+    ("kv", "workflow"),
+    ("d1", "workflow"),
+    ("kv", "queue"),
+    ("d1", "queue"),
+]
+"""Every store to every other; queue to workflow and back, alone and together with the store."""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    state = tmp_path_factory.mktemp("cloudflare")
+    run("local", "start", "--state", state, "--port", "0")
+    try:
+        yield Project(tmp_path_factory.mktemp("project"), state, handler=SLOW_HANDLER)
+    finally:
+        run("local", "stop", "--state", state)
+
+
+def test_no_task_is_lost_on_the_way(project: Project) -> None:
+    submitted: list[str] = []
+    url = ""
+    for store, engine in WALK:
+        project.configure("walk", state_store=store, engine=engine)
+        project.deploy("up", "walk")
+        url = str(read_outputs(project.state, "walk")["url"])
+        assert {status(url, task_id) for task_id in submitted} <= {"pending", "processing", "completed"}
+        submitted += [submit(url) for _ in range(TASKS_A_STEP)]
+    assert "nothing changed" in project.deploy("up", "walk")
+    unfinished = wait_for_all(url, submitted)
+    assert unfinished == {}
+
+
+def submit(url: str) -> str:
+    reply = httpx.post(f"{url}/task", json={"work": "in flight"}).raise_for_status()
+    return reply.json()["taskId"]
+
+
+def status(url: str, task_id: str) -> str:
+    return httpx.get(f"{url}/task/{task_id}", timeout=PATIENCE_SECONDS).raise_for_status().json()["status"]
+
+
+def wait_for_all(url: str, task_ids: list[str]) -> dict[str, str]:
+    """Wait until the tasks are completed; return those that are not."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        seen = {task_id: status(url, task_id) for task_id in task_ids}
+        unfinished = {task_id: each for task_id, each in seen.items() if each != "completed"}
+        if not unfinished or time.monotonic() > deadline:
+            return unfinished
+        time.sleep(1)
