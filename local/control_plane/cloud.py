@@ -14,6 +14,9 @@ from local.data_plane_client import DataPlaneAwayError, DataPlaneClient, DataPla
 
 _log = logging.getLogger(__name__)
 
+# The data plane says these before anything changed in it. Whatever else it says may come after.
+_CERTAIN_REFUSALS = frozenset({"invalid_worker", "port_in_use", "bad_request"})
+
 
 @dataclass
 class Change:
@@ -63,8 +66,8 @@ class Cloud:
                 in_doubt = True
                 try:
                     await self.data_plane.apply(desired_state.build(change.db))
-                except DataPlaneRefusedError:
-                    in_doubt = False  # a refused configuration never came into force
+                except DataPlaneRefusedError as error:
+                    in_doubt = error.kind not in _CERTAIN_REFUSALS
                     raise
                 for step in change.last_steps:
                     await step()

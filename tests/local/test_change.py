@@ -115,13 +115,27 @@ def test_a_failing_last_step_brings_the_configuration_back(bench: Bench) -> None
     assert bench.queues() == bench.running() == ["a"]
 
 
-def test_a_put_in_doubt_brings_the_configuration_back(bench: Bench) -> None:
+@pytest.mark.parametrize(
+    "failure", [DataPlaneAwayError("gone"), DataPlaneRefusedError("internal", "a queue could not be configured")]
+)
+def test_a_put_in_doubt_brings_the_configuration_back(bench: Bench, failure: Exception) -> None:
     async def add_in_doubt() -> None:
-        bench.data_plane.failure = DataPlaneAwayError("gone")
+        bench.data_plane.failure = failure
         await bench.add("b")
 
-    play(bench, bench.add("a"), add_in_doubt(), expect=DataPlaneAwayError)
+    play(bench, bench.add("a"), add_in_doubt(), expect=type(failure))
     assert bench.queues() == bench.running() == ["a"]
+    assert len(bench.data_plane.puts) == 2, "what was in force before is put again"
+
+
+@pytest.mark.parametrize("kind", ["invalid_worker", "port_in_use", "bad_request"])
+def test_a_certain_refusal_puts_nothing_again(bench: Bench, kind: str) -> None:
+    async def add_refused() -> None:
+        bench.data_plane.failure = DataPlaneRefusedError(kind, "no")
+        await bench.add("b")
+
+    play(bench, bench.add("a"), add_refused(), expect=DataPlaneRefusedError)
+    assert len(bench.data_plane.puts) == 1
 
 
 def test_a_put_whose_answer_was_lost_is_repeated(bench: Bench) -> None:
