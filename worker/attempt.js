@@ -1,6 +1,6 @@
 /** One attempt at a task: its handler's run, and what becomes of the task. */
 
-import { describeError } from './task.js';
+import { describeError, MAX_RESULT_BYTES } from './task.js';
 
 /** @import { ClaimedTask, Handler, Outcome } from './task.js' */
 
@@ -12,12 +12,23 @@ import { describeError } from './task.js';
  */
 export async function attempt(handler, { taskId, payload, attempts }, isLast) {
   try {
-    const result = await handler(payload);
-    return { taskId, status: 'completed', result: JSON.stringify(result ?? null) };
+    return { taskId, status: 'completed', result: toJson(await handler(payload)) };
   } catch (thrown) {
     const error = describeError(thrown);
     const status = isLast ? 'failed' : 'pending';
     console.error('attempt failed', { taskId, attempts, status, error: error.name });
     return { taskId, status, error };
   }
+}
+
+/**
+ * @param {unknown} result what a handler returned
+ * @throws {RangeError} it is longer than a result may be
+ * @throws {TypeError} JSON cannot hold it
+ */
+function toJson(result) {
+  const json = JSON.stringify(result ?? null) ?? 'null';
+  const length = new TextEncoder().encode(json).byteLength;
+  if (length > MAX_RESULT_BYTES) throw new RangeError(`expected a result of at most ${MAX_RESULT_BYTES} bytes as JSON, got ${length}`);
+  return json;
 }

@@ -48,6 +48,9 @@ export const SWEEP_GRACE_SECONDS = 60;
 /** Longest request body. A D1 row may have 2 MB (https://developers.cloudflare.com/d1/platform/limits/). */
 export const MAX_PAYLOAD_BYTES = 1024 * 1024;
 
+/** Longest result of a task, as JSON: small enough that a store takes it beside the payload. */
+export const MAX_RESULT_BYTES = 256 * 1024;
+
 /** Longest error message kept with a task, in UTF-16 code units. */
 const MAX_ERROR_LENGTH = 1_000;
 
@@ -56,6 +59,15 @@ const MAX_ERROR_LENGTH = 1_000;
  * @returns {TaskError}
  */
 export function describeError(thrown) {
-  const error = thrown instanceof Error ? thrown : new Error(String(thrown));
-  return { name: error.name, message: error.message.slice(0, MAX_ERROR_LENGTH) };
+  const isError = thrown instanceof Error;
+  return { name: isError ? textOf(thrown.name) : 'Error', message: textOf(isError ? thrown.message : thrown) };
+}
+
+/** @param {unknown} value anything: a handler may throw what cannot even be made a string */
+function textOf(value) {
+  try {
+    return String(value).slice(0, MAX_ERROR_LENGTH);
+  } catch {
+    return 'a value that cannot be shown';
+  }
 }

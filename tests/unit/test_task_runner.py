@@ -90,7 +90,7 @@ MODULES: dict[str, set[str]] = {
     "d1": {"stores/d1.js", "sweeper.js"},
     "kv": {"stores/kv.js", "sweeper.js"},
     "durable-object": {"stores/durable_object.js"},
-    "queue": {"engines/queue.js"},
+    "queue": {"engines/queue.js", "engines/task_messages.js"},
     "workflow": {"engines/workflow.js", "engines/task_workflow.js"},
     "common": {
         "api.js",

@@ -7,6 +7,9 @@ import { MAX_RETRIES, startWorker, STORES } from './worker_under_test.js';
 const HANDLER = `
   export default async function (payload) {
     if (payload === 'bad') throw new RangeError('cannot do ' + payload);
+    if (payload === 'odd') throw Object.create(null);
+    if (payload === 'long') return 'x'.repeat(300_000);
+    if (payload === 'large') return 'x'.repeat(200_000);
     if (payload === 'circular') { const loop = {}; loop.loop = loop; return loop; }
     return { did: payload };
   }`;
@@ -55,6 +58,31 @@ for (const store of STORES) describe(`with state in ${store}`, () => {
 
   test('a message whose task is not there is not acknowledged', async () => {
     assert.deepEqual(await worker.deliver({ body: { taskId: UNKNOWN_ID } }), ['retry']);
+  });
+
+  test('messages whose task is not there are not acknowledged, however often it is named in a batch', async () => {
+    const unknown = { body: { taskId: UNKNOWN_ID } };
+    assert.deepEqual(await worker.deliver(unknown, unknown, unknown), ['retry', 'retry', 'retry']);
+  });
+
+  test('whatever a handler throws is an error of its task alone', async () => {
+    const [odd, good] = [await worker.submit('odd'), await worker.submit('work')];
+    assert.deepEqual(await worker.deliver({ body: { taskId: odd } }, { body: { taskId: good } }), ['retry', 'ack']);
+    assert.deepEqual((await worker.record(odd))?.error, { name: 'Error', message: 'a value that cannot be shown' });
+  });
+
+  test('a result that is too long is an error of the attempt', async () => {
+    const taskId = await worker.submit('long');
+    assert.deepEqual(await worker.deliver({ body: { taskId } }), ['retry']);
+    const message = 'expected a result of at most 262144 bytes as JSON, got 300002';
+    assert.deepEqual((await worker.record(taskId))?.error, { name: 'RangeError', message });
+  });
+
+  test('a batch of large results is kept whole', async () => {
+    const ids = await Promise.all(Array.from({ length: 15 }, () => worker.submit('large')));
+    const results = await worker.deliver(...ids.map((taskId) => ({ body: { taskId } })));
+    assert.deepEqual(new Set(results), new Set(['ack']));
+    for (const taskId of ids) assert.equal((await worker.record(taskId))?.result?.length, 200_002);
   });
 
   test('a message that comes again after its task has ended changes nothing', async () => {

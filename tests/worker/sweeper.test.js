@@ -96,9 +96,11 @@ test('a task whose message may still be in the queue is left to the queue', asyn
   const store = { markSent: async () => {} };
   const engine = new QueueEngine(/** @type {any} */ ({ TASK_QUEUE: queue, MAX_RETRIES: '5' }), /** @type {any} */ (store), () => null);
   const [older, younger] = [newTaskId(now_ms - 2 * HOUR_MS), newTaskId(now_ms - HOUR_MS / 2)];
+  const ownMessageIsOldest = newTaskId(now_ms - HOUR_MS - 10);
   await engine.rescue([
     { taskId: older, attempts: 0, sent_at_ms: null },
     { taskId: younger, attempts: 0, sent_at_ms: null },
+    { taskId: ownMessageIsOldest, attempts: 1, sent_at_ms: null },
     { taskId: newTaskId(now_ms - 3 * HOUR_MS), attempts: 0, sent_at_ms: now_ms },
   ]);
   assert.deepEqual(sent, [older]);

@@ -4,13 +4,14 @@
  */
 
 import { attempt } from '../attempt.js';
+import { SWEEP_GRACE_SECONDS } from '../task.js';
 import { creationTime } from '../task_id.js';
+import { TaskMessages } from './task_messages.js';
 
 /** @import { OpenTask, Store } from '../stores/store.js' */
 /** @import { ClaimedTask, Handler } from '../task.js' */
 /** @import { Engine } from './engine.js' */
-
-/** What the queue carries: the task's name; its payload stays in the store. @typedef {{taskId: string}} TaskMessage */
+/** @import { TaskMessage } from './task_messages.js' */
 
 /** A sendBatch takes 100 messages (https://developers.cloudflare.com/queues/platform/limits/). */
 const SEND_BATCH_MESSAGES = 100;
@@ -47,19 +48,19 @@ export class QueueEngine {
    * @param {MessageBatch<unknown>} batch
    */
   async consume(batch) {
-    const messages = messagesByTask(batch.messages);
+    const messages = new TaskMessages(batch.messages);
     if (messages.size === 0) return;
-    const claimed = await this.store.claim([...messages].map(([taskId, { attempts }]) => ({ taskId, attempts })));
+    const claimed = await this.store.claim(messages.deliveries());
     await this.#releaseUnclaimed(messages, claimed);
     if (claimed.length === 0) return;
     const outcomes = await Promise.all(claimed.map((task) => {
-      const deliveries = messages.get(task.taskId)?.attempts ?? 1;
-      return attempt(this.handler, task, this.#isSpent(Math.max(task.attempts, deliveries)));
+      const isLast = this.#isSpent(Math.max(task.attempts, messages.attempts(task.taskId)));
+      return attempt(this.handler, task, isLast);
     }));
     await this.store.settle(outcomes);
     for (const { taskId, status } of outcomes) {
-      if (status === 'completed') messages.get(taskId)?.ack();
-      else messages.get(taskId)?.retry(); // on the last attempt this is what moves it to the dead-letter queue
+      if (status === 'completed') messages.ack(taskId);
+      else messages.retry(taskId); // on the last attempt this is what moves it to the dead-letter queue
     }
   }
 
@@ -73,7 +74,9 @@ export class QueueEngine {
   async rescue(tasks) {
     const { backlogCount, oldestMessageTimestamp } = await this.queue.metrics();
     const oldest_ms = backlogCount > 0 && oldestMessageTimestamp ? Number(oldestMessageTimestamp) : Infinity;
-    const lost = tasks.filter(({ taskId, sent_at_ms }) => (sent_at_ms ?? creationTime(taskId)) < oldest_ms);
+    const lost = tasks.filter(({ taskId, sent_at_ms }) => (
+      (sent_at_ms ?? creationTime(taskId)) + SWEEP_GRACE_SECONDS * 1000 < oldest_ms // its message came within the grace
+    ));
     const spent = lost.filter(({ attempts }) => this.#isSpent(attempts)).map(({ taskId }) => taskId);
     const again = lost.filter(({ attempts }) => !this.#isSpent(attempts)).map(({ taskId }) => taskId);
     if (spent.length > 0) {
@@ -90,18 +93,17 @@ export class QueueEngine {
    * A message that got no task is done with when its task has ended or is being worked on; one whose task is not there
    * is not.
    *
-   * @param {Map<string, Message<unknown>>} messages
+   * @param {TaskMessages} messages
    * @param {ClaimedTask[]} claimed
    */
   async #releaseUnclaimed(messages, claimed) {
     const taken = new Set(claimed.map(({ taskId }) => taskId));
-    const unclaimed = [...messages.keys()].filter((taskId) => !taken.has(taskId));
+    const unclaimed = messages.taskIds().filter((taskId) => !taken.has(taskId));
     if (unclaimed.length === 0) return;
     const existing = await this.store.existing(unclaimed);
-    const settling = this.store.settling_seconds > 0 ? { delaySeconds: this.store.settling_seconds } : undefined;
     for (const taskId of unclaimed) {
-      if (existing.has(taskId)) messages.get(taskId)?.ack();
-      else messages.get(taskId)?.retry(settling);
+      if (existing.has(taskId)) messages.ack(taskId);
+      else messages.retry(taskId, this.store.settling_seconds);
     }
   }
 
@@ -109,21 +111,4 @@ export class QueueEngine {
   #isSpent(attempts) {
     return attempts > this.maxRetries;
   }
-}
-
-/**
- * The messages that name a task, by its id. A malformed message is retried; a second one for the same task adds nothing.
- *
- * @param {readonly Message<unknown>[]} messages
- * @returns {Map<string, Message<unknown>>}
- */
-function messagesByTask(messages) {
-  const byTask = new Map();
-  for (const message of messages) {
-    const taskId = /** @type {Partial<TaskMessage> | null | undefined} */ (message.body)?.taskId;
-    if (typeof taskId !== 'string' || taskId === '') message.retry();
-    else if (byTask.has(taskId)) message.ack();
-    else byTask.set(taskId, message);
-  }
-  return byTask;
 }

@@ -16,6 +16,9 @@ const EXPIRE_ROWS = 1_000;
 /** How many open tasks one sweep returns. */
 const SWEEP_TASKS = 100;
 
+/** Longest JSON parameter: a D1 value may have 2 MB, and a character up to 3 bytes. */
+const PARAMETER_LENGTH = 600_000;
+
 const INSERT = `INSERT INTO tasks (taskId, status, payload, expires_at) VALUES (?1, 'pending', ?2, ?3)`;
 
 const FIND = 'SELECT status, attempts, result, error FROM tasks WHERE taskId = ?1';
@@ -119,8 +122,10 @@ export class D1Store {
 
   /** @param {Outcome[]} outcomes */
   async settle(outcomes) {
-    const rows = outcomes.map((outcome) => ('error' in outcome ? { ...outcome, error: JSON.stringify(outcome.error) } : outcome));
-    await this.db.prepare(SETTLE).bind(JSON.stringify(rows)).run();
+    const rows = outcomes.map((outcome) => JSON.stringify('error' in outcome ? { ...outcome, error: JSON.stringify(outcome.error) } : outcome));
+    const statements = jsonArrays(rows).map((array) => this.db.prepare(SETTLE).bind(array));
+    if (statements.length === 1) await statements[0]?.run();
+    else await this.db.batch(statements);
   }
 
   /**
@@ -156,4 +161,23 @@ export class D1Store {
       .bind(timePrefix(now_ms - TASK_TTL_SECONDS * 1000), Math.floor(now_ms / 1000)).run();
     return meta.changes;
   }
+}
+
+/**
+ * @param {string[]} items JSON texts
+ * @returns {string[]} JSON arrays that hold them, in order, as few as can be of bounded length
+ */
+function jsonArrays(items) {
+  /** @type {string[][]} */
+  const groups = [];
+  let length = Infinity;
+  for (const item of items) {
+    if (length + item.length > PARAMETER_LENGTH) {
+      groups.push([]);
+      length = 0;
+    }
+    groups.at(-1)?.push(item);
+    length += item.length;
+  }
+  return groups.map((group) => `[${group}]`);
 }
