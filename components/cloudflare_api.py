@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
@@ -37,6 +38,7 @@ class CloudflareApi:
     def __init__(self, base_url: str, token: str) -> None:
         self.base_url = base_url.rstrip("/")
         self._session = requests.Session()
+        self._session.trust_env = urlsplit(base_url).hostname not in LOOPBACK_HOSTS  # no proxy reaches this machine
         self._session.headers["Authorization"] = f"Bearer {token}"
 
     @classmethod
@@ -73,8 +75,10 @@ class CloudflareApi:
             raise UnreachableError(f"{self.base_url} cannot be reached: {type(error).__name__}") from error
         if reply.ok:
             return reply.json()["result"]
-        raise _kind_of(reply)(f"{method} {url}: {reply.status_code} {reply.text}")
+        raise _kind_of(reply)(f"{_message(reply)} ({method} {url}: {reply.status_code})")
 
+
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 INVALID_REQUEST_HEADERS = 6003
 """Cloudflare's error code for a token that is none; it comes with status 400."""
@@ -86,3 +90,12 @@ def _kind_of(reply: requests.Response) -> type[ApiError]:
     if re.search(rf'"code":\s*{INVALID_REQUEST_HEADERS}\b', reply.text):
         return RefusedTokenError
     return NotFoundError if reply.status_code == requests.codes.not_found else ApiError
+
+
+def _message(reply: requests.Response) -> str:
+    """Return what Cloudflare says of an error, or the whole body when that has another shape."""
+    try:
+        errors = [f"{error['message']} [code: {error['code']}]" for error in reply.json()["errors"]]
+        return "; ".join(errors) or reply.text
+    except (ValueError, KeyError, TypeError):
+        return reply.text

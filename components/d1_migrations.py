@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -190,7 +191,7 @@ class _Database:
         """Apply a migration and record it, in one transaction, so that it is never applied twice."""
         name = migration["name"].replace("'", "''")
         sql = migration["sql"].rstrip()
-        terminated = sql if sql.endswith(";") else f"{sql}\n;"
+        terminated = sql if sqlite3.complete_statement(sql) else f"{sql}\n;"  # a final ";" may be in a comment
         try:
             self.query(f"{terminated}\nINSERT INTO d1_migrations (name) VALUES ('{name}');")
         except ApiError as error:

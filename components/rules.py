@@ -58,7 +58,7 @@ class WholeNumber:
 
     def parse(self, text: str) -> object:
         """Read decimal digits with an optional sign."""
-        return int(text) if re.fullmatch(r"[+-]?[0-9]+", text) else text
+        return int(text) if re.fullmatch(r"[+-]?[0-9]{1,18}", text) else text
 
     def accepts(self, value: object) -> bool:
         """Tell whether it is a number in the range."""

@@ -32,10 +32,10 @@ def main() -> int:
     options = parser.parse_args()
     try:
         url = str(read_outputs(options.state, options.stack)["url"])
-    except DeployError as error:
-        print(error, file=sys.stderr)
+        completed = _follow_one_task(url)
+    except (DeployError, httpx.HTTPError) as error:
+        print(f"error: {error}", file=sys.stderr)
         return 1
-    completed = _follow_one_task(url)
     if completed:
         print(NEXT_STEPS.format(url=url))
     return 0 if completed else 1
@@ -43,7 +43,7 @@ def main() -> int:
 
 def _follow_one_task(url: str) -> bool:
     started = time.monotonic()
-    with httpx.Client(base_url=url, timeout=REQUEST_SECONDS) as client:
+    with httpx.Client(base_url=url, timeout=REQUEST_SECONDS, trust_env=False) as client:
         task = client.post("/task", json={"work": "the first task"}).raise_for_status().json()
         print(f"\nPOST {url}/task\n  {task['taskId']} {task['status']}")
         status = task["status"]
