@@ -23,16 +23,16 @@ export class CronClock {
   }
 
   /**
-   * Replaces all triggers.
+   * Replaces all triggers. A minute that began before, even a moment ago, still is the former ones'.
    *
    * @param {Worker[]} workers
    */
   set(workers) {
+    this.#tick();
     this.#triggers = workers
       .filter((worker) => worker.versions.length > 0)
       .flatMap((worker) => worker.schedules.map((expression) => ({ worker, expression, cron: parseCron(expression) })));
     clearTimeout(this.#timer);
-    this.#lastMinute = startOfMinute();
     if (this.#triggers.length > 0) this.#sleep();
   }
 

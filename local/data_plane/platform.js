@@ -20,7 +20,7 @@ import { WORKERD_PID_FILE } from './workerd_leash.js';
 
 /**
  * @import { MiniflareOptions } from 'miniflare'
- * @import { DesiredState, Worker } from './desired_state.js'
+ * @import { DesiredState } from './desired_state.js'
  */
 
 /** How long a reload waits for requests and batches that are under way. */
@@ -52,7 +52,7 @@ export class Platform {
   #traffic = new Traffic();
   #frontDoor = new FrontDoor(this.#traffic, (service) => this.#locate(service));
   #gateway = new GatewayClient(this.#token, () => this.#locate(SYSTEM_WORKER));
-  #crons = new CronClock((worker, cron, time) => this.#runScheduled(worker, cron, time));
+  #crons = new CronClock((worker, cron, time) => this.#runScheduled(worker.name, cron, time));
   #watchdog = new Watchdog(
     () => this.#gateway.call('/ping', {}),
     () => this.#endBusyRuntime(),
@@ -90,14 +90,8 @@ export class Platform {
    * @param {object} body
    * @returns {Promise<any>}
    */
-  async call(path, body) {
-    await this.#started();
-    const leave = await this.#traffic.enter();
-    try {
-      return await this.#gateway.call(path, body);
-    } finally {
-      leave();
-    }
+  call(path, body) {
+    return this.#betweenReloads(() => this.#gateway.call(path, body));
   }
 
   /**
@@ -148,6 +142,22 @@ export class Platform {
     await this.#serially(async () => {
       if (this.#running === null) await this.#apply(this.#state);
     });
+  }
+
+  /**
+   * Does something that no reload may interrupt, during a reload after it.
+   *
+   * @template T
+   * @param {() => Promise<T>} action
+   */
+  async #betweenReloads(action) {
+    await this.#started();
+    const leave = await this.#traffic.enter();
+    try {
+      return await action();
+    } finally {
+      leave();
+    }
   }
 
   /**
@@ -295,15 +305,20 @@ export class Platform {
   }
 
   /**
-   * @param {Worker} worker
+   * @param {string} name of the Worker
    * @param {string} cron
    * @param {number} scheduledTime
    */
-  async #runScheduled(worker, cron, scheduledTime) {
+  async #runScheduled(name, cron, scheduledTime) {
     try {
-      await this.call('/scheduled', { targets: targets(worker), cron, scheduledTime });
+      await this.#betweenReloads(async () => {
+        // Not before now: a reload that it waited for may have brought other versions.
+        const worker = this.#state.workers.find((candidate) => candidate.name === name);
+        if (!worker?.versions.length) throw new Error('the Worker is not deployed any more');
+        await this.#gateway.call('/scheduled', { targets: targets(worker), cron, scheduledTime });
+      });
     } catch (error) {
-      log('error', `cron "${cron}" of ${worker.name} did not run: ${error instanceof Error ? error.message : error}`);
+      log('error', `cron "${cron}" of ${name} did not run: ${error instanceof Error ? error.message : error}`);
     }
   }
 

@@ -5,8 +5,19 @@ import { mock, test } from 'node:test';
 
 import { CronClock } from '../../local/data_plane/cron_clock.js';
 import { cronMatches, parseCron } from '../../local/data_plane/cron.js';
+import { DataPlane, freePort, sleep, until, version, worker } from './data_plane.js';
 
 /** @import { Worker } from '../../local/data_plane/desired_state.js' */
+
+/** Time for a data plane to start and to be configured. */
+const UNTIL_NEXT_MINUTE_MS = 8_000;
+
+/**
+ * A module that puts the clock of a process forward.
+ *
+ * @param {number} milliseconds
+ */
+const shiftedClock = (milliseconds) => `const { now } = Date; Date.now = () => now() + ${milliseconds};`;
 
 /** expression, a minute that it fires in, a minute that it does not. @type {[string, string, string][]} */
 const CASES = [
@@ -98,4 +109,48 @@ test('the clock fires at the start of each minute, for each Worker that is deplo
   } finally {
     mock.timers.reset();
   }
+});
+
+test('a change of triggers right after the start of a minute skips no minute, and runs none twice', () => {
+  mock.timers.enable({ apis: ['setTimeout', 'Date'], now: Date.parse('2026-01-01T00:00:30Z') });
+  try {
+    /** @type {string[]} */
+    const fired = [];
+    const clock = new CronClock((worker, _cron, time) => fired.push(`${worker.name} ${new Date(time).toISOString()}`));
+    const versions = /** @type {any} */ ([{}]);
+    const a = { name: 'a', port: 1, schedules: ['* * * * *'], versions };
+    const b = { ...a, name: 'b' };
+    clock.set([a]);
+    mock.timers.setTime(Date.parse('2026-01-01T00:01:00.005Z')); // the timer is due, and has not run
+    clock.set([a, b]);
+    clock.set([a, b]);
+    assert.deepEqual(fired, ['a 2026-01-01T00:01:00.000Z']);
+    mock.timers.tick(60_000);
+    assert.deepEqual(fired.slice(1), ['a 2026-01-01T00:02:00.000Z', 'b 2026-01-01T00:02:00.000Z']);
+    clock.set([]);
+  } finally {
+    mock.timers.reset();
+  }
+});
+
+test('a cron that fires during a reload runs after it, in what is deployed then', async (context) => {
+  const dataPlane = new DataPlane();
+  context.after(() => dataPlane.remove());
+  const nextMinute = Date.now() + UNTIL_NEXT_MINUTE_MS;
+  const offset = 60_000 - (nextMinute % 60_000);
+  await dataPlane.start({ NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(shiftedClock(offset))}` });
+  const port = await freePort();
+  const scheduled = (/** @type {string} */ name) =>
+    version(`export default {
+      async fetch() { await scheduler.wait(3_000); return new Response(''); },
+      scheduled() { console.log('${name} ran'); } }`);
+  const state = (/** @type {string} */ name) => [{ ...worker('w', port, [scheduled(name)]), schedules: ['* * * * *'] }];
+  await dataPlane.configure(state('one'));
+  await sleep(nextMinute - Date.now() - 1_500);
+  const request = fetch(`http://127.0.0.1:${port}`); // the reload waits for it
+  await sleep(500);
+  await dataPlane.configure(state('two'));
+  await request;
+  await until('its log', () => dataPlane.logs.some(({ message }) => / ran$/.test(message)));
+  assert.deepEqual(dataPlane.logs.map(({ message }) => message).filter((message) => / ran$/.test(message)), ['two ran']);
 });
