@@ -368,7 +368,9 @@ class MiniflareLog extends Log {
  */
 function runs({ workers, workflows }) {
   return JSON.stringify([
-    workers.map(({ name, versions }) => [name, versions.map(({ percentage: _percentage, ...version }) => version)]),
+    workers
+      .filter(({ versions }) => versions.length > 0)
+      .map(({ name, versions }) => [name, versions.map(({ percentage: _percentage, ...version }) => version)]),
     workflows.map(({ version_id: _version, ...workflow }) => workflow),
   ]);
 }

@@ -138,6 +138,19 @@ describe('Workers', () => {
     assert.equal(await dataPlane.workerdPid(), pid);
   });
 
+  test('come and go without a new workerd as long as nothing of them is deployed', async () => {
+    const live = worker('w', port, [answering('live')]);
+    await dataPlane.configure([live]);
+    const pid = await dataPlane.workerdPid();
+    const other = await freePort();
+    await dataPlane.configure([worker('other', other, []), live]);
+    assert.equal((await fetch(`http://127.0.0.1:${other}`)).status, 404);
+    await dataPlane.configure([live]);
+    await assert.rejects(fetch(`http://127.0.0.1:${other}`));
+    assert.equal(await dataPlane.workerdPid(), pid);
+    assert.equal(await text(), 'live');
+  });
+
   test('reload without a refused or broken request', async () => {
     const slow = (/** @type {string} */ name) =>
       version(`export default { async fetch() { await scheduler.wait(30); return new Response('${name}'); } }`);
