@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
 
+from components.cloudflare_api import CloudflareApi
 from local.deploy.outputs import read_outputs
+from local.instance import Instance
 from tests.journey.project import Project, run
 
 PATIENCE_SECONDS = 120
@@ -57,6 +60,25 @@ def test_no_task_is_lost_on_the_way(project: Project) -> None:
     assert "nothing changed" in project.deploy("up", "walk")
     unfinished = wait_for_all(url, submitted)
     assert unfinished == {}
+
+
+def test_the_class_of_objects_that_were_left_goes_when_asked(project: Project) -> None:
+    project.configure("walk", state_store="d1", engine="queue")
+    project.deploy("up", "walk")
+    assert [each["class"] for each in durable_object_namespaces(project)] == ["TaskObject"]
+    project.configure("walk", state_store="d1", engine="queue", durable_object_data="delete")
+    project.deploy("up", "walk")
+    assert durable_object_namespaces(project) == []
+    assert "nothing changed" in project.deploy("up", "walk")
+    url = str(read_outputs(project.state, "walk")["url"])
+    assert wait_for_all(url, [submit(url)]) == {}
+
+
+def durable_object_namespaces(project: Project) -> list[dict[str, Any]]:
+    instance = Instance.find(project.state)
+    assert instance is not None
+    api = CloudflareApi(instance.base_url, instance.api_token)
+    return api.get(f"accounts/{instance.account_id}/workers/durable_objects/namespaces")
 
 
 def submit(url: str) -> str:
