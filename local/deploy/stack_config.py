@@ -18,13 +18,7 @@ _API_TOKEN = "cloudflare:apiToken"  # noqa: S105 a key's name
 # Replaced by the running instance's own, so what the stack says (even encrypted) does not matter.
 _OVERRIDDEN = {_BASE_URL, _API_TOKEN}
 
-_TYPES: dict[str, type | tuple[type, ...]] = {
-    "string": str,
-    "integer": int,
-    "boolean": bool,
-    "array": list,
-    "object": dict,
-}
+_SCALAR_TYPES = frozenset({"string", "integer", "boolean"})
 
 
 @dataclass(frozen=True)
@@ -72,8 +66,8 @@ def load_config(project_dir: Path, stack: str) -> StackConfig:
     file_name = f"Pulumi.{stack}.yaml"
     known = sorted(path.name[len("Pulumi.") : -len(".yaml")] for path in project_dir.glob("Pulumi.*.yaml"))
     stack_file = _read_yaml(project_dir / file_name, f"known stacks: {', '.join(known) or 'none'}")
-    given = cast("dict[str, Any]", stack_file.get("config") or {})
-    schema = cast("dict[str, Any]", _read_yaml(project_dir / PROJECT_FILE, "").get("config") or {})
+    given = _config_of(stack_file, file_name)
+    schema = _config_of(_read_yaml(project_dir / PROJECT_FILE, ""), PROJECT_FILE)
     reader = _Reader(project, file_name)
     for key, declaration in schema.items():
         reader.declare(key, declaration, given)
@@ -126,30 +120,28 @@ class _Reader:
                 f"{self._file_name}: {key} is encrypted, and only the Pulumi CLI can decrypt it: "
                 "for a local stack write the value in plain, or take `pulumi up`"
             )
-        elif not self._has_type(key, value):
+        elif isinstance(value, dict | list) and self._types.get(key) in _SCALAR_TYPES:
             self.problems.append(
                 f"{self._file_name}: {key} must be of type {self._types[key]}, got {json.dumps(value, default=str)}"
             )
         elif value is not None:
+            # Whether a text is the integer or the boolean that is wanted is for the program to say: it judges all of
+            # its values together.
             self.values[key] = _as_text(value)
 
-    def _has_type(self, key: str, value: Any) -> bool:
-        wanted = self._types.get(key, "")
-        if wanted not in _TYPES or value is None:
-            return True
-        if wanted == "string":  # the CLI writes numbers and booleans of a string key unquoted, too
-            return not isinstance(value, dict | list)
-        if wanted in {"integer", "boolean"} and isinstance(value, str):
-            return _parses(value, wanted)
-        return isinstance(value, _TYPES[wanted]) and (wanted != "integer" or not isinstance(value, bool))
 
-
-def _parses(text: str, wanted: str) -> bool:
-    return text in {"true", "false"} if wanted == "boolean" else text.removeprefix("-").isdigit()
+def _config_of(document: dict[str, Any], file_name: str) -> dict[str, Any]:
+    """Take the mapping under `config:`; its keys are texts, whatever YAML takes them for."""
+    config: object = document.get("config")
+    if not isinstance(config, dict | None):
+        got = json.dumps(config, default=str)
+        raise DeployError(f"{file_name}: `config:` must be a mapping of keys to values, got {got}")
+    return {str(key): value for key, value in cast("dict[Any, Any]", config or {}).items()}
 
 
 def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, default=str)
+    """Write a value as the program reads it; YAML has scalars that JSON has not (dates)."""
+    return json.dumps(value, default=str) if isinstance(value, bool | int | float | dict | list) else str(value)
 
 
 def _read_yaml(path: Path, hint: str) -> dict[str, Any]:

@@ -51,16 +51,36 @@ def test_defaults_and_the_stacks_own_values_reach_the_program(stack: Stack) -> N
 
 def test_every_problem_is_listed(stack: Stack) -> None:
     stack.write("Pulumi.yaml", PROJECT)
-    stack.configure("sample:size: many\nbare: 1\nsample:token: {secure: v1:abc}")
+    stack.configure("sample:size: [many]\nbare: 1\n2: 1\nsample:token: {secure: v1:abc}")
     with pytest.raises(DeployError) as caught:
         load_config(stack.folder, "local")
     assert str(caught.value).splitlines() == [
         "Pulumi.local.yaml: sample:name is missing (string, no default): add it under `config:`",
-        'Pulumi.local.yaml: sample:size must be of type integer, got "many"',
+        'Pulumi.local.yaml: sample:size must be of type integer, got ["many"]',
         "Pulumi.local.yaml: key bare needs a namespace: write sample:bare",
+        "Pulumi.local.yaml: key 2 needs a namespace: write sample:2",
         "Pulumi.local.yaml: sample:token is encrypted, and only the Pulumi CLI can decrypt it: "
         "for a local stack write the value in plain, or take `pulumi up`",
     ]
+
+
+def test_scalars_of_another_type_are_the_programs_to_judge(stack: Stack) -> None:
+    stack.write("Pulumi.yaml", PROJECT)
+    stack.configure("sample:size: ten\nsample:verbose: ''\nsample:name: 2026-01-02\nsample:limit: 1.5")
+    stack.program("""
+        config = pulumi.Config()
+        raise Exception("; ".join(f"{key}={config.get(key)!r}" for key in ("size", "verbose", "name", "limit")))
+    """)
+    [error] = stack.deploy("up").errors
+    assert "size='ten'; verbose=''; name='2026-01-02'; limit='1.5'" in error
+
+
+@pytest.mark.parametrize(("config", "shown"), [("- one", '["one"]'), ("text", '"text"'), ("false", "false")])
+def test_a_config_that_is_no_mapping_is_one_line(stack: Stack, config: str, shown: str) -> None:
+    stack.write("Pulumi.local.yaml", f"config:\n  {config}\n")
+    with pytest.raises(DeployError) as caught:
+        load_config(stack.folder, "local")
+    assert str(caught.value) == f"Pulumi.local.yaml: `config:` must be a mapping of keys to values, got {shown}"
 
 
 def test_an_encrypted_api_token_does_not_matter(stack: Stack) -> None:
