@@ -54,7 +54,7 @@ PRODUCTS = (
 _LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 _BEARER = re.compile(r"Bearer [A-Za-z0-9\-._~+/]+=*")  # RFC 6750; anything else in the header is 6111 at Cloudflare
 _ACCOUNT_ID = re.compile(r"[0-9a-f]{32}")
-_VERIFY_PATH = "/user/tokens/verify"
+_VERIFY_PATH = re.compile(r"/(user|accounts/[^/]+)/tokens/verify")
 _LARGEST_BODY_BYTES = 100_000_000  # the limit of Cloudflare's own edge
 
 
@@ -127,7 +127,7 @@ class Application:
             raise ApiError(400, 6003, "Invalid request headers", chain=chain)
         if self._cloud.credentials.knows_token(header.removeprefix("Bearer ")):
             return
-        if path == _VERIFY_PATH:
+        if _VERIFY_PATH.fullmatch(path):
             raise ApiError(401, 1000, "Invalid API Token")
         raise ApiError(401, 10000, "Authentication error")
 

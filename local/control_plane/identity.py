@@ -12,7 +12,10 @@ AUTHOR_ID = _USER_ID
 
 
 async def verify_token(_: Call) -> Reply:
-    """GET /user/tokens/verify. The message is the one of Cloudflare's documentation (create-token)."""
+    """GET /user/tokens/verify and /accounts/{account_id}/tokens/verify: the same for either kind of token.
+
+    The message is the one of Cloudflare's documentation (create-token).
+    """
     message: dict[str, Json] = {"code": 10000, "message": "This API Token is valid and active", "type": None}
     return Reply({"id": _TOKEN_ID, "status": "active"}, messages=(message,))
 
@@ -85,6 +88,7 @@ def _invalid(path: str, problem: str) -> ApiError:
 
 ROUTES = (
     Route("GET", "/user/tokens/verify", verify_token),
+    Route("GET", "/accounts/{account_id}/tokens/verify", verify_token),
     Route("GET", "/user", get_user),
     Route("GET", "/accounts", list_accounts),
     Route("GET", "/accounts/{account_id}", get_account),

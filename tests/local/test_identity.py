@@ -25,6 +25,14 @@ def test_verifies_the_local_token(sdk: Cloudflare) -> None:
     assert answer.status == "active"
 
 
+def test_verifies_it_as_a_token_of_the_account(sdk: Cloudflare, cloud: Instance) -> None:
+    answer = sdk.accounts.tokens.verify(account_id=cloud.account_id)
+    assert answer is not None
+    assert answer.status == "active"
+    path = f"/accounts/{cloud.account_id}/tokens/verify"
+    assert refusal_of(get(cloud, path, {"Authorization": "Bearer unknown"})) == (401, 1000, "Invalid API Token")
+
+
 def test_whoami_reads_user_accounts_and_memberships(sdk: Cloudflare, cloud: Instance) -> None:
     assert sdk.user.get() is not None
     assert [account.id for account in sdk.accounts.list()] == [cloud.account_id]
