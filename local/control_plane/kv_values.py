@@ -218,7 +218,7 @@ _NUMBER_CODES = {"limit": 10028, "expiration": 10033, "expiration_ttl": 10034}
 
 
 def _array(call: Call) -> list[Json]:
-    body = call.json()
+    body = call.json(invalid)
     if not isinstance(body, list):
         raise invalid("", f"Expected array, received {type_name(body)}")
     items = cast("list[Json]", body)

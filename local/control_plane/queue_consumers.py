@@ -34,7 +34,7 @@ _PULL_DEFAULTS = {"batch_size": 5, "max_retries": 3, "visibility_timeout_ms": 30
 
 async def create_consumer(call: Call) -> Reply:
     """POST /queues/{queue_id}/consumers."""
-    body = call.fields(_invalid)
+    body = call.fields(_invalid, queues.malformed)
     async with call.cloud.change() as change:
         queue = queues.find(change.db, call.path["queue_id"])
         consumer = _read(change.db, queue, body)
@@ -67,7 +67,7 @@ async def get_consumer(call: Call) -> Reply:
 
 async def replace_consumer(call: Call) -> Reply:
     """PUT /queues/{queue_id}/consumers/{consumer_id}: a full replacement, the type too; the id stays."""
-    body = call.fields(_invalid)
+    body = call.fields(_invalid, queues.malformed)
     async with call.cloud.change() as change:
         queue = queues.find(change.db, call.path["queue_id"])
         row = _find(change.db, queue["id"], call.path["consumer_id"])

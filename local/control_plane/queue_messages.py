@@ -27,14 +27,14 @@ _PULL_BATCH_SIZE = 5  # documented default of a pull
 async def push_message(call: Call) -> Reply:
     """POST /queues/{queue_id}/messages."""
     queue_id = _queue_id(call)
-    message = _message(call.fields(_invalid), None)
+    message = _message(call.fields(_invalid, queues.malformed), None)
     return _accepted(await call.cloud.data_plane.push(queue_id, [message]))
 
 
 async def push_batch(call: Call) -> Reply:
     """POST /queues/{queue_id}/messages/batch: all or none; the batch's delay is for messages without their own."""
     queue_id = _queue_id(call)
-    body = call.fields(_invalid)
+    body = call.fields(_invalid, queues.malformed)
     parts = body.objects("messages")
     if parts is None:
         raise body.wrong("messages", "Required")
@@ -84,7 +84,7 @@ async def peek_messages(call: Call) -> Reply:
 async def acknowledge(call: Call) -> Reply:
     """POST /queues/{queue_id}/messages/ack: settles leases, done or to be tried again."""
     queue_id = _queue_id(call)
-    body = call.fields(_invalid)
+    body = call.fields(_invalid, queues.malformed)
     acks = [{"lease_id": part.required_text("lease_id")} for part in body.objects("acks") or []]
     retries: list[dict[str, Any]] = []
     for part in body.objects("retries") or []:
@@ -167,7 +167,7 @@ def _accepted(metrics: dict[str, Any]) -> Reply:
 
 
 def _optional_fields(call: Call) -> Fields:
-    return call.fields(_invalid) if call.body else Fields({}, _invalid)
+    return call.fields(_invalid, queues.malformed) if call.body else Fields({}, _invalid)
 
 
 def _invalid(path: str, problem: str) -> ApiError:

@@ -31,7 +31,7 @@ _DEFAULTS = {"delivery_delay": 0, "delivery_paused": False, "message_retention_p
 
 async def create_queue(call: Call) -> Reply:
     """POST /queues."""
-    body = call.fields(_invalid)
+    body = call.fields(_invalid, malformed)
     moment = now()
     async with call.cloud.change() as change:
         name = _free_name(change.db, body, None)
@@ -87,7 +87,7 @@ async def get_metrics(call: Call) -> Reply:
 
 async def start_purge(call: Call) -> Reply:
     """POST /queues/{queue_id}/purge: the messages are gone when it answers."""
-    body = call.fields(_invalid)
+    body = call.fields(_invalid, malformed)
     if body.flag("delete_messages_permanently") is not True:
         raise body.wrong("delete_messages_permanently", "must be true to confirm that messages are deleted")
     async with call.cloud.change() as change:
@@ -185,7 +185,7 @@ def describe_consumer(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Jso
 
 
 async def _update(call: Call, base: dict[str, Any], *, name_required: bool) -> Reply:
-    body = call.fields(_invalid)
+    body = call.fields(_invalid, malformed)
     async with call.cloud.change() as change:
         row = find(change.db, call.path["queue_id"])
         name = _free_name(change.db, body, row) if name_required or body.has("queue_name") else row["name"]
@@ -264,6 +264,11 @@ def _refuse_if_dead_letter_queue(db: sqlite3.Connection, row: sqlite3.Row) -> No
     if user is not None:
         message = f"Cannot delete queue '{row['name']}' that serves as dead letter queue for consumers"
         raise ApiError(400, 11005, message)
+
+
+def malformed(_path: str, problem: str) -> ApiError:
+    """Make Queues' error for a body that is not JSON (documented: queues/reference/error-codes)."""
+    return ApiError(400, 10208, problem)
 
 
 def _invalid(path: str, problem: str) -> ApiError:

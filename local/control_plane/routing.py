@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote
 
 from local.control_plane.cloud import Cloud
-from local.control_plane.envelope import ApiError, Json, Page, RawReply, Reply
+from local.control_plane.envelope import Json, Page, RawReply, Reply
 from local.control_plane.fields import Fields, Invalid
 
 
@@ -25,17 +25,19 @@ class Call:
     body: bytes
     content_type: str
 
-    def json(self) -> Json:
-        """Parse the body whatever its content type says: wrangler labels JSON text/plain. Raises ApiError 10208."""
+    def json(self, malformed: Invalid) -> Json:
+        """Parse the body whatever its content type says: wrangler labels JSON text/plain.
+
+        Raises what `malformed`, the product's own, makes of a body that is not JSON.
+        """
         try:
             return json.loads(self.body or b"null", parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
-            # Queues' documented code for it; no better one is known for the other products.
-            raise ApiError(400, 10208, f"Request body is not valid JSON: {error}") from error
+            raise malformed("", f"Request body is not valid JSON: {error}") from error
 
-    def fields(self, invalid: Invalid) -> Fields:
-        """Parse the body as an object."""
-        return Fields(self.json(), invalid)
+    def fields(self, invalid: Invalid, malformed: Invalid | None = None) -> Fields:
+        """Parse the body as an object; `malformed` is for products that tell such a body from one that does not fit."""
+        return Fields(self.json(malformed or invalid), invalid)
 
     def argument(self, name: str) -> str | None:
         """Read a query parameter; the last one wins when it comes twice."""

@@ -14,7 +14,7 @@ from local.control_plane.routing import Call, Route
 
 async def put_schedules(call: Call) -> Reply:
     """PUT /workers/scripts/{script_name}/schedules: a bare array that replaces all; [] removes them."""
-    crons = _crons(call.json())
+    crons = _crons(call.json(_invalid))
     moment = now()
     async with call.cloud.change() as change:
         worker = workers.find_script(change.db, call.path["script_name"])

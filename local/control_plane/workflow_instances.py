@@ -51,7 +51,7 @@ async def create_instance(call: Call) -> Reply:
 async def create_batch(call: Call) -> Reply:
     """POST /workflows/{workflow_name}/instances/batch: up to 100; ids that are taken are left out."""
     workflow = find(call.cloud.db, call.path["workflow_name"])
-    body = call.json()
+    body = call.json(invalid)
     if not isinstance(body, list):
         raise invalid("", f"Expected array, received {type_name(body)}")
     parts = cast("list[Json]", body)
@@ -134,7 +134,7 @@ async def send_event(call: Call) -> Reply:
     workflow = find(call.cloud.db, call.path["workflow_name"])
     instance_id, event_type = call.path["instance_id"], call.path["event_type"]
     try:
-        await call.cloud.data_plane.send_workflow_event(workflow["id"], instance_id, event_type, call.json())
+        await call.cloud.data_plane.send_workflow_event(workflow["id"], instance_id, event_type, call.json(invalid))
     except DataPlaneRefusedError as error:
         if error.message != "instance.not_found":
             raise
