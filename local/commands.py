@@ -13,6 +13,7 @@ from local.instance import DEFAULT_STATE_DIR, Instance, InstanceError
 
 _NOT_RUNNING = 3  # exit code, as service managers have it
 _CALL_SECONDS = 20
+_HIGHEST_PORT = 65_535
 
 
 def add_parsers(subparsers: Any) -> None:
@@ -20,7 +21,7 @@ def add_parsers(subparsers: Any) -> None:
     start = _add(subparsers, "start", _start, "start the local Cloudflare in the background")
     serve = _add(subparsers, "serve", _serve, "run the local Cloudflare in the foreground")
     for parser in (start, serve):
-        parser.add_argument("--port", type=int, metavar="N", help="port of the API; 0 takes any free one")
+        parser.add_argument("--port", type=_port, metavar="N", help="port of the API; 0 takes any free one")
     _add(subparsers, "stop", _stop, "stop it, and wait until all its processes are gone")
     _add(subparsers, "status", _status, "show its address, Workers, queues and databases")
     logs = _add(subparsers, "logs", _logs, "show what Workers and the data plane logged")
@@ -41,6 +42,13 @@ def _add(subparsers: Any, name: str, run: Any, text: str) -> argparse.ArgumentPa
     )
     parser.set_defaults(run=run)
     return parser
+
+
+def _port(text: str) -> int:
+    """Read a port. Raises argparse's error, which becomes one line after the usage."""
+    if not text.isdecimal() or int(text) > _HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"expected a port from 0 to {_HIGHEST_PORT}, got {text!r}")
+    return int(text)
 
 
 def _start(arguments: argparse.Namespace) -> int:

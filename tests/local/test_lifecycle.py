@@ -238,3 +238,14 @@ def test_a_port_of_a_worker_that_is_taken_is_one_clear_line(state_dir: Path) -> 
             instance.start(state_dir)
     assert instance.start(state_dir)[1]
     assert deployed.visit() == 1
+
+
+@pytest.mark.parametrize("port", ["99999", "-1", "http"])
+def test_a_port_that_is_none_is_one_line(state_dir: Path, port: str) -> None:
+    for command in ("start", "serve"):
+        refused = run(command, f"--port={port}", state_dir=state_dir)
+        assert refused.returncode == 2
+        assert refused.stdout == ""
+        last = refused.stderr.splitlines()[-1]
+        assert last.endswith(f"error: argument --port: expected a port from 0 to 65535, got '{port}'")
+    assert not state_dir.exists()
