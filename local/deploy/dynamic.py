@@ -18,7 +18,7 @@ from local.deploy.diff import Change, Diff, compare
 from local.deploy.errors import CheckError, DeployError
 from local.deploy.resource_types import Created, Found
 from local.deploy.state_file import Resource
-from local.deploy.wire import UNKNOWN, Properties, from_struct, reveal, to_struct
+from local.deploy.wire import UNKNOWN, Properties, from_struct, mark_like, reveal, to_struct
 
 TYPE_PREFIX = "pulumi-python:dynamic"
 _PROVIDER_KEY = "__provider"
@@ -94,7 +94,10 @@ class DynamicType:
             return None
         code = {_PROVIDER_KEY: state[_PROVIDER_KEY]}
         inputs = reveal(resource.inputs) if result.inputs is None else {**_from_provider(result.inputs), **code}
-        return Found(result.id, inputs, {**_from_provider(result.outs or {}), **code})
+        outputs = {**_from_provider(result.outs or {}), **code}
+        marked = mark_like(outputs, {**resource.outputs, **resource.inputs})
+        drift = compare(_without_code(resource.outputs), _without_code(marked))
+        return Found(result.id, inputs, outputs, drift)
 
     def delete(self, resource: Resource) -> None:
         """Have the provider delete it."""

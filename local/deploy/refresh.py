@@ -45,7 +45,8 @@ def _apply(state: State, resource: Resource, found: Found | None) -> Step:
         state.resources.remove(resource)
         return Step(Action.DELETE, resource.urn, note="gone")
     inputs = mark_like(found.inputs, resource.inputs)
-    changes = compare(resource.inputs, inputs)
+    changes = compare(resource.inputs, inputs) or found.drift
+    resource.id = found.id
     resource.inputs = inputs
     resource.outputs = mark_like(found.outputs, {**resource.outputs, **inputs})
     return Step(Action.UPDATE if changes else Action.SAME, resource.urn, changes)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from local.deploy.diff import Diff
+from local.deploy.diff import Change, Diff
 from local.deploy.errors import DeployError
 from local.deploy.state_file import Resource
 from local.deploy.wire import Properties
@@ -20,11 +20,15 @@ class Created:
 
 @dataclass(frozen=True)
 class Found:
-    """A resource as it is now: its id, the inputs that would make it so, and its outputs (plain)."""
+    """A resource as it is now: its id, the inputs that would make it so, and its outputs (plain).
+
+    `drift` is what differs from the stored outputs, where the next deploy looks at these too.
+    """
 
     id: str
     inputs: Properties
     outputs: Properties
+    drift: tuple[Change, ...] = ()
 
 
 class ResourceType(Protocol):

@@ -30,7 +30,7 @@ class Call:
 
 @dataclass(frozen=True)
 class _Kind:
-    """A collection: the field of its ids, and the field that has to be unique in it."""
+    """A collection: the field of its ids, the field that has to be unique, and the key of its list (newest first)."""
 
     pattern: str
     id_field: str
@@ -45,7 +45,7 @@ _KINDS = [
     _Kind(r"queues/[^/]+/consumers", "consumer_id"),
     _Kind(r"workers/workers", "id", "name"),
     _Kind(r"workers/workers/[^/]+/versions", "id"),
-    _Kind(r"workers/scripts/[^/]+/deployments", "id"),
+    _Kind(r"workers/scripts/[^/]+/deployments", "id", list_key="deployments"),
 ]
 
 
@@ -119,6 +119,8 @@ class StandInApi:
 
     def _collection(self, call: Call, kind: _Kind) -> tuple[int, Any]:
         inside = [item for path, item in self.objects.items() if path.rpartition("/")[0] == call.path]
+        if call.method == "GET" and kind.list_key:
+            return 200, {kind.list_key: inside[::-1]}
         if call.method == "GET":
             return 200, [
                 i for i in inside if not kind.unique or i[kind.unique] == call.query.get("name", i[kind.unique])

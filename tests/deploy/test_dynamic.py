@@ -1,5 +1,6 @@
 """Dynamic resources: the program's own provider code, run in process."""
 
+from local.deploy.steps import Action
 from tests.deploy.conftest import Stack
 
 # A provider that keeps a text in a file, named by the resource's id.
@@ -183,3 +184,27 @@ def test_the_providers_code_is_marked_secret_in_the_state(stack: Stack) -> None:
     stack.up()
     resource = next(item for item in stack.state["resources"] if item["custom"])
     assert set(resource["inputs"]["__provider"]) == {"4dabf18193072939515e22adb298388d", "value"}
+
+
+def test_outputs_that_drifted_are_seen_and_mended(stack: Stack) -> None:
+    """As of a provider that tells no inputs: what is there shows in its outputs only, and its diff looks there."""
+    provider = PROVIDER.replace(', {"name": props["name"], "text": text})', ")")
+    prepare(stack, 'text = Text("text", "one", "hello")', provider)
+    stack.up()
+    assert stack.deploy("refresh").tally[Action.UPDATE] == 0
+    (stack.folder / "files" / "one").write_text("spoilt")
+    assert stack.deploy("refresh").tally[Action.UPDATE] == 1
+    assert '~ text: "hello" → "spoilt"' in stack.shown
+    stack.up()
+    assert stack.lines("~") == ["text"]
+    assert (stack.folder / "files" / "one").read_text() == "hello"
+
+
+def test_a_secret_output_that_drifted_is_not_shown(stack: Stack) -> None:
+    provider = PROVIDER.replace(', {"name": props["name"], "text": text})', ")")
+    prepare(stack, 'text = Text("text", "one", pulumi.Output.secret("hello"))', provider)
+    stack.up()
+    (stack.folder / "files" / "one").write_text("spoilt")
+    stack.deploy("refresh")
+    assert "[secret]" in stack.shown
+    assert "spoilt" not in stack.shown

@@ -235,11 +235,22 @@ def test_the_life_of_a_stack(project: Project) -> None:
     with project.api as api:
         body = {"type": "worker", "script_name": "sample", "settings": {"batch_size": 5, "max_retries": 1}}
         assert api.put(consumer, json=body).status_code == 200
+        assert api.put("workers/scripts/sample/schedules", json=[]).status_code == 200
+        oldest = api.get("workers/workers/sample/versions").json()["result"][-1]["id"]
+        body = {"strategy": "percentage", "versions": [{"percentage": 100, "version_id": oldest}]}
+        assert api.post("workers/scripts/sample/deployments", json=body).status_code == 200
+        assert project.fetch() == "one hush"
         printed = project.run("refresh")
         assert "~ settings.maxRetries: 7 → 1" in printed
-        assert "Resources: 1 updated, 9 unchanged" in printed
-        assert "Resources: 1 updated" in project.run("up")
+        assert '~ deadLetterQueue: "sample-dlq" → ""' in printed
+        assert "Resources: 3 updated, 7 unchanged" in printed
+        assert "Resources: 2 updated, 1 replaced, 7 unchanged" in project.run("up")
         assert api.get(consumer).json()["result"]["settings"]["max_retries"] == 7
+        assert api.get(consumer).json()["result"]["dead_letter_queue"] == "sample-dlq"
+        [schedule] = api.get("workers/scripts/sample/schedules").json()["result"]["schedules"]
+        assert schedule["cron"] == "0 0 1 1 *"
+        assert project.fetch() == "two hush"
+        assert "Resources: 10, nothing changed" in project.run("refresh")
 
     assert project.run("output", "consumer_id").strip() == project.outputs["consumer_id"]
 

@@ -27,7 +27,6 @@ CONSUMER = RestSpec(
     pulumi_id="missing ID",  # the bridge's own words; a program has to use consumer_id
     replace_on=frozenset({"accountId", "queueId"}),
     sticky=frozenset({"scriptName"}),  # a change of type still sends the old one
-    not_refreshed=frozenset({"deadLetterQueue"}),
     reply=_consumer_reply,
     find="/accounts/{account_id}/queues/{queue_id}/consumers",
 )

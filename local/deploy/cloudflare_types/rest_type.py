@@ -51,7 +51,9 @@ class RestSpec:
     sticky: frozenset[str] = frozenset()
     """Inputs that keep their value when the program stops setting them (Terraform's optional and computed)."""
     not_refreshed: frozenset[str] = frozenset()
-    """Inputs that the provider never reads back."""
+    """Inputs that the API does not tell."""
+    in_force: str = ""
+    """The list, newest first, in a GET of `collection`: its first object is read, as the others have no effect."""
     keyed_lists: Mapping[str, str] = field(default_factory=dict[str, str])
     """Lists whose order means nothing, each with the property that identifies an element."""
     verbatim_maps: frozenset[str] = frozenset()
@@ -144,14 +146,17 @@ class RestType:
     def read(self, resource: Resource) -> Found | None:
         """Read it, and map the reply back to the inputs that are configured."""
         inputs, outputs = reveal(resource.inputs), reveal(resource.outputs)
-        path = self._path(self._spec.item, {**self._names(inputs), **self._names(outputs), "id": resource.id})
+        template = self._spec.collection if self._spec.in_force else self._spec.item
+        path = self._path(template, {**self._names(inputs), **self._names(outputs), "id": resource.id})
         try:
             result = self._api.call("GET", path, query=self._spec.read_query)
         except ApiError as error:
             if error.status == NOT_FOUND:
                 return None
             raise
-        return self._found(inputs, result)
+        if self._spec.in_force:
+            result = next(iter(result[self._spec.in_force]), None)
+        return None if result is None else self._found(inputs, result)
 
     def delete(self, resource: Resource) -> None:
         """Delete it; gone already is as good."""

@@ -157,6 +157,7 @@ DEPLOYMENT = RestSpec(
     updates=False,
     deletes=False,
     replace_on=None,
+    in_force="deployments",
     body=_with_annotations,
 )
 
@@ -172,7 +173,7 @@ CRON_TRIGGER = RestSpec(
     create_method="PUT",
     deletes=False,  # the schedules go with the Worker
     replace_on=frozenset({"accountId", "scriptName"}),
-    not_refreshed=frozenset({"schedules"}),
+    keyed_lists={"schedules": "cron"},
     body=lambda body: body["schedules"],
     reply=_cron_reply,
 )
