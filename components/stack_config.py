@@ -73,7 +73,7 @@ def _bad_values(values: dict[str, Any]) -> Iterator[str]:
 def _good_value(key: str, rule: Rule, text: str) -> str:
     """Return the value that the user most likely wants."""
     if isinstance(rule, OneOf):
-        nearest = difflib.get_close_matches(text.lower(), rule.words, n=1, cutoff=0.4)
+        nearest = difflib.get_close_matches(text.lower(), rule.words, n=1, cutoff=0.5)
         if nearest:
             return nearest[0]
     return PLACEHOLDERS.get(key) or str(defaults()[key])

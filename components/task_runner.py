@@ -34,7 +34,8 @@ class TaskRunner(pulumi.ComponentResource):
     outputs: dict[str, pulumi.Output[str | None]]
     """``url`` (providers before 6.23 do not tell it) and ``worker_name``; then, with d1, ``database_name`` and
     ``database_id``; with kv, ``namespace_name`` and ``namespace_id``; with durable-object, ``durable_object_class``;
-    with queue, ``queue_name``, ``queue_id``, ``dlq_name`` and ``dlq_id``; with workflow, ``workflow_name``."""
+    with queue, ``queue_name``, ``queue_id``, ``dlq_name`` and ``dlq_id``; with workflow, ``workflow_name``. Those of
+    former stores and engines are among them for as long as these are kept."""
 
     def __init__(
         self,
@@ -75,8 +76,11 @@ class TaskRunner(pulumi.ComponentResource):
         self.outputs = {
             "url": worker.subdomain.apply(_url),
             "worker_name": worker.name,
-            **{key: pulumi.Output.from_input(value) for key, value in stores[0].outputs.items()},
-            **{key: pulumi.Output.from_input(value) for key, value in engines[0].outputs.items()},
+            **{
+                key: pulumi.Output.from_input(value)
+                for part in [*stores, *engines]
+                for key, value in part.outputs.items()
+            },
         }
         self.register_outputs(self.outputs)
 
@@ -84,6 +88,12 @@ class TaskRunner(pulumi.ComponentResource):
         caveat = read_caveat(args.state_store)
         if caveat:
             pulumi.log.warn(caveat, resource=self)
+        if args.durable_object_data == "delete":
+            pulumi.log.warn(
+                f"durable_object_data is delete: class {DURABLE_OBJECT_CLASS} and every task in its objects are deleted, "
+                "with no way back",
+                resource=self,
+            )
         for part, until in former.items():
             kept = "its objects delete themselves; durable_object_data says what becomes of their class"
             then = kept if part == "durable-object" else f"the first `up` after {until} removes it"

@@ -20,7 +20,7 @@ REQUEST_SECONDS = 10
 NEXT_STEPS = """
 Next:
   curl -X POST {url}/task -d '{{"work": "yours"}}'     submit a task of your own; then curl {url}/task/<taskId>
-  python -m local logs --follow                        watch the Worker at work (first: source .venv/bin/activate)
+  python -m local logs --follow                        what the Worker warns of (first: source .venv/bin/activate)
   make down                                            destroy all of it and stop"""
 
 

@@ -72,6 +72,10 @@ def test_all_problems_are_told_together() -> None:
     )
 
 
+def test_a_word_like_no_other_is_met_with_the_default() -> None:
+    assert "pulumi config set env dev --stack test" in problems({"account_id": ACCOUNT_ID, "env": "qa"})
+
+
 def test_a_key_like_no_other_lists_those_there_are() -> None:
     message = problems({"account_id": ACCOUNT_ID, "zzz": "1"})
     assert "zzz: unknown setting, expected one of account_id, state_store" in message

@@ -143,6 +143,7 @@ def test_former_parts_stay_declared_beside_the_present_ones() -> None:
         "TASK_WORKFLOW",
     }
     assert json.loads(bindings["FORMER_UNTIL"]["text"]) == {"d1": UNTIL, "queue": UNTIL}
+    assert {"namespace_id", "database_id", "dlq_id", "workflow_name"} <= set(stack.outputs)
     assert stack.resources["task-runner-kv"].protect
     assert not stack.resources["task-runner-db"].protect, "it is to go once its tasks are over"
     assert {"stores/layered.js", "stores/d1.js", "stores/kv.js"} <= {each["name"] for each in version["modules"]}

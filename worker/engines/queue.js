@@ -103,7 +103,10 @@ export class QueueEngine {
     const existing = await this.store.existing(unclaimed);
     for (const taskId of unclaimed) {
       if (existing.has(taskId)) messages.ack(taskId);
-      else messages.retry(taskId, this.store.settling_seconds);
+      else {
+        console.warn('message names a task that is not there', { taskId, attempts: messages.attempts(taskId) });
+        messages.retry(taskId, this.store.settling_seconds);
+      }
     }
   }
 

@@ -16,8 +16,10 @@ export class TaskMessages {
   constructor(messages) {
     for (const message of messages) {
       const taskId = /** @type {Partial<TaskMessage> | null | undefined} */ (message.body)?.taskId;
-      if (typeof taskId !== 'string' || taskId === '') message.retry();
-      else this.#byTask.set(taskId, [...(this.#byTask.get(taskId) ?? []), message]);
+      if (typeof taskId !== 'string' || taskId === '') {
+        console.warn('message names no task', { message: message.id, attempts: message.attempts });
+        message.retry();
+      } else this.#byTask.set(taskId, [...(this.#byTask.get(taskId) ?? []), message]);
     }
   }
 
