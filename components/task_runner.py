@@ -90,8 +90,8 @@ class TaskRunner(pulumi.ComponentResource):
             pulumi.log.warn(caveat, resource=self)
         if args.durable_object_data == "delete":
             pulumi.log.warn(
-                f"durable_object_data is delete: class {DURABLE_OBJECT_CLASS} and every task in its objects are deleted, "
-                "with no way back",
+                f"durable_object_data is delete: class {DURABLE_OBJECT_CLASS} is deleted with every task in its objects; "
+                "there is no way back",
                 resource=self,
             )
         for part, until in former.items():
