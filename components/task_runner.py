@@ -90,7 +90,7 @@ class TaskRunner(pulumi.ComponentResource):
             pulumi.log.warn(caveat, resource=self)
         if args.durable_object_data == "delete":
             pulumi.log.warn(
-                f"durable_object_data is delete: class {DURABLE_OBJECT_CLASS} is deleted with every task in its objects; "
+                f"durable_object_data is delete: class {DURABLE_OBJECT_CLASS} goes, with every task in its objects; "
                 "there is no way back",
                 resource=self,
             )
