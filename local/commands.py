@@ -94,15 +94,21 @@ def _status(arguments: argparse.Namespace) -> int:
         workers = _all(http, f"{account}/workers/workers")
         queues = _all(http, f"{account}/queues")
         databases = _all(http, f"{account}/d1/database")
+        namespaces = _all(http, f"{account}/storage/kv/namespaces")
+        workflows = _all(http, f"{account}/workflows")
         backlogs = [_result(http, f"{account}/queues/{queue['queue_id']}/metrics")["backlog_count"] for queue in queues]
     _print(f"API       {running.base_url}")
     _print(f"account   {running.account_id}")
     _print(f"token     {running.api_token}")
     _print(f"state     {running.state_dir} (pid {running.pid})")
     _table("Workers", [(w["name"], w["subdomain"]["url"], "" if w["deployed_on"] else "not deployed") for w in workers])
-    rows = [(q["queue_name"], _messages(n), _consumers(q)) for q, n in zip(queues, backlogs, strict=True)]
-    _table("queues", rows)
-    _table("databases", [(d["name"], d["uuid"]) for d in databases])
+    rows = [
+        (q["queue_name"], q["queue_id"], _messages(n), _consumers(q)) for q, n in zip(queues, backlogs, strict=True)
+    ]
+    _table("Queues", rows)
+    _table("Workflows", [(w["name"], _instances(w), f"of {w['script_name']}") for w in workflows])
+    _table("Databases", [(d["name"], d["uuid"]) for d in databases])
+    _table("KV namespaces", [(n["title"], n["id"]) for n in namespaces])
     return 0
 
 
@@ -119,6 +125,11 @@ def _logs(arguments: argparse.Namespace) -> int:
         if shown:
             _print(log_file.render(entry))
     return 0
+
+
+def _instances(workflow: dict[str, Any]) -> str:
+    counts = [f"{count} {status}" for status, count in workflow["instances"].items() if count]
+    return ", ".join(counts) or "no instances"
 
 
 def _all(http: httpx.Client, url: str) -> list[dict[str, Any]]:
