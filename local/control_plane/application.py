@@ -20,6 +20,7 @@ from local.control_plane import (
     queue_messages,
     queues,
     schedules,
+    scripts,
     worker_versions,
     workers,
     workflow_instances,
@@ -47,6 +48,7 @@ PRODUCTS = (
     deployments,
     durable_objects,
     schedules,
+    scripts,
     workflows,
     workflow_instances,
 )

@@ -65,22 +65,22 @@ async def create_version(call: Call) -> Reply:
         if deploys:
             split = [{"percentage": 100, "version_id": version_id}]
             deployments.insert(change.db, worker["id"], split, {})
-    return Reply(_describe(call.cloud.db, _find(call.cloud.db, worker["id"], version_id), with_modules=True))
+    return Reply(_describe(call.cloud.db, find(call.cloud.db, worker["id"], version_id), with_modules=True))
 
 
 async def list_versions(call: Call) -> Reply:
     """GET /workers/workers/{worker_id}/versions: newest first."""
     worker = workers.find(call.cloud.db, call.path["worker_id"])
-    rows = _rows(call.cloud.db, worker["id"])
-    page = call.page(len(rows), _invalid, size=_PAGE_SIZE, largest=_LARGEST_PAGE)
-    shown = [_describe(call.cloud.db, row, with_modules=False) for row in page.cut(rows)]
+    found = rows(call.cloud.db, worker["id"])
+    page = call.page(len(found), _invalid, size=_PAGE_SIZE, largest=_LARGEST_PAGE)
+    shown = [_describe(call.cloud.db, row, with_modules=False) for row in page.cut(found)]
     return Reply(shown, page.info(len(shown)))
 
 
 async def get_version(call: Call) -> Reply:
     """GET /workers/workers/{worker_id}/versions/{version_id}; ?include=modules brings the code."""
     worker = workers.find(call.cloud.db, call.path["worker_id"])
-    row = _find(call.cloud.db, worker["id"], call.path["version_id"])
+    row = find(call.cloud.db, worker["id"], call.path["version_id"])
     include = call.argument("include")
     if include not in (None, "modules"):
         raise _invalid("include", "Invalid enum value. Expected 'modules'")
@@ -91,7 +91,7 @@ async def delete_version(call: Call) -> Reply:
     """DELETE /workers/workers/{worker_id}/versions/{version_id}: not of one that is deployed."""
     async with call.cloud.change() as change:
         worker = workers.find(change.db, call.path["worker_id"])
-        row = _find(change.db, worker["id"], call.path["version_id"])
+        row = find(change.db, worker["id"], call.path["version_id"])
         if any(part["version_id"] == row["id"] for part in desired_state.split_of(change.db, worker["id"])):
             raise ApiError(400, 10021, "This version is part of the active deployment and cannot be deleted.")
         change.db.execute("DELETE FROM worker_versions WHERE id = ?", (row["id"],))
@@ -200,17 +200,18 @@ def _insert(
     )
 
 
-def _rows(db: sqlite3.Connection, worker_id: str) -> list[sqlite3.Row]:
+def rows(db: sqlite3.Connection, worker_id: str) -> list[sqlite3.Row]:
+    """Read all versions of a Worker, newest first."""
     return db.execute("SELECT * FROM worker_versions WHERE worker_id = ? ORDER BY number DESC", (worker_id,)).fetchall()
 
 
-def _find(db: sqlite3.Connection, worker_id: str, wanted: str) -> sqlite3.Row:
-    """Find a version by id, by the start of an id, or by the word latest."""
-    rows = _rows(db, worker_id)
+def find(db: sqlite3.Connection, worker_id: str, wanted: str) -> sqlite3.Row:
+    """Find a version by id, by the start of an id, or by the word latest. Raises ApiError 100146."""
+    versions = rows(db, worker_id)
     if wanted == "latest":
-        found = rows[:1]
+        found = versions[:1]
     elif len(wanted) >= _SHORTEST_PREFIX:
-        found = [row for row in rows if row["id"].startswith(wanted)]
+        found = [row for row in versions if row["id"].startswith(wanted)]
     else:
         found = []
     if len(found) != 1:
