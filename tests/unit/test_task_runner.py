@@ -88,8 +88,8 @@ def test_every_combination_declares_what_it_uses_and_nothing_else(store: str, en
 
 MODULES: dict[str, set[str]] = {
     "d1": {"stores/d1.js", "sweeper.js"},
-    "kv": {"stores/kv.js", "sweeper.js"},
-    "durable-object": {"stores/durable_object.js"},
+    "kv": {"stores/kv.js", "stores/lease.js", "sweeper.js"},
+    "durable-object": {"stores/durable_object.js", "stores/lease.js"},
     "queue": {"engines/queue.js", "engines/task_messages.js"},
     "workflow": {"engines/workflow.js", "engines/task_workflow.js"},
     "common": {

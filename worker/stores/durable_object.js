@@ -7,6 +7,7 @@ import { DurableObject } from 'cloudflare:workers';
 
 import { LEASE_SECONDS, SWEEP_GRACE_SECONDS, TASK_TTL_SECONDS } from '../task.js';
 import { creationTime } from '../task_id.js';
+import { isOpen, mayClaim } from './lease.js';
 
 /** @import { ClaimedTask, Outcome, Payload, Status, TaskError, TaskRecord } from '../task.js' */
 /** @import { Delivery, OpenTask, Store } from './store.js' */
@@ -131,7 +132,7 @@ export function taskObject(engineOf) {
      */
     claim(deliveryAttempts) {
       const state = this.#read();
-      if (!state || !(isOpen(state) || (state.status === 'processing' && deliveryAttempts > 1))) return null;
+      if (!state || !mayClaim(state, deliveryAttempts, Date.now())) return null;
       const attempts = state.attempts + 1;
       this.#write({ ...state, status: 'processing', attempts, lease_expires_at_ms: Date.now() + LEASE_SECONDS * 1000 });
       return { taskId: state.taskId, attempts, payload: this.ctx.storage.kv.get('payload') ?? '{}' };
@@ -148,7 +149,7 @@ export function taskObject(engineOf) {
     /** @param {TaskError} error */
     abandon(error) {
       const state = this.#read();
-      if (state && isOpen(state)) this.#write({ ...state, status: 'failed', error, lease_expires_at_ms: null });
+      if (state && isOpen(state, Date.now())) this.#write({ ...state, status: 'failed', error, lease_expires_at_ms: null });
     }
 
     markSent() {
@@ -169,7 +170,7 @@ export function taskObject(engineOf) {
       const expires_ms = created_ms + TASK_TTL_SECONDS * 1000;
       if (Date.now() >= expires_ms) return this.ctx.storage.deleteAll();
       const isEnded = state.status === 'completed' || state.status === 'failed';
-      if (isOpen(state)) await engineOf(this.env).rescue([state]);
+      if (isOpen(state, Date.now())) await engineOf(this.env).rescue([state]);
       const age_ms = Math.max(Date.now() - created_ms, SWEEP_GRACE_SECONDS * 1000);
       await this.ctx.storage.setAlarm(isEnded ? expires_ms : Math.min(Date.now() + age_ms, expires_ms));
     }
@@ -184,9 +185,4 @@ export function taskObject(engineOf) {
       this.ctx.storage.kv.put('state', state);
     }
   };
-}
-
-/** @param {State} state */
-function isOpen({ status, lease_expires_at_ms }) {
-  return status === 'pending' || (status === 'processing' && (lease_expires_at_ms ?? 0) <= Date.now());
 }

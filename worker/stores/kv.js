@@ -5,6 +5,7 @@
 
 import { LEASE_SECONDS, TASK_TTL_SECONDS } from '../task.js';
 import { timePrefix } from '../task_id.js';
+import { isOpen, mayClaim } from './lease.js';
 
 /** @import { ClaimedTask, Outcome, Payload, Status, TaskError, TaskRecord } from '../task.js' */
 /** @import { Delivery, OpenTask, Store } from './store.js' */
@@ -206,23 +207,6 @@ export class KvStore {
 /** @param {number} time_ms */
 function windowPrefix(time_ms) {
   return timePrefix(time_ms).slice(0, WINDOW_DIGITS);
-}
-
-/**
- * @param {Metadata} entry
- * @param {number} now_ms
- */
-function isOpen({ status, lease_expires_at_ms }, now_ms) {
-  return status === 'pending' || (status === 'processing' && (lease_expires_at_ms ?? 0) <= now_ms);
-}
-
-/**
- * @param {Entry} entry
- * @param {number} deliveryAttempts
- * @param {number} now_ms
- */
-function mayClaim(entry, deliveryAttempts, now_ms) {
-  return isOpen(entry, now_ms) || (entry.status === 'processing' && deliveryAttempts > 1);
 }
 
 /**
