@@ -40,6 +40,29 @@ def version(code: str = ECHO, **more: Json) -> dict[str, Json]:
     return {"main_module": "index.js", "compatibility_date": "2025-04-01", "modules": [module(code)], **more}
 
 
+def providers_worker(name: str) -> dict[str, Json]:
+    """Make the body of a Worker as the Pulumi provider sends it, every default included."""
+    return {
+        "logpush": False,
+        "name": name,
+        "observability": {
+            "enabled": True,
+            "head_sampling_rate": 1,
+            "logs": {
+                "destinations": [],
+                "enabled": True,
+                "head_sampling_rate": 1,
+                "invocation_logs": True,
+                "persist": True,
+            },
+            "traces": {"destinations": [], "enabled": False, "head_sampling_rate": 1, "persist": True},
+        },
+        "subdomain": {"enabled": True, "previews_enabled": False},
+        "tags": [],
+        "tail_consumers": [],
+    }
+
+
 def eventually(probe: Callable[[], T | None], seconds: float = 10) -> T:
     """Ask until there is an answer."""
     deadline = time.monotonic() + seconds

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from tests.local.rest import ECHO, Rest, unique
+from tests.local.rest import ECHO, Rest, providers_worker, unique
 
 COMPUTED = {
     "database": {
@@ -105,25 +105,7 @@ def deployed(rest: Rest) -> dict[str, Any]:
     for key, name in (("dlq", "task-runner-dlq"), ("queue", "task-runner-queue")):
         body = {"queue_name": names[name], "settings": settings}
         found[key] = made(rest, "queue", "POST", "/queues", body, "/queues/{queue_id}")
-    worker: dict[str, Any] = {
-        "logpush": False,
-        "name": names["task-runner"],
-        "observability": {
-            "enabled": True,
-            "head_sampling_rate": 1,
-            "logs": {
-                "destinations": [],
-                "enabled": True,
-                "head_sampling_rate": 1,
-                "invocation_logs": True,
-                "persist": True,
-            },
-            "traces": {"destinations": [], "enabled": False, "head_sampling_rate": 1, "persist": True},
-        },
-        "subdomain": {"enabled": True, "previews_enabled": False},
-        "tags": [],
-        "tail_consumers": [],
-    }
+    worker = providers_worker(names["task-runner"])
     found["worker"] = made(rest, "worker", "POST", "/workers/workers", worker, "/workers/workers/{id}")
     pull = {
         "settings": {"batch_size": 10, "max_retries": 3, "retry_delay": 0, "visibility_timeout_ms": 30000},

@@ -7,7 +7,7 @@ import pytest
 from cloudflare import Cloudflare
 
 from local.instance import Instance
-from tests.local.rest import Rest, unique
+from tests.local.rest import Rest, providers_worker, unique
 
 NOT_FOUND = (404, 10007, "This Worker does not exist on your account.")
 NO_REFERENCES: dict[str, list[Any]] = {
@@ -48,25 +48,7 @@ def test_lives_through_the_sdk(sdk: Cloudflare, cloud: Instance) -> None:
 
 
 def test_has_every_field_that_the_provider_reads(rest: Rest) -> None:
-    body: dict[str, Any] = {
-        "logpush": False,
-        "name": unique("worker"),
-        "observability": {
-            "enabled": True,
-            "head_sampling_rate": 1,
-            "logs": {
-                "destinations": [],
-                "enabled": True,
-                "head_sampling_rate": 1,
-                "invocation_logs": True,
-                "persist": True,
-            },
-            "traces": {"destinations": [], "enabled": False, "head_sampling_rate": 1, "persist": True},
-        },
-        "subdomain": {"enabled": True, "previews_enabled": False},
-        "tags": [],
-        "tail_consumers": [],
-    }
+    body = providers_worker(unique("worker"))
     worker = rest.result("POST", "/workers/workers", body)
     url = worker["subdomain"].pop("url")
     assert url.startswith("http://127.0.0.1:")
