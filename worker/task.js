@@ -2,39 +2,109 @@
  * A task: a unit of work with an id, a payload and a status.
  *
  *   pending ──> processing ──> completed
- *      ^            │
- *      └── retry ───┴────────> failed
+ *    ^  ^ │         │  │
+ *    │  └─│─ retry ─┘  ├─────> failed
+ *    │    └────────────┴─────> cancelled
+ *    └─── a new run, of what has failed or was cancelled
+ *
+ * A run is what one submission, retry by hand or redrive starts; each run has attempts of its own. Together they name an
+ * attempt, so that one that has lost its task cannot write to it.
  */
 
-/** @typedef {'pending' | 'processing' | 'completed' | 'failed'} Status */
+/** @typedef {'pending' | 'processing' | 'completed' | 'failed' | 'cancelled'} Status */
 
 /** The request body as it came: a string when it is UTF-8 text, else its bytes. @typedef {string | Uint8Array<ArrayBuffer>} Payload */
 
-/** A task that an attempt may work on. @typedef {{taskId: string, payload: Payload, attempts: number}} ClaimedTask */
-
-/**
- * What does a task's work: gets the payload, returns its result (anything that JSON can hold) or throws.
- *
- * @typedef {(payload: Payload) => unknown} Handler
- */
-
-/** A task as it is kept, beside its payload. `result` is JSON; `error` that of the last attempt that failed.
- *
- * @typedef {{status: Status, attempts: number, result: string | null, error: TaskError | null}} TaskRecord
- */
+/** What a handler is told beside the payload: query parameters of the submission. @typedef {Record<string, string>} Parameters */
 
 /** The error of an attempt, as it is kept. @typedef {{name: string, message: string}} TaskError */
 
+/** How far an attempt has come, in its own words. `percent` is 0 to 100. @typedef {{percent: number, note: string | null}} Progress */
+
 /**
- * What an attempt made of a task: `pending` waits for the next attempt, `completed` and `failed` are final.
- * `result` is JSON text; `error` belongs to the attempt that failed.
+ * A task to be stored.
  *
- * @typedef {{taskId: string, status: 'completed', result: string}
- *   | {taskId: string, status: 'pending' | 'failed', error: TaskError}} Outcome
+ * @typedef {object} NewTask
+ * @property {string} taskId
+ * @property {string} handler the name of a handler
+ * @property {Parameters} parameters
+ * @property {Payload} payload
+ * @property {number} delay_seconds wait before the first attempt
+ * @property {number | null} ttl_seconds from the end of the delay; null: {@link TASK_TTL_SECONDS}
+ * @property {number | null} max_retries null: the stack's
+ * @property {Idempotency | null} idempotency
  */
 
-/** How long a task is kept, from its creation: a day, after which nobody polls for it. */
+/**
+ * What makes two submissions one: the same key. The fingerprint is of what was submitted; another one with the same key
+ * is a mistake of the caller's.
+ *
+ * @typedef {{key: string, fingerprint: string}} Idempotency
+ */
+
+/** A task as lists show it. Times are Unix times in milliseconds.
+ *
+ * @typedef {object} TaskSummary
+ * @property {string} taskId
+ * @property {Status} status
+ * @property {string} handler
+ * @property {number} run 1 for the first
+ * @property {number} attempts of this run
+ * @property {number | null} max_retries of this task; null: the stack's
+ * @property {Progress | null} progress
+ * @property {TaskError | null} error of the last attempt that failed
+ * @property {number} created_ms
+ * @property {number | null} started_ms when the first attempt of this run began
+ * @property {number | null} finished_ms
+ * @property {number | null} next_attempt_ms when a pending task is due that waits for its delay or its backoff
+ * @property {number} expires_ms
+ */
+
+/** A task as it is kept, beside its payload. `result` is JSON text. @typedef {TaskSummary & {result: string | null}} TaskRecord */
+
+/**
+ * A task that an attempt may work on; run and attempts name the attempt.
+ *
+ * @typedef {object} ClaimedTask
+ * @property {string} taskId
+ * @property {number} run
+ * @property {number} attempts 1 for the first of a run
+ * @property {string} handler
+ * @property {Parameters} parameters
+ * @property {Payload} payload
+ * @property {number | null} max_retries
+ */
+
+/** The name of an attempt. @typedef {Pick<ClaimedTask, 'taskId' | 'run' | 'attempts'>} AttemptName */
+
+/**
+ * What an attempt made of a task: `pending` waits for the next attempt, due at `next_attempt_ms`; `completed` and
+ * `failed` are final. `result` is JSON text.
+ *
+ * @typedef {AttemptName & {progress: Progress | null} & ({status: 'completed', result: string}
+ *   | {status: 'failed', error: TaskError}
+ *   | {status: 'pending', error: TaskError, next_attempt_ms: number})} Outcome
+ */
+
+/** @type {readonly Status[]} */
+export const STATUSES = ['pending', 'processing', 'completed', 'failed', 'cancelled'];
+
+/** @type {ReadonlySet<Status>} */
+export const ENDED = new Set(/** @type {const} */ (['completed', 'failed', 'cancelled']));
+
+/** How long a task is kept that asks for nothing else, from its creation or the end of its delay: a day. */
 export const TASK_TTL_SECONDS = 86_400;
+
+/** The shortest time to live (KV takes no shorter one, https://developers.cloudflare.com/kv/api/write-key-value-pairs/)
+ * and the longest: a week. */
+export const MIN_TTL_SECONDS = 60;
+export const MAX_TTL_SECONDS = 604_800;
+
+/** The longest wait of a message (https://developers.cloudflare.com/queues/platform/limits/). */
+export const MAX_DELAY_SECONDS = 86_400;
+
+/** Most retries that a task may ask for: what Cloudflare lets a queue's consumer have. */
+export const MAX_RETRIES = 100;
 
 /**
  * How long an attempt may hold a task before another one may take it: the wall-clock limit of a queue consumer
@@ -45,13 +115,13 @@ export const LEASE_SECONDS = 15 * 60;
 /** How long the sweeper leaves a young task alone: its POST may still be handing it over. */
 export const SWEEP_GRACE_SECONDS = 60;
 
-/** Longest request body. A D1 row may have 2 MB (https://developers.cloudflare.com/d1/platform/limits/). */
+/** Longest request body of one task. A D1 row may have 2 MB (https://developers.cloudflare.com/d1/platform/limits/). */
 export const MAX_PAYLOAD_BYTES = 1024 * 1024;
 
 /** Longest result of a task, as JSON: small enough that a store takes it beside the payload. */
 export const MAX_RESULT_BYTES = 256 * 1024;
 
-/** Longest error message kept with a task, in UTF-16 code units. */
+/** Longest error message kept with a task, and the longest that lists show (KV's metadata has 1,024 bytes). */
 const MAX_ERROR_LENGTH = 1_000;
 
 /**

@@ -2,11 +2,17 @@
 
 /** @import { OpenTask } from '../stores/store.js' */
 
+/** A run of a task to be carried to its handler. @typedef {{taskId: string, run: number, delay_seconds: number}} Submission */
+
+/** How much waits, and since when the oldest of it. @typedef {{count: number, oldest_ms: number | null}} Backlog */
+
 /**
  * @typedef {object} Engine
- * @property {(taskIds: string[]) => Promise<void>} submit hands over stored tasks; doing it twice is harmless
- * @property {(tasks: OpenTask[]) => Promise<{sent: number, failed: number}>} rescue hands over once more those open tasks
- *   that it no longer carries, and ends those whose attempts are spent
+ * @property {(runs: Submission[]) => Promise<void>} submit hands over runs of stored tasks; doing it twice is harmless
+ * @property {(tasks: OpenTask[]) => Promise<{resent: number, returned: number, failed: number}>} rescue hands over once more
+ *   those open tasks that it no longer carries (resent: the message was lost; returned: the consumer was), and ends those
+ *   whose attempts are spent
+ * @property {() => Promise<{backlog: Backlog, deadLetters: Backlog} | null>} backlogs null for an engine without queues
  */
 
 export {};

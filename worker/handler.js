@@ -1,0 +1,51 @@
+/**
+ * What a module of `handlers/` is: its default export does a task's work, under the module's name. The next `up` deploys
+ * a new one; there is no list to edit. A module whose name begins with `_` is none.
+ */
+
+/** @import { Parameters, Payload } from './task.js' */
+
+/** Writes to the Worker's log, with the task's id; never hand it a payload. @typedef {(message: string, fields?: Record<string, unknown>) => void} Log */
+
+/**
+ * What a handler is told of the attempt.
+ *
+ * @typedef {object} Context
+ * @property {string} taskId
+ * @property {number} attempt 1 for the first
+ * @property {AbortSignal} signal aborted when the task is cancelled or the handler's time is up
+ * @property {(percent: number, note?: string) => void} progress tells how far the attempt has come, 0 to 100; kept within seconds
+ * @property {Readonly<Record<string, any>>} bindings the Worker's own, but for its API tokens
+ * @property {Parameters} parameters those query parameters of the submission that the module declares
+ * @property {{debug: Log, info: Log, warn: Log, error: Log}} log
+ */
+
+/** Does the work: its result is anything that JSON can hold; what it throws is retried, a {@link PermanentError} is not.
+ *
+ * @typedef {(payload: Payload, context: Context) => unknown} Handler
+ */
+
+/**
+ * A module of `handlers/`.
+ *
+ * @typedef {object} HandlerModule
+ * @property {Handler} default
+ * @property {number} [timeout_seconds] how long an attempt may take; {@link MAX_TIMEOUT_SECONDS} where it is not said
+ * @property {Record<string, string>} [parameters] the query parameters that the handler takes: name and what it is
+ * @property {(parameters: Parameters, bindings: Readonly<Record<string, any>>) => string | null} [check] what is wrong with the
+ *   parameters of a submission, in a sentence (`expected …, got …`); null when they are good
+ */
+
+/** The handlers of a deployment, by name. @typedef {Readonly<Record<string, HandlerModule>>} Handlers */
+
+/** The longest time of an attempt: a minute less than the wall-clock limit of a queue consumer, which is the lease, so that
+ * its outcome can be written. */
+export const MAX_TIMEOUT_SECONDS = 14 * 60;
+
+/** An error that another attempt would meet again: the task fails at once. */
+export class PermanentError extends Error {
+  /** @override */
+  name = 'PermanentError';
+
+  permanent = true;
+}
