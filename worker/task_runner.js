@@ -1,17 +1,17 @@
-/** Puts a task runner's Worker together from a store, an engine and a handler. */
+/** Puts a task runner's Worker together from a store, an engine and handlers. */
 
-import { handleRequest } from './api.js';
+import { handleRequest } from './api/router.js';
 
 /** @import { Engine } from './engines/engine.js' */
+/** @import { Handlers } from './handler.js' */
 /** @import { Store } from './stores/store.js' */
-/** @import { Handler } from './task.js' */
 
 /**
  * @typedef {object} Parts
  * @property {new (env: any) => Store} Store
- * @property {new (env: any, store: Store, handler: Handler) => Engine} Engine what new tasks are handed to
- * @property {Handler} handler
- * @property {new (env: any, store: Store, handler: Handler) => {consume(batch: MessageBatch<unknown>): Promise<void>}} [Consumer]
+ * @property {new (env: any, store: Store, handlers: Handlers) => Engine} Engine what new tasks are handed to
+ * @property {Handlers} handlers
+ * @property {new (env: any, store: Store, handlers: Handlers) => {consume(batch: MessageBatch<unknown>): Promise<void>}} [Consumer]
  *   what takes a queue's messages
  * @property {(store: Store, engine: Engine) => Promise<void>} [sweep] what the cron runs
  */
@@ -20,21 +20,21 @@ import { handleRequest } from './api.js';
  * @param {Parts} parts
  * @returns {ExportedHandler<any>} with the handlers that its parts need, and no others
  */
-export function taskRunner({ Store, Engine, handler, Consumer, sweep }) {
+export function taskRunner({ Store, Engine, handlers, Consumer, sweep }) {
   return {
     fetch(request, env) {
       const store = new Store(env);
-      return handleRequest(/** @type {Request} */ (request), { store, engine: new Engine(env, store, handler) });
+      return handleRequest(/** @type {Request} */ (request), env, { store, engine: new Engine(env, store, handlers), handlers });
     },
     ...(Consumer && {
       queue(batch, env) {
-        return new Consumer(env, new Store(env), handler).consume(batch);
+        return new Consumer(env, new Store(env), handlers).consume(batch);
       },
     }),
     ...(sweep && {
       scheduled(_controller, env) {
         const store = new Store(env);
-        return sweep(store, new Engine(env, store, handler));
+        return sweep(store, new Engine(env, store, handlers));
       },
     }),
   };

@@ -1,13 +1,12 @@
 /** The Worker in real workerd with a real, empty store; the tests hand a queue's batches to it themselves. */
 
 import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { Miniflare } from 'miniflare';
-
-/** @import { TaskRecord } from '../../worker/task.js' */
 
 const WORKER_FOLDER = join(import.meta.dirname, '..', '..', 'worker');
 const MIGRATIONS_FOLDER = join(WORKER_FOLDER, 'migrations');
+const TEXT_ENDING = '.txt';
 const NAME = 'task-runner';
 
 /** The engine's setting in these tests: three attempts. */
@@ -31,7 +30,7 @@ const STORE_PARTS = {
 
 /** @type {Record<EngineName, {className: string, binding: Record<string, any>}>} */
 const ENGINE_PARTS = {
-  queue: { className: 'QueueEngine', binding: { TASK_QUEUE: { type: 'queue', name: 'tasks' } } },
+  queue: { className: 'QueueEngine', binding: { TASK_QUEUE: { type: 'queue', name: 'tasks' }, TASK_DLQ: { type: 'queue', name: 'dead-tasks' } } },
   workflow: { className: 'WorkflowEngine', binding: { TASK_WORKFLOW: { type: 'workflow', name: 'tasks', worker: NAME, exportName: 'TaskWorkflow' } } },
 };
 
@@ -40,26 +39,30 @@ const ENGINE_PARTS = {
  * @param {StoreName} [options.store]
  * @param {StoreName[]} [options.formerStores] those that the deployment has left within a day
  * @param {EngineName} [options.engine]
- * @param {string} [options.handler] source in place of the default handler's
+ * @param {Record<string, string>} [options.handlers] sources of further handlers, or in place of the built-in ones, by name
+ * @param {Record<string, string>} [options.settings] bindings of text, beside or in place of the usual ones
+ * @param {Record<string, any>} [options.bindings] further bindings, in Miniflare's form
  * @param {boolean} [options.bound] false takes the engine's binding away, so that handing over a task fails
  */
-export async function startWorker({ store = 'd1', formerStores = [], engine = 'queue', handler, bound = true } = {}) {
-  const modules = await readModules();
-  modules['index.js'] = { type: 'esm', contents: entry(store, formerStores, engine) };
-  if (handler) modules['handlers/default.js'] = { type: 'esm', contents: handler };
+export async function startWorker({ store = 'd1', formerStores = [], engine = 'queue', handlers = {}, settings = {}, bindings = {}, bound = true } = {}) {
+  const modules = await readModules(handlers);
+  modules['index.js'] = { type: 'esm', contents: entry(store, formerStores, engine, Object.keys(modules)) };
   const stores = [store, ...formerStores];
   const tomorrow = new Date(Date.now() + 86_400_000).toISOString();
+  const texts = {
+    MAX_RETRIES: String(MAX_RETRIES), RETRY_DELAY_SECONDS: '0', RETRY_BACKOFF: 'exponential', RETRY_MAX_DELAY_SECONDS: '3600',
+    FORMER_UNTIL: JSON.stringify(Object.fromEntries(formerStores.map((name) => [name, tomorrow]))), ...settings,
+  };
   /** @type {any} */
   const config = {
     name: NAME,
     compatibilityDate: '2026-10-01',
     manifest: { mainModule: 'index.js', modulesRoot: '/worker', modules },
     env: {
-      MAX_RETRIES: { type: 'text', value: String(MAX_RETRIES) },
-      RETRY_DELAY_SECONDS: { type: 'text', value: '0' },
-      FORMER_UNTIL: { type: 'text', value: JSON.stringify(Object.fromEntries(formerStores.map((name) => [name, tomorrow]))) },
+      ...Object.fromEntries(Object.entries(texts).map(([name, value]) => [name, { type: 'text', value }])),
       ...Object.assign({}, ...stores.map((name) => STORE_PARTS[name].binding)),
       ...(bound && ENGINE_PARTS[engine].binding),
+      ...bindings,
     },
     ...(stores.includes('durable-object') && { exports: { TaskObject: { type: 'durable-object', storage: 'sqlite' } } }),
     triggers: [],
@@ -129,28 +132,11 @@ export class WorkerUnderTest {
   }
 
   /**
-   * What the store has of a task, of those columns that every store keeps.
-   *
    * @param {string} taskId
-   * @returns {Promise<TaskRecord | null>}
+   * @returns {Promise<any>} what the API tells of a task
    */
-  async record(taskId) {
-    switch (this.store) {
-      case 'd1': {
-        const row = await this.row(taskId);
-        return row ? { status: row['status'], attempts: row['attempts'], result: row['result'], error: JSON.parse(row['error'] ?? 'null') } : null;
-      }
-      case 'kv': {
-        const entry = await (await this.miniflare.getKVNamespace('KV', NAME)).get(taskId, 'json');
-        const { status, attempts, result, error } = /** @type {TaskRecord} */ (entry);
-        return { status, attempts, result, error };
-      }
-      case 'durable-object': {
-        const objects = /** @type {any} */ (await this.miniflare.getDurableObjectNamespace('TASK_DO', NAME));
-        const { status, attempts, result, error } = await objects.get(objects.idFromName(taskId)).find();
-        return { status, attempts, result, error };
-      }
-    }
+  async task(taskId) {
+    return (await this.fetch(`/task/${taskId}`)).json();
   }
 
   get database() {
@@ -189,32 +175,44 @@ export class WorkerUnderTest {
  * @param {StoreName} store
  * @param {StoreName[]} formerStores
  * @param {EngineName} engine
+ * @param {string[]} modules
  */
-function entry(store, formerStores, engine) {
+function entry(store, formerStores, engine, modules) {
   const { className: Engine } = ENGINE_PARTS[engine];
   const stores = [store, ...formerStores].map((name) => ({ name, ...STORE_PARTS[name] }));
   const formers = stores.slice(1).map(({ name, className }) => `'${name}': ${className}`);
+  const handlers = modules.flatMap((name) => /^handlers\/([^_].*)\.js$/.exec(name)?.[1] ?? []);
+  const migrations = modules.filter((name) => name.endsWith(`.sql${TEXT_ENDING}`)).sort();
   return `
     import { ${Engine} } from './engines/${engine}.js';
     ${engine === 'workflow' ? "import { taskWorkflow } from './engines/task_workflow.js';" : ''}
-    import handler from './handlers/default.js';
+    ${handlers.map((name, index) => `import * as handler${index} from './handlers/${name}.js';`).join('\n')}
+    ${migrations.map((name, index) => `import migration${index} from './${name}';`).join('\n')}
     ${stores.map(({ module, className }) => `import { ${className}${module === 'durable_object' ? ', taskObject' : ''} } from './stores/${module}.js';`).join('\n')}
     import { layered } from './stores/layered.js';
     import { sweep } from './sweeper.js';
     import { taskRunner } from './task_runner.js';
     const Store = ${formers.length > 0 ? `layered(${stores[0]?.className}, {${formers}})` : stores[0]?.className};
-    export default taskRunner({ Store, Engine: ${Engine}, ${engine === 'queue' ? `Consumer: ${Engine},` : ''} handler, sweep });
-    ${stores.some(({ name }) => name === 'durable-object') ? `export const TaskObject = taskObject((env) => new ${Engine}(env, new Store(env), handler));` : ''}
-    ${engine === 'workflow' ? 'export const TaskWorkflow = taskWorkflow(Store, handler);' : ''}
+    const handlers = { ${handlers.map((name, index) => `'${name}': handler${index}`)} };
+    export default taskRunner({ Store, Engine: ${Engine}, ${engine === 'queue' ? `Consumer: ${Engine},` : ''} handlers, sweep });
+    ${stores.some(({ name }) => name === 'durable-object') ? `export const TaskObject = taskObject([${migrations.map((_, index) => `migration${index}`)}], (env, store) => new ${Engine}(env, store, handlers));` : ''}
+    ${engine === 'workflow' ? 'export const TaskWorkflow = taskWorkflow(Store, handlers);' : ''}
   `;
 }
 
-async function readModules() {
-  /** @type {Record<string, {type: 'esm', contents: string}>} */
+/** @param {Record<string, string>} handlers */
+async function readModules(handlers) {
+  /** @type {Record<string, {type: 'esm' | 'text', contents: string}>} */
   const modules = {};
-  for (const name of await readdir(WORKER_FOLDER, { recursive: true })) {
-    if (name.endsWith('.js')) modules[name] = { type: 'esm', contents: await readFile(join(WORKER_FOLDER, name), 'utf8') };
+  for (const entry of await readdir(WORKER_FOLDER, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.parentPath, entry.name);
+    const contents = await readFile(path, 'utf8');
+    const name = relative(WORKER_FOLDER, path);
+    if (name.endsWith('.js')) modules[name] = { type: 'esm', contents };
+    modules[name + TEXT_ENDING] = { type: 'text', contents };
   }
+  for (const [name, contents] of Object.entries(handlers)) modules[`handlers/${name}.js`] = { type: 'esm', contents };
   return modules;
 }
 

@@ -2,7 +2,10 @@
 
 /** @import { OpenTask } from '../stores/store.js' */
 
-/** A run of a task to be carried to its handler. @typedef {{taskId: string, run: number, delay_seconds: number}} Submission */
+/** A run of a task to be carried to its handler; `max_retries` null: the stack's.
+ *
+ * @typedef {{taskId: string, run: number, delay_seconds: number, max_retries: number | null}} Submission
+ */
 
 /** How much waits, and since when the oldest of it. @typedef {{count: number, oldest_ms: number | null}} Backlog */
 

@@ -3,41 +3,48 @@
  * here is safe to repeat; the store's conditional updates decide.
  */
 
-import { attempt } from '../attempt.js';
-import { SWEEP_GRACE_SECONDS } from '../task.js';
+import { attemptAll, maxRetries } from '../attempt.js';
+import { SWEEP_GRACE_SECONDS, TASK_TTL_SECONDS } from '../task.js';
 import { creationTime } from '../task_id.js';
 import { TaskMessages } from './task_messages.js';
 
+/** @import { Handlers } from '../handler.js' */
 /** @import { OpenTask, Store } from '../stores/store.js' */
-/** @import { ClaimedTask, Handler } from '../task.js' */
-/** @import { Engine } from './engine.js' */
+/** @import { Outcome } from '../task.js' */
+/** @import { Backlog, Engine, Submission } from './engine.js' */
 /** @import { TaskMessage } from './task_messages.js' */
 
 /** A sendBatch takes 100 messages (https://developers.cloudflare.com/queues/platform/limits/). */
 const SEND_BATCH_MESSAGES = 100;
 
+/** A message that has not come this long after it was due is given up for lost, whatever else is in the queue. */
+const LOST_AFTER_SECONDS = 15 * 60;
+
+/** @typedef {{TASK_QUEUE: Queue<TaskMessage>, TASK_DLQ: Queue<TaskMessage>, MAX_RETRIES: string}} Env `MAX_RETRIES` is the consumer's own setting */
+
 /** @implements {Engine} */
 export class QueueEngine {
   /**
-   * @param {{TASK_QUEUE: Queue<TaskMessage>, MAX_RETRIES: string}} env `MAX_RETRIES` is the consumer's own setting
+   * @param {Env} env
    * @param {Store} store
-   * @param {Handler} handler
+   * @param {Handlers} handlers
    */
-  constructor(env, store, handler) {
-    this.queue = env.TASK_QUEUE;
-    this.maxRetries = Number(env.MAX_RETRIES);
+  constructor(env, store, handlers) {
+    this.env = env;
     this.store = store;
-    this.handler = handler;
+    this.handlers = handlers;
   }
 
   /**
-   * Sends a message for each task.
+   * Sends a message for each run.
    *
-   * @param {string[]} taskIds
+   * @param {Submission[]} runs
    */
-  async submit(taskIds) {
-    for (let start = 0; start < taskIds.length; start += SEND_BATCH_MESSAGES) {
-      await this.queue.sendBatch(taskIds.slice(start, start + SEND_BATCH_MESSAGES).map((taskId) => ({ body: { taskId } })));
+  async submit(runs) {
+    for (let start = 0; start < runs.length; start += SEND_BATCH_MESSAGES) {
+      await this.env.TASK_QUEUE.sendBatch(runs.slice(start, start + SEND_BATCH_MESSAGES).map(({ taskId, run, delay_seconds }) => ({
+        body: { taskId, run }, ...(delay_seconds > 0 && { delaySeconds: delay_seconds }),
+      })));
     }
   }
 
@@ -51,67 +58,110 @@ export class QueueEngine {
     const messages = new TaskMessages(batch.messages);
     if (messages.size === 0) return;
     const claimed = await this.store.claim(messages.deliveries());
-    await this.#releaseUnclaimed(messages, claimed);
+    await this.#releaseUnclaimed(messages, new Set(claimed.map(({ taskId }) => taskId)));
     if (claimed.length === 0) return;
-    const outcomes = await Promise.all(claimed.map((task) => {
-      const isLast = this.#isSpent(Math.max(task.attempts, messages.attempts(task.taskId)));
-      return attempt(this.handler, task, isLast);
-    }));
-    await this.store.settle(outcomes);
-    for (const { taskId, status } of outcomes) {
-      if (status === 'completed') messages.ack(taskId);
-      else messages.retry(taskId); // on the last attempt this is what moves it to the dead-letter queue
+    const outcomes = await attemptAll(this, claimed);
+    const settled = await this.store.settle(outcomes);
+    const limits = new Map(claimed.map(({ taskId, max_retries }) => [taskId, max_retries]));
+    for (const outcome of outcomes) {
+      const { taskId } = outcome;
+      if (outcome.status === 'completed' || !settled.has(taskId)) messages.ack(taskId);
+      else if (outcome.status === 'failed') await this.#bury(messages, outcome);
+      else await this.#retry(messages, outcome, limits.get(taskId) ?? null);
     }
   }
 
   /**
    * Rescues unfinished tasks whose message is lost: sends it again, or ends a task that has used up its attempts. A
-   * task as old as the oldest message may still be on its way, so it is left to the queue.
+   * task as old as the oldest message may still be on its way, so it is left to the queue for a while.
    *
    * @param {OpenTask[]} tasks
-   * @returns {Promise<{sent: number, failed: number}>}
    */
   async rescue(tasks) {
-    const { backlogCount, oldestMessageTimestamp } = await this.queue.metrics();
+    const { backlogCount, oldestMessageTimestamp } = await this.env.TASK_QUEUE.metrics();
     const oldest_ms = backlogCount > 0 && oldestMessageTimestamp ? Number(oldestMessageTimestamp) : Infinity;
-    const lost = tasks.filter(({ taskId, sent_at_ms }) => (
-      (sent_at_ms ?? creationTime(taskId)) + SWEEP_GRACE_SECONDS * 1000 < oldest_ms // its message came within the grace
-    ));
-    const spent = lost.filter(({ attempts }) => this.#isSpent(attempts)).map(({ taskId }) => taskId);
-    const again = lost.filter(({ attempts }) => !this.#isSpent(attempts)).map(({ taskId }) => taskId);
+    const lost = tasks.filter(({ sent_at_ms, due_ms }) => {
+      const sent_ms = Math.max(sent_at_ms ?? 0, due_ms); // its message came within the grace
+      return sent_ms + SWEEP_GRACE_SECONDS * 1000 < oldest_ms || sent_ms + LOST_AFTER_SECONDS * 1000 < Date.now();
+    });
+    const { spent = [], again = [] } = Object.groupBy(lost, (task) => (task.attempts > maxRetries(task, this.env) ? 'spent' : 'again'));
     if (spent.length > 0) {
-      await this.store.abandon(spent, { name: 'AttemptsSpent', message: `the last of ${this.maxRetries + 1} attempts did not end` });
+      await this.store.abandon(spent.map(({ taskId }) => taskId), { name: 'AttemptsSpent', message: 'the last attempt that it may have did not end' });
     }
     if (again.length > 0) {
-      await this.submit(again);
-      await this.store.markSent(again);
+      await this.submit(again.map((task) => ({ ...task, delay_seconds: 0 })));
+      await this.store.markSent(again.map(({ taskId }) => taskId));
     }
-    return { sent: again.length, failed: spent.length };
+    const returned = again.filter(({ isHeld }) => isHeld).length;
+    return { resent: again.length - returned, returned, failed: spent.length };
+  }
+
+  /** @returns {Promise<{backlog: Backlog, deadLetters: Backlog}>} */
+  async backlogs() {
+    const [backlog, deadLetters] = await Promise.all([this.env.TASK_QUEUE, this.env.TASK_DLQ].map(backlogOf));
+    return /** @type {{backlog: Backlog, deadLetters: Backlog}} */ ({ backlog, deadLetters });
   }
 
   /**
-   * A message that got no task is done with when its task has ended or is being worked on; one whose task is not there
-   * is not.
+   * A message that got no task is done with when its task has ended or is being worked on, or is gone for its age; one
+   * whose task is not there is not.
    *
    * @param {TaskMessages} messages
-   * @param {ClaimedTask[]} claimed
+   * @param {Set<string>} claimed
    */
   async #releaseUnclaimed(messages, claimed) {
-    const taken = new Set(claimed.map(({ taskId }) => taskId));
-    const unclaimed = messages.taskIds().filter((taskId) => !taken.has(taskId));
+    const unclaimed = messages.taskIds().filter((taskId) => !claimed.has(taskId));
     if (unclaimed.length === 0) return;
     const existing = await this.store.existing(unclaimed);
     for (const taskId of unclaimed) {
-      if (existing.has(taskId)) messages.ack(taskId);
+      if (existing.has(taskId) || creationTime(taskId) + TASK_TTL_SECONDS * 1000 < Date.now()) messages.ack(taskId);
       else {
         console.warn('message names a task that is not there', { taskId, attempts: messages.attempts(taskId) });
-        messages.retry(taskId, this.store.settling_seconds);
+        messages.retry(taskId, this.store.settling_seconds || null);
       }
     }
   }
 
-  /** @param {number} attempts */
-  #isSpent(attempts) {
-    return attempts > this.maxRetries;
+  /**
+   * A message has the deliveries of the consumer's setting; a task that may have more attempts goes on with another one.
+   *
+   * @param {TaskMessages} messages
+   * @param {Extract<Outcome, {status: 'pending'}>} outcome
+   * @param {number | null} max_retries
+   */
+  async #retry(messages, { taskId, run, next_attempt_ms }, max_retries) {
+    const delay_seconds = Math.max(0, Math.ceil((next_attempt_ms - Date.now()) / 1000));
+    if (!this.#isLastDelivery(messages, taskId)) return messages.retry(taskId, delay_seconds);
+    await this.submit([{ taskId, run, delay_seconds, max_retries }]);
+    messages.ack(taskId);
   }
+
+  /**
+   * Takes the message of a failed task to the dead-letter queue: by its last retry, or by hand where it would have more.
+   *
+   * @param {TaskMessages} messages
+   * @param {Outcome} outcome
+   */
+  async #bury(messages, { taskId, run }) {
+    if (this.#isLastDelivery(messages, taskId)) return messages.retry(taskId, null);
+    await this.env.TASK_DLQ.send({ taskId, run });
+    messages.ack(taskId);
+  }
+
+  /**
+   * @param {TaskMessages} messages
+   * @param {string} taskId
+   */
+  #isLastDelivery(messages, taskId) {
+    return messages.attempts(taskId) > Number(this.env.MAX_RETRIES);
+  }
+}
+
+/**
+ * @param {Queue<TaskMessage>} queue
+ * @returns {Promise<Backlog>}
+ */
+async function backlogOf(queue) {
+  const { backlogCount, oldestMessageTimestamp } = await queue.metrics();
+  return { count: backlogCount, oldest_ms: backlogCount > 0 && oldestMessageTimestamp ? Number(oldestMessageTimestamp) : null };
 }

@@ -1,12 +1,15 @@
 /** What a workflow instance does: attempts its task, in one step that is retried. */
 
 import { WorkflowEntrypoint } from 'cloudflare:workers';
+import { NonRetryableError } from 'cloudflare:workflows';
 
-import { attempt } from '../attempt.js';
+import { attemptAll, maxRetries } from '../attempt.js';
+import { retryDelaySeconds } from '../backoff.js';
 
 /** @import { WorkflowEvent, WorkflowStep } from 'cloudflare:workers' */
-/** @import { Store } from '../stores/store.js' */
-/** @import { Handler } from '../task.js' */
+/** @import { Handlers } from '../handler.js' */
+/** @import { Delivery, Store } from '../stores/store.js' */
+/** @import { Outcome } from '../task.js' */
 /** @import { TaskParams } from './workflow.js' */
 
 /** The time that an attempt may take: that of a queue's consumer, so that handlers need not know their engine. */
@@ -16,46 +19,55 @@ const ATTEMPT_TIMEOUT = '15 minutes';
  * Makes the class of the workflow.
  *
  * @param {new (env: any) => Store} Store
- * @param {Handler} handler
+ * @param {Handlers} handlers
  */
-export function taskWorkflow(Store, handler) {
+export function taskWorkflow(Store, handlers) {
   return class TaskWorkflow extends WorkflowEntrypoint {
     /**
-     * One step, so that a task costs one. It can be repeated: the store's conditional updates decide. An instance that
-     * names no task ends errored after its retries, as a message would end in the dead-letter queue.
+     * One step, so that a task costs one; a delay is another. It can be repeated: the store's conditional updates
+     * decide. An instance that names no task ends errored after its retries, as a message would end in the dead-letter
+     * queue.
      *
      * @override
      * @param {Readonly<WorkflowEvent<TaskParams>>} event
      * @param {WorkflowStep} step
      */
-    async run(event, step) {
-      const { MAX_RETRIES, RETRY_DELAY_SECONDS } = /** @type {{MAX_RETRIES: string, RETRY_DELAY_SECONDS: string}} */ (this.env);
-      const limit = Number(MAX_RETRIES);
-      const retries = { limit, delay: Number(RETRY_DELAY_SECONDS) * 1000, backoff: /** @type {const} */ ('constant') };
-      await step.do('attempt', { retries, timeout: ATTEMPT_TIMEOUT }, async (context) => {
-        await attemptTask(new Store(this.env), handler, event.payload, context.attempt, limit);
+    async run({ payload }, step) {
+      const { taskId, run = 1, delay_seconds = 0, max_retries = null } = /** @type {Partial<TaskParams>} */ (payload ?? {});
+      if (delay_seconds > 0) await step.sleep('delay', delay_seconds * 1000);
+      let wait_ms = 0;
+      const retries = { limit: maxRetries({ max_retries }, this.env), delay: () => wait_ms };
+      await step.do('attempt', { retries, timeout: ATTEMPT_TIMEOUT }, async ({ attempt }) => {
+        wait_ms = retryDelaySeconds(attempt, this.env) * 1000;
+        if (typeof taskId !== 'string' || taskId === '') throw new TypeError('expected params {"taskId": "..."}');
+        const parts = { store: new Store(this.env), handlers, env: this.env };
+        const outcome = await attemptTask(parts, { taskId, run, attempts: attempt, redrive: false });
+        if (outcome?.status === 'pending') wait_ms = Math.max(0, outcome.next_attempt_ms - Date.now());
+        if (outcome) throw errorOf(outcome);
       });
     }
   };
 }
 
 /**
- * @param {Store} store
- * @param {Handler} handler
- * @param {unknown} params of the instance, which anybody with the API token may have created
- * @param {number} deliveries of the step: 1 for the first
- * @param {number} maxRetries
- * @throws {Error} the attempt failed: the step is to be tried again
+ * @param {{store: Store, handlers: Handlers, env: any}} parts
+ * @param {Delivery} delivery
+ * @returns {Promise<Exclude<Outcome, {status: 'completed'}> | null>} null when there is nothing more to do
+ * @throws {Error} the task is not there
  */
-async function attemptTask(store, handler, params, deliveries, maxRetries) {
-  const taskId = /** @type {Partial<TaskParams> | null | undefined} */ (params)?.taskId;
-  if (typeof taskId !== 'string' || taskId === '') throw new TypeError('expected params {"taskId": "..."}');
-  const [task] = await store.claim([{ taskId, attempts: deliveries }]);
-  if (!task) {
-    if ((await store.existing([taskId])).has(taskId)) return; // it has ended, or another attempt holds it
+async function attemptTask(parts, delivery) {
+  const { taskId } = delivery;
+  const claimed = await parts.store.claim([delivery]);
+  if (claimed.length === 0) {
+    if ((await parts.store.existing([taskId])).has(taskId)) return null; // it has ended, or another attempt holds it
     throw new Error(`there is no task ${taskId}`);
   }
-  const outcome = await attempt(handler, task, Math.max(task.attempts, deliveries) > maxRetries);
-  await store.settle([outcome]);
-  if ('error' in outcome) throw Object.assign(new Error(outcome.error.message), { name: outcome.error.name });
+  const [outcome] = await attemptAll(parts, claimed);
+  const settled = await parts.store.settle(outcome ? [outcome] : []);
+  return !outcome || outcome.status === 'completed' || !settled.has(taskId) ? null : outcome;
+}
+
+/** @param {Exclude<Outcome, {status: 'completed'}>} outcome */
+function errorOf({ status, error }) {
+  return status === 'failed' ? new NonRetryableError(error.message, error.name) : Object.assign(new Error(error.message), { name: error.name });
 }

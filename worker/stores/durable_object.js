@@ -1,188 +1,116 @@
 /**
- * Task state in Durable Objects: one SQLite-backed object a task, which holds its state transactionally, hands itself
- * over again should its message be lost, and deletes itself when its time to live is over.
+ * Task state in Durable Objects: a fixed number of them, each with a table of the tasks whose ids are its own. Each
+ * sweeps its table itself, and is nothing but a name while it has no task.
  */
 
 import { DurableObject } from 'cloudflare:workers';
 
-import { LEASE_SECONDS, SWEEP_GRACE_SECONDS, TASK_TTL_SECONDS } from '../task.js';
-import { creationTime } from '../task_id.js';
-import { isOpen, mayClaim } from './lease.js';
+import { sweep } from '../sweeper.js';
+import { ShardedStore } from './sharded.js';
+import { TaskTable } from './task_table.js';
 
-/** @import { ClaimedTask, Outcome, Payload, Status, TaskError, TaskRecord } from '../task.js' */
-/** @import { Delivery, OpenTask, Store } from './store.js' */
 /** @import { Engine } from '../engines/engine.js' */
+/** @import { OpenTask, Store } from './store.js' */
+/** @import { Row, Run, Statement } from './task_table.js' */
+
+/** @typedef {{TASK_DO: DurableObjectNamespace}} Env of the class that `taskObject` makes */
 
 /**
- * A task's state, beside its payload, which is stored apart: it is written once.
- *
- * @typedef {object} State
- * @property {string} taskId
- * @property {Status} status
- * @property {number} attempts
- * @property {number | null} lease_expires_at_ms
- * @property {number | null} sent_at_ms
- * @property {string | null} result JSON
- * @property {TaskError | null} error
+ * How many objects there are. One takes about 1,000 requests a second
+ * (https://developers.cloudflare.com/durable-objects/platform/limits/); a list asks all of them. It can't change while
+ * there are tasks.
  */
+const OBJECTS = 4;
 
-/** @typedef {{TASK_DO: DurableObjectNamespace<InstanceType<ReturnType<typeof taskObject>>>}} Env */
+/** How often an object with tasks sweeps its table. */
+const SWEEP_INTERVAL_MS = 60_000;
 
-/** @implements {Store} */
-export class DurableObjectStore {
-  settling_seconds = 0;
-
+export class DurableObjectStore extends ShardedStore {
   /** @param {Env} env */
-  constructor(env) {
-    this.objects = env.TASK_DO;
+  constructor({ TASK_DO }) {
+    super(Array.from({ length: OBJECTS }, (_, number) => {
+      const object = /** @type {{run: Run}} */ (/** @type {unknown} */ (TASK_DO.getByName(`tasks-${number}`)));
+      return new TaskTable((statements) => object.run(statements));
+    }));
   }
 
   /**
-   * @param {string} taskId
-   * @param {Payload} payload
+   * @override
+   * @returns {Promise<OpenTask[]>} none: each object sees to its own
    */
-  async insert(taskId, payload) {
-    await this.#object(taskId).insert(taskId, payload);
-  }
-
-  /**
-   * @param {string} taskId
-   * @returns {Promise<TaskRecord | null>}
-   */
-  async find(taskId) {
-    return this.#object(taskId).find();
-  }
-
-  /**
-   * @param {Delivery[]} deliveries
-   * @returns {Promise<ClaimedTask[]>}
-   */
-  async claim(deliveries) {
-    const claims = await Promise.all(deliveries.map(({ taskId, attempts }) => this.#object(taskId).claim(attempts)));
-    return claims.filter((claimed) => claimed !== null);
-  }
-
-  /** @param {string[]} taskIds */
-  async existing(taskIds) {
-    const found = await Promise.all(taskIds.map((taskId) => this.find(taskId)));
-    return new Set(taskIds.filter((_, index) => found[index]));
-  }
-
-  /** @param {Outcome[]} outcomes */
-  async settle(outcomes) {
-    await Promise.all(outcomes.map((outcome) => this.#object(outcome.taskId).settle(outcome)));
-  }
-
-  /**
-   * @param {string[]} taskIds
-   * @param {TaskError} error
-   */
-  async abandon(taskIds, error) {
-    await Promise.all(taskIds.map((taskId) => this.#object(taskId).abandon(error)));
-  }
-
-  /** @param {string[]} taskIds */
-  async markSent(taskIds) {
-    await Promise.all(taskIds.map((taskId) => this.#object(taskId).markSent()));
-  }
-
-  /** @returns {Promise<OpenTask[]>} none: each object sees to itself */
   async sweep() {
     return [];
   }
 
+  /** @override */
   async expire() {
-    return 0; // objects delete themselves
-  }
-
-  /** @param {string} taskId */
-  #object(taskId) {
-    return this.objects.getByName(taskId);
+    return 0;
   }
 }
 
 /**
- * Makes the class of a task's object.
+ * Makes the class of the objects.
  *
- * @param {(env: any) => Engine} engineOf what hands a task over again
+ * @param {string[]} migrations SQL, in their order; those of D1
+ * @param {(env: any, store: Store) => Engine} engineOf what hands a task over again
  */
-export function taskObject(engineOf) {
-  /** Its methods run without an await between read and write, so each is one transaction. */
+export function taskObject(migrations, engineOf) {
   return class TaskObject extends DurableObject {
+    #isReady = false;
+
     /**
-     * @param {string} taskId
-     * @param {Payload} payload
+     * Runs statements on the object's table, in one transaction.
+     *
+     * @param {Statement[]} statements
+     * @returns {Promise<Row[][]>} of each
      */
-    async insert(taskId, payload) {
-      if (this.#read()) return;
-      this.ctx.storage.kv.put('payload', payload);
-      this.#write({ taskId, status: 'pending', attempts: 0, lease_expires_at_ms: null, sent_at_ms: null, result: null, error: null });
-      await this.ctx.storage.setAlarm(Date.now() + SWEEP_GRACE_SECONDS * 1000);
-    }
-
-    /** @returns {TaskRecord | null} */
-    find() {
-      const state = this.#read();
-      return state ? { status: state.status, attempts: state.attempts, result: state.result, error: state.error } : null;
-    }
-
-    /**
-     * @param {number} deliveryAttempts
-     * @returns {ClaimedTask | null}
-     */
-    claim(deliveryAttempts) {
-      const state = this.#read();
-      if (!state || !mayClaim(state, deliveryAttempts, Date.now())) return null;
-      const attempts = state.attempts + 1;
-      this.#write({ ...state, status: 'processing', attempts, lease_expires_at_ms: Date.now() + LEASE_SECONDS * 1000 });
-      return { taskId: state.taskId, attempts, payload: this.ctx.storage.kv.get('payload') ?? '{}' };
-    }
-
-    /** @param {Outcome} outcome */
-    settle(outcome) {
-      const state = this.#read();
-      if (state?.status === 'processing') {
-        this.#write({ ...state, result: null, error: null, ...outcome, lease_expires_at_ms: null });
-      }
-    }
-
-    /** @param {TaskError} error */
-    abandon(error) {
-      const state = this.#read();
-      if (state && isOpen(state, Date.now())) this.#write({ ...state, status: 'failed', error, lease_expires_at_ms: null });
-    }
-
-    markSent() {
-      const state = this.#read();
-      if (state) this.#write({ ...state, sent_at_ms: Date.now() });
+    async run(statements) {
+      const { storage } = this.ctx;
+      let rowsWritten = 0;
+      const rows = storage.transactionSync(() => {
+        this.#migrate();
+        return statements.map(({ sql, parameters }) => {
+          const cursor = storage.sql.exec(sql, ...parameters);
+          const found = cursor.toArray();
+          rowsWritten += cursor.rowsWritten;
+          return found;
+        });
+      });
+      if (rowsWritten > 0 && await storage.getAlarm() === null) await storage.setAlarm(Date.now() + SWEEP_INTERVAL_MS);
+      return rows;
     }
 
     /**
-     * Rescues the task when it is open, then looks again after twice the time, so that a task that waits long costs
-     * little; ends with the task's time to live.
+     * Sweeps the table. With the last task everything else goes too.
      *
      * @override
      */
     async alarm() {
-      const state = this.#read();
-      if (!state) return;
-      const created_ms = creationTime(state.taskId);
-      const expires_ms = created_ms + TASK_TTL_SECONDS * 1000;
-      if (Date.now() >= expires_ms) return this.ctx.storage.deleteAll();
-      const isEnded = state.status === 'completed' || state.status === 'failed';
-      if (isOpen(state, Date.now())) await engineOf(this.env).rescue([state]);
-      const age_ms = Math.max(Date.now() - created_ms, SWEEP_GRACE_SECONDS * 1000);
-      await this.ctx.storage.setAlarm(isEnded ? expires_ms : Math.min(Date.now() + age_ms, expires_ms));
+      const { storage } = this.ctx;
+      const store = new TaskTable((statements) => this.run(statements));
+      try {
+        await sweep(store, engineOf(this.env, store));
+      } catch (error) {
+        console.error('sweep failed; the next one comes in a minute', { error: String(error) });
+      }
+      this.#migrate();
+      const isEmpty = storage.sql.exec('SELECT 1 FROM tasks LIMIT 1').toArray().length === 0;
+      if (!isEmpty) return storage.setAlarm(Date.now() + SWEEP_INTERVAL_MS);
+      this.#isReady = false; // no await since the look at the table: no task can have come
+      return storage.deleteAll();
     }
 
-    /** @returns {State | undefined} */
-    #read() {
-      return this.ctx.storage.kv.get('state');
-    }
-
-    /** @param {State} state */
-    #write(state) {
-      this.ctx.storage.kv.put('state', state);
+    /** Applies those migrations that the object does not have yet. */
+    #migrate() {
+      if (this.#isReady) return;
+      const { sql } = this.ctx.storage;
+      sql.exec('CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY)');
+      const { applied } = /** @type {{applied: number}} */ (sql.exec('SELECT count(*) AS applied FROM migrations').one());
+      migrations.slice(applied).forEach((migration, index) => {
+        sql.exec(migration);
+        sql.exec('INSERT INTO migrations (number) VALUES (?)', applied + index + 1);
+      });
+      this.#isReady = true;
     }
   };
 }

@@ -4,29 +4,44 @@
  */
 
 import { LEASE_SECONDS, TASK_TTL_SECONDS } from '../task.js';
-import { timePrefix } from '../task_id.js';
+import { creationTime, timePrefix } from '../task_id.js';
+import { newestFirst } from './kv_list.js';
 import { isOpen, mayClaim } from './lease.js';
+import { sumCounts } from './merge.js';
 
-/** @import { ClaimedTask, Outcome, Payload, Status, TaskError, TaskRecord } from '../task.js' */
-/** @import { Delivery, OpenTask, Store } from './store.js' */
+/** @import { AttemptName, ClaimedTask, NewTask, Outcome, Parameters, Payload, Progress, Status, TaskError, TaskRecord, TaskSummary } from '../task.js' */
+/** @import { Delivery, Insertion, Moments, OpenTask, Page, Query, Store, SweepCounts } from './store.js' */
 
 /**
- * A task's value. A payload that is not text is in base64.
+ * A task's value. A payload that is not text is in base64. Times are Unix times.
  *
  * @typedef {object} Entry
  * @property {Status} status
+ * @property {string} handler
+ * @property {Parameters} parameters
  * @property {string} payload
  * @property {'base64'} [payload_encoding]
+ * @property {number} run
  * @property {number} attempts
- * @property {number} expires_at epoch seconds
+ * @property {number | null} max_retries
+ * @property {number} expires_at in seconds
+ * @property {number | null} due_at_ms when a pending task may be attempted that has to wait
  * @property {number | null} lease_expires_at_ms
  * @property {number | null} sent_at_ms
- * @property {string | null} result JSON
+ * @property {number | null} started_at_ms
+ * @property {number | null} finished_at_ms
+ * @property {Progress | null} progress
  * @property {TaskError | null} error
+ * @property {string | null} result JSON
  */
 
-/** What the sweeper must know of a task, kept as the key's metadata so that a list has it. */
-/** @typedef {Pick<Entry, 'status' | 'attempts' | 'lease_expires_at_ms' | 'sent_at_ms'>} Metadata */
+/**
+ * What lists and the sweeper must know of a task, kept as the key's metadata so that a list has it.
+ *
+ * @typedef {Omit<Entry, 'parameters' | 'payload' | 'payload_encoding' | 'result'>} Metadata
+ */
+
+/** What a key of an idempotency key holds. @typedef {{taskId: string, fingerprint: string}} KeyHolder */
 
 /** KV takes one write a second of a key (https://developers.cloudflare.com/kv/platform/limits/). */
 const WRITE_INTERVAL_MS = 1_000;
@@ -35,6 +50,11 @@ const WRITE_TRIES = 6;
 /** The shortest time to live that KV takes (https://developers.cloudflare.com/kv/api/write-key-value-pairs/). */
 const MIN_TTL_SECONDS = 60;
 
+/** Longest metadata (https://developers.cloudflare.com/kv/platform/limits/), and how much of a text is in it at first, and
+ * when that is too long. */
+const METADATA_BYTES = 1_024;
+const TEXT_LENGTHS = [200, 50];
+
 /** How often the sweeper looks, how far back (in windows of time that share an id's first digits: 17.5 minutes), and at
  * how many pages of a list (1,000 keys) in each: lists are dear. */
 const SWEEP_INTERVAL_MINUTES = 5;
@@ -42,6 +62,13 @@ const SWEEP_WINDOWS = 3;
 const SWEEP_PAGES = 5;
 const WINDOW_DIGITS = 7;
 const WINDOW_MS = 16 ** (12 - WINDOW_DIGITS);
+
+/** A task that is due later than the sweeper looks back has a second key, by its time, and so has a later run of one. */
+const DUE_PREFIX = 'due:';
+const SWEEP_DUE_TASKS = 100;
+
+/** How many of the newest tasks statistics are made of: two lists. */
+const RECENT_TASKS = 2_000;
 
 /** @implements {Store} */
 export class KvStore {
@@ -53,22 +80,13 @@ export class KvStore {
   }
 
   /**
-   * @param {string} taskId
-   * @param {Payload} payload
+   * Submissions with one key at the same time may each store a task: KV cannot tell which was first.
+   *
+   * @param {NewTask[]} tasks
+   * @returns {Promise<Insertion[]>}
    */
-  async insert(taskId, payload) {
-    /** @type {Entry} */
-    const entry = {
-      status: 'pending',
-      ...encoded(payload),
-      attempts: 0,
-      expires_at: Math.floor(Date.now() / 1000) + TASK_TTL_SECONDS,
-      lease_expires_at_ms: null,
-      sent_at_ms: null,
-      result: null,
-      error: null,
-    };
-    await this.kv.put(taskId, JSON.stringify(entry), { expirationTtl: TASK_TTL_SECONDS, metadata: metadataOf(entry) });
+  insert(tasks) {
+    return Promise.all(tasks.map((task) => this.#insert(task)));
   }
 
   /**
@@ -77,7 +95,7 @@ export class KvStore {
    */
   async find(taskId) {
     const entry = await this.#read(taskId);
-    return entry && { status: entry.status, attempts: entry.attempts, result: entry.result, error: entry.error };
+    return entry && { ...summary(taskId, entry), result: entry.result };
   }
 
   /**
@@ -86,11 +104,19 @@ export class KvStore {
    */
   async claim(deliveries) {
     const now_ms = Date.now();
-    const claims = deliveries.map(async ({ taskId, attempts: deliveryAttempts }) => {
-      const entry = await this.#update(taskId, (found) => mayClaim(found, deliveryAttempts, now_ms), (found) => ({
-        status: 'processing', attempts: found.attempts + 1, lease_expires_at_ms: now_ms + LEASE_SECONDS * 1000,
+    const claims = deliveries.map(async (delivery) => {
+      const entry = await this.#update(delivery.taskId, (found) => mayClaim(found, delivery, now_ms), (found) => ({
+        ...(found.run !== delivery.run && newRun(found, now_ms)),
+        status: 'processing',
+        attempts: found.run === delivery.run ? found.attempts + 1 : 1,
+        started_at_ms: found.run === delivery.run ? found.started_at_ms ?? now_ms : now_ms,
+        progress: null,
+        due_at_ms: null,
+        lease_expires_at_ms: now_ms + LEASE_SECONDS * 1000,
       }));
-      return entry && { taskId, payload: decoded(entry), attempts: entry.attempts };
+      if (!entry) return null;
+      const { run, attempts, handler, parameters, max_retries } = entry;
+      return { taskId: delivery.taskId, run, attempts, handler, parameters, max_retries, payload: decoded(entry) };
     });
     return (await Promise.all(claims)).filter((claimed) => claimed !== null);
   }
@@ -103,11 +129,51 @@ export class KvStore {
 
   /** @param {Outcome[]} outcomes */
   async settle(outcomes) {
-    await Promise.all(outcomes.map(({ taskId, ...outcome }) => this.#update(
+    const settled = await Promise.all(outcomes.map(async ({ taskId, run, attempts, ...outcome }) => {
+      const entry = await this.#update(taskId, isOfAttempt({ taskId, run, attempts }), (found) => ({
+        status: outcome.status,
+        result: 'result' in outcome ? outcome.result : null,
+        error: 'error' in outcome ? outcome.error : null,
+        progress: outcome.progress ?? found.progress,
+        due_at_ms: 'next_attempt_ms' in outcome ? outcome.next_attempt_ms : null,
+        finished_at_ms: outcome.status === 'pending' ? null : Date.now(),
+        lease_expires_at_ms: null,
+      }));
+      if (entry?.due_at_ms) await this.#markDue(taskId, entry, entry.due_at_ms);
+      return entry && taskId;
+    }));
+    return new Set(settled.filter((taskId) => taskId !== null));
+  }
+
+  /** @param {(AttemptName & {progress: Progress | null})[]} reports */
+  async report(reports) {
+    const belonging = await Promise.all(reports.map(async ({ progress, ...attempt }) => {
+      if (progress) return await this.#update(attempt.taskId, isOfAttempt(attempt), () => ({ progress })) && attempt.taskId;
+      const entry = await this.#read(attempt.taskId);
+      return entry && isOfAttempt(attempt)(entry) ? attempt.taskId : null;
+    }));
+    return new Set(belonging.filter((taskId) => taskId !== null));
+  }
+
+  /** @param {string} taskId */
+  async cancel(taskId) {
+    const cancelled = await this.#update(taskId, ({ status }) => status === 'pending' || status === 'processing', () => ({
+      status: 'cancelled', finished_at_ms: Date.now(), due_at_ms: null, lease_expires_at_ms: null,
+    }));
+    return cancelled !== null;
+  }
+
+  /** @param {string} taskId */
+  async retry(taskId) {
+    const now_ms = Date.now();
+    const entry = await this.#update(
       taskId,
-      ({ status }) => status === 'processing',
-      () => ({ result: null, error: null, ...outcome, lease_expires_at_ms: null }),
-    )));
+      ({ status }) => status === 'failed' || status === 'cancelled',
+      (found) => ({ ...newRun(found, now_ms), status: 'pending', due_at_ms: now_ms }),
+    );
+    if (!entry) return null;
+    await this.#markDue(taskId, entry, now_ms);
+    return entry.run;
   }
 
   /**
@@ -115,9 +181,9 @@ export class KvStore {
    * @param {TaskError} error
    */
   async abandon(taskIds, error) {
-    await Promise.all(taskIds.map((taskId) => this.#update(
-      taskId, (entry) => isOpen(entry, Date.now()), () => ({ status: 'failed', error, lease_expires_at_ms: null }),
-    )));
+    await Promise.all(taskIds.map((taskId) => this.#update(taskId, (entry) => isOpen(entry, Date.now()), () => ({
+      status: 'failed', error, finished_at_ms: Date.now(), due_at_ms: null, lease_expires_at_ms: null,
+    }))));
   }
 
   /** @param {string[]} taskIds */
@@ -127,29 +193,94 @@ export class KvStore {
 
   /**
    * @param {number} before_ms
-   * @returns {Promise<OpenTask[]>} of the last {@link SWEEP_WINDOWS} windows, every {@link SWEEP_INTERVAL_MINUTES}
+   * @returns {Promise<OpenTask[]>} every {@link SWEEP_INTERVAL_MINUTES}: those created in the last {@link SWEEP_WINDOWS}
+   *   windows, and those with a key of their own
    */
   async sweep(before_ms) {
     if (Math.floor(before_ms / 60_000) % SWEEP_INTERVAL_MINUTES !== 0) return [];
     const windows = Array.from({ length: SWEEP_WINDOWS }, (_, age) => windowPrefix(before_ms - age * WINDOW_MS));
     const keys = (await Promise.all(windows.map((prefix) => this.#list(prefix)))).flat();
-    const now_ms = Date.now();
-    return keys.flatMap(({ name, metadata }) => (
-      metadata && name < timePrefix(before_ms) && isOpen(metadata, now_ms)
-        ? [{ taskId: name, attempts: metadata.attempts, sent_at_ms: metadata.sent_at_ms }] : []
-    ));
+    const young = keys.filter(({ name }) => name < timePrefix(before_ms)).map(({ name, metadata }) => openTask(name, metadata, before_ms));
+    const due = await this.#sweepDue(before_ms);
+    const open = [...young, ...due].filter((task) => task !== null);
+    return [...new Map(open.map((task) => [task.taskId, task])).values()];
   }
 
   async expire() {
     return 0; // keys expire by themselves
   }
 
+  /** @param {SweepCounts} counts */
+  async countSweep(counts) {
+    await this.kv.put('sweeper', JSON.stringify(sumCounts([await this.sweepCounts(), counts])));
+  }
+
+  /** @returns {Promise<SweepCounts>} */
+  async sweepCounts() {
+    return await this.kv.get('sweeper', 'json') ?? sumCounts([]);
+  }
+
+  /**
+   * @param {Query} query
+   * @returns {Promise<Page>}
+   */
+  async list({ status, handler, limit, cursor }) {
+    /** @type {TaskSummary[]} */
+    const tasks = [];
+    const walk = newestFirst(this.kv, cursor);
+    for await (const { name, metadata } of walk.keys) {
+      const task = summary(name, complete(metadata));
+      if ((status && task.status !== status) || (handler && task.handler !== handler)) continue;
+      if (tasks.length === limit) return { tasks, cursor: tasks.at(-1)?.taskId ?? null };
+      tasks.push(task);
+    }
+    return { tasks, cursor: walk.stoppedAt() };
+  }
+
+  /** @returns {Promise<{tasks: Moments[], isAll: boolean}>} */
+  async recent() {
+    /** @type {Moments[]} */
+    const tasks = [];
+    const walk = newestFirst(this.kv, null);
+    for await (const { name, metadata } of walk.keys) {
+      if (tasks.length === RECENT_TASKS) return { tasks, isAll: false };
+      tasks.push(summary(name, complete(metadata)));
+    }
+    return { tasks, isAll: walk.stoppedAt() === null };
+  }
+
+  /**
+   * @param {NewTask} task
+   * @returns {Promise<Insertion>}
+   */
+  async #insert({ taskId, handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, idempotency }) {
+    const created_ms = creationTime(taskId);
+    const expires_at = Math.floor(created_ms / 1000) + delay_seconds + (ttl_seconds ?? TASK_TTL_SECONDS);
+    const key = idempotency && `idempotency:${idempotency.key}`;
+    if (key) {
+      /** @type {KeyHolder | null} */
+      const holder = await this.kv.get(key, 'json');
+      const held = holder && await this.#read(holder.taskId);
+      if (holder && held) {
+        return { taskId: holder.taskId, run: held.run, status: held.status, isNew: false, conflict: holder.fingerprint !== idempotency.fingerprint };
+      }
+    }
+    const due_at_ms = delay_seconds > 0 ? created_ms + delay_seconds * 1000 : null;
+    const entry = complete({ handler, parameters, ...encoded(payload), max_retries, expires_at, due_at_ms });
+    await this.#write(taskId, entry);
+    if (key) await this.kv.put(key, JSON.stringify({ taskId, fingerprint: idempotency.fingerprint }), { expiration: expires_at });
+    if (due_at_ms) await this.#markDue(taskId, entry, due_at_ms);
+    return { taskId, run: 1, status: 'pending', isNew: true, conflict: false };
+  }
+
   /**
    * @param {string} taskId
    * @returns {Promise<Entry | null>}
    */
-  #read(taskId) {
-    return this.kv.get(taskId, 'json');
+  async #read(taskId) {
+    const entry = await this.kv.get(taskId, 'json');
+    const isTask = Number.isFinite(creationTime(taskId)) && entry !== null;
+    return isTask ? complete(/** @type {Partial<Entry>} */ (entry)) : null;
   }
 
   /**
@@ -164,17 +295,16 @@ export class KvStore {
     const found = await this.#read(taskId);
     if (!found || !condition(found)) return null;
     const entry = { ...found, ...change(found) };
-    const expiration = Math.max(entry.expires_at, Math.floor(Date.now() / 1000) + MIN_TTL_SECONDS);
-    await this.#write(taskId, entry, expiration);
+    await this.#write(taskId, entry);
     return entry;
   }
 
   /**
    * @param {string} taskId
    * @param {Entry} entry
-   * @param {number} expiration epoch seconds
    */
-  async #write(taskId, entry, expiration) {
+  async #write(taskId, entry) {
+    const expiration = Math.max(entry.expires_at, Math.floor(Date.now() / 1000) + MIN_TTL_SECONDS);
     for (let tries = 1; ; tries++) {
       try {
         return await this.kv.put(taskId, JSON.stringify(entry), { expiration, metadata: metadataOf(entry) });
@@ -183,6 +313,35 @@ export class KvStore {
         await scheduler.wait(WRITE_INTERVAL_MS);
       }
     }
+  }
+
+  /**
+   * Gives a task its second key, where the sweeper would not find it by its id.
+   *
+   * @param {string} taskId
+   * @param {Entry} entry
+   * @param {number} due_ms
+   */
+  async #markDue(taskId, { expires_at }, due_ms) {
+    if (due_ms - creationTime(taskId) < (SWEEP_WINDOWS - 1) * WINDOW_MS) return;
+    const expiration = Math.max(expires_at, Math.floor(Date.now() / 1000) + MIN_TTL_SECONDS);
+    await this.kv.put(`${DUE_PREFIX}${timePrefix(due_ms)}:${taskId}`, '', { expiration });
+  }
+
+  /**
+   * @param {number} before_ms
+   * @returns {Promise<(OpenTask | null)[]>}
+   */
+  async #sweepDue(before_ms) {
+    const { keys } = await this.kv.list({ prefix: DUE_PREFIX, limit: SWEEP_DUE_TASKS });
+    const due = keys.filter(({ name }) => name < `${DUE_PREFIX}${timePrefix(before_ms)}`);
+    return Promise.all(due.map(async ({ name }) => {
+      const taskId = name.slice(`${DUE_PREFIX}${timePrefix(0)}:`.length);
+      const entry = await this.#read(taskId);
+      const isUnfinished = entry?.status === 'pending' || entry?.status === 'processing';
+      if (!isUnfinished) await this.kv.delete(name);
+      return isUnfinished ? openTask(taskId, entry, before_ms) : null;
+    }));
   }
 
   /**
@@ -210,11 +369,78 @@ function windowPrefix(time_ms) {
 }
 
 /**
- * @param {Entry} entry
- * @returns {Metadata}
+ * @param {Partial<Entry> | null | undefined} entry without what it does not tell
+ * @returns {Entry}
  */
-function metadataOf({ status, attempts, lease_expires_at_ms, sent_at_ms }) {
-  return { status, attempts, lease_expires_at_ms, sent_at_ms };
+function complete(entry) {
+  return {
+    status: 'pending', handler: 'default', parameters: {}, payload: '', run: 1, attempts: 0, max_retries: null, expires_at: 0,
+    due_at_ms: null, lease_expires_at_ms: null, sent_at_ms: null, started_at_ms: null, finished_at_ms: null,
+    progress: null, error: null, result: null, ...entry,
+  };
+}
+
+/**
+ * What a new run of a task begins with.
+ *
+ * @param {Entry} entry
+ * @param {number} now_ms
+ * @returns {Partial<Entry>}
+ */
+function newRun({ run }, now_ms) {
+  return {
+    run: run + 1, attempts: 0, expires_at: Math.floor(now_ms / 1000) + TASK_TTL_SECONDS,
+    sent_at_ms: null, started_at_ms: null, finished_at_ms: null, progress: null, error: null,
+  };
+}
+
+/** @param {AttemptName} attempt */
+function isOfAttempt({ run, attempts }) {
+  return (/** @type {Entry} */ entry) => entry.status === 'processing' && entry.run === run && entry.attempts === attempts;
+}
+
+/**
+ * @param {string} taskId
+ * @param {Partial<Entry> | undefined} entry
+ * @param {number} before_ms
+ * @returns {OpenTask | null} null when it is not open, or not due
+ */
+function openTask(taskId, entry, before_ms) {
+  const { status, run, attempts, max_retries, sent_at_ms, due_at_ms, lease_expires_at_ms } = complete(entry);
+  const due_ms = due_at_ms ?? creationTime(taskId);
+  if (!entry || due_ms >= before_ms || !isOpen({ status, run, lease_expires_at_ms }, Date.now())) return null;
+  return { taskId, run, attempts, max_retries, due_ms, sent_at_ms, isHeld: status === 'processing' };
+}
+
+/**
+ * @param {string} taskId
+ * @param {Entry} entry
+ * @returns {TaskSummary}
+ */
+function summary(taskId, entry) {
+  const { status, handler, run, attempts, max_retries, progress, error, expires_at } = entry;
+  return {
+    taskId, status, handler, run, attempts, max_retries, progress, error,
+    created_ms: creationTime(taskId),
+    started_ms: entry.started_at_ms,
+    finished_ms: entry.finished_at_ms,
+    next_attempt_ms: status === 'pending' ? entry.due_at_ms : null,
+    expires_ms: expires_at * 1000,
+  };
+}
+
+/**
+ * @param {Entry} entry
+ * @returns {Metadata} with texts as long as it can have
+ */
+function metadataOf({ parameters: _, payload: __, payload_encoding: ___, result: ____, ...entry }) {
+  const candidates = TEXT_LENGTHS.map((length) => ({
+    ...entry,
+    error: entry.error && { name: entry.error.name.slice(0, TEXT_LENGTHS.at(-1)), message: entry.error.message.slice(0, length) },
+    progress: entry.progress && { ...entry.progress, note: entry.progress.note?.slice(0, length) ?? null },
+  }));
+  return candidates.find((metadata) => new TextEncoder().encode(JSON.stringify(metadata)).byteLength <= METADATA_BYTES)
+    ?? { ...entry, error: null, progress: null };
 }
 
 /**

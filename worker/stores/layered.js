@@ -3,8 +3,10 @@
  * are read and finished there, until their time to live is over.
  */
 
-/** @import { ClaimedTask, Outcome, Payload, TaskError } from '../task.js' */
-/** @import { Delivery, Store } from './store.js' */
+import { mergePages, mergeRecent, sumCounts, union } from './merge.js';
+
+/** @import { AttemptName, ClaimedTask, NewTask, Outcome, Progress, TaskError } from '../task.js' */
+/** @import { Delivery, Query, Store, SweepCounts } from './store.js' */
 
 /** @typedef {new (env: any) => Store} StoreClass */
 
@@ -28,20 +30,17 @@ export function layered(Present, formers) {
     }
 
     /**
-     * @param {string} taskId
-     * @param {Payload} payload
+     * An idempotency key is known to the store that its task is in.
+     *
+     * @param {NewTask[]} tasks
      */
-    insert(taskId, payload) {
-      return this.present.insert(taskId, payload);
+    insert(tasks) {
+      return this.present.insert(tasks);
     }
 
     /** @param {string} taskId */
-    async find(taskId) {
-      for (const store of this.stores) {
-        const found = await store.find(taskId);
-        if (found) return found;
-      }
-      return null;
+    find(taskId) {
+      return this.#first((store) => store.find(taskId), null);
     }
 
     /** @param {Delivery[]} deliveries */
@@ -58,13 +57,27 @@ export function layered(Present, formers) {
 
     /** @param {string[]} taskIds */
     async existing(taskIds) {
-      const found = await Promise.all(this.stores.map((store) => store.existing(taskIds)));
-      return new Set(found.flatMap((each) => [...each]));
+      return union(await this.#all((store) => store.existing(taskIds)));
     }
 
     /** @param {Outcome[]} outcomes */
     async settle(outcomes) {
-      await Promise.all(this.stores.map((store) => store.settle(outcomes)));
+      return union(await this.#all((store) => store.settle(outcomes)));
+    }
+
+    /** @param {(AttemptName & {progress: Progress | null})[]} reports */
+    async report(reports) {
+      return union(await this.#all((store) => store.report(reports)));
+    }
+
+    /** @param {string} taskId */
+    cancel(taskId) {
+      return this.#first((store) => store.cancel(taskId), false);
+    }
+
+    /** @param {string} taskId */
+    retry(taskId) {
+      return this.#first((store) => store.retry(taskId), null);
     }
 
     /**
@@ -72,22 +85,62 @@ export function layered(Present, formers) {
      * @param {TaskError} error
      */
     async abandon(taskIds, error) {
-      await Promise.all(this.stores.map((store) => store.abandon(taskIds, error)));
+      await this.#all((store) => store.abandon(taskIds, error));
     }
 
     /** @param {string[]} taskIds */
     async markSent(taskIds) {
-      await Promise.all(this.stores.map((store) => store.markSent(taskIds)));
+      await this.#all((store) => store.markSent(taskIds));
     }
 
     /** @param {number} before_ms */
     async sweep(before_ms) {
-      return (await Promise.all(this.stores.map((store) => store.sweep(before_ms)))).flat();
+      return (await this.#all((store) => store.sweep(before_ms))).flat();
     }
 
     async expire() {
-      const counts = await Promise.all(this.stores.map((store) => store.expire()));
-      return counts.reduce((sum, count) => sum + count, 0);
+      return (await this.#all((store) => store.expire())).reduce((sum, count) => sum + count, 0);
+    }
+
+    /** @param {SweepCounts} counts */
+    countSweep(counts) {
+      return this.present.countSweep(counts);
+    }
+
+    async sweepCounts() {
+      return sumCounts(await this.#all((store) => store.sweepCounts()));
+    }
+
+    /** @param {Query} query */
+    async list(query) {
+      return mergePages(await this.#all((store) => store.list(query)), query.limit);
+    }
+
+    async recent() {
+      return mergeRecent(await this.#all((store) => store.recent()));
+    }
+
+    /**
+     * @template Result
+     * @param {(store: Store) => Promise<Result>} ask
+     */
+    #all(ask) {
+      return Promise.all(this.stores.map(ask));
+    }
+
+    /**
+     * Asks one store after the other, the present one first, until one has an answer.
+     *
+     * @template Result
+     * @param {(store: Store) => Promise<Result>} ask
+     * @param {Result} none what a store says that does not have the task
+     */
+    async #first(ask, none) {
+      for (const store of this.stores) {
+        const answer = await ask(store);
+        if (answer !== none) return answer;
+      }
+      return none;
     }
   };
 }

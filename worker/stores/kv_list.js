@@ -1,0 +1,66 @@
+/** The tasks of a KV namespace, newest first. KV lists keys in ascending order only, so this asks by prefix, the last first. */
+
+import { timePrefix } from '../task_id.js';
+
+/** How many lists one walk takes at most: they are dear. */
+const LISTS = 20;
+
+/** The digits of an id that are its time; and how many of them a walk begins with: 50 days, many times a task's life. */
+const TIME_DIGITS = 12;
+const ROOT_DIGITS = 4;
+const ROOT_MS = 16 ** (TIME_DIGITS - ROOT_DIGITS);
+
+/** An isolate's clock may run ahead of another's. */
+const SKEW_MS = 60_000;
+
+const DIGITS_LAST_FIRST = [...'fedcba9876543210'];
+
+/** After every id that begins with what stands before it. */
+const AFTER = 'g';
+
+/**
+ * @param {KVNamespace} kv
+ * @param {string | null} cursor only ids before it
+ * @returns {{keys: AsyncGenerator<KVNamespaceListKey<any>>, stoppedAt: () => string | null}} keys in descending order; once
+ *   they are done, the cursor that goes on where the walk had taken its lists, null when it came to the end
+ */
+export function newestFirst(kv, cursor) {
+  const now_ms = Date.now() + SKEW_MS;
+  const before = cursor ?? timePrefix(now_ms);
+  let lists = 0;
+  /** @type {string | null} */
+  let stoppedAt = null;
+
+  /**
+   * @param {string} digits
+   * @returns {AsyncGenerator<KVNamespaceListKey<any>>}
+   */
+  async function* descend(digits) {
+    const prefix = idPrefix(digits);
+    if (prefix >= before) return;
+    if (lists === LISTS) {
+      stoppedAt ??= prefix + AFTER;
+      return;
+    }
+    lists++;
+    const { keys, list_complete } = await kv.list({ prefix });
+    if (list_complete || digits.length === TIME_DIGITS) yield* keys.filter(({ name }) => name < before).reverse();
+    else for (const digit of DIGITS_LAST_FIRST) yield* descend(digits + digit);
+  }
+
+  async function* walk() {
+    for (const time_ms of [now_ms, now_ms - ROOT_MS]) yield* descend(timeDigits(time_ms).slice(0, ROOT_DIGITS));
+  }
+  return { keys: walk(), stoppedAt: () => stoppedAt };
+}
+
+/** @param {number} time_ms */
+function timeDigits(time_ms) {
+  return timePrefix(time_ms).replace('-', '');
+}
+
+/** @param {string} digits the first ones of an id */
+function idPrefix(digits) {
+  const dash = timePrefix(0).indexOf('-');
+  return digits.length > dash ? `${digits.slice(0, dash)}-${digits.slice(dash)}` : digits;
+}
