@@ -14,7 +14,7 @@ import yaml
 from local.credentials import LOCAL_ACCOUNT_ID, LOCAL_API_TOKEN
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PROGRAM = ("__main__.py", "components", "worker", "tests", "local", "pyproject.toml", "Pulumi.yaml")
+PROGRAM = ("__main__.py", "components", "worker", "tests", "local", "ops", "pyproject.toml", "Pulumi.yaml")
 COMMAND_SECONDS = 180
 
 

@@ -1,0 +1,354 @@
+"""A client of the task runner's API.
+
+with TaskRunnerClient("https://task-runner-dev.example.workers.dev", token="...") as client:
+    task = client.submit({"image": 7}, handler="resize")
+    print(client.wait(task.task_id).result)
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Self
+from urllib.parse import quote, urlsplit
+
+import requests
+from requests.auth import AuthBase
+
+from components.cloudflare_api import LOOPBACK_HOSTS
+from ops.errors import (
+    KINDS,
+    TaskRunnerError,
+    TransientError,
+    UnexpectedReplyError,
+    UnreachableError,
+)
+from ops.event_stream import read_events
+from ops.json_object import JsonObject
+from ops.stats import Stats
+from ops.task import NewTask, Page, Payload, Status, Submission, Task, TaskSummary
+
+CONNECT_SECONDS = 10
+REPLY_SECONDS = 60
+"""The slowest request is a D1 query, which has 30 s (https://developers.cloudflare.com/d1/platform/limits/)."""
+
+MAX_WAIT_SECONDS = 60
+"""The longest `?wait=` that the API takes."""
+
+STREAM_SECONDS = 5 * 60
+"""After this long the API ends a stream, silent or not; the client then opens the next."""
+
+RECONNECT_SECONDS = 1
+
+MAX_PAGE_TASKS = 100
+MAX_SUBMISSIONS = 100
+
+PATIENCE = 5
+"""How often in a row a long wait bears that the API cannot be reached."""
+
+_JSON = "application/json"
+_BYTES = "application/octet-stream"
+
+
+class TaskRunnerClient:
+    """The API at one address, with one token.
+
+    Every method raises TaskRunnerError, of the kind that fits.
+
+    Args:
+        url: the Worker's address, as the stack's output `url` has it.
+        token: one of the stack's `api_tokens`; None when it has none.
+    """
+
+    def __init__(self, url: str, token: str | None = None) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(f"expected the task runner's address to be http(s)://host, got {url!r}")
+        self.url = url.rstrip("/")
+        self._session = requests.Session()
+        self._session.trust_env = parts.hostname not in LOOPBACK_HOSTS  # no proxy reaches this machine
+        self._session.auth = _Bearer(token)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def health(self) -> None:
+        """Return when the API answers; needs no token."""
+        self._call("GET", "/health")
+
+    def submit(
+        self,
+        payload: Payload = b"",
+        *,
+        handler: str | None = None,
+        parameters: Mapping[str, str] | None = None,
+        delay_seconds: int | None = None,
+        ttl_seconds: int | None = None,
+        max_retries: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> Submission:
+        """Submit a task; the arguments are those of `NewTask`."""
+        query = {
+            **(parameters or {}),
+            **_given(handler=handler, delay=delay_seconds, ttl=ttl_seconds, max_retries=max_retries),
+        }
+        body, content_type = _body(payload)
+        headers = {"Content-Type": content_type, **_given(**{"Idempotency-Key": idempotency_key})}
+        reply = self._send("POST", "/task", query=query, body=body, headers=headers)
+        return Submission.read(_object(reply), is_replay=reply.headers.get("Idempotent-Replayed") == "true")
+
+    def submit_many(self, tasks: Sequence[NewTask]) -> list[Submission | TaskRunnerError]:
+        """Submit 1 to 100 tasks in one request.
+
+        Returns:
+            One answer for each task, in their order. The error of one hurts none of the others.
+        """
+        if not 0 < len(tasks) <= MAX_SUBMISSIONS:
+            raise ValueError(f"expected 1 to {MAX_SUBMISSIONS} tasks, got {len(tasks)}")
+        reply = self._call("POST", "/tasks", json_body={"tasks": [_item(task) for task in tasks]})
+        answers = reply.objects("tasks")
+        if len(answers) != len(tasks):
+            raise UnexpectedReplyError(f"expected {len(tasks)} answers, got {len(answers)}")
+        return [_answer(answer) for answer in answers]
+
+    def get(self, task_id: str, *, wait: float = 0) -> Task:
+        """Return a task; with `wait`, once it has ended or these seconds (at most 60) are over."""
+        query = {"wait": str(math.ceil(wait))} if wait > 0 else {}
+        return Task.read(self._call("GET", _path(task_id), query=query, reply_seconds=REPLY_SECONDS + wait))
+
+    def wait(self, task_id: str, *, timeout_seconds: float = math.inf) -> Task:
+        """Return a task once it has ended, or as it is when the time is up. Bears short outages of the API."""
+        deadline = time.monotonic() + timeout_seconds
+        patience = _Patience()
+        while True:
+            left = deadline - time.monotonic()
+            try:
+                task = self.get(task_id, wait=max(0, min(left, MAX_WAIT_SECONDS)))
+            except TransientError as error:
+                patience.bear(error, left)
+                continue
+            patience = _Patience()
+            if task.status.has_ended or time.monotonic() >= deadline:
+                return task
+
+    def watch(self, task_id: str) -> Iterator[Task]:
+        """Give a task as it is, and again at each change until it has ended. Bears short outages of the API."""
+        seen: Task | None = None
+        patience = _Patience()
+        while seen is None or not seen.status.has_ended:
+            try:
+                for task in self._stream(task_id):
+                    patience = _Patience()
+                    if task != seen:
+                        yield task
+                    seen = task
+            except TransientError as error:
+                if seen is None:
+                    raise
+                patience.bear(error)
+            else:
+                if not (seen and seen.status.has_ended):
+                    time.sleep(RECONNECT_SECONDS)
+
+    def page(
+        self,
+        *,
+        status: Status | str | None = None,
+        handler: str | None = None,
+        limit: int = 20,
+        cursor: str | None = None,
+    ) -> Page:
+        """Return a page of at most `limit` (1 to 100) tasks, newest first."""
+        query = _given(status=status, handler=handler, limit=limit, cursor=cursor)
+        return Page.read(self._call("GET", "/tasks", query=query))
+
+    def tasks(
+        self, *, status: Status | str | None = None, handler: str | None = None, limit: int | None = None
+    ) -> Iterator[TaskSummary]:
+        """Give at most `limit` tasks, newest first, a page at a time; None gives all."""
+        left = math.inf if limit is None else limit
+        cursor = None
+        while left > 0:
+            page = self.page(status=status, handler=handler, limit=int(min(left, MAX_PAGE_TASKS)), cursor=cursor)
+            yield from page.tasks
+            left -= len(page.tasks)
+            cursor = page.cursor
+            if cursor is None:
+                return
+
+    def cancel(self, task_id: str) -> Task:
+        """Cancel an unfinished task. Raises WrongStatusError when it has completed or failed."""
+        return Task.read(self._call("DELETE", _path(task_id)))
+
+    def retry(self, task_id: str) -> Submission:
+        """Run a failed or cancelled task again. Raises WrongStatusError when it is neither."""
+        return Submission.read(self._call("POST", f"{_path(task_id)}/retry"))
+
+    def stats(self) -> Stats:
+        """Return statistics."""
+        return Stats.read(self._call("GET", "/stats"))
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the API's own description."""
+        return dict(self._call("GET", "/openapi.json").values)
+
+    def _stream(self, task_id: str) -> Iterator[Task]:
+        headers = {"Accept": "text/event-stream"}
+        reply_seconds = STREAM_SECONDS + REPLY_SECONDS
+        with self._send("GET", _path(task_id), headers=headers, reply_seconds=reply_seconds, stream=True) as reply:
+            try:
+                for event in read_events(reply.iter_content(chunk_size=None)):
+                    if event.name == "task":
+                        yield Task.read(_parse(event.data, "task"))
+            except requests.RequestException as error:
+                raise _unreachable(self.url, error) from error
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        json_body: Any = None,
+        reply_seconds: float = REPLY_SECONDS,
+    ) -> JsonObject:
+        body = None if json_body is None else json.dumps(json_body).encode()
+        headers = {} if body is None else {"Content-Type": _JSON}
+        return _object(self._send(method, path, query=query, body=body, headers=headers, reply_seconds=reply_seconds))
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        reply_seconds: float = REPLY_SECONDS,
+        stream: bool = False,
+    ) -> requests.Response:
+        try:
+            reply = self._session.request(
+                method,
+                self.url + path,
+                params=query,
+                data=body,
+                headers=headers,
+                timeout=(CONNECT_SECONDS, reply_seconds),
+                stream=stream,
+                allow_redirects=False,  # a redirected POST would become a GET
+            )
+            if reply.is_redirect or not reply.ok:
+                raise _error(reply)
+        except requests.RequestException as error:
+            raise _unreachable(self.url, error) from error
+        return reply
+
+
+class _Bearer(AuthBase):
+    """Sends the token; the user's .netrc, which requests would look into, says nothing of it."""
+
+    def __init__(self, token: str | None) -> None:
+        self._token = token
+
+    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._token is not None:
+            r.headers["Authorization"] = f"Bearer {self._token}"
+        return r
+
+
+class _Patience:
+    """Bears errors that pass, a few in a row."""
+
+    def __init__(self) -> None:
+        self._left = PATIENCE
+
+    def bear(self, error: TransientError, seconds_left: float = math.inf) -> None:
+        """Sleep before the next try, or raise the error when there is no patience or no time left."""
+        self._left -= 1
+        if self._left < 0 or seconds_left <= error.retry_after_seconds:
+            raise error
+        time.sleep(error.retry_after_seconds)
+
+
+def _path(task_id: str) -> str:
+    return f"/task/{quote(task_id, safe='')}"
+
+
+def _given(**values: object) -> dict[str, str]:
+    return {key: str(value) for key, value in values.items() if value is not None}
+
+
+def _body(payload: Payload) -> tuple[bytes, str]:
+    """Give the request body and its content type."""
+    if isinstance(payload, bytes):
+        return payload, _BYTES
+    if isinstance(payload, str):
+        return payload.encode(), "text/plain; charset=utf-8"
+    return json.dumps(payload).encode(), _JSON
+
+
+def _item(task: NewTask) -> dict[str, Any]:
+    payload = task.payload
+    if isinstance(payload, bytes):
+        item: dict[str, Any] = {"payloadBase64": base64.b64encode(payload).decode()} if payload else {}
+    else:
+        item = {"payload": payload}
+    settings = {
+        "handler": task.handler,
+        "parameters": dict(task.parameters) or None,
+        "delaySeconds": task.delay_seconds,
+        "ttlSeconds": task.ttl_seconds,
+        "maxRetries": task.max_retries,
+        "idempotencyKey": task.idempotency_key,
+    }
+    return item | {key: value for key, value in settings.items() if value is not None}
+
+
+def _answer(answer: JsonObject) -> Submission | TaskRunnerError:
+    status = answer.integer("httpStatus")
+    return Submission.read(answer) if status == requests.codes.ok else _described(answer, status)
+
+
+def _object(reply: requests.Response) -> JsonObject:
+    return _parse(reply.text, "reply", reply.status_code)
+
+
+def _parse(text: str, name: str, status: int | None = None) -> JsonObject:
+    try:
+        return JsonObject.of(json.loads(text), name)
+    except ValueError as error:
+        raise UnexpectedReplyError(f"expected JSON, got {text!r:.100}", status) from error
+
+
+def _error(reply: requests.Response) -> TaskRunnerError:
+    """Make the error of a refused request."""
+    try:
+        error = _described(_object(reply), reply.status_code)
+    except UnexpectedReplyError:
+        got = f"{reply.status_code} {reply.text!r:.100}"
+        return UnexpectedReplyError(f"expected the answer of a task runner, got {got}", reply.status_code)
+    retry_after = reply.headers.get("Retry-After", "")
+    if isinstance(error, TransientError) and retry_after.isdecimal():
+        error.retry_after_seconds = int(retry_after)
+    return error
+
+
+def _described(error: JsonObject, status: int) -> TaskRunnerError:
+    code, message = error.text("code"), error.text("error")
+    details = {key: value for key, value in error.values.items() if key not in {"error", "code", "httpStatus"}}
+    return KINDS.get(code, TaskRunnerError)(code, status, message, details)
+
+
+def _unreachable(url: str, error: requests.RequestException) -> UnreachableError:
+    return UnreachableError(f"{url} cannot be reached: {type(error).__name__}")

@@ -1,0 +1,35 @@
+"""What the commands have in common."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from ops.client import TaskRunnerClient
+from ops.console import Console
+from ops.deployed_stack import connect
+
+SUCCESS, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
+"""Exit codes."""
+
+Command = Callable[[argparse.Namespace, Console], int]
+"""Does what the options say; returns the exit code."""
+
+
+class UsageError(Exception):
+    """The options do not go together; the message is one line for the user."""
+
+
+def add_command(
+    commands: Any, common: argparse.ArgumentParser, name: str, run: Command, text: str
+) -> argparse.ArgumentParser:
+    """Add a command's parser."""
+    parser: argparse.ArgumentParser = commands.add_parser(name, parents=[common], help=text, description=text)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def client_of(options: argparse.Namespace) -> TaskRunnerClient:
+    """Return a client of the stack that the options name. Raises NotReadyError."""
+    return connect(options.stack, options.state)

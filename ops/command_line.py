@@ -1,0 +1,84 @@
+"""The command line of `python -m ops`: its commands, its exit codes, and how it says what went wrong."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from components.cloudflare_api import ApiError
+from local.instance import DEFAULT_STATE_DIR
+from ops import dead_letter_commands, task_commands
+from ops.command import FAILURE, INTERRUPTED, USAGE, UsageError
+from ops.console import Console
+from ops.deployed_stack import TOKEN_VARIABLE, NotReadyError
+from ops.errors import TaskRunnerError, UnauthorizedError
+
+DESCRIPTION = "Submits, follows and manages the tasks of a deployed stack, and its dead letters."
+EPILOG = f"""\
+The token for the task runner's API is {TOKEN_VARIABLE} of the environment, else the first of api_tokens in
+Pulumi.<stack>.yaml when they are plain, else of those that `pulumi config get` knows.
+
+exit codes: 0 done; 1 the request failed, or a task that was waited for did not complete; 2 wrong usage;
+130 interrupted."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
+    console = Console(as_json="--json" in words)
+    try:
+        options = build_parser().parse_args(words)
+        return options.run(options, console)
+    except UnauthorizedError as error:
+        hint = f"set {TOKEN_VARIABLE} to one of the stack's api_tokens"
+        console.error(error.code, f"{error.message}: {hint}", dict(error.details))
+    except TaskRunnerError as error:
+        console.error(error.code, error.message, dict(error.details))
+    except NotReadyError as error:
+        console.error("not_ready", str(error))
+    except ApiError as error:
+        console.error("cloudflare_api", str(error))
+    except UsageError as error:
+        console.error("usage", str(error))
+        return USAGE
+    except KeyboardInterrupt:
+        console.clear_progress()
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # or the interpreter would complain of it at its end
+        return FAILURE
+    return FAILURE
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the parser. Parsing raises UsageError."""
+    parser = _Parser(
+        prog="python -m ops",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--stack", default="local", metavar="NAME", help="the stack (default: %(default)s)")
+    common.add_argument(
+        "--state",
+        type=Path,
+        default=DEFAULT_STATE_DIR,
+        metavar="DIR",
+        help="state folder of the local Cloudflare (default: %(default)s)",
+    )
+    common.add_argument("--json", action="store_true", help="print JSON only; errors too, on stderr")
+    commands: Any = parser.add_subparsers(required=True, metavar="COMMAND")
+    task_commands.add_parsers(commands, common)
+    dead_letter_commands.add_parsers(commands, common)
+    return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """Leaves it to the caller how to say what is wrong; its commands have parsers of the same class."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see `{self.prog} --help`)")

@@ -1,0 +1,88 @@
+"""What the commands print: lines for people, or JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from ops.json_object import to_json
+
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
+
+
+class Console:
+    """Prints results to stdout; progress and errors to stderr. With JSON, results and errors are all there is."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self._has_progress = not as_json and sys.stderr.isatty()
+        self._progress_length = 0
+
+    @property
+    def is_live(self) -> bool:
+        """Whether somebody watches the progress line."""
+        return self._has_progress
+
+    def result(self, result: Any, lines: Iterable[str]) -> None:
+        """Print a result: as JSON, or as lines."""
+        self.clear_progress()
+        if self.as_json:
+            print(json.dumps(to_json(result), ensure_ascii=False), flush=True)
+        else:
+            for line in lines:
+                print(line, flush=True)
+
+    def note(self, line: str) -> None:
+        """Tell people something beside the result."""
+        if not self.as_json:
+            self.clear_progress()
+            print(line, file=sys.stderr, flush=True)
+
+    def error(self, code: str, message: str, details: dict[str, Any] | None = None) -> None:
+        """Print an error, in one line."""
+        self.clear_progress()
+        error = {"error": message, "code": code, **(details or {})}
+        print(json.dumps(error, ensure_ascii=False) if self.as_json else f"error: {message}", file=sys.stderr)
+
+    def progress(self, line: str) -> None:
+        """Show a line that the next one overwrites, where somebody watches."""
+        if self._has_progress:
+            sys.stderr.write("\r" + line.ljust(self._progress_length))
+            sys.stderr.flush()
+            self._progress_length = len(line)
+
+    def clear_progress(self) -> None:
+        """Take the progress line away."""
+        if self._progress_length:
+            sys.stderr.write("\r" + " " * self._progress_length + "\r")
+            sys.stderr.flush()
+            self._progress_length = 0
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Align rows in columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def age(since: datetime) -> str:
+    """Say how long ago a time was."""
+    return duration((datetime.now(UTC) - since).total_seconds())
+
+
+def duration(seconds: float) -> str:
+    """Say how long a time is, in its greatest unit: ``45 s``, ``12 min``, ``3.5 h``, ``2 d``."""
+    seconds = max(0.0, seconds)
+    for size, unit in _UNITS:
+        if seconds >= size:
+            return f"{seconds / size:.2g} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"
+
+
+def excerpt(text: str, length: int | None = 60) -> str:
+    """Give a text, or its beginning, in one printable line: it may hold anything, a terminal's commands included."""
+    line = "".join(character if character.isprintable() else " " for character in text)
+    return line if length is None or len(line) <= length else line[: length - 1] + "…"

@@ -1,0 +1,80 @@
+"""A dead letter: a message that spent its deliveries, and what it says."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, cast
+
+REDRIVE_CONTENT_TYPE = "json"
+
+
+@dataclass(frozen=True)
+class TaskRun:
+    """The run of a task that a message is for."""
+
+    task_id: str
+    run: int
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A message in the dead-letter queue."""
+
+    letter_id: str
+    body: str
+    content_type: str
+    """As Cloudflare names it: json, text, bytes or v8."""
+    attempts: int
+    """How often it was pulled from the dead-letter queue, this time included."""
+    sent_at: datetime
+
+    @classmethod
+    def of_message(cls, message: Any) -> DeadLetter:
+        """Take a message as the SDK gives it, pulled or peeked."""
+        content_type = str(cast("dict[str, Any]", message.metadata or {}).get("CF-Content-Type", "json"))
+        return cls(
+            letter_id=message.id,
+            body=_decoded(message.body or "", content_type),
+            content_type=content_type,
+            attempts=int(message.attempts or 0),
+            sent_at=datetime.fromtimestamp((message.timestamp_ms or 0) / 1000, UTC),
+        )
+
+    @property
+    def task_run(self) -> TaskRun | None:
+        """The run that the letter is for; None when it is malformed: it names none."""
+        try:
+            body: object = json.loads(self.body)
+        except ValueError:
+            return None
+        if not isinstance(body, dict):
+            return None
+        message = cast("dict[str, object]", body)
+        task_id, run = message.get("taskId"), message.get("run", 1)
+        if not isinstance(task_id, str) or not task_id or not isinstance(run, int) or run < 1:
+            return None
+        return TaskRun(task_id, run)
+
+    @property
+    def redrive_message(self) -> dict[str, Any]:
+        """The message that starts the task's next run; doing so twice is harmless. Raises ValueError when malformed."""
+        if self.task_run is None:
+            raise ValueError(f"dead letter {self.letter_id} names no task")
+        return {"taskId": self.task_run.task_id, "run": self.task_run.run + 1, "redrive": True}
+
+    def is_called(self, name: str) -> bool:
+        """Tell whether `name` is the letter's id or its task's."""
+        return name == self.letter_id or (self.task_run is not None and name == self.task_run.task_id)
+
+
+def _decoded(body: str, content_type: str) -> str:
+    """Decode a body: text comes as it is, all else in base64 (docs: queues/configuration/pull-consumers)."""
+    if content_type == "text":
+        return body
+    try:
+        return base64.b64decode(body, validate=True).decode(errors="replace")
+    except ValueError:
+        return body

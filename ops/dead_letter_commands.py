@@ -1,0 +1,253 @@
+"""The commands about dead letters: dlq list, show, redrive and purge."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ops.client import TaskRunnerClient
+from ops.command import FAILURE, INTERRUPTED, SUCCESS, UsageError, add_command
+from ops.console import Console, age, excerpt, table
+from ops.dead_letter import DeadLetter
+from ops.deployed_stack import DeployedStack, find_deployed_stack, task_runner_token
+from ops.errors import TaskNotFoundError
+from ops.json_object import to_json
+from ops.options import name, rate, whole_number
+from ops.redrive import Redrive, RedriveCounts, Selection
+
+if TYPE_CHECKING:
+    from ops.dead_letter_queue import DeadLetterQueue
+
+# The SDK takes a second to import; only a command about dead letters pays for it, so the rest is imported there.
+
+MAX_LISTED = 100
+"""Cloudflare shows no more without giving them out."""
+
+
+def add_parsers(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add the commands to the command line."""
+    text = "look at dead letters, put their tasks through the queue again, or delete them"
+    dlq = commands.add_parser("dlq", help=text, description=text)
+    letters = dlq.add_subparsers(required=True, metavar="COMMAND")
+    listing = add_command(letters, common, "list", _list, "list dead letters, without pulling them")
+    listing.add_argument(
+        "--limit", type=whole_number(1, MAX_LISTED), default=MAX_LISTED, metavar="N", help="default: %(default)s"
+    )
+    show = add_command(letters, common, "show", _show, "show a dead letter, and what its task is about")
+    show.add_argument("name", type=name, metavar="ID", help="of the letter, or of its task")
+    _add_redrive(letters, common)
+    purge = add_command(letters, common, "purge", _purge, "delete dead letters for good")
+    which = purge.add_mutually_exclusive_group(required=True)
+    which.add_argument("--malformed", action="store_true", help="those that name no task")
+    which.add_argument("--task", type=name, nargs="+", dest="task_ids", metavar="ID", help="those of these tasks")
+    which.add_argument("--all", action="store_true", help="all of them")
+    purge.add_argument("--yes", "-y", action="store_true", help="do not ask")
+
+
+def _add_redrive(letters: Any, common: argparse.ArgumentParser) -> None:
+    redrive = add_command(letters, common, "redrive", _redrive, "put the tasks of dead letters through the queue again")
+    redrive.add_argument("--limit", type=whole_number(1), metavar="N", help="at most so many (default: all there are)")
+    redrive.add_argument("--rate", type=rate, metavar="N", help="at most so many a second (default: no limit)")
+    redrive.add_argument("--task", type=name, nargs="+", dest="task_ids", metavar="ID", help="those of these tasks")
+
+
+def _list(options: argparse.Namespace, console: Console) -> int:
+    with _queue(_stack(options)) as queue:
+        letters = queue.peek(options.limit)
+        total = max(queue.count(), len(letters))
+    heading = ("LETTER", "TASK", "RUN", "AGE", "PULLED", "")
+    lines = table([heading, *map(_row, letters)]) if letters else ["no dead letters"]
+    if total > len(letters):
+        lines.append(f"{len(letters)} of about {total}")
+    console.result({"deadLetters": [_described(letter) for letter in letters], "total": total}, lines)
+    return SUCCESS
+
+
+def _show(options: argparse.Namespace, console: Console) -> int:
+    stack = _stack(options)
+    with _queue(stack) as queue:
+        letter = _find(queue, options.name)
+    if letter is None:
+        console.error("dead_letter_not_found", f"no dead letter has this id or is of this task: {options.name}")
+        return FAILURE
+    status = None
+    if letter.task_run:
+        with _client(stack, options.stack) as client:
+            status = _task_status(client, letter.task_run.task_id)
+    facts = [
+        ("letter", letter.letter_id),
+        ("task", _subject(letter)),
+        ("status", status or "not there: it has expired, or never was"),
+        ("sent", f"{to_json(letter.sent_at)} ({age(letter.sent_at)} ago)"),
+        ("pulled", f"{letter.attempts} times"),
+        ("content type", letter.content_type),
+        ("body", excerpt(letter.body, length=None)),
+    ]
+    if not letter.task_run:
+        facts = [fact for fact in facts if fact[0] != "status"]
+    console.result({**_described(letter), "taskStatus": status}, table(facts))
+    return SUCCESS
+
+
+def _find(queue: DeadLetterQueue, name: str) -> DeadLetter | None:
+    """Find a letter; only where Cloudflare does not show it otherwise are letters pulled, and put back."""
+    from ops.dead_letter_round import DeadLetterRound
+
+    shown = queue.peek(MAX_LISTED)
+    found = next((letter for letter in shown if letter.is_called(name)), None)
+    if found or queue.count() <= len(shown):
+        return found
+    with DeadLetterRound(queue) as letters:
+        return letters.find(name)
+
+
+def _task_status(client: TaskRunnerClient, task_id: str) -> str | None:
+    try:
+        return client.get(task_id).status
+    except TaskNotFoundError:
+        return None
+
+
+def _redrive(options: argparse.Namespace, console: Console) -> int:
+    from ops.dead_letter_round import DeadLetterRound
+
+    stack = _stack(options)
+    with (
+        _queue(stack) as queue,
+        _client(stack, options.stack) as client,
+        _stop_on_interrupt(console) as is_stopped,
+        DeadLetterRound(queue) as letters,
+    ):
+        there = queue.count()
+        limit = there if options.limit is None else min(options.limit, there)
+        redrive = Redrive(
+            letters,
+            client,
+            Selection(limit, options.rate, options.task_ids),
+            is_stopped=is_stopped,
+            report=lambda redriven: console.progress(f"redriven {redriven} of {limit}"),
+        )
+        try:
+            redrive.run()
+        finally:  # what was done is told, whatever comes next
+            _report(redrive.counts, console, interrupted=is_stopped())
+        return INTERRUPTED if is_stopped() else SUCCESS
+
+
+def _report(counts: RedriveCounts, console: Console, *, interrupted: bool) -> None:
+    result = to_json(counts) | {"malformed": [_described(letter) for letter in counts.malformed]}
+    console.result({**result, "interrupted": interrupted}, _summary(counts, interrupted=interrupted))
+
+
+def _summary(counts: RedriveCounts, *, interrupted: bool) -> list[str]:
+    lines = [f"redriven {counts.redriven}" + (", then interrupted" if interrupted else "")]
+    if counts.gone:
+        lines.append(f"skipped {counts.gone}: their tasks are not there any more")
+    if counts.repeated:
+        lines.append(
+            f"skipped {counts.repeated}: their tasks were redriven already just now, and may have failed again"
+        )
+    if counts.malformed:
+        lines.append(f"skipped {len(counts.malformed)}: they name no task, `dlq purge --malformed` deletes them")
+        lines += [f"  {line}" for line in table([(each.letter_id, excerpt(each.body)) for each in counts.malformed])]
+    return lines
+
+
+def _purge(options: argparse.Namespace, console: Console) -> int:
+    from ops.dead_letter_round import DeadLetterRound
+
+    stack = _stack(options)
+    with _queue(stack) as queue:
+        if not _is_confirmed(options, f"{_meant(options)} of {stack['dlq_name']}"):
+            console.note("nothing was deleted")
+            return FAILURE
+        if options.all:
+            purged = queue.count()
+            queue.delete_all()
+        else:
+            with DeadLetterRound(queue) as letters:
+                purged = sum(1 for _ in letters.delete(lambda letter: _is_meant(letter, options)))
+    console.result({"purged": purged}, [f"deleted {purged} dead letter{'' if purged == 1 else 's'}"])
+    return SUCCESS
+
+
+def _meant(options: argparse.Namespace) -> str:
+    if options.all:
+        return "all dead letters"
+    return "all malformed dead letters" if options.malformed else f"the dead letters of {', '.join(options.task_ids)}"
+
+
+def _is_meant(letter: DeadLetter, options: argparse.Namespace) -> bool:
+    if options.malformed:
+        return letter.task_run is None
+    return letter.task_run is not None and letter.task_run.task_id in options.task_ids
+
+
+def _is_confirmed(options: argparse.Namespace, what: str) -> bool:
+    """Ask whether to delete. Raises UsageError when nobody can answer."""
+    if options.yes:
+        return True
+    if not sys.stdin.isatty():
+        raise UsageError(f"this deletes {what} for good: say so with --yes")
+    sys.stderr.write(f"Delete {what} for good? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+@contextmanager
+def _stop_on_interrupt(console: Console) -> Generator[Any]:
+    """Let Ctrl-C end what is under way in good order; a second one ends it at once."""
+    stopped = False
+
+    def stop(_signal: int, _frame: object) -> None:
+        nonlocal stopped
+        if stopped:
+            raise KeyboardInterrupt
+        stopped = True
+        console.note("finishing the letters in hand; once more to stop at once")
+
+    former = signal.signal(signal.SIGINT, stop)
+    try:
+        yield lambda: stopped
+    finally:
+        signal.signal(signal.SIGINT, former)
+
+
+def _stack(options: argparse.Namespace) -> DeployedStack:
+    return find_deployed_stack(options.stack, options.state)
+
+
+def _queue(stack: DeployedStack) -> DeadLetterQueue:
+    from ops.dead_letter_queue import DeadLetterQueue
+
+    return DeadLetterQueue.of_stack(stack)
+
+
+def _client(stack: DeployedStack, name: str) -> TaskRunnerClient:
+    return TaskRunnerClient(stack.url, task_runner_token(name))
+
+
+def _described(letter: DeadLetter) -> dict[str, Any]:
+    task_run = letter.task_run
+    return {
+        **to_json(letter),
+        "taskId": task_run and task_run.task_id,
+        "run": task_run and task_run.run,
+        "malformed": task_run is None,
+    }
+
+
+def _row(letter: DeadLetter) -> tuple[str, ...]:
+    task_run = letter.task_run
+    names = (task_run.task_id, str(task_run.run), "") if task_run else ("", "", f"malformed: {excerpt(letter.body)}")
+    return (letter.letter_id, *names[:2], age(letter.sent_at), str(letter.attempts), names[2])
+
+
+def _subject(letter: DeadLetter) -> str:
+    if letter.task_run is None:
+        return "none: the letter is malformed"
+    return f"{letter.task_run.task_id}, run {letter.task_run.run}"

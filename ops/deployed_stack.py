@@ -1,0 +1,170 @@
+"""A deployed stack, found by its name: its outputs, its URL with a token for it, and Cloudflare's REST API."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from components.cloudflare_api import (
+    CLOUDFLARE_API_URL,
+    ApiError,
+    CloudflareApi,
+    NotFoundError,
+    RefusedTokenError,
+    UnreachableError,
+)
+from local.deploy.errors import DeployError
+from local.deploy.outputs import read_outputs
+from local.instance import Instance
+from ops.client import TaskRunnerClient
+
+TOKEN_VARIABLE = "TASK_RUNNER_TOKEN"  # noqa: S105 a variable's name
+"""Names the token for the task runner's own API."""
+
+
+class NotReadyError(Exception):
+    """The stack cannot be worked with; the message is one line for the user."""
+
+
+@dataclass(frozen=True)
+class DeployedStack:
+    """A stack that is there and answers."""
+
+    outputs: dict[str, Any]
+    base_url: str
+    """Of Cloudflare's API."""
+    api_token: str = field(repr=False)
+    """For Cloudflare's API."""
+
+    def __getitem__(self, output: str) -> Any:
+        return self.outputs[output]
+
+    @property
+    def url(self) -> str:
+        """The Worker's address."""
+        return self.outputs["url"]
+
+    @cached_property
+    def api(self) -> CloudflareApi:
+        """Cloudflare's API."""
+        return CloudflareApi(self.base_url, self.api_token)
+
+    def get(self, path: str) -> Any:
+        """Return the result of a GET below the stack's account."""
+        return self.api.get(f"accounts/{self['account_id']}/{path}")
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        """Return the result of a POST below the stack's account."""
+        return self.api.post(f"accounts/{self['account_id']}/{path}", body)
+
+
+def find_deployed_stack(name: str, state_dir: Path) -> DeployedStack:
+    """Find a stack by its name; its output `url` is there in any case.
+
+    Raises:
+        NotReadyError: it is not deployed, or the API refuses the token or cannot be reached.
+    """
+    outputs = _outputs(name, state_dir)
+    config = _stack_config(name)
+    base_url = _local_base_url(name, state_dir) or config.get("cloudflare:baseUrl") or CLOUDFLARE_API_URL
+    token = os.environ.get("CLOUDFLARE_API_TOKEN") or config.get("cloudflare:apiToken")
+    if not token:
+        raise NotReadyError("no API token: set CLOUDFLARE_API_TOKEN to the token that the stack was deployed with")
+    stack = DeployedStack(outputs, base_url, token)
+    worker = _deployed_worker(stack, name)
+    return DeployedStack({**outputs, "url": outputs.get("url") or worker["subdomain"]["url"]}, base_url, token)
+
+
+def connect(name: str, state_dir: Path) -> TaskRunnerClient:
+    """Return a client of a stack's task runner; Cloudflare's API is not asked when the outputs have the URL.
+
+    Raises:
+        NotReadyError: the stack is not deployed, or cannot be reached.
+    """
+    outputs = _outputs(name, state_dir)
+    _local_base_url(name, state_dir)
+    url = outputs.get("url") or find_deployed_stack(name, state_dir).url
+    return TaskRunnerClient(url, task_runner_token(name))
+
+
+def task_runner_token(stack: str) -> str | None:
+    """Return a token for the task runner's own API, None when there is none: then it may be open to all.
+
+    It is that of the environment, else the first of the stack file's plain tokens, else of the secret ones.
+    """
+    plain = os.environ.get(TOKEN_VARIABLE) or _stack_config(stack).get("ephemera:api_tokens")
+    tokens = plain or _pulumi("config", "get", "api_tokens", "--stack", stack) or ""
+    return next(iter(re.findall(r"[^\s,]+", tokens)), None)
+
+
+def _outputs(name: str, state_dir: Path) -> dict[str, Any]:
+    outputs = _local_outputs(name, state_dir) or _pulumi_outputs(name)
+    if not outputs:
+        raise NotReadyError(f"stack {name} is not deployed: run `{_how_to_deploy(name)}` first")
+    return outputs
+
+
+def _deployed_worker(stack: DeployedStack, name: str) -> dict[str, Any]:
+    try:
+        return stack.get(f"workers/workers/{stack['worker_name']}")
+    except NotFoundError as error:
+        raise NotReadyError(
+            f"stack {name} is not deployed any more, its Worker {stack['worker_name']} is gone: "
+            f"run `{_how_to_deploy(name)}` first"
+        ) from error
+    except RefusedTokenError as error:
+        raise NotReadyError(f"{stack.base_url} refuses the API token (CLOUDFLARE_API_TOKEN): {error}") from error
+    except UnreachableError as error:
+        raise NotReadyError(str(error)) from error
+    except ApiError as error:
+        raise NotReadyError(f"expected to read stack {name} from {stack.base_url}, got {error}") from error
+
+
+def _how_to_deploy(stack: str) -> str:
+    return "make up" if stack == "local" else f"pulumi up --stack {stack}"
+
+
+def _stack_config(stack: str) -> dict[str, str]:
+    """Return the stack file's plain values; secrets are not among them."""
+    file = Path(f"Pulumi.{stack}.yaml")
+    config: dict[str, Any] = (yaml.safe_load(file.read_text()).get("config") if file.exists() else None) or {}
+    return {key: value for key, value in config.items() if isinstance(value, str)}
+
+
+def _pulumi_outputs(stack: str) -> dict[str, Any] | None:
+    printed = _pulumi("stack", "output", "--json", "--show-secrets", "--stack", stack)
+    return None if printed is None else json.loads(printed)
+
+
+def _pulumi(*arguments: str) -> str | None:
+    """Return what the Pulumi CLI prints; None where there is no such CLI, or it fails."""
+    if shutil.which("pulumi") is None:
+        return None
+    done = subprocess.run(["pulumi", *arguments], capture_output=True, text=True, check=False)  # noqa: S603, S607
+    return done.stdout if done.returncode == 0 else None
+
+
+def _local_outputs(stack: str, state_dir: Path) -> dict[str, Any] | None:
+    """Return what the deploy without the Pulumi CLI has put out, if it was that which deployed the stack."""
+    try:
+        return read_outputs(state_dir, stack)
+    except DeployError:
+        return None
+
+
+def _local_base_url(stack: str, state_dir: Path) -> str | None:
+    if _local_outputs(stack, state_dir) is None:
+        return None
+    instance = Instance.find(state_dir)
+    if instance is None:
+        raise NotReadyError(f"the local Cloudflare of stack {stack} is not running: run `python -m local start` first")
+    return instance.base_url

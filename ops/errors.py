@@ -1,0 +1,90 @@
+"""What can go wrong between a caller and a task runner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class TaskRunnerError(Exception):
+    """The task runner refused a request, or did not answer it.
+
+    Attributes:
+        code: the API's stable name for the error, such as ``unknown_handler``.
+        status: the HTTP status; None when there was no answer.
+        message: one sentence.
+        details: what else the answer said, such as ``{"handlers": ["default", "http"]}``.
+    """
+
+    def __init__(self, code: str, status: int | None, message: str, details: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
+        self.message = message
+        self.details: Mapping[str, Any] = details or {}
+
+
+class UnauthorizedError(TaskRunnerError):
+    """The API wants a token, or another one."""
+
+
+class TaskNotFoundError(TaskRunnerError):
+    """There is no such task, or its time to live is over."""
+
+
+class IdempotencyConflictError(TaskRunnerError):
+    """The idempotency key was used for another submission."""
+
+    @property
+    def task_id(self) -> str:
+        """The task of the earlier submission."""
+        return str(self.details["taskId"])
+
+
+class WrongStatusError(TaskRunnerError):
+    """A task of this status cannot be cancelled, or not be retried."""
+
+    @property
+    def task_status(self) -> str:
+        """The status that the task has."""
+        return str(self.details["status"])
+
+
+class TransientError(TaskRunnerError):
+    """The same request may succeed later."""
+
+    retry_after_seconds: float = 1
+    """How long to wait before that."""
+
+
+class RateLimitedError(TransientError):
+    """The token, or the caller's address, has made too many requests."""
+
+
+class StoreUnavailableError(TransientError):
+    """The task runner could not reach its store."""
+
+
+class UnreachableError(TransientError):
+    """Nothing answered, or not to the end."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("unreachable", None, message)
+
+
+class UnexpectedReplyError(TaskRunnerError):
+    """What answered does not speak as a task runner does."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__("unexpected_reply", status, message)
+
+
+KINDS: Mapping[str, type[TaskRunnerError]] = {
+    "unauthorized": UnauthorizedError,
+    "task_not_found": TaskNotFoundError,
+    "idempotency_conflict": IdempotencyConflictError,
+    "wrong_status": WrongStatusError,
+    "rate_limited": RateLimitedError,
+    "store_unavailable": StoreUnavailableError,
+}
+"""The class of each error that a caller may want to catch, by its code."""

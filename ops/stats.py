@@ -1,0 +1,160 @@
+"""Statistics of a task runner as the API shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from ops.json_object import JsonObject
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Tasks by status."""
+
+    pending: int
+    processing: int
+    completed: int
+    failed: int
+    cancelled: int
+
+    @classmethod
+    def read(cls, counts: JsonObject) -> Counts:
+        """Read them. Raises UnexpectedReplyError."""
+        statuses = ("pending", "processing", "completed", "failed", "cancelled")
+        return cls(**{status: counts.integer(status) for status in statuses})
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What the counts cover: the newest tasks."""
+
+    tasks: int
+    since: datetime | None
+    complete: bool
+    """Whether these are all that there are."""
+
+    @classmethod
+    def read(cls, counted: JsonObject) -> Counted:
+        """Read it. Raises UnexpectedReplyError."""
+        return cls(counted.integer("tasks"), counted.optional(counted.time, "since"), counted.truth("complete"))
+
+
+@dataclass(frozen=True)
+class QueueBacklog:
+    """What waits in the queue."""
+
+    backlog: int
+    oldest_age_seconds: float | None
+
+    @classmethod
+    def read(cls, queue: JsonObject) -> QueueBacklog:
+        """Read it. Raises UnexpectedReplyError."""
+        return cls(queue.integer("backlog"), queue.optional(queue.number, "oldestAgeSeconds"))
+
+
+@dataclass(frozen=True)
+class DeadLetterCount:
+    """What lies in the dead-letter queue."""
+
+    count: int
+    oldest_age_seconds: float | None
+
+    @classmethod
+    def read(cls, letters: JsonObject) -> DeadLetterCount:
+        """Read it. Raises UnexpectedReplyError."""
+        return cls(letters.integer("count"), letters.optional(letters.number, "oldestAgeSeconds"))
+
+
+@dataclass(frozen=True)
+class Minute:
+    """What happened within a minute."""
+
+    minute: datetime
+    submitted: int
+    completed: int
+    failed: int
+    cancelled: int
+
+    @classmethod
+    def read(cls, minute: JsonObject) -> Minute:
+        """Read it. Raises UnexpectedReplyError."""
+        events = ("submitted", "completed", "failed", "cancelled")
+        return cls(minute.time("minute"), **{event: minute.integer(event) for event in events})
+
+
+@dataclass(frozen=True)
+class Latency:
+    """From submission to completion, in milliseconds."""
+
+    samples: int
+    p50: float
+    p95: float
+    p99: float
+
+    @classmethod
+    def read(cls, latency: JsonObject) -> Latency:
+        """Read it. Raises UnexpectedReplyError."""
+        return cls(latency.integer("samples"), latency.number("p50"), latency.number("p95"), latency.number("p99"))
+
+
+@dataclass(frozen=True)
+class Recent:
+    """The last minutes, oldest first."""
+
+    minutes: int
+    per_minute: tuple[Minute, ...]
+    latency_ms: Latency | None
+
+    @classmethod
+    def read(cls, recent: JsonObject) -> Recent:
+        """Read it. Raises UnexpectedReplyError."""
+        latency = recent.optional(recent.object, "latencyMs")
+        return cls(
+            recent.integer("minutes"),
+            tuple(Minute.read(minute) for minute in recent.objects("perMinute")),
+            latency and Latency.read(latency),
+        )
+
+
+@dataclass(frozen=True)
+class SweeperCounts:
+    """What the sweeper has done since the store is there."""
+
+    expired: int
+    resent: int
+    returned: int
+    failed: int
+
+    @classmethod
+    def read(cls, sweeper: JsonObject) -> SweeperCounts:
+        """Read them. Raises UnexpectedReplyError."""
+        return cls(**{deed: sweeper.integer(deed) for deed in ("expired", "resent", "returned", "failed")})
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Statistics. `queue` and `dead_letters` are None where the engine has no queues."""
+
+    generated_at: datetime
+    counts: Counts
+    counted: Counted
+    queue: QueueBacklog | None
+    dead_letters: DeadLetterCount | None
+    recent: Recent
+    sweeper: SweeperCounts
+
+    @classmethod
+    def read(cls, stats: JsonObject) -> Stats:
+        """Read them. Raises UnexpectedReplyError."""
+        queue = stats.optional(stats.object, "queue")
+        dead_letters = stats.optional(stats.object, "deadLetters")
+        return cls(
+            stats.time("generatedAt"),
+            Counts.read(stats.object("counts")),
+            Counted.read(stats.object("counted")),
+            queue and QueueBacklog.read(queue),
+            dead_letters and DeadLetterCount.read(dead_letters),
+            Recent.read(stats.object("recent")),
+            SweeperCounts.read(stats.object("sweeper")),
+        )

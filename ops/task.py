@@ -1,0 +1,178 @@
+"""Tasks as the API shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+from ops.errors import UnexpectedReplyError
+from ops.json_object import JsonObject
+
+Json: TypeAlias = Mapping[str, "Json"] | Sequence["Json"] | str | int | float | bool | None
+
+Payload: TypeAlias = bytes | Json
+"""The work's description. Bytes and strings go as they are, anything else as its JSON text."""
+
+
+class Status(StrEnum):
+    """What state a task is in."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it stays so, unless the task is retried."""
+        return self in {Status.COMPLETED, Status.FAILED, Status.CANCELLED}
+
+
+@dataclass(frozen=True)
+class NewTask:
+    """A task to be submitted. None stands for the stack's own setting."""
+
+    payload: Payload = b""
+    handler: str | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The handler's own."""
+    delay_seconds: int | None = None
+    """Wait before the first attempt: 0 to 86,400."""
+    ttl_seconds: int | None = None
+    """How long the task is kept: 60 to 604,800."""
+    max_retries: int | None = None
+    """0 to 100."""
+    idempotency_key: str | None = None
+    """1 to 255 visible ASCII characters. The same key and payload give the same task."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What became of a submission."""
+
+    task_id: str
+    status: Status
+    is_replay: bool
+    """Whether the task was there already, by its idempotency key; `submit_many` is not told, and says False."""
+
+    @classmethod
+    def read(cls, reply: JsonObject, *, is_replay: bool = False) -> Submission:
+        """Read it. Raises UnexpectedReplyError."""
+        return cls(reply.text("taskId"), read_status(reply), is_replay)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an attempt has come, in the handler's words."""
+
+    percent: float
+    note: str | None
+
+    @classmethod
+    def read(cls, progress: JsonObject) -> Progress:
+        """Read it. Raises UnexpectedReplyError."""
+        return cls(progress.number("percent"), progress.optional(progress.text, "note"))
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The error of the last attempt that failed."""
+
+    name: str
+    message: str
+
+    @classmethod
+    def read(cls, error: JsonObject) -> Failure:
+        """Read it. Raises UnexpectedReplyError."""
+        return cls(error.text("name"), error.text("message"))
+
+
+@dataclass(frozen=True)
+class TaskSummary:
+    """A task as lists show it; the message of its error may be cut short."""
+
+    task_id: str
+    status: Status
+    handler: str
+    run: int
+    """1 for the first; a retry by hand and a redrive start the next."""
+    attempts: int
+    """Of this run."""
+    max_retries: int
+    progress: Progress | None
+    error: Failure | None
+    created_at: datetime
+    started_at: datetime | None
+    """When the first attempt of this run began."""
+    finished_at: datetime | None
+    next_attempt_at: datetime | None
+    """When a pending task is due that waits for its delay or its backoff."""
+    expires_at: datetime
+
+    @classmethod
+    def read(cls, task: JsonObject) -> TaskSummary:
+        """Read it. Raises UnexpectedReplyError."""
+        return cls(**_summary(task))
+
+
+@dataclass(frozen=True)
+class Task(TaskSummary):
+    """A task."""
+
+    result: Any
+    """What its handler returned; None while there is no result."""
+
+    @classmethod
+    def read(cls, task: JsonObject) -> Task:
+        """Read it. Raises UnexpectedReplyError."""
+        return cls(**_summary(task), result=task.anything("result"))
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some tasks of a list, newest first. It may be short, or empty, and yet not the last."""
+
+    tasks: tuple[TaskSummary, ...]
+    cursor: str | None
+    """Asks for the page after this one; None on the last."""
+
+    @classmethod
+    def read(cls, page: JsonObject) -> Page:
+        """Read it. Raises UnexpectedReplyError."""
+        tasks = tuple(TaskSummary.read(task) for task in page.objects("tasks"))
+        return cls(tasks, page.optional(page.text, "cursor"))
+
+
+def read_status(task: JsonObject) -> Status:
+    """Read a task's status. Raises UnexpectedReplyError."""
+    text = task.text("status")
+    try:
+        return Status(text)
+    except ValueError as error:
+        raise UnexpectedReplyError(
+            f"expected {task.name}.status to be one of {', '.join(Status)}, got {text!r:.60}"
+        ) from error
+
+
+def _summary(task: JsonObject) -> dict[str, Any]:
+    progress = task.optional(task.object, "progress")
+    error = task.optional(task.object, "error")
+    return {
+        "task_id": task.text("taskId"),
+        "status": read_status(task),
+        "handler": task.text("handler"),
+        "run": task.integer("run"),
+        "attempts": task.integer("attempts"),
+        "max_retries": task.integer("maxRetries"),
+        "progress": progress and Progress.read(progress),
+        "error": error and Failure.read(error),
+        "created_at": task.time("createdAt"),
+        "started_at": task.optional(task.time, "startedAt"),
+        "finished_at": task.optional(task.time, "finishedAt"),
+        "next_attempt_at": task.optional(task.time, "nextAttemptAt"),
+        "expires_at": task.time("expiresAt"),
+    }

@@ -1,0 +1,301 @@
+"""The commands about tasks: submit, get, wait, list, cancel, retry, watch and stats."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ops.client import MAX_WAIT_SECONDS, TaskRunnerClient
+from ops.command import FAILURE, SUCCESS, UsageError, add_command, client_of
+from ops.console import Console, age, duration, excerpt, table
+from ops.errors import TaskRunnerError, TransientError, UnauthorizedError
+from ops.json_object import to_json
+from ops.options import name, parameter, seconds, whole_number
+from ops.stats import Stats
+from ops.task import Status, Task, TaskSummary
+
+LIST_TASKS = 20
+RETRY_TASKS = 100
+
+
+def add_parsers(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add the commands to the command line."""
+    _add_submit(commands, common)
+    get = add_command(commands, common, "get", _get, "show a task")
+    get.add_argument("task_id", type=name, metavar="ID")
+    get.add_argument(
+        "--wait",
+        type=whole_number(0, MAX_WAIT_SECONDS),
+        default=0,
+        metavar="SECONDS",
+        help=f"until it has ended, or this long; at most {MAX_WAIT_SECONDS}",
+    )
+    wait = add_command(commands, common, "wait", _wait, "wait until tasks have ended; 0 when all have completed")
+    wait.add_argument("task_ids", type=name, nargs="+", metavar="ID")
+    _add_timeout(wait)
+    listing = add_command(commands, common, "list", _list, "list tasks, newest first")
+    _add_filter(listing)
+    listing.add_argument("--limit", type=whole_number(1), default=LIST_TASKS, metavar="N", help="default: %(default)s")
+    listing.add_argument("--all", action="store_true", help="all there are")
+    cancel = add_command(commands, common, "cancel", _cancel, "cancel tasks that have not ended")
+    cancel.add_argument("task_ids", type=name, nargs="+", metavar="ID")
+    retry = add_command(commands, common, "retry", _retry, "run tasks again that have failed or were cancelled")
+    retry.add_argument("task_ids", type=name, nargs="*", metavar="ID")
+    _add_filter(retry, (Status.FAILED, Status.CANCELLED))
+    retry.add_argument(
+        "--limit", type=whole_number(1), default=RETRY_TASKS, metavar="N", help="with --status; default: %(default)s"
+    )
+    watch = add_command(commands, common, "watch", _watch, "follow a task until it has ended")
+    watch.add_argument("task_id", type=name, metavar="ID")
+    add_command(commands, common, "stats", _stats, "show counts, backlog, dead letters, throughput and latency")
+
+
+def _add_submit(commands: Any, common: argparse.ArgumentParser) -> None:
+    submit = add_command(commands, common, "submit", _submit, "submit a task; its payload is a file, or nothing")
+    payload = submit.add_mutually_exclusive_group()
+    payload.add_argument("file", nargs="?", metavar="FILE", help="its content is the payload; - is standard input")
+    payload.add_argument("--data", metavar="TEXT", help="the payload itself")
+    submit.add_argument("--handler", type=name, metavar="NAME", help="what does the work (default: default)")
+    submit.add_argument(
+        "--param",
+        type=parameter,
+        action="append",
+        default=[],
+        dest="parameters",
+        metavar="KEY=VALUE",
+        help="a parameter of the handler's; may be given several times",
+    )
+    submit.add_argument("--delay", type=seconds, metavar="TIME", help="wait before the first attempt: 90, 15m, 2h")
+    submit.add_argument("--ttl", type=seconds, metavar="TIME", help="how long the task is kept")
+    submit.add_argument("--max-retries", type=whole_number(0, 100), metavar="N", help="retries after the first attempt")
+    submit.add_argument("--idempotency-key", type=name, metavar="KEY", help="the same key gives the same task")
+    submit.add_argument("--wait", action="store_true", help="until the task has ended; 0 when it has completed")
+    _add_timeout(submit)
+
+
+def _add_timeout(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--timeout", type=seconds, metavar="TIME", help="wait no longer than this: 90, 15m, 2h")
+
+
+def _add_filter(parser: argparse.ArgumentParser, statuses: Iterable[Status] = Status) -> None:
+    parser.add_argument("--status", type=str, choices=[status.value for status in statuses], help="those in this state")
+    parser.add_argument("--handler", type=name, metavar="NAME", help="those of this handler")
+
+
+def _submit(options: argparse.Namespace, console: Console) -> int:
+    payload = _payload(options)
+    with client_of(options) as client:
+        submission = client.submit(
+            payload,
+            handler=options.handler,
+            parameters=dict(options.parameters),
+            delay_seconds=options.delay,
+            ttl_seconds=options.ttl,
+            max_retries=options.max_retries,
+            idempotency_key=options.idempotency_key,
+        )
+        if options.wait:
+            console.note(f"{submission.task_id} {submission.status}")
+            return _wait_for(client, [submission.task_id], options.timeout, console)
+    replay = " (it was submitted before)" if submission.is_replay else ""
+    console.result(submission, [f"{submission.task_id} {submission.status}{replay}"])
+    return SUCCESS
+
+
+def _payload(options: argparse.Namespace) -> bytes:
+    if options.data is not None:
+        return options.data.encode()
+    if options.file is None:
+        return b""
+    try:
+        return sys.stdin.buffer.read() if options.file == "-" else Path(options.file).read_bytes()
+    except OSError as error:
+        raise UsageError(f"expected a file that can be read, got {options.file}: {error.strerror}") from error
+
+
+def _get(options: argparse.Namespace, console: Console) -> int:
+    with client_of(options) as client:
+        task = client.get(options.task_id, wait=options.wait)
+    console.result(task, _story(task))
+    return SUCCESS
+
+
+def _wait(options: argparse.Namespace, console: Console) -> int:
+    with client_of(options) as client:
+        return _wait_for(client, options.task_ids, options.timeout, console)
+
+
+def _wait_for(client: TaskRunnerClient, task_ids: list[str], timeout: int | None, console: Console) -> int:
+    deadline = time.monotonic() + (math.inf if timeout is None else timeout)
+    have_completed = True
+    for task_id in task_ids:
+        task = client.wait(task_id, timeout_seconds=max(0, deadline - time.monotonic()))
+        console.result(task, _story(task))
+        if not task.status.has_ended:
+            console.note(f"{task_id} has not ended within {timeout} s")
+        have_completed &= task.status is Status.COMPLETED
+    return SUCCESS if have_completed else FAILURE
+
+
+def _list(options: argparse.Namespace, console: Console) -> int:
+    limit = None if options.all else options.limit
+    with client_of(options) as client:
+        tasks = list(client.tasks(status=options.status, handler=options.handler, limit=limit))
+    heading = ("TASK", "STATUS", "HANDLER", "RUN", "ATTEMPTS", "AGE", "")
+    rows = [_row(task) for task in tasks]
+    console.result({"tasks": to_json(tasks)}, table([heading, *rows]) if rows else ["no tasks"])
+    return SUCCESS
+
+
+def _cancel(options: argparse.Namespace, console: Console) -> int:
+    def cancel(client: TaskRunnerClient, task_id: str) -> None:
+        task = client.cancel(task_id)
+        console.result(task, [f"{task_id} {task.status}"])
+
+    with client_of(options) as client:
+        return _each(client, options.task_ids, cancel, console)
+
+
+def _retry(options: argparse.Namespace, console: Console) -> int:
+    if bool(options.task_ids) == bool(options.status):
+        raise UsageError("expected either ids of tasks or --status failed (or cancelled)")
+    if options.task_ids and options.handler:
+        raise UsageError("--handler goes with --status")
+
+    def retry(client: TaskRunnerClient, task_id: str) -> None:
+        submission = client.retry(task_id)
+        console.result(submission, [f"{task_id} {submission.status}"])
+
+    with client_of(options) as client:
+        ids = options.task_ids or _ids(client, options)
+        return _each(client, ids, retry, console)
+
+
+def _ids(client: TaskRunnerClient, options: argparse.Namespace) -> Iterator[str]:
+    for task in client.tasks(status=options.status, handler=options.handler, limit=options.limit):
+        yield task.task_id
+
+
+def _each(
+    client: TaskRunnerClient,
+    task_ids: Iterable[str],
+    act: Callable[[TaskRunnerClient, str], None],
+    console: Console,
+) -> int:
+    """Act on each task; what one of them refuses does not stop the others."""
+    exit_code, acted = SUCCESS, 0
+    for task_id in task_ids:
+        try:
+            act(client, task_id)
+        except (UnauthorizedError, TransientError):
+            raise
+        except TaskRunnerError as error:
+            console.error(error.code, f"{task_id}: {error.message}", {"taskId": task_id, **error.details})
+            exit_code = FAILURE
+        acted += 1
+    if acted == 0:
+        console.note("no such tasks")
+    return exit_code
+
+
+def _watch(options: argparse.Namespace, console: Console) -> int:
+    with client_of(options) as client:
+        task = None
+        for task in client.watch(options.task_id):
+            if console.is_live and not task.status.has_ended:
+                console.progress(_moment(task))
+            else:
+                console.result(task, [_moment(task)] if not task.status.has_ended else _story(task))
+    return SUCCESS if task and task.status is Status.COMPLETED else FAILURE
+
+
+def _stats(options: argparse.Namespace, console: Console) -> int:
+    with client_of(options) as client:
+        stats = client.stats()
+    console.result(stats, _figures(stats))
+    return SUCCESS
+
+
+def _row(task: TaskSummary) -> tuple[str, ...]:
+    attempts = f"{task.attempts} of {task.max_retries + 1}"
+    return (task.task_id, task.status, task.handler, str(task.run), attempts, age(task.created_at), _remark(task))
+
+
+def _remark(task: TaskSummary) -> str:
+    """Say what is worth a look: how far it is, what failed, what it waits for."""
+    parts = list[str]()
+    if task.progress and task.status is Status.PROCESSING:
+        parts.append(f"{task.progress.percent:g} % {excerpt(task.progress.note or '')}".strip())
+    if task.next_attempt_at:
+        parts.append(f"next attempt in {duration((task.next_attempt_at - datetime.now(UTC)).total_seconds())}")
+    if task.error and task.status is not Status.COMPLETED:
+        parts.append(excerpt(f"{task.error.name}: {task.error.message}"))
+    return ", ".join(parts)
+
+
+def _moment(task: Task) -> str:
+    attempt = f"attempt {task.attempts}" if task.attempts else ""
+    return "  ".join(filter(None, (task.task_id, task.status, attempt, _remark(task))))
+
+
+def _story(task: Task) -> list[str]:
+    """Tell all of a task."""
+    facts: list[tuple[str, str]] = [
+        ("task", task.task_id),
+        ("status", task.status),
+        ("handler", task.handler),
+        ("attempts", f"{task.attempts} of {task.max_retries + 1}" + (f", run {task.run}" if task.run > 1 else "")),
+    ]
+    if task.progress:
+        facts.append(("progress", f"{task.progress.percent:g} % {excerpt(task.progress.note or '')}".strip()))
+    if task.error:
+        facts.append(("error", excerpt(f"{task.error.name}: {task.error.message}", length=None)))
+    times = {
+        "created": task.created_at,
+        "started": task.started_at,
+        "finished": task.finished_at,
+        "next attempt": task.next_attempt_at,
+        "expires": task.expires_at,
+    }
+    facts += [(what, to_json(when)) for what, when in times.items() if when is not None]
+    if task.status is Status.COMPLETED:
+        facts.append(("result", excerpt(_json_text(task.result), length=None)))
+    return table(facts)
+
+
+def _json_text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _figures(stats: Stats) -> list[str]:
+    counts = stats.counts
+    rows = [
+        ("tasks", ", ".join(f"{getattr(counts, status.value)} {status}" for status in Status)),
+        ("counted", f"{stats.counted.tasks}" + ("" if stats.counted.complete else ", the newest; there are more")),
+    ]
+    if stats.queue:
+        rows.append(("queue", _waiting(stats.queue.backlog, stats.queue.oldest_age_seconds)))
+    if stats.dead_letters:
+        rows.append(("dead letters", _waiting(stats.dead_letters.count, stats.dead_letters.oldest_age_seconds)))
+    recent = stats.recent
+    deeds = ("submitted", "completed", "failed", "cancelled")
+    totals = (f"{sum(getattr(minute, deed) for minute in recent.per_minute)} {deed}" for deed in deeds)
+    rows.append((f"last {recent.minutes} min", ", ".join(totals)))
+    if recent.latency_ms:
+        latency = recent.latency_ms
+        figures = f"p50 {latency.p50:g} ms, p95 {latency.p95:g} ms, p99 {latency.p99:g} ms"
+        rows.append(("latency", f"{figures} (of {latency.samples})"))
+    sweeper = stats.sweeper
+    swept = f"{sweeper.expired} expired, {sweeper.resent} resent, {sweeper.returned} returned, {sweeper.failed} failed"
+    return table([*rows, ("sweeper", swept)])
+
+
+def _waiting(count: int, oldest_age_seconds: float | None) -> str:
+    return f"{count}" if oldest_age_seconds is None else f"{count}, the oldest {duration(oldest_age_seconds)} old"
