@@ -3,6 +3,9 @@
  * They sort by age, so the primary key is also the index by time.
  */
 
+/** What every id looks like. */
+export const TASK_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+
 const TIMESTAMP_HEX_DIGITS = 12;
 
 /**

@@ -1,0 +1,159 @@
+/** `POST /tasks`: up to a hundred tasks in one request, each accepted or refused on its own. */
+
+import { MAX_PAYLOAD_BYTES } from '../task.js';
+import { readBody, tooLarge } from './body.js';
+import { answerTo, takeIn } from './intake.js';
+import { DEFAULT_HANDLER, findHandler, IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_IN_WORDS, newTask } from './new_task.js';
+import { readQuery, requireKnown, textLike, wholeNumber } from './parameters.js';
+import { parseJson, toPayload } from './payload.js';
+import { invalidParameter, Refusal } from './refusal.js';
+import { jsonReply } from './reply.js';
+import { DELAY_SECONDS, RETRIES, TTL_SECONDS } from './submission.js';
+
+/** @import { Handlers } from '../handler.js' */
+/** @import { NewTask, Parameters, Payload } from '../task.js' */
+/** @import { Insertion } from '../stores/store.js' */
+/** @import { Call } from './call.js' */
+/** @import { Submission } from './new_task.js' */
+
+/** Most tasks of a batch: as many as a queue's sendBatch takes (https://developers.cloudflare.com/queues/platform/limits/). */
+export const MAX_BATCH_TASKS = 100;
+
+/** Longest body: it and what it becomes must fit in a Worker's 128 MB. */
+export const MAX_BATCH_BYTES = 10 * 1024 * 1024;
+
+const FIELDS = ['payload', 'payloadBase64', 'handler', 'parameters', 'delaySeconds', 'ttlSeconds', 'maxRetries', 'idempotencyKey'];
+
+/** @param {Call} call */
+export async function submitBatch(call) {
+  readQuery(call.url, []);
+  const items = readItems(await readBody(call.request, MAX_BATCH_BYTES));
+  const tasks = await Promise.all(items.map((item) => readTask(item, call)));
+  const good = tasks.flatMap((task) => (task instanceof Refusal ? [] : [task]));
+  const inserted = good.length > 0 ? await takeIn(good, call) : [];
+  const insertions = new Map(good.map((task, index) => [task, /** @type {Insertion} */ (inserted[index])]));
+  const answers = tasks.map((task) => (task instanceof Refusal ? task : answerTo(/** @type {Insertion} */ (insertions.get(task)))));
+  return jsonReply({
+    tasks: answers.map((answer) => (
+      answer instanceof Refusal ? { httpStatus: answer.status, ...answer.body } : { httpStatus: 200, ...answer }
+    )),
+  });
+}
+
+/**
+ * @param {Uint8Array<ArrayBuffer>} body
+ * @returns {unknown[]}
+ * @throws {Refusal}
+ */
+function readItems(body) {
+  const batch = parseJson(toPayload(body), 'POST /tasks takes it');
+  if (!isObject(batch)) throw invalidParameter('the body', 'an object with a list of tasks', batch);
+  for (const name of Object.keys(batch)) requireKnown(name, ['tasks'], 'field');
+  const items = batch['tasks'];
+  if (Array.isArray(items) && items.length > 0 && items.length <= MAX_BATCH_TASKS) return items;
+  throw invalidParameter('tasks', `a list of 1 to ${MAX_BATCH_TASKS} tasks`, Array.isArray(items) ? items.length : items);
+}
+
+/**
+ * @param {unknown} item
+ * @param {Call} call
+ * @returns {Promise<NewTask | Refusal>}
+ */
+async function readTask(item, call) {
+  try {
+    return await newTask(readItem(item, call.handlers), call);
+  } catch (error) {
+    if (error instanceof Refusal) return error;
+    throw error;
+  }
+}
+
+/**
+ * @param {unknown} item
+ * @param {Handlers} handlers
+ * @returns {Submission}
+ * @throws {Refusal}
+ */
+function readItem(item, handlers) {
+  if (!isObject(item)) throw invalidParameter('a task', 'an object', item);
+  for (const name of Object.keys(item)) requireKnown(name, FIELDS, 'field');
+  const { payload, payloadBase64, handler = DEFAULT_HANDLER, parameters = {}, delaySeconds, ttlSeconds, maxRetries, idempotencyKey } = item;
+  if (typeof handler !== 'string') throw invalidParameter('handler', 'the name of a handler', handler);
+  const own = Object.keys(findHandler(handlers, handler).parameters ?? {});
+  return {
+    handler,
+    parameters: readParameters(parameters, own),
+    delay_seconds: wholeNumber('delaySeconds', delaySeconds, DELAY_SECONDS, 0),
+    ttl_seconds: wholeNumber('ttlSeconds', ttlSeconds, TTL_SECONDS, null),
+    max_retries: wholeNumber('maxRetries', maxRetries, RETRIES, null),
+    idempotencyKey: textLike('idempotencyKey', idempotencyKey, IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_IN_WORDS),
+    payload: readPayload(payload, payloadBase64),
+  };
+}
+
+/**
+ * @param {unknown} parameters
+ * @param {string[]} known
+ * @returns {Parameters}
+ * @throws {Refusal}
+ */
+function readParameters(parameters, known) {
+  if (!isObject(parameters)) throw invalidParameter('parameters', 'an object of texts', parameters);
+  return Object.fromEntries(Object.entries(parameters).map(([name, value]) => {
+    requireKnown(name, known, 'parameter of the handler');
+    if (!isText(value)) throw invalidParameter(name, 'a text', value);
+    return [name, value];
+  }));
+}
+
+/**
+ * What the body of a `POST /task` would be.
+ *
+ * @param {unknown} payload any JSON; a text stands for itself
+ * @param {unknown} payloadBase64 its bytes
+ * @returns {Payload}
+ * @throws {Refusal}
+ */
+function readPayload(payload, payloadBase64) {
+  if (payload !== undefined && payloadBase64 !== undefined) throw invalidParameter('payload', 'alone, without payloadBase64', 'both');
+  const bytes = payloadBase64 === undefined ? encoded(payload) : fromBase64(payloadBase64);
+  if (bytes.byteLength > MAX_PAYLOAD_BYTES) throw tooLarge(MAX_PAYLOAD_BYTES);
+  return toPayload(bytes);
+}
+
+/**
+ * @param {unknown} payload
+ * @returns {Uint8Array<ArrayBuffer>}
+ */
+function encoded(payload) {
+  if (payload === undefined) return new Uint8Array();
+  if (typeof payload === 'string' && !isText(payload)) throw invalidParameter('payload', 'Unicode text without lone surrogates', payload);
+  const text = typeof payload === 'string' ? payload : JSON.stringify(payload);
+  return /** @type {Uint8Array<ArrayBuffer>} */ (new TextEncoder().encode(text));
+}
+
+/** @param {unknown} text */
+function fromBase64(text) {
+  try {
+    if (typeof text === 'string') return Uint8Array.fromBase64(text);
+  } catch {
+    // not base64
+  }
+  throw invalidParameter('payloadBase64', 'base64 (RFC 4648)', text);
+}
+
+/**
+ * @param {unknown} value
+ * @returns {value is Record<string, unknown>}
+ */
+function isObject(value) {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/**
+ * @param {unknown} value
+ * @returns {value is string} a text that UTF-8 can hold
+ */
+function isText(value) {
+  return typeof value === 'string' && value.isWellFormed();
+}

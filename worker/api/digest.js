@@ -1,0 +1,17 @@
+/** SHA-256, which stands for what must not be kept or compared as it is. */
+
+/**
+ * @param {string | ArrayBuffer} value
+ * @returns {Promise<Uint8Array<ArrayBuffer>>}
+ */
+export async function sha256(value) {
+  return new Uint8Array(await crypto.subtle.digest('SHA-256', typeof value === 'string' ? new TextEncoder().encode(value) : value));
+}
+
+/**
+ * @param {string | ArrayBuffer} value
+ * @returns {Promise<string>} in hexadecimal
+ */
+export async function sha256Hex(value) {
+  return (await sha256(value)).toHex();
+}

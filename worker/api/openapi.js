@@ -1,0 +1,189 @@
+/** `GET /openapi.json`: every route, as OpenAPI 3.1 (https://spec.openapis.org/oas/v3.1.1) describes it. */
+
+import { STATUSES } from '../task.js';
+import { DEFAULT_LIST_TASKS, LIST_TASKS } from './list.js';
+import { DEFAULT_HANDLER } from './new_task.js';
+import { ERROR_SCHEMAS, HEADERS, headers, refusals } from './openapi_errors.js';
+import {
+  CURSOR_SCHEMA, DELAY_SCHEMA, HANDLER_SCHEMA, IDEMPOTENCY_KEY_SCHEMA, RETRIES_SCHEMA, schemaOf, SCHEMAS, STATUS_SCHEMA, TASK_ID_SCHEMA,
+  TTL_SCHEMA, wholeNumber,
+} from './openapi_schemas.js';
+import { jsonReply } from './reply.js';
+import { EVENT_STREAM } from './stream.js';
+import { WAIT_SECONDS } from './task.js';
+
+/** @import { Handlers } from '../handler.js' */
+/** @import { Call } from './call.js' */
+/** @import { Schema } from './openapi_schemas.js' */
+/** @import { Code } from './refusal.js' */
+
+/** What any route but the open one may answer; and what those that change something may. @type {Code[]} */
+const ANY = ['unauthorized', 'rate_limited', 'store_unavailable'];
+/** @type {Code[]} */
+const ANY_CHANGE = [...ANY, 'forbidden_origin'];
+
+const TASK_ID_PARAMETER = { name: 'taskId', in: 'path', required: true, schema: TASK_ID_SCHEMA };
+
+/** @param {Call} call */
+export function showDescription({ handlers, url }) {
+  return jsonReply(describe(handlers, url.origin));
+}
+
+/**
+ * @param {Handlers} handlers of this deployment
+ * @param {string} origin where it is
+ */
+export function describe(handlers, origin) {
+  return {
+    openapi: '3.1.1',
+    info: {
+      title: 'Task runner',
+      version: '1',
+      description: 'Takes tasks, carries each to its handler until it has ended, and tells what became of it. '
+        + `A task is ${STATUSES.slice(0, -1).join(', ')} or ${STATUSES.at(-1)}.`,
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+    },
+    servers: [{ url: origin }],
+    security: [{ bearer: [] }, { basic: [] }],
+    paths: {
+      '/health': { get: { ...operation('health', 'Tells that the Worker answers', { 200: json('Health') }), security: [] } },
+      '/task': { post: submitTask(handlers) },
+      '/tasks': { get: listTasks(), post: submitTasks() },
+      '/task/{taskId}': { parameters: [TASK_ID_PARAMETER], get: showTask(), delete: cancelTask() },
+      '/task/{taskId}/retry': { parameters: [TASK_ID_PARAMETER], post: retryTask() },
+      '/stats': {
+        get: operation('showStatistics', 'Counts, backlogs, throughput and latency', {
+          200: { ...json('Statistics'), description: 'Of up to five seconds ago; counts are of the newest tasks, at most 10,000.' },
+          ...refusals([...ANY, 'invalid_parameter']),
+        }),
+      },
+      '/openapi.json': { get: file('showDescription', 'This description', 'application/json', { type: 'object' }) },
+      '/': { get: file('showDashboard', 'A page that shows all this', 'text/html') },
+      '/dashboard.css': { get: file('showDashboardStyle', "The page's style", 'text/css') },
+      '/dashboard.js': { get: file('showDashboardProgram', "The page's program", 'text/javascript') },
+    },
+    components: {
+      schemas: { ...SCHEMAS, ...ERROR_SCHEMAS },
+      headers: HEADERS,
+      securitySchemes: {
+        bearer: { type: 'http', scheme: 'bearer', description: 'An API token.' },
+        basic: { type: 'http', scheme: 'basic', description: 'An API token as the password, with any user name: for a browser, which asks for it.' },
+      },
+    },
+  };
+}
+
+/** @param {Handlers} handlers */
+function submitTask(handlers) {
+  return {
+    ...operation('submitTask', 'Submits a task', {
+      200: { ...json('Accepted'), headers: headers(['Idempotent-Replayed']) },
+      ...refusals([...ANY_CHANGE, 'invalid_json', 'invalid_parameter', 'unknown_handler', 'idempotency_conflict', 'payload_too_large']),
+    }, [
+      query('handler', { type: 'string', enum: Object.keys(handlers), default: DEFAULT_HANDLER, description: 'What does the work.' }),
+      query('delay', DELAY_SCHEMA),
+      query('ttl', TTL_SCHEMA),
+      query('max_retries', RETRIES_SCHEMA),
+      { name: 'Idempotency-Key', in: 'header', schema: IDEMPOTENCY_KEY_SCHEMA },
+      ...handlerParameters(handlers),
+    ]),
+    requestBody: {
+      description: 'The payload: anything of at most 1 MiB, untouched; none at all is {}. What is declared to be JSON must be.',
+      content: { 'application/json': { schema: {} }, 'text/plain': { schema: { type: 'string' } }, 'application/octet-stream': {} },
+    },
+  };
+}
+
+/**
+ * @param {Handlers} handlers
+ * @returns {object[]} a parameter for each that one of them takes
+ */
+function handlerParameters(handlers) {
+  const uses = Object.entries(handlers).flatMap(([handler, { parameters = {} }]) => (
+    Object.entries(parameters).map(([name, what]) => ({ name, text: `With \`handler=${handler}\`: ${what}` }))
+  ));
+  return [...Map.groupBy(uses, ({ name }) => name)].map(([name, texts]) => (
+    query(name, { type: 'string', description: texts.map(({ text }) => text).join(' ') })
+  ));
+}
+
+function submitTasks() {
+  return {
+    ...operation('submitTasks', 'Submits up to a hundred tasks, each accepted or refused on its own', {
+      200: json('BatchReply'),
+      ...refusals([...ANY_CHANGE, 'invalid_json', 'invalid_parameter', 'payload_too_large']),
+    }),
+    requestBody: { required: true, description: 'At most 10 MiB.', content: { 'application/json': { schema: schemaOf('NewTasks') } } },
+  };
+}
+
+function listTasks() {
+  return operation('listTasks', 'Lists tasks, newest first', {
+    200: { ...json('TaskList'), description: 'A list may be short and yet have a cursor: it looks at a bounded number of tasks.' },
+    ...refusals([...ANY, 'invalid_parameter']),
+  }, [
+    query('status', STATUS_SCHEMA),
+    query('handler', HANDLER_SCHEMA),
+    query('limit', wholeNumber(LIST_TASKS, 'Most tasks of a list.', DEFAULT_LIST_TASKS)),
+    query('cursor', CURSOR_SCHEMA),
+  ]);
+}
+
+function showTask() {
+  const task = json('Task');
+  return operation('showTask', 'Shows a task, or streams its changes', {
+    200: { ...task, content: { ...task.content, [EVENT_STREAM]: { schema: { type: 'string', description: 'Events `task`, each with a task as JSON: at once and at each change.' } } } },
+    204: { description: 'The client of a stream has seen the end (`Last-Event-ID`).' },
+    ...refusals([...ANY, 'invalid_parameter', 'task_not_found']),
+  }, [
+    query('wait', wholeNumber(WAIT_SECONDS, 'Seconds to wait for the end of the task; a stream does not.', 0)),
+    { name: 'Last-Event-ID', in: 'header', schema: { type: 'string' }, description: 'The last event that the client of a stream has seen.' },
+  ]);
+}
+
+function cancelTask() {
+  return operation('cancelTask', 'Cancels a task', {
+    200: { ...json('Task'), description: 'The task is cancelled, now or before.' },
+    ...refusals([...ANY_CHANGE, 'invalid_parameter', 'task_not_found', 'wrong_status']),
+  });
+}
+
+function retryTask() {
+  return operation('retryTask', 'Runs a failed or cancelled task again', {
+    200: json('Accepted'),
+    ...refusals([...ANY_CHANGE, 'invalid_parameter', 'task_not_found', 'wrong_status']),
+  });
+}
+
+/**
+ * @param {string} operationId
+ * @param {string} summary
+ * @param {string} type
+ * @param {Schema} [schema]
+ */
+function file(operationId, summary, type, schema = { type: 'string' }) {
+  return operation(operationId, summary, { 200: { description: summary, content: { [type]: { schema } } }, ...refusals(ANY) });
+}
+
+/**
+ * @param {string} operationId
+ * @param {string} summary
+ * @param {Record<string, object>} responses by status
+ * @param {object[]} [parameters]
+ */
+function operation(operationId, summary, responses, parameters = []) {
+  return { operationId, summary, parameters, responses };
+}
+
+/**
+ * @param {string} name
+ * @param {Schema} schema
+ */
+function query(name, schema) {
+  return { name, in: 'query', schema };
+}
+
+/** @param {string} name of a schema */
+function json(name) {
+  return { description: name, content: { 'application/json': { schema: schemaOf(name) } } };
+}

@@ -1,0 +1,12 @@
+/** Replies. */
+
+/** A task changes, so no cache may keep what was said of it. */
+export const UNCACHED = Object.freeze({ 'Cache-Control': 'no-store' });
+
+/**
+ * @param {unknown} body
+ * @param {{status?: number, headers?: Record<string, string>}} [init]
+ */
+export function jsonReply(body, { status = 200, headers } = {}) {
+  return Response.json(body, { status, headers: { ...UNCACHED, ...headers } });
+}

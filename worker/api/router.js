@@ -1,0 +1,94 @@
+/** The HTTP API: which request is answered by what. */
+
+import { authenticate } from './auth.js';
+import { submitBatch } from './batch.js';
+import { addCorsHeaders, preflight } from './cors.js';
+import { listTasks } from './list.js';
+import { showDescription } from './openapi.js';
+import { showPage, showProgram, showStyle } from './page.js';
+import { limitRate } from './rate_limit.js';
+import { Refusal } from './refusal.js';
+import { jsonReply } from './reply.js';
+import { showStatistics } from './stats.js';
+import { submitTask } from './submission.js';
+import { cancelTask, retryTask, showTask } from './task.js';
+
+/** @import { Answer, Call, Environment, Parts } from './call.js' */
+
+/** What is asked of a path; GET stands for HEAD, too. @typedef {Partial<Record<'GET' | 'POST' | 'DELETE', Answer>>} Methods */
+
+/** Paths as OpenAPI writes them. @type {Readonly<Record<string, Methods>>} */
+export const ROUTES = {
+  '/health': { GET: () => jsonReply({ status: 'ok' }) },
+  '/task': { POST: submitTask },
+  '/tasks': { GET: listTasks, POST: submitBatch },
+  '/task/{taskId}': { GET: showTask, DELETE: cancelTask },
+  '/task/{taskId}/retry': { POST: retryTask },
+  '/stats': { GET: showStatistics },
+  '/openapi.json': { GET: showDescription },
+  '/': { GET: showPage },
+  '/dashboard.css': { GET: showStyle },
+  '/dashboard.js': { GET: showProgram },
+};
+
+/** The one that needs no token. */
+const OPEN_PATH = '/health';
+
+const PATTERNS = Object.entries(ROUTES).map(([path, methods]) => (
+  { pattern: new RegExp(`^${path.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '([^/]+)')}$`), methods }
+));
+
+/**
+ * @param {Request} request
+ * @param {Environment} env
+ * @param {Parts} parts
+ * @returns {Promise<Response>}
+ */
+export async function handleRequest(request, env, parts) {
+  const call = { ...parts, request, env, url: new URL(request.url) };
+  const reply = await answer(call);
+  addCorsHeaders(call, reply);
+  return reply;
+}
+
+/**
+ * @param {Call} call
+ * @returns {Promise<Response>} a refusal, too; 503 for what was thrown, which is to say that the store did not answer
+ */
+async function answer(call) {
+  try {
+    return await route(call);
+  } catch (error) {
+    if (error instanceof Refusal) return error.reply();
+    console.error('request failed', { method: call.request.method, error: String(error) });
+    return new Refusal('store_unavailable', 'the task store is not available; try again', { headers: { 'Retry-After': '1' } }).reply();
+  }
+}
+
+/**
+ * @param {Call} call
+ * @returns {Promise<Response>}
+ * @throws {Refusal}
+ */
+async function route(call) {
+  const { request, url } = call;
+  const found = findRoute(url.pathname);
+  const allowed = Object.keys(found?.methods ?? {}).flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method]));
+  const preflightReply = found && preflight(call, allowed);
+  if (preflightReply) return preflightReply;
+  if (url.pathname !== OPEN_PATH) await limitRate(call, await authenticate(call));
+  if (!found) throw new Refusal('not_found', 'not found');
+  const method = request.method === 'HEAD' ? 'GET' : request.method;
+  const act = Object.hasOwn(found.methods, method) ? found.methods[/** @type {keyof Methods} */ (method)] : undefined;
+  if (!act) throw new Refusal('method_not_allowed', 'method not allowed', { headers: { Allow: allowed.join(', ') } });
+  return act(call, ...found.parameters);
+}
+
+/** @param {string} pathname */
+function findRoute(pathname) {
+  for (const { pattern, methods } of PATTERNS) {
+    const match = pattern.exec(pathname);
+    if (match) return { methods, parameters: match.slice(1) };
+  }
+  return null;
+}

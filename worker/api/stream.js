@@ -1,0 +1,80 @@
+/** `GET /task/:id` as a stream of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html). */
+
+import { ENDED } from '../task.js';
+import { looksUntil } from './looks.js';
+import { UNCACHED } from './reply.js';
+import { taskView } from './task_view.js';
+
+/** @import { TaskRecord } from '../task.js' */
+/** @import { Call } from './call.js' */
+
+/** How long a stream lasts, after which its client comes again, and the longest time between two looks: 41 of them. */
+const STREAM_SECONDS = 5 * 60;
+const LONGEST_INTERVAL_MS = 10_000;
+
+/** After how long the client of a stream that has ended comes again. */
+const RECONNECT_MS = 1_000;
+
+/** What keeps a connection alive and tells whether there is still a client. */
+const NOTHING_NEW = ':\n\n';
+
+export const EVENT_STREAM = 'text/event-stream';
+
+/** @param {Request} request */
+export function wantsStream({ method, headers }) {
+  const accepted = (headers.get('Accept') ?? '').toLowerCase().split(',').map((each) => each.split(';')[0]?.trim());
+  return method === 'GET' && accepted.includes(EVENT_STREAM);
+}
+
+/**
+ * A client that has seen the end comes again all the same: 204 is what tells it not to.
+ *
+ * @param {Call} call
+ * @param {TaskRecord} task
+ */
+export function streamTask(call, task) {
+  if (ENDED.has(task.status) && call.request.headers.get('Last-Event-ID') === eventId(task)) {
+    return new Response(null, { status: 204, headers: UNCACHED });
+  }
+  return new Response(bytesOf(eventsOf(call, task)), { headers: { 'Content-Type': EVENT_STREAM, ...UNCACHED } });
+}
+
+/**
+ * @param {Call} call
+ * @param {TaskRecord} first the task as it is now
+ * @returns {AsyncGenerator<string>} events up to the task's end
+ */
+async function* eventsOf({ store, env }, first) {
+  const nextLook = looksUntil(Date.now() + STREAM_SECONDS * 1000, LONGEST_INTERVAL_MS);
+  yield `retry: ${RECONNECT_MS}\n\n`;
+  let sent = '';
+  /** @type {TaskRecord | null} */
+  let task = first;
+  for (; task; task = await store.find(first.taskId)) {
+    const json = JSON.stringify(taskView(task, env));
+    yield json === sent ? NOTHING_NEW : `id: ${eventId(task)}\nevent: task\ndata: ${json}\n\n`;
+    sent = json;
+    if (ENDED.has(task.status) || !await nextLook()) return;
+  }
+}
+
+/**
+ * @param {AsyncGenerator<string>} texts
+ * @returns {ReadableStream<Uint8Array>} which asks for a text only when the one before is sent, and so for no more once
+ *   its client is gone
+ */
+function bytesOf(texts) {
+  const encoder = new TextEncoder();
+  return new ReadableStream({
+    async pull(controller) {
+      const { value, done } = await texts.next();
+      if (done) controller.close();
+      else controller.enqueue(encoder.encode(value));
+    },
+  }, { highWaterMark: 0 });
+}
+
+/** @param {TaskRecord} task */
+function eventId({ run, status }) {
+  return `${run}-${status}`;
+}

@@ -1,0 +1,86 @@
+/** `/task/:id`: to look at a task, to cancel it, to run it again. */
+
+import { TASK_ID } from '../task_id.js';
+import { handOver } from './intake.js';
+import { fromDigits, readQuery, wholeNumber } from './parameters.js';
+import { Refusal, taskNotFound } from './refusal.js';
+import { jsonReply } from './reply.js';
+import { streamTask, wantsStream } from './stream.js';
+import { taskView } from './task_view.js';
+import { findEnded, MAX_WAIT_SECONDS } from './wait.js';
+
+/** @import { Store } from '../stores/store.js' */
+/** @import { Status } from '../task.js' */
+/** @import { Call } from './call.js' */
+
+export const WAIT_SECONDS = /** @type {const} */ ([0, MAX_WAIT_SECONDS]);
+
+/**
+ * @param {Call} call
+ * @param {string} taskId
+ */
+export async function showTask(call, taskId) {
+  const { wait } = readQuery(call.url, ['wait']);
+  const wait_seconds = wholeNumber('wait', fromDigits(wait), WAIT_SECONDS, 0);
+  requireTaskId(taskId);
+  const isStream = wantsStream(call.request);
+  const task = await findEnded(call.store, taskId, isStream ? 0 : wait_seconds);
+  if (!task) throw taskNotFound();
+  return isStream ? streamTask(call, task) : jsonReply(taskView(task, call.env));
+}
+
+/**
+ * @param {Call} call
+ * @param {string} taskId
+ */
+export async function cancelTask(call, taskId) {
+  readQuery(call.url, []);
+  requireTaskId(taskId);
+  const isCancelled = await call.store.cancel(taskId);
+  const task = await find(call.store, taskId);
+  if (!isCancelled && task.status !== 'cancelled') throw wrongStatus(task.status, 'pending or processing');
+  return jsonReply(taskView(task, call.env));
+}
+
+/**
+ * @param {Call} call
+ * @param {string} taskId
+ */
+export async function retryTask({ url, store, engine }, taskId) {
+  readQuery(url, []);
+  requireTaskId(taskId);
+  const { max_retries } = await find(store, taskId);
+  const run = await store.retry(taskId);
+  if (run === null) throw wrongStatus((await find(store, taskId)).status, 'failed or cancelled');
+  await handOver(engine, [{ taskId, run, delay_seconds: 0, max_retries }]);
+  return jsonReply({ taskId, status: 'pending' });
+}
+
+/**
+ * @param {Store} store
+ * @param {string} taskId
+ * @throws {Refusal} it is not there
+ */
+async function find(store, taskId) {
+  const task = await store.find(taskId);
+  if (!task) throw taskNotFound();
+  return task;
+}
+
+/**
+ * Keeps from the store what cannot be in it, and what it may not even take as a key.
+ *
+ * @param {string} taskId as it stands in the path
+ * @throws {Refusal}
+ */
+function requireTaskId(taskId) {
+  if (!TASK_ID.test(taskId)) throw taskNotFound();
+}
+
+/**
+ * @param {Status} status
+ * @param {string} expected
+ */
+function wrongStatus(status, expected) {
+  return new Refusal('wrong_status', `expected a ${expected} task, got a ${status} one`, { extras: { status } });
+}
