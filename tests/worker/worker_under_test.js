@@ -42,11 +42,12 @@ const ENGINE_PARTS = {
  * @param {Record<string, string>} [options.handlers] sources of further handlers, or in place of the built-in ones, by name
  * @param {Record<string, string>} [options.settings] bindings of text, beside or in place of the usual ones
  * @param {Record<string, any>} [options.bindings] further bindings, in Miniflare's form
+ * @param {string} [options.face] source of an expression, the Worker's default export in place of the task runner
  * @param {boolean} [options.bound] false takes the engine's binding away, so that handing over a task fails
  */
-export async function startWorker({ store = 'd1', formerStores = [], engine = 'queue', handlers = {}, settings = {}, bindings = {}, bound = true } = {}) {
+export async function startWorker({ store = 'd1', formerStores = [], engine = 'queue', handlers = {}, settings = {}, bindings = {}, face, bound = true } = {}) {
   const modules = await readModules(handlers);
-  modules['index.js'] = { type: 'esm', contents: entry(store, formerStores, engine, Object.keys(modules)) };
+  modules['index.js'] = { type: 'esm', contents: entry({ store, formerStores, engine, face, modules: Object.keys(modules) }) };
   const stores = [store, ...formerStores];
   const tomorrow = new Date(Date.now() + 86_400_000).toISOString();
   const texts = {
@@ -172,12 +173,9 @@ export class WorkerUnderTest {
 /**
  * An entry point of the shape that a deployment has, for the parts under test.
  *
- * @param {StoreName} store
- * @param {StoreName[]} formerStores
- * @param {EngineName} engine
- * @param {string[]} modules
+ * @param {{store: StoreName, formerStores: StoreName[], engine: EngineName, face: string | undefined, modules: string[]}} parts
  */
-function entry(store, formerStores, engine, modules) {
+function entry({ store, formerStores, engine, face, modules }) {
   const { className: Engine } = ENGINE_PARTS[engine];
   const stores = [store, ...formerStores].map((name) => ({ name, ...STORE_PARTS[name] }));
   const formers = stores.slice(1).map(({ name, className }) => `'${name}': ${className}`);
@@ -194,7 +192,7 @@ function entry(store, formerStores, engine, modules) {
     import { taskRunner } from './task_runner.js';
     const Store = ${formers.length > 0 ? `layered(${stores[0]?.className}, {${formers}})` : stores[0]?.className};
     const handlers = { ${handlers.map((name, index) => `'${name}': handler${index}`)} };
-    export default taskRunner({ Store, Engine: ${Engine}, ${engine === 'queue' ? `Consumer: ${Engine},` : ''} handlers, sweep });
+    export default ${face ?? `taskRunner({ Store, Engine: ${Engine}, ${engine === 'queue' ? `Consumer: ${Engine},` : ''} handlers, sweep })`};
     ${stores.some(({ name }) => name === 'durable-object') ? `export const TaskObject = taskObject([${migrations.map((_, index) => `migration${index}`)}], (env, store) => new ${Engine}(env, store, handlers));` : ''}
     ${engine === 'workflow' ? 'export const TaskWorkflow = taskWorkflow(Store, handlers);' : ''}
   `;

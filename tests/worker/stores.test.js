@@ -1,0 +1,196 @@
+/** What every store promises, on each of them. */
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { newTaskId } from '../../worker/task_id.js';
+import { ERROR, newTask, startStore } from './store_under_test.js';
+import { STORES } from './worker_under_test.js';
+
+/** @import { TaskSummary } from '../../worker/task.js' */
+
+const HOUR_MS = 3_600_000;
+
+for (const name of STORES) {
+  describe(`store ${name}`, () => {
+    /** @type {import('./store_under_test.js').StoreUnderTest} */
+    let store;
+    before(async () => {
+      store = await startStore(name);
+    });
+    after(() => store.stop());
+
+    test('keeps a task as it was submitted', async () => {
+      const taskId = await store.insert({ handler: 'resize', parameters: { width: '100' }, payload: 'картинка', max_retries: 2 });
+      const { created_ms, expires_ms, ...rest } = await store.call('find', taskId);
+      assert.deepEqual(rest, {
+        taskId, status: 'pending', handler: 'resize', run: 1, attempts: 0, max_retries: 2, progress: null, error: null,
+        started_ms: null, finished_ms: null, next_attempt_ms: null, result: null,
+      });
+      assert.ok(Math.abs(expires_ms - created_ms - 24 * HOUR_MS) < 1_000);
+      assert.deepEqual(await store.claim(taskId), {
+        taskId, run: 1, attempts: 1, handler: 'resize', parameters: { width: '100' }, max_retries: 2, payload: 'картинка',
+      });
+    });
+
+    test('completes a task once, with its result, times and last progress', async () => {
+      const taskId = await store.insert();
+      await store.claim(taskId);
+      const outcome = { taskId, run: 1, attempts: 1, status: 'completed', result: '{"done":true}', progress: { percent: 100, note: 'all' } };
+      assert.deepEqual(await store.call('settle', [outcome]), [taskId]);
+      assert.deepEqual(await store.call('settle', [outcome]), []);
+      const task = await store.call('find', taskId);
+      assert.deepEqual([task.status, task.result, task.progress, task.error], ['completed', '{"done":true}', { percent: 100, note: 'all' }, null]);
+      assert.ok(task.created_ms <= task.started_ms && task.started_ms <= task.finished_ms);
+    });
+
+    test('lets an attempt that has lost its task neither settle nor report', async () => {
+      const taskId = await store.insert();
+      await store.claim(taskId);
+      assert.equal((await store.claim(taskId, { attempts: 2 })).attempts, 2);
+      assert.deepEqual(await store.call('settle', [{ taskId, run: 1, attempts: 1, status: 'completed', result: '1', progress: null }]), []);
+      assert.deepEqual(await store.call('report', [{ taskId, run: 1, attempts: 1, progress: { percent: 9, note: null } }]), []);
+      const report = { taskId, run: 1, attempts: 2, progress: { percent: 50, note: 'half' } };
+      assert.deepEqual(await store.call('report', [report]), [taskId]);
+      assert.deepEqual(await store.call('report', [{ ...report, progress: null }]), [taskId]);
+      assert.deepEqual((await store.call('find', taskId)).progress, { percent: 50, note: 'half' });
+    });
+
+    test('a delivery takes no task that another one works on', async () => {
+      const taskId = await store.insert();
+      assert.ok(await store.claim(taskId));
+      assert.equal(await store.claim(taskId), null);
+    });
+
+    test('an attempt that failed makes its task wait', async () => {
+      const taskId = await store.insert();
+      await store.claim(taskId);
+      const next_attempt_ms = Date.now() + 5_000;
+      await store.call('settle', [{ taskId, run: 1, attempts: 1, status: 'pending', error: ERROR, next_attempt_ms, progress: null }]);
+      const task = await store.call('find', taskId);
+      assert.deepEqual([task.status, task.error, task.next_attempt_ms, task.finished_ms], ['pending', ERROR, next_attempt_ms, null]);
+    });
+
+    test('cancels what is unfinished, and nothing overwrites it', async () => {
+      const [pending, processing, completed] = [await store.insert(), await store.insert(), await store.insert()];
+      await store.claim(processing);
+      await store.claim(completed);
+      await store.call('settle', [{ taskId: completed, run: 1, attempts: 1, status: 'completed', result: 'null', progress: null }]);
+      assert.deepEqual(
+        [await store.call('cancel', pending), await store.call('cancel', processing), await store.call('cancel', completed), await store.call('cancel', newTaskId(0))],
+        [true, true, false, false],
+      );
+      assert.equal(await store.claim(pending), null);
+      assert.deepEqual(await store.call('report', [{ taskId: processing, run: 1, attempts: 1, progress: null }]), []);
+      assert.deepEqual(await store.call('settle', [{ taskId: processing, run: 1, attempts: 1, status: 'completed', result: '1', progress: null }]), []);
+      assert.equal((await store.call('find', processing)).status, 'cancelled');
+      assert.ok((await store.call('find', pending)).finished_ms);
+    });
+
+    test('retries by a new run, whose attempts count anew; messages of the run before do nothing', async () => {
+      const taskId = await store.insertFailed();
+      assert.equal(await store.call('retry', taskId), 2);
+      assert.equal(await store.call('retry', taskId), null);
+      const task = await store.call('find', taskId);
+      assert.deepEqual([task.status, task.run, task.attempts, task.error, task.finished_ms], ['pending', 2, 0, null, null]);
+      assert.equal(await store.claim(taskId, { run: 1, attempts: 3 }), null);
+      const claimed = await store.claim(taskId, { run: 2 });
+      assert.deepEqual([claimed.run, claimed.attempts], [2, 1]);
+    });
+
+    test('a redrive starts the next run of a failed task, once', async () => {
+      const taskId = await store.insertFailed();
+      assert.equal(await store.claim(taskId, { run: 2 }), null);
+      const claimed = await store.claim(taskId, { run: 2, redrive: true });
+      assert.deepEqual([claimed.run, claimed.attempts], [2, 1]);
+      assert.equal(await store.claim(taskId, { run: 2, redrive: true }), null);
+      await store.call('settle', [{ taskId, run: 2, attempts: 1, status: 'pending', error: ERROR, next_attempt_ms: Date.now(), progress: null }]);
+      assert.equal((await store.claim(taskId, { run: 2, attempts: 2, redrive: true })).attempts, 2);
+      await store.call('settle', [{ taskId, run: 2, attempts: 2, status: 'failed', error: ERROR, progress: null }]);
+      assert.equal(await store.claim(taskId, { run: 2, redrive: true }), null);
+    });
+
+    test('an idempotency key gives the same task, another fingerprint a conflict', async () => {
+      const idempotency = { key: 'ab'.repeat(32), fingerprint: 'one' };
+      const taskId = newTaskId(Date.now(), 'a');
+      const [first] = await store.call('insert', [newTask({ taskId, idempotency })]);
+      assert.deepEqual(first, { taskId, run: 1, status: 'pending', isNew: true, conflict: false });
+      await store.claim(taskId);
+      const again = newTask({ taskId: newTaskId(Date.now(), 'a'), idempotency });
+      const other = newTask({ taskId: newTaskId(Date.now(), 'a') });
+      const [second, third] = await store.call('insert', [again, other]);
+      assert.deepEqual(second, { taskId, run: 1, status: 'processing', isNew: false, conflict: false });
+      assert.equal(third.taskId, other.taskId);
+      assert.equal(await store.call('find', again.taskId), null);
+      const [conflict] = await store.call('insert', [newTask({ taskId: newTaskId(Date.now(), 'a'), idempotency: { ...idempotency, fingerprint: 'two' } })]);
+      assert.deepEqual([conflict.taskId, conflict.isNew, conflict.conflict], [taskId, false, true]);
+    });
+
+    test('a delayed task tells when it is due', async () => {
+      const before_ms = Date.now();
+      const taskId = await store.insert({ delay_seconds: 600, ttl_seconds: 120 });
+      const { next_attempt_ms, expires_ms } = await store.call('find', taskId);
+      assert.ok(next_attempt_ms >= before_ms + 600_000 && next_attempt_ms < before_ms + 660_000);
+      assert.ok(Math.abs(expires_ms - next_attempt_ms - 120_000) <= 1_000);
+    });
+  });
+
+  describe(`lists of store ${name}`, () => {
+    /** @type {import('./store_under_test.js').StoreUnderTest} */
+    let store;
+    /** @type {string[]} */
+    let taskIds;
+    before(async () => {
+      store = await startStore(name);
+      taskIds = Array.from({ length: 9 }, (_, age) => newTaskId(Date.now() - age * HOUR_MS / 3)).reverse();
+      await store.call('insert', taskIds.map((taskId, index) => newTask({ taskId, handler: index % 2 ? 'odd' : 'even' })));
+      for (const taskId of taskIds.slice(0, 4)) {
+        await store.claim(taskId);
+        await store.call('settle', [{ taskId, run: 1, attempts: 1, status: 'failed', error: { name: 'E', message: 'x'.repeat(900) }, progress: null }]);
+      }
+    });
+    after(() => store.stop());
+
+    const all = { status: null, handler: null, limit: 100, cursor: null };
+
+    test('newest first, page by page', async () => {
+      /** @type {string[]} */
+      const seen = [];
+      let cursor = null;
+      do {
+        const page = /** @type {{tasks: TaskSummary[], cursor: string | null}} */ (await store.call('list', { ...all, limit: 4, cursor }));
+        assert.ok(page.tasks.length <= 4);
+        seen.push(...page.tasks.map(({ taskId }) => taskId));
+        cursor = page.cursor;
+      } while (cursor);
+      assert.deepEqual(seen, taskIds.toReversed());
+    });
+
+    test('by status and by handler', async () => {
+      const failed = await store.call('list', { ...all, status: 'failed' });
+      assert.deepEqual(failed.tasks.map((/** @type {TaskSummary} */ task) => task.taskId), taskIds.slice(0, 4).reverse());
+      assert.equal(failed.cursor, null);
+      const odd = await store.call('list', { ...all, handler: 'odd', status: 'pending' });
+      assert.deepEqual(odd.tasks.map((/** @type {TaskSummary} */ task) => task.taskId), [taskIds[7], taskIds[5]]);
+      assert.deepEqual((await store.call('list', { ...all, status: 'cancelled' })).tasks, []);
+    });
+
+    test('with an error of bounded length, and no result', async () => {
+      const { tasks: [task] } = await store.call('list', { ...all, status: 'failed', limit: 1 });
+      assert.deepEqual(task.error, { name: 'E', message: 'x'.repeat(200) });
+      assert.ok(!('result' in task) && !('payload' in task));
+    });
+
+    test('recent tasks are all of them while they are few', async () => {
+      const { tasks, isAll } = await store.call('recent');
+      assert.equal(isAll, true);
+      assert.equal(tasks.length, 9);
+      assert.deepEqual(Object.keys(tasks[0]).filter((key) => ['status', 'created_ms', 'started_ms', 'finished_ms'].includes(key)).length, 4);
+    });
+
+    test('counts what the sweeper has done', async () => {
+      await store.call('countSweep', { expired: 1, resent: 2, returned: 3, failed: 4 });
+      await store.call('countSweep', { expired: 1, resent: 0, returned: 0, failed: 0 });
+      assert.deepEqual(await store.call('sweepCounts'), { expired: 2, resent: 2, returned: 3, failed: 4 });
+    });
+  });
+}
