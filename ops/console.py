@@ -76,10 +76,9 @@ def age(since: datetime) -> str:
 def duration(seconds: float) -> str:
     """Say how long a time is, in its greatest unit: ``45 s``, ``12 min``, ``3.5 h``, ``2 d``."""
     seconds = max(0.0, seconds)
-    for size, unit in _UNITS:
-        if seconds >= size:
-            return f"{seconds / size:.2g} {unit}"
-    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"
+    size, unit = next(((size, unit) for size, unit in _UNITS if seconds >= size), (1, "s"))
+    number = seconds / size
+    return f"{number:.0f} {unit}" if number >= 10 else f"{number:.2g} {unit}"
 
 
 def excerpt(text: str, length: int | None = 60) -> str:

@@ -1,0 +1,398 @@
+"""The client: what it sends, how strictly it reads, and how it fails."""
+
+from __future__ import annotations
+
+import json
+import socket
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from ops import client as client_module
+from ops.client import TaskRunnerClient
+from ops.errors import (
+    IdempotencyConflictError,
+    RateLimitedError,
+    StoreUnavailableError,
+    TaskNotFoundError,
+    TaskRunnerError,
+    UnauthorizedError,
+    UnexpectedReplyError,
+    UnreachableError,
+    WrongStatusError,
+)
+from ops.json_object import to_json
+from ops.task import Failure, NewTask, Progress, Status, Submission
+from tests.ops.conftest import TOKEN
+from tests.ops.stand_in import PENDING, TASK, Reply, StandIn, event, stand_in
+
+STATS: dict[str, Any] = {
+    "generatedAt": "2026-11-22T10:00:00.000Z",
+    "counts": {"pending": 1, "processing": 2, "completed": 3, "failed": 4, "cancelled": 5},
+    "counted": {"tasks": 15, "since": "2026-11-22T09:00:00.000Z", "complete": True},
+    "queue": {"backlog": 2, "oldestAgeSeconds": 1.5},
+    "deadLetters": {"count": 1, "oldestAgeSeconds": None},
+    "recent": {
+        "minutes": 15,
+        "perMinute": [
+            {"minute": "2026-11-22T09:59:00.000Z", "submitted": 1, "completed": 1, "failed": 0, "cancelled": 0}
+        ],
+        "latencyMs": {"samples": 3, "p50": 10, "p95": 20.5, "p99": 30},
+    },
+    "sweeper": {"expired": 0, "resent": 1, "returned": 0, "failed": 0},
+}
+
+
+def refused(code: str, http_status: int, **more: Any) -> Reply:
+    return Reply({"error": "No.", "code": code, **more}, http_status)
+
+
+# --- submitting
+
+
+def test_a_payload_goes_as_it_is(runner: StandIn, client: TaskRunnerClient) -> None:
+    runner.replies = [Reply({"taskId": "t1", "status": "pending"})]
+    payloads = (b"\x00\xff", "text", {"a": [1]}, None, b"")
+    for payload in payloads:
+        assert client.submit(payload) == Submission("t1", Status.PENDING, is_replay=False)
+    sent = [(request.body, request.headers["Content-Type"]) for request in runner.requests]
+    assert sent == [
+        (b"\x00\xff", "application/octet-stream"),
+        (b"text", "text/plain; charset=utf-8"),
+        (b'{"a": [1]}', "application/json"),
+        (b"null", "application/json"),
+        (b"", "application/octet-stream"),
+    ]
+    assert {(request.method, request.path) for request in runner.requests} == {("POST", "/task")}
+
+
+def test_what_steers_a_task_rides_beside_it(runner: StandIn, client: TaskRunnerClient) -> None:
+    runner.replies = [Reply({"taskId": "t1", "status": "completed"}, headers={"Idempotent-Replayed": "true"})]
+    submission = client.submit(
+        handler="http",
+        parameters={"url": "https://example.com/?a=b&c", "method": "PUT"},
+        delay_seconds=0,
+        ttl_seconds=60,
+        max_retries=3,
+        idempotency_key="key 1",
+    )
+    assert submission.is_replay
+    [request] = runner.requests
+    assert request.query == {
+        "url": ["https://example.com/?a=b&c"],
+        "method": ["PUT"],
+        "handler": ["http"],
+        "delay": ["0"],
+        "ttl": ["60"],
+        "max_retries": ["3"],
+    }
+    assert request.headers["Idempotency-Key"] == "key 1"
+    assert request.headers["Authorization"] == f"Bearer {TOKEN}"
+
+
+def test_many_tasks_each_have_their_answer(runner: StandIn, client: TaskRunnerClient) -> None:
+    runner.replies = [
+        Reply(
+            {
+                "tasks": [
+                    {"httpStatus": 200, "taskId": "t1", "status": "pending"},
+                    {"httpStatus": 400, "error": "No.", "code": "unknown_handler", "handlers": ["default"]},
+                    {"httpStatus": 409, "error": "No.", "code": "idempotency_conflict", "taskId": "t0"},
+                    {"httpStatus": 200, "taskId": "t2", "status": "pending"},
+                ]
+            }
+        )
+    ]
+    tasks = [
+        NewTask({"a": 1}, max_retries=0),
+        NewTask("text", handler="none"),
+        NewTask(b"\xff", idempotency_key="k", parameters={"p": "q"}),
+        NewTask(delay_seconds=5, ttl_seconds=60),
+    ]
+    first, second, third, fourth = client.submit_many(tasks)
+    assert (first, fourth) == (
+        Submission("t1", Status.PENDING, is_replay=False),
+        Submission("t2", Status.PENDING, is_replay=False),
+    )
+    assert isinstance(second, TaskRunnerError)
+    assert (second.code, second.status, second.message) == ("unknown_handler", 400, "No.")
+    assert second.details == {"handlers": ["default"]}
+    assert isinstance(third, IdempotencyConflictError)
+    assert third.task_id == "t0"
+    assert json.loads(runner.requests[0].body) == {
+        "tasks": [
+            {"payload": {"a": 1}, "maxRetries": 0},
+            {"payload": "text", "handler": "none"},
+            {"payloadBase64": "/w==", "idempotencyKey": "k", "parameters": {"p": "q"}},
+            {"delaySeconds": 5, "ttlSeconds": 60},
+        ]
+    }
+
+
+@pytest.mark.parametrize("count", [0, 101])
+def test_too_many_or_no_tasks_are_not_sent(client: TaskRunnerClient, runner: StandIn, count: int) -> None:
+    with pytest.raises(ValueError, match="expected 1 to 100 tasks"):
+        client.submit_many([NewTask()] * count)
+    assert runner.requests == []
+
+
+def test_an_answer_is_missing(runner: StandIn, client: TaskRunnerClient) -> None:
+    runner.replies = [Reply({"tasks": []})]
+    with pytest.raises(UnexpectedReplyError, match="expected 1 answers, got 0"):
+        client.submit_many([NewTask()])
+
+
+# --- reading
+
+
+def test_a_task_tells_its_story(runner: StandIn, client: TaskRunnerClient) -> None:
+    runner.replies = [Reply(TASK | {"error": {"name": "Error", "message": "first try"}})]
+    task = client.get("a/b?c")
+    assert runner.requests[0].path == "/task/a%2Fb%3Fc"
+    assert task.status is Status.COMPLETED
+    assert task.progress == Progress(50, "half")
+    assert task.error == Failure("Error", "first try")
+    assert task.created_at == datetime(2026, 11, 22, 10, tzinfo=UTC)
+    assert task.next_attempt_at is None
+    assert task.result == {"camelCase": 1, "snake_case": [2]}
+    assert to_json(task) == TASK | {"error": {"name": "Error", "message": "first try"}}
+
+
+def test_statistics(runner: StandIn, client: TaskRunnerClient) -> None:
+    runner.replies = [Reply(STATS)]
+    assert to_json(client.stats()) == STATS
+    runner.replies = [Reply(STATS | {"queue": None, "deadLetters": None})]
+    stats = client.stats()
+    assert (stats.queue, stats.dead_letters) == (None, None)
+
+
+def test_the_description_and_the_health(runner: StandIn, client: TaskRunnerClient) -> None:
+    runner.replies = [Reply({"openapi": "3.1.0"}), Reply({"status": "ok"})]
+    assert client.openapi() == {"openapi": "3.1.0"}
+    client.health()
+    assert [request.path for request in runner.requests] == ["/openapi.json", "/health"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        ({"status": "done"}, "expected reply.status to be one of pending, processing, .*, got 'done'"),
+        ({"run": "1"}, "expected a whole number for reply.run in the reply, got '1'"),
+        ({"run": True}, "expected a whole number for reply.run in the reply, got True"),
+        ({"taskId": None}, "expected a string for reply.taskId in the reply, got nothing"),
+        ({"progress": {"percent": "50", "note": None}}, "expected a number for reply.progress.percent"),
+        ({"progress": []}, r"expected an object for reply.progress in the reply, got \[\]"),
+        ({"createdAt": "yesterday"}, "expected an ISO 8601 time for reply.createdAt"),
+        ({"createdAt": "2026-11-22T10:00:00"}, "expected a time with its offset for reply.createdAt"),
+    ],
+)
+def test_what_is_no_task_is_refused(
+    runner: StandIn, client: TaskRunnerClient, wrong: dict[str, Any], complaint: str
+) -> None:
+    runner.replies = [Reply(TASK | wrong)]
+    with pytest.raises(UnexpectedReplyError, match=complaint):
+        client.get("t1")
+
+
+def test_a_missing_key_is_named(runner: StandIn, client: TaskRunnerClient) -> None:
+    runner.replies = [Reply({key: value for key, value in TASK.items() if key != "expiresAt"})]
+    with pytest.raises(UnexpectedReplyError, match=r"expected reply\.expiresAt in the reply"):
+        client.get("t1")
+
+
+def test_a_key_that_is_new_does_no_harm(runner: StandIn, client: TaskRunnerClient) -> None:
+    runner.replies = [Reply(TASK | {"colour": "blue"})]
+    assert client.get("t1").task_id == "t1"
+
+
+# --- lists
+
+
+def test_a_list_goes_through_its_pages(runner: StandIn, client: TaskRunnerClient) -> None:
+    summary = {key: value for key, value in TASK.items() if key != "result"}
+    runner.replies = [
+        Reply({"tasks": [summary | {"taskId": "t3"}], "cursor": "c1"}),
+        Reply({"tasks": [], "cursor": "c2"}),
+        Reply({"tasks": [summary | {"taskId": "t2"}, summary], "cursor": None}),
+    ]
+    assert [task.task_id for task in client.tasks(status=Status.FAILED, handler="http")] == ["t3", "t2", "t1"]
+    assert [request.query for request in runner.requests] == [
+        {"status": ["failed"], "handler": ["http"], "limit": ["100"]},
+        {"status": ["failed"], "handler": ["http"], "limit": ["100"], "cursor": ["c1"]},
+        {"status": ["failed"], "handler": ["http"], "limit": ["100"], "cursor": ["c2"]},
+    ]
+
+
+def test_a_list_ends_at_its_limit(runner: StandIn, client: TaskRunnerClient) -> None:
+    summary = {key: value for key, value in TASK.items() if key != "result"}
+    runner.replies = [Reply({"tasks": [summary, summary], "cursor": "more"})]
+    assert len(list(client.tasks(limit=4))) == 4
+    assert [request.query["limit"] for request in runner.requests] == [["4"], ["2"]]
+    assert list(client.tasks(limit=0)) == []
+    assert client.page(limit=2).cursor == "more"
+
+
+# --- waiting
+
+
+def test_waiting_asks_again_until_it_has_ended(runner: StandIn, client: TaskRunnerClient) -> None:
+    runner.replies = [Reply(PENDING), Reply(TASK)]
+    assert client.wait("t1").status is Status.COMPLETED
+    assert [request.query["wait"] for request in runner.requests] == [["60"], ["60"]]
+
+
+def test_waiting_ends_when_the_time_is_up(runner: StandIn, client: TaskRunnerClient) -> None:
+    runner.replies = [Reply(PENDING)]
+    assert client.wait("t1", timeout_seconds=0.05).status is Status.PENDING
+    assert runner.requests[0].query == {"wait": ["1"]}
+    assert client.wait("t1", timeout_seconds=0).status is Status.PENDING
+    assert runner.requests[-1].query == {}
+
+
+def test_waiting_bears_a_short_outage(runner: StandIn, client: TaskRunnerClient) -> None:
+    outage = Reply({"error": "No.", "code": "store_unavailable"}, 503, {"Retry-After": "0"})
+    runner.replies = [outage, outage, Reply(TASK)]
+    assert client.wait("t1").status is Status.COMPLETED
+    runner.replies = [outage]
+    before = len(runner.requests)
+    with pytest.raises(StoreUnavailableError):
+        client.wait("t1")
+    assert len(runner.requests) - before == client_module.PATIENCE + 1
+
+
+# --- watching
+
+
+def test_watching_gives_each_change_once(
+    runner: StandIn, client: TaskRunnerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "RECONNECT_SECONDS", 0)
+    started = PENDING | {"status": "processing"}
+    whole = event(PENDING) + event(started)
+    runner.replies = [
+        Reply(pieces=[b"retry: 1000\n\n", whole[:7], whole[7:-3], whole[-3:]]),  # five minutes are over
+        Reply(pieces=[event(started), b": still there\n\n", event(TASK)]),
+    ]
+    assert [task.status.value for task in client.watch("t1")] == ["pending", "processing", "completed"]
+    assert {request.headers["Accept"] for request in runner.requests} == {"text/event-stream"}
+
+
+def test_watching_bears_a_stream_that_breaks(
+    runner: StandIn, client: TaskRunnerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(UnreachableError, "retry_after_seconds", 0)
+    runner.replies = [Reply(pieces=[event(PENDING), event(TASK)[:-9]], is_cut=True), Reply(pieces=[event(TASK)])]
+    assert [task.status.value for task in client.watch("t1")] == ["pending", "completed"]
+
+
+def test_watching_gives_up_in_the_end(
+    runner: StandIn, client: TaskRunnerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(UnreachableError, "retry_after_seconds", 0)
+    runner.replies = [Reply(pieces=[event(PENDING)], is_cut=True), Reply(pieces=[], is_cut=True)]
+    with pytest.raises(UnreachableError):
+        list(client.watch("t1"))
+
+
+def test_watching_what_is_not_there(runner: StandIn, client: TaskRunnerClient) -> None:
+    runner.replies = [refused("task_not_found", 404)]
+    with pytest.raises(TaskNotFoundError):
+        next(client.watch("t1"))
+
+
+# --- errors
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "kind"),
+    [
+        ("unauthorized", 401, UnauthorizedError),
+        ("task_not_found", 404, TaskNotFoundError),
+        ("payload_too_large", 413, TaskRunnerError),
+        ("a_code_of_tomorrow", 418, TaskRunnerError),
+    ],
+)
+def test_each_refusal_has_its_error(
+    runner: StandIn, client: TaskRunnerClient, code: str, status: int, kind: type[TaskRunnerError]
+) -> None:
+    runner.replies = [refused(code, status, more=1)]
+    with pytest.raises(kind) as caught:
+        client.get("t1")
+    assert type(caught.value) is kind
+    assert (caught.value.code, caught.value.status, caught.value.message) == (code, status, "No.")
+    assert (str(caught.value), caught.value.details) == ("No.", {"more": 1})
+
+
+def test_too_many_requests_say_when_to_come_again(runner: StandIn, client: TaskRunnerClient) -> None:
+    runner.replies = [Reply({"error": "No.", "code": "rate_limited"}, 429, {"Retry-After": "17"})]
+    with pytest.raises(RateLimitedError) as caught:
+        client.stats()
+    assert caught.value.retry_after_seconds == 17
+
+
+def test_a_wrong_status_names_it(runner: StandIn, client: TaskRunnerClient) -> None:
+    runner.replies = [refused("wrong_status", 409, status="completed")]
+    with pytest.raises(WrongStatusError) as cancelling:
+        client.cancel("t1")
+    with pytest.raises(WrongStatusError):
+        client.retry("t1")
+    assert cancelling.value.task_status == "completed"
+    asked = [(request.method, request.path) for request in runner.requests]
+    assert asked == [("DELETE", "/task/t1"), ("POST", "/task/t1/retry")]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(body=b"<html>Bad gateway</html>", status=502),
+        Reply(body=b"", status=301, headers={"Location": "https://example.com/"}),
+        Reply({"success": False, "errors": []}, 404),
+        Reply(body=b"<html>It works</html>"),
+        Reply([]),
+    ],
+)
+def test_what_is_no_task_runner_is_told_apart(runner: StandIn, client: TaskRunnerClient, reply: Reply) -> None:
+    runner.replies = [reply]
+    with pytest.raises(UnexpectedReplyError) as caught:
+        client.get("t1")
+    assert caught.value.code == "unexpected_reply"
+    assert len(runner.requests) == 1
+
+
+def test_nothing_answers() -> None:
+    with stand_in() as gone:
+        pass
+    with TaskRunnerClient(gone.url) as client, pytest.raises(UnreachableError, match="cannot be reached") as caught:
+        client.health()
+    assert (caught.value.code, caught.value.status) == ("unreachable", None)
+
+
+def test_nothing_answers_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        client = TaskRunnerClient(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with client, pytest.raises(UnreachableError, match="ReadTimeout"):
+            client._call("GET", "/health", reply_seconds=0.1)  # pyright: ignore[reportPrivateUsage]
+
+
+def test_no_proxy_is_on_the_way_to_this_machine(
+    runner: StandIn, client: TaskRunnerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    runner.replies = [Reply({"status": "ok"})]
+    client.health()
+
+
+def test_without_a_token_nothing_is_said_of_one(runner: StandIn) -> None:
+    runner.replies = [Reply({"status": "ok"})]
+    with TaskRunnerClient(runner.url + "/") as client:
+        client.health()
+    assert "Authorization" not in runner.requests[0].headers
+    assert runner.requests[0].path == "/health"
+
+
+@pytest.mark.parametrize("url", ["", "example.com", "ftp://example.com", "https://"])
+def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="expected the task runner's address"):
+        TaskRunnerClient(url)

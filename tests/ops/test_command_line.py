@@ -1,0 +1,324 @@
+"""The command line: what it asks for, what it prints, and with which code it ends."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ops import command, deployed_stack, task_commands
+from ops.client import TaskRunnerClient
+from ops.command_line import main
+from ops.console import duration, excerpt
+from tests.ops.conftest import TOKEN
+from tests.ops.stand_in import PENDING, TASK, Reply, StandIn, event
+from tests.ops.test_client import STATS, refused
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(runner: StandIn, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Give a function that runs a command on the stand-in: exit code, stdout and stderr."""
+    connected = list[tuple[str, Path]]()
+
+    def connect(name: str, state_dir: Path) -> TaskRunnerClient:
+        connected.append((name, state_dir))
+        return TaskRunnerClient(runner.url, TOKEN)
+
+    monkeypatch.setattr(command, "connect", connect)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        code = main(words)
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["nonsense"],
+        ["get"],
+        ["get", ""],
+        ["get", "t1", "--wait", "61"],
+        ["submit", "--delay", "soon"],
+        ["submit", "--param", "novalue"],
+        ["submit", "--max-retries", "101"],
+        ["submit", "file", "--data", "x"],
+        ["submit", "/no/such/file"],
+        ["list", "--status", "done"],
+        ["list", "--limit", "0"],
+        ["retry"],
+        ["retry", "t1", "--status", "failed"],
+        ["retry", "t1", "--handler", "http"],
+        ["retry", "--status", "completed"],
+        ["dlq"],
+        ["dlq", "purge"],
+        ["dlq", "purge", "--all", "--malformed"],
+        ["dlq", "redrive", "--rate", "0"],
+        ["dlq", "redrive", "--rate", "inf"],
+        ["dlq", "list", "--limit", "101"],
+    ],
+)
+def test_wrong_usage_is_one_line(run: Run, runner: StandIn, words: list[str]) -> None:
+    code, out, err = run(*words)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    code, out, err = run(*words, "--json")
+    assert (code, out) == (2, "")
+    assert json.loads(err)["code"] == "usage"
+    assert runner.requests == []
+
+
+def test_submit_sends_what_it_is_told(run: Run, runner: StandIn, tmp_path: Path) -> None:
+    runner.replies = [Reply({"taskId": "t1", "status": "pending"})]
+    file = tmp_path / "payload"
+    file.write_bytes(b"\x00\xff")
+    words = ["submit", str(file), "--handler", "http", "--param", "url=https://a/?b=c", "--param", "method=PUT"]
+    words += ["--delay", "2h", "--ttl", "1d", "--max-retries", "0", "--idempotency-key", "k"]
+    assert run(*words) == (0, "t1 pending\n", "")
+    [request] = runner.requests
+    assert request.body == b"\x00\xff"
+    assert request.query == {
+        "handler": ["http"],
+        "url": ["https://a/?b=c"],
+        "method": ["PUT"],
+        "delay": ["7200"],
+        "ttl": ["86400"],
+        "max_retries": ["0"],
+    }
+    assert request.headers["Idempotency-Key"] == "k"
+
+
+def test_submit_takes_text_and_standard_input(run: Run, runner: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner.replies = [Reply({"taskId": "t1", "status": "pending"}, headers={"Idempotent-Replayed": "true"})]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"from a pipe")))
+    assert run("submit", "--data", "ü")[1] == "t1 pending (it was submitted before)\n"
+    run("submit", "-")
+    run("submit")
+    assert [request.body for request in runner.requests] == ["ü".encode(), b"from a pipe", b""]
+    printed = json.loads(run("submit", "--json")[1])
+    assert printed == {"taskId": "t1", "status": "pending", "isReplay": True}
+
+
+@pytest.mark.parametrize(("status", "expected"), [("completed", 0), ("failed", 1), ("cancelled", 1)])
+def test_waiting_tells_how_it_ended(run: Run, runner: StandIn, status: str, expected: int) -> None:
+    submitted = Reply({"taskId": "t1", "status": "pending"})
+    runner.replies = [submitted, Reply(PENDING), Reply(TASK | {"status": status})]
+    code, out, err = run("submit", "--wait", "--json")
+    assert (code, err) == (expected, "")
+    assert json.loads(out)["status"] == status
+    runner.replies = [Reply(TASK), Reply(TASK | {"status": status})]
+    code, out, _ = run("wait", "t1", "t2", "--json")
+    assert code == expected
+    assert [json.loads(line)["status"] for line in out.splitlines()] == ["completed", status]
+
+
+def test_waiting_no_longer_than_it_should(run: Run, runner: StandIn) -> None:
+    runner.replies = [Reply(PENDING)]
+    code, _, err = run("wait", "t1", "--timeout", "0")
+    assert code == 1
+    assert "has not ended within 0 s" in err
+
+
+def test_get_tells_all(run: Run, runner: StandIn) -> None:
+    runner.replies = [Reply(TASK | {"run": 2, "error": {"name": "Error", "message": "a\x1b[31m\nb"}})]
+    code, out, _ = run("get", "t1", "--wait", "5")
+    assert code == 0
+    assert runner.requests[0].query == {"wait": ["5"]}
+    facts = dict(line.split("  ", 1) for line in out.splitlines())
+    assert {key: value.strip() for key, value in facts.items()} == {
+        "task": "t1",
+        "status": "completed",
+        "handler": "default",
+        "attempts": "1 of 6, run 2",
+        "progress": "50 % half",
+        "error": "Error: a [31m b",
+        "created": "2026-11-22T10:00:00.000Z",
+        "started": "2026-11-22T10:00:01.000Z",
+        "finished": "2026-11-22T10:00:02.500Z",
+        "expires": "2026-11-23T10:00:00.000Z",
+        "result": '{"camelCase": 1, "snake_case": [2]}',
+    }
+    assert json.loads(run("get", "t1", "--json")[1])["result"] == TASK["result"]
+
+
+def test_list_shows_a_row_for_each_task(run: Run, runner: StandIn) -> None:
+    summary = {key: value for key, value in TASK.items() if key != "result"}
+    failed = summary | {"taskId": "t2", "status": "failed", "error": {"name": "E", "message": "broken"}}
+    working = summary | {"taskId": "t3", "status": "processing"}
+    runner.replies = [Reply({"tasks": [summary, failed, working], "cursor": "more"})]
+    code, out, _ = run("list", "--status", "failed", "--handler", "http", "--limit", "3")
+    assert code == 0
+    heading, first, second, third = out.splitlines()
+    assert heading.split() == ["TASK", "STATUS", "HANDLER", "RUN", "ATTEMPTS", "AGE"]
+    assert first.split()[:6] == ["t1", "completed", "default", "1", "1", "of"]
+    assert second.endswith("E: broken")
+    assert third.endswith("50 % half")
+    assert runner.requests[0].query == {"status": ["failed"], "handler": ["http"], "limit": ["3"]}
+    printed = json.loads(run("list", "--limit", "3", "--json")[1])
+    assert [task["taskId"] for task in printed["tasks"]] == ["t1", "t2", "t3"]
+    runner.replies = [Reply({"tasks": [summary], "cursor": "more"}), Reply({"tasks": [], "cursor": None})]
+    assert len(json.loads(run("list", "--all", "--json")[1])["tasks"]) == 1
+    assert run("list")[1] == "no tasks\n"
+
+
+def test_what_one_task_refuses_does_not_stop_the_others(run: Run, runner: StandIn) -> None:
+    cancelled = Reply(TASK | {"status": "cancelled"})
+    runner.replies = [cancelled, refused("wrong_status", 409, status="completed"), cancelled]
+    code, out, err = run("cancel", "t1", "t2", "t3")
+    assert (code, out, err) == (1, "t1 cancelled\nt3 cancelled\n", "error: t2: No.\n")
+    runner.replies = [refused("task_not_found", 404)]
+    code, _, err = run("retry", "t9", "--json")
+    assert code == 1
+    assert json.loads(err) == {"error": "t9: No.", "code": "task_not_found", "taskId": "t9"}
+
+
+def test_retry_takes_those_that_failed(run: Run, runner: StandIn) -> None:
+    summary = {key: value for key, value in TASK.items() if key != "result"} | {"status": "failed"}
+    page = Reply({"tasks": [summary, summary | {"taskId": "t2"}], "cursor": None})
+    runner.replies = [page, Reply({"taskId": "t", "status": "pending"})]
+    code, out, _ = run("retry", "--status", "failed", "--handler", "http", "--limit", "2")
+    assert (code, out) == (0, "t1 pending\nt2 pending\n")
+    assert [request.path for request in runner.requests] == ["/tasks", "/task/t1/retry", "/task/t2/retry"]
+    assert runner.requests[0].query == {"status": ["failed"], "handler": ["http"], "limit": ["2"]}
+
+
+def test_retry_finds_nothing(run: Run, runner: StandIn) -> None:
+    runner.replies = [Reply({"tasks": [], "cursor": None})]
+    assert run("retry", "--status", "cancelled") == (0, "", "no such tasks\n")
+
+
+def test_a_refused_token_stops_at_once(run: Run, runner: StandIn) -> None:
+    runner.replies = [refused("unauthorized", 401)]
+    code, _, err = run("cancel", "t1", "t2")
+    assert code == 1
+    assert err == "error: No.: set TASK_RUNNER_TOKEN to one of the stack's api_tokens\n"
+    assert len(runner.requests) == 1
+
+
+def test_watch_prints_a_line_for_each_change(run: Run, runner: StandIn) -> None:
+    working = TASK | {"status": "processing", "result": None, "finishedAt": None}
+    runner.replies = [Reply(pieces=[event(PENDING), event(working), event(TASK)])]
+    code, out, _ = run("watch", "t1")
+    assert code == 0
+    pending, processing, *story = out.splitlines()
+    assert pending.split() == ["t1", "pending", "attempt", "1"]
+    assert processing.split() == ["t1", "processing", "attempt", "1", "50", "%", "half"]
+    assert story[1].split() == ["status", "completed"]
+    runner.replies = [Reply(pieces=[event(PENDING), event(TASK | {"status": "failed"})])]
+    code, out, _ = run("watch", "t1", "--json")
+    assert code == 1
+    assert [json.loads(line)["status"] for line in out.splitlines()] == ["pending", "failed"]
+
+
+def test_watch_rewrites_its_line_on_a_terminal(run: Run, runner: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    runner.replies = [Reply(pieces=[event(PENDING), event(TASK)])]
+    code, out, err = run("watch", "t1")
+    assert code == 0
+    assert out.startswith("task")
+    assert err.startswith("\rt1  pending")
+
+
+def test_stats_in_lines_and_in_json(run: Run, runner: StandIn) -> None:
+    runner.replies = [Reply(STATS)]
+    code, out, _ = run("stats")
+    assert code == 0
+    assert "1 pending, 2 processing, 3 completed, 4 failed, 5 cancelled" in out
+    assert "2, the oldest 1.5 s old" in out
+    assert "p50 10 ms, p95 20.5 ms, p99 30 ms (of 3)" in out
+    assert json.loads(run("stats", "--json")[1]) == STATS
+
+
+def test_what_cannot_be_reached_is_one_line(run: Run, runner: StandIn) -> None:
+    runner.replies = [Reply(body=b"<html>", status=502)]
+    code, out, err = run("stats")
+    assert (code, out) == (1, "")
+    assert err.startswith("error: expected the answer of a task runner, got 502")
+    assert err.count("\n") == 1
+
+
+def test_a_stack_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "--stack", "local", "--state", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == "error: stack local is not deployed: run `make up` first\n"
+    assert main(["dlq", "list", "--stack", "nope", "--state", str(tmp_path), "--json"]) == 1
+    assert json.loads(capsys.readouterr().err)["code"] == "not_ready"
+
+
+def test_an_interrupt_ends_with_its_own_code(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_options: Any) -> TaskRunnerClient:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(task_commands, "client_of", interrupt)
+    assert run("stats") == (130, "", "")
+
+
+# --- the token
+
+
+@pytest.fixture
+def no_pulumi(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Give an empty project folder, on a machine without the Pulumi CLI."""
+    monkeypatch.setenv("PATH", str(tmp_path / "none"))
+    monkeypatch.delenv("TASK_RUNNER_TOKEN", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_no_token(no_pulumi: Path) -> None:
+    assert deployed_stack.task_runner_token("local") is None
+    (no_pulumi / "Pulumi.local.yaml").write_text("config:\n  ephemera:api_tokens:\n    secure: v1:abc\n")
+    assert deployed_stack.task_runner_token("local") is None
+
+
+def test_a_plain_token_of_the_stack_file(no_pulumi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (no_pulumi / "Pulumi.local.yaml").write_text('config:\n  ephemera:api_tokens: " first, second third"\n')
+    assert deployed_stack.task_runner_token("local") == "first"
+    monkeypatch.setenv("TASK_RUNNER_TOKEN", "mine")
+    assert deployed_stack.task_runner_token("local") == "mine"
+
+
+def test_a_secret_token_of_the_pulumi_cli(no_pulumi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pulumi = no_pulumi / "bin" / "pulumi"
+    pulumi.parent.mkdir()
+    pulumi.write_text('#!/bin/sh\n[ "$*" = "config get api_tokens --stack dev" ] && echo "secret,older"\n')
+    pulumi.chmod(0o755)
+    monkeypatch.setenv("PATH", str(pulumi.parent))
+    assert deployed_stack.task_runner_token("dev") == "secret"
+    assert deployed_stack.task_runner_token("stg") is None
+
+
+# --- words for people
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (-1, "0 s"),
+        (0.25, "0.25 s"),
+        (1.5, "1.5 s"),
+        (45.4, "45 s"),
+        (60, "1 min"),
+        (720, "12 min"),
+        (12_600, "3.5 h"),
+        (172_800, "2 d"),
+        (140 * 86_400, "140 d"),
+    ],
+)
+def test_durations(seconds: float, expected: str) -> None:
+    assert duration(seconds) == expected
+
+
+def test_an_excerpt_is_one_printable_line() -> None:
+    assert excerpt("a\x1b[2J\r\nb\x9b\u202e") == "a [2J  b  "
+    assert excerpt("x" * 61) == "x" * 59 + "…"

@@ -1,0 +1,225 @@
+"""Dead letters on the real local Cloudflare: looked at, redriven and purged, and never lost."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.cloudflare_api import ApiError, RefusedTokenError, UnreachableError
+from local.instance import Instance
+from ops.dead_letter import DeadLetter, TaskRun
+from ops.dead_letter_queue import DeadLetterQueue
+from ops.dead_letter_round import DeadLetterRound
+from ops.deployed_stack import DeployedStack, NotReadyError
+from ops.redrive import Redrive, RedriveCounts, Selection
+from tests.local.rest import Rest, eventually
+from tests.ops.queues import Queues, Tasks, letter
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+ALL = 1_000
+LEASE_MS = 500
+COMMAND_SECONDS = 60
+MALFORMED = ("not JSON", {"poison": 1}, [1], {"taskId": ""}, {"taskId": 7}, {"taskId": "t", "run": 0})
+
+
+@pytest.fixture
+def queues(rest: Rest, cloud: Instance) -> Queues:
+    return Queues.create(rest, cloud)
+
+
+def redrive(queues: Queues, limit: int = ALL, gone: set[str] | None = None, **selection: Any) -> RedriveCounts:
+    with queues.dead_letters() as queue, DeadLetterRound(queue) as letters, Tasks(gone) as client:
+        return Redrive(letters, client, Selection(limit, **selection)).run()
+
+
+def message(task_id: str, run: int) -> dict[str, Any]:
+    return {"taskId": task_id, "run": run, "redrive": True}
+
+
+# --- looking
+
+
+def test_looking_uses_up_no_attempts(queues: Queues) -> None:
+    queues.bury(letter("t1", 2), "text", {"poison": 1})
+    with queues.dead_letters() as queue:
+        assert queue.peek(100) == queue.peek(100)
+        first, second, third = queue.peek(100)
+        assert queue.count() == 3
+    assert (first.task_run, first.content_type, first.body) == (TaskRun("t1", 2), "json", '{"taskId":"t1","run":2}')
+    assert (second.task_run, second.content_type, second.body) == (None, "text", "text")
+    assert (third.task_run, third.body) == (None, '{"poison":1}')
+    assert 0 <= time.time() - first.sent_at.timestamp() < COMMAND_SECONDS
+    assert queues.attempts() == {0}
+
+
+def test_a_letter_deep_in_the_queue_is_found(queues: Queues) -> None:
+    queues.bury(*(letter(f"t{n}") for n in range(105)))
+    with queues.dead_letters() as queue:
+        with DeadLetterRound(queue) as letters:
+            found = letters.find("t104")
+        assert found
+        assert found.is_called(found.letter_id)
+        with DeadLetterRound(queue) as letters:
+            assert letters.find("t105") is None
+        assert queue.count() == 105
+
+
+# --- redriving
+
+
+def test_tasks_go_through_the_main_queue_again(queues: Queues) -> None:
+    queues.bury(letter("t1"), {"taskId": "t2"}, letter("t3", 4))
+    assert redrive(queues) == RedriveCounts(redriven=3)
+    assert queues.redriven() == [message("t1", 2), message("t2", 2), message("t3", 5)]
+    assert queues.buried() == []
+    assert redrive(queues) == RedriveCounts()
+
+
+def test_what_names_no_task_stays(queues: Queues) -> None:
+    queues.bury(*MALFORMED, letter("t1"))
+    counts = redrive(queues)
+    assert (counts.redriven, len(counts.malformed)) == (1, len(MALFORMED))
+    assert queues.redriven() == [message("t1", 2)]
+    assert len(queues.buried()) == queues.pullable() == len(MALFORMED)
+
+
+def test_many_malformed_letters_hide_no_others(queues: Queues) -> None:
+    queues.bury(*(f"poison {n}" for n in range(105)), letter("t1"))
+    counts = redrive(queues)
+    assert (counts.redriven, len(counts.malformed)) == (1, 105)
+
+
+def test_a_task_that_is_gone_keeps_its_letter(queues: Queues) -> None:
+    queues.bury(letter("t1"), letter("t2"))
+    assert redrive(queues, gone={"t1"}) == RedriveCounts(redriven=1, gone=1)
+    assert queues.buried() == ['{"taskId":"t1","run":1}']
+
+
+def test_a_limit(queues: Queues) -> None:
+    queues.bury(*(letter(f"t{n}") for n in range(5)))
+    assert redrive(queues, limit=2).redriven == 2
+    assert len(queues.redriven()) == 2
+    assert queues.pullable() == 3
+
+
+def test_a_rate(queues: Queues) -> None:
+    queues.bury(*(letter(f"t{n}") for n in range(5)))
+    began = time.monotonic()
+    assert redrive(queues, rate_per_second=4).redriven == 5
+    assert 1 <= time.monotonic() - began < 5
+
+
+def test_certain_tasks_alone(queues: Queues) -> None:
+    queues.bury(letter("t1"), letter("t2"), letter("t3"))
+    assert redrive(queues, task_ids=["t2"]) == RedriveCounts(redriven=1)
+    assert queues.redriven() == [message("t2", 2)]
+    assert queues.pullable() == 2
+
+
+def test_a_task_that_fails_again_is_not_redriven_for_ever(queues: Queues) -> None:
+    queues.bury(letter("t1", 1), letter("t1", 2))
+    assert redrive(queues, rate_per_second=1.9) == RedriveCounts(redriven=1, repeated=1)
+    assert queues.redriven() == [message("t1", 2)]
+
+
+def test_stopping_finishes_what_is_in_hand(queues: Queues) -> None:
+    queues.bury(*(letter(f"t{n}") for n in range(5)))
+    done = list[int]()
+    with queues.dead_letters() as queue, DeadLetterRound(queue) as letters, Tasks() as client:
+        selection = Selection(ALL, rate_per_second=2)
+        Redrive(letters, client, selection, is_stopped=lambda: bool(done), report=done.append).run()
+    assert done == [2]
+    assert len(queues.redriven()) == 2
+    assert queues.pullable() == 3
+
+
+def test_an_error_puts_back_what_is_in_hand(queues: Queues) -> None:
+    queues.bury(letter("t1"), letter("t2"))
+    queues.rest.result("DELETE", f"/queues/{queues.queue_id}")
+    with pytest.raises(ApiError, match="Queue does not exist"):
+        redrive(queues)
+    assert queues.pullable() == 2
+
+
+@pytest.mark.parametrize(
+    ("moment", "redriven", "buried"),
+    [("before the push", 0, 12), ("after the push", 5, 12), ("after the acknowledgement", 5, 7)],
+)
+def test_a_redrive_that_is_killed_loses_nothing(queues: Queues, moment: str, redriven: int, buried: int) -> None:
+    queues.bury(*(letter(f"t{n}") for n in range(12)))
+    command = [sys.executable, "-m", "tests.ops.killed_redrive", moment, str(LEASE_MS), *queues.arguments()]
+    done = subprocess.run(command, cwd=ROOT, timeout=COMMAND_SECONDS, check=False)  # noqa: S603
+    assert done.returncode == -9
+    assert (len(queues.redriven()), len(queues.buried())) == (redriven, buried)
+    time.sleep(2 * LEASE_MS / 1_000)
+    assert redrive(queues).redriven == buried
+    assert {each["taskId"] for each in queues.redriven()} == {f"t{n}" for n in range(12)}
+    assert queues.buried() == []
+
+
+# --- attempts
+
+
+def test_a_letter_is_not_dropped_for_having_been_pulled(rest: Rest, cloud: Instance) -> None:
+    queues = Queues.create(rest, cloud, max_retries=2)
+    queues.bury("poison", {"poison": 1})
+    for _ in range(7):
+        assert len(redrive(queues).malformed) == 2
+    assert sorted(queues.buried()) == ["poison", '{"poison":1}']
+
+
+# --- purging
+
+
+def test_malformed_letters_are_purged(queues: Queues) -> None:
+    queues.bury(letter("t1"), *MALFORMED, letter("t2"))
+    with queues.dead_letters() as queue, DeadLetterRound(queue) as letters:
+        purged = list(letters.delete(lambda each: each.task_run is None))
+    assert len(purged) == len(MALFORMED)
+    assert len(queues.buried()) == queues.pullable() == 2
+
+
+def test_all_letters_are_purged(queues: Queues) -> None:
+    queues.bury(letter("t1"), "poison")
+    with queues.dead_letters() as queue:
+        queue.delete_all()
+        eventually(lambda: queue.count() == 0 or None)
+    assert queues.buried() == []
+
+
+# --- errors
+
+
+def test_a_refused_token(queues: Queues) -> None:
+    queue = DeadLetterQueue(queues.cloud.base_url, "wrong" * 10, **queues.ids())
+    with queue, pytest.raises(RefusedTokenError, match="CLOUDFLARE_API_TOKEN"):
+        queue.count()
+
+
+def test_nothing_answers(queues: Queues) -> None:
+    queue = DeadLetterQueue("http://127.0.0.1:9/client/v4", queues.cloud.api_token, **queues.ids())
+    with queue, pytest.raises(UnreachableError, match="cannot be reached"):
+        queue.peek(1)
+
+
+def test_an_engine_without_dead_letters() -> None:
+    stack = DeployedStack({"engine": "workflow"}, "http://127.0.0.1:9/client/v4", "token")
+    with pytest.raises(NotReadyError, match=r"engine workflow has no dead-letter queue.*retry --status failed"):
+        DeadLetterQueue.of_stack(stack)
+
+
+def test_what_names_no_task_cannot_be_redriven() -> None:
+    with pytest.raises(ValueError, match="dead letter id names no task"):
+        _ = DeadLetter.of_message(_Message()).redrive_message
+
+
+class _Message:
+    """A message that says as little as the SDK's types allow."""
+
+    id = "id"
+    body = metadata = attempts = timestamp_ms = None
