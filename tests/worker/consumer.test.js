@@ -19,7 +19,7 @@ const UNKNOWN_ID = '00000000-0000-7000-8000-000000000000';
 for (const store of STORES) describe(`with state in ${store}`, () => {
   /** @type {import('./worker_under_test.js').WorkerUnderTest} */
   let worker;
-  before(async () => { worker = await startWorker({ store, handler: HANDLER }); });
+  before(async () => { worker = await startWorker({ store, handlers: { default: HANDLER } }); });
   after(() => worker.stop());
 
   test('a message takes its task to completed, with its result', async () => {
@@ -27,7 +27,7 @@ for (const store of STORES) describe(`with state in ${store}`, () => {
     assert.equal(await worker.status(taskId), 'pending');
     assert.deepEqual(await worker.deliver({ body: { taskId } }), ['ack']);
     assert.equal(await worker.status(taskId), 'completed');
-    assert.deepEqual(await worker.record(taskId), { status: 'completed', attempts: 1, result: '{"did":"work"}', error: null });
+    assert.deepEqual(await worker.outcome(taskId), { status: 'completed', attempts: 1, result: { did: 'work' }, error: null });
   });
 
   test('one bad message hurts none of the others of its batch', async () => {
@@ -46,14 +46,14 @@ for (const store of STORES) describe(`with state in ${store}`, () => {
       assert.deepEqual(await worker.deliver({ body: { taskId }, attempts }), ['retry']);
       const status = attempts <= MAX_RETRIES ? 'pending' : 'failed';
       const error = { name: 'RangeError', message: 'cannot do bad' };
-      assert.deepEqual(await worker.record(taskId), { status, attempts, result: null, error });
+      assert.deepEqual(await worker.outcome(taskId), { status, attempts, result: null, error });
     }
   });
 
   test('a result that JSON cannot hold is an error of the attempt', async () => {
     const taskId = await worker.submit('circular');
     assert.deepEqual(await worker.deliver({ body: { taskId } }), ['retry']);
-    assert.equal((await worker.record(taskId))?.error?.name, 'TypeError');
+    assert.equal((await worker.outcome(taskId)).error.name, 'TypeError');
   });
 
   test('a message whose task is not there is not acknowledged', async () => {
@@ -68,35 +68,35 @@ for (const store of STORES) describe(`with state in ${store}`, () => {
   test('whatever a handler throws is an error of its task alone', async () => {
     const [odd, good] = [await worker.submit('odd'), await worker.submit('work')];
     assert.deepEqual(await worker.deliver({ body: { taskId: odd } }, { body: { taskId: good } }), ['retry', 'ack']);
-    assert.deepEqual((await worker.record(odd))?.error, { name: 'Error', message: 'a value that cannot be shown' });
+    assert.deepEqual((await worker.outcome(odd)).error, { name: 'Error', message: 'a value that cannot be shown' });
   });
 
   test('a result that is too long is an error of the attempt', async () => {
     const taskId = await worker.submit('long');
     assert.deepEqual(await worker.deliver({ body: { taskId } }), ['retry']);
     const message = 'expected a result of at most 262144 bytes as JSON, got 300002';
-    assert.deepEqual((await worker.record(taskId))?.error, { name: 'RangeError', message });
+    assert.deepEqual((await worker.outcome(taskId)).error, { name: 'RangeError', message });
   });
 
   test('a batch of large results is kept whole', async () => {
     const ids = await Promise.all(Array.from({ length: 15 }, () => worker.submit('large')));
     const results = await worker.deliver(...ids.map((taskId) => ({ body: { taskId } })));
     assert.deepEqual(new Set(results), new Set(['ack']));
-    for (const taskId of ids) assert.equal((await worker.record(taskId))?.result?.length, 200_002);
+    for (const taskId of ids) assert.equal((await worker.outcome(taskId)).result.length, 200_000);
   });
 
   test('a message that comes again after its task has ended changes nothing', async () => {
     const taskId = await worker.submit('work');
     await worker.deliver({ body: { taskId } });
-    const ended = await worker.record(taskId);
+    const ended = await worker.outcome(taskId);
     assert.deepEqual(await worker.deliver({ body: { taskId }, attempts: 2 }), ['ack']);
-    assert.deepEqual(await worker.record(taskId), ended);
+    assert.deepEqual(await worker.outcome(taskId), ended);
   });
 
   test('two messages for one task in a batch run it once', async () => {
     const taskId = await worker.submit('work');
     assert.deepEqual(await worker.deliver({ body: { taskId } }, { body: { taskId } }), ['ack', 'ack']);
-    assert.equal((await worker.record(taskId))?.attempts, 1);
+    assert.equal((await worker.outcome(taskId)).attempts, 1);
   });
 
   const atMost = promises[store].atomic_claim ? 1 : 2;
@@ -104,7 +104,7 @@ for (const store of STORES) describe(`with state in ${store}`, () => {
     const taskId = await worker.submit('work');
     const results = await Promise.all([worker.deliver({ body: { taskId } }), worker.deliver({ body: { taskId } })]);
     assert.deepEqual(results, [['ack'], ['ack']]);
-    const { attempts, status } = /** @type {import('../../worker/task.js').TaskRecord} */ (await worker.record(taskId));
+    const { attempts, status } = await worker.outcome(taskId);
     assert.equal(status, 'completed');
     assert.ok(attempts >= 1 && attempts <= atMost, `${attempts} attempts`);
   });
@@ -120,7 +120,7 @@ for (const store of STORES) describe(`with state in ${store}`, () => {
   test('a payload that is not text reaches the handler as bytes', async () => {
     const taskId = await worker.submit(Uint8Array.of(0xff, 0x00, 0xfe));
     await worker.deliver({ body: { taskId } });
-    assert.deepEqual(JSON.parse(String((await worker.record(taskId))?.result)), { did: { 0: 0xff, 1: 0x00, 2: 0xfe } });
+    assert.deepEqual((await worker.outcome(taskId)).result, { did: { 0: 0xff, 1: 0x00, 2: 0xfe } });
   });
 
   test('a batch of a hundred is taken whole', async () => {
@@ -134,7 +134,7 @@ for (const store of STORES) describe(`with state in ${store}`, () => {
 describe('in D1, whose rows a test can set', () => {
   /** @type {import('./worker_under_test.js').WorkerUnderTest} */
   let worker;
-  before(async () => { worker = await startWorker({ handler: HANDLER }); });
+  before(async () => { worker = await startWorker({ handlers: { default: HANDLER } }); });
   after(() => worker.stop());
 
   /**
@@ -157,7 +157,7 @@ describe('in D1, whose rows a test can set', () => {
       const taskId = await worker.submit('work');
       await hold(taskId, lease_ms);
       assert.deepEqual(await worker.deliver({ body: { taskId }, attempts }), ['ack']);
-      assert.deepEqual(await worker.record(taskId), { status: 'completed', attempts: 2, result: '{"did":"work"}', error: null });
+      assert.deepEqual(await worker.outcome(taskId), { status: 'completed', attempts: 2, result: { did: 'work' }, error: null });
     }
   });
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
 import { D1Store } from '../../worker/stores/d1.js';
+import { newTask } from './store_under_test.js';
 import { startWorker } from './worker_under_test.js';
 
 /** @type {import('./worker_under_test.js').WorkerUnderTest} */
@@ -12,12 +13,33 @@ after(() => worker.stop());
 test('a task costs three written rows and three statements, a batch two statements', async () => {
   const { database, metas } = metered(await worker.database);
   const store = new D1Store({ DB: database });
-  const ids = Array.from({ length: 10 }, (_, each) => `metered-${each}`);
-  for (const taskId of ids) await store.insert(taskId, 'x');
-  await store.claim(ids.map((taskId) => ({ taskId, attempts: 1 })));
-  await store.settle(ids.map((taskId) => ({ taskId, status: 'completed', result: 'null' })));
+  const tasks = Array.from({ length: 10 }, () => newTask());
+  const ids = tasks.map(({ taskId }) => taskId);
+  for (const task of tasks) await store.insert([task]);
+  await store.claim(ids.map((taskId) => ({ taskId, run: 1, attempts: 1, redrive: false })));
+  await store.settle(ids.map((taskId) => ({ taskId, run: 1, attempts: 1, status: 'completed', result: 'null', progress: null })));
   assert.equal(metas.length, ids.length + 2);
   assert.equal(metas.reduce((sum, { rows_written }) => sum + rows_written, 0), 3 * ids.length);
+});
+
+test('a list and the statistics read a bounded number of rows, however many tasks there are', async () => {
+  await worker.rows(`WITH RECURSIVE number (n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM number WHERE n < 30000)
+    INSERT INTO tasks (taskId, status, expires_at)
+    SELECT printf('01%06x-0000-7000-8000-000000000000', n), CASE n % 1000 WHEN 0 THEN 'failed' ELSE 'completed' END, 9999999999 FROM number`);
+  const { database, metas } = metered(await worker.database);
+  const store = new D1Store({ DB: database });
+  const all = { status: null, handler: null, limit: 20, cursor: null };
+  /** @param {() => Promise<unknown>} look */
+  const rowsRead = async (look) => {
+    metas.length = 0;
+    await look();
+    return metas.reduce((sum, { rows_read }) => sum + rows_read, 0);
+  };
+  assert.ok(await rowsRead(() => store.list(all)) <= 50);
+  assert.ok(await rowsRead(() => store.list({ ...all, status: 'failed' })) <= 200);
+  assert.ok(await rowsRead(() => store.list({ ...all, status: 'pending' })) <= 2_000);
+  assert.ok(await rowsRead(() => store.list({ ...all, handler: 'none', status: 'failed' })) <= 2_000);
+  assert.ok(await rowsRead(() => store.recent()) <= 10_000);
 });
 
 /**
@@ -32,7 +54,6 @@ function metered(database) {
   const meter = (statement) => ({
     /** @param {unknown[]} values */
     bind: (...values) => meter(statement.bind(...values)),
-    run: () => keep(statement.run()),
     all: () => keep(statement.all()),
   });
   /** @param {Promise<any>} running */
@@ -41,5 +62,8 @@ function metered(database) {
     metas.push(result.meta);
     return result;
   };
-  return { metas, database: /** @type {any} */ ({ prepare: (/** @type {string} */ sql) => meter(database.prepare(sql)) }) };
+  return { metas, database: /** @type {any} */ ({
+    prepare: (/** @type {string} */ sql) => meter(database.prepare(sql)),
+    batch: (/** @type {any[]} */ statements) => Promise.all(statements.map((each) => each.all())),
+  }) };
 }

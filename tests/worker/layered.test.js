@@ -1,22 +1,31 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { startWorker, STORES } from './worker_under_test.js';
+import { ERROR, newTask, startStore } from './store_under_test.js';
+import { STORES } from './worker_under_test.js';
 
 for (const former of STORES) for (const present of STORES.filter((each) => each !== former)) {
   describe(`after a change from ${former} to ${present}`, () => {
     test('tasks in the former store are read and finished there, new ones go to the present store', async () => {
-      const worker = await startWorker({ store: present, formerStores: [former] });
+      const store = await startStore(present, former);
       try {
-        const old = await inFormerStore(worker, former);
-        assert.equal(await worker.status(old), 'pending');
-        const fresh = await worker.submit('new');
-        assert.deepEqual(await worker.deliver({ body: { taskId: old } }, { body: { taskId: fresh } }), ['ack', 'ack']);
-        assert.equal(await worker.status(old), 'completed');
-        assert.equal(await worker.status(fresh), 'completed');
-        assert.equal((await worker.record(fresh))?.status, 'completed', 'the new task is in the present store');
+        const old = newTask();
+        await store.former.call('insert', [old]);
+        const fresh = newTask();
+        await store.call('insert', [fresh]);
+        assert.equal((await store.call('find', old.taskId)).status, 'pending');
+        assert.equal(await store.former.call('find', fresh.taskId), null, 'the new task is in the present store');
+        const deliveries = [old, fresh].map(({ taskId }) => ({ taskId, run: 1, attempts: 1, redrive: false }));
+        const claimed = await store.call('claim', deliveries);
+        assert.deepEqual(new Set(claimed.map((/** @type {{taskId: string}} */ { taskId }) => taskId)), new Set([old.taskId, fresh.taskId]));
+        await store.call('settle', [old, fresh].map(({ taskId }) => ({ taskId, run: 1, attempts: 1, status: 'failed', error: ERROR, progress: null })));
+        const { tasks } = await store.call('list', { status: 'failed', handler: null, limit: 10, cursor: null });
+        assert.deepEqual(tasks.map((/** @type {{taskId: string}} */ { taskId }) => taskId), [fresh.taskId, old.taskId].sort().reverse());
+        assert.equal(await store.call('retry', old.taskId), 2);
+        assert.equal(await store.call('cancel', old.taskId), true);
+        assert.equal((await store.former.call('find', old.taskId)).status, 'cancelled');
       } finally {
-        await worker.stop();
+        await store.stop();
       }
     });
   });

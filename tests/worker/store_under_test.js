@@ -7,24 +7,40 @@ import { startWorker } from './worker_under_test.js';
 /** @import { NewTask } from '../../worker/task.js' */
 /** @import { StoreName, WorkerUnderTest } from './worker_under_test.js' */
 
-/** Calls a method of the store; a set comes back as an array. */
-const FACE = `{
+/** Calls a method of a class, `Store` or one that it is made of; a set comes back as an array. */
+const face = (/** @type {string} */ className) => `{
   async fetch(request, env) {
-    const { method, parameters } = await request.json();
-    const result = await new Store(env)[method](...parameters);
+    const { isPart, method, parameters } = await request.json();
+    const result = await new (isPart ? ${className} : Store)(env)[method](...parameters);
     return Response.json({ result: result instanceof Set ? [...result] : result });
   },
 }`;
 
-/** @param {StoreName} store */
-export async function startStore(store) {
-  return new StoreUnderTest(await startWorker({ store, face: FACE }));
+/** @type {Record<StoreName, string>} */
+const CLASSES = { d1: 'D1Store', kv: 'KvStore', 'durable-object': 'DurableObjectStore' };
+
+/**
+ * @param {StoreName} store
+ * @param {StoreName} [former] the store that the deployment has left
+ */
+export async function startStore(store, former) {
+  const formerStores = former ? [former] : [];
+  return new StoreUnderTest(await startWorker({ store, formerStores, face: face(CLASSES[former ?? store]) }));
 }
 
 export class StoreUnderTest {
-  /** @param {WorkerUnderTest} worker */
-  constructor(worker) {
+  /**
+   * @param {WorkerUnderTest} worker
+   * @param {boolean} [isPart] whether it is the former store alone
+   */
+  constructor(worker, isPart = false) {
     this.worker = worker;
+    this.isPart = isPart;
+  }
+
+  /** The former store, as its own deployment saw it. */
+  get former() {
+    return new StoreUnderTest(this.worker, true);
   }
 
   /**
@@ -33,7 +49,7 @@ export class StoreUnderTest {
    * @returns {Promise<any>}
    */
   async call(method, ...parameters) {
-    const reply = await this.worker.fetch('/', { method: 'POST', body: JSON.stringify({ method, parameters }) });
+    const reply = await this.worker.fetch('/', { method: 'POST', body: JSON.stringify({ isPart: this.isPart, method, parameters }) });
     if (!reply.ok) throw new Error(await reply.text());
     return /** @type {{result: unknown}} */ (await reply.json()).result;
   }

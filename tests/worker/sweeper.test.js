@@ -6,6 +6,8 @@ import { D1Store } from '../../worker/stores/d1.js';
 import { newTaskId } from '../../worker/task_id.js';
 import { MAX_RETRIES, startWorker } from './worker_under_test.js';
 
+/** @import { OpenTask } from '../../worker/stores/store.js' */
+
 const HOUR_MS = 3_600_000;
 
 /** @type {import('./worker_under_test.js').WorkerUnderTest} */
@@ -14,7 +16,7 @@ before(async () => { worker = await startWorker(); });
 after(() => worker.stop());
 beforeEach(async () => {
   await worker.rows('DELETE FROM tasks');
-  await worker.rows("UPDATE sweep_progress SET cursor = '', first_open = NULL");
+  await worker.rows("UPDATE sweep_progress SET cursor = '', first_open = NULL, expire_cursor = '', expired = 0, resent = 0, returned = 0, failed = 0");
 });
 
 /**
@@ -55,7 +57,7 @@ test('a task whose attempts are spent fails', async () => {
   await worker.sweep();
   const row = await worker.row(dropped);
   assert.equal(row?.['status'], 'failed');
-  assert.deepEqual(JSON.parse(row?.['error']), { name: 'AttemptsSpent', message: 'the last of 3 attempts did not end' });
+  assert.deepEqual(JSON.parse(row?.['error']), { name: 'AttemptsSpent', message: 'the last attempt that it may have did not end' });
 });
 
 test('finished tasks are left as they are until their time to live is over', async () => {
@@ -63,6 +65,43 @@ test('finished tasks are left as they are until their time to live is over', asy
   await worker.sweep();
   assert.equal((await worker.row(kept))?.['status'], 'completed');
   assert.equal(await worker.row(expired), undefined);
+});
+
+test('a task that had to wait is rescued from the time on that it was due, though younger ones were swept', async () => {
+  const due = await oldTask(20 * HOUR_MS, { due_at: Date.now() - HOUR_MS });
+  const waiting = await oldTask(20 * HOUR_MS, { due_at: Date.now() + HOUR_MS });
+  await oldTask(HOUR_MS, { status: 'completed' });
+  await worker.rows("UPDATE sweep_progress SET cursor = 'f'");
+  await worker.sweep();
+  assert.ok(await wasSentAgain(due));
+  assert.ok(!await wasSentAgain(waiting));
+});
+
+test('a time to live of its own ends a task, be it shorter or longer than a day', async () => {
+  const now_seconds = Math.floor(Date.now() / 1000);
+  const own = (/** @type {number} */ seconds) => ({ status: 'completed', expires_at: now_seconds + seconds, own_expires_at: now_seconds + seconds });
+  const [short, long, longOver] = [await oldTask(HOUR_MS, own(-1)), await oldTask(30 * HOUR_MS, own(60)), await oldTask(99 * HOUR_MS, own(-1))];
+  const ordinary = await oldTask(31 * HOUR_MS);
+  await worker.sweep();
+  const kept = (await worker.rows('SELECT taskId FROM tasks')).map(({ taskId }) => taskId);
+  assert.deepEqual(kept, [long], JSON.stringify({ short, long, longOver, ordinary }));
+});
+
+test('what the sweeper did is counted', async () => {
+  await oldTask(HOUR_MS);
+  await oldTask(HOUR_MS, { status: 'processing', attempts: 1, lease_expires_at: Date.now() - 1 });
+  await oldTask(HOUR_MS, { status: 'processing', attempts: MAX_RETRIES + 1, lease_expires_at: Date.now() - 1 });
+  for (let each = 0; each < 3; each++) await oldTask(25 * HOUR_MS + each, { status: 'completed' });
+  await worker.sweep();
+  const { sweeper } = /** @type {any} */ (await (await worker.fetch('/stats')).json());
+  assert.deepEqual(sweeper, { expired: 3, resent: 1, returned: 1, failed: 1 });
+});
+
+test('an expired task that was not swept yet is not there, and is not attempted', async () => {
+  const expired = await oldTask(25 * HOUR_MS);
+  assert.equal((await worker.fetch(`/task/${expired}`)).status, 404);
+  assert.deepEqual(await worker.deliver({ body: { taskId: expired } }), ['ack']);
+  assert.equal((await worker.row(expired))?.['status'], 'pending');
 });
 
 test('each round goes on where unfinished tasks begin', async () => {
@@ -84,7 +123,7 @@ test('each round goes on where unfinished tasks begin', async () => {
   assert.equal(end?.['reached'], 1);
 });
 
-test('a task whose message may still be in the queue is left to the queue', async () => {
+test('a task whose message may still be in the queue is left to the queue for a while', async () => {
   const now_ms = Date.now();
   /** @type {string[]} */
   const sent = [];
@@ -94,14 +133,16 @@ test('a task whose message may still be in the queue is left to the queue', asyn
     sendBatch: async (messages) => { sent.push(...messages.map(({ body }) => body.taskId)); },
   };
   const store = { markSent: async () => {} };
-  const engine = new QueueEngine(/** @type {any} */ ({ TASK_QUEUE: queue, MAX_RETRIES: '5' }), /** @type {any} */ (store), () => null);
-  const [older, younger] = [newTaskId(now_ms - 2 * HOUR_MS), newTaskId(now_ms - HOUR_MS / 2)];
-  const ownMessageIsOldest = newTaskId(now_ms - HOUR_MS - 10);
-  await engine.rescue([
-    { taskId: older, attempts: 0, sent_at_ms: null },
-    { taskId: younger, attempts: 0, sent_at_ms: null },
-    { taskId: ownMessageIsOldest, attempts: 1, sent_at_ms: null },
-    { taskId: newTaskId(now_ms - 3 * HOUR_MS), attempts: 0, sent_at_ms: now_ms },
-  ]);
-  assert.deepEqual(sent, [older]);
+  const engine = new QueueEngine(/** @type {any} */ ({ TASK_QUEUE: queue, MAX_RETRIES: '5' }), /** @type {any} */ (store), {});
+  /** @param {number} age_ms @param {Partial<OpenTask>} [rest] */
+  const open = (age_ms, rest) => (
+    { taskId: newTaskId(now_ms - age_ms), run: 1, attempts: 0, max_retries: null, due_ms: now_ms - age_ms, sent_at_ms: null, isHeld: false, ...rest }
+  );
+  const older = open(2 * HOUR_MS, { isHeld: true });
+  const given_up = open(HOUR_MS / 2);
+  const young = open(HOUR_MS / 6);
+  const sentAgain = open(3 * HOUR_MS, { sent_at_ms: now_ms });
+  const delayed = open(3 * HOUR_MS, { due_ms: now_ms - HOUR_MS / 6 });
+  assert.deepEqual(await engine.rescue([older, given_up, young, sentAgain, delayed]), { resent: 1, returned: 1, failed: 0 });
+  assert.deepEqual(sent, [older.taskId, given_up.taskId]);
 });

@@ -140,6 +140,15 @@ export class WorkerUnderTest {
     return (await this.fetch(`/task/${taskId}`)).json();
   }
 
+  /**
+   * @param {string} taskId
+   * @returns {Promise<{status: string, attempts: number, result: any, error: any}>} what became of a task, as the API tells it
+   */
+  async outcome(taskId) {
+    const { status, attempts, result, error } = await this.task(taskId);
+    return { status, attempts, result, error };
+  }
+
   get database() {
     return this.miniflare.getD1Database('DB', NAME);
   }

@@ -19,26 +19,26 @@ const PATIENCE_MS = 15_000;
 for (const store of STORES) describe(`with state in ${store}`, () => {
   /** @type {import('./worker_under_test.js').WorkerUnderTest} */
   let worker;
-  before(async () => { worker = await startWorker({ store, engine: 'workflow', handler: HANDLER }); });
+  before(async () => { worker = await startWorker({ store, engine: 'workflow', handlers: { default: HANDLER } }); });
   after(() => worker.stop());
 
   /** @param {string} taskId */
   async function ended(taskId) {
     for (const deadline = Date.now() + PATIENCE_MS; Date.now() < deadline; await setTimeout(20)) {
       const status = await worker.status(taskId);
-      if (status === 'completed' || status === 'failed') return worker.record(taskId);
+      if (status === 'completed' || status === 'failed') return worker.outcome(taskId);
     }
-    return assert.fail(`task ${taskId} did not end within ${PATIENCE_MS} ms: ${JSON.stringify(await worker.record(taskId))}`);
+    return assert.fail(`task ${taskId} did not end within ${PATIENCE_MS} ms: ${JSON.stringify(await worker.outcome(taskId))}`);
   }
 
   test('an instance takes its task to completed, with its result', async () => {
     const taskId = await worker.submit('work');
-    assert.deepEqual(await ended(taskId), { status: 'completed', attempts: 1, result: '{"did":"work"}', error: null });
+    assert.deepEqual(await ended(taskId), { status: 'completed', attempts: 1, result: { did: 'work' }, error: null });
   });
 
   test('a task whose attempt throws is attempted again', async () => {
     const taskId = await worker.submit('flaky');
-    const { status, attempts } = /** @type {any} */ (await ended(taskId));
+    const { status, attempts } = await ended(taskId);
     assert.deepEqual({ status, attempts }, { status: 'completed', attempts: 2 });
   });
 
@@ -47,7 +47,7 @@ for (const store of STORES) describe(`with state in ${store}`, () => {
     assert.deepEqual(await ended(bad), {
       status: 'failed', attempts: MAX_RETRIES + 1, result: null, error: { name: 'RangeError', message: 'cannot do bad' },
     });
-    assert.equal((await ended(good))?.status, 'completed');
+    assert.equal((await ended(good)).status, 'completed');
   });
 });
 
@@ -71,7 +71,10 @@ test('open tasks get the instance that they miss; those whose instance has ended
     abandon: async (ids) => { seen.abandoned.push(...ids); },
   };
   const engine = new WorkflowEngine(/** @type {any} */ ({ TASK_WORKFLOW: workflow }), /** @type {any} */ (store));
-  const open = ['missing', 'errored', 'running'].map((taskId) => ({ taskId, attempts: 1, sent_at_ms: null }));
-  assert.deepEqual(await engine.rescue(open), { sent: 1, failed: 1 });
-  assert.deepEqual(seen, { created: ['missing'], sent: ['missing'], abandoned: ['errored'] });
+  const open = ['missing', 'errored', 'running'].map((taskId) => (
+    { taskId, run: 1, attempts: 1, max_retries: null, due_ms: 0, sent_at_ms: null, isHeld: false }
+  ));
+  const again = { .../** @type {typeof open[0]} */ (open[0]), taskId: 'held', run: 2, isHeld: true };
+  assert.deepEqual(await engine.rescue([...open, again]), { resent: 1, returned: 1, failed: 1 });
+  assert.deepEqual(seen, { created: ['missing', 'held-2'], sent: ['missing', 'held'], abandoned: ['errored'] });
 });

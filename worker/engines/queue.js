@@ -17,6 +17,9 @@ import { TaskMessages } from './task_messages.js';
 /** A sendBatch takes 100 messages (https://developers.cloudflare.com/queues/platform/limits/). */
 const SEND_BATCH_MESSAGES = 100;
 
+/** How long a queue keeps a message at most (https://developers.cloudflare.com/queues/platform/limits/). */
+const MAX_RETENTION_SECONDS = 14 * 86_400;
+
 /** A message that has not come this long after it was due is given up for lost, whatever else is in the queue. */
 const LOST_AFTER_SECONDS = 15 * 60;
 
@@ -114,7 +117,7 @@ export class QueueEngine {
     if (unclaimed.length === 0) return;
     const existing = await this.store.existing(unclaimed);
     for (const taskId of unclaimed) {
-      if (existing.has(taskId) || creationTime(taskId) + TASK_TTL_SECONDS * 1000 < Date.now()) messages.ack(taskId);
+      if (existing.has(taskId) || hasOutlived(taskId)) messages.ack(taskId);
       else {
         console.warn('message names a task that is not there', { taskId, attempts: messages.attempts(taskId) });
         messages.retry(taskId, this.store.settling_seconds || null);
@@ -155,6 +158,15 @@ export class QueueEngine {
   #isLastDelivery(messages, taskId) {
     return messages.attempts(taskId) > Number(this.env.MAX_RETRIES);
   }
+}
+
+/**
+ * @param {string} taskId
+ * @returns {boolean} whether a task of that id was there and its time to live is over, for all that the id tells
+ */
+function hasOutlived(taskId) {
+  const age_seconds = (Date.now() - creationTime(taskId)) / 1000;
+  return age_seconds > TASK_TTL_SECONDS && age_seconds < MAX_RETENTION_SECONDS;
 }
 
 /**
