@@ -38,8 +38,8 @@ REPLY_SECONDS = 60
 MAX_WAIT_SECONDS = 60
 """The longest `?wait=` that the API takes."""
 
-STREAM_SECONDS = 5 * 60
-"""After this long the API ends a stream, silent or not; the client then opens the next."""
+STREAM_SILENCE_SECONDS = 60
+"""The API says something in a stream every few seconds; after so long the connection is taken for dead."""
 
 RECONNECT_SECONDS = 1
 
@@ -204,8 +204,8 @@ class TaskRunnerClient:
 
     def _stream(self, task_id: str) -> Iterator[Task]:
         headers = {"Accept": "text/event-stream"}
-        reply_seconds = STREAM_SECONDS + REPLY_SECONDS
-        with self._send("GET", _path(task_id), headers=headers, reply_seconds=reply_seconds, stream=True) as reply:
+        silence = STREAM_SILENCE_SECONDS
+        with self._send("GET", _path(task_id), headers=headers, reply_seconds=silence, stream=True) as reply:
             try:
                 for event in read_events(reply.iter_content(chunk_size=None)):
                     if event.name == "task":

@@ -7,25 +7,19 @@ import signal
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ops.client import TaskRunnerClient
 from ops.command import FAILURE, INTERRUPTED, SUCCESS, UsageError, add_command
 from ops.console import Console, age, excerpt, table
 from ops.dead_letter import DeadLetter
+from ops.dead_letter_queue import MAX_BATCH, DeadLetterQueue
+from ops.dead_letter_round import DeadLetterRound
 from ops.deployed_stack import DeployedStack, find_deployed_stack, task_runner_token
 from ops.errors import TaskNotFoundError
 from ops.json_object import to_json
 from ops.options import name, rate, whole_number
 from ops.redrive import Redrive, RedriveCounts, Selection
-
-if TYPE_CHECKING:
-    from ops.dead_letter_queue import DeadLetterQueue
-
-# The SDK takes a second to import; only a command about dead letters pays for it, so the rest is imported there.
-
-MAX_LISTED = 100
-"""Cloudflare shows no more without giving them out."""
 
 
 def add_parsers(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -35,7 +29,7 @@ def add_parsers(commands: Any, common: argparse.ArgumentParser) -> None:
     letters = dlq.add_subparsers(required=True, metavar="COMMAND")
     listing = add_command(letters, common, "list", _list, "list dead letters, without pulling them")
     listing.add_argument(
-        "--limit", type=whole_number(1, MAX_LISTED), default=MAX_LISTED, metavar="N", help="default: %(default)s"
+        "--limit", type=whole_number(1, MAX_BATCH), default=MAX_BATCH, metavar="N", help="default: %(default)s"
     )
     show = add_command(letters, common, "show", _show, "show a dead letter, and what its task is about")
     show.add_argument("name", type=name, metavar="ID", help="of the letter, or of its task")
@@ -56,7 +50,7 @@ def _add_redrive(letters: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _list(options: argparse.Namespace, console: Console) -> int:
-    with _queue(_stack(options)) as queue:
+    with DeadLetterQueue.of_stack(_stack(options)) as queue:
         letters = queue.peek(options.limit)
         total = max(queue.count(), len(letters))
     heading = ("LETTER", "TASK", "RUN", "AGE", "PULLED", "")
@@ -69,35 +63,33 @@ def _list(options: argparse.Namespace, console: Console) -> int:
 
 def _show(options: argparse.Namespace, console: Console) -> int:
     stack = _stack(options)
-    with _queue(stack) as queue:
+    with DeadLetterQueue.of_stack(stack) as queue:
         letter = _find(queue, options.name)
     if letter is None:
         console.error("dead_letter_not_found", f"no dead letter has this id or is of this task: {options.name}")
         return FAILURE
-    status = None
-    if letter.task_run:
-        with _client(stack, options.stack) as client:
-            status = _task_status(client, letter.task_run.task_id)
     facts = [
         ("letter", letter.letter_id),
-        ("task", _subject(letter)),
-        ("status", status or "not there: it has expired, or never was"),
         ("sent", f"{to_json(letter.sent_at)} ({age(letter.sent_at)} ago)"),
         ("pulled", f"{letter.attempts} times"),
         ("content type", letter.content_type),
         ("body", excerpt(letter.body, length=None)),
     ]
-    if not letter.task_run:
-        facts = [fact for fact in facts if fact[0] != "status"]
+    status = None
+    if letter.task_run:
+        with _client(stack, options.stack) as client:
+            status = _task_status(client, letter.task_run.task_id)
+        facts.append(("task", f"{letter.task_run.task_id}, run {letter.task_run.run}"))
+        facts.append(("status", status or "not there: it has expired, or never was"))
+    else:
+        facts.append(("task", "none: the letter is malformed"))
     console.result({**_described(letter), "taskStatus": status}, table(facts))
     return SUCCESS
 
 
 def _find(queue: DeadLetterQueue, name: str) -> DeadLetter | None:
     """Find a letter; only where Cloudflare does not show it otherwise are letters pulled, and put back."""
-    from ops.dead_letter_round import DeadLetterRound
-
-    shown = queue.peek(MAX_LISTED)
+    shown = queue.peek(MAX_BATCH)
     found = next((letter for letter in shown if letter.is_called(name)), None)
     if found or queue.count() <= len(shown):
         return found
@@ -113,29 +105,31 @@ def _task_status(client: TaskRunnerClient, task_id: str) -> str | None:
 
 
 def _redrive(options: argparse.Namespace, console: Console) -> int:
-    from ops.dead_letter_round import DeadLetterRound
-
     stack = _stack(options)
     with (
-        _queue(stack) as queue,
+        DeadLetterQueue.of_stack(stack) as queue,
         _client(stack, options.stack) as client,
         _stop_on_interrupt(console) as is_stopped,
         DeadLetterRound(queue) as letters,
     ):
         there = queue.count()
-        limit = there if options.limit is None else min(options.limit, there)
         redrive = Redrive(
             letters,
             client,
-            Selection(limit, options.rate, options.task_ids),
+            Selection(options.limit, options.rate, options.task_ids),
             is_stopped=is_stopped,
-            report=lambda redriven: console.progress(f"redriven {redriven} of {limit}"),
+            report=lambda redriven: console.progress(f"redriven {redriven} of about {there}"),
         )
         try:
             redrive.run()
         finally:  # what was done is told, whatever comes next
             _report(redrive.counts, console, interrupted=is_stopped())
-        return INTERRUPTED if is_stopped() else SUCCESS
+        if is_stopped():
+            return INTERRUPTED
+    if redrive.missing():
+        console.error("dead_letter_not_found", f"no dead letter was redriven of {', '.join(redrive.missing())}")
+        return FAILURE
+    return SUCCESS
 
 
 def _report(counts: RedriveCounts, console: Console, *, interrupted: bool) -> None:
@@ -158,10 +152,8 @@ def _summary(counts: RedriveCounts, *, interrupted: bool) -> list[str]:
 
 
 def _purge(options: argparse.Namespace, console: Console) -> int:
-    from ops.dead_letter_round import DeadLetterRound
-
     stack = _stack(options)
-    with _queue(stack) as queue:
+    with DeadLetterQueue.of_stack(stack) as queue:
         if not _is_confirmed(options, f"{_meant(options)} of {stack['dlq_name']}"):
             console.note("nothing was deleted")
             return FAILURE
@@ -221,12 +213,6 @@ def _stack(options: argparse.Namespace) -> DeployedStack:
     return find_deployed_stack(options.stack, options.state)
 
 
-def _queue(stack: DeployedStack) -> DeadLetterQueue:
-    from ops.dead_letter_queue import DeadLetterQueue
-
-    return DeadLetterQueue.of_stack(stack)
-
-
 def _client(stack: DeployedStack, name: str) -> TaskRunnerClient:
     return TaskRunnerClient(stack.url, task_runner_token(name))
 
@@ -245,9 +231,3 @@ def _row(letter: DeadLetter) -> tuple[str, ...]:
     task_run = letter.task_run
     names = (task_run.task_id, str(task_run.run), "") if task_run else ("", "", f"malformed: {excerpt(letter.body)}")
     return (letter.letter_id, *names[:2], age(letter.sent_at), str(letter.attempts), names[2])
-
-
-def _subject(letter: DeadLetter) -> str:
-    if letter.task_run is None:
-        return "none: the letter is malformed"
-    return f"{letter.task_run.task_id}, run {letter.task_run.run}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
@@ -19,8 +20,8 @@ STOP_POLL_SECONDS = 0.1
 class Selection:
     """Which letters are redriven, and how fast."""
 
-    limit: int
-    """At most so many."""
+    limit: int | None = None
+    """At most so many; None: all."""
     rate_per_second: float | None = None
     """None: as fast as it goes."""
     task_ids: Collection[str] | None = None
@@ -82,6 +83,10 @@ class Redrive:
                 self._pace(len(chosen), began)
         return self.counts
 
+    def missing(self) -> list[str]:
+        """Return those of the chosen tasks of which no letter was redriven."""
+        return sorted(set(self._selection.task_ids or ()) - self._redriven_runs.keys())
+
     def _redrive(self, chosen: list[LeasedLetter]) -> None:
         self._letters.redrive(chosen)
         for each in chosen:
@@ -93,12 +98,15 @@ class Redrive:
     def _batch_size(self) -> int:
         rate = self._selection.rate_per_second
         at_once = MAX_BATCH if rate is None else max(1, min(MAX_BATCH, int(rate)))
-        return min(at_once, self._selection.limit - self.counts.redriven)
+        return min(at_once, self._left())
 
     def _is_done(self) -> bool:
-        wanted = self._selection.task_ids
-        has_all = wanted is not None and self._redriven_runs.keys() >= set(wanted)
-        return has_all or self.counts.redriven >= self._selection.limit
+        has_all = self._selection.task_ids is not None and not self.missing()
+        return has_all or self._left() <= 0
+
+    def _left(self) -> int:
+        """Return how many may still be redriven."""
+        return sys.maxsize if self._selection.limit is None else self._selection.limit - self.counts.redriven
 
     def _is_chosen(self, letter: DeadLetter) -> bool:
         task_run = letter.task_run

@@ -39,7 +39,7 @@ def main() -> None:
     queue = KilledQueue(base_url, api_token, account_id=account_id, queue_id=queue_id, dlq_id=dlq_id)
     queue.moment = moment
     with queue, DeadLetterRound(queue) as letters, Tasks() as client:
-        Redrive(letters, client, Selection(limit=1_000, rate_per_second=5)).run()
+        Redrive(letters, client, Selection(rate_per_second=5)).run()
 
 
 if __name__ == "__main__":

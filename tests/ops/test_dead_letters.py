@@ -21,7 +21,6 @@ from tests.local.rest import Rest, eventually
 from tests.ops.queues import Queues, Tasks, letter
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-ALL = 1_000
 LEASE_MS = 500
 COMMAND_SECONDS = 60
 MALFORMED = ("not JSON", {"poison": 1}, [1], {"taskId": ""}, {"taskId": 7}, {"taskId": "t", "run": 0})
@@ -32,9 +31,9 @@ def queues(rest: Rest, cloud: Instance) -> Queues:
     return Queues.create(rest, cloud)
 
 
-def redrive(queues: Queues, limit: int = ALL, gone: set[str] | None = None, **selection: Any) -> RedriveCounts:
+def redrive(queues: Queues, gone: set[str] | None = None, **selection: Any) -> RedriveCounts:
     with queues.dead_letters() as queue, DeadLetterRound(queue) as letters, Tasks(gone) as client:
-        return Redrive(letters, client, Selection(limit, **selection)).run()
+        return Redrive(letters, client, Selection(**selection)).run()
 
 
 def message(task_id: str, run: int) -> dict[str, Any]:
@@ -131,7 +130,7 @@ def test_stopping_finishes_what_is_in_hand(queues: Queues) -> None:
     queues.bury(*(letter(f"t{n}") for n in range(5)))
     done = list[int]()
     with queues.dead_letters() as queue, DeadLetterRound(queue) as letters, Tasks() as client:
-        selection = Selection(ALL, rate_per_second=2)
+        selection = Selection(rate_per_second=2)
         Redrive(letters, client, selection, is_stopped=lambda: bool(done), report=done.append).run()
     assert done == [2]
     assert len(queues.redriven()) == 2
