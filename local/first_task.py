@@ -7,19 +7,19 @@ import sys
 import time
 from pathlib import Path
 
-import httpx
-
-from local.deploy.errors import DeployError
-from local.deploy.outputs import read_outputs
 from local.instance import DEFAULT_STATE_DIR
+from ops.client import TaskRunnerClient
+from ops.deployed_stack import NotReadyError, connect
+from ops.errors import TaskRunnerError
+from ops.task import Status
 
 PATIENCE_SECONDS = 30
 POLL_SECONDS = 0.02
-REQUEST_SECONDS = 10
 
 NEXT_STEPS = """
 Next:
   curl -X POST {url}/task -d '{{"work": "yours"}}'     submit a task of your own; then curl {url}/task/<taskId>
+  python -m ops --help                                 the same, and lists, retries, statistics, dead letters
   python -m local logs --follow                        what the Worker warns of (first: source .venv/bin/activate)
   make down                                            destroy all of it and stop"""
 
@@ -31,32 +31,31 @@ def main() -> int:
     parser.add_argument("--state", type=Path, default=DEFAULT_STATE_DIR)
     options = parser.parse_args()
     try:
-        url = str(read_outputs(options.state, options.stack)["url"])
-        completed = _follow_one_task(url)
-    except (DeployError, httpx.HTTPError) as error:
+        with connect(options.stack, options.state) as client:
+            completed = _follow_one_task(client)
+    except (NotReadyError, TaskRunnerError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     if completed:
-        print(NEXT_STEPS.format(url=url))
+        print(NEXT_STEPS.format(url=client.url))
     return 0 if completed else 1
 
 
-def _follow_one_task(url: str) -> bool:
+def _follow_one_task(client: TaskRunnerClient) -> bool:
     started = time.monotonic()
-    with httpx.Client(base_url=url, timeout=REQUEST_SECONDS, trust_env=False) as client:
-        task = client.post("/task", json={"work": "the first task"}).raise_for_status().json()
-        print(f"\nPOST {url}/task\n  {task['taskId']} {task['status']}")
-        status = task["status"]
-        while status not in {"completed", "failed"} and time.monotonic() < started + PATIENCE_SECONDS:
-            time.sleep(POLL_SECONDS)
-            seen = client.get(f"/task/{task['taskId']}").raise_for_status().json()["status"]
-            if seen != status:
-                print(f"  {task['taskId']} {seen} after {(time.monotonic() - started) * 1000:.0f} ms")
-            status = seen
-    if status != "completed":
+    submission = client.submit({"work": "the first task"})
+    task_id, status = submission.task_id, submission.status
+    print(f"\nPOST {client.url}/task\n  {task_id} {status}")
+    while not status.has_ended and time.monotonic() < started + PATIENCE_SECONDS:
+        time.sleep(POLL_SECONDS)
+        seen = client.get(task_id).status
+        if seen != status:
+            print(f"  {task_id} {seen} after {(time.monotonic() - started) * 1000:.0f} ms")
+        status = seen
+    if status is not Status.COMPLETED:
         expected = f"expected completed within {PATIENCE_SECONDS} s, got {status}"
         print(f"{expected}: see `python -m local logs`", file=sys.stderr)
-    return status == "completed"
+    return status is Status.COMPLETED
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
-from tests.acceptance.deployed_stack import DeployedStack
+from ops.client import TaskRunnerClient
+from ops.deployed_stack import DeployedStack
 
 PATIENCE_SECONDS = 120
 POLL_SECONDS = 0.2
@@ -55,33 +55,31 @@ def test_queue_and_dlq_exist_and_the_consumer_is_wired_to_the_dlq(stack: Deploye
     assert dead_letter_consumer["type"] == "http_pull"
 
 
-def test_post_task_gives_a_task_id(stack: DeployedStack) -> None:
-    reply = requests.post(f"{stack.url}/task", json={"work": "demo"}, timeout=PATIENCE_SECONDS)
-    assert reply.status_code == requests.codes.ok
-    body = reply.json()
-    assert body["status"] == "pending"
-    assert uuid.UUID(body["taskId"]).version == 7
+def test_post_task_gives_a_task_id(client: TaskRunnerClient) -> None:
+    submission = client.submit({"work": "demo"})
+    assert submission.status == "pending"
+    assert uuid.UUID(submission.task_id).version == 7
 
 
-def test_polling_reaches_completed_by_way_of_pending_and_processing(stack: DeployedStack) -> None:
-    statuses = list(poll_until_completed(stack, submit(stack)))
+def test_polling_reaches_completed_by_way_of_pending_and_processing(client: TaskRunnerClient) -> None:
+    statuses = list(poll_until_completed(client, submit(client)))
     assert statuses[-1] == "completed"
     assert set(statuses[:-1]) <= {"pending", "processing"}
 
 
-def test_poison_message_lands_in_the_dlq_after_max_retries(stack: DeployedStack) -> None:
+def test_poison_message_lands_in_the_dlq_after_max_retries(stack: DeployedStack, client: TaskRunnerClient) -> None:
     """What cannot be processed is given up after its retries, and hurts nothing else."""
     check = instance_ends_errored if stack["engine"] == "workflow" else message_lands_in_the_dlq
-    check(stack)
+    check(stack, client)
 
 
-def message_lands_in_the_dlq(stack: DeployedStack) -> None:
+def message_lands_in_the_dlq(stack: DeployedStack, client: TaskRunnerClient) -> None:
     marker = str(uuid.uuid4())
     stack.post(f"queues/{stack['queue_id']}/messages", {"body": {"poison": marker}, "content_type": "json"})
-    healthy = submit(stack)
+    healthy = submit(client)
 
     letter = wait_for(lambda: find_dead_letter(stack, marker), f"poison message {marker} in {stack['dlq_name']}")
-    assert list(poll_until_completed(stack, healthy))[-1] == "completed"
+    assert list(poll_until_completed(client, healthy))[-1] == "completed"
 
     acknowledged = stack.post(f"queues/{stack['dlq_id']}/messages/ack", {"acks": [{"lease_id": letter["lease_id"]}]})
     assert acknowledged["ackCount"] == 1
@@ -89,17 +87,17 @@ def message_lands_in_the_dlq(stack: DeployedStack) -> None:
     assert find_dead_letter(stack, marker) is None, "the poison message was delivered again after it was dead"
 
 
-def instance_ends_errored(stack: DeployedStack) -> None:
+def instance_ends_errored(stack: DeployedStack, client: TaskRunnerClient) -> None:
     instances = f"workflows/{stack['workflow_name']}/instances"
     poison = stack.post(instances, {"params": {"poison": str(uuid.uuid4())}})["id"]
-    healthy = submit(stack)
+    healthy = submit(client)
 
     def ended() -> dict[str, Any] | None:
         instance = stack.get(f"{instances}/{poison}")
         return instance if instance["status"] in {"errored", "complete", "terminated"} else None
 
     instance = wait_for(ended, f"poison instance {poison} to end")
-    assert list(poll_until_completed(stack, healthy))[-1] == "completed"
+    assert list(poll_until_completed(client, healthy))[-1] == "completed"
 
     assert instance["status"] == "errored"
     attempts = len(instance["steps"][0]["attempts"])
@@ -121,21 +119,18 @@ def is_of(namespace: dict[str, Any], stack: DeployedStack) -> bool:
     return (namespace["script"], namespace["class"]) == (stack["worker_name"], stack["durable_object_class"])
 
 
-def submit(stack: DeployedStack) -> str:
-    reply = requests.post(f"{stack.url}/task", json={"work": "demo"}, timeout=PATIENCE_SECONDS)
-    reply.raise_for_status()
-    return reply.json()["taskId"]
+def submit(client: TaskRunnerClient) -> str:
+    return client.submit({"work": "demo"}).task_id
 
 
-def poll_until_completed(stack: DeployedStack, task_id: str) -> Iterator[str]:
+def poll_until_completed(client: TaskRunnerClient, task_id: str) -> Iterator[str]:
     """Give each status that a poll sees, up to an ended task's or the end of patience."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
-        reply = requests.get(f"{stack.url}/task/{task_id}", timeout=PATIENCE_SECONDS)
-        assert reply.status_code == requests.codes.ok
-        assert reply.json()["taskId"] == task_id
-        yield reply.json()["status"]
-        if reply.json()["status"] in {"completed", "failed"}:
+        task = client.get(task_id)
+        assert task.task_id == task_id
+        yield task.status.value
+        if task.status.has_ended:
             return
         time.sleep(POLL_SECONDS)
 
