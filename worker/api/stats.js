@@ -97,7 +97,7 @@ function throughput(tasks, now_ms) {
  */
 function latency(tasks, since_ms) {
   const latencies_ms = tasks.flatMap(({ status, created_ms, finished_ms }) => (
-    status === 'completed' && finished_ms !== null && finished_ms >= since_ms ? [finished_ms - created_ms] : []
+    status === 'completed' && finished_ms !== null && finished_ms >= since_ms ? [Math.max(0, finished_ms - created_ms)] : []
   )).sort((one, other) => one - other);
   if (latencies_ms.length === 0) return null;
   // The nearest rank: a latency that a task had.

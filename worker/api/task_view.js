@@ -7,9 +7,8 @@
  * @param {TaskRecord} task
  * @param {Environment} env
  */
-export function taskView({ result, ...summary }, env) {
-  const { error, ...view } = summaryView(summary, env);
-  return { ...view, result: JSON.parse(result ?? 'null'), error };
+export function taskView(task, env) {
+  return { ...state(task, env), result: JSON.parse(task.result ?? 'null'), error: task.error, ...times(task) };
 }
 
 /**
@@ -18,22 +17,26 @@ export function taskView({ result, ...summary }, env) {
  * @param {TaskSummary} task
  * @param {Environment} env
  */
-export function summaryView(task, { MAX_RETRIES }) {
-  const { taskId, status, handler, run, attempts, progress, error } = task;
+export function summaryView(task, env) {
+  return { ...state(task, env), error: task.error, ...times(task) };
+}
+
+/**
+ * @param {TaskSummary} task
+ * @param {Environment} env
+ */
+function state({ taskId, status, handler, run, attempts, max_retries, progress }, env) {
+  return { taskId, status, handler, run, attempts, maxRetries: max_retries ?? Number(env.MAX_RETRIES), progress };
+}
+
+/** @param {TaskSummary} task */
+function times({ created_ms, started_ms, finished_ms, next_attempt_ms, expires_ms }) {
   return {
-    taskId,
-    status,
-    handler,
-    run,
-    attempts,
-    maxRetries: task.max_retries ?? Number(MAX_RETRIES),
-    progress,
-    error,
-    createdAt: isoTime(task.created_ms),
-    startedAt: isoTime(task.started_ms),
-    finishedAt: isoTime(task.finished_ms),
-    nextAttemptAt: isoTime(task.next_attempt_ms),
-    expiresAt: isoTime(task.expires_ms),
+    createdAt: isoTime(created_ms),
+    startedAt: isoTime(started_ms),
+    finishedAt: isoTime(finished_ms),
+    nextAttemptAt: isoTime(next_attempt_ms),
+    expiresAt: isoTime(expires_ms),
   };
 }
 

@@ -1,0 +1,131 @@
+/** The API of a Worker under test, as a client calls it; with an eye on what it hands to its engine. */
+
+import assert from 'node:assert/strict';
+
+import { startWorker } from './worker_under_test.js';
+
+/** @import { Submission } from '../../worker/engines/engine.js' */
+/** @import { WorkerUnderTest } from './worker_under_test.js' */
+
+/** @typedef {{status: number, headers: import('miniflare').Headers, body: any}} Reply */
+
+/** Gives back what it was given, and refuses what it is asked to. */
+const ECHO = `
+  export const parameters = { tone: 'how to say it', volume: 'how loud' };
+  export const check = ({ tone }, bindings) => {
+    if (tone === 'bindings') return Object.keys(bindings).sort().join(' ');
+    return tone === 'rude' ? 'expected tone to be polite, got rude' : null;
+  };
+  export default (payload, context) => {
+    if (payload === 'fail') throw new RangeError('x'.repeat(300));
+    return { payload: typeof payload === 'string' ? payload : [...payload], parameters: context.parameters };
+  };`;
+
+/** Adds to the API what it has handed to the engine, and how often it has looked for a task. */
+const FACE = `(() => {
+  const sent = [];
+  let looks = 0;
+  class SeenEngine extends QueueEngine {
+    submit(runs) { sent.push(...runs); return super.submit(runs); }
+  }
+  class SeenStore extends Store {
+    find(taskId) { looks++; return super.find(taskId); }
+  }
+  const runner = taskRunner({ Store: SeenStore, Engine: SeenEngine, Consumer: QueueEngine, handlers, sweep });
+  return {
+    ...runner,
+    fetch(request, env) {
+      return new URL(request.url).pathname === '/seen' ? Response.json({ sent, looks }) : runner.fetch(request, env);
+    },
+  };
+})()`;
+
+/** @param {Parameters<typeof startWorker>[0]} [options] */
+export async function startApi(options) {
+  return new ApiUnderTest(await startWorker({ handlers: { echo: ECHO }, face: FACE, ...options }));
+}
+
+export class ApiUnderTest {
+  /** @param {WorkerUnderTest} worker */
+  constructor(worker) {
+    this.worker = worker;
+  }
+
+  /**
+   * @param {string} method
+   * @param {string} path
+   * @param {{headers?: Record<string, string>, body?: unknown}} [message] a body that is neither text nor bytes goes as JSON
+   * @returns {Promise<Reply>} JSON is parsed
+   */
+  async call(method, path, { headers = {}, body } = {}) {
+    const isRaw = body === undefined || typeof body === 'string' || body instanceof Uint8Array || body instanceof ReadableStream;
+    const reply = await this.worker.fetch(path, {
+      method, headers, redirect: 'manual',
+      ...(body !== undefined && { body: isRaw ? /** @type {any} */ (body) : JSON.stringify(body), duplex: 'half' }),
+    });
+    const text = await reply.text();
+    const isJson = reply.headers.get('Content-Type') === 'application/json';
+    return { status: reply.status, headers: reply.headers, body: isJson && text !== '' ? JSON.parse(text) : text };
+  }
+
+  /**
+   * @param {string} [query] with its question mark
+   * @param {{headers?: Record<string, string>, body?: unknown}} [message]
+   * @returns {Promise<string>} the id of a new task
+   */
+  async submit(query = '', message = { body: 'work' }) {
+    const { status, body } = await this.call('POST', `/task${query}`, message);
+    assert.equal(status, 200, JSON.stringify(body));
+    return body.taskId;
+  }
+
+  /**
+   * @param {string} taskId
+   * @returns {Promise<any>} the task as the API shows it
+   */
+  async task(taskId) {
+    const { status, body } = await this.call('GET', `/task/${taskId}`);
+    assert.equal(status, 200, JSON.stringify(body));
+    return body;
+  }
+
+  /**
+   * Delivers a task's message.
+   *
+   * @param {string} taskId
+   * @param {number} [run]
+   */
+  async attempt(taskId, run = 1) {
+    await this.worker.deliver({ body: { taskId, run } });
+  }
+
+  /** @returns {Promise<{sent: Submission[], looks: number}>} what the API has handed to its engine, and how often it looked */
+  async seen() {
+    return (await this.call('GET', '/seen')).body;
+  }
+
+  /**
+   * @param {string} taskId
+   * @returns {Promise<number>} how often it was handed to the engine
+   */
+  async timesSent(taskId) {
+    return (await this.seen()).sent.filter((run) => run.taskId === taskId).length;
+  }
+
+  stop() {
+    return this.worker.stop();
+  }
+}
+
+/**
+ * @param {Reply} reply
+ * @param {number} expectedStatus
+ * @param {string} code
+ * @param {object} [extras] what its body has beside its sentence and its code
+ */
+export function assertRefused({ status, body, headers }, expectedStatus, code, extras = {}) {
+  const { error, ...rest } = body;
+  assert.equal(typeof error, 'string');
+  assert.deepEqual({ status, ...rest }, { status: expectedStatus, code, ...extras });
+  assert.equal(headers.get('Cache-Control'), 'no-store');
+}

@@ -1,0 +1,229 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import { assertRefused, startApi } from './api_under_test.js';
+import { STORES } from './worker_under_test.js';
+
+const UUID_V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+const MAX_PAYLOAD_BYTES = 1024 * 1024;
+const DAY_MS = 86_400_000;
+
+for (const store of STORES) describe(`POST /task with state in ${store}`, () => {
+  /** @type {import('./api_under_test.js').ApiUnderTest} */
+  let api;
+  before(async () => { api = await startApi({ store }); });
+  after(() => api.stop());
+
+  test('stores a pending task, hands it over and answers with its id', async () => {
+    const { status, body, headers } = await api.call('POST', '/task', { body: '{"work": "demo"}' });
+    assert.equal(status, 200);
+    assert.deepEqual(Object.keys(body), ['taskId', 'status']);
+    assert.match(body.taskId, UUID_V7);
+    assert.equal(body.status, 'pending');
+    assert.equal(headers.get('Cache-Control'), 'no-store');
+    assert.equal(headers.get('Idempotent-Replayed'), null);
+    const { sent } = await api.seen();
+    assert.deepEqual(sent.at(-1), { taskId: body.taskId, run: 1, delay_seconds: 0, max_retries: null });
+  });
+
+  test('a task has its defaults', async () => {
+    const before_ms = Date.now();
+    const { createdAt, expiresAt, ...task } = await api.task(await api.submit());
+    assert.deepEqual(task, {
+      taskId: task.taskId, status: 'pending', handler: 'default', run: 1, attempts: 0, maxRetries: 2, progress: null,
+      result: null, error: null, startedAt: null, finishedAt: null, nextAttemptAt: null,
+    });
+    assert.ok(Math.abs(Date.parse(createdAt) - before_ms) < 10_000);
+    assert.ok(Math.abs(Date.parse(expiresAt) - before_ms - DAY_MS) < 10_000);
+  });
+
+  test('delay, ttl and max_retries are kept with the task', async () => {
+    const before_ms = Date.now();
+    const taskId = await api.submit('?delay=3600&ttl=600&max_retries=7');
+    const { maxRetries, nextAttemptAt, expiresAt } = await api.task(taskId);
+    assert.equal(maxRetries, 7);
+    assert.ok(Math.abs(Date.parse(nextAttemptAt) - before_ms - 3_600_000) < 10_000, nextAttemptAt);
+    assert.ok(Math.abs(Date.parse(expiresAt) - before_ms - 4_200_000) < 10_000, expiresAt);
+    assert.deepEqual((await api.seen()).sent.at(-1), { taskId, run: 1, delay_seconds: 3600, max_retries: 7 });
+  });
+
+  test('the payload is the body, untouched', async () => {
+    for (const body of ['not json', '\uFEFF{"byte": "order mark"}', ' {"white": "space"} \n', '𝒳 𝓎', 'a\0b']) {
+      const taskId = await api.submit('?handler=echo', { body, headers: { 'Content-Type': 'text/plain' } });
+      await api.attempt(taskId);
+      assert.equal((await api.task(taskId)).result.payload, body);
+    }
+  });
+
+  test('a payload may be bytes that are no text', async () => {
+    const taskId = await api.submit('?handler=echo', { body: Uint8Array.of(0xff, 0x00, 0xfe, 0x80) });
+    await api.attempt(taskId);
+    assert.deepEqual((await api.task(taskId)).result.payload, [0xff, 0x00, 0xfe, 0x80]);
+  });
+
+  test('an empty body is an empty JSON object', async () => {
+    const taskId = await api.submit('?handler=echo', {});
+    await api.attempt(taskId);
+    assert.deepEqual((await api.task(taskId)).result, { payload: '{}', parameters: {} });
+  });
+
+  test("a handler gets its own parameters, and only those", async () => {
+    const taskId = await api.submit('?handler=echo&tone=soft&volume=&delay=0');
+    await api.attempt(taskId);
+    assert.deepEqual((await api.task(taskId)).result.parameters, { tone: 'soft', volume: '' });
+  });
+
+  test('a payload may be as long as the limit', async () => {
+    const taskId = await api.submit('', { body: 'x'.repeat(MAX_PAYLOAD_BYTES) });
+    await api.attempt(taskId);
+    assert.equal((await api.task(taskId)).result.bytes, MAX_PAYLOAD_BYTES);
+  });
+
+  test('the same key and the same task give the first task again, which is not sent again', async () => {
+    const message = { body: '{"once": true}', headers: { 'Idempotency-Key': 'order-66' } };
+    const taskId = await api.submit('?delay=5', message);
+    await api.attempt(taskId);
+    const { status, body, headers } = await api.call('POST', '/task?delay=5', message);
+    assert.deepEqual({ status, body }, { status: 200, body: { taskId, status: 'completed' } });
+    assert.equal(headers.get('Idempotent-Replayed'), 'true');
+    assert.equal(await api.timesSent(taskId), 1);
+  });
+
+  test('the same key with another task conflicts', async () => {
+    const headers = { 'Idempotency-Key': '!~ key of another'.replaceAll(' ', '_') };
+    const taskId = await api.submit('?handler=echo&delay=5&tone=low', { body: 'first', headers });
+    for (const [query, body] of /** @type {const} */ ([
+      ['?handler=echo&delay=5&tone=low', 'second'], ['?delay=5', 'first'], ['?handler=echo&tone=low', 'first'],
+      ['?handler=echo&delay=5&tone=high', 'first'], ['?handler=echo&delay=5&tone=low&ttl=600', 'first'],
+      ['?handler=echo&delay=5&tone=low&max_retries=2', 'first'],
+    ])) {
+      assertRefused(await api.call('POST', `/task${query}`, { body, headers }), 409, 'idempotency_conflict', { taskId });
+    }
+    assert.equal(await api.timesSent(taskId), 1);
+  });
+
+  test('two submissions at once with the same key are one task', { skip: store === 'kv' && 'KV has no compare-and-set' }, async () => {
+    const message = { body: 'raced', headers: { 'Idempotency-Key': 'race' } };
+    const replies = await Promise.all(Array.from({ length: 5 }, () => api.call('POST', '/task', message)));
+    assert.deepEqual(new Set(replies.map(({ body }) => body.taskId)).size, 1);
+    assert.equal(replies.filter(({ headers }) => headers.get('Idempotent-Replayed') === 'true').length, 4);
+    assert.equal(await api.timesSent(replies[0]?.body.taskId), 1);
+  });
+});
+
+describe('POST /task refuses', () => {
+  /** @type {import('./api_under_test.js').ApiUnderTest} */
+  let api;
+  before(async () => { api = await startApi({ settings: { API_TOKENS: 'secret-of-the-worker-that-nobody-is-told' } }); });
+  after(() => api.stop());
+
+  /**
+   * @param {string} query
+   * @param {{headers?: Record<string, string>, body?: unknown}} [message]
+   */
+  function post(query, { headers, body = 'work' } = {}) {
+    return api.call('POST', `/task${query}`, { body, headers: { ...headers, Authorization: 'Bearer secret-of-the-worker-that-nobody-is-told' } });
+  }
+
+  test('settings out of range', async () => {
+    for (const [parameter, values] of /** @type {const} */ ([
+      ['delay', ['-1', '86401', '1.5', '1e3', '', ' 1', '+1', 'soon', '99999999999999999999']],
+      ['ttl', ['0', '59', '604801', 'day']],
+      ['max_retries', ['-1', '101', 'many']],
+    ])) {
+      for (const value of values) {
+        assertRefused(await post(`?${parameter}=${encodeURIComponent(value)}`), 400, 'invalid_parameter', { parameter });
+      }
+    }
+    const { body } = await post('?delay=soon');
+    assert.equal(body.error, 'expected delay to be a whole number from 0 to 86400, got "soon"');
+  });
+
+  test('a parameter that nobody knows, or that comes twice', async () => {
+    const unknown = await post('?dealy=5');
+    assertRefused(unknown, 400, 'invalid_parameter', { parameter: 'dealy' });
+    assert.equal(unknown.body.error, 'unknown query parameter "dealy": known are handler, delay, ttl, max_retries');
+    const ofAnother = await post('?tone=soft');
+    assertRefused(ofAnother, 400, 'invalid_parameter', { parameter: 'tone' });
+    const own = await post('?handler=echo&pitch=high');
+    assert.equal(own.body.error, 'unknown query parameter "pitch": known are handler, delay, ttl, max_retries, tone, volume');
+    assertRefused(await post('?delay=1&delay=2'), 400, 'invalid_parameter', { parameter: 'delay' });
+    assertRefused(await post('?handler=echo&handler=default'), 400, 'invalid_parameter', { parameter: 'handler' });
+  });
+
+  test('a handler that is not there', async () => {
+    for (const name of ['resize', '', 'constructor', '__proto__', 'x'.repeat(2000)]) {
+      const { status, body } = await post(`?handler=${name}`);
+      assert.deepEqual([status, body.code], [400, 'unknown_handler'], name);
+      assert.ok(body.handlers.includes('default') && body.handlers.includes('echo'));
+      assert.ok(body.error.length < 300);
+    }
+  });
+
+  test("what the handler's check finds fault with, which does not see the tokens", async () => {
+    const { status, body } = await post('?handler=echo&tone=rude');
+    assert.deepEqual({ status, body }, { status: 400, body: { error: 'expected tone to be polite, got rude', code: 'invalid_parameter' } });
+    const seen = (await post('?handler=echo&tone=bindings')).body.error;
+    assert.match(seen, /\bMAX_RETRIES\b/);
+    assert.doesNotMatch(seen, /API_TOKENS/);
+  });
+
+  test('a body that is declared to be JSON and is not', async () => {
+    for (const type of ['application/json', 'APPLICATION/JSON; charset=utf-8', 'application/vnd.api+json', 'application/ld+json;x=y']) {
+      for (const body of ['{"half":', 'text', Uint8Array.of(0xff)]) {
+        assertRefused(await post('', { body, headers: { 'Content-Type': type } }), 400, 'invalid_json');
+      }
+      for (const body of ['{}', ' [1] ', '"text"', 'null', '']) {
+        assert.equal((await post('', { body, headers: { 'Content-Type': type } })).status, 200);
+      }
+    }
+    for (const type of ['text/plain', 'application/jsonp', 'application/json-seq', 'text/json']) {
+      assert.equal((await post('', { body: 'text', headers: { 'Content-Type': type } })).status, 200, type);
+    }
+  });
+
+  test('an idempotency key that is too long or not visible ASCII', async () => {
+    assert.equal((await post('', { headers: { 'Idempotency-Key': 'x'.repeat(255) } })).status, 200);
+    for (const key of ['x'.repeat(256), 'two words', 'clé']) {
+      const reply = await post('', { headers: { 'Idempotency-Key': key } });
+      assertRefused(reply, 400, 'invalid_parameter', { parameter: 'Idempotency-Key' });
+    }
+  });
+
+  test('a body that is longer than the limit, whether it says so or not', async () => {
+    const [{ tasks }] = /** @type {[{tasks: number}]} */ (await api.worker.rows('SELECT count(*) AS tasks FROM tasks'));
+    const chunked = new ReadableStream({
+      start(controller) {
+        for (let sent = 0; sent <= MAX_PAYLOAD_BYTES; sent += 65_536) controller.enqueue(new Uint8Array(65_536));
+        controller.close();
+      },
+    });
+    for (const body of ['x'.repeat(MAX_PAYLOAD_BYTES + 1), chunked]) {
+      const reply = await post('', { body });
+      assertRefused(reply, 413, 'payload_too_large');
+      assert.equal(reply.body.error, 'payload too large: at most 1048576 bytes');
+    }
+    assert.deepEqual(await api.worker.rows('SELECT count(*) AS tasks FROM tasks'), [{ tasks }]);
+  });
+});
+
+test('ids are in the order of time', async () => {
+  const api = await startApi();
+  try {
+    const ids = [];
+    for (let each = 0; each < 3; each++) ids.push(await api.submit());
+    assert.deepEqual([...ids].sort(), ids);
+    assert.ok(Math.abs(Number.parseInt(String(ids[0]).replace('-', '').slice(0, 12), 16) - Date.now()) < 10_000);
+  } finally {
+    await api.stop();
+  }
+});
+
+test('a task whose message could not be sent is accepted all the same', async () => {
+  const api = await startApi({ bound: false });
+  try {
+    assert.equal((await api.task(await api.submit())).status, 'pending');
+  } finally {
+    await api.stop();
+  }
+});
