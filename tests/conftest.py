@@ -7,3 +7,5 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("acceptance")
     group.addoption("--stack", default="local", help="the deployed stack that tests/acceptance checks (default: local)")
     group.addoption("--state", default=".local", help="the state folder of the local Cloudflare (default: .local)")
+    features = parser.getgroup("features")
+    features.addoption("--receiver", help="the URL of a server that tests/features lets the http handler deliver to")

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,17 +39,25 @@ def start(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.Popen[str]:
 class Project:
     """A project folder: the program is this repository's; its stack files, and its handler if need be, are its own."""
 
-    def __init__(self, folder: Path, state: Path, handler: str | None = None) -> None:
+    def __init__(self, folder: Path, state: Path, handlers: Mapping[str, str] | None = None) -> None:
+        """Lay the project out.
+
+        Args:
+            folder: an empty folder.
+            state: the local Cloudflare's.
+            handlers: sources of handlers beside the built-in ones, or in their place, by file name.
+        """
         self.folder = folder
         self.state = state
         for name in PROGRAM:
             (folder / name).symlink_to(ROOT / name)
-        if handler:
+        if handlers:
             (folder / "worker").unlink()
             (folder / "components").unlink()
             shutil.copytree(ROOT / "worker", folder / "worker")
             shutil.copytree(ROOT / "components", folder / "components")
-            (folder / "worker" / "handlers" / "default.js").write_text(handler)
+            for file_name, source in handlers.items():
+                (folder / "worker" / "handlers" / file_name).write_text(source)
 
     def configure(self, stack: str, **settings: Any) -> None:
         """Write a stack's config."""
@@ -66,5 +75,12 @@ class Project:
 
     def start_acceptance(self, stack: str) -> subprocess.Popen[str]:
         """Start the acceptance suite."""
-        arguments = ("-p", "no:cacheprovider", "tests/acceptance", "--stack", stack, "--state", self.state)
+        return self._start_suite("tests/acceptance", stack)
+
+    def start_features(self, stack: str, receiver_url: str) -> subprocess.Popen[str]:
+        """Start the suite of features."""
+        return self._start_suite("tests/features", stack, "--receiver", receiver_url)
+
+    def _start_suite(self, suite: str, stack: str, *options: str) -> subprocess.Popen[str]:
+        arguments = ("-p", "no:cacheprovider", suite, "--stack", stack, "--state", self.state, *options)
         return start("pytest", *arguments, cwd=self.folder)

@@ -43,7 +43,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     state = tmp_path_factory.mktemp("cloudflare")
     run("local", "start", "--state", state, "--port", "0")
     try:
-        yield Project(tmp_path_factory.mktemp("project"), state, handler=SLOW_HANDLER)
+        yield Project(tmp_path_factory.mktemp("project"), state, {"default.js": SLOW_HANDLER})
     finally:
         run("local", "stop", "--state", state)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import Popen
 
 import httpx
 import pytest
@@ -12,7 +13,9 @@ import pytest
 from components.state_store import read_caveat
 from local.deploy.outputs import read_outputs
 from local.instance import Instance
+from tests.features import deployment
 from tests.journey.project import COMMAND_SECONDS, Project, run
+from tests.journey.receiver import receiver
 
 COMBINATIONS = list(itertools.product(["d1", "kv", "durable-object"], ["queue", "workflow"]))
 ENVIRONMENTS = ["dev", "stg", "uat", "prod"]
@@ -23,15 +26,23 @@ def stack_name(store: str, engine: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def projects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Project]]:
+def receiver_port() -> Iterator[int]:
+    with receiver() as port:
+        yield port
+
+
+@pytest.fixture(scope="module")
+def projects(receiver_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Project]]:
     """Each combination deployed, by its stack: four in one account, one an environment, and two in another."""
     projects: dict[str, Project] = {}
     for number, group in enumerate((COMBINATIONS[:4], COMBINATIONS[4:])):
         state = tmp_path_factory.mktemp(f"cloudflare-{number}")
-        project = Project(tmp_path_factory.mktemp(f"project-{number}"), state)
+        handlers = {file.name: file.read_text() for file in deployment.HANDLERS}
+        project = Project(tmp_path_factory.mktemp(f"project-{number}"), state, handlers)
         for env, (store, engine) in zip(ENVIRONMENTS, group, strict=False):
             stack = stack_name(store, engine)
-            project.configure(stack, state_store=store, engine=engine, env=env)
+            settings = deployment.settings(receiver_port)
+            project.configure(stack, state_store=store, engine=engine, env=env, **settings)
             projects[stack] = project
     states = {project.state for project in projects.values()}
     try:
@@ -47,12 +58,21 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Pro
 
 def test_the_acceptance_suite_passes_on_every_combination(projects: dict[str, Project]) -> None:
     running = {stack: project.start_acceptance(stack) for stack, project in projects.items()}
-    failed: dict[str, str] = {}
-    for stack, suite in running.items():
-        output, _ = suite.communicate(timeout=COMMAND_SECONDS)
-        if suite.returncode != 0 or "5 passed" not in output:
-            failed[stack] = output
-    assert failed == {}
+    assert failures(running) == {}
+
+
+def test_every_feature_works_on_every_combination(projects: dict[str, Project], receiver_port: int) -> None:
+    url = f"http://127.0.0.1:{receiver_port}"
+    running = {stack: project.start_features(stack, url) for stack, project in projects.items()}
+    assert failures(running) == {}
+
+
+def failures(running: dict[str, Popen[str]]) -> dict[str, str]:
+    """Wait for suites; return what those printed that did not pass."""
+    printed = {stack: suite.communicate(timeout=COMMAND_SECONDS)[0] for stack, suite in running.items()}
+    return {
+        stack: output for stack, output in printed.items() if running[stack].returncode != 0 or " passed" not in output
+    }
 
 
 @pytest.mark.parametrize(("store", "engine"), COMBINATIONS)

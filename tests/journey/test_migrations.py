@@ -23,7 +23,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     run("local", "start", "--state", state, "--port", "0")
     try:
         handler = (ROOT / "worker" / "handlers" / "default.js").read_text()
-        project = Project(tmp_path_factory.mktemp("project"), state, handler=handler)
+        project = Project(tmp_path_factory.mktemp("project"), state, {"default.js": handler})
         project.configure("schema", env="dev")
         project.deploy("up", "schema")
         yield project

@@ -1,0 +1,29 @@
+"""What a stack must be deployed with for this suite: handlers beside the built-in ones, and these settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+HANDLERS = sorted((Path(__file__).parent / "handlers").glob("*.js"))
+
+TOKENS = ("first-token-" + "0" * 32, "second-token-" + "1" * 32)
+
+RATE_LIMIT_REQUESTS = 500
+"""Within a minute and of one token: more than the suite sends with the first."""
+
+ORIGIN = "https://app.example"
+
+
+def settings(receiver_port: int) -> dict[str, str | int]:
+    """Return the stack's config.
+
+    Args:
+        receiver_port: of the server on this machine that takes what the http handler delivers.
+    """
+    return {
+        "api_tokens": " ".join(TOKENS),
+        "rate_limit_requests": RATE_LIMIT_REQUESTS,
+        "rate_limit_period_seconds": 60,
+        "cors_origins": ORIGIN,
+        "http_allowed_hosts": f"127.0.0.1:{receiver_port}",
+    }

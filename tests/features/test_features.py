@@ -1,0 +1,310 @@
+"""The features that the README lists, each on the stack that ``--stack`` names, deployed as ``deployment.py`` says."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import requests
+
+from ops.client import TaskRunnerClient
+from ops.dead_letter_queue import DeadLetterQueue
+from ops.deployed_stack import DeployedStack
+from ops.errors import IdempotencyConflictError, TaskNotFoundError, TaskRunnerError, UnauthorizedError, WrongStatusError
+from ops.task import NewTask, Status, Submission, Task
+from tests.features.deployment import ORIGIN, RATE_LIMIT_REQUESTS, TOKENS
+from tests.journey.project import run
+
+PATIENCE_SECONDS = 60
+SHORTEST_TTL_SECONDS = 60
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_lived(client: TaskRunnerClient) -> tuple[str, datetime]:
+    """A task with the shortest time to live, from the start of the module on."""
+    submission = client.submit(b"soon over", ttl_seconds=SHORTEST_TTL_SECONDS)
+    return submission.task_id, datetime.now(UTC) + timedelta(seconds=SHORTEST_TTL_SECONDS)
+
+
+def test_handlers_are_chosen_by_name(client: TaskRunnerClient) -> None:
+    task = ended(client, client.submit("work", handler="probe"))
+    assert (task.status, task.handler) == (Status.COMPLETED, "probe")
+    assert task.result["payload"] == "work"
+    assert task.result["taskId"] == task.task_id
+    assert task.result["hasTokens"] is False
+    with pytest.raises(TaskRunnerError) as refused:
+        client.submit("work", handler="prob")
+    assert (refused.value.code, refused.value.status) == ("unknown_handler", requests.codes.bad_request)
+    assert refused.value.details["handlers"] == ["default", "hasty", "http", "probe"]
+
+
+def test_the_http_handler_delivers_the_payload(client: TaskRunnerClient, receiver: str) -> None:
+    task = ended(client, client.submit({"order": 7}, handler="http", parameters={"url": f"{receiver}/orders"}))
+    assert task.status is Status.COMPLETED, task
+    assert task.result["status"] == requests.codes.ok
+    assert task.result["body"] == 'POST /orders application/json {"order": 7}'
+    with pytest.raises(TaskRunnerError) as refused:
+        client.submit(handler="http", parameters={"url": "http://localhost:1/"})
+    assert refused.value.code == "invalid_parameter"
+    assert "http_allowed_hosts" in refused.value.message
+
+
+def test_an_attempt_that_takes_too_long_fails(client: TaskRunnerClient) -> None:
+    task = ended(client, client.submit(handler="hasty", max_retries=0))
+    assert (task.status, task.error and task.error.name) == (Status.FAILED, "TimeoutError")
+
+
+def test_a_permanent_error_is_not_retried(client: TaskRunnerClient) -> None:
+    task = ended(client, probe(client, "give-up"))
+    assert (task.status, task.attempts) == (Status.FAILED, 1)
+    assert task.error
+    assert (task.error.name, task.error.message) == ("PermanentError", "never again")
+
+
+def test_a_task_tells_its_story(client: TaskRunnerClient) -> None:
+    before = datetime.now(UTC) - timedelta(seconds=1)
+    task = ended(client, probe(client, "fail", until="2"))
+    assert (task.status, task.attempts, task.max_retries, task.run) == (Status.COMPLETED, 2, 5, 1)
+    assert task.result == {"attempt": 2}
+    assert task.started_at
+    assert task.finished_at
+    assert before <= task.created_at <= task.started_at <= task.finished_at
+    assert timedelta(hours=23, minutes=59) < task.expires_at - task.created_at < timedelta(hours=24, minutes=1)
+
+
+def test_a_long_poll_answers_when_the_task_has_ended(client: TaskRunnerClient) -> None:
+    assert client.get(client.submit(b"work").task_id, wait=PATIENCE_SECONDS).status is Status.COMPLETED
+    waiting = client.submit(b"later", delay_seconds=600)
+    assert client.get(waiting.task_id, wait=1).status is Status.PENDING
+    client.cancel(waiting.task_id)
+
+
+def test_a_stream_tells_of_each_change(client: TaskRunnerClient) -> None:
+    submission = probe(client, "fail", until="2")
+    seen = list(client.watch(submission.task_id))
+    assert seen[-1].status is Status.COMPLETED
+    assert {task.status for task in seen[:-1]} <= {Status.PENDING, Status.PROCESSING}
+    assert len(seen) > 1
+
+
+def test_an_idempotency_key_makes_one_task_of_many_submissions(client: TaskRunnerClient) -> None:
+    key = f"order-{time.time_ns()}"
+    first = client.submit(b"one", idempotency_key=key)
+    assert not first.is_replay
+    ended(client, first)
+    again = client.submit(b"one", idempotency_key=key)
+    assert (again.task_id, again.is_replay, again.status) == (first.task_id, True, Status.COMPLETED)
+    with pytest.raises(IdempotencyConflictError):
+        client.submit(b"two", idempotency_key=key)
+
+
+def test_a_delay_holds_the_first_attempt_back(client: TaskRunnerClient) -> None:
+    submission = client.submit(b"later", delay_seconds=3)
+    task = client.get(submission.task_id)
+    assert task.status is Status.PENDING
+    assert task.next_attempt_at
+    done = ended(client, submission)
+    assert done.status is Status.COMPLETED
+    assert done.started_at
+    assert done.started_at - done.created_at >= timedelta(seconds=2.9)
+
+
+@pytest.mark.parametrize(("max_retries", "attempts"), [(0, 1), (1, 2)])
+def test_a_task_may_have_fewer_retries_than_the_stack(
+    client: TaskRunnerClient, max_retries: int, attempts: int
+) -> None:
+    task = ended(client, probe(client, "fail", max_retries=max_retries))
+    assert (task.status, task.attempts, task.max_retries) == (Status.FAILED, attempts, max_retries)
+
+
+def test_many_tasks_go_in_one_request_each_on_its_own(client: TaskRunnerClient) -> None:
+    good, bad, other = client.submit_many(
+        [NewTask("one", handler="probe"), NewTask("two", handler="none"), NewTask({"three": 3})]
+    )
+    assert isinstance(good, Submission)
+    assert isinstance(other, Submission)
+    assert isinstance(bad, TaskRunnerError)
+    assert bad.code == "unknown_handler"
+    assert ended(client, good).result["payload"] == "one"
+    assert ended(client, other).status is Status.COMPLETED
+
+
+def test_lists_show_tasks_newest_first_by_status_and_handler(client: TaskRunnerClient) -> None:
+    older, newer = probe(client, "give-up"), probe(client, "give-up")
+    completed = client.submit(b"work")
+    for submission in (older, newer, completed):
+        ended(client, submission)
+    failed = [task.task_id for task in client.tasks(status="failed", handler="probe")]
+    assert failed.index(newer.task_id) < failed.index(older.task_id)
+    assert completed.task_id not in failed
+    page = client.page(limit=1)
+    assert (page.tasks[0].task_id, len(page.tasks)) == (completed.task_id, 1)
+    assert page.cursor
+    assert client.page(limit=1, cursor=page.cursor).tasks[0].task_id in {older.task_id, newer.task_id}
+
+
+def test_a_pending_task_is_cancelled_at_once(client: TaskRunnerClient) -> None:
+    submission = client.submit(b"later", delay_seconds=2)
+    assert client.cancel(submission.task_id).status is Status.CANCELLED
+    assert client.cancel(submission.task_id).status is Status.CANCELLED
+    time.sleep(4)
+    assert client.get(submission.task_id).status is Status.CANCELLED
+
+
+def test_a_running_task_is_cancelled_through_its_signal(client: TaskRunnerClient) -> None:
+    submission = probe(client, "hold")
+    wait_for(client, submission, lambda task: task.progress is not None)
+    task = client.cancel(submission.task_id)
+    assert task.status is Status.CANCELLED
+    assert task.progress
+    assert (task.progress.percent, task.progress.note) == (25, "holding")
+    time.sleep(4)
+    task = client.get(submission.task_id)
+    assert (task.status, task.attempts, task.error) == (Status.CANCELLED, 1, None)
+
+
+def test_a_failed_or_cancelled_task_is_run_again_by_hand(client: TaskRunnerClient) -> None:
+    failed = ended(client, probe(client, "fail", max_retries=0))
+    assert client.retry(failed.task_id).status is Status.PENDING
+    again = wait_for(client, failed, lambda task: task.status.has_ended and task.run == 2)
+    assert (again.status, again.run, again.attempts) == (Status.FAILED, 2, 1)
+
+    cancelled = client.submit(b"later", delay_seconds=600)
+    client.cancel(cancelled.task_id)
+    client.retry(cancelled.task_id)
+    assert wait_for(client, cancelled, lambda task: task.status.has_ended).status is Status.COMPLETED
+
+    with pytest.raises(WrongStatusError):
+        client.retry(cancelled.task_id)
+
+
+def test_retries_wait_longer_each_time(client: TaskRunnerClient) -> None:
+    submission = probe(client, "fail", until="4")
+    waiting = wait_for(client, submission, lambda task: task.status is Status.PENDING and task.attempts == 1)
+    assert waiting.next_attempt_at
+    assert waiting.error
+    assert waiting.error.name == "RangeError"
+    done = ended(client, submission)
+    assert (done.status, done.attempts) == (Status.COMPLETED, 4)
+    assert done.started_at
+    assert done.finished_at
+    assert done.finished_at - done.started_at >= timedelta(seconds=1 + 1 + 2 - 0.5)
+
+
+def test_statistics_count_what_there_is(client: TaskRunnerClient, stack: DeployedStack) -> None:
+    ended(client, client.submit(b"work"))
+    time.sleep(6)  # longer than an answer is kept
+    stats = client.stats()
+    assert stats.counts.completed >= 1
+    assert stats.counted.complete
+    assert sum(minute.completed for minute in stats.recent.per_minute) >= 1
+    assert stats.recent.latency_ms
+    assert 0 <= stats.recent.latency_ms.p50 <= stats.recent.latency_ms.p95 <= stats.recent.latency_ms.p99
+    assert (stats.queue is None) == (stats.dead_letters is None) == (stack["engine"] == "workflow")
+
+
+def test_dead_letters_are_redriven(
+    client: TaskRunnerClient, stack: DeployedStack, request: pytest.FixtureRequest
+) -> None:
+    """A workflow has none: there the failed tasks are listed and retried."""
+    failed = ended(client, probe(client, "fail", max_retries=0))
+    if stack["engine"] == "workflow":
+        assert failed.task_id in {task.task_id for task in client.tasks(status="failed")}
+        assert "dlq_id" not in stack.outputs
+        return
+    with DeadLetterQueue.of_stack(stack) as letters:
+        wait_until(lambda: failed.task_id in {letter.task_id for letter in letters.peek(100)})
+    printed = run("ops", "dlq", "redrive", "--task", failed.task_id, *this_stack(request), "--json")
+    assert json.loads(printed)["redriven"] == 1
+    again = wait_for(client, failed, lambda task: task.status.has_ended and task.run == 2)
+    assert (again.status, again.attempts) == (Status.FAILED, 1)
+
+
+def test_only_who_has_a_token_may_call(stack: DeployedStack) -> None:
+    for token in TOKENS:
+        with TaskRunnerClient(stack.url, token) as allowed, pytest.raises(TaskNotFoundError):
+            allowed.get("none")
+    for token in (None, TOKENS[0][:-1]):
+        with TaskRunnerClient(stack.url, token) as stranger, pytest.raises(UnauthorizedError):
+            stranger.get("none")
+    refused = requests.get(f"{stack.url}/stats", timeout=PATIENCE_SECONDS)
+    assert "Bearer" in refused.headers["WWW-Authenticate"]
+    assert requests.get(f"{stack.url}/health", timeout=PATIENCE_SECONDS).json() == {"status": "ok"}
+
+
+def test_a_page_of_another_origin_may_call_only_where_configured(stack: DeployedStack) -> None:
+    def preflight(origin: str) -> requests.Response:
+        headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+        return requests.options(f"{stack.url}/task", headers=headers, timeout=PATIENCE_SECONDS)
+
+    assert preflight(ORIGIN).headers["Access-Control-Allow-Origin"] == ORIGIN
+    assert "Access-Control-Allow-Origin" not in preflight("https://other.example").headers
+
+
+def test_the_api_describes_itself_and_shows_a_page(client: TaskRunnerClient, stack: DeployedStack) -> None:
+    assert {"/task", "/tasks", "/task/{taskId}", "/stats"} <= set(client.openapi()["paths"])
+    page = requests.get(stack.url, auth=("operator", TOKENS[0]), timeout=PATIENCE_SECONDS)
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+
+
+def test_a_rate_limit_holds_for_each_token(client: TaskRunnerClient, stack: DeployedStack) -> None:
+    headers = {"Authorization": f"Bearer {TOKENS[1]}"}
+
+    def call(_: int) -> requests.Response:
+        return requests.get(f"{stack.url}/openapi.json", headers=headers, timeout=PATIENCE_SECONDS)
+
+    with ThreadPoolExecutor(4) as pool:
+        replies = list(pool.map(call, range(RATE_LIMIT_REQUESTS + 10)))
+    refused = next(reply for reply in replies if reply.status_code == requests.codes.too_many_requests)
+    assert 0 < int(refused.headers["Retry-After"]) <= PATIENCE_SECONDS
+    assert refused.json()["code"] == "rate_limited"
+    client.health()
+    client.page()  # the first token has its own
+
+
+def test_a_task_is_gone_when_its_time_to_live_is_over(
+    client: TaskRunnerClient, short_lived: tuple[str, datetime]
+) -> None:
+    task_id, expires_at = short_lived
+    time.sleep(max(0, (expires_at - datetime.now(UTC)).total_seconds() + 1))
+    with pytest.raises(TaskNotFoundError):
+        client.get(task_id)
+
+
+def probe(
+    client: TaskRunnerClient, act: str, *, until: str | None = None, max_retries: int | None = None
+) -> Submission:
+    parameters = {"act": act} | ({"until": until} if until else {})
+    return client.submit(b"work", handler="probe", parameters=parameters, max_retries=max_retries)
+
+
+def ended(client: TaskRunnerClient, submission: Submission) -> Task:
+    return client.wait(submission.task_id, timeout_seconds=PATIENCE_SECONDS)
+
+
+def wait_for(client: TaskRunnerClient, submission: Submission | Task, condition: Callable[[Task], bool]) -> Task:
+    seen: list[Task] = []
+
+    def look() -> bool:
+        seen.append(client.get(submission.task_id))
+        return condition(seen[-1])
+
+    wait_until(look)
+    return seen[-1]
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"it did not come to that within {PATIENCE_SECONDS} s"
+        time.sleep(0.2)
+
+
+def this_stack(request: pytest.FixtureRequest) -> list[str]:
+    options = ("--stack", "--state")
+    return [word for option in options for word in (option, str(request.config.getoption(option)))]
