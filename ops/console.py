@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -50,6 +51,7 @@ class Console:
     def progress(self, line: str) -> None:
         """Show a line that the next one overwrites, where somebody watches."""
         if self._has_progress:
+            line = line[: shutil.get_terminal_size().columns - 1]  # a line that wraps cannot be overwritten
             sys.stderr.write("\r" + line.ljust(self._progress_length))
             sys.stderr.flush()
             self._progress_length = len(line)
