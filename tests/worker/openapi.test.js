@@ -27,8 +27,8 @@ test('every route is described, and nothing else', () => {
 test('every reference leads to something, and everything is referred to', () => {
   const text = JSON.stringify(description);
   const references = new Set([...text.matchAll(/"\$ref":"#\/components\/(\w+)\/([\w-]+)"/g)].map(([, kind, name]) => `${kind}/${name}`));
-  const { schemas, headers } = description.components;
-  const components = [...Object.keys(schemas).map((name) => `schemas/${name}`), ...Object.keys(headers).map((name) => `headers/${name}`)];
+  const { securitySchemes: _, ...kinds } = description.components;
+  const components = Object.entries(kinds).flatMap(([kind, members]) => Object.keys(members).map((name) => `${kind}/${name}`));
   // What every path answers to a method or a path that it is not.
   const answersToNoRoute = ['schemas/not_found', 'schemas/method_not_allowed', 'headers/Allow'];
   assert.deepEqual([...references].sort(), components.filter((name) => !answersToNoRoute.includes(name)).sort());
@@ -55,8 +55,10 @@ test('every route but /health asks for a token', () => {
   }
 });
 
-test('operation ids are of one operation each', () => {
-  assert.equal(new Set(OPERATIONS.map(([, { operationId }]) => operationId)).size, OPERATIONS.length);
+test('operation ids are of one operation each, and links lead to one', () => {
+  const ids = OPERATIONS.map(([, { operationId }]) => operationId);
+  assert.equal(new Set(ids).size, OPERATIONS.length);
+  for (const { operationId } of Object.values(description.components.links)) assert.ok(ids.includes(operationId));
 });
 
 test("a deployment's handlers are described, with their parameters", () => {

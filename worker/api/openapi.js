@@ -24,6 +24,11 @@ const ANY_CHANGE = [...ANY, 'forbidden_origin'];
 
 const TASK_ID_PARAMETER = { name: 'taskId', in: 'path', required: true, schema: TASK_ID_SCHEMA };
 
+/** What can be done with the task that a reply names. */
+const LINKS = Object.fromEntries(['showTask', 'cancelTask', 'retryTask'].map((operationId) => [
+  operationId, { operationId, parameters: { taskId: '$response.body#/taskId' } },
+]));
+
 /** @param {Call} call */
 export function showDescription({ handlers, url }) {
   return jsonReply(describe(handlers, url.origin));
@@ -65,6 +70,7 @@ export function describe(handlers, origin) {
     components: {
       schemas: { ...SCHEMAS, ...ERROR_SCHEMAS },
       headers: HEADERS,
+      links: LINKS,
       securitySchemes: {
         bearer: { type: 'http', scheme: 'bearer', description: 'An API token.' },
         basic: { type: 'http', scheme: 'basic', description: 'An API token as the password, with any user name: for a browser, which asks for it.' },
@@ -77,7 +83,7 @@ export function describe(handlers, origin) {
 function submitTask(handlers) {
   return {
     ...operation('submitTask', 'Submits a task', {
-      200: { ...json('Accepted'), headers: headers(['Idempotent-Replayed']) },
+      200: { ...json('Accepted'), headers: headers(['Idempotent-Replayed']), links: links('showTask', 'cancelTask', 'retryTask') },
       ...refusals([...ANY_CHANGE, 'invalid_json', 'invalid_parameter', 'unknown_handler', 'idempotency_conflict', 'payload_too_large']),
     }, [
       query('handler', { type: 'string', enum: Object.keys(handlers), default: DEFAULT_HANDLER, description: 'What does the work.' }),
@@ -143,14 +149,14 @@ function showTask() {
 
 function cancelTask() {
   return operation('cancelTask', 'Cancels a task', {
-    200: { ...json('Task'), description: 'The task is cancelled, now or before.' },
+    200: { ...json('Task'), description: 'The task is cancelled, now or before.', links: links('showTask', 'retryTask') },
     ...refusals([...ANY_CHANGE, 'invalid_parameter', 'task_not_found', 'wrong_status']),
   });
 }
 
 function retryTask() {
   return operation('retryTask', 'Runs a failed or cancelled task again', {
-    200: json('Accepted'),
+    200: { ...json('Accepted'), links: links('showTask', 'cancelTask') },
     ...refusals([...ANY_CHANGE, 'invalid_parameter', 'task_not_found', 'wrong_status']),
   });
 }
@@ -181,6 +187,11 @@ function operation(operationId, summary, responses, parameters = []) {
  */
 function query(name, schema) {
   return { name, in: 'query', schema };
+}
+
+/** @param {...string} names of {@link LINKS} */
+function links(...names) {
+  return Object.fromEntries(names.map((name) => [name, { $ref: `#/components/links/${name}` }]));
 }
 
 /** @param {string} name of a schema */
