@@ -42,9 +42,11 @@ class QueueEngine:
             pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[self.dead_letter_queue])),
         )
         self._dead_letter_consumer()
-        binding = cloudflare.WorkerVersionBindingArgs(type="queue", name="TASK_QUEUE", queue_name=self.queue.queue_name)
-        self.bindings: Bindings = {"MAX_RETRIES": _max_retries(args), "TASK_QUEUE": binding}
-        self.precedes_worker: list[pulumi.Resource] = [self.queue]
+        self.bindings: Bindings = {
+            "TASK_QUEUE": _producer("TASK_QUEUE", self.queue),
+            "TASK_DLQ": _producer("TASK_DLQ", self.dead_letter_queue),
+        }
+        self.precedes_worker: list[pulumi.Resource] = [self.queue, self.dead_letter_queue]
         self.outputs: dict[str, pulumi.Input[str]] = {
             "queue_name": self.queue.queue_name,
             "queue_id": self.queue.queue_id,
@@ -113,17 +115,10 @@ class WorkflowEngine:
         self._args = args
         self._opts = opts
         self._workflow_name = f"task-runner-workflow-{args.env}"
-        delay = cloudflare.WorkerVersionBindingArgs(
-            type="plain_text", name="RETRY_DELAY_SECONDS", text=str(args.retry_delay_seconds)
-        )
         binding = cloudflare.WorkerVersionBindingArgs(
             type="workflow", name="TASK_WORKFLOW", workflow_name=self._workflow_name, class_name=WORKFLOW_CLASS
         )
-        self.bindings: Bindings = {
-            "MAX_RETRIES": _max_retries(args),
-            "RETRY_DELAY_SECONDS": delay,
-            "TASK_WORKFLOW": binding,
-        }
+        self.bindings: Bindings = {"TASK_WORKFLOW": binding}
         self.precedes_worker: list[pulumi.Resource] = []
         self.outputs: dict[str, pulumi.Input[str]] = {"workflow_name": self._workflow_name}
 
@@ -144,5 +139,5 @@ WORKFLOW_CLASS = "TaskWorkflow"
 ENGINES: dict[EngineName, type[QueueEngine | WorkflowEngine]] = {"queue": QueueEngine, "workflow": WorkflowEngine}
 
 
-def _max_retries(args: TaskRunnerArgs) -> cloudflare.WorkerVersionBindingArgs:
-    return cloudflare.WorkerVersionBindingArgs(type="plain_text", name="MAX_RETRIES", text=str(args.max_retries))
+def _producer(name: str, queue: cloudflare.Queue) -> cloudflare.WorkerVersionBindingArgs:
+    return cloudflare.WorkerVersionBindingArgs(type="queue", name=name, queue_name=queue.queue_name)

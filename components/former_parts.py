@@ -13,12 +13,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
 import pulumi
+import pulumi_cloudflare as cloudflare
 
 from components.cloudflare_api import ApiError, CloudflareApi, NotFoundError
+from components.state_store import Bindings
 from components.task_runner_args import Engine, StateStore, TaskRunnerArgs
 
-TASK_TTL = timedelta(days=1)
-"""How long a task is kept (``TASK_TTL_SECONDS`` in ``worker/task.js``)."""
+TASK_LIFE = timedelta(days=8)
+"""The longest that a task is kept: a delay of a day and a time to live of a week (``MAX_DELAY_SECONDS`` and
+``MAX_TTL_SECONDS`` in ``worker/task.js``)."""
 
 FORMER_BINDING = "FORMER_UNTIL"
 
@@ -32,6 +35,14 @@ _BINDINGS: dict[str, StateStore | Engine] = {
     "TASK_QUEUE": "queue",
     "TASK_WORKFLOW": "workflow",
 }
+
+
+def former_bindings(parts: FormerParts) -> Bindings:
+    """Return the binding that tells the Worker of its former parts, where it has some."""
+    if not parts:
+        return {}
+    text = json.dumps(parts, sort_keys=True)
+    return {FORMER_BINDING: cloudflare.WorkerVersionBindingArgs(type="plain_text", name=FORMER_BINDING, text=text)}
 
 
 class DeployedWorkerError(pulumi.RunError):
@@ -60,7 +71,7 @@ def former_parts(args: TaskRunnerArgs, bindings: dict[str, dict[str, Any]], now:
     is told to delete them.
     """
     recorded: dict[str, str] = json.loads(bindings.get(FORMER_BINDING, {}).get("text") or "{}")
-    fresh = (now + TASK_TTL).isoformat(timespec="seconds")
+    fresh = (now + TASK_LIFE).isoformat(timespec="seconds")
     deployed: list[StateStore | Engine] = [part for binding, part in _BINDINGS.items() if binding in bindings]
     former: FormerParts = {}
     for part in deployed:

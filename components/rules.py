@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 
 class Rule(Protocol):
@@ -66,6 +66,26 @@ class WholeNumber:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """One of a few whole numbers."""
+
+    numbers: tuple[int, ...]
+
+    @property
+    def expected(self) -> str:
+        """The numbers, in their order."""
+        return " or ".join(map(str, self.numbers))
+
+    def parse(self, text: str) -> object:
+        """Read decimal digits."""
+        return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else text
+
+    def accepts(self, value: object) -> bool:
+        """Tell whether it is one of the numbers."""
+        return not isinstance(value, bool) and value in self.numbers
+
+
+@dataclass(frozen=True)
 class Pattern:
     """A text of a given form."""
 
@@ -79,6 +99,49 @@ class Pattern:
     def accepts(self, value: object) -> bool:
         """Tell whether the whole text matches."""
         return isinstance(value, str) and re.fullmatch(self.pattern, value) is not None
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Yes or no."""
+
+    expected: str = "true or false"
+
+    def parse(self, text: str) -> object:
+        """Read the two words."""
+        return {"true": True, "false": False}.get(text, text)
+
+    def accepts(self, value: object) -> bool:
+        """Tell whether it is one or the other."""
+        return isinstance(value, bool)
+
+
+@dataclass(frozen=True)
+class Words:
+    """Some words of a given form, each once; in a stack's config spaces or commas are between them."""
+
+    pattern: str
+    what: str
+    maximum: int
+    is_secret: bool = False
+    """Whether nobody may read them."""
+
+    @property
+    def expected(self) -> str:
+        """The form and how many there may be."""
+        return f"at most {self.maximum} different {self.what}, with spaces between them"
+
+    def parse(self, text: str) -> object:
+        """Read the words."""
+        return tuple(re.findall(r"[^\s,]+", text))
+
+    def accepts(self, value: object) -> bool:
+        """Tell whether all of them have the form."""
+        if not isinstance(value, tuple):
+            return False
+        words = cast("tuple[object, ...]", value)
+        are_good = all(isinstance(word, str) and re.fullmatch(self.pattern, word) for word in words)
+        return are_good and len(set(words)) == len(words) <= self.maximum
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,18 @@ import pulumi
 from pulumi.runtime import config as runtime_config
 
 from components.rules import OneOf, Rule
-from components.task_runner_args import TaskRunnerArgs, defaults, find_problems, rules
+from components.task_runner_args import TaskRunnerArgs, defaults, find_problems, rules, shown
 
-PLACEHOLDERS = {"account_id": "<account id>"}
+PLACEHOLDERS = {
+    "account_id": "<account id>",
+    "api_tokens": '"$(openssl rand -hex 32)"',
+    "cors_origins": "<origins>",
+    "http_allowed_hosts": "<hosts>",
+}
 """What to write in a command's place of a value that only the user knows."""
+
+SECRETS = frozenset({"api_tokens"})
+"""Settings that are to be kept encrypted."""
 
 
 class StackConfigError(pulumi.RunError):
@@ -34,6 +42,9 @@ def read_stack_config() -> TaskRunnerArgs:
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise StackConfigError(f"{count} in the config of stack {pulumi.get_stack()}:\n" + "\n".join(problems))
+    for key in SECRETS.intersection(texts):
+        if texts[key] and not _is_secret(key) and not pulumi.Config("cloudflare").get("baseUrl"):
+            pulumi.log.warn(f"{key} is readable in the stack's file; to encrypt it: {_set(key, '<value>')}")
     return TaskRunnerArgs(**values)
 
 
@@ -62,12 +73,11 @@ def _unknown_keys(texts: dict[str, str]) -> Iterator[str]:
 
 
 def _bad_values(values: dict[str, Any]) -> Iterator[str]:
-    for key, problem in find_problems(values):
-        shown = problem.removesuffix(f"got {values[key]!r}")
-        got = "nothing" if values[key] == "" else "a secret" if _is_secret(key) else repr(values[key])
-        is_useless = problem.startswith("expected to be unset")
+    for key, expected in find_problems(values):
+        got = "a secret" if values[key] and _is_secret(key) else shown(key, values[key])
+        is_useless = expected.startswith("expected to be unset")
         mend = _remove(key) if is_useless else _set(key, _good_value(key, rules()[key], str(values[key])))
-        yield f"  {key}: {shown}got {got}\n      {mend}"
+        yield f"  {key}: {expected}, got {got}\n      {mend}"
 
 
 def _good_value(key: str, rule: Rule, text: str) -> str:
@@ -76,7 +86,7 @@ def _good_value(key: str, rule: Rule, text: str) -> str:
         nearest = difflib.get_close_matches(text.lower(), rule.words, n=1, cutoff=0.5)
         if nearest:
             return nearest[0]
-    return PLACEHOLDERS.get(key) or str(defaults()[key])
+    return PLACEHOLDERS.get(key) or str(defaults()[key]).lower()
 
 
 def _is_secret(key: str) -> bool:
@@ -85,8 +95,9 @@ def _is_secret(key: str) -> bool:
 
 
 def _set(key: str, value: str) -> str:
-    quoted = value if value.startswith("<") else shlex.quote(value)
-    return f"pulumi config set {key} {quoted} --stack {pulumi.get_stack()}"
+    quoted = value if value == PLACEHOLDERS.get(key) or value.startswith("<") else shlex.quote(value)
+    secret = "--secret " if key in SECRETS else ""
+    return f"pulumi config set {secret}{key} {quoted} --stack {pulumi.get_stack()}"
 
 
 def _remove(key: str) -> str:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import pulumi
 import pulumi_cloudflare as cloudflare
 
 from components.engine import ENGINES, Engine
-from components.former_parts import FORMER_BINDING, FormerParts, former_engines, former_stores
+from components.former_parts import FormerParts, former_bindings, former_engines, former_stores
 from components.state_store import DURABLE_OBJECT_CLASS, STATE_STORES, Bindings, StateStore, read_caveat
 from components.task_runner_args import Engine as EngineName
 from components.task_runner_args import StateStore as StateStoreName
 from components.task_runner_args import TaskRunnerArgs
 from components.worker_code import COMPATIBILITY_DATE, MAIN_MODULE, SWEPT_STORES, read_modules
+from components.worker_settings import RESERVED_BINDINGS, settings_bindings
 
 SWEEP_SCHEDULE = "* * * * *"
 """When the sweeper runs: every minute, the shortest that a cron trigger takes."""
@@ -43,6 +44,8 @@ class TaskRunner(pulumi.ComponentResource):
         args: TaskRunnerArgs,
         former: FormerParts | None = None,
         opts: pulumi.ResourceOptions | None = None,
+        *,
+        bindings: Sequence[cloudflare.WorkerVersionBindingArgs] = (),
     ) -> None:
         """Declare a task runner.
 
@@ -52,6 +55,10 @@ class TaskRunner(pulumi.ComponentResource):
             former: the stores and engines that hold tasks of an earlier deployment, and until when; see
                 ``read_former_parts``. None when there are none.
             opts: the component's options.
+            bindings: what handlers need beside the task runner's own bindings: buckets, databases, services, secrets.
+
+        Raises:
+            ValueError: two bindings have one name.
         """
         super().__init__("ephemera:index:TaskRunner", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
@@ -67,7 +74,13 @@ class TaskRunner(pulumi.ComponentResource):
         engines: list[Engine] = [ENGINES[each](name, args, child) for each in engine_names]
 
         worker = _declare_worker(name, args, child, stores, engines)
-        version = _declare_version(name, args, child, worker, former, stores, engines)
+        parts = [*stores, *engines]
+        all_bindings = _all_bindings(
+            [settings_bindings(args), former_bindings(former), *(each.bindings for each in parts)], bindings
+        )
+        version = _declare_version(
+            name, args, child, worker, former, all_bindings, [each for store in stores for each in store.ready]
+        )
         deployment = _declare_deployment(name, args, child, worker, version)
         for engine in engines:
             engine.attach(deployment.script_name)
@@ -76,11 +89,7 @@ class TaskRunner(pulumi.ComponentResource):
         self.outputs = {
             "url": worker.subdomain.apply(_url),
             "worker_name": worker.name,
-            **{
-                key: pulumi.Output.from_input(value)
-                for part in [*stores, *engines]
-                for key, value in part.outputs.items()
-            },
+            **{key: pulumi.Output.from_input(value) for part in parts for key, value in part.outputs.items()},
         }
         self.register_outputs(self.outputs)
 
@@ -126,21 +135,29 @@ def _declare_worker(
     )
 
 
+def _all_bindings(
+    parts: Sequence[Bindings], own: Sequence[cloudflare.WorkerVersionBindingArgs]
+) -> list[cloudflare.WorkerVersionBindingArgs]:
+    """Join bindings in the order in which the API answers: another one is a change."""
+    bindings: Bindings = {name: binding for part in parts for name, binding in part.items()}
+    for binding in own:
+        name: str = cast("Any", binding).name
+        if name in bindings or name in RESERVED_BINDINGS:
+            raise ValueError(f"bindings: expected names that the task runner has no use for, got {name}")
+        bindings[name] = binding
+    return [bindings[name] for name in sorted(bindings)]
+
+
 def _declare_version(
     name: str,
     args: TaskRunnerArgs,
     opts: pulumi.ResourceOptions,
     worker: cloudflare.Worker,
     former: FormerParts,
-    stores: Sequence[StateStore],
-    engines: Sequence[Engine],
+    bindings: Sequence[cloudflare.WorkerVersionBindingArgs],
+    ready: Sequence[pulumi.Resource],
 ) -> cloudflare.WorkerVersion:
     """Upload the code. Versions cannot change, so each change of code or bindings is a new one."""
-    bindings: Bindings = {key: value for part in [*stores, *engines] for key, value in part.bindings.items()}
-    if former:
-        bindings[FORMER_BINDING] = cloudflare.WorkerVersionBindingArgs(
-            type="plain_text", name=FORMER_BINDING, text=json.dumps(former, sort_keys=True)
-        )
     exports = _durable_object_exports(args, former)
     return cloudflare.WorkerVersion(
         f"{name}-version",
@@ -149,14 +166,11 @@ def _declare_version(
         main_module=MAIN_MODULE,
         compatibility_date=COMPATIBILITY_DATE,
         modules=read_modules([args.state_store, *former_stores(former)], [args.engine, *former_engines(former)]),
-        # In the order in which the API answers: another one is a change.
-        bindings=[bindings[binding_name] for binding_name in sorted(bindings)],
+        bindings=bindings,
         exports=exports,
         # A class can only come or go with a version that is deployed at once, to all traffic.
         deploy=True if exports else None,
-        opts=pulumi.ResourceOptions.merge(
-            opts, pulumi.ResourceOptions(depends_on=[resource for store in stores for resource in store.ready])
-        ),
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=ready)),
     )
 
 

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
-from components.rules import OneOf, OnlyWith, Pattern, Rule, WholeNumber
+from components.rules import Choice, OneOf, OnlyWith, Pattern, Rule, Truth, WholeNumber, Words
 
 StateStore = Literal["d1", "kv", "durable-object"]
 Engine = Literal["queue", "workflow"]
 Environment = Literal["dev", "stg", "uat", "prod"]
 DurableObjectData = Literal["keep", "delete"]
+Backoff = Literal["exponential", "constant"]
+RateLimitPeriod = Literal[10, 60]
 
 # https://developers.cloudflare.com/queues/platform/limits/
 MAX_DELAY_SECONDS = 86_400
@@ -25,6 +27,18 @@ MIN_RETENTION_SECONDS = 60
 MAX_RETENTION_SECONDS = 1_209_600
 DEFAULT_RETENTION_SECONDS = 345_600
 MAX_VISIBILITY_TIMEOUT_MS = 43_200_000
+
+MAX_RATE_LIMIT_REQUESTS = 1_000_000
+MAX_TOKENS = 10
+MAX_ORIGINS = 20
+MAX_HOSTS = 50
+
+TOKEN = "tokens of 32 to 128 letters, digits or . _ ~ -"  # noqa: S105 it says what a token is
+ORIGIN = "origins such as https://app.example"
+HOST = "hosts such as api.example, api.example:8443 or *.example"
+
+GUARDED_ENVIRONMENTS = frozenset({"uat", "prod"})
+"""Where nobody may call without a token, unless the stack says so."""
 
 QUEUE_ONLY = OnlyWith("engine", "queue", "a workflow has no queue, batches or dead letters")
 
@@ -57,8 +71,37 @@ class TaskRunnerArgs:
     """Retries after the first attempt; a message that has used them up goes to the dead-letter queue, a workflow
     instance ends errored."""
 
-    retry_delay_seconds: Annotated[int, WholeNumber(0, MAX_DELAY_SECONDS)] = 0
-    """Wait before a retry, in seconds."""
+    retry_delay_seconds: Annotated[int, WholeNumber(0, MAX_DELAY_SECONDS)] = 1
+    """Wait before the first retry, in seconds."""
+
+    retry_backoff: Annotated[Backoff, OneOf(get_args(Backoff))] = "exponential"
+    """Whether the wait doubles with each retry. Chance makes each one up to half shorter, so that tasks that failed
+    together do not come back together."""
+
+    retry_max_delay_seconds: Annotated[int, WholeNumber(1, MAX_DELAY_SECONDS)] = 3_600
+    """The longest wait before a retry, in seconds."""
+
+    api_tokens: Annotated[tuple[str, ...], Words(r"[A-Za-z0-9._~-]{32,128}", TOKEN, MAX_TOKENS, is_secret=True)] = (
+        dataclasses.field(default=(), repr=False)
+    )
+    """Who has one of these may call the API; several let one replace another without a gap. A secret."""
+
+    public: Annotated[bool, Truth()] = False
+    """Whether everybody may call the API, in an environment that otherwise needs tokens."""
+
+    rate_limit_requests: Annotated[int, WholeNumber(0, MAX_RATE_LIMIT_REQUESTS)] = 0
+    """Most requests of one token within a period, or of one address where there are no tokens; 0 is no limit."""
+
+    rate_limit_period_seconds: Annotated[int, Choice(get_args(RateLimitPeriod))] = 60
+    """That period, in seconds."""
+
+    cors_origins: Annotated[tuple[str, ...], Words(r"https?://[^/\s,]+", ORIGIN, MAX_ORIGINS)] = ()
+    """The origins of web pages elsewhere that may call the API from a browser."""
+
+    http_allowed_hosts: Annotated[
+        tuple[str, ...], Words(r"(\*\.)?[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?", HOST, MAX_HOSTS)
+    ] = ()
+    """The hosts that the handler ``http`` may deliver to."""
 
     batch_size: _BatchSize = 10
     """Most messages that the consumer takes at once."""
@@ -96,26 +139,40 @@ class TaskRunnerArgs:
     deleted for good with their class."""
 
     def __post_init__(self) -> None:
-        problems = [f"{name}: {problem}" for name, problem in find_problems(dataclasses.asdict(self))]
+        values = dataclasses.asdict(self)
+        problems = [f"{name}: {expected}, got {shown(name, values[name])}" for name, expected in find_problems(values)]
         if problems:
             raise ValueError("\n".join(problems))
 
 
 def find_problems(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Give the name of each bad setting and what is wrong with it, in the order of declaration."""
+    """Give the name of each bad setting and what is expected of it, in the order of declaration."""
     for name, value in values.items():
         rule = rules()[name]
         if not rule.accepts(value):
-            yield name, f"expected {rule.expected}, got {value!r}"
+            yield name, f"expected {rule.expected}"
         elif value != defaults().get(name):
             useless = _useless(name, values)
             if useless:
                 yield name, useless
+    yield from _contradictions(values)
+
+
+def shown(name: str, value: object) -> str:
+    """Return a value as an error may show it."""
+    if value in ("", ()):
+        return "nothing"
+    rule = rules()[name]
+    return "a secret" if isinstance(rule, Words) and rule.is_secret else repr(value)
+
+
+def _contradictions(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if values["durable_object_data"] == "delete" and values["state_store"] == "durable-object":
-        yield (
-            "durable_object_data",
-            "expected keep while state_store is durable-object, which needs its objects; got 'delete'",
-        )
+        yield "durable_object_data", "expected keep while state_store is durable-object, which needs its objects"
+    if values["public"] is True and values["api_tokens"]:
+        yield "public", "expected to be unset with api_tokens: who calls needs one"
+    if values["env"] in GUARDED_ENVIRONMENTS and not values["api_tokens"] and values["public"] is not True:
+        yield "api_tokens", f"expected a token in {values['env']}, or public: true to let everybody submit tasks"
 
 
 def _useless(name: str, values: dict[str, Any]) -> str | None:
@@ -123,7 +180,7 @@ def _useless(name: str, values: dict[str, Any]) -> str | None:
     for condition in conditions:
         actual = values[condition.setting]
         if actual != condition.word and rules()[condition.setting].accepts(actual):
-            return f"expected to be unset with {condition.setting} {actual}: {condition.reason}; got {values[name]!r}"
+            return f"expected to be unset with {condition.setting} {actual}: {condition.reason}"
     return None
 
 

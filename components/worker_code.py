@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+import pulumi
 import pulumi_cloudflare as cloudflare
 
 from components.task_runner_args import Engine, StateStore
@@ -21,6 +22,14 @@ COMPATIBILITY_DATE = "2026-10-01"
 (https://developers.cloudflare.com/workers/configuration/compatibility-dates/)."""
 
 JAVASCRIPT_MODULE = "application/javascript+module"
+TEXT_MODULE = "text/plain"
+
+TEXT_ENDING = ".txt"
+"""A module of this ending is the text of the file without it: `page.js.txt` that of `page.js`."""
+
+HANDLERS_FOLDER = "handlers"
+
+HANDLER_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 _STORE_CLASSES: dict[StateStore, str] = {"d1": "D1Store", "kv": "KvStore", "durable-object": "DurableObjectStore"}
 _ENGINE_CLASSES: dict[Engine, str] = {"queue": "QueueEngine", "workflow": "WorkflowEngine"}
@@ -43,34 +52,61 @@ def read_modules(stores: Sequence[StateStore], engines: Sequence[Engine]) -> lis
     return [
         cloudflare.WorkerVersionModuleArgs(
             name=name,
-            content_type=JAVASCRIPT_MODULE,
+            content_type=TEXT_MODULE if name.endswith(TEXT_ENDING) else JAVASCRIPT_MODULE,
             content_base64=base64.b64encode(sources[name].encode()).decode(),
         )
         for name in sorted(sources)
     ]
 
 
-def entry_point(stores: Sequence[StateStore], engines: Sequence[Engine]) -> str:
-    """Write the Worker's main module; ``worker/index.js`` is the one of d1 and queue."""
+def entry_point(stores: Sequence[StateStore], engines: Sequence[Engine], worker_folder: Path = WORKER_FOLDER) -> str:
+    """Write the Worker's main module; ``worker/index.js`` is the one of d1 and queue.
+
+    Raises:
+        HandlerNameError: a module of ``handlers/`` has a name that no task can ask for.
+    """
+    handlers = read_handlers(worker_folder)
     engine = _ENGINE_CLASSES[engines[0]]
-    parts = ["Store", f"Engine: {engine}", "handler"]
+    parts = ["Store", f"Engine: {engine}", "handlers"]
     if "queue" in engines:
         parts.append("Consumer: QueueEngine")
     if SWEPT_STORES.intersection(stores):
         parts.append("sweep")
-    exports = [f"export default taskRunner({{ {', '.join(parts)} }});"]
+    lines = [_store(stores), _handlers(handlers), f"export default taskRunner({{ {', '.join(parts)} }});"]
     if "durable-object" in stores:
-        exports.append(f"export const TaskObject = taskObject((env) => new {engine}(env, new Store(env), handler));")
+        migrations = ", ".join(_migrations(worker_folder))
+        make_engine = f"(env, store) => new {engine}(env, store, handlers)"
+        lines.append(f"export const TaskObject = taskObject([{migrations}], {make_engine});")
     if "workflow" in engines:
-        exports.append("export const TaskWorkflow = taskWorkflow(Store, handler);")
+        lines.append("export const TaskWorkflow = taskWorkflow(Store, handlers);")
     named = f"{stores[0]} and {engines[0]}" + "".join(f", formerly {each}" for each in [*stores[1:], *engines[1:]])
     head = f"/** The Worker's entry point: the parts that a deployment is made of; these are {named}. */"
-    imports = "\n".join(sorted(_imports(stores, engines), key=lambda line: line.rsplit("'", 2)[1]))
-    return "\n\n".join([head, imports, _store(stores) + "\n" + "\n".join(exports)]) + "\n"
+    imports = [*_part_imports(stores, engines), *_file_imports(stores, handlers, worker_folder)]
+    ordered = "\n".join(sorted(imports, key=lambda line: line.rsplit("'", 2)[1]))
+    return "\n\n".join([head, ordered, "\n".join(lines)]) + "\n"
 
 
-def _imports(stores: Sequence[StateStore], engines: Sequence[Engine]) -> Iterator[str]:
-    yield "import handler from './handlers/default.js';"
+class HandlerNameError(pulumi.RunError):
+    """A handler cannot be called by its name."""
+
+
+def read_handlers(worker_folder: Path) -> list[str]:
+    """Return the names of the handlers: the modules of ``handlers/`` but for those that begin with ``_``, in order.
+
+    Raises:
+        HandlerNameError: one has a name that no task can ask for.
+    """
+    names = sorted(file.stem for file in (worker_folder / HANDLERS_FOLDER).glob("*.js") if file.name[0] != "_")
+    bad = [f"worker/{HANDLERS_FOLDER}/{name}.js" for name in names if not HANDLER_NAME.fullmatch(name)]
+    if bad:
+        raise HandlerNameError(
+            "expected a handler's name to be at most 64 lower-case letters, digits, _ or -, with a letter first, "
+            f"got {', '.join(bad)}: rename it, or begin its name with _ if it is no handler"
+        )
+    return names
+
+
+def _part_imports(stores: Sequence[StateStore], engines: Sequence[Engine]) -> Iterator[str]:
     yield "import { taskRunner } from './task_runner.js';"
     for engine in engines:
         yield f"import {{ {_ENGINE_CLASSES[engine]} }} from './engines/{engine}.js';"
@@ -85,6 +121,30 @@ def _imports(stores: Sequence[StateStore], engines: Sequence[Engine]) -> Iterato
         yield "import { sweep } from './sweeper.js';"
 
 
+def _file_imports(stores: Sequence[StateStore], handlers: Sequence[str], worker_folder: Path) -> Iterator[str]:
+    for name in handlers:
+        yield f"import * as {_handler_variable(name)} from './{HANDLERS_FOLDER}/{name}.js';"
+    if "durable-object" in stores:
+        for variable, file_name in _migrations(worker_folder).items():
+            yield f"import {variable} from './{MIGRATIONS_FOLDER.name}/{file_name}{TEXT_ENDING}';"
+
+
+def _handlers(names: Sequence[str]) -> str:
+    by_name = ", ".join(f"'{name}': {_handler_variable(name)}" for name in names)
+    return f"const handlers = {{ {by_name} }};"
+
+
+def _handler_variable(name: str) -> str:
+    first, *others = re.split(r"[_-]+", name)
+    return first + "".join(word.capitalize() for word in others) + "Handler"
+
+
+def _migrations(worker_folder: Path) -> dict[str, str]:
+    """Return the migrations' file names by the variables that hold their text, in order."""
+    names = sorted(file.name for file in (worker_folder / MIGRATIONS_FOLDER.name).glob("*.sql"))
+    return {f"migration{name.split('_')[0]}": name for name in names}
+
+
 def _store(stores: Sequence[StateStore]) -> str:
     present, *formers = stores
     if not formers:
@@ -96,13 +156,19 @@ def _store(stores: Sequence[StateStore]) -> str:
 def _reachable(importer: str, source: str) -> dict[str, str]:
     """Read the modules that one imports, and those that they import, by name."""
     found: dict[str, str] = {}
-    left = [_resolve(importer, path) for path in _STATIC_IMPORT.findall(source)]
+    left = _imported(importer, source)
     while left:
         name = left.pop()
         if name not in found:
-            found[name] = (WORKER_FOLDER / name).read_text(encoding="utf-8")
-            left += [_resolve(name, path) for path in _STATIC_IMPORT.findall(found[name])]
+            found[name] = (WORKER_FOLDER / name.removesuffix(TEXT_ENDING)).read_text(encoding="utf-8")
+            left += _imported(name, found[name])
     return found
+
+
+def _imported(importer: str, source: str) -> list[str]:
+    if importer.endswith(TEXT_ENDING):
+        return []
+    return [_resolve(importer, path) for path in _STATIC_IMPORT.findall(source)]
 
 
 def _resolve(importer: str, path: str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import pulumi
+import pulumi_cloudflare as cloudflare
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime.stack import run_pulumi_func
 from pulumi.runtime.sync_await import _sync_await  # pyright: ignore[reportPrivateUsage]
@@ -96,8 +97,14 @@ def record(declare: Callable[[], Any]) -> tuple[dict[str, Registration], Any]:
     return monitor.registrations, returned[0]
 
 
-def record_task_runner(former: FormerParts | None = None, **settings: Any) -> RecordedStack:
-    """Declare a task runner with these settings."""
+def record_task_runner(
+    former: FormerParts | None = None,
+    bindings: Sequence[cloudflare.WorkerVersionBindingArgs] = (),
+    **settings: Any,
+) -> RecordedStack:
+    """Declare a task runner with these settings, open to all where nothing else is said."""
+    if "api_tokens" not in settings:
+        settings = {"public": True, **settings}
     args = TaskRunnerArgs(account_id=ACCOUNT_ID, **settings)
     outputs: dict[str, Any] = {}
 
@@ -105,7 +112,7 @@ def record_task_runner(former: FormerParts | None = None, **settings: Any) -> Re
         outputs[name] = value
 
     def declare() -> None:
-        for name, output in TaskRunner("task-runner", args, former).outputs.items():
+        for name, output in TaskRunner("task-runner", args, former, bindings=bindings).outputs.items():
             output.apply(partial(keep, name))
 
     registrations, _ = record(declare)

@@ -8,7 +8,7 @@ from components.former_parts import FormerParts, former_parts
 from tests.unit.recorded_stack import ACCOUNT_ID
 
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
-TOMORROW = "2026-11-23T18:00:00+00:00"
+LATER = "2026-11-30T18:00:00+00:00"
 
 
 def former(bound: str, now: datetime = NOW, **settings: Any) -> FormerParts:
@@ -29,27 +29,27 @@ def test_the_parts_in_use_are_not_former_ones() -> None:
 
 
 def test_a_part_that_is_left_is_kept_for_the_life_of_its_tasks() -> None:
-    assert former("DB TASK_QUEUE", state_store="kv") == {"d1": TOMORROW}
-    assert former("DB TASK_QUEUE", state_store="kv", engine="workflow") == {"d1": TOMORROW, "queue": TOMORROW}
+    assert former("DB TASK_QUEUE", state_store="kv") == {"d1": LATER}
+    assert former("DB TASK_QUEUE", state_store="kv", engine="workflow") == {"d1": LATER, "queue": LATER}
 
 
 def test_the_time_does_not_move_with_later_deployments() -> None:
     later = NOW + timedelta(hours=5)
-    assert former(f'DB KV TASK_QUEUE FORMER_UNTIL={{"d1":"{TOMORROW}"}}', later, state_store="kv") == {"d1": TOMORROW}
+    assert former(f'DB KV TASK_QUEUE FORMER_UNTIL={{"d1":"{LATER}"}}', later, state_store="kv") == {"d1": LATER}
 
 
 def test_a_part_goes_when_its_time_is_over() -> None:
-    later = NOW + timedelta(hours=25)
-    assert former(f'DB KV TASK_QUEUE FORMER_UNTIL={{"d1":"{TOMORROW}"}}', later, state_store="kv") == {}
+    later = NOW + timedelta(days=8, hours=1)
+    assert former(f'DB KV TASK_QUEUE FORMER_UNTIL={{"d1":"{LATER}"}}', later, state_store="kv") == {}
 
 
 def test_a_part_that_is_taken_up_again_is_no_former_one() -> None:
-    back = former(f'DB KV TASK_QUEUE FORMER_UNTIL={{"d1":"{TOMORROW}"}}', NOW + timedelta(hours=1), state_store="d1")
-    assert back == {"kv": "2026-11-23T19:00:00+00:00"}
+    back = former(f'DB KV TASK_QUEUE FORMER_UNTIL={{"d1":"{LATER}"}}', NOW + timedelta(hours=1), state_store="d1")
+    assert back == {"kv": "2026-11-30T19:00:00+00:00"}
 
 
 def test_a_durable_object_class_outlasts_its_tasks() -> None:
-    bound = f'DB TASK_DO TASK_QUEUE FORMER_UNTIL={{"durable-object":"{TOMORROW}"}}'
+    bound = f'DB TASK_DO TASK_QUEUE FORMER_UNTIL={{"durable-object":"{LATER}"}}'
     later = NOW + timedelta(days=30)
-    assert former(bound, later) == {"durable-object": TOMORROW}
+    assert former(bound, later) == {"durable-object": LATER}
     assert former(bound, later, durable_object_data="delete") == {}

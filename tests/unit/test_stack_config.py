@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from components import StackConfigError, TaskRunnerArgs, read_stack_config
+from components.rules import WholeNumber
 from components.task_runner_args import defaults, rules
 from tests.unit.recorded_stack import ACCOUNT_ID, record
 
@@ -34,15 +35,14 @@ def problems(config: dict[str, str], secret_keys: list[str] | None = None) -> st
 
 def test_defaults_are_those_of_the_project_file() -> None:
     schema = yaml.safe_load(Path("Pulumi.yaml").read_text())["config"]
-    assert {key: each["default"] for key, each in schema.items()} == {"account_id": "", **defaults()}
+    texts = {key: " ".join(value) if isinstance(value, tuple) else value for key, value in defaults().items()}
+    assert {key: each["default"] for key, each in schema.items()} == {"account_id": "", **texts}
 
 
 def test_the_project_file_describes_every_setting_with_its_type() -> None:
     schema = yaml.safe_load(Path("Pulumi.yaml").read_text())["config"]
-    types = {
-        each.name: "integer" if isinstance(each.default, int) else "string"
-        for each in dataclasses.fields(TaskRunnerArgs)
-    }
+    names = {bool: "boolean", int: "integer"}
+    types = {each.name: names.get(type(each.default), "string") for each in dataclasses.fields(TaskRunnerArgs)}
     assert {key: each["type"] for key, each in schema.items()} == types
     assert all(each["description"] for each in schema.values())
 
@@ -52,8 +52,17 @@ def test_unset_keys_have_their_defaults() -> None:
 
 
 def test_values_are_read_with_their_types() -> None:
-    args = read({"account_id": ACCOUNT_ID, "env": "prod", "batch_size": "100", "retry_delay_seconds": "60"})
-    assert args == TaskRunnerArgs(account_id=ACCOUNT_ID, env="prod", batch_size=100, retry_delay_seconds=60)
+    args = read(
+        {
+            "account_id": ACCOUNT_ID,
+            "env": "prod",
+            "public": "true",
+            "batch_size": "100",
+            "cors_origins": "http://a, http://b",
+        }
+    )
+    origins = ("http://a", "http://b")
+    assert args == TaskRunnerArgs(account_id=ACCOUNT_ID, env="prod", public=True, batch_size=100, cors_origins=origins)
 
 
 def test_all_problems_are_told_together() -> None:
@@ -94,6 +103,8 @@ RANGES = {
     "max_wait_time_ms": (0, 60_000),
     "max_retries": (0, 100),
     "retry_delay_seconds": (0, 86_400),
+    "retry_max_delay_seconds": (1, 86_400),
+    "rate_limit_requests": (0, 1_000_000),
     "max_concurrency": (1, 250),
     "delivery_delay_seconds": (0, 86_400),
     "message_retention_seconds": (60, 1_209_600),
@@ -116,7 +127,71 @@ def test_numbers_have_cloudflares_ranges(key: str, limits: tuple[int, int]) -> N
 
 
 def test_every_number_has_its_range_tested() -> None:
-    assert set(RANGES) == {key for key, value in defaults().items() if isinstance(value, int)}
+    numbers = {key for key, rule in rules().items() if isinstance(rule, WholeNumber)}
+    assert set(RANGES) == numbers
+
+
+@pytest.mark.parametrize("period", ["10", "60"])
+def test_a_rate_limit_has_cloudflares_periods(period: str) -> None:
+    assert read({"account_id": ACCOUNT_ID, "rate_limit_period_seconds": period}).rate_limit_period_seconds == int(
+        period
+    )
+
+
+@pytest.mark.parametrize("period", ["0", "30", "6O", "-10"])
+def test_a_rate_limit_has_no_other_periods(period: str) -> None:
+    message = problems({"account_id": ACCOUNT_ID, "rate_limit_period_seconds": period})
+    assert "rate_limit_period_seconds: expected 10 or 60" in message
+
+
+TOKEN = "a-token-of-which-nobody-may-know-0"  # noqa: S105 it opens nothing
+
+
+@pytest.mark.parametrize("env", ["uat", "prod"])
+def test_strangers_may_not_call_where_it_matters(env: str) -> None:
+    message = problems({"account_id": ACCOUNT_ID, "env": env})
+    assert (
+        f"api_tokens: expected a token in {env}, or public: true to let everybody submit tasks, got nothing" in message
+    )
+    assert 'pulumi config set --secret api_tokens "$(openssl rand -hex 32)" --stack test' in message
+    assert read({"account_id": ACCOUNT_ID, "env": env, "public": "true"}).public is True
+    assert read({"account_id": ACCOUNT_ID, "env": env, "api_tokens": TOKEN}, ["api_tokens"]).api_tokens == (TOKEN,)
+
+
+def test_public_says_nothing_where_there_are_tokens() -> None:
+    message = problems({"account_id": ACCOUNT_ID, "public": "true", "api_tokens": TOKEN})
+    assert "public: expected to be unset with api_tokens: who calls needs one, got True" in message
+
+
+@pytest.mark.parametrize(
+    "tokens", ["short", f"{TOKEN} {TOKEN}", f"{TOKEN}!", " ".join(f"{n}{TOKEN}" for n in range(11))]
+)
+def test_bad_tokens_are_refused_and_never_shown(tokens: str) -> None:
+    message = problems({"account_id": ACCOUNT_ID, "api_tokens": tokens})
+    assert "api_tokens: expected at most 10 different tokens of 32 to 128 letters, digits or . _ ~ -" in message
+    assert "got a secret" in message
+    assert tokens not in message
+    with pytest.raises(ValueError, match="got a secret") as raised:
+        TaskRunnerArgs(account_id=ACCOUNT_ID, api_tokens=tuple(tokens.split()))
+    assert tokens not in str(raised.value)
+
+
+def test_tokens_are_not_in_what_is_printed_of_the_settings() -> None:
+    assert TOKEN not in repr(TaskRunnerArgs(account_id=ACCOUNT_ID, api_tokens=(TOKEN,)))
+
+
+@pytest.mark.parametrize(
+    ("key", "bad"),
+    [
+        ("cors_origins", "app.example"),
+        ("cors_origins", "https://app.example/"),
+        ("http_allowed_hosts", "https://api.example"),
+        ("http_allowed_hosts", "api.*.example"),
+        ("public", "yes"),
+    ],
+)
+def test_words_have_their_form(key: str, bad: str) -> None:
+    assert f"{key}: expected" in problems({"account_id": ACCOUNT_ID, key: bad})
 
 
 @pytest.mark.parametrize("account_id", ["abc", ACCOUNT_ID.upper(), ACCOUNT_ID + "0", "g" * 32])
@@ -125,7 +200,7 @@ def test_account_ids_are_32_hexadecimal_digits(account_id: str) -> None:
 
 
 def test_the_component_checks_its_arguments_too() -> None:
-    bad: dict[str, Any] = {"account_id": "x", "engine": "fax", "max_retries": 101, "batch_size": True}
+    bad: dict[str, Any] = {"account_id": "x", "engine": "fax", "max_retries": 101, "public": 1, "batch_size": True}
     with pytest.raises(ValueError, match="account_id: expected") as raised:
         TaskRunnerArgs(**bad)
     assert [line.split(":")[0] for line in str(raised.value).splitlines()] == list(bad)
@@ -138,7 +213,7 @@ def test_every_setting_has_a_rule() -> None:
 def test_a_setting_without_a_use_says_why() -> None:
     message = problems({"account_id": ACCOUNT_ID, "engine": "workflow", "dlq_batch_size": "20"})
     assert (
-        "dlq_batch_size: expected to be unset with engine workflow: a workflow has no queue, batches or dead letters; "
+        "dlq_batch_size: expected to be unset with engine workflow: a workflow has no queue, batches or dead letters, "
         "got 20\n      pulumi config rm dlq_batch_size --stack test"
     ) in message
 

@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pulumi_cloudflare as cloudflare
 import pytest
+from pulumi.runtime.rpc import is_rpc_secret, unwrap_rpc_secret
 
-from components.worker_code import entry_point
+from components.worker_code import HandlerNameError, entry_point, read_handlers
 from tests.unit.recorded_stack import ACCOUNT_ID, RecordedStack, record_task_runner
 
 WORKER_FOLDER = Path("worker")
@@ -46,9 +48,17 @@ ENGINES: dict[str, dict[str, str]] = {
 COMBINATIONS = list(itertools.product(STORES, ENGINES, ["dev", "stg", "uat", "prod"]))
 
 
-def bindings_of(store: str, engine: str, env: str, retries: str = "5") -> list[dict[str, Any]]:
+def bindings_of(store: str, engine: str, env: str) -> list[dict[str, Any]]:
     """The bindings that a combination needs, in the order of their names."""
-    bindings: list[dict[str, Any]] = [{"type": "plain_text", "name": "MAX_RETRIES", "text": retries}]
+    texts = {
+        "MAX_RETRIES": "5",
+        "RETRY_BACKOFF": "exponential",
+        "RETRY_DELAY_SECONDS": "1",
+        "RETRY_MAX_DELAY_SECONDS": "3600",
+    }
+    bindings: list[dict[str, Any]] = [
+        {"type": "plain_text", "name": name, "text": text} for name, text in texts.items()
+    ]
     bindings += {
         "d1": [{"type": "d1", "name": "DB", "id": "task-runner-db uuid"}],
         "kv": [{"type": "kv_namespace", "name": "KV", "namespaceId": "task-runner-kv id"}],
@@ -56,11 +66,11 @@ def bindings_of(store: str, engine: str, env: str, retries: str = "5") -> list[d
     }[store]
     workflow = {"workflowName": f"task-runner-workflow-{env}", "className": "TaskWorkflow"}
     bindings += {
-        "queue": [{"type": "queue", "name": "TASK_QUEUE", "queueName": f"task-runner-queue-{env}"}],
-        "workflow": [
-            {"type": "plain_text", "name": "RETRY_DELAY_SECONDS", "text": "0"},
-            {"type": "workflow", "name": "TASK_WORKFLOW", **workflow},
+        "queue": [
+            {"type": "queue", "name": "TASK_DLQ", "queueName": f"task-runner-dlq-{env}"},
+            {"type": "queue", "name": "TASK_QUEUE", "queueName": f"task-runner-queue-{env}"},
         ],
+        "workflow": [{"type": "workflow", "name": "TASK_WORKFLOW", **workflow}],
     }[engine]
     return sorted(bindings, key=lambda binding: binding["name"])
 
@@ -86,29 +96,30 @@ def test_every_combination_declares_what_it_uses_and_nothing_else(store: str, en
     assert stack.inputs("task-runner-sweeper")["schedules"] == ([] if durable_object else [{"cron": "* * * * *"}])
 
 
+TABLE = {"stores/task_table.js", "sweeper.js"}
 MODULES: dict[str, set[str]] = {
-    "d1": {"stores/d1.js", "sweeper.js"},
-    "kv": {"stores/kv.js", "stores/lease.js", "sweeper.js"},
-    "durable-object": {"stores/durable_object.js", "stores/lease.js"},
+    "d1": {"stores/d1.js", *TABLE},
+    "kv": {"stores/kv.js", "stores/kv_list.js", "stores/lease.js", "stores/merge.js", "sweeper.js"},
+    "durable-object": {
+        "migrations/0001_tasks.sql.txt",
+        "migrations/0002_task_features.sql.txt",
+        "stores/durable_object.js",
+        "stores/merge.js",
+        "stores/sharded.js",
+        *TABLE,
+    },
     "queue": {"engines/queue.js", "engines/task_messages.js"},
     "workflow": {"engines/workflow.js", "engines/task_workflow.js"},
-    "common": {
-        "api.js",
-        "attempt.js",
-        "handlers/default.js",
-        "http.js",
-        "index.js",
-        "task.js",
-        "task_id.js",
-        "task_runner.js",
-    },
 }
 
 
 @pytest.mark.parametrize(("store", "engine"), list(itertools.product(STORES, ENGINES)))
 def test_a_worker_carries_the_modules_that_it_uses_and_no_others(store: str, engine: str) -> None:
     modules = record_task_runner(state_store=store, engine=engine).inputs("task-runner-version")["modules"]
-    assert {each["name"] for each in modules} == MODULES["common"] | MODULES[store] | MODULES[engine]
+    names = {each["name"] for each in modules}
+    of_parts = {name for name in names if name.startswith(("stores/", "engines/", "migrations/", "sweeper."))}
+    assert of_parts == MODULES[store] | MODULES[engine]
+    assert {"index.js", "task_runner.js", "handlers/default.js", "page/dashboard.js.txt"} <= names
 
 
 def test_the_entry_point_in_the_folder_is_that_of_d1_and_queue() -> None:
@@ -138,7 +149,10 @@ def test_former_parts_stay_declared_beside_the_present_ones() -> None:
         "FORMER_UNTIL",
         "KV",
         "MAX_RETRIES",
+        "RETRY_BACKOFF",
         "RETRY_DELAY_SECONDS",
+        "RETRY_MAX_DELAY_SECONDS",
+        "TASK_DLQ",
         "TASK_QUEUE",
         "TASK_WORKFLOW",
     }
@@ -222,15 +236,13 @@ def test_version(stack: RecordedStack) -> None:
         "workerId": "task-runner-worker id",
         "mainModule": "index.js",
         "compatibilityDate": "2026-10-01",
-        "bindings": [
-            {"type": "d1", "name": "DB", "id": "task-runner-db uuid"},
-            {"type": "plain_text", "name": "MAX_RETRIES", "text": "5"},
-            {"type": "queue", "name": "TASK_QUEUE", "queueName": "task-runner-queue-dev"},
-        ],
+        "bindings": bindings_of("d1", "queue", "dev"),
     }
     for each in modules:
-        assert base64.b64decode(each["contentBase64"]) == (WORKER_FOLDER / each["name"]).read_bytes()
-    assert {each["contentType"] for each in modules} == {"application/javascript+module"}
+        is_text = each["name"].endswith(".txt")
+        file = WORKER_FOLDER / each["name"].removesuffix(".txt")
+        assert base64.b64decode(each["contentBase64"]) == file.read_bytes()
+        assert each["contentType"] == ("text/plain" if is_text else "application/javascript+module")
 
 
 def test_deployment(stack: RecordedStack) -> None:
@@ -249,7 +261,7 @@ def test_consumer_is_wired_to_the_dead_letter_queue(stack: RecordedStack) -> Non
         "type": "worker",
         "scriptName": "task-runner-dev",
         "deadLetterQueue": "task-runner-dlq-dev",
-        "settings": {"batchSize": 10, "maxConcurrency": 250, "maxRetries": 5, "maxWaitTimeMs": 0, "retryDelay": 0},
+        "settings": {"batchSize": 10, "maxConcurrency": 250, "maxRetries": 5, "maxWaitTimeMs": 0, "retryDelay": 1},
     }
 
 
@@ -269,6 +281,7 @@ def test_sweeper_runs_every_minute(stack: RecordedStack) -> None:
         ("db", "db-migrations"),
         ("db", "worker"),
         ("queue", "worker"),
+        ("dlq", "worker"),
         ("worker", "version"),
         ("db-migrations", "deployment"),
         ("version", "deployment"),
@@ -339,14 +352,102 @@ def test_every_setting_reaches_its_resource() -> None:
         "messageRetentionPeriod": 86_400,
     }
     assert stack.inputs("task-runner-dlq")["settings"]["messageRetentionPeriod"] == 1_209_600
-    bindings = {each["name"]: each for each in stack.inputs("task-runner-version")["bindings"]}
-    assert bindings["MAX_RETRIES"]["text"] == "7"
 
 
-def test_the_settings_of_a_workflow_reach_the_worker() -> None:
-    stack = record_task_runner(engine="workflow", max_retries=7, retry_delay_seconds=30)
-    bindings = {each["name"]: each.get("text") for each in stack.inputs("task-runner-version")["bindings"]}
-    assert (bindings["MAX_RETRIES"], bindings["RETRY_DELAY_SECONDS"]) == ("7", "30")
+def texts(stack: RecordedStack) -> dict[str, Any]:
+    """The texts of a version's bindings, by name."""
+    return {each["name"]: each.get("text") for each in stack.inputs("task-runner-version")["bindings"]}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_settings_of_the_worker_reach_it(engine: str) -> None:
+    told = texts(
+        record_task_runner(
+            engine=engine,
+            max_retries=7,
+            retry_delay_seconds=30,
+            retry_backoff="constant",
+            retry_max_delay_seconds=90,
+            cors_origins=("https://a.example", "https://b.example"),
+            http_allowed_hosts=("api.example", "*.b.example:8443"),
+        )
+    )
+    assert (
+        told.items()
+        >= {
+            "MAX_RETRIES": "7",
+            "RETRY_DELAY_SECONDS": "30",
+            "RETRY_BACKOFF": "constant",
+            "RETRY_MAX_DELAY_SECONDS": "90",
+            "CORS_ORIGINS": "https://a.example https://b.example",
+            "HTTP_ALLOWED_HOSTS": "api.example *.b.example:8443",
+        }.items()
+    )
+    assert {"API_TOKENS", "RATE_LIMITER"}.isdisjoint(told)
+
+
+def test_tokens_are_a_secret() -> None:
+    stack = record_task_runner(api_tokens=("0" * 32, "1" * 32))
+    bindings = stack.inputs("task-runner-version")["bindings"]
+    assert is_rpc_secret(bindings)
+    (tokens,) = [each for each in unwrap_rpc_secret(bindings) if each["name"] == "API_TOKENS"]
+    assert (tokens["type"], tokens["text"]) == ("secret_text", f"{'0' * 32} {'1' * 32}")
+
+
+@pytest.mark.parametrize(("env", "namespace_id"), [("dev", "4101"), ("stg", "4102"), ("uat", "4103"), ("prod", "4104")])
+def test_a_rate_limit_counts_by_environment(env: str, namespace_id: str) -> None:
+    stack = record_task_runner(env=env, rate_limit_requests=100, rate_limit_period_seconds=10)
+    assert texts(stack)["RATE_LIMIT_PERIOD_SECONDS"] == "10"
+    (limiter,) = [each for each in stack.inputs("task-runner-version")["bindings"] if each["name"] == "RATE_LIMITER"]
+    assert limiter == {
+        "type": "ratelimit",
+        "name": "RATE_LIMITER",
+        "namespaceId": namespace_id,
+        "simple": {"limit": 100, "period": 10},
+    }
+
+
+def test_handlers_get_bindings_of_their_own() -> None:
+    bucket = cloudflare.WorkerVersionBindingArgs(type="r2_bucket", name="IMAGES", bucket_name="images")
+    stack = record_task_runner(bindings=[bucket])
+    names = [each["name"] for each in stack.inputs("task-runner-version")["bindings"]]
+    assert "IMAGES" in names
+    assert names == sorted(names)
+
+
+@pytest.mark.parametrize("name", ["DB", "MAX_RETRIES", "API_TOKENS"])
+def test_a_binding_cannot_take_the_name_of_another(name: str) -> None:
+    binding = cloudflare.WorkerVersionBindingArgs(type="plain_text", name=name, text="x")
+    with pytest.raises(ValueError, match=f"expected names that the task runner has no use for, got {name}"):
+        record_task_runner(bindings=[binding])
+
+
+def test_a_handler_is_a_file() -> None:
+    assert "default" in read_handlers(WORKER_FOLDER)
+
+
+def test_handlers_are_named_after_their_files(tmp_path: Path) -> None:
+    folder = worker_folder(tmp_path, "resize.js", "send-mail.js", "_shared.js")
+    entry = entry_point(["d1"], ["queue"], folder)
+    assert "import * as sendMailHandler from './handlers/send-mail.js';" in entry
+    assert "const handlers = { 'resize': resizeHandler, 'send-mail': sendMailHandler };" in entry
+
+
+def test_a_handler_that_cannot_be_called_is_an_error(tmp_path: Path) -> None:
+    folder = worker_folder(tmp_path, "Resize.js", "2x.js", "good.js")
+    with pytest.raises(HandlerNameError, match=r"got worker/handlers/2x\.js, worker/handlers/Resize\.js"):
+        entry_point(["d1"], ["queue"], folder)
+
+
+def worker_folder(folder: Path, *handlers: str) -> Path:
+    (folder / "handlers").mkdir()
+    for name in handlers:
+        (folder / "handlers" / name).write_text("export default () => null;")
+    return folder
+
+
+def test_a_workflow_has_its_class_in_the_worker() -> None:
+    stack = record_task_runner(engine="workflow")
     assert stack.inputs("task-runner-workflow") == {
         "accountId": ACCOUNT_ID,
         "workflowName": "task-runner-workflow-dev",
