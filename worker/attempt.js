@@ -1,133 +1,93 @@
 /** Attempts at tasks: their handlers' runs, and what becomes of the tasks. */
 
 import { retryDelaySeconds } from './backoff.js';
+import { contextOf } from './context.js';
 import { MAX_TIMEOUT_SECONDS, PermanentError } from './handler.js';
-import { Heartbeat } from './heartbeat.js';
+import { Heartbeat, Running } from './heartbeat.js';
 import { describeError, MAX_RESULT_BYTES } from './task.js';
+import { withinTime } from './time_limit.js';
 
-/** @import { Context, HandlerModule, Handlers } from './handler.js' */
-/** @import { Running } from './heartbeat.js' */
+/** @import { Handlers } from './handler.js' */
 /** @import { Store } from './stores/store.js' */
-/** @import { ClaimedTask, Outcome, Progress } from './task.js' */
+/** @import { ClaimedTask, Outcome } from './task.js' */
 
 /** @typedef {{store: Store, handlers: Handlers, env: any}} Parts */
-
-/** Longest note of a progress, in UTF-16 code units. */
-const MAX_NOTE_LENGTH = 200;
 
 /**
  * Attempts tasks at the same time, each on its own.
  *
  * @param {Parts} parts
  * @param {ClaimedTask[]} tasks
- * @returns {Promise<Outcome[]>} in their order; never rejects: what a handler throws is the outcome's error
+ * @returns {Promise<Outcome[]>} in the order of the tasks; never rejects: what a handler throws is the outcome's error
  */
-export function attemptAll({ store, handlers, env }, tasks) {
-  const heartbeat = new Heartbeat(store);
-  return Promise.all(tasks.map((task) => attempt(task, handlers[task.handler], env, heartbeat)));
+export async function attemptAll(parts, tasks) {
+  const heartbeat = new Heartbeat(parts.store);
+  const outcomes = await Promise.all(tasks.map((task) => attempt(parts, task, heartbeat)));
+  await heartbeat.settled();
+  return outcomes;
 }
 
 /**
  * @param {Pick<ClaimedTask, 'max_retries'>} task
  * @param {{MAX_RETRIES: string}} env
- * @returns {number} its own, or else the stack's
+ * @returns {number} most retries of the task: its own, else the stack's
  */
 export function maxRetries({ max_retries }, env) {
   return max_retries ?? Number(env.MAX_RETRIES);
 }
 
 /**
+ * @param {Parts} parts
  * @param {ClaimedTask} task
- * @param {HandlerModule | undefined} module
- * @param {any} env
  * @param {Heartbeat} heartbeat
  * @returns {Promise<Outcome>}
  */
-async function attempt(task, module, env, heartbeat) {
-  const { taskId, run, attempts, handler } = task;
-  const controller = new AbortController();
-  /** @type {Progress | null} */
-  let progress = null;
-  /** @type {Running} */
-  const running = { taskId, run, attempts, news: null, abort: (reason) => controller.abort(reason) };
-  const context = contextOf(task, env, controller.signal, (told) => {
-    progress = told;
-    running.news = told;
-  });
+async function attempt({ handlers, env }, task, heartbeat) {
+  const cancellation = new AbortController();
+  const running = new Running(task, (reason) => cancellation.abort(reason));
   heartbeat.add(running);
   try {
-    if (!module) throw Object.assign(new PermanentError(`there is no handler ${handler}`), { name: 'UnknownHandler' });
-    const result = toJson(await withinTime(module, controller, () => module.default(task.payload, context)));
-    return { taskId, run, attempts, progress, status: 'completed', result };
+    const { default: handle, timeout_seconds = MAX_TIMEOUT_SECONDS } = find(handlers, task.handler);
+    const result = await withinTime(timeout_seconds, cancellation.signal, (signal) => (
+      handle(task.payload, contextOf(task, env, signal, (progress) => heartbeat.tell(running, progress)))
+    ));
+    return { ...running.name, progress: running.progress, status: 'completed', result: toJson(result) };
   } catch (thrown) {
-    const error = describeError(thrown);
-    const isFinal = attempts > maxRetries(task, env) || isPermanent(thrown);
-    console.error('attempt failed', { taskId, handler, attempts, status: isFinal ? 'failed' : 'pending', error: error.name });
-    if (isFinal) return { taskId, run, attempts, progress, status: 'failed', error };
-    return { taskId, run, attempts, progress, status: 'pending', error, next_attempt_ms: Date.now() + retryDelaySeconds(attempts, env) * 1000 };
+    return { ...running.name, progress: running.progress, ...failure(task, env, thrown) };
   } finally {
     heartbeat.remove(running);
   }
 }
 
-/** @param {unknown} thrown */
-function isPermanent(thrown) {
-  return thrown instanceof Error && 'permanent' in thrown && thrown.permanent === true;
+/**
+ * @param {Handlers} handlers
+ * @param {string} name
+ * @throws {PermanentError} the handler is gone since the task was submitted
+ */
+function find(handlers, name) {
+  const module = handlers[name];
+  if (!module) throw Object.assign(new PermanentError(`there is no handler ${name} any more`), { name: 'UnknownHandler' });
+  return module;
 }
 
 /**
+ * What becomes of a task whose attempt failed. Only the error's name is logged: its message may hold the payload.
+ *
  * @param {ClaimedTask} task
  * @param {any} env
- * @param {AbortSignal} signal
- * @param {(progress: Progress) => void} tell
- * @returns {Context}
+ * @param {unknown} thrown
  */
-function contextOf({ taskId, handler, attempts, parameters }, env, signal, tell) {
-  const { API_TOKENS: _, ...bindings } = env;
-  const named = { taskId, handler, attempt: attempts };
-  /** @param {'debug' | 'info' | 'warn' | 'error'} level */
-  const log = (level) => (/** @type {string} */ message, /** @type {Record<string, unknown>} */ fields = {}) => {
-    console[level](message, { ...named, ...fields });
-  };
-  return {
-    taskId, attempt: attempts, signal, parameters, bindings: Object.freeze(bindings),
-    progress: (percent, note) => tell(checkedProgress(percent, note)),
-    log: { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') },
-  };
+function failure({ taskId, handler, attempts, max_retries }, env, thrown) {
+  const error = describeError(thrown);
+  const isLast = attempts > maxRetries({ max_retries }, env) || isPermanent(thrown);
+  console.error('attempt failed', { taskId, handler, attempts, status: isLast ? 'failed' : 'pending', error: error.name });
+  if (isLast) return { status: /** @type {const} */ ('failed'), error };
+  return { status: /** @type {const} */ ('pending'), error, next_attempt_ms: Date.now() + retryDelaySeconds(attempts, env) * 1000 };
 }
 
-/**
- * @param {unknown} percent
- * @param {unknown} note
- * @returns {Progress}
- * @throws {RangeError} they are none
- */
-function checkedProgress(percent, note = null) {
-  if (typeof percent !== 'number' || !(percent >= 0 && percent <= 100)) throw new RangeError(`expected a percentage from 0 to 100, got ${percent}`);
-  if (note !== null && (typeof note !== 'string' || note.length > MAX_NOTE_LENGTH)) {
-    throw new RangeError(`expected a note of at most ${MAX_NOTE_LENGTH} characters`);
-  }
-  return { percent, note };
-}
-
-/**
- * Ends with the work, or when its time is up or its signal aborted, whether or not the handler heeds it.
- *
- * @param {HandlerModule} module
- * @param {AbortController} controller
- * @param {() => unknown} work
- */
-async function withinTime({ timeout_seconds = MAX_TIMEOUT_SECONDS }, controller, work) {
-  const { signal } = controller;
-  const timer = setTimeout(() => {
-    controller.abort(new DOMException(`the handler took longer than ${timeout_seconds} seconds`, 'TimeoutError'));
-  }, timeout_seconds * 1000);
-  const aborted = new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }));
-  try {
-    return await Promise.race([work(), aborted]);
-  } finally {
-    clearTimeout(timer);
-  }
+/** @param {unknown} thrown */
+function isPermanent(thrown) {
+  return /** @type {{permanent?: unknown} | null | undefined} */ (thrown)?.permanent === true;
 }
 
 /**

@@ -2,18 +2,19 @@
 
 import { MAX_DELAY_SECONDS } from './task.js';
 
-/** @typedef {{RETRY_DELAY_SECONDS: string, RETRY_BACKOFF: string, RETRY_MAX_DELAY_SECONDS: string}} Settings */
+/** The stack's settings, as text. @typedef {{RETRY_DELAY_SECONDS: string, RETRY_BACKOFF: string, RETRY_MAX_DELAY_SECONDS: string}} Backoff */
 
 /**
- * @param {number} attempts how many have failed, at least 1
- * @param {Settings} settings the stack's
+ * The first wait, doubled with each further attempt where the backoff is exponential, up to the longest. Of that it is
+ * between half and all, so that tasks that failed together do not come back together.
+ *
+ * @param {number} attempts how many have failed, 1 or more
+ * @param {Backoff} env
  * @param {() => number} [random] from 0 to 1
- * @returns {number} whole seconds: the first wait, doubled with each attempt where the backoff is exponential, up to the
- *   longest; of that between half and all of it, so that tasks that failed together do not come back together
+ * @returns {number} whole seconds, from 0 to what a queue can delay a message
  */
 export function retryDelaySeconds(attempts, { RETRY_DELAY_SECONDS, RETRY_BACKOFF, RETRY_MAX_DELAY_SECONDS }, random = Math.random) {
   const growth = RETRY_BACKOFF === 'exponential' ? 2 ** (attempts - 1) : 1;
-  const longest = Math.min(Number(RETRY_MAX_DELAY_SECONDS), MAX_DELAY_SECONDS);
-  const delay_seconds = Math.min(Number(RETRY_DELAY_SECONDS) * growth, longest);
-  return Math.ceil(delay_seconds * (1 + random()) / 2);
+  const delay_seconds = Math.min(Number(RETRY_DELAY_SECONDS) * growth, Number(RETRY_MAX_DELAY_SECONDS), MAX_DELAY_SECONDS);
+  return Math.ceil(Math.max(delay_seconds, 0) * (1 + random()) / 2);
 }

@@ -1,60 +1,145 @@
-/** Tells the store how far attempts have come, and the attempts which of them have lost their task. */
+/** Tells the store how far the attempts of a batch have come, and those attempts that have lost their task to stop. */
 
 /** @import { Store } from './stores/store.js' */
 /** @import { AttemptName, Progress } from './task.js' */
 
-/** An attempt that is running. @typedef {AttemptName & {news: Progress | null, abort: (reason: Error) => void}} Running */
+/** When the first report is due: most batches have ended by then. */
+const FIRST_REPORT_MS = 1_000;
 
 /**
- * The first report, and the longest time between two. In between it is a fifth of the batch's age, so that a batch takes
- * fewer than 50 reports: an invocation has as many D1 queries on the Free plan
- * (https://developers.cloudflare.com/d1/platform/limits/).
+ * The time between two reports: a fifth of the batch's age, with bounds. What is new is reported earlier, but only so
+ * many times. That makes at most 43 reports in {@link MAX_TIMEOUT_SECONDS}: an invocation has 50 queries on the Free plan
+ * (https://developers.cloudflare.com/d1/platform/limits/), and taking and ending the tasks needs some.
  */
-const FIRST_REPORT_MS = 1_000;
-const LONGEST_INTERVAL_MS = 60_000;
 const INTERVAL_PER_AGE = 0.2;
+const SHORTEST_INTERVAL_MS = 2_000;
+const LONGEST_INTERVAL_MS = 60_000;
+const EARLY_REPORTS = 10;
+
+/** The shortest interval where the store is slow to settle: that is KV, which takes one write of a key a second
+ * (https://developers.cloudflare.com/kv/platform/limits/), and the attempt writes its outcome too. */
+const SHORTEST_INTERVAL_SETTLING_MS = 5_000;
+
+/** An attempt that is running. */
+export class Running {
+  /** The latest. @type {Progress | null} */
+  progress = null;
+
+  /** What the store was told last. @type {Progress | null} */
+  reported = null;
+
+  /**
+   * @param {AttemptName} attempt
+   * @param {(reason: Error) => void} stop
+   */
+  constructor({ taskId, run, attempts }, stop) {
+    this.name = { taskId, run, attempts };
+    this.stop = stop;
+  }
+
+  /** What the store does not know yet; null when there is nothing. */
+  get news() {
+    return this.progress === this.reported ? null : this.progress;
+  }
+}
 
 export class Heartbeat {
   /** @type {Set<Running>} */
-  #running = new Set();
+  #attempts = new Set();
   #started_ms = Date.now();
-  /** @type {number | null} */
+  /** When the last report was made. @type {number | null} */
+  #reported_ms = null;
+  #early_left = EARLY_REPORTS;
+  #due_ms = Infinity;
+  /** @type {ReturnType<typeof setTimeout> | null} */
   #timer = null;
+  /** The report that is being made. @type {Promise<void> | null} */
+  #report = null;
 
-  /** @param {Store} store */
+  /** @param {Pick<Store, 'report' | 'settling_seconds'>} store */
   constructor(store) {
     this.store = store;
+    this.shortest_ms = store.settling_seconds > 0 ? SHORTEST_INTERVAL_SETTLING_MS : SHORTEST_INTERVAL_MS;
   }
 
   /** @param {Running} attempt */
   add(attempt) {
-    this.#running.add(attempt);
-    this.#timer ??= setTimeout(() => this.#beat(), FIRST_REPORT_MS);
+    this.#attempts.add(attempt);
+    this.#schedule();
+  }
+
+  /**
+   * @param {Running} attempt one that has ended has nothing more to tell
+   * @param {Progress} progress
+   */
+  tell(attempt, progress) {
+    if (!this.#attempts.has(attempt)) return;
+    attempt.progress = progress;
+    this.#schedule();
   }
 
   /** @param {Running} attempt that has ended */
   remove(attempt) {
-    this.#running.delete(attempt);
-    if (this.#running.size === 0) clearTimeout(this.#timer);
+    this.#attempts.delete(attempt);
+    if (this.#attempts.size === 0) this.#unschedule();
   }
 
-  async #beat() {
-    await this.#report();
-    const age_ms = Date.now() - this.#started_ms;
-    const interval_ms = Math.min(Math.max(age_ms * INTERVAL_PER_AGE, FIRST_REPORT_MS), LONGEST_INTERVAL_MS);
-    if (this.#running.size > 0) this.#timer = setTimeout(() => this.#beat(), interval_ms);
+  /** Waits for the report that is being made, so that none is written after what became of the tasks. */
+  async settled() {
+    await this.#report;
   }
 
-  async #report() {
-    const attempts = [...this.#running];
+  #schedule() {
+    if (this.#report || this.#attempts.size === 0) return;
+    const hasNews = [...this.#attempts].some(({ news }) => news);
+    const due_ms = hasNews && this.#early_left > 0 ? this.#earliest_ms() : this.#regular_ms();
+    if (due_ms >= this.#due_ms) return;
+    this.#unschedule();
+    this.#due_ms = due_ms;
+    this.#timer = setTimeout(() => this.#beat(), due_ms - Date.now());
+  }
+
+  #unschedule() {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#due_ms = Infinity;
+  }
+
+  #beat() {
+    if (this.#due_ms < this.#regular_ms()) this.#early_left -= 1;
+    this.#unschedule();
+    this.#reported_ms = Date.now();
+    this.#report = this.#tellStore([...this.#attempts]).finally(() => {
+      this.#report = null;
+      this.#schedule();
+    });
+  }
+
+  #earliest_ms() {
+    return this.#reported_ms === null ? this.#started_ms + FIRST_REPORT_MS : this.#reported_ms + this.shortest_ms;
+  }
+
+  #regular_ms() {
+    if (this.#reported_ms === null) return this.#earliest_ms();
+    const interval_ms = (this.#reported_ms - this.#started_ms) * INTERVAL_PER_AGE;
+    return this.#reported_ms + Math.min(Math.max(interval_ms, this.shortest_ms), LONGEST_INTERVAL_MS);
+  }
+
+  /** @param {Running[]} attempts */
+  async #tellStore(attempts) {
+    const told = attempts.map(({ progress }) => progress);
     try {
-      const belonging = await this.store.report(attempts.map(({ taskId, run, attempts: number, news }) => ({ taskId, run, attempts: number, progress: news })));
-      for (const attempt of attempts) {
-        attempt.news = null;
-        if (!belonging.has(attempt.taskId)) attempt.abort(Object.assign(new Error('the task was cancelled, or taken over'), { name: 'Cancelled' }));
-      }
+      const belonging = await this.store.report(attempts.map(({ name, news }) => ({ ...name, progress: news })));
+      attempts.forEach((attempt, index) => {
+        attempt.reported = told[index] ?? null;
+        if (!belonging.has(attempt.name.taskId)) attempt.stop(cancelled());
+      });
     } catch (error) {
-      console.warn('progress not kept; the next report comes', { error: String(error) });
+      console.warn('the progress of a batch was not stored; the next report has it', { error: String(error) });
     }
   }
+}
+
+function cancelled() {
+  return Object.assign(new Error('the task was cancelled, or another attempt has taken it over'), { name: 'Cancelled' });
 }

@@ -1,0 +1,58 @@
+/** What a handler is told of its attempt. */
+
+/** @import { Context } from './handler.js' */
+/** @import { ClaimedTask, Progress } from './task.js' */
+
+/** Longest note of a progress, in UTF-16 code units. */
+const MAX_NOTE_LENGTH = 200;
+
+/**
+ * @param {ClaimedTask} task
+ * @param {any} env the Worker's
+ * @param {AbortSignal} signal
+ * @param {(progress: Progress) => void} tell
+ * @returns {Context}
+ */
+export function contextOf({ taskId, handler, attempts, parameters }, env, signal, tell) {
+  /** @param {'debug' | 'info' | 'warn' | 'error'} level */
+  const logAt = (level) => (/** @type {string} */ message, /** @type {Record<string, unknown>} */ fields = {}) => {
+    console[level](message, { taskId, handler, attempt: attempts, ...fields });
+  };
+  return {
+    taskId,
+    attempt: attempts,
+    signal,
+    parameters,
+    bindings: bindingsOf(env),
+    progress: (percent, note) => tell(checkedProgress(percent, note)),
+    log: { debug: logAt('debug'), info: logAt('info'), warn: logAt('warn'), error: logAt('error') },
+  };
+}
+
+/**
+ * @param {any} env the Worker's
+ * @returns {Readonly<Record<string, any>>} what a handler may see of it: all but the tokens of those who may call
+ */
+export function bindingsOf({ API_TOKENS: _, ...bindings }) {
+  return Object.freeze(bindings);
+}
+
+/**
+ * @param {unknown} percent
+ * @param {unknown} note
+ * @returns {Progress}
+ * @throws {TypeError | RangeError} it is none
+ */
+function checkedProgress(percent, note = null) {
+  if (typeof percent !== 'number') throw new TypeError(`expected percent to be a number, got ${typeName(percent)}`);
+  if (!(percent >= 0 && percent <= 100)) throw new RangeError(`expected percent to be from 0 to 100, got ${percent}`);
+  if (note === null) return { percent, note };
+  if (typeof note !== 'string') throw new TypeError(`expected note to be a string, got ${typeName(note)}`);
+  if (note.length > MAX_NOTE_LENGTH) throw new RangeError(`expected note to have at most ${MAX_NOTE_LENGTH} characters, got ${note.length}`);
+  return { percent, note };
+}
+
+/** @param {unknown} value */
+function typeName(value) {
+  return value === null ? 'null' : typeof value;
+}

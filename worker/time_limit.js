@@ -1,0 +1,35 @@
+/** Work that may take so long and no longer. */
+
+/**
+ * Ends with the work, when its time is up or when it is called off, whether or not the work heeds its signal.
+ *
+ * @template Result
+ * @param {number} limit_seconds
+ * @param {AbortSignal} calledOff
+ * @param {(signal: AbortSignal) => Result | Promise<Result>} work is told by the signal that nobody waits for it any more
+ * @returns {Promise<Result>}
+ * @throws {DOMException} a `TimeoutError`: its time is up
+ * @throws the reason that it was called off for
+ */
+export async function withinTime(limit_seconds, calledOff, work) {
+  const deadline = new AbortController();
+  const timer = setTimeout(() => {
+    deadline.abort(new DOMException(`expected an end within ${limit_seconds} seconds, got none`, 'TimeoutError'));
+  }, limit_seconds * 1000);
+  const signal = AbortSignal.any([calledOff, deadline.signal]);
+  try {
+    return await Promise.race([aborted(signal), work(signal)]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * @param {AbortSignal} signal
+ * @returns {Promise<never>}
+ */
+function aborted(signal) {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+}
