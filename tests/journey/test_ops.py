@@ -48,6 +48,7 @@ class Operator:
 
     project: Project
     switch: StandIn
+    stack: str = "ops"
 
     def types(self, *words: str, expect: int = 0, **environment: str) -> str:
         """Type a command; give what it prints to stdout, or to stderr when it is to fail."""
@@ -94,7 +95,7 @@ class Operator:
         self.switch.replies = [Reply({}, 200 if on else 503)]
 
     def _command(self, words: tuple[str, ...]) -> list[str]:
-        return [sys.executable, "-m", "ops", *words, "--stack", "ops", "--state", str(self.project.state)]
+        return [sys.executable, "-m", "ops", *words, "--stack", self.stack, "--state", str(self.project.state)]
 
 
 @pytest.fixture(scope="module")
@@ -259,9 +260,22 @@ def test_without_a_token_nothing_is_told(stack: DeployedStack) -> None:
             stranger.stats()
 
 
+def test_the_acceptance_suite_needs_a_token_of_the_stack(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite = operator.project.start_acceptance("ops")
+    printed, _ = suite.communicate(timeout=2 * PATIENCE_SECONDS)
+    assert suite.returncode == 0, printed
+    monkeypatch.setenv("TASK_RUNNER_TOKEN", "x" * 40)
+    suite = operator.project.start_acceptance("ops")
+    printed, _ = suite.communicate(timeout=2 * PATIENCE_SECONDS)
+    assert suite.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "set TASK_RUNNER_TOKEN to one of the stack's api_tokens" in printed
+
+
 def test_an_engine_without_dead_letters_says_what_to_do(operator: Operator) -> None:
-    operator.project.configure("ops", state_store="d1", engine="workflow", api_tokens=TOKENS)
-    operator.project.deploy("up", "ops")
+    operator.project.configure("flow", env="stg", state_store="d1", engine="workflow", api_tokens=TOKENS)
+    operator.project.deploy("up", "flow")
+    operator = Operator(operator.project, operator.switch, "flow")
     printed = operator.types("dlq", "list", expect=1)
     assert "engine workflow has no dead-letter queue" in printed
     assert operator.asks("stats")["deadLetters"] is None
+    assert operator.asks("submit", "--wait")["status"] == "completed"
