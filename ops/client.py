@@ -28,6 +28,7 @@ from ops.errors import (
 )
 from ops.event_stream import read_events
 from ops.json_object import JsonObject
+from ops.patience import Patience
 from ops.stats import Stats
 from ops.task import NewTask, Page, Payload, Status, Submission, Task, TaskSummary
 
@@ -45,9 +46,6 @@ RECONNECT_SECONDS = 1
 
 MAX_PAGE_TASKS = 100
 MAX_SUBMISSIONS = 100
-
-PATIENCE = 5
-"""How often in a row a long wait bears that the API cannot be reached."""
 
 _JSON = "application/json"
 _BYTES = "application/octet-stream"
@@ -129,7 +127,7 @@ class TaskRunnerClient:
     def wait(self, task_id: str, *, timeout_seconds: float = math.inf) -> Task:
         """Return a task once it has ended, or as it is when the time is up. Bears short outages of the API."""
         deadline = time.monotonic() + timeout_seconds
-        patience = _Patience()
+        patience = Patience()
         while True:
             left = deadline - time.monotonic()
             try:
@@ -137,18 +135,18 @@ class TaskRunnerClient:
             except TransientError as error:
                 patience.bear(error, left)
                 continue
-            patience = _Patience()
+            patience = Patience()
             if task.status.has_ended or time.monotonic() >= deadline:
                 return task
 
     def watch(self, task_id: str) -> Iterator[Task]:
         """Give a task as it is, and again at each change until it has ended. Bears short outages of the API."""
         seen: Task | None = None
-        patience = _Patience()
+        patience = Patience()
         while seen is None or not seen.status.has_ended:
             try:
                 for task in self._stream(task_id):
-                    patience = _Patience()
+                    patience = Patience()
                     if task != seen:
                         yield task
                     seen = task
@@ -265,20 +263,6 @@ class _Bearer(AuthBase):
         if self._token is not None:
             r.headers["Authorization"] = f"Bearer {self._token}"
         return r
-
-
-class _Patience:
-    """Bears errors that pass, a few in a row."""
-
-    def __init__(self) -> None:
-        self._left = PATIENCE
-
-    def bear(self, error: TransientError, seconds_left: float = math.inf) -> None:
-        """Sleep before the next try, or raise the error when there is no patience or no time left."""
-        self._left -= 1
-        if self._left < 0 or seconds_left <= error.retry_after_seconds:
-            raise error
-        time.sleep(error.retry_after_seconds)
 
 
 def _path(task_id: str) -> str:

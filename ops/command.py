@@ -8,7 +8,8 @@ from typing import Any
 
 from ops.client import TaskRunnerClient
 from ops.console import Console
-from ops.deployed_stack import connect
+from ops.deployed_stack import TOKEN_VARIABLE, connect
+from ops.errors import RateLimitedError, TaskNotFoundError, TaskRunnerError, UnauthorizedError
 
 SUCCESS, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes."""
@@ -33,3 +34,16 @@ def add_command(
 def client_of(options: argparse.Namespace) -> TaskRunnerClient:
     """Return a client of the stack that the options name. Raises NotReadyError."""
     return connect(options.stack, options.state)
+
+
+def explained(error: TaskRunnerError) -> str:
+    """Say what went wrong, and what to do about it."""
+    match error:
+        case UnauthorizedError():
+            return f"{error.message}: set {TOKEN_VARIABLE} to one of the stack's api_tokens"
+        case TaskNotFoundError():
+            return f"{error.message}: there is no such task, or its time to live is over"
+        case RateLimitedError():
+            return f"{error.message}: try again in {error.retry_after_seconds:.0f} s"
+        case _:
+            return error.message

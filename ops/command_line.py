@@ -11,10 +11,10 @@ from typing import Any, NoReturn
 from components.cloudflare_api import ApiError
 from local.instance import DEFAULT_STATE_DIR
 from ops import dead_letter_commands, task_commands
-from ops.command import FAILURE, INTERRUPTED, USAGE, UsageError
+from ops.command import FAILURE, INTERRUPTED, USAGE, UsageError, explained
 from ops.console import Console
 from ops.deployed_stack import TOKEN_VARIABLE, NotReadyError
-from ops.errors import TaskRunnerError, UnauthorizedError
+from ops.errors import TaskRunnerError
 
 DESCRIPTION = "Submits, follows and manages the tasks of a deployed stack, and its dead letters."
 EPILOG = f"""\
@@ -32,11 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = build_parser().parse_args(words)
         return options.run(options, console)
-    except UnauthorizedError as error:
-        hint = f"set {TOKEN_VARIABLE} to one of the stack's api_tokens"
-        console.error(error.code, f"{error.message}: {hint}", dict(error.details))
     except TaskRunnerError as error:
-        console.error(error.code, error.message, dict(error.details))
+        console.error(error.code, explained(error), dict(error.details))
     except NotReadyError as error:
         console.error("not_ready", str(error))
     except ApiError as error:

@@ -59,6 +59,11 @@ class DeadLetterRound:
         self._queue.redrive(leased)
         self._forget(leased)
 
+    def acknowledge(self, leased: Sequence[LeasedLetter]) -> None:
+        """Delete letters for good."""
+        self._queue.acknowledge(leased)
+        self._forget(leased)
+
     def find(self, name: str) -> DeadLetter | None:
         """Return the letter with this id, or of the task with this id."""
         while batch := self.pull():
@@ -71,8 +76,7 @@ class DeadLetterRound:
         """Delete the letters that are meant, for good; give each of them."""
         while batch := self.pull():
             meant = [each for each in batch if is_meant(each.letter)]
-            self._queue.acknowledge(meant)
-            self._forget(meant)
+            self.acknowledge(meant)
             yield from (each.letter for each in meant)
 
     def _forget(self, leased: Sequence[LeasedLetter]) -> None:

@@ -6,12 +6,14 @@ import sys
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
 from ops.client import TaskRunnerClient
 from ops.dead_letter import DeadLetter
 from ops.dead_letter_queue import MAX_BATCH, LeasedLetter
 from ops.dead_letter_round import DeadLetterRound
 from ops.errors import TaskNotFoundError
+from ops.patience import patiently
 
 STOP_POLL_SECONDS = 0.1
 
@@ -39,6 +41,14 @@ class RedriveCounts:
     """Their task was redriven in this round already, and may have failed again."""
     malformed: list[DeadLetter] = field(default_factory=list[DeadLetter])
     """They name no task."""
+
+
+class _Verdict(Enum):
+    """What becomes of a letter."""
+
+    REDRIVE = auto()
+    ACKNOWLEDGE = auto()  # its run was redriven already: it came twice, or its lease ended too early
+    KEEP = auto()
 
 
 class Redrive:
@@ -77,7 +87,9 @@ class Redrive:
             if not batch:
                 break
             began = time.monotonic()
-            chosen = [each for each in batch if self._is_chosen(each.letter)]
+            verdicts = [(each, self._judge(each.letter)) for each in batch]
+            self._letters.acknowledge([each for each, verdict in verdicts if verdict is _Verdict.ACKNOWLEDGE])
+            chosen = [each for each, verdict in verdicts if verdict is _Verdict.REDRIVE]
             if chosen:
                 self._redrive(chosen)
                 self._pace(len(chosen), began)
@@ -108,24 +120,27 @@ class Redrive:
         """Return how many may still be redriven."""
         return sys.maxsize if self._selection.limit is None else self._selection.limit - self.counts.redriven
 
-    def _is_chosen(self, letter: DeadLetter) -> bool:
+    def _judge(self, letter: DeadLetter) -> _Verdict:
         task_run = letter.task_run
         if task_run is None:
             self.counts.malformed.append(letter)
-            return False
+            return _Verdict.KEEP
         if self._selection.task_ids is not None and task_run.task_id not in self._selection.task_ids:
-            return False
-        if task_run.run > self._redriven_runs.get(task_run.task_id, task_run.run):
+            return _Verdict.KEEP
+        redriven_run = self._redriven_runs.get(task_run.task_id)
+        if task_run.run == redriven_run:
+            return _Verdict.ACKNOWLEDGE
+        if redriven_run is not None:
             self.counts.repeated += 1
-            return False
+            return _Verdict.KEEP
         if not self._is_there(task_run.task_id):
             self.counts.gone += 1
-            return False
-        return True
+            return _Verdict.KEEP
+        return _Verdict.REDRIVE
 
     def _is_there(self, task_id: str) -> bool:
         try:
-            self._client.get(task_id)
+            patiently(self._client.get, task_id)
         except TaskNotFoundError:
             return False
         return True

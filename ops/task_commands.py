@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from ops.client import MAX_WAIT_SECONDS, TaskRunnerClient
-from ops.command import FAILURE, SUCCESS, UsageError, add_command, client_of
+from ops.command import FAILURE, SUCCESS, UsageError, add_command, client_of, explained
 from ops.console import Console, age, duration, excerpt, table
 from ops.errors import TaskRunnerError, TransientError, UnauthorizedError
 from ops.json_object import to_json
 from ops.options import name, parameter, seconds, whole_number
+from ops.patience import patiently
 from ops.stats import Stats
 from ops.task import Status, Task, TaskSummary
 
@@ -193,11 +194,11 @@ def _each(
     exit_code, acted = SUCCESS, 0
     for task_id in task_ids:
         try:
-            act(client, task_id)
+            patiently(act, client, task_id)
         except (UnauthorizedError, TransientError):
             raise
         except TaskRunnerError as error:
-            console.error(error.code, f"{task_id}: {error.message}", {"taskId": task_id, **error.details})
+            console.error(error.code, f"{task_id}: {explained(error)}", {"taskId": task_id, **error.details})
             exit_code = FAILURE
         acted += 1
     if acted == 0:

@@ -23,6 +23,7 @@ from ops.errors import (
     WrongStatusError,
 )
 from ops.json_object import to_json
+from ops.patience import ERRORS_IN_A_ROW
 from ops.task import Failure, NewTask, Progress, Status, Submission
 from tests.ops.conftest import TOKEN
 from tests.ops.stand_in import PENDING, TASK, Reply, StandIn, event, stand_in
@@ -258,7 +259,7 @@ def test_waiting_bears_a_short_outage(runner: StandIn, client: TaskRunnerClient)
     before = len(runner.requests)
     with pytest.raises(StoreUnavailableError):
         client.wait("t1")
-    assert len(runner.requests) - before == client_module.PATIENCE + 1
+    assert len(runner.requests) - before == ERRORS_IN_A_ROW + 1
 
 
 # --- watching

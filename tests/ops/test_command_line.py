@@ -180,7 +180,8 @@ def test_what_one_task_refuses_does_not_stop_the_others(run: Run, runner: StandI
     runner.replies = [refused("task_not_found", 404)]
     code, _, err = run("retry", "t9", "--json")
     assert code == 1
-    assert json.loads(err) == {"error": "t9: No.", "code": "task_not_found", "taskId": "t9"}
+    explanation = "t9: No.: there is no such task, or its time to live is over"
+    assert json.loads(err) == {"error": explanation, "code": "task_not_found", "taskId": "t9"}
 
 
 def test_retry_takes_those_that_failed(run: Run, runner: StandIn) -> None:
@@ -204,6 +205,14 @@ def test_a_refused_token_stops_at_once(run: Run, runner: StandIn) -> None:
     assert code == 1
     assert err == "error: No.: set TASK_RUNNER_TOKEN to one of the stack's api_tokens\n"
     assert len(runner.requests) == 1
+
+
+def test_a_rate_limit_is_waited_for_and_told_in_the_end(run: Run, runner: StandIn) -> None:
+    limited = Reply({"error": "No.", "code": "rate_limited"}, 429, {"Retry-After": "0"})
+    runner.replies = [limited, limited, Reply({"taskId": "t1", "status": "pending"})]
+    assert run("retry", "t1") == (0, "t1 pending\n", "")
+    runner.replies = [limited]
+    assert run("retry", "t1", "t2") == (1, "", "error: No.: try again in 0 s\n")
 
 
 def test_watch_prints_a_line_for_each_change(run: Run, runner: StandIn) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from components.cloudflare_api import ApiError, RefusedTokenError, UnreachableError
 from local.instance import Instance
 from ops.dead_letter import DeadLetter, TaskRun
-from ops.dead_letter_queue import DeadLetterQueue
+from ops.dead_letter_queue import DeadLetterQueue, LeasedLetter
 from ops.dead_letter_round import DeadLetterRound
 from ops.deployed_stack import DeployedStack, NotReadyError
 from ops.redrive import Redrive, RedriveCounts, Selection
@@ -124,6 +125,22 @@ def test_a_task_that_fails_again_is_not_redriven_for_ever(queues: Queues) -> Non
     queues.bury(letter("t1", 1), letter("t1", 2))
     assert redrive(queues, rate_per_second=1.9) == RedriveCounts(redriven=1, repeated=1)
     assert queues.redriven() == [message("t1", 2)]
+
+
+def test_a_letter_whose_lease_ended_too_early_is_not_sent_twice(queues: Queues) -> None:
+    class SlowQueue(DeadLetterQueue):
+        def _settle(self, *, acks: Sequence[LeasedLetter] = (), retries: Sequence[LeasedLetter] = ()) -> None:
+            is_first = not sent
+            sent.extend(acks)
+            super()._settle(retries=acks) if is_first else super()._settle(acks=acks, retries=retries)
+
+    sent = list[LeasedLetter]()
+    queues.bury(letter("t1"))
+    queue = SlowQueue(*queues.arguments()[:2], **queues.ids())
+    with queue, DeadLetterRound(queue) as letters, Tasks() as client:
+        assert Redrive(letters, client, Selection()).run() == RedriveCounts(redriven=1)
+    assert queues.redriven() == [message("t1", 2)]
+    assert queues.buried() == []
 
 
 def test_stopping_finishes_what_is_in_hand(queues: Queues) -> None:
