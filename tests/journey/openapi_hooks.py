@@ -16,5 +16,5 @@ def before_call(_context: schemathesis.HookContext, case: schemathesis.Case[Any]
     """Shorten a valid wait; an invalid one stays as it is."""
     query = case.query or {}
     wait = str(query.get("wait"))
-    if wait.isdecimal() and int(wait) <= LONGEST_WAIT_SECONDS:
+    if wait.isascii() and wait.isdecimal() and int(wait) <= LONGEST_WAIT_SECONDS:
         query["wait"] = min(int(wait), LONGEST_TESTED_WAIT_SECONDS)
