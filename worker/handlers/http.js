@@ -1,0 +1,130 @@
+/** Delivers the payload to a URL, to hosts that the setting `http_allowed_hosts` names. */
+
+import { PermanentError } from '../handler.js';
+import { withinTime } from '../time_limit.js';
+import { hasBody, readDelivery } from './_delivery.js';
+
+/** @import { Context } from '../handler.js' */
+/** @import { Parameters, Payload } from '../task.js' */
+/** @import { Delivery } from './_delivery.js' */
+
+/** How much of an answer is read, in bytes, and how much of an unexpected one is told, in characters. */
+const MAX_BODY_BYTES = 64 * 1024;
+const TOLD_BODY_LENGTH = 200;
+
+/** Control characters but for tabs and line ends: JSON needs six bytes for each, and the result must not outgrow its limit. */
+const CONTROL_CHARACTERS = /[\x00-\x08\x0b\x0c\x0e-\x1f]/g;
+
+/**
+ * Statuses below 500 that may be another one at the next attempt: a timeout, too early, too many requests
+ * (https://www.rfc-editor.org/rfc/rfc9110#section-15.5), and the conflict with an attempt that has the same idempotency
+ * key and is not done with (https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-idempotency-key-header#section-2.6).
+ */
+const PASSING_STATUSES = [408, 409, 425, 429];
+
+export const parameters = {
+  url: 'where to deliver to: http or https, at a host that the setting http_allowed_hosts names',
+  method: 'POST, PUT or PATCH, which send the payload, or GET, HEAD or DELETE, which do not; POST where it is not given',
+  header: 'headers of the form `Name: value`, one a line; they are kept with the task',
+  expected_status: 'the statuses that are a success, such as 200,202,3xx; 2xx where it is not given. Redirects are not followed',
+  timeout_seconds: 'how long the request may take, 1 to 840; 30 where it is not given',
+};
+
+/**
+ * @param {Parameters} given
+ * @param {Readonly<Record<string, any>>} bindings
+ * @returns {string | null}
+ */
+export function check(given, bindings) {
+  try {
+    readDelivery(given, bindings);
+    return null;
+  } catch (error) {
+    if (error instanceof PermanentError) return error.message;
+    throw error;
+  }
+}
+
+/** What was answered; the body as text, cut where it is too long. @typedef {{status: number, contentType: string | null, body: string, truncated: boolean}} Answer */
+
+/**
+ * @param {Payload} payload
+ * @param {Context} context
+ * @returns {Promise<Answer>}
+ * @throws {PermanentError} the parameters are of no use, or the host may no longer be delivered to
+ * @throws {UnexpectedStatus} permanent where another attempt would be answered just so
+ */
+export default async function deliver(payload, context) {
+  const delivery = readDelivery(context.parameters, context.bindings);
+  const answer = await withinTime(delivery.timeout_seconds, context.signal, (signal) => exchange(delivery, payload, context, signal));
+  if (!isExpected(answer.status, delivery.expected)) throw new UnexpectedStatus(answer, delivery.expected);
+  return answer;
+}
+
+/**
+ * @param {Delivery} delivery
+ * @param {Payload} payload
+ * @param {Context} context
+ * @param {AbortSignal} signal
+ * @returns {Promise<Answer>}
+ */
+async function exchange({ url, method, headers }, payload, { taskId, attempt }, signal) {
+  headers.set('Task-Id', taskId);
+  headers.set('Task-Attempt', String(attempt));
+  headers.set('Idempotency-Key', taskId);
+  if (hasBody(method) && !headers.has('Content-Type')) headers.set('Content-Type', contentType(payload));
+  const response = await fetch(url, { method, headers, signal, redirect: 'manual', ...(hasBody(method) && { body: payload }) });
+  return { status: response.status, contentType: response.headers.get('Content-Type'), ...await readText(response) };
+}
+
+/** An answer that is none of the expected ones. */
+class UnexpectedStatus extends Error {
+  /** @override */
+  name = 'UnexpectedStatus';
+
+  /**
+   * @param {Answer} answer
+   * @param {string[]} expected
+   */
+  constructor({ status, body }, expected) {
+    super(`expected status ${expected.join(', ')}, got ${status}: ${body.slice(0, TOLD_BODY_LENGTH)}`);
+    this.permanent = status >= 400 && status < 500 && !PASSING_STATUSES.includes(status); // the request is at fault
+  }
+}
+
+/**
+ * @param {number} status
+ * @param {string[]} expected
+ */
+function isExpected(status, expected) {
+  return expected.includes(String(status)) || expected.includes(`${Math.floor(status / 100)}xx`);
+}
+
+/** @param {Payload} payload */
+function contentType(payload) {
+  if (typeof payload !== 'string') return 'application/octet-stream';
+  try {
+    JSON.parse(payload);
+    return 'application/json';
+  } catch {
+    return 'text/plain;charset=utf-8';
+  }
+}
+
+/**
+ * @param {Response} response
+ * @returns {Promise<Pick<Answer, 'body' | 'truncated'>>} of a longer body only the beginning is read
+ */
+async function readText({ body }) {
+  const decoder = new TextDecoder();
+  let text = '';
+  let left_bytes = MAX_BODY_BYTES;
+  for await (const chunk of body ?? []) {
+    text += decoder.decode(chunk.subarray(0, left_bytes), { stream: true });
+    left_bytes -= chunk.byteLength;
+    if (left_bytes < 0) break;
+  }
+  const truncated = left_bytes < 0;
+  if (!truncated) text += decoder.decode();
+  return { body: text.replaceAll(CONTROL_CHARACTERS, '\ufffd'), truncated };
+}
