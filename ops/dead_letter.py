@@ -54,9 +54,8 @@ class DeadLetter:
             return None
         message = cast("dict[str, object]", body)
         task_id, run = message.get("taskId"), message.get("run", 1)
-        if not isinstance(task_id, str) or not task_id or not isinstance(run, int) or run < 1:
-            return None
-        return TaskRun(task_id, run)
+        has_run = isinstance(run, int) and not isinstance(run, bool) and run >= 1
+        return TaskRun(task_id, run) if isinstance(task_id, str) and task_id and has_run else None
 
     @property
     def redrive_message(self) -> dict[str, Any]:

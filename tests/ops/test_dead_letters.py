@@ -24,7 +24,15 @@ from tests.ops.queues import Queues, Tasks, letter
 ROOT = Path(__file__).resolve().parent.parent.parent
 LEASE_MS = 500
 COMMAND_SECONDS = 60
-MALFORMED = ("not JSON", {"poison": 1}, [1], {"taskId": ""}, {"taskId": 7}, {"taskId": "t", "run": 0})
+MALFORMED = (
+    "not JSON",
+    {"poison": 1},
+    [1],
+    {"taskId": ""},
+    {"taskId": 7},
+    {"taskId": "t", "run": 0},
+    {"taskId": "t", "run": True},
+)
 
 
 @pytest.fixture
