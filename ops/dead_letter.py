@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
-REDRIVE_CONTENT_TYPE = "json"
+TASK_CONTENT_TYPE = "json"
+"""What messages that name a task are sent as."""
 
 
 @dataclass(frozen=True)
@@ -46,16 +47,17 @@ class DeadLetter:
     @property
     def task_run(self) -> TaskRun | None:
         """The run that the letter is for; None when it is malformed: it names none."""
+        if self.content_type != TASK_CONTENT_TYPE:
+            return None
         try:
             body: object = json.loads(self.body)
         except ValueError:
             return None
-        if not isinstance(body, dict):
-            return None
-        message = cast("dict[str, object]", body)
+        message = cast("dict[str, object]", body) if isinstance(body, dict) else {}
         task_id, run = message.get("taskId"), message.get("run", 1)
-        has_run = isinstance(run, int) and not isinstance(run, bool) and run >= 1
-        return TaskRun(task_id, run) if isinstance(task_id, str) and task_id and has_run else None
+        if not isinstance(task_id, str) or not task_id:
+            return None
+        return TaskRun(task_id, run) if isinstance(run, int) and not isinstance(run, bool) and run > 0 else None
 
     @property
     def redrive_message(self) -> dict[str, Any]:

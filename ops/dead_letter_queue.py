@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import cloudflare
 
 from components.cloudflare_api import LOOPBACK_HOSTS, ApiError, RefusedTokenError, UnreachableError
-from ops.dead_letter import REDRIVE_CONTENT_TYPE, DeadLetter
+from ops.dead_letter import TASK_CONTENT_TYPE, DeadLetter
 from ops.deployed_stack import DeployedStack, NotReadyError
 
 MAX_BATCH = 100
@@ -114,7 +114,7 @@ class DeadLetterQueue:
 
         Whenever this is interrupted, each letter is in a queue: the other way round it could be in none.
         """
-        redriven = [{"body": each.letter.redrive_message, "content_type": REDRIVE_CONTENT_TYPE} for each in leased]
+        redriven = [{"body": each.letter.redrive_message, "content_type": TASK_CONTENT_TYPE} for each in leased]
         self._push(self._queue_id, redriven)
         self._settle(acks=leased)
 
