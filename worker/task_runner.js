@@ -1,6 +1,7 @@
 /** Puts a task runner's Worker together from a store, an engine and handlers. */
 
 import { handleRequest } from './api/router.js';
+import { requireHandlers } from './handler.js';
 
 /** @import { Engine } from './engines/engine.js' */
 /** @import { Handlers } from './handler.js' */
@@ -19,8 +20,10 @@ import { handleRequest } from './api/router.js';
 /**
  * @param {Parts} parts
  * @returns {ExportedHandler<any>} with the handlers that its parts need, and no others
+ * @throws {TypeError} a module of `handlers/` is none
  */
 export function taskRunner({ Store, Engine, handlers, Consumer, sweep }) {
+  requireHandlers(handlers);
   return {
     fetch(request, env) {
       const store = new Store(env);

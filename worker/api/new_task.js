@@ -1,5 +1,6 @@
 /** From what a client submits, alone or in a batch, to a task that can be stored. */
 
+import { bindingsOf } from '../context.js';
 import { newTaskId } from '../task_id.js';
 import { sha256Hex } from './digest.js';
 import { Refusal } from './refusal.js';
@@ -38,8 +39,7 @@ export function findHandler(handlers, name) {
  */
 export async function newTask(submission, { handlers, env }) {
   const { idempotencyKey, ...task } = submission;
-  const { API_TOKENS: _, ...bindings } = env;
-  const fault = findHandler(handlers, task.handler).check?.(task.parameters, bindings);
+  const fault = findHandler(handlers, task.handler).check?.(task.parameters, bindingsOf(env));
   if (fault) throw new Refusal('invalid_parameter', fault);
   const idempotency = idempotencyKey === null ? null : await idempotencyOf(idempotencyKey, task);
   // Tasks with the same key have the same last digit, so that they meet in the same shard of a store.

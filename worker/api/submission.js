@@ -1,5 +1,6 @@
 /** `POST /task`: the body is the payload, untouched; what steers the task rides beside it. */
 
+import { TASK_PARAMETERS } from '../handler.js';
 import { MAX_DELAY_SECONDS, MAX_PAYLOAD_BYTES, MAX_RETRIES, MAX_TTL_SECONDS, MIN_TTL_SECONDS } from '../task.js';
 import { readBody } from './body.js';
 import { answerTo, takeIn } from './intake.js';
@@ -16,15 +17,12 @@ export const DELAY_SECONDS = /** @type {const} */ ([0, MAX_DELAY_SECONDS]);
 export const TTL_SECONDS = /** @type {const} */ ([MIN_TTL_SECONDS, MAX_TTL_SECONDS]);
 export const RETRIES = /** @type {const} */ ([0, MAX_RETRIES]);
 
-/** The query parameters of every task; a handler may have its own beside them. */
-const QUERY = ['handler', 'delay', 'ttl', 'max_retries'];
-
 /** @param {Call} call */
 export async function submitTask(call) {
   const { request, url, handlers } = call;
   const handler = url.searchParams.get('handler') ?? DEFAULT_HANDLER;
   const own = Object.keys(findHandler(handlers, handler).parameters ?? {});
-  const query = readQuery(url, [...QUERY, ...own]);
+  const query = readQuery(url, [...TASK_PARAMETERS, ...own]);
   const settings = {
     handler,
     parameters: Object.fromEntries(own.flatMap((name) => (query[name] === undefined ? [] : [[name, query[name]]]))),
