@@ -84,8 +84,9 @@ const SETTLE = `
   RETURNING taskId`;
 
 const REPORT = `
-  UPDATE tasks SET progress = report.value ->> 'progress' FROM json_each(?1) AS report
-  WHERE report.value ->> 'progress' IS NOT NULL AND ${IS_OF_ATTEMPT('report')}`;
+  UPDATE tasks SET progress = coalesce(report.value ->> 'progress', progress) FROM json_each(?1) AS report
+  WHERE ${IS_OF_ATTEMPT('report')}
+  RETURNING taskId`;
 
 const BELONGING = `SELECT taskId FROM tasks, json_each(?1) AS report WHERE ${IS_OF_ATTEMPT('report')}`;
 
@@ -236,9 +237,8 @@ export class TaskTable {
   /** @param {(AttemptName & {progress: Progress | null})[]} reports */
   async report(reports) {
     const parameter = JSON.stringify(reports.map((each) => ({ ...each, progress: each.progress && JSON.stringify(each.progress) })));
-    const isNews = reports.some(({ progress }) => progress);
-    const results = await this.run([...(isNews ? [statement(REPORT, parameter)] : []), statement(BELONGING, parameter)]);
-    return ids(results.at(-1) ?? []);
+    const hasNews = reports.some(({ progress }) => progress);
+    return ids(await this.#rows(hasNews ? REPORT : BELONGING, parameter));
   }
 
   /** @param {string} taskId */
