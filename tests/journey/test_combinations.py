@@ -58,21 +58,24 @@ def projects(receiver_port: int, tmp_path_factory: pytest.TempPathFactory) -> It
 
 def test_the_acceptance_suite_passes_on_every_combination(projects: dict[str, Project]) -> None:
     running = {stack: project.start_acceptance(stack) for stack, project in projects.items()}
-    assert failures(running) == {}
+    assert failures(running) == []
 
 
 def test_every_feature_works_on_every_combination(projects: dict[str, Project], receiver_port: int) -> None:
     url = f"http://127.0.0.1:{receiver_port}"
     running = {stack: project.start_features(stack, url) for stack, project in projects.items()}
-    assert failures(running) == {}
+    assert failures(running) == []
 
 
-def failures(running: dict[str, Popen[str]]) -> dict[str, str]:
-    """Wait for suites; return what those printed that did not pass."""
-    printed = {stack: suite.communicate(timeout=COMMAND_SECONDS)[0] for stack, suite in running.items()}
-    return {
-        stack: output for stack, output in printed.items() if running[stack].returncode != 0 or " passed" not in output
-    }
+def failures(running: dict[str, Popen[str]]) -> list[str]:
+    """Wait for suites; tell which did not pass, and print what they printed."""
+    failed: list[str] = []
+    for stack, suite in running.items():
+        output, _ = suite.communicate(timeout=COMMAND_SECONDS)
+        if suite.returncode != 0 or " passed" not in output:
+            failed.append(stack)
+            print(f"--- {stack}\n{output}")
+    return failed
 
 
 @pytest.mark.parametrize(("store", "engine"), COMBINATIONS)

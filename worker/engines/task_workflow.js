@@ -36,7 +36,8 @@ export function taskWorkflow(Store, handlers) {
       const { taskId, run = 1, delay_seconds = 0, max_retries = null } = /** @type {Partial<TaskParams>} */ (payload ?? {});
       if (delay_seconds > 0) await step.sleep('delay', delay_seconds * 1000);
       let wait_ms = 0;
-      const retries = { limit: maxRetries({ max_retries }, this.env), delay: () => wait_ms };
+      // The default, exponential, would multiply what the function says.
+      const retries = { limit: maxRetries({ max_retries }, this.env), delay: () => wait_ms, backoff: /** @type {const} */ ('constant') };
       await step.do('attempt', { retries, timeout: ATTEMPT_TIMEOUT }, async ({ attempt }) => {
         wait_ms = retryDelaySeconds(attempt, this.env) * 1000;
         if (typeof taskId !== 'string' || taskId === '') throw new TypeError('expected params {"taskId": "..."}');
