@@ -48,7 +48,7 @@ describe('the http handler', () => {
     const { taskId, task, request } = await deliver('/orders?a=b%20c');
     assert.deepEqual(task, {
       status: 'completed', attempts: 1, error: null,
-      result: { status: 200, contentType: 'application/json', body: '{"taken":true}', truncated: false },
+      result: { status: 200, contentType: 'application/json', body: '{"taken":true}', isTruncated: false },
     });
     const { method, url, body, headers } = request ?? assert.fail('nothing came');
     assert.deepEqual({ method, url, body }, { method: 'POST', url: '/orders?a=b%20c', body: '{"order":7}' });
@@ -84,13 +84,13 @@ describe('the http handler', () => {
     const count = target.received.length;
     const redirected = await deliver('/status/302', { expected_status: '2XX,3xx' });
     assert.deepEqual([redirected.task.status, redirected.task.result.status, target.received.length], ['completed', 302, count + 1]);
-    assert.deepEqual((await deliver('/empty')).task.result, { status: 204, contentType: null, body: '', truncated: false });
+    assert.deepEqual((await deliver('/empty')).task.result, { status: 204, contentType: null, body: '', isTruncated: false });
   });
 
-  test('tries again after an unexpected status, unless the request is at fault', async () => {
+  test('tries again after an unexpected status, unless it would come again', async () => {
     for (const [status, outcome] of /** @type {const} */ ([
-      [500, 'pending'], [503, 'pending'], [302, 'pending'], [408, 'pending'], [409, 'pending'], [425, 'pending'], [429, 'pending'],
-      [400, 'failed'], [401, 'failed'], [404, 'failed'], [422, 'failed'],
+      [500, 'pending'], [503, 'pending'], [302, 'pending'], [408, 'pending'], [409, 'pending'], [421, 'pending'], [425, 'pending'], [429, 'pending'],
+      [301, 'failed'], [308, 'failed'], [400, 'failed'], [401, 'failed'], [404, 'failed'], [422, 'failed'],
     ])) {
       const { task } = await deliver(`/status/${status}`);
       assert.equal(task.status, outcome, String(status));
@@ -117,16 +117,16 @@ describe('the http handler', () => {
 
   test('reads no more of an answer than it keeps', async () => {
     const { task, request } = await deliver('/endless');
-    assert.deepEqual([task.status, task.result.body, task.result.truncated], ['completed', 'x'.repeat(65_536), true]);
+    assert.deepEqual([task.status, task.result.body, task.result.isTruncated], ['completed', 'x'.repeat(65_536), true]);
     await request?.closed;
     const cut = (await deliver('/cut')).task.result;
-    assert.deepEqual([cut.body, cut.truncated], ['€'.repeat(21_845), true]);
+    assert.deepEqual([cut.body, cut.isTruncated], ['€'.repeat(21_845), true]);
   });
 
   test('keeps a body that is no text within what a result may have', async () => {
     for (const byte of [0, 255]) {
       const { task } = await deliver(`/bytes/${byte}`);
-      assert.deepEqual([task.status, task.result.body, task.result.truncated], ['completed', '\ufffd'.repeat(65_536), false]);
+      assert.deepEqual([task.status, task.result.body, task.result.isTruncated], ['completed', '\ufffd'.repeat(65_536), false]);
     }
   });
 

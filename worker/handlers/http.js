@@ -16,11 +16,15 @@ const TOLD_BODY_LENGTH = 200;
 const CONTROL_CHARACTERS = /[\x00-\x08\x0b\x0c\x0e-\x1f]/g;
 
 /**
- * Statuses below 500 that may be another one at the next attempt: a timeout, too early, too many requests
- * (https://www.rfc-editor.org/rfc/rfc9110#section-15.5), and the conflict with an attempt that has the same idempotency
- * key and is not done with (https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-idempotency-key-header#section-2.6).
+ * Statuses that find fault with the request and may yet be another one at the next attempt: a timeout, a connection that
+ * led to the wrong server, too early, too many requests (https://www.rfc-editor.org/rfc/rfc9110#section-15.5), and the
+ * conflict with an attempt that has the same idempotency key and is not done with
+ * (https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-idempotency-key-header#section-2.6).
  */
-const PASSING_STATUSES = [408, 409, 425, 429];
+const PASSING_STATUSES = [408, 409, 421, 425, 429];
+
+/** Redirects that say of themselves that they will stay (https://www.rfc-editor.org/rfc/rfc9110#section-15.4). */
+const LASTING_REDIRECTS = [301, 308];
 
 export const parameters = {
   url: 'where to deliver to: http or https, at a host that the setting http_allowed_hosts names',
@@ -45,7 +49,7 @@ export function check(given, bindings) {
   }
 }
 
-/** What was answered; the body as text, cut where it is too long. @typedef {{status: number, contentType: string | null, body: string, truncated: boolean}} Answer */
+/** What was answered; the body as text, cut where it is too long. @typedef {{status: number, contentType: string | null, body: string, isTruncated: boolean}} Answer */
 
 /**
  * @param {Payload} payload
@@ -88,8 +92,17 @@ class UnexpectedStatus extends Error {
    */
   constructor({ status, body }, expected) {
     super(`expected status ${expected.join(', ')}, got ${status}: ${body.slice(0, TOLD_BODY_LENGTH)}`);
-    this.permanent = status >= 400 && status < 500 && !PASSING_STATUSES.includes(status); // the request is at fault
+    this.permanent = isLasting(status);
   }
+}
+
+/**
+ * Whether the same request would be answered just so again: it is at fault, or its URL is another one for good.
+ *
+ * @param {number} status
+ */
+function isLasting(status) {
+  return LASTING_REDIRECTS.includes(status) || (status >= 400 && status < 500 && !PASSING_STATUSES.includes(status));
 }
 
 /**
@@ -113,7 +126,7 @@ function contentType(payload) {
 
 /**
  * @param {Response} response
- * @returns {Promise<Pick<Answer, 'body' | 'truncated'>>} of a longer body only the beginning is read
+ * @returns {Promise<Pick<Answer, 'body' | 'isTruncated'>>} of a longer body only the beginning is read
  */
 async function readText({ body }) {
   const decoder = new TextDecoder();
@@ -124,7 +137,7 @@ async function readText({ body }) {
     left_bytes -= chunk.byteLength;
     if (left_bytes < 0) break;
   }
-  const truncated = left_bytes < 0;
-  if (!truncated) text += decoder.decode();
-  return { body: text.replaceAll(CONTROL_CHARACTERS, '\ufffd'), truncated };
+  const isTruncated = left_bytes < 0;
+  if (!isTruncated) text += decoder.decode();
+  return { body: text.replaceAll(CONTROL_CHARACTERS, '\ufffd'), isTruncated };
 }
