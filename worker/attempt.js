@@ -65,7 +65,7 @@ async function attempt({ handlers, env }, task, heartbeat) {
  * @throws {PermanentError} the handler is gone since the task was submitted
  */
 function find(handlers, name) {
-  const module = handlers[name];
+  const module = Object.hasOwn(handlers, name) ? handlers[name] : undefined;
   if (!module) throw Object.assign(new PermanentError(`there is no handler ${name} any more`), { name: 'UnknownHandler' });
   return module;
 }

@@ -1,0 +1,217 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, mock, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
+
+import { attemptAll } from '../../worker/attempt.js';
+import { PermanentError, requireHandlers } from '../../worker/handler.js';
+import { startWorker, STORES } from './worker_under_test.js';
+
+/** @import { HandlerModule, Handlers } from '../../worker/handler.js' */
+/** @import { Store } from '../../worker/stores/store.js' */
+/** @import { ClaimedTask } from '../../worker/task.js' */
+
+const ENV = { MAX_RETRIES: '2', RETRY_DELAY_SECONDS: '10', RETRY_BACKOFF: 'exponential', RETRY_MAX_DELAY_SECONDS: '3600', API_TOKENS: 'secret', OTHER: 'open' };
+
+const STORE = /** @type {Store} */ (/** @type {unknown} */ ({ settling_seconds: 0, report: async () => new Set() }));
+
+/**
+ * @param {Partial<ClaimedTask>} [parts]
+ * @returns {ClaimedTask}
+ */
+function task(parts) {
+  return { taskId: 'task', run: 1, attempts: 1, handler: 'default', parameters: {}, payload: 'payload', max_retries: null, ...parts };
+}
+
+/**
+ * @param {HandlerModule['default'] | Handlers} handlers one is the default
+ * @param {Partial<ClaimedTask>[]} tasks
+ */
+async function attempt(handlers, ...tasks) {
+  const error = mock.method(console, 'error', () => {});
+  const parts = { store: STORE, handlers: typeof handlers === 'function' ? { default: { default: handlers } } : handlers, env: ENV };
+  const outcomes = await attemptAll(parts, (tasks.length > 0 ? tasks : [{}]).map(task));
+  error.mock.restore();
+  return { outcomes, outcome: /** @type {any} */ (outcomes[0]), logged: error.mock.calls.map(({ arguments: line }) => line) };
+}
+
+test('what a handler is told', async () => {
+  const { outcome } = await attempt((payload, context) => {
+    assert.ok(Object.isFrozen(context.bindings));
+    assert.equal(context.signal.aborted, false);
+    const { taskId, attempt: number, parameters, bindings } = context;
+    return { payload, taskId, number, parameters, bindings: Object.keys(bindings) };
+  }, { attempts: 2, run: 3, parameters: { size: '10' } });
+  assert.deepEqual([outcome.taskId, outcome.run, outcome.attempts, outcome.status], ['task', 3, 2, 'completed']);
+  assert.deepEqual(JSON.parse(outcome.result), {
+    payload: 'payload', taskId: 'task', number: 2, parameters: { size: '10' },
+    bindings: ['MAX_RETRIES', 'RETRY_DELAY_SECONDS', 'RETRY_BACKOFF', 'RETRY_MAX_DELAY_SECONDS', 'OTHER'],
+  });
+});
+
+test('its log names the attempt', async () => {
+  const levels = /** @type {const} */ (['debug', 'info', 'warn', 'error']);
+  const spies = levels.map((level) => mock.method(console, level, () => {}));
+  await attemptAll({ store: STORE, handlers: { default: { default: (_, { log }) => levels.forEach((level) => log[level]('at work', { size: 1 })) } }, env: ENV }, [task()]);
+  for (const spy of spies) {
+    assert.deepEqual(spy.mock.calls.map((call) => call.arguments), [['at work', { taskId: 'task', handler: 'default', attempt: 1, size: 1 }]]);
+    spy.mock.restore();
+  }
+});
+
+test('an attempt that fails is followed by another one, after its backoff', async () => {
+  const before_ms = Date.now();
+  const { outcome, logged } = await attempt(() => { throw new RangeError('cannot do the payload'); });
+  const { next_attempt_ms, ...rest } = outcome;
+  const error = { name: 'RangeError', message: 'cannot do the payload' };
+  assert.deepEqual(rest, { taskId: 'task', run: 1, attempts: 1, progress: null, status: 'pending', error });
+  assert.ok(next_attempt_ms >= before_ms + 5_000 && next_attempt_ms <= Date.now() + 10_000);
+  assert.deepEqual(logged, [['attempt failed', { taskId: 'task', handler: 'default', attempts: 1, status: 'pending', error: 'RangeError' }]]);
+});
+
+test('the last attempt is the one after the retries, those of the task before those of the stack', async () => {
+  const fail = () => Promise.reject(new Error('no'));
+  const tasks = [{ attempts: 2 }, { attempts: 3 }, { attempts: 1, max_retries: 0 }, { attempts: 3, max_retries: 3 }, { attempts: 4, max_retries: 3 }];
+  const { outcomes } = await attempt(fail, ...tasks);
+  assert.deepEqual(outcomes.map(({ status }) => status), ['pending', 'failed', 'failed', 'pending', 'failed']);
+  assert.ok(!('next_attempt_ms' in /** @type {object} */ (outcomes[1])));
+});
+
+test('after a permanent error there is no other attempt', async () => {
+  for (const thrown of [new PermanentError('never'), Object.assign(new Error('never'), { permanent: true }), { permanent: true }]) {
+    assert.equal((await attempt(() => { throw thrown; })).outcome.status, 'failed');
+  }
+  for (const thrown of [Object.assign(new Error('later'), { permanent: 'no' }), null, undefined, 'text', Object.create(null)]) {
+    assert.equal((await attempt(() => { throw thrown; })).outcome.status, 'pending');
+  }
+});
+
+test('nor where the handler is not there any more', async () => {
+  for (const handler of ['gone', 'constructor']) {
+    const { outcome } = await attempt(() => null, { handler });
+    assert.deepEqual([outcome.status, outcome.error], ['failed', { name: 'UnknownHandler', message: `there is no handler ${handler} any more` }]);
+  }
+});
+
+test('attempts run at the same time, each on its own, and their outcomes are in order', async () => {
+  /** @type {((value: string) => void)[]} */
+  const waiting = [];
+  const { outcomes } = await attempt((payload) => {
+    if (payload === 'bad') throw new Error('no');
+    if (payload === 'last') for (const go of waiting.reverse()) go('went');
+    return payload === 'last' ? 'last' : new Promise((resolve) => waiting.push(resolve));
+  }, { taskId: 'a' }, { taskId: 'b', payload: 'bad' }, { taskId: 'c' }, { taskId: 'd', payload: 'last' });
+  assert.deepEqual(outcomes.map(({ taskId, status }) => `${taskId} ${status}`), ['a completed', 'b pending', 'c completed', 'd completed']);
+});
+
+test('the latest progress comes with the outcome', async () => {
+  const { outcomes } = await attempt((payload, { progress }) => {
+    progress(10);
+    progress(62.5, 'half done');
+    if (payload === 'bad') throw new Error('no');
+  }, {}, { payload: 'bad' });
+  for (const { progress } of outcomes) assert.deepEqual(progress, { percent: 62.5, note: 'half done' });
+});
+
+test('progress that is none is refused where it is told', async () => {
+  for (const [told, name, message] of /** @type {[unknown[], string, string][]} */ ([
+    [[-1], 'RangeError', 'expected percent to be from 0 to 100, got -1'],
+    [[100.1], 'RangeError', 'expected percent to be from 0 to 100, got 100.1'],
+    [[NaN], 'RangeError', 'expected percent to be from 0 to 100, got NaN'],
+    [['50'], 'TypeError', 'expected percent to be a number, got string'],
+    [[], 'TypeError', 'expected percent to be a number, got undefined'],
+    [[50, 7], 'TypeError', 'expected note to be a string, got number'],
+    [[50, 'x'.repeat(201)], 'RangeError', 'expected note to have at most 200 characters, got 201'],
+  ])) {
+    const { outcome } = await attempt((_, { progress }) => /** @type {any} */ (progress)(...told));
+    assert.deepEqual(outcome.error, { name, message });
+    assert.equal(outcome.progress, null);
+  }
+});
+
+test('a module that is no handler is refused, by name', () => {
+  const good = { default: () => null };
+  requireHandlers({ one: good, two: { ...good, timeout_seconds: 0.5, parameters: { size: 'how large' }, check: () => null } });
+  requireHandlers({ slow: { ...good, timeout_seconds: 840 } });
+  for (const [module, sentence] of /** @type {[object, string][]} */ ([
+    [{}, 'expected the default export to be a function, got undefined'],
+    [{ ...good, timeout_seconds: 0 }, 'expected timeout_seconds to be a number above 0 and up to 840, got 0'],
+    [{ ...good, timeout_seconds: 841 }, 'expected timeout_seconds to be a number above 0 and up to 840, got 841'],
+    [{ ...good, timeout_seconds: '5' }, 'expected timeout_seconds to be a number above 0 and up to 840, got 5'],
+    [{ ...good, check: true }, 'expected check to be a function, got boolean'],
+    [{ ...good, parameters: { delay: 'how long' } }, 'expected parameters of its own, got delay, which every task has'],
+  ])) {
+    assert.throws(() => requireHandlers({ good, resize: /** @type {any} */ (module) }), { name: 'TypeError', message: `handlers/resize.js: ${sentence}` });
+  }
+});
+
+/** What the handlers saw stays in the Worker; `recall` tells it. */
+const HANDLERS = {
+  hold: `
+    export const seen = {};
+    export const parameters = { heeds: 'whether it heeds its signal' };
+    export default (payload, { taskId, signal, progress, parameters }) => new Promise((_, reject) => {
+      progress(25, 'holding');
+      signal.addEventListener('abort', () => {
+        seen[taskId] = signal.reason.name;
+        if (parameters.heeds) reject(signal.reason);
+      });
+    });`,
+  hasty: `
+    export const timeout_seconds = 0.5;
+    export const seen = {};
+    export default (payload, { taskId, signal }) => new Promise(() => {
+      signal.addEventListener('abort', () => { seen[taskId] = signal.reason.name; });
+    });`,
+  recall: `
+    import { seen as held } from './hold.js';
+    import { seen as hurried } from './hasty.js';
+    export default () => ({ ...held, ...hurried });`,
+};
+
+for (const store of STORES) describe(`with state in ${store}`, () => {
+  /** @type {import('./worker_under_test.js').WorkerUnderTest} */
+  let worker;
+  before(async () => { worker = await startWorker({ store, handlers: HANDLERS }); });
+  after(() => worker.stop());
+
+  /** @param {string} query */
+  async function submit(query) {
+    const reply = await worker.fetch(`/task?${query}`, { method: 'POST', body: 'work' });
+    return /** @type {{taskId: string}} */ (await reply.json()).taskId;
+  }
+
+  /** @returns {Promise<Record<string, string>>} the reasons that the handlers' signals were aborted for, by task */
+  async function seen() {
+    const taskId = await submit('handler=recall');
+    await worker.deliver({ body: { taskId } });
+    return (await worker.task(taskId)).result;
+  }
+
+  test('a running task shows its progress, and is cancelled through its signal, whether or not it heeds it', async () => {
+    const [heeding, heedless, other] = [await submit('handler=hold&heeds=yes'), await submit('handler=hold'), await submit('handler=default')];
+    const delivery = worker.deliver(...[heeding, heedless, other].map((taskId) => ({ body: { taskId } })));
+    let shown = null;
+    for (let look = 0; look < 100 && !shown; look++) {
+      await setTimeout(100);
+      shown = (await worker.task(heeding)).progress;
+    }
+    assert.deepEqual(shown, { percent: 25, note: 'holding' });
+    for (const taskId of [heeding, heedless]) assert.equal((await worker.fetch(`/task/${taskId}`, { method: 'DELETE' })).status, 200);
+    assert.deepEqual(await delivery, ['ack', 'ack', 'ack']);
+    const reasons = await seen();
+    for (const taskId of [heeding, heedless]) {
+      const { status, error, attempts, progress } = await worker.task(taskId);
+      assert.deepEqual({ status, error, attempts, progress }, { status: 'cancelled', error: null, attempts: 1, progress: shown });
+      assert.equal(reasons[taskId], 'Cancelled');
+    }
+    assert.equal(await worker.status(other), 'completed');
+  });
+
+  test('an attempt whose time is up fails, though its handler goes on', async () => {
+    const [hasty, other] = [await submit('handler=hasty'), await submit('handler=default')];
+    assert.deepEqual(await worker.deliver({ body: { taskId: hasty } }, { body: { taskId: other } }), ['retry', 'ack']);
+    const { status, error } = await worker.task(hasty);
+    assert.deepEqual({ status, error }, { status: 'pending', error: { name: 'TimeoutError', message: 'expected an end within 0.5 seconds, got none' } });
+    assert.equal((await seen())[hasty], 'TimeoutError');
+  });
+});
