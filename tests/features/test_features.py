@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import requests
@@ -218,7 +219,7 @@ def test_dead_letters_are_redriven(
         return
     with DeadLetterQueue.of_stack(stack) as letters:
         wait_until(lambda: any(failed.task_id in letter.body for letter in letters.peek(100)))
-    printed = run("ops", "dlq", "redrive", "--task", failed.task_id, *this_stack(request), "--json")
+    printed = run("ops", "dlq", "redrive", "--task", failed.task_id, *this_stack(request), "--json", cwd=Path.cwd())
     assert json.loads(printed)["redriven"] == 1
     again = wait_for(client, failed, lambda task: task.status.has_ended and task.run == 2)
     assert (again.status, again.attempts) == (Status.FAILED, 1)
