@@ -51,7 +51,9 @@ test('what a handler is told', async () => {
 test('its log names the attempt', async () => {
   const levels = /** @type {const} */ (['debug', 'info', 'warn', 'error']);
   const spies = levels.map((level) => mock.method(console, level, () => {}));
-  await attemptAll({ store: STORE, handlers: { default: { default: (_, { log }) => levels.forEach((level) => log[level]('at work', { size: 1 })) } }, env: ENV }, [task()]);
+  /** @type {HandlerModule['default']} */
+  const chatter = (_, { log }) => levels.forEach((level) => log[level]('at work', { size: 1 }));
+  await attemptAll({ store: STORE, handlers: { default: { default: chatter } }, env: ENV }, [task()]);
   for (const spy of spies) {
     assert.deepEqual(spy.mock.calls.map((call) => call.arguments), [['at work', { taskId: 'task', handler: 'default', attempt: 1, size: 1 }]]);
     spy.mock.restore();

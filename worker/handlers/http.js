@@ -49,7 +49,10 @@ export function check(given, bindings) {
   }
 }
 
-/** What was answered; the body as text, cut where it is too long. @typedef {{status: number, contentType: string | null, body: string, isTruncated: boolean}} Answer */
+/** What was answered; the body as text, cut where it is too long.
+ *
+ * @typedef {{status: number, contentType: string | null, body: string, isTruncated: boolean}} Answer
+ */
 
 /**
  * @param {Payload} payload
