@@ -68,7 +68,7 @@ def _unknown_keys(texts: dict[str, str]) -> Iterator[str]:
         if nearest is None:
             yield f"  {key}: unknown setting, expected one of {', '.join(rules())}\n      {_remove(key)}"
         else:
-            value = "<value>" if _is_secret(key) else text
+            value = "<value>" if _is_secret(key) or nearest in SECRETS else text
             yield (f"  {key}: unknown setting, did you mean {nearest}?\n      {_remove(key)} && {_set(nearest, value)}")
 
 

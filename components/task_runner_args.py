@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from typing import Annotated, Any, Literal, cast, get_args, get_type_hints
 
 from components.rules import Choice, OneOf, OnlyWith, Pattern, Rule, Truth, WholeNumber, Words
 
@@ -34,8 +34,8 @@ MAX_ORIGINS = 20
 MAX_HOSTS = 50
 
 TOKEN = "tokens of 32 to 128 letters, digits or . _ ~ -"  # noqa: S105 it says what a token is
-ORIGIN = "origins such as https://app.example"
-HOST = "hosts such as api.example, api.example:8443 or *.example"
+ORIGIN = "origins in lower case such as https://app.example or http://localhost:5173"
+HOST = "hosts in lower case such as api.example, api.example:8443 or *.example"
 
 GUARDED_ENVIRONMENTS = frozenset({"uat", "prod"})
 """Where nobody may call without a token, unless the stack says so."""
@@ -72,7 +72,7 @@ class TaskRunnerArgs:
     instance ends errored."""
 
     retry_delay_seconds: Annotated[int, WholeNumber(0, MAX_DELAY_SECONDS)] = 1
-    """Wait before the first retry, in seconds."""
+    """Wait before the first retry, in seconds; of a message that names no task, before each."""
 
     retry_backoff: Annotated[Backoff, OneOf(get_args(Backoff))] = "exponential"
     """Whether the wait doubles with each retry. Chance makes each one up to half shorter, so that tasks that failed
@@ -95,7 +95,9 @@ class TaskRunnerArgs:
     rate_limit_period_seconds: Annotated[int, Choice(get_args(RateLimitPeriod))] = 60
     """That period, in seconds."""
 
-    cors_origins: Annotated[tuple[str, ...], Words(r"https?://[^/\s,]+", ORIGIN, MAX_ORIGINS)] = ()
+    cors_origins: Annotated[
+        tuple[str, ...], Words(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:[0-9]{1,5})?", ORIGIN, MAX_ORIGINS)
+    ] = ()
     """The origins of web pages elsewhere that may call the API from a browser."""
 
     http_allowed_hosts: Annotated[
@@ -135,8 +137,8 @@ class TaskRunnerArgs:
     """How long a pulled dead letter is hidden from other pulls, in milliseconds."""
 
     durable_object_data: Annotated[DurableObjectData, OneOf(get_args(DurableObjectData))] = "keep"
-    """What becomes of Durable Objects once another store is in use: kept, though their tasks expire within a day, or
-    deleted for good with their class."""
+    """What becomes of Durable Objects once another store is in use: kept, though their tasks delete themselves in time,
+    or deleted for good with their class."""
 
     def __post_init__(self) -> None:
         values = dataclasses.asdict(self)
@@ -146,16 +148,16 @@ class TaskRunnerArgs:
 
 
 def find_problems(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Give the name of each bad setting and what is expected of it, in the order of declaration."""
+    """Give the name of each bad setting and what is expected of it: by itself, then beside the others."""
+    bad = {name for name, value in values.items() if not rules()[name].accepts(value)}
     for name, value in values.items():
-        rule = rules()[name]
-        if not rule.accepts(value):
-            yield name, f"expected {rule.expected}"
+        if name in bad:
+            yield name, f"expected {rules()[name].expected}"
         elif value != defaults().get(name):
             useless = _useless(name, values)
             if useless:
                 yield name, useless
-    yield from _contradictions(values)
+    yield from (problem for problem in _contradictions(values) if problem[0] not in bad)
 
 
 def shown(name: str, value: object) -> str:
@@ -163,10 +165,15 @@ def shown(name: str, value: object) -> str:
     if value in ("", ()):
         return "nothing"
     rule = rules()[name]
-    return "a secret" if isinstance(rule, Words) and rule.is_secret else repr(value)
+    if isinstance(rule, Words) and rule.is_secret:
+        return "a secret"
+    return repr(" ".join(cast("tuple[str, ...]", value)) if isinstance(value, tuple) else value)
 
 
 def _contradictions(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    first, longest = values["retry_delay_seconds"], values["retry_max_delay_seconds"]
+    if isinstance(first, int) and isinstance(longest, int) and first > longest:
+        yield "retry_delay_seconds", f"expected at most retry_max_delay_seconds, which is {longest}"
     if values["durable_object_data"] == "delete" and values["state_store"] == "durable-object":
         yield "durable_object_data", "expected keep while state_store is durable-object, which needs its objects"
     if values["public"] is True and values["api_tokens"]:

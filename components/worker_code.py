@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import pulumi
@@ -30,6 +30,7 @@ TEXT_ENDING = ".txt"
 HANDLERS_FOLDER = "handlers"
 
 HANDLER_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+MIGRATION_NAME = re.compile(r"[0-9]+_.+\.sql")
 
 _STORE_CLASSES: dict[StateStore, str] = {"d1": "D1Store", "kv": "KvStore", "durable-object": "DurableObjectStore"}
 _ENGINE_CLASSES: dict[Engine, str] = {"queue": "QueueEngine", "workflow": "WorkflowEngine"}
@@ -64,6 +65,7 @@ def entry_point(stores: Sequence[StateStore], engines: Sequence[Engine], worker_
 
     Raises:
         HandlerNameError: a module of ``handlers/`` has a name that no task can ask for.
+        MigrationNameError: a migration has no number of its own.
     """
     handlers = read_handlers(worker_folder)
     engine = _ENGINE_CLASSES[engines[0]]
@@ -90,11 +92,15 @@ class HandlerNameError(pulumi.RunError):
     """A handler cannot be called by its name."""
 
 
+class MigrationNameError(pulumi.RunError):
+    """A migration's place in the order cannot be told from its name."""
+
+
 def read_handlers(worker_folder: Path) -> list[str]:
     """Return the names of the handlers: the modules of ``handlers/`` but for those that begin with ``_``, in order.
 
     Raises:
-        HandlerNameError: one has a name that no task can ask for.
+        HandlerNameError: one has a name that no task can ask for, or that is too much like another's.
     """
     names = sorted(file.stem for file in (worker_folder / HANDLERS_FOLDER).glob("*.js") if file.name[0] != "_")
     bad = [f"worker/{HANDLERS_FOLDER}/{name}.js" for name in names if not HANDLER_NAME.fullmatch(name)]
@@ -103,6 +109,9 @@ def read_handlers(worker_folder: Path) -> list[str]:
             "expected a handler's name to be at most 64 lower-case letters, digits, _ or -, with a letter first, "
             f"got {', '.join(bad)}: rename it, or begin its name with _ if it is no handler"
         )
+    alike = _not_unique(names, _handler_variable)
+    if alike:
+        raise HandlerNameError(f"expected handlers whose names differ in more than - and _, got {', '.join(alike)}")
     return names
 
 
@@ -142,7 +151,23 @@ def _handler_variable(name: str) -> str:
 def _migrations(worker_folder: Path) -> dict[str, str]:
     """Return the migrations' file names by the variables that hold their text, in order."""
     names = sorted(file.name for file in (worker_folder / MIGRATIONS_FOLDER.name).glob("*.sql"))
-    return {f"migration{name.split('_')[0]}": name for name in names}
+    bad = [name for name in names if not MIGRATION_NAME.fullmatch(name)] or _not_unique(names, _migration_variable)
+    if bad:
+        raise MigrationNameError(
+            f"expected each of worker/{MIGRATIONS_FOLDER.name} to begin with a number of its own and _, "
+            f"as 0001_tasks.sql does, got {', '.join(bad)}"
+        )
+    return {_migration_variable(name): name for name in names}
+
+
+def _migration_variable(name: str) -> str:
+    return f"migration{name.split('_')[0]}"
+
+
+def _not_unique(names: Sequence[str], variable: Callable[[str], str]) -> list[str]:
+    """Return the names whose variable is another's as well."""
+    variables = [variable(name) for name in names]
+    return [name for name in names if variables.count(variable(name)) > 1]
 
 
 def _store(stores: Sequence[StateStore]) -> str:

@@ -14,17 +14,22 @@ from components.task_runner_args import defaults, rules
 from tests.unit.recorded_stack import ACCOUNT_ID, record
 
 
-def read(config: dict[str, str], secret_keys: list[str] | None = None) -> TaskRunnerArgs:
+def read(
+    config: dict[str, str], secret_keys: list[str] | None = None, provider: dict[str, str] | None = None
+) -> TaskRunnerArgs:
     """Read a config as the Pulumi CLI hands it over: text by full key."""
     full = {f"ephemera:{key}": value for key, value in config.items()}
     secrets = [f"ephemera:{key}" for key in secret_keys or []]
 
     def declare() -> TaskRunnerArgs:
-        pulumi.runtime.set_all_config({"cloudflare:apiToken": "t", **full}, secrets)
+        pulumi.runtime.set_all_config({"cloudflare:apiToken": "t", **(provider or {}), **full}, secrets)
         return read_stack_config()
 
     _, args = record(declare)
     return args
+
+
+TOKEN = "a-token-of-which-nobody-may-know-0"  # noqa: S105 it opens nothing
 
 
 def problems(config: dict[str, str], secret_keys: list[str] | None = None) -> str:
@@ -105,6 +110,13 @@ def test_secret_values_are_not_shown() -> None:
     assert "pulumi config set batch_size <value> --stack test" in message
 
 
+def test_a_misspelt_secret_is_not_shown_either() -> None:
+    message = problems({"account_id": ACCOUNT_ID, "api_token": TOKEN})
+    assert "api_token: unknown setting, did you mean api_tokens?" in message
+    assert "pulumi config set --secret api_tokens <value> --stack test" in message
+    assert TOKEN not in message
+
+
 RANGES = {
     "batch_size": (1, 100),
     "max_wait_time_ms": (0, 60_000),
@@ -127,7 +139,8 @@ RANGES = {
 def test_numbers_have_cloudflares_ranges(key: str, limits: tuple[int, int]) -> None:
     low, high = limits
     for good in (low, high):
-        assert getattr(read({"account_id": ACCOUNT_ID, key: str(good)}), key) == good
+        config = {"account_id": ACCOUNT_ID, "retry_max_delay_seconds": "86400", key: str(good)}
+        assert getattr(read(config), key) == good
     for bad in (low - 1, high + 1, "1.5", "ten", "1e1", " 1"):
         expected = f"{key}: expected a whole number from {low} to {high}, got {bad!r}"
         assert expected in problems({"account_id": ACCOUNT_ID, key: str(bad)})
@@ -151,7 +164,11 @@ def test_a_rate_limit_has_no_other_periods(period: str) -> None:
     assert "rate_limit_period_seconds: expected 10 or 60" in message
 
 
-TOKEN = "a-token-of-which-nobody-may-know-0"  # noqa: S105 it opens nothing
+def test_the_first_wait_is_not_longer_than_the_longest() -> None:
+    message = problems({"account_id": ACCOUNT_ID, "retry_delay_seconds": "7200"})
+    assert "retry_delay_seconds: expected at most retry_max_delay_seconds, which is 3600, got 7200" in message
+    longest = read({"account_id": ACCOUNT_ID, "retry_delay_seconds": "7200", "retry_max_delay_seconds": "7200"})
+    assert longest.retry_delay_seconds == longest.retry_max_delay_seconds == 7200
 
 
 @pytest.mark.parametrize("env", ["uat", "prod"])
@@ -183,6 +200,22 @@ def test_bad_tokens_are_refused_and_never_shown(tokens: str) -> None:
     assert tokens not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("secret_keys", "base_url", "is_told"),
+    [([], "", True), (["api_tokens"], "", False), ([], "http://127.0.0.1:8787/client/v4", False)],
+)
+def test_tokens_that_all_may_read_are_warned_of_where_they_matter(
+    secret_keys: list[str], base_url: str, is_told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", told.append)
+    config = {"account_id": ACCOUNT_ID, "api_tokens": TOKEN}
+    read(config, secret_keys, {"cloudflare:baseUrl": base_url} if base_url else {})
+    expected = "api_tokens is readable in the stack's file; to encrypt it: pulumi config set --secret api_tokens"
+    assert [expected in line for line in told] == ([True] if is_told else [])
+    assert TOKEN not in "".join(told)
+
+
 def test_tokens_are_not_in_what_is_printed_of_the_settings() -> None:
     assert TOKEN not in repr(TaskRunnerArgs(account_id=ACCOUNT_ID, api_tokens=(TOKEN,)))
 
@@ -192,13 +225,36 @@ def test_tokens_are_not_in_what_is_printed_of_the_settings() -> None:
     [
         ("cors_origins", "app.example"),
         ("cors_origins", "https://app.example/"),
+        ("cors_origins", "https://App.example"),
+        ("cors_origins", "https://user@app.example"),
+        ("cors_origins", "https://a.example https://a.example"),
+        ("cors_origins", "*"),
         ("http_allowed_hosts", "https://api.example"),
         ("http_allowed_hosts", "api.*.example"),
+        ("http_allowed_hosts", "API.example"),
+        ("http_allowed_hosts", "*"),
+        ("retry_backoff", "linear"),
         ("public", "yes"),
     ],
 )
 def test_words_have_their_form(key: str, bad: str) -> None:
-    assert f"{key}: expected" in problems({"account_id": ACCOUNT_ID, key: bad})
+    message = problems({"account_id": ACCOUNT_ID, key: bad})
+    assert f"  {key}: expected" in message
+    assert f"got {bad!r}" in message
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("cors_origins", "https://app.example http://localhost:5173 http://[::1]:5173"),
+        ("http_allowed_hosts", "api.example api.example:8443 *.example 127.0.0.1:8080"),
+        ("api_tokens", f"{TOKEN} {TOKEN[::-1]}"),
+    ],
+)
+def test_words_have_spaces_or_commas_between_them(key: str, text: str) -> None:
+    for separator in (" ", ",", ", ", "\n"):
+        args = read({"account_id": ACCOUNT_ID, key: text.replace(" ", separator)})
+        assert getattr(args, key) == tuple(text.split())
 
 
 @pytest.mark.parametrize("account_id", ["abc", ACCOUNT_ID.upper(), ACCOUNT_ID + "0", "g" * 32])

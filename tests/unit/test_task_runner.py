@@ -10,7 +10,7 @@ import pulumi_cloudflare as cloudflare
 import pytest
 from pulumi.runtime.rpc import is_rpc_secret, unwrap_rpc_secret
 
-from components.worker_code import HandlerNameError, entry_point, read_handlers
+from components.worker_code import HandlerNameError, MigrationNameError, entry_point, read_handlers
 from tests.unit.recorded_stack import ACCOUNT_ID, RecordedStack, record_task_runner
 
 WORKER_FOLDER = Path("worker")
@@ -437,6 +437,22 @@ def test_a_handler_that_cannot_be_called_is_an_error(tmp_path: Path) -> None:
     folder = worker_folder(tmp_path, "Resize.js", "2x.js", "good.js")
     with pytest.raises(HandlerNameError, match=r"got worker/handlers/2x\.js, worker/handlers/Resize\.js"):
         entry_point(["d1"], ["queue"], folder)
+
+
+def test_handlers_with_all_but_one_name_are_an_error(tmp_path: Path) -> None:
+    folder = worker_folder(tmp_path, "send-mail.js", "send_mail.js", "good.js")
+    with pytest.raises(HandlerNameError, match=r"differ in more than - and _, got send-mail, send_mail$"):
+        entry_point(["d1"], ["queue"], folder)
+
+
+@pytest.mark.parametrize("name", ["0002_other.sql", "tasks.sql", "0003-more.sql"])
+def test_a_migration_without_a_number_of_its_own_is_an_error(tmp_path: Path, name: str) -> None:
+    folder = worker_folder(tmp_path, "good.js")
+    (folder / "migrations").mkdir()
+    for each in ("0001_tasks.sql", "0002_more.sql", name):
+        (folder / "migrations" / each).touch()
+    with pytest.raises(MigrationNameError, match=f"begin with a number of its own and _, .*got .*{name}"):
+        entry_point(["durable-object"], ["queue"], folder)
 
 
 def worker_folder(folder: Path, *handlers: str) -> Path:
