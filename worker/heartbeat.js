@@ -20,6 +20,10 @@ const EARLY_REPORTS = 10;
  * (https://developers.cloudflare.com/kv/platform/limits/), and the attempt writes its outcome too. */
 const SHORTEST_INTERVAL_SETTLING_MS = 5_000;
 
+/** Most attempts in a report there; the next one has the others. A report is then one operation to read and at most ten to
+ * write, of the 1,000 that an invocation has; taking and ending a batch of 100 needs 500. */
+const MOST_ATTEMPTS_SETTLING = 10;
+
 /** An attempt that is running. */
 export class Running {
   /** The latest. @type {Progress | null} */
@@ -59,7 +63,9 @@ export class Heartbeat {
   /** @param {Pick<Store, 'report' | 'settling_seconds'>} store */
   constructor(store) {
     this.store = store;
-    this.shortest_ms = store.settling_seconds > 0 ? SHORTEST_INTERVAL_SETTLING_MS : SHORTEST_INTERVAL_MS;
+    const isSettling = store.settling_seconds > 0;
+    this.shortest_ms = isSettling ? SHORTEST_INTERVAL_SETTLING_MS : SHORTEST_INTERVAL_MS;
+    this.most_attempts = isSettling ? MOST_ATTEMPTS_SETTLING : Infinity;
   }
 
   /** @param {Running} attempt */
@@ -109,10 +115,20 @@ export class Heartbeat {
     if (this.#due_ms < this.#regular_ms()) this.#early_left -= 1;
     this.#unschedule();
     this.#reported_ms = Date.now();
-    this.#report = this.#tellStore([...this.#attempts]).finally(() => {
+    this.#report = this.#tellStore(this.#takeTurns()).finally(() => {
       this.#report = null;
       this.#schedule();
     });
+  }
+
+  /** @returns {Running[]} as many as a report may have: those that have waited longest for it */
+  #takeTurns() {
+    const attempts = [...this.#attempts].slice(0, this.most_attempts);
+    for (const attempt of attempts) {
+      this.#attempts.delete(attempt);
+      this.#attempts.add(attempt);
+    }
+    return attempts;
   }
 
   #earliest_ms() {

@@ -113,6 +113,27 @@ test('progress without end is told at bounded cost', async () => {
   }
 });
 
+test('of a large batch a store that is slow to settle is told ten attempts at a time, each in its turn', async () => {
+  /** @type {string[][]} */
+  const told = [];
+  const { heartbeat, add } = startHeartbeat({
+    settling_seconds: 15,
+    answer: async (reports) => {
+      told.push(reports.map(({ taskId }) => taskId));
+      return new Set(told.at(-1));
+    },
+  });
+  const names = Array.from({ length: 25 }, (_, index) => `${index}`);
+  const attempts = names.map(add);
+  await pass(6);
+  for (const ended of attempts.slice(20, 22)) heartbeat.remove(ended);
+  await pass(10);
+  assert.deepEqual(told.map((turn) => turn.join(' ')), [
+    names.slice(0, 10).join(' '), names.slice(10, 20).join(' '),
+    [...names.slice(22), ...names.slice(0, 7)].join(' '), names.slice(7, 17).join(' '),
+  ]);
+});
+
 test('an attempt that has lost its task is stopped, and no other', async () => {
   const { add, stopped } = startHeartbeat({ answer: async () => new Set(['one']) });
   add('one');

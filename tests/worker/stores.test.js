@@ -55,6 +55,17 @@ for (const name of STORES) {
       assert.deepEqual((await store.call('find', taskId)).progress, { percent: 50, note: 'half' });
     });
 
+    test('takes the reports of a large batch, in whatever order, and tells which belong', async () => {
+      const taskIds = [];
+      for (let count = 0; count < 12; count++) taskIds.push(await store.insert());
+      for (const taskId of taskIds.slice(1)) await store.claim(taskId);
+      const reports = taskIds.map((taskId, percent) => ({ taskId, run: 1, attempts: 1, progress: percent % 2 ? { percent, note: null } : null }));
+      const belonging = await store.call('report', reports.reverse());
+      assert.deepEqual(belonging.sort(), taskIds.slice(1).sort());
+      const shown = await Promise.all(taskIds.map((taskId) => store.call('find', taskId)));
+      assert.deepEqual(shown.map(({ progress }) => progress?.percent), taskIds.map((_, percent) => (percent % 2 ? percent : undefined)));
+    });
+
     test('a delivery takes no task that another one works on', async () => {
       const taskId = await store.insert();
       assert.ok(await store.claim(taskId));
@@ -193,4 +204,68 @@ for (const name of STORES) {
       assert.deepEqual(await store.call('sweepCounts'), { expired: 2, resent: 2, returned: 3, failed: 4 });
     });
   });
+
+  if (name !== 'durable-object') describe(`the sweep of store ${name}`, () => {
+    /** @type {import('./store_under_test.js').StoreUnderTest} */
+    let store;
+    before(async () => {
+      store = await startStore(name);
+    });
+    after(() => store.stop());
+
+    const MINUTE_MS = 60_000;
+
+    /** The next time at which KV's sweeper looks; the others look always. */
+    const sweep_ms = Math.ceil(Date.now() / (5 * MINUTE_MS)) * 5 * MINUTE_MS;
+
+    test('finds tasks whose message is lost, young and old', async () => {
+      const lost = await store.insert({ taskId: newTaskId(Date.now() - 30 * MINUTE_MS) });
+      const completed = await store.insert({ taskId: newTaskId(Date.now() - 20 * MINUTE_MS) });
+      await store.claim(completed);
+      await store.call('settle', [{ taskId: completed, run: 1, attempts: 1, status: 'completed', result: 'null', progress: null }]);
+      const held = await store.insert({ taskId: newTaskId(Date.now() - 10 * MINUTE_MS) });
+      await store.claim(held);
+      const retried = await store.insertFailed({ taskId: newTaskId(Date.now() - 3 * HOUR_MS) });
+      await store.call('retry', retried);
+      const due = await store.insert({ taskId: newTaskId(Date.now() - 2 * HOUR_MS), delay_seconds: 7_000 });
+      await store.insert({ taskId: newTaskId(Date.now() - 2 * HOUR_MS), delay_seconds: 9_000 });
+      const open = await store.call('sweep', sweep_ms);
+      /** @type {Record<string, number>} */
+      const runs = Object.fromEntries(open.map((/** @type {{taskId: string, run: number}} */ { taskId, run }) => [taskId, run]));
+      assert.deepEqual(runs, { [lost]: 1, [retried]: 2, [due]: 1 });
+      await store.call('markSent', [lost]);
+      const [sent] = (await store.call('sweep', sweep_ms)).filter((/** @type {{taskId: string}} */ { taskId }) => taskId === lost);
+      assert.ok(sent.sent_at_ms > Date.now() - MINUTE_MS);
+    });
+  });
 }
+
+describe('the objects of store durable-object', () => {
+  test('send lost tasks again, delete expired ones, and are empty with the last of them', async () => {
+    const store = await startStore('durable-object');
+    try {
+      const lost = await Promise.all([...'0123'].map((digit) => store.insert({ taskId: newTaskId(Date.now() - HOUR_MS, digit) })));
+      await store.insert({ taskId: newTaskId(Date.now() - 25 * HOUR_MS) });
+      await store.worker.sweep();
+      assert.deepEqual(await store.call('sweepCounts'), { expired: 1, resent: 4, returned: 0, failed: 0 });
+      for (const taskId of lost) assert.equal((await store.call('find', taskId)).status, 'pending');
+      for (const taskId of lost) await store.insert({ taskId: newTaskId(Date.now() - 25 * HOUR_MS, taskId.slice(-1)) });
+      assert.equal((await store.call('list', { status: null, handler: null, limit: 9, cursor: null })).tasks.length, 4);
+    } finally {
+      await store.stop();
+    }
+  });
+
+  test('take tasks after they were empty', async () => {
+    const store = await startStore('durable-object');
+    try {
+      await store.insert({ taskId: newTaskId(Date.now() - 25 * HOUR_MS, '0') });
+      await store.worker.sweep();
+      assert.deepEqual(await store.call('sweepCounts'), { expired: 0, resent: 0, returned: 0, failed: 0 }, 'nothing is left');
+      const taskId = await store.insert({ taskId: newTaskId(Date.now(), '0') });
+      assert.equal((await store.call('find', taskId)).status, 'pending');
+    } finally {
+      await store.stop();
+    }
+  });
+});

@@ -47,6 +47,10 @@ import { sumCounts } from './merge.js';
 const WRITE_INTERVAL_MS = 1_000;
 const WRITE_TRIES = 6;
 
+/** A bulk read has at most 25 MB (https://developers.cloudflare.com/kv/api/read-key-value-pairs/), and a task that is being
+ * worked on a payload of up to 1 MiB, longer as JSON. */
+const BULK_READ_KEYS = 10;
+
 /** The shortest time to live that KV takes (https://developers.cloudflare.com/kv/api/write-key-value-pairs/). */
 const MIN_TTL_SECONDS = 60;
 
@@ -147,12 +151,13 @@ export class KvStore {
 
   /** @param {(AttemptName & {progress: Progress | null})[]} reports */
   async report(reports) {
-    const belonging = await Promise.all(reports.map(async ({ progress, ...attempt }) => {
-      if (progress) return await this.#update(attempt.taskId, isOfAttempt(attempt), () => ({ progress })) && attempt.taskId;
-      const entry = await this.#read(attempt.taskId);
-      return entry && isOfAttempt(attempt)(entry) ? attempt.taskId : null;
-    }));
-    return new Set(belonging.filter((taskId) => taskId !== null));
+    const entries = await this.#readAll(reports.map(({ taskId }) => taskId));
+    const belonging = reports.flatMap(({ progress, ...attempt }, index) => {
+      const entry = entries[index];
+      return entry && isOfAttempt(attempt)(entry) ? [{ taskId: attempt.taskId, entry, progress }] : [];
+    });
+    await Promise.all(belonging.map(async ({ taskId, entry, progress }) => progress && this.#write(taskId, { ...entry, progress })));
+    return new Set(belonging.map(({ taskId }) => taskId));
   }
 
   /** @param {string} taskId */
@@ -278,9 +283,20 @@ export class KvStore {
    * @returns {Promise<Entry | null>}
    */
   async #read(taskId) {
-    const entry = await this.kv.get(taskId, 'json');
-    const isTask = Number.isFinite(creationTime(taskId)) && entry !== null;
-    return isTask ? complete(/** @type {Partial<Entry>} */ (entry)) : null;
+    return entryOf(taskId, await this.kv.get(taskId, 'json'));
+  }
+
+  /**
+   * Reads many at the cost of few: a bulk read is one operation.
+   *
+   * @param {string[]} taskIds
+   * @returns {Promise<(Entry | null)[]>} in their order
+   */
+  async #readAll(taskIds) {
+    const starts = taskIds.flatMap((_, index) => (index % BULK_READ_KEYS === 0 ? [index] : []));
+    const reads = await Promise.all(starts.map((start) => this.kv.get(taskIds.slice(start, start + BULK_READ_KEYS), 'json')));
+    const values = new Map(reads.flatMap((read) => [...read]));
+    return taskIds.map((taskId) => entryOf(taskId, values.get(taskId)));
   }
 
   /**
@@ -366,6 +382,16 @@ export class KvStore {
 /** @param {number} time_ms */
 function windowPrefix(time_ms) {
   return timePrefix(time_ms).slice(0, WINDOW_DIGITS);
+}
+
+/**
+ * @param {string} key
+ * @param {unknown} value of the key
+ * @returns {Entry | null} null when the key is no task's, or has no value
+ */
+function entryOf(key, value) {
+  const isTask = Number.isFinite(creationTime(key)) && value;
+  return isTask ? complete(/** @type {Partial<Entry>} */ (value)) : null;
 }
 
 /**
