@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import posixpath
 import re
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pulumi
 import pulumi_cloudflare as cloudflare
@@ -41,15 +42,22 @@ SWEPT_STORES: frozenset[StateStore] = frozenset({"d1", "kv"})
 _STATIC_IMPORT = re.compile(r"""^(?:import|export)\b[^'"]*?(?:\bfrom\s*)?['"](\.{1,2}/[^'"]+)['"]""", re.MULTILINE)
 
 
-def read_modules(stores: Sequence[StateStore], engines: Sequence[Engine]) -> list[cloudflare.WorkerVersionModuleArgs]:
+def read_modules(
+    stores: Sequence[StateStore], engines: Sequence[Engine], worker_folder: Path = WORKER_FOLDER
+) -> list[cloudflare.WorkerVersionModuleArgs]:
     """Read the modules that a Worker with these parts needs, each named by its path below ``worker/``, sorted by name.
 
     Args:
         stores: the store of new tasks, then former ones.
         engines: the engine of new tasks, then former ones.
+        worker_folder: where they are.
+
+    Raises:
+        HandlerNameError, MigrationNameError: as ``entry_point`` does.
+        MissingModuleError: one imports a file that is not there.
     """
-    entry = entry_point(stores, engines)
-    sources = {MAIN_MODULE: entry, **_reachable(MAIN_MODULE, entry)}
+    entry = entry_point(stores, engines, worker_folder)
+    sources = {MAIN_MODULE: entry, **_reachable(entry, worker_folder)}
     return [
         cloudflare.WorkerVersionModuleArgs(
             name=name,
@@ -94,6 +102,10 @@ class HandlerNameError(pulumi.RunError):
 
 class MigrationNameError(pulumi.RunError):
     """A migration's place in the order cannot be told from its name."""
+
+
+class MissingModuleError(pulumi.RunError):
+    """A module imports a file that is not there."""
 
 
 def read_handlers(worker_folder: Path) -> list[str]:
@@ -178,23 +190,19 @@ def _store(stores: Sequence[StateStore]) -> str:
     return f"const Store = layered({_STORE_CLASSES[present]}, {{ {by_name} }});"
 
 
-def _reachable(importer: str, source: str) -> dict[str, str]:
-    """Read the modules that one imports, and those that they import, by name."""
+def _reachable(entry: str, worker_folder: Path) -> dict[str, str]:
+    """Read the modules that the main module imports, and those that they import, by name."""
     found: dict[str, str] = {}
-    left = _imported(importer, source)
+    left = [(MAIN_MODULE, path) for path in _STATIC_IMPORT.findall(entry)]
     while left:
-        name = left.pop()
-        if name not in found:
-            found[name] = (WORKER_FOLDER / name.removesuffix(TEXT_ENDING)).read_text(encoding="utf-8")
-            left += _imported(name, found[name])
+        importer, path = left.pop()
+        name = posixpath.normpath(posixpath.join(posixpath.dirname(importer), path))
+        if name in found:
+            continue
+        file = worker_folder / name.removesuffix(TEXT_ENDING)
+        if name.startswith("../") or not file.is_file():
+            raise MissingModuleError(f"worker/{importer} imports {path}: expected a file of worker/, found none there")
+        found[name] = file.read_text(encoding="utf-8")
+        if not name.endswith(TEXT_ENDING):
+            left += [(name, imported) for imported in _STATIC_IMPORT.findall(found[name])]
     return found
-
-
-def _imported(importer: str, source: str) -> list[str]:
-    if importer.endswith(TEXT_ENDING):
-        return []
-    return [_resolve(importer, path) for path in _STATIC_IMPORT.findall(source)]
-
-
-def _resolve(importer: str, path: str) -> str:
-    return (WORKER_FOLDER / PurePosixPath(importer).parent / path).resolve().relative_to(WORKER_FOLDER).as_posix()

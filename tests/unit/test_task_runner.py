@@ -3,6 +3,8 @@
 import base64
 import itertools
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,14 @@ import pulumi_cloudflare as cloudflare
 import pytest
 from pulumi.runtime.rpc import is_rpc_secret, unwrap_rpc_secret
 
-from components.worker_code import HandlerNameError, MigrationNameError, entry_point, read_handlers
+from components.worker_code import (
+    HandlerNameError,
+    MigrationNameError,
+    MissingModuleError,
+    entry_point,
+    read_handlers,
+    read_modules,
+)
 from tests.unit.recorded_stack import ACCOUNT_ID, RecordedStack, record_task_runner
 
 WORKER_FOLDER = Path("worker")
@@ -453,6 +462,43 @@ def test_a_migration_without_a_number_of_its_own_is_an_error(tmp_path: Path, nam
         (folder / "migrations" / each).touch()
     with pytest.raises(MigrationNameError, match=f"begin with a number of its own and _, .*got .*{name}"):
         entry_point(["durable-object"], ["queue"], folder)
+
+
+def test_a_handler_brings_what_it_imports(tmp_path: Path) -> None:
+    folder = tmp_path / "worker"
+    shutil.copytree(WORKER_FOLDER, folder)
+    (folder / "handlers" / "greet.js").write_text(
+        "import greeting from './texts/greeting.md.txt';\nimport './_tools.js';"
+    )
+    (folder / "handlers" / "_tools.js").write_text("export { x } from '../shared.js';")
+    (folder / "shared.js").write_text("export const x = 1;")
+    (folder / "handlers" / "texts").mkdir()
+    (folder / "handlers" / "texts" / "greeting.md").write_text("import './nothing.js';")
+    (folder / "unused.js").touch()
+    modules: list[Any] = read_modules(["d1"], ["queue"], folder)
+    content_types = {each.name: each.content_type for each in modules}
+    assert (
+        content_types.items()
+        >= {
+            "handlers/greet.js": "application/javascript+module",
+            "handlers/_tools.js": "application/javascript+module",
+            "handlers/texts/greeting.md.txt": "text/plain",
+            "shared.js": "application/javascript+module",
+        }.items()
+    )
+    assert "unused.js" not in content_types
+
+
+@pytest.mark.parametrize("path", ["./nowhere.js", "../page", "../nowhere.txt", "../../outside.js"])
+def test_an_import_of_nothing_is_an_error(tmp_path: Path, path: str) -> None:
+    folder = tmp_path / "worker"
+    shutil.copytree(WORKER_FOLDER, folder)
+    (tmp_path / "outside.js").touch()
+    (folder / "handlers" / "greet.js").write_text(f"import '{path}';")
+    with pytest.raises(
+        MissingModuleError, match=f"worker/handlers/greet.js imports {re.escape(path)}: expected a file"
+    ):
+        read_modules(["d1"], ["queue"], folder)
 
 
 def worker_folder(folder: Path, *handlers: str) -> Path:
