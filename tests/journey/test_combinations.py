@@ -101,7 +101,7 @@ def test_the_store_of_uat_and_prod_cannot_be_destroyed_by_accident(projects: dic
     assert "protect" in printed
     assert "task-runner-kv" in printed
     url = str(read_outputs(projects[stack].state, stack)["url"])
-    assert httpx.get(f"{url}/task/none").status_code == httpx.codes.NOT_FOUND
+    assert httpx.get(f"{url}/health").status_code == httpx.codes.OK
 
 
 def test_destroying_one_environment_leaves_the_others_alone(projects: dict[str, Project]) -> None:

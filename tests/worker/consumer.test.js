@@ -50,6 +50,27 @@ for (const store of STORES) describe(`with state in ${store}`, () => {
     }
   });
 
+  test('a task with fewer retries than its message is buried at its last attempt', async () => {
+    const taskId = await worker.submit('bad', '?max_retries=0');
+    assert.deepEqual(await worker.deliver({ body: { taskId } }), ['ack']);
+    assert.deepEqual((await worker.outcome(taskId)).status, 'failed');
+  });
+
+  test('a task with more retries than its message goes on with another message', async () => {
+    const taskId = await worker.submit('bad', '?max_retries=9');
+    assert.deepEqual(await worker.deliver({ body: { taskId }, attempts: MAX_RETRIES + 1 }), ['ack']);
+    assert.deepEqual((await worker.outcome(taskId)).status, 'pending');
+  });
+
+  test('a message of a run that is over does nothing; a redrive starts the next one', async () => {
+    const taskId = await worker.submit('bad', '?max_retries=0');
+    await worker.deliver({ body: { taskId, run: 1 } });
+    assert.deepEqual(await worker.deliver({ body: { taskId, run: 1 }, attempts: 2 }, { body: { taskId, run: 2 } }), ['ack', 'ack']);
+    assert.deepEqual((await worker.task(taskId)).run, 1);
+    assert.deepEqual(await worker.deliver({ body: { taskId, run: 1 } }, { body: { taskId, run: 2, redrive: true } }), ['ack', 'ack']);
+    assert.deepEqual((await worker.task(taskId)).run, 2);
+  });
+
   test('a result that JSON cannot hold is an error of the attempt', async () => {
     const taskId = await worker.submit('circular');
     assert.deepEqual(await worker.deliver({ body: { taskId } }), ['retry']);

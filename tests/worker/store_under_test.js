@@ -9,6 +9,7 @@ import { startWorker } from './worker_under_test.js';
 
 /** Calls a method of a class, `Store` or one that it is made of; a set comes back as an array. */
 const face = (/** @type {string} */ className) => `{
+  ...runner,
   async fetch(request, env) {
     const { isPart, method, parameters } = await request.json();
     const result = await new (isPart ? ${className} : Store)(env)[method](...parameters);

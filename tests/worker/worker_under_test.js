@@ -12,6 +12,9 @@ const NAME = 'task-runner';
 /** The engine's setting in these tests: three attempts. */
 export const MAX_RETRIES = 2;
 
+/** How many objects there are, see `stores/durable_object.js`. */
+const OBJECTS = 4;
+
 /** @typedef {'d1' | 'kv' | 'durable-object'} StoreName */
 /** @typedef {'queue' | 'workflow'} EngineName */
 /** @typedef {{id: string, timestamp: Date, attempts: number, body: unknown}} Delivery */
@@ -97,10 +100,11 @@ export class WorkerUnderTest {
 
   /**
    * @param {string | Uint8Array} [body]
+   * @param {string} [query]
    * @returns {Promise<string>} the id of a new task
    */
-  async submit(body = 'work') {
-    const reply = await this.fetch('/task', { method: 'POST', body });
+  async submit(body = 'work', query = '') {
+    const reply = await this.fetch(`/task${query}`, { method: 'POST', body });
     return /** @type {{taskId: string}} */ (await reply.json()).taskId;
   }
 
@@ -128,8 +132,9 @@ export class WorkerUnderTest {
   }
 
   async sweep() {
-    const worker = await this.miniflare.getWorker(NAME);
-    return worker.scheduled({ cron: '* * * * *' });
+    if (this.store !== 'durable-object') return (await this.miniflare.getWorker(NAME)).scheduled({ cron: '* * * * *' });
+    const objects = /** @type {any} */ (await this.miniflare.getDurableObjectNamespace('TASK_DO', NAME));
+    for (let number = 0; number < OBJECTS; number++) await objects.get(objects.idFromName(`tasks-${number}`)).sweepNow();
   }
 
   /**
@@ -201,8 +206,11 @@ function entry({ store, formerStores, engine, face, modules }) {
     import { taskRunner } from './task_runner.js';
     const Store = ${formers.length > 0 ? `layered(${stores[0]?.className}, {${formers}})` : stores[0]?.className};
     const handlers = { ${handlers.map((name, index) => `'${name}': handler${index}`)} };
-    export default ${face ?? `taskRunner({ Store, Engine: ${Engine}, ${engine === 'queue' ? `Consumer: ${Engine},` : ''} handlers, sweep })`};
-    ${stores.some(({ name }) => name === 'durable-object') ? `export const TaskObject = taskObject([${migrations.map((_, index) => `migration${index}`)}], (env, store) => new ${Engine}(env, store, handlers));` : ''}
+    const runner = taskRunner({ Store, Engine: ${Engine}, ${engine === 'queue' ? `Consumer: ${Engine},` : ''} handlers, sweep });
+    export default ${face ?? 'runner'};
+    ${stores.some(({ name }) => name === 'durable-object') ? `
+    const OrdinaryObject = taskObject([${migrations.map((_, index) => `migration${index}`)}], (env, store) => new ${Engine}(env, store, handlers));
+    export class TaskObject extends OrdinaryObject { sweepNow() { return this.alarm(); } }` : ''}
     ${engine === 'workflow' ? 'export const TaskWorkflow = taskWorkflow(Store, handlers);' : ''}
   `;
 }
