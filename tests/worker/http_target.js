@@ -17,6 +17,7 @@ export async function startTarget() {
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
+  server.unref(); // the tests end even where a suite could not start, and so does not stop it
   const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
   return {
     host: `127.0.0.1:${port}`,
