@@ -122,7 +122,8 @@ class _Reader:
             )
         elif isinstance(value, dict | list) and self._types.get(key) in _SCALAR_TYPES:
             self.problems.append(
-                f"{self._file_name}: {key} must be of type {self._types[key]}, got {json.dumps(value, default=str)}"
+                f"{self._file_name}: {key} must be of type {self._types[key]}, got a "
+                f"{'list' if isinstance(value, list) else 'mapping'}"  # not its text: it may be a secret
             )
         elif value is not None:
             # Whether a text is the integer or the boolean that is wanted is for the program to say: it judges all of

@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import textwrap
@@ -38,11 +39,15 @@ PROGRAM = """
         "version", account_id=account, worker_id=worker.id, main_module="index.js", compatibility_date="2025-04-01",
         modules=[{
             "name": "index.js", "content_type": "application/javascript+module", "content_file": "worker/index.js",
+        }, {
+            "name": "texts/colon.txt", "content_type": "text/plain", "content_file": "worker/colon",
         }],
         bindings=[
             {"type": "d1", "name": "DB", "id": db.uuid},
+            {"type": "queue", "name": "DLQ", "queue_name": dlq.queue_name},
+            {"type": "ratelimit", "name": "LIMIT", "namespace_id": "7", "simple": {"limit": 100, "period": 10}},
             {"type": "queue", "name": "QUEUE", "queue_name": queue.queue_name},
-            {"type": "secret_text", "name": "SECRET", "text": pulumi.Output.secret("hush")},
+            {"type": "secret_text", "name": "SECRET", "text": pulumi.Output.secret(config.require("token"))},
         ],
         opts=pulumi.ResourceOptions(depends_on=[schema]),
     )
@@ -115,11 +120,26 @@ RESOURCES = """
             super().__init__(PauseProvider(), name, {"seconds": seconds}, opts)
 """
 
-WORKER = "export default { fetch: (_, env) => new Response(`%s ${env.SECRET}`), queue() {}, scheduled() {} }"
+WORKER = """
+    import colon from './texts/colon.txt';
+    export default {
+        async fetch(_, env) {
+            const { success } = await env.LIMIT.limit({ key: "k" });
+            await env.DLQ.send("a letter");
+            return new Response(`%s${colon} ${env.SECRET} ${success}`);
+        },
+        queue() {},
+        scheduled() {},
+    };
+"""
+
+TOKEN = "a-token-that-nobody-may-read"  # noqa: S105 it opens nothing
 
 
 class Project:
-    """The program in a folder of its own, and the command line."""
+    """The program in a folder of its own, and the command line, which never prints the stack's token."""
+
+    token = TOKEN
 
     def __init__(self, folder: Path, state_dir: Path) -> None:
         self.folder = folder
@@ -128,6 +148,7 @@ class Project:
         self.write("__main__.py", PROGRAM)
         self.write("resources.py", RESOURCES)
         self.write("worker/index.js", WORKER % "one")
+        self.write("worker/colon", ":")
         self.configure()
 
     def write(self, name: str, text: str) -> None:
@@ -140,6 +161,7 @@ class Project:
             "config:",
             "  cloudflare:baseUrl: http://127.0.0.1:8787/client/v4",
             f"  sample:account_id: '{'0' * 32}'",
+            f"  sample:token: {self.token}",
             *(f"  sample:{key}: {value}" for key, value in values.items()),
         ]
         self.write("Pulumi.local.yaml", "\n".join(lines))
@@ -155,6 +177,7 @@ class Project:
         with self.command(*arguments) as process:
             printed, _ = process.communicate(timeout=COMMAND_SECONDS)
         assert process.returncode == expect, printed
+        assert self.token not in printed
         return printed
 
     @property
@@ -215,8 +238,9 @@ def project(instance_dir: Path, tmp_path: Path) -> Iterator[Project]:
 def test_the_life_of_a_stack(project: Project) -> None:
     assert "Resources: 10 created" in project.run("up")
     assert project.outputs["tables"] == ["notes"]
-    assert project.fetch() == "one hush"
+    assert project.fetch() == f"one: {TOKEN} true"
     assert "Resources: 10, nothing changed" in project.run("up")
+    assert "Resources: 10, nothing changed" in project.run("refresh")
 
     project.write("worker/index.js", WORKER % "two")
     project.configure(retries=7)
@@ -229,7 +253,7 @@ def test_the_life_of_a_stack(project: Project) -> None:
     }
     assert document["outputs"]["tables"] == ["notes"]
     assert document["errors"] == []
-    assert project.fetch() == "two hush"
+    assert project.fetch() == f"two: {TOKEN} true"
 
     consumer = f"queues/{project.outputs['queue_id']}/consumers/{project.outputs['consumer_id']}"
     with project.api as api:
@@ -239,7 +263,7 @@ def test_the_life_of_a_stack(project: Project) -> None:
         oldest = api.get("workers/workers/sample/versions").json()["result"][-1]["id"]
         body = {"strategy": "percentage", "versions": [{"percentage": 100, "version_id": oldest}]}
         assert api.post("workers/scripts/sample/deployments", json=body).status_code == 200
-        assert project.fetch() == "one hush"
+        assert project.fetch() == f"one: {TOKEN} true"
         printed = project.run("refresh")
         assert "~ settings.maxRetries: 7 → 1" in printed
         assert '~ deadLetterQueue: "sample-dlq" → ""' in printed
@@ -249,7 +273,7 @@ def test_the_life_of_a_stack(project: Project) -> None:
         assert api.get(consumer).json()["result"]["dead_letter_queue"] == "sample-dlq"
         [schedule] = api.get("workers/scripts/sample/schedules").json()["result"]["schedules"]
         assert schedule["cron"] == "0 0 1 1 *"
-        assert project.fetch() == "two hush"
+        assert project.fetch() == f"two: {TOKEN} true"
         assert "Resources: 10, nothing changed" in project.run("refresh")
 
     assert project.run("output", "consumer_id").strip() == project.outputs["consumer_id"]
@@ -258,7 +282,27 @@ def test_the_life_of_a_stack(project: Project) -> None:
     printed = project.run("up", expect=1)
     assert "error: WorkerVersion version: " in printed
     assert "SyntaxError" in printed
-    assert project.fetch() == "two hush"
+    assert project.fetch() == f"two: {TOKEN} true"
+
+
+def test_a_secret_is_the_owners_alone(project: Project) -> None:
+    project.run("up")
+    project.token = TOKEN[::-1]
+    project.configure()
+    assert "~ bindings.SECRET.text: [secret] changed" in project.run("preview")
+    printed = project.run("up")
+    assert "~ bindings.SECRET.text: [secret] changed" in printed
+    assert TOKEN not in printed
+    assert project.fetch() == f"one: {project.token} true"
+    assert "Resources: 10, nothing changed" in project.run("refresh")
+    state_file = project.state_dir / "stacks" / "sample" / "local.json"
+    assert stat.S_IMODE(state_file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(project.state_dir.stat().st_mode) == 0o700
+    with project.api as api:
+        versions = api.get("workers/workers/sample/versions").text
+    logs = [file.read_text() for file in (project.state_dir / "logs").iterdir()]
+    assert logs
+    assert not any(token in text for text in (versions, *logs) for token in (TOKEN, project.token))
 
 
 def test_a_killed_up_and_an_interrupted_one_are_gone_on_with(project: Project) -> None:

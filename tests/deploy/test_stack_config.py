@@ -56,7 +56,7 @@ def test_every_problem_is_listed(stack: Stack) -> None:
         load_config(stack.folder, "local")
     assert str(caught.value).splitlines() == [
         "Pulumi.local.yaml: sample:name is missing (string, no default): add it under `config:`",
-        'Pulumi.local.yaml: sample:size must be of type integer, got ["many"]',
+        "Pulumi.local.yaml: sample:size must be of type integer, got a list",
         "Pulumi.local.yaml: key bare needs a namespace: write sample:bare",
         "Pulumi.local.yaml: key 2 needs a namespace: write sample:2",
         "Pulumi.local.yaml: sample:token is encrypted, and only the Pulumi CLI can decrypt it: "
