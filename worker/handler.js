@@ -15,7 +15,7 @@
  * @property {number} attempt 1 for the first
  * @property {AbortSignal} signal aborted when the task is cancelled or the handler's time is up: nobody waits for it any
  *   more. A running attempt learns of a cancellation within 2 seconds at first, later within a fifth of its age, and
- *   at most a minute
+ *   at most a minute; with KV as the store within 5 seconds at first, and up to a minute later than it would otherwise
  * @property {(percent: number, note?: string) => void} progress tells how far the attempt has come, 0 to 100, and in up to
  *   200 characters what it does; the task shows it as soon, may it be called ever so often
  * @property {Readonly<Record<string, any>>} bindings the Worker's own, but for its API tokens
