@@ -139,6 +139,13 @@ def upload(found: dict[str, Any], code: str) -> dict[str, Any]:
             {"name": "API_TOKEN", "text": "s3cret", "type": "secret_text"},
             {"id": found["database"]["uuid"], "name": "DB", "type": "d1"},
             {"name": "ENV", "text": "dev", "type": "plain_text"},
+            {
+                "name": "RATE_LIMITER",
+                "namespace_id": "4101",
+                "simple": {"limit": 100, "period": 60},
+                "type": "ratelimit",
+            },
+            {"name": "TASK_DLQ", "queue_name": found["names"]["task-runner-dlq"], "type": "queue"},
             {"name": "TASK_QUEUE", "queue_name": found["names"]["task-runner-queue"], "type": "queue"},
         ],
         "compatibility_date": "2025-04-01",
@@ -150,6 +157,7 @@ def upload(found: dict[str, Any], code: str) -> dict[str, Any]:
                 "name": "stores/d1.js",
             },
             {"content_base64": content, "content_type": "application/javascript+module", "name": "index.js"},
+            {"content_base64": "PHA+", "content_type": "text/plain", "name": "page/page.html.txt"},
         ],
         "usage_model": "standard",
     }
@@ -158,7 +166,7 @@ def upload(found: dict[str, Any], code: str) -> dict[str, Any]:
 def test_a_version_reads_as_it_was_sent(deployed: dict[str, Any]) -> None:
     sent, read = deployed["upload"], deployed["version"]
     assert read["modules"] == sent["modules"]
-    assert [binding["name"] for binding in read["bindings"]] == ["API_TOKEN", "DB", "ENV", "TASK_QUEUE"]
+    assert [binding["name"] for binding in read["bindings"]] == [binding["name"] for binding in sent["bindings"]]
     for binding, original in zip(read["bindings"], sent["bindings"], strict=True):
         # The provider has a secret's text in its state, and fills database_id in from the answer.
         expected = {key: value for key, value in original.items() if binding["type"] != "secret_text" or key != "text"}
