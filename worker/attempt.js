@@ -87,7 +87,11 @@ function failure({ taskId, handler, attempts, max_retries }, env, thrown) {
 
 /** @param {unknown} thrown */
 function isPermanent(thrown) {
-  return /** @type {{permanent?: unknown} | null | undefined} */ (thrown)?.permanent === true;
+  try {
+    return /** @type {{permanent?: unknown} | null | undefined} */ (thrown)?.permanent === true;
+  } catch {
+    return false;
+  }
 }
 
 /**

@@ -125,19 +125,19 @@ export const MAX_RESULT_BYTES = 256 * 1024;
 const MAX_ERROR_LENGTH = 1_000;
 
 /**
- * @param {unknown} thrown whatever a handler threw
+ * @param {unknown} thrown whatever a handler threw: it may even be impossible to look at
  * @returns {TaskError}
  */
 export function describeError(thrown) {
-  const isError = thrown instanceof Error;
-  return { name: isError ? textOf(thrown.name) : 'Error', message: textOf(isError ? thrown.message : thrown) };
+  try {
+    const isError = thrown instanceof Error;
+    return { name: textOf(isError ? thrown.name : 'Error'), message: textOf(isError ? thrown.message : thrown) };
+  } catch {
+    return { name: 'Error', message: 'a value that cannot be shown' };
+  }
 }
 
-/** @param {unknown} value anything: a handler may throw what cannot even be made a string */
+/** @param {unknown} value */
 function textOf(value) {
-  try {
-    return String(value).slice(0, MAX_ERROR_LENGTH);
-  } catch {
-    return 'a value that cannot be shown';
-  }
+  return String(value).slice(0, MAX_ERROR_LENGTH);
 }

@@ -14,7 +14,8 @@ from local.instance import Instance
 from tests.journey.project import ROOT, Project, run
 
 FIRST = "0001_tasks.sql"
-SECOND = "0002_notes.sql"
+SECOND = "0002_task_features.sql"
+NEW = "0003_notes.sql"
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +47,12 @@ def query(project: Project, sql: str) -> list[dict[str, Any]]:
 
 
 def test_a_new_migration_is_applied_and_recorded_as_wrangler_does(project: Project, migrations: Path) -> None:
-    (migrations / SECOND).write_text("CREATE TABLE notes (text TEXT)\n-- the end;")
+    (migrations / NEW).write_text("CREATE TABLE notes (text TEXT)\n-- the end;")
     project.deploy("up", "schema")
     assert query(project, "SELECT id, name FROM d1_migrations ORDER BY id") == [
         {"id": 1, "name": FIRST},
         {"id": 2, "name": SECOND},
+        {"id": 3, "name": NEW},
     ]
     assert query(project, "SELECT count(*) AS notes FROM notes") == [{"notes": 0}]
     assert "nothing changed" in project.deploy("up", "schema")
@@ -66,15 +68,15 @@ def test_an_edited_migration_is_refused_before_anything_changes(project: Project
 
 
 def test_a_lost_migration_is_refused(project: Project, migrations: Path) -> None:
-    text = (migrations / SECOND).read_text()
-    (migrations / SECOND).unlink()
+    text = (migrations / NEW).read_text()
+    (migrations / NEW).unlink()
     printed = project.deploy("up", "schema", expect=1)
-    (migrations / SECOND).write_text(text)
-    assert f"{SECOND} was applied to the database and is gone from worker/migrations" in printed
+    (migrations / NEW).write_text(text)
+    assert f"{NEW} was applied to the database and is gone from worker/migrations" in printed
 
 
 def test_a_broken_migration_changes_nothing_and_can_be_mended(project: Project, migrations: Path) -> None:
-    third = migrations / "0003_broken.sql"
+    third = migrations / "0004_broken.sql"
     third.write_text("CREATE TABLE half (x);\nCREATE TABEL other (y);")
     printed = project.deploy("up", "schema", expect=1)
     assert 'near "TABEL": syntax error' in printed

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
+import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
 
 import { D1Store } from '../../worker/stores/d1.js';
 import { newTask } from './store_under_test.js';
-import { startWorker } from './worker_under_test.js';
+import { readMigrations, startWorker } from './worker_under_test.js';
 
 /** @type {import('./worker_under_test.js').WorkerUnderTest} */
 let worker;
@@ -40,6 +41,19 @@ test('a list and the statistics read a bounded number of rows, however many task
   assert.ok(await rowsRead(() => store.list({ ...all, status: 'pending' })) <= 2_000);
   assert.ok(await rowsRead(() => store.list({ ...all, handler: 'none', status: 'failed' })) <= 2_000);
   assert.ok(await rowsRead(() => store.recent()) <= 10_000);
+});
+
+test('tasks of the first schema are kept by the next ones', async () => {
+  const database = new DatabaseSync(':memory:');
+  const [first = '', ...others] = await readMigrations();
+  database.exec(first);
+  const columns = 'taskId, status, payload, created_at, expires_at, attempts, lease_expires_at, sent_at, result, error';
+  const row = ['01a20477-41c5-7c7e-bacd-9b6d0e7211fe', 'completed', 'work', '2026-11-22 18:00:00', 9, 2, null, 7, '{}', null];
+  database.prepare(`INSERT INTO tasks (${columns}) VALUES (${row.map(() => '?')})`).run(...row);
+  for (const migration of others) database.exec(migration);
+  const kept = /** @type {Record<string, unknown>} */ (database.prepare(`SELECT ${columns}, handler, run FROM tasks`).get());
+  assert.deepEqual(Object.values(kept), [...row, 'default', 1]);
+  database.close();
 });
 
 /**

@@ -231,7 +231,8 @@ async function readModules(handlers) {
   return modules;
 }
 
-async function readMigrations() {
+/** @returns {Promise<string[]>} their SQL, in order */
+export async function readMigrations() {
   const names = (await readdir(MIGRATIONS_FOLDER)).sort();
   return Promise.all(names.map((name) => readFile(join(MIGRATIONS_FOLDER, name), 'utf8')));
 }
