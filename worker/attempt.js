@@ -13,18 +13,45 @@ import { withinTime } from './time_limit.js';
 
 /** @typedef {{store: Store, handlers: Handlers, env: any}} Parts */
 
+/** How long those that have ended wait for the others of their batch at first, so that a quick batch is written at once;
+ * each further wave waits three times as long, so that there are few: seven in {@link MAX_TIMEOUT_SECONDS}. */
+const FIRST_WAVE_MS = 2_000;
+const WAVE_GROWTH = 3;
+
 /**
  * Attempts tasks at the same time, each on its own.
  *
  * @param {Parts} parts
  * @param {ClaimedTask[]} tasks
- * @returns {Promise<Outcome[]>} in the order of the tasks; never rejects: what a handler throws is the outcome's error
+ * @returns {AsyncGenerator<Outcome[]>} waves of those that have ended, so that a slow task does not hold back the quick ones;
+ *   in the order of the tasks within each. Never rejects: what a handler throws is the outcome's error
  */
-export async function attemptAll(parts, tasks) {
+export async function* attemptInWaves(parts, tasks) {
   const heartbeat = new Heartbeat(parts.store);
-  const outcomes = await Promise.all(tasks.map((task) => attempt(parts, task, heartbeat)));
-  await heartbeat.settled();
-  return outcomes;
+  /** @type {Map<ClaimedTask, Outcome>} */
+  const ended = new Map();
+  const running = new Set(tasks);
+  const all = Promise.all(tasks.map(async (task) => ended.set(task, await attempt(parts, task, heartbeat))));
+  for (let wave_ms = FIRST_WAVE_MS; running.size > 0; wave_ms *= WAVE_GROWTH) {
+    await withinMilliseconds(wave_ms, all);
+    await heartbeat.settled();
+    const wave = [...running].filter((task) => ended.has(task));
+    for (const task of wave) running.delete(task);
+    if (wave.length > 0) yield wave.map((task) => /** @type {Outcome} */ (ended.get(task)));
+  }
+}
+
+/**
+ * Waits for something, but no longer than that.
+ *
+ * @param {number} time_ms
+ * @param {Promise<unknown>} promise
+ */
+async function withinMilliseconds(time_ms, promise) {
+  const timeIsUp = Promise.withResolvers();
+  const timer = setTimeout(timeIsUp.resolve, time_ms);
+  await Promise.race([promise, timeIsUp.promise]);
+  clearTimeout(timer);
 }
 
 /**

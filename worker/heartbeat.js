@@ -8,13 +8,13 @@ const FIRST_REPORT_MS = 1_000;
 
 /**
  * The time between two reports: a fifth of the batch's age, with bounds. What is new is reported earlier, but only so
- * many times. That makes at most 43 reports in {@link MAX_TIMEOUT_SECONDS}: an invocation has 50 queries on the Free plan
- * (https://developers.cloudflare.com/d1/platform/limits/), and taking and ending the tasks needs some.
+ * many times. That makes at most 40 reports in {@link MAX_TIMEOUT_SECONDS}: an invocation has 50 queries on the Free plan
+ * (https://developers.cloudflare.com/d1/platform/limits/), and taking the tasks and ending them in waves needs nine.
  */
 const INTERVAL_PER_AGE = 0.2;
 const SHORTEST_INTERVAL_MS = 2_000;
 const LONGEST_INTERVAL_MS = 60_000;
-const EARLY_REPORTS = 10;
+const EARLY_REPORTS = 7;
 
 /** The shortest interval where the store is slow to settle: that is KV, which takes one write of a key a second
  * (https://developers.cloudflare.com/kv/platform/limits/), and the attempt writes its outcome too. */

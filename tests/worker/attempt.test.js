@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, mock, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 
-import { attemptAll } from '../../worker/attempt.js';
+import { attemptInWaves } from '../../worker/attempt.js';
 import { PermanentError, requireHandlers } from '../../worker/handler.js';
 import { startWorker, STORES } from './worker_under_test.js';
 
@@ -20,6 +20,13 @@ const STORE = /** @type {Store} */ (/** @type {unknown} */ ({ settling_seconds: 
  */
 function task(parts) {
   return { taskId: 'task', run: 1, attempts: 1, handler: 'default', parameters: {}, payload: 'payload', max_retries: null, ...parts };
+}
+
+/** @param {Parameters<typeof attemptInWaves>} parts */
+async function attemptAll(...parts) {
+  const waves = [];
+  for await (const wave of attemptInWaves(...parts)) waves.push(wave);
+  return waves.flat();
 }
 
 /**
@@ -216,4 +223,15 @@ for (const store of STORES) describe(`with state in ${store}`, () => {
     assert.deepEqual({ status, error }, { status: 'pending', error: { name: 'TimeoutError', message: 'expected an end within 0.5 seconds, got none' } });
     assert.equal((await seen())[hasty], 'TimeoutError');
   });
+});
+
+test('a slow task does not hold back the quick ones of its batch', async () => {
+  /** @type {Handlers} */
+  const handlers = { default: { default: () => 'quick' }, slow: { default: () => setTimeout(3_000, 'slow') } };
+  const store = { ...STORE, report: async () => new Set(['task']) };
+  const waves = [];
+  for await (const wave of attemptInWaves({ store, handlers, env: ENV }, [task({ handler: 'slow' }), task(), task()])) {
+    waves.push(wave.map((outcome) => 'result' in outcome && outcome.result));
+  }
+  assert.deepEqual(waves, [['"quick"', '"quick"'], ['"slow"']]);
 });

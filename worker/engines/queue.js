@@ -3,7 +3,7 @@
  * here is safe to repeat; the store's conditional updates decide.
  */
 
-import { attemptAll, maxRetries } from '../attempt.js';
+import { attemptInWaves, maxRetries } from '../attempt.js';
 import { SWEEP_GRACE_SECONDS, TASK_TTL_SECONDS } from '../task.js';
 import { creationTime } from '../task_id.js';
 import { TaskMessages } from './task_messages.js';
@@ -63,14 +63,15 @@ export class QueueEngine {
     const claimed = await this.store.claim(messages.deliveries());
     await this.#releaseUnclaimed(messages, new Set(claimed.map(({ taskId }) => taskId)));
     if (claimed.length === 0) return;
-    const outcomes = await attemptAll(this, claimed);
-    const settled = await this.store.settle(outcomes);
     const limits = new Map(claimed.map(({ taskId, max_retries }) => [taskId, max_retries]));
-    for (const outcome of outcomes) {
-      const { taskId } = outcome;
-      if (outcome.status === 'completed' || !settled.has(taskId)) messages.ack(taskId);
-      else if (outcome.status === 'failed') await this.#bury(messages, outcome);
-      else await this.#retry(messages, outcome, limits.get(taskId) ?? null);
+    for await (const outcomes of attemptInWaves(this, claimed)) {
+      const settled = await this.store.settle(outcomes);
+      for (const outcome of outcomes) {
+        const { taskId } = outcome;
+        if (outcome.status === 'completed' || !settled.has(taskId)) messages.ack(taskId);
+        else if (outcome.status === 'failed') await this.#bury(messages, outcome);
+        else await this.#retry(messages, outcome, limits.get(taskId) ?? null);
+      }
     }
   }
 

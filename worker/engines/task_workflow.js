@@ -3,7 +3,7 @@
 import { WorkflowEntrypoint } from 'cloudflare:workers';
 import { NonRetryableError } from 'cloudflare:workflows';
 
-import { attemptAll, maxRetries } from '../attempt.js';
+import { attemptInWaves, maxRetries } from '../attempt.js';
 import { retryDelaySeconds } from '../backoff.js';
 
 /** @import { WorkflowEvent, WorkflowStep } from 'cloudflare:workers' */
@@ -63,9 +63,11 @@ async function attemptTask(parts, delivery) {
     if ((await parts.store.existing([taskId])).has(taskId)) return null; // it has ended, or another attempt holds it
     throw new Error(`there is no task ${taskId}`);
   }
-  const [outcome] = await attemptAll(parts, claimed);
-  const settled = await parts.store.settle(outcome ? [outcome] : []);
-  return !outcome || outcome.status === 'completed' || !settled.has(taskId) ? null : outcome;
+  for await (const [outcome] of attemptInWaves(parts, claimed)) {
+    const settled = outcome && await parts.store.settle([outcome]);
+    if (outcome && outcome.status !== 'completed' && settled?.has(taskId)) return outcome;
+  }
+  return null;
 }
 
 /** @param {Exclude<Outcome, {status: 'completed'}>} outcome */
