@@ -6,6 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import Protocol, cast
 
+MAX_TEXT_LENGTH = 5_000
+"""Of a text that the Worker is told (https://developers.cloudflare.com/workers/platform/limits/#environment-variables)."""
+
 
 class Rule(Protocol):
     """A check of one setting."""
@@ -129,7 +132,8 @@ class Words:
     @property
     def expected(self) -> str:
         """The form and how many there may be."""
-        return f"at most {self.maximum} different {self.what}, with spaces between them"
+        length = f"{MAX_TEXT_LENGTH:,} characters in all"
+        return f"at most {self.maximum} different {self.what}, with spaces between them, {length}"
 
     def parse(self, text: str) -> object:
         """Read the words."""
@@ -141,7 +145,9 @@ class Words:
             return False
         words = cast("tuple[object, ...]", value)
         are_good = all(isinstance(word, str) and re.fullmatch(self.pattern, word) for word in words)
-        return are_good and len(set(words)) == len(words) <= self.maximum
+        if not are_good or len(set(words)) != len(words):
+            return False
+        return len(words) <= self.maximum and len(" ".join(map(str, words))) <= MAX_TEXT_LENGTH
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from local.control_plane.envelope import ApiError, Json
 from local.control_plane.fields import Fields
 
 _LARGEST_LIMIT = 2**31 - 1
+_LONGEST_TEXT_BYTES = 5 * 1024  # https://developers.cloudflare.com/workers/platform/limits/#environment-variables
 
 Binding = dict[str, Any]  # as stored: what was sent, and the ids that it stands for
 
@@ -119,6 +120,8 @@ def _text(_: sqlite3.Connection, part: Fields) -> Binding:
     text = part.text("text")
     if text is None:
         raise _must_have(part, "`text`")
+    if len(text.encode()) > _LONGEST_TEXT_BYTES:
+        raise ApiError(400, 10054, "workers.api.error.text_binding_too_large")  # quoted
     return {"text": text}
 
 

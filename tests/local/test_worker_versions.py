@@ -288,6 +288,16 @@ def test_a_version_knows_itself(rest: Rest) -> None:
     assert seen["timestamp"] <= uploaded["created_on"]
 
 
+@pytest.mark.parametrize("kind", ["plain_text", "secret_text"])
+def test_a_text_has_at_most_5_kib(rest: Rest, kind: str) -> None:
+    worker = rest.worker()
+    longest = {"type": kind, "name": "TEXT", "text": "ü" * (5 * 512)}
+    upload(rest, worker, version(bindings=[longest]))
+    path = f"/workers/workers/{worker['id']}/versions"
+    refusal = rest.refusal("POST", path, version(bindings=[longest | {"text": longest["text"] + "."}]))
+    assert refusal == (400, 10054, "workers.api.error.text_binding_too_large")
+
+
 def test_a_rate_limit_holds(rest: Rest) -> None:
     code = "export default { async fetch(request, env) { return Response.json(await env.LIMIT.limit({ key: 'k' })) } }"
     binding = {"type": "ratelimit", "name": "LIMIT", "namespace_id": "1", "simple": {"limit": 2, "period": 60}}

@@ -233,6 +233,7 @@ def test_tokens_are_not_in_what_is_printed_of_the_settings() -> None:
         ("http_allowed_hosts", "api.*.example"),
         ("http_allowed_hosts", "API.example"),
         ("http_allowed_hosts", "*"),
+        ("http_allowed_hosts", " ".join(f"{n}{'x' * 120}.example" for n in range(50))),
         ("retry_backoff", "linear"),
         ("public", "yes"),
     ],
