@@ -30,7 +30,8 @@ describe('with API tokens', () => {
   test('without a valid one only /health answers', async () => {
     const credentials = [
       '', TOKEN, 'Bearer', 'Bearer ', 'Bearer wrong', `Bearer ${TOKEN}x`, `Bearer ${TOKEN.slice(0, -1)}`, `Bearer ${TOKEN} ${OTHER_TOKEN}`,
-      `Digest ${TOKEN}`, `Basic ${TOKEN}`, `Basic ${base64(TOKEN + ':')}`, `Basic ${base64('user:')}`, 'Basic %%%', `Basic ${base64(`user:${TOKEN} ${OTHER_TOKEN}`)}`,
+      `Digest ${TOKEN}`, `Basic ${TOKEN}`, `Basic ${base64(TOKEN + ':')}`, `Basic ${base64('user:')}`, 'Basic %%%',
+      `Basic ${base64(`user:${TOKEN} ${OTHER_TOKEN}`)}`,
     ];
     for (const Authorization of credentials) {
       const reply = await api.call('GET', '/tasks', { headers: { Authorization } });
@@ -49,6 +50,10 @@ describe('with API tokens', () => {
     assert.equal((await api.call('HEAD', '/health')).status, 200);
     assertRefused(await api.call('POST', '/health'), 405, 'method_not_allowed');
     assert.deepEqual(await api.worker.rows('SELECT taskId FROM tasks'), []);
+  });
+
+  test('who sends much without one is told so, too', async () => {
+    assertRefused(await api.call('POST', '/task', { body: 'x'.repeat(12 * 1024 * 1024) }), 401, 'unauthorized');
   });
 
   test("a browser's own password changes nothing for another site's page", async () => {
@@ -136,7 +141,7 @@ describe('with origins', () => {
     assert.deepEqual([status, body], [204, '']);
     assert.equal(answered.get('Access-Control-Allow-Origin'), PAGE_ORIGIN);
     assert.equal(answered.get('Access-Control-Allow-Methods'), 'POST');
-    assert.equal(answered.get('Access-Control-Allow-Headers'), 'Authorization, Content-Type, Idempotency-Key');
+    assert.equal(answered.get('Access-Control-Allow-Headers'), 'Authorization, Content-Type, Idempotency-Key, Last-Event-ID');
     assert.equal(answered.get('Access-Control-Max-Age'), '7200');
     assert.equal(answered.get('Vary'), 'Origin');
     const ofATask = await api.call('OPTIONS', '/task/x', { headers: { ...headers, Origin: 'http://localhost:3000' } });

@@ -4,7 +4,9 @@ import { test } from 'node:test';
 
 // A text module, as the Worker's runtime has them.
 registerHooks({
-  resolve: (specifier, context, next) => (specifier.endsWith('.txt') ? { url: new URL(specifier, context.parentURL).href, shortCircuit: true } : next(specifier, context)),
+  resolve: (specifier, context, next) => (
+    specifier.endsWith('.txt') ? { url: new URL(specifier, context.parentURL).href, shortCircuit: true } : next(specifier, context)
+  ),
   load: (url, context, next) => (url.endsWith('.txt') ? { format: 'module', source: "export default '';", shortCircuit: true } : next(url, context)),
 });
 const { ROUTES } = await import('../../worker/api/router.js');

@@ -2,23 +2,40 @@
 
 import { Refusal } from './refusal.js';
 
+/** Most that is read of what nobody wants: a client that may not send it all finds its connection closed, and no answer. */
+const DISCARDED_BYTES = 32 * 1024 * 1024;
+
 /**
  * @param {Request} request
  * @param {number} limit_bytes
  * @returns {Promise<Uint8Array<ArrayBuffer>>} the whole body
- * @throws {Refusal} as soon as more has come than the limit allows
+ * @throws {Refusal} it is longer than the limit
  */
 export async function readBody(request, limit_bytes) {
-  if (Number(request.headers.get('Content-Length')) > limit_bytes) throw tooLarge(limit_bytes);
   /** @type {Uint8Array[]} */
   const chunks = [];
   let length = 0;
   for await (const chunk of request.body ?? []) {
     length += chunk.byteLength;
-    if (length > limit_bytes) throw tooLarge(limit_bytes);
-    chunks.push(chunk);
+    if (length <= limit_bytes) chunks.push(chunk);
+    else if (length > limit_bytes + DISCARDED_BYTES) break;
   }
+  if (length > limit_bytes) throw tooLarge(limit_bytes);
   return concatenate(chunks, length);
+}
+
+/**
+ * Reads what is there of a body and drops it, unless somebody has read it.
+ *
+ * @param {Request} request
+ */
+export async function discardBody(request) {
+  if (request.bodyUsed) return;
+  let length = 0;
+  for await (const chunk of request.body ?? []) {
+    length += chunk.byteLength;
+    if (length > DISCARDED_BYTES) break;
+  }
 }
 
 /** @param {number} limit_bytes */

@@ -22,6 +22,8 @@ const ANY = ['unauthorized', 'rate_limited', 'store_unavailable'];
 /** @type {Code[]} */
 const ANY_CHANGE = [...ANY, 'forbidden_origin'];
 
+const EVENTS_SCHEMA = { type: 'string', description: 'Events `task`, each with a task as JSON: at once and at each change.' };
+
 const TASK_ID_PARAMETER = { name: 'taskId', in: 'path', required: true, schema: TASK_ID_SCHEMA };
 
 /** What can be done with the task that a reply names. */
@@ -138,7 +140,7 @@ function listTasks() {
 function showTask() {
   const task = json('Task');
   return operation('showTask', 'Shows a task, or streams its changes', {
-    200: { ...task, content: { ...task.content, [EVENT_STREAM]: { schema: { type: 'string', description: 'Events `task`, each with a task as JSON: at once and at each change.' } } } },
+    200: { ...task, content: { ...task.content, [EVENT_STREAM]: { schema: EVENTS_SCHEMA } } },
     204: { description: 'The client of a stream has seen the end (`Last-Event-ID`).' },
     ...refusals([...ANY, 'invalid_parameter', 'task_not_found']),
   }, [

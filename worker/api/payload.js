@@ -41,5 +41,6 @@ export function parseJson(payload, saysWho) {
   } catch {
     // as bytes that are no text
   }
-  throw new Refusal('invalid_json', `expected the body to be JSON, as ${saysWho}, got ${typeof payload === 'string' ? 'other text' : 'bytes that are not UTF-8'}`);
+  const got = typeof payload === 'string' ? 'other text' : 'bytes that are not UTF-8';
+  throw new Refusal('invalid_json', `expected the body to be JSON, as ${saysWho}, got ${got}`);
 }

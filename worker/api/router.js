@@ -2,6 +2,7 @@
 
 import { authenticate } from './auth.js';
 import { submitBatch } from './batch.js';
+import { discardBody } from './body.js';
 import { addCorsHeaders, preflight } from './cors.js';
 import { listTasks } from './list.js';
 import { showDescription } from './openapi.js';
@@ -59,8 +60,9 @@ async function answer(call) {
   try {
     return await route(call);
   } catch (error) {
+    await discardBody(call.request).catch(() => {}); // whoever breaks off does not wait for an answer
     if (error instanceof Refusal) return error.reply();
-    console.error('request failed', { method: call.request.method, error: String(error) });
+    console.error('request failed', { method: call.request.method, path: call.url.pathname, error: String(error) });
     return new Refusal('store_unavailable', 'the task store is not available; try again', { headers: { 'Retry-After': '1' } }).reply();
   }
 }
