@@ -67,7 +67,7 @@ describe('routes', () => {
   });
 });
 
-test('without its table the API says that the store is not available, and logs no payload', async () => {
+test('without its table the API says that the store is not available, and nothing of what was sent', async () => {
   const api = await startApi();
   try {
     await api.worker.rows('DROP TABLE tasks');
