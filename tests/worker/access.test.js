@@ -7,7 +7,7 @@ const TOKEN = 'first-token-of-this-test-0123456789';
 const OTHER_TOKEN = 'other-token.of~this_test-0123456789';
 const ORIGIN = 'http://task-runner';
 const PAGE_ORIGIN = 'https://pages.example.com';
-const CHALLENGE = 'Bearer realm="task-runner", Basic realm="task-runner", charset="UTF-8"';
+const CHALLENGE = 'Bearer realm="task-runner"';
 
 /** @param {string} text */
 const base64 = (text) => Buffer.from(text).toString('base64');

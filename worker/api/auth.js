@@ -5,8 +5,10 @@ import { Refusal } from './refusal.js';
 
 /** @import { Call } from './call.js' */
 
-/** The second is how a browser asks for the token that the dashboard needs. */
-const CHALLENGE = 'Bearer realm="task-runner", Basic realm="task-runner", charset="UTF-8"';
+/** How a program is told to send a token; and how a browser is made to ask its user for one, which it does for the first
+ * challenge alone. */
+const CHALLENGE = 'Bearer realm="task-runner"';
+const PAGE_CHALLENGE = 'Basic realm="task-runner", charset="UTF-8"';
 
 const CREDENTIALS = /^(Bearer|Basic) +(\S+) *$/i;
 
@@ -22,7 +24,7 @@ export async function authenticate({ request, url, env }) {
   if (env.API_TOKENS === undefined) return null;
   const given = credentials(request);
   const digest = given && await sha256(given.token);
-  if (!digest || !await isKnown(digest, env.API_TOKENS)) throw unauthorized(given ? 'another one' : 'none');
+  if (!digest || !await isKnown(digest, env.API_TOKENS)) throw unauthorized(request, given ? 'another one' : 'none');
   // A browser sends a Basic password by itself, whatever page makes it.
   if (given.scheme === 'basic' && !SAFE_METHODS.has(request.method)) requireSameOrigin(request, url);
   return digest.toHex();
@@ -73,9 +75,13 @@ function requireSameOrigin(request, url) {
   throw new Refusal('forbidden_origin', `expected a request of ${url.origin}'s own pages, got one of ${origin ?? site}: send the token as Bearer`);
 }
 
-/** @param {string} got */
-function unauthorized(got) {
+/**
+ * @param {Request} request
+ * @param {string} got
+ */
+function unauthorized({ headers }, got) {
+  const isForPage = (headers.get('Accept') ?? '').toLowerCase().includes('text/html');
   return new Refusal('unauthorized', `expected an API token (Authorization: Bearer TOKEN), got ${got}`, {
-    headers: { 'WWW-Authenticate': CHALLENGE },
+    headers: { 'WWW-Authenticate': isForPage ? PAGE_CHALLENGE : CHALLENGE },
   });
 }
