@@ -19,8 +19,13 @@ from local.control_plane import (
     queue_consumers,
     queue_messages,
     queues,
+    references,
     schedules,
+    script_settings,
+    script_versions,
     scripts,
+    services,
+    worker_secrets,
     worker_versions,
     workers,
     workflow_instances,
@@ -49,6 +54,11 @@ PRODUCTS = (
     durable_objects,
     schedules,
     scripts,
+    script_settings,
+    script_versions,
+    worker_secrets,
+    services,
+    references,
     workflows,
     workflow_instances,
 )
@@ -109,8 +119,9 @@ class Application:
         if len(body) > _LARGEST_BODY_BYTES:
             raise ApiError(413, 10027, f"The request body is larger than {_LARGEST_BODY_BYTES} bytes")
         query = parse_query(request.scope["query_string"])
-        content_type = request.headers.get("content-type", "")
-        call = Call(self._cloud, request.method, path, names, query, body, content_type)
+        headers = request.headers
+        content_type, user_agent = headers.get("content-type", ""), headers.get("user-agent", "")
+        call = Call(self._cloud, request.method, path, names, query, body, content_type, user_agent)
         return (await route.handler(call)).response()
 
     def _check_token(self, request: Request, path: str) -> None:

@@ -15,6 +15,7 @@ from local.control_plane.routing import Call, Route
 _SMALLEST_PERCENTAGE = 0.01
 _PAGE_SIZE = 10  # recorded, see d1.py
 _LARGEST_PAGE = 100
+_TRIGGERED_BY: dict[str, Json] = {"workers/triggered_by": "deployment"}  # quoted in public code, of the real API
 
 Split = list[dict[str, Any]]  # [{version_id, percentage}]
 
@@ -28,7 +29,8 @@ async def create_deployment(call: Call) -> Reply:
     annotations = body.fields("annotations")
     async with call.cloud.change() as change:
         worker = workers.find_script(change.db, call.path["script_name"])
-        deployment_id = insert(change.db, worker["id"], split, {} if annotations is None else dict(annotations.values))
+        given = {} if annotations is None else dict(annotations.values)
+        deployment_id = insert(change.db, worker["id"], split, given | _TRIGGERED_BY, call.source)
     return Reply(_describe(_find(call.cloud.db, worker["id"], deployment_id)))
 
 
@@ -49,7 +51,7 @@ async def get_deployment(call: Call) -> Reply:
     return Reply(_describe(_find(call.cloud.db, worker["id"], call.path["deployment_id"])))
 
 
-def insert(db: sqlite3.Connection, worker_id: str, split: Split, annotations: dict[str, Json]) -> str:
+def insert(db: sqlite3.Connection, worker_id: str, split: Split, annotations: dict[str, Json], source: str) -> str:
     """Put a split in force and return the deployment's id. Raises ApiError when a version cannot be deployed."""
     for part in split:
         row = db.execute(
@@ -65,8 +67,8 @@ def insert(db: sqlite3.Connection, worker_id: str, split: Split, annotations: di
     deployment_id, moment = str(uuid.uuid4()), now()
     db.execute(
         "INSERT INTO worker_deployments (id, worker_id, created_on, source, annotations, versions)"
-        " VALUES (?, ?, ?, 'api', ?, ?)",
-        (deployment_id, worker_id, moment, json.dumps(annotations), json.dumps(split)),
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (deployment_id, worker_id, moment, source, json.dumps(annotations), json.dumps(split)),
     )
     db.execute("UPDATE workers SET deployed_on = ? WHERE id = ?", (moment, worker_id))
     return deployment_id

@@ -26,12 +26,16 @@ export const WORKFLOW_NAMESPACE = 'local-workflows';
 /** Miniflare starts its D1 service only when some Worker binds a database; this one is never opened. */
 const UNUSED_DATABASE = '00000000-0000-0000-0000-000000000000';
 const LOOPBACK = '127.0.0.1';
+/** For whoever debugs a Worker; workerd has no use for it. */
+const SOURCE_MAP = 'application/source-map';
 const PLUGIN = { name: PLUGIN_NAME, package: fileURLToPath(new URL('./workerd_plugin.js', import.meta.url)) };
 
 /** Cloudflare's content types of modules, as Miniflare's types. */
 const MODULE_TYPES = /** @type {const} */ ({
   'application/javascript+module': 'esm',
+  'text/javascript+module': 'esm',
   'application/javascript': 'cjs',
+  'text/javascript': 'cjs',
   'application/json': 'json',
   'application/wasm': 'wasm',
   'application/octet-stream': 'data',
@@ -133,8 +137,9 @@ function binding(wanted) {
 
 /** @param {Module[]} uploaded */
 function modules(uploaded) {
+  const code = uploaded.filter(({ content_type }) => content_type !== SOURCE_MAP);
   return Object.fromEntries(
-    uploaded.map(({ name, content_type, content_base64 }) => {
+    code.map(({ name, content_type, content_base64 }) => {
       const type = MODULE_TYPES[/** @type {keyof typeof MODULE_TYPES} */ (content_type.split(';')[0]?.trim())];
       if (!type) throw new PlatformError('invalid_worker', `module ${name}: unknown content type ${content_type}`);
       const bytes = Buffer.from(content_base64, 'base64');
