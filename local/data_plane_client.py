@@ -78,6 +78,18 @@ class DataPlaneClient:
         answer = await self._call("POST", f"/d1/{database_id}/query", {"queries": queries, "format": shape})
         return answer["results"]
 
+    async def import_statements(self, database_id: str, statements: list[str]) -> dict[str, Any]:
+        """Run a script as one transaction: {num_queries, meta, bookmark}, of all statements together."""
+        body = {"statements": statements}
+        return await self._call("POST", f"/d1/{database_id}/import", body, seconds=_APPLY_SECONDS)
+
+    async def export_database(
+        self, database_id: str, *, no_schema: bool, no_data: bool, tables: list[str]
+    ) -> dict[str, Any]:
+        """Write a database as SQL: {sql, bookmark}. No tables means all."""
+        body = {"no_schema": no_schema, "no_data": no_data, "tables": tables}
+        return await self._call("POST", f"/d1/{database_id}/export", body, seconds=_APPLY_SECONDS, repeat=True)
+
     async def delete_database(self, database_id: str) -> None:
         """Remove a database's data."""
         await self._call("DELETE", f"/d1/{database_id}", repeat=True)

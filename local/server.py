@@ -48,7 +48,7 @@ async def _run(state_dir: Path, store: Store, listener: socket.socket, lock: Ins
     process.restore = data_plane.restore
     try:
         await process.start()
-        cloud = Cloud(store, data_plane, Credentials.from_environment(), first_port=port + 1)
+        cloud = Cloud(store, data_plane, Credentials.from_environment(), port)
         await _start(cloud)
         server = _Server(
             uvicorn.Config(

@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from local.control_plane import (
     d1,
+    d1_transfers,
     deployments,
     durable_objects,
     identity,
@@ -33,7 +34,7 @@ from local.control_plane import (
 )
 from local.control_plane.cloud import Cloud
 from local.control_plane.envelope import ApiError, error_response
-from local.control_plane.routing import Call, Router, parse_query
+from local.control_plane.routing import Call, Route, Router, parse_query
 from local.data_plane_client import DataPlaneAwayError, DataPlaneRefusedError
 from local.instance import API_PATH
 from local.log_file import LogFile
@@ -43,6 +44,7 @@ _log = logging.getLogger(__name__)
 PRODUCTS = (
     identity,
     d1,
+    d1_transfers,
     kv_namespaces,
     kv_values,
     queues,
@@ -77,6 +79,7 @@ class Application:
         self._cloud = cloud
         self._log = log
         self._router = Router(route for product in PRODUCTS for route in product.ROUTES)
+        self._open_router = Router(d1_transfers.OPEN_ROUTES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
@@ -94,6 +97,9 @@ class Application:
     async def _answer(self, request: Request) -> Response:
         try:
             path = _local_path(request)
+            if not path.startswith(f"{API_PATH}/"):
+                return await self._route_open(request, path)
+            path = path.removeprefix(API_PATH)
             self._check_token(request, path)
             return await self._route(request, path)
         except ApiError as error:
@@ -115,6 +121,16 @@ class Application:
         route, names = found
         if "account_id" in names:
             self._check_account(names["account_id"], path)
+        return await self._call(request, path, route, names)
+
+    async def _route_open(self, request: Request, path: str) -> Response:
+        """Answer at an address that is a secret of its own, and so needs no token."""
+        found = self._open_router.find(request.method, path)
+        if found is None:
+            raise ApiError(404, 7000, f"No route for that URI: the API is at {API_PATH}")
+        return await self._call(request, path, *found)
+
+    async def _call(self, request: Request, path: str, route: Route, names: dict[str, str]) -> Response:
         body = await request.body()
         if len(body) > _LARGEST_BODY_BYTES:
             raise ApiError(413, 10027, f"The request body is larger than {_LARGEST_BODY_BYTES} bytes")
@@ -153,7 +169,7 @@ class Application:
 
 
 def _local_path(request: Request) -> str:
-    """Take the percent-encoded path below /client/v4, from a caller on this machine that is not a web page.
+    """Take the percent-encoded path of a request, from a caller on this machine that is not a web page.
 
     A page can make a browser call loopback: its Origin gives it away, and a name of its own that resolves to
     127.0.0.1 shows in Host.
@@ -163,10 +179,7 @@ def _local_path(request: Request) -> str:
     if host not in _LOOPBACK_HOSTS or (origin is not None and _host(origin) not in _LOOPBACK_HOSTS):
         raise ApiError(403, 10000, "Authentication error: the local Cloudflare answers callers on this machine only")
     raw_path: bytes = request.scope["raw_path"]
-    path = raw_path.decode("latin-1").partition("?")[0]
-    if not path.startswith(API_PATH + "/"):
-        raise ApiError(404, 7000, f"No route for that URI: the API is at {API_PATH}")
-    return path.removeprefix(API_PATH)
+    return raw_path.decode("latin-1").partition("?")[0]
 
 
 def _host(url: str) -> str | None:

@@ -23,7 +23,9 @@ const KEEP_ALIVE_MS = 75_000;
 const ROUTES = [
   ['PUT', /^\/config$/, applyConfig],
   ['POST', /^\/validate$/, (_context, version) => tryVersion(version)],
-  ['POST', /^\/d1\/([^/]+)\/query$/, ({ platform }, body, id) => platform.call('/d1/query', { ...body, id })],
+  ['POST', /^\/d1\/([^/]+)\/query$/, d1Call('query')],
+  ['POST', /^\/d1\/([^/]+)\/import$/, d1Call('import')],
+  ['POST', /^\/d1\/([^/]+)\/export$/, d1Call('export')],
   ['DELETE', /^\/d1\/([^/]+)$/, deleteDatabase],
   ['POST', /^\/kv\/([^/]+)\/get$/, kvCall('get')],
   ['POST', /^\/kv\/([^/]+)\/put$/, kvCall('put')],
@@ -93,6 +95,14 @@ function listObjects({ platform }, _body, id) {
 function deleteObjects({ platform }, _body, id) {
   platform.deleteObjects(id);
   return {};
+}
+
+/**
+ * @param {string} operation
+ * @returns {Route}
+ */
+function d1Call(operation) {
+  return ({ platform }, body, id) => platform.call(`/d1/${operation}`, { ...body, id });
 }
 
 /**

@@ -1,6 +1,6 @@
 /** How the Node side reaches what lives in workerd: D1 databases, KV namespaces, queues and the Workers' handlers. JSON over HTTP. */
 
-import { queryDatabase } from './d1.js';
+import { exportDatabase, importStatements, queryDatabase } from './d1.js';
 import { deleteValues, getValues, listKeys, putValues } from './kv.js';
 import { KvRefusal } from './kv_limits.js';
 import { Refusal, checkMessages } from './queue_limits.js';
@@ -29,6 +29,8 @@ import { WORKFLOW_ROUTES } from './workflows.js';
 const ROUTES = {
   '/ping': async () => ({}),
   '/d1/query': queryDatabase,
+  '/d1/import': importStatements,
+  '/d1/export': exportDatabase,
   '/kv/get': getValues,
   '/kv/put': putValues,
   '/kv/delete': deleteValues,
