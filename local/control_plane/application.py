@@ -5,9 +5,10 @@ import re
 import time
 from urllib.parse import urlsplit
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from local.control_plane import (
     d1,
@@ -26,6 +27,7 @@ from local.control_plane import (
     script_versions,
     scripts,
     services,
+    tails,
     worker_secrets,
     worker_versions,
     workers,
@@ -61,6 +63,7 @@ PRODUCTS = (
     worker_secrets,
     services,
     references,
+    tails,
     workflows,
     workflow_instances,
 )
@@ -82,7 +85,9 @@ class Application:
         self._open_router = Router(d1_transfers.OPEN_ROUTES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one HTTP request."""
+        """Answer one HTTP request, or talk to one WebSocket."""
+        if scope["type"] == "websocket":
+            await self._talk(WebSocket(scope, receive, send))
         if scope["type"] != "http":
             return
         request = Request(scope, receive)
@@ -93,6 +98,13 @@ class Application:
         line = f"{request.method} {request.url.path} {response.status_code} {milliseconds:.0f} ms"
         self._log.write("api", level, line + _reason(response))
         await response(scope, receive, send)
+
+    async def _talk(self, socket: WebSocket) -> None:
+        try:
+            await tails.talk(self._cloud, socket, _local_path(socket))
+        except ApiError as error:
+            self._log.write("api", "warn", f"WebSocket {socket.url.path} refused: {error}")
+            await socket.send_denial_response(error_response(error))
 
     async def _answer(self, request: Request) -> Response:
         try:
@@ -168,7 +180,7 @@ class Application:
             raise ApiError(403, 10000, "Authentication error")
 
 
-def _local_path(request: Request) -> str:
+def _local_path(request: HTTPConnection) -> str:
     """Take the percent-encoded path of a request, from a caller on this machine that is not a web page.
 
     A page can make a browser call loopback: its Origin gives it away, and a name of its own that resolves to

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from local.control_plane import desired_state
+from local.control_plane.listeners import Listeners
 from local.control_plane.store import Store
 from local.control_plane.transfers import Transfers
 from local.credentials import Credentials
@@ -40,6 +41,7 @@ class Cloud:
         self.origin = f"http://127.0.0.1:{port}"
         self.first_port = port + 1  # Workers get the free ports from here on
         self.transfers = Transfers()
+        self.listeners = Listeners()
         self._store = store
         self._lock = asyncio.Lock()
 
@@ -50,6 +52,7 @@ class Cloud:
 
     async def start(self) -> None:
         """Bring the data plane to the committed state. Raises DataPlaneRefusedError or DataPlaneAwayError."""
+        self._store.writer.execute("DELETE FROM worker_tails")  # whoever listened to the server before is gone
         await self.data_plane.apply(desired_state.build(self.db))
 
     @asynccontextmanager

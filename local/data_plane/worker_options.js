@@ -10,6 +10,7 @@ import { PLUGIN_NAME } from './workerd_plugin.js';
 /**
  * @import { MiniflareOptions } from 'miniflare'
  * @import { Binding, DesiredState, Module, ObjectClass, Version, Worker, Workflow } from './desired_state.js'
+ * @import { TailReport } from './workers/logging.js'
  *
  * @typedef {MiniflareOptions['workers'][number]} WorkerOptions
  * @typedef {NonNullable<WorkerOptions['config']['env']>[string]} Env
@@ -78,7 +79,7 @@ const BINDINGS = {
  * All Workers of a state; the system Worker is the first, which answers what no other Worker claims.
  *
  * @param {DesiredState} state
- * @param {{token: string, receiveLog: (worker: string, lines: any[]) => void}} system
+ * @param {{token: string, receive: (report: TailReport) => void}} system
  * @returns {WorkerOptions[]}
  */
 export function workerOptions(state, system) {
@@ -110,7 +111,8 @@ export function versionOptions(name, version) {
 function deployedVersions(worker) {
   return worker.versions.map((version) => {
     const options = versionOptions(serviceName(worker.name, version.id), version);
-    options.config.tailConsumers = [{ worker: SYSTEM_WORKER, entrypoint: 'Tail', props: { worker: worker.name } }];
+    const props = { worker: worker.name, version: version.id };
+    options.config.tailConsumers = [{ worker: SYSTEM_WORKER, entrypoint: 'Tail', props }];
     return options;
   });
 }
@@ -150,10 +152,10 @@ function modules(uploaded) {
 
 /**
  * @param {DesiredState} state
- * @param {{token: string, receiveLog: (worker: string, lines: any[]) => void}} system
+ * @param {{token: string, receive: (report: TailReport) => void}} system
  * @returns {WorkerOptions}
  */
-function systemWorker(state, { token, receiveLog }) {
+function systemWorker(state, { token, receive }) {
   const services = state.workers.flatMap((worker) => targets(worker).map(({ service }) => service));
   return {
     config: {
@@ -174,7 +176,7 @@ function systemWorker(state, { token, receiveLog }) {
         WORKFLOW_IDS: { type: 'json', value: Object.fromEntries(state.workflows.map(({ id, name }) => [name, id])) },
         WORKFLOWS: { type: 'durable-object', worker: SYSTEM_WORKER, exportName: 'WorkflowObject' },
         GATEWAY_TOKEN: { type: 'text', value: token },
-        LOG: { type: 'node-handler', handler: logHandler(receiveLog) },
+        LOG: { type: 'node-handler', handler: reportHandler(receive) },
       },
       exports: {
         KvObject: { type: 'durable-object', storage: 'sqlite', unsafeUniqueKey: KV_NAMESPACE },
@@ -242,16 +244,15 @@ function systemModules() {
   );
 }
 
-/** @param {(worker: string, lines: any[]) => void} receive */
-function logHandler(receive) {
+/** @param {(report: TailReport) => void} receive */
+function reportHandler(receive) {
   /**
    * @param {import('node:http').IncomingMessage} request
    * @param {import('node:http').ServerResponse} response
    */
   return async (request, response) => {
     const body = await request.toArray();
-    const { worker, lines } = JSON.parse(Buffer.concat(body).toString());
-    receive(worker, lines);
+    receive(JSON.parse(Buffer.concat(body).toString()));
     response.end();
   };
 }

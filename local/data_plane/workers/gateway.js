@@ -5,6 +5,7 @@ import { deleteValues, getValues, listKeys, putValues } from './kv.js';
 import { KvRefusal } from './kv_limits.js';
 import { Refusal, checkMessages } from './queue_limits.js';
 import { pickService } from './services.js';
+import { listenTo } from './tail.js';
 import { reasonOf } from './workflow_limits.js';
 import { WORKFLOW_ROUTES } from './workflows.js';
 
@@ -45,6 +46,7 @@ const ROUTES = {
   '/queues/purge': purgeQueue,
   '/queues/metrics': queueMetrics,
   '/scheduled': runScheduled,
+  '/tails/configure': configureTails,
   ...WORKFLOW_ROUTES,
 };
 
@@ -155,6 +157,12 @@ async function queueMetrics(env, { id }) {
 async function runScheduled(env, { targets, cron, scheduledTime }) {
   const service = pickService(env, targets);
   return (await service?.scheduled({ cron, scheduledTime: new Date(scheduledTime) })) ?? {};
+}
+
+/** @type {(env: Env, body: {workers: string[]}) => Promise<object>} */
+async function configureTails(_env, { workers }) {
+  listenTo(workers);
+  return {};
 }
 
 /** @param {QueueMetrics | null} metrics */
