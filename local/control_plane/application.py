@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from local.control_plane import (
+    containers,
     d1,
     d1_transfers,
     deployments,
@@ -66,6 +67,7 @@ PRODUCTS = (
     tails,
     workflows,
     workflow_instances,
+    containers,
 )
 
 _LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})

@@ -55,22 +55,7 @@ const BINDINGS = {
     ({ type: 'worker', worker: serviceName(worker, version_id), ...(entrypoint && { exportName: entrypoint }) }),
   ratelimit: ({ namespace_id, simple }) => ({ type: 'rate-limit', namespace: namespace_id, simple }),
   kv_namespace: ({ namespace_id }) => workerdBinding({ kvNamespace: systemEntrypoint('KvBinding', { namespaceId: namespace_id }) }),
-  workflow: ({ workflow_name }) =>
-    workerdBinding({
-      wrapped: {
-        moduleName: 'workflows:local-wrapped-binding', // Miniflare's
-        innerBindings: [
-          {
-            name: 'binding',
-            service: {
-              name: `core:user:${SYSTEM_WORKER}`,
-              entrypoint: 'WorkflowBinding',
-              props: { json: JSON.stringify({ workflowName: workflow_name }) },
-            },
-          },
-        ],
-      },
-    }),
+  workflow: ({ workflow_name }) => workflowBinding(systemEntrypoint('WorkflowBinding', { workflowName: workflow_name })),
   queue: ({ queue_id, delivery_delay = null }) =>
     workerdBinding({ queue: systemEntrypoint('QueueProducer', { queueId: queue_id, deliveryDelay: delivery_delay }) }),
 };
@@ -91,16 +76,17 @@ export function workerOptions(state, system) {
  *
  * @param {string} name
  * @param {Version} version
+ * @param {(wanted: Binding) => unknown} [bind]
  * @returns {WorkerOptions}
  */
-export function versionOptions(name, version) {
+export function versionOptions(name, version, bind = binding) {
   return {
     config: {
       name,
       compatibilityDate: version.compatibility_date,
       compatibilityFlags: version.compatibility_flags,
       manifest: { mainModule: version.main_module, modulesRoot: '/', modules: modules(version.modules) },
-      env: /** @type {Record<string, Env>} */ (Object.fromEntries(version.bindings.map((b) => [b.name, binding(b)]))),
+      env: /** @type {Record<string, Env>} */ (Object.fromEntries(version.bindings.map((b) => [b.name, bind(b)]))),
       exports: Object.fromEntries((version.durable_objects ?? []).map((hosted) => [hosted.class_name, objectClass(hosted)])),
     },
     dev: { rootPath: '/', unsafeDirectSockets: [{ host: LOOPBACK, port: 0 }] },
@@ -127,8 +113,12 @@ function objectClass({ namespace_id, use_sqlite }) {
   return { type: /** @type {const} */ ('durable-object'), storage, unsafeUniqueKey: namespace_id };
 }
 
-/** @param {Binding} wanted */
-function binding(wanted) {
+/**
+ * A binding to the real thing.
+ *
+ * @param {Binding} wanted
+ */
+export function binding(wanted) {
   const convert = BINDINGS[wanted.type];
   if (!convert) {
     const known = Object.keys(BINDINGS).join(', ');
@@ -229,8 +219,18 @@ function workflowBindings({ id, script_name, class_name, worker_version_id, step
   ];
 }
 
+/**
+ * A workflow's binding, which Miniflare wraps around a service.
+ *
+ * @param {object} service
+ */
+export function workflowBinding(service) {
+  const moduleName = 'workflows:local-wrapped-binding'; // Miniflare's
+  return workerdBinding({ wrapped: { moduleName, innerBindings: [{ name: 'binding', service }] } });
+}
+
 /** @param {object} options one of `Worker.Binding` in workerd.capnp */
-function workerdBinding(options) {
+export function workerdBinding(options) {
   return /** @type {Env} */ ({ type: 'unsafe:workerd', dev: { plugin: PLUGIN, options } });
 }
 
