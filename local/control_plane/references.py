@@ -45,7 +45,7 @@ async def list_tail_producers(call: Call) -> Reply:
                 "modified_on": row["updated_on"],
             }
             for row in rows
-            if any(part.get("service") == call.path["script_name"] for part in _tail_consumers(row))
+            if any(part["name"] == call.path["script_name"] for part in json.loads(row["settings"])["tail_consumers"])
         ]
     )
 
@@ -78,10 +78,6 @@ def _bindings(db: sqlite3.Connection, worker_id: str) -> Iterator[dict[str, Any]
     for part in desired_state.split_of(db, worker_id):
         row = db.execute("SELECT upload FROM worker_versions WHERE id = ?", (part["version_id"],)).fetchone()
         yield from json.loads(row["upload"])["bindings"]
-
-
-def _tail_consumers(row: sqlite3.Row) -> list[dict[str, Any]]:
-    return json.loads(row["settings"])["tail_consumers"]
 
 
 def _reference(name: str) -> dict[str, Json]:

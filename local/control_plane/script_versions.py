@@ -18,22 +18,19 @@ _LARGEST_PAGE = 100
 _VERSION_UPLOAD = "version_upload"  # quoted in public code, of the real API
 
 
+@uploads.taking_uploads
 async def create_version(call: Call) -> Reply:
     """POST /workers/scripts/{script_name}/versions: uploads a version, and deploys nothing."""
     form = read_form(call)
     strict = call.argument("bindings_inherit") == "strict"
-    while True:
-        worker = workers.find_script(call.cloud.db, call.path["script_name"])
-        previous = worker_versions.latest(call.cloud.db, worker["id"])
-        draft = await uploads.prepare(call, form.metadata, form.modules, previous, strict=strict)
-        try:
-            async with call.cloud.change() as change:
-                worker = workers.find_script(change.db, call.path["script_name"])
-                uploads.keep(call, change, worker, draft, triggered_by=_VERSION_UPLOAD)
-        except uploads.OutdatedError:
-            continue
-        row = worker_versions.find(call.cloud.db, worker["id"], draft.version_id)
-        return Reply(_describe(call.cloud.db, row) | {"startup_time_ms": draft.startup_time_ms})
+    worker = workers.find_script(call.cloud.db, call.path["script_name"])
+    previous = worker_versions.latest(call.cloud.db, worker["id"])
+    draft = await uploads.prepare(call, form.metadata, form.modules, previous, strict=strict)
+    async with call.cloud.change() as change:
+        worker = workers.find(change.db, worker["id"])
+        uploads.keep(call, change, worker, draft, triggered_by=_VERSION_UPLOAD)
+    row = worker_versions.find(call.cloud.db, worker["id"], draft.version_id)
+    return Reply(_describe(call.cloud.db, row) | {"startup_time_ms": draft.startup_time_ms})
 
 
 async def list_versions(call: Call) -> Reply:

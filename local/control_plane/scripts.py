@@ -18,10 +18,11 @@ from local.control_plane.script_forms import code_reply, read_form
 from local.control_plane.uploads import Draft
 from local.data_plane_client import DataPlaneRefusedError
 
-_MESSAGE = "workers/message"
-_TRIGGER = "workers/triggered_by"
 _UPLOAD = "upload"
-_AUTOMATIC = "Automatic deployment on upload."  # recorded
+_AUTOMATIC: dict[str, Json] = {  # recorded
+    "workers/message": "Automatic deployment on upload.",
+    "workers/triggered_by": _UPLOAD,
+}
 
 
 async def list_scripts(call: Call) -> Reply:
@@ -30,29 +31,26 @@ async def list_scripts(call: Call) -> Reply:
     return Reply([describe(call.cloud.db, row) for row in rows])
 
 
+@uploads.taking_uploads
 async def put_script(call: Call) -> Reply:
     """PUT /workers/scripts/{script_name}: a version that gets all traffic at once, of a Worker that need not exist."""
     form = read_form(call)
     name = call.path["script_name"]
     workers.check_name(name)
     strict = call.argument("bindings_inherit") == "strict"
+    draft = await uploads.prepare(call, form.metadata, form.modules, _latest(call.cloud.db, name), strict=strict)
+    annotations = _AUTOMATIC | draft.upload["echo"].get("annotations", {})
     refused_ports: set[int] = set()
     while True:
-        draft = await uploads.prepare(call, form.metadata, form.modules, _latest(call.cloud.db, name), strict=strict)
         try:
             async with call.cloud.change() as change:
                 row = _find_or_insert(call, change.db, name, refused_ports)
                 workers.store_settings(change.db, row["id"], _settings(row, form.metadata))
-                annotations = {_MESSAGE: _AUTOMATIC} | draft.upload["echo"].get("annotations", {})
-                annotations |= {_TRIGGER: _UPLOAD}
                 uploads.deploy(call, change, row, draft, triggered_by=_UPLOAD, annotations=annotations)
-        except uploads.OutdatedError:
-            continue
-        except DataPlaneRefusedError as error:
-            if error.kind != "port_in_use":
-                raise
-        else:
             return Reply(describe(call.cloud.db, workers.find(call.cloud.db, row["id"])) | _told(draft))
+        except DataPlaneRefusedError as error:
+            if error.kind != "port_in_use":  # somebody took the port between our look and the data plane's bind
+                raise
 
 
 async def get_code(call: Call) -> RawReply:
@@ -62,6 +60,23 @@ async def get_code(call: Call) -> RawReply:
         raise workers.not_found()
     modules = desired_state.modules_of(call.cloud.db, row["id"])
     return code_reply(json.loads(row["upload"]), modules, uploads.etag(modules))
+
+
+@uploads.taking_uploads
+async def put_code(call: Call) -> Reply:
+    """PUT /workers/scripts/{script_name}/content: other modules, with everything else as it is."""
+    form = read_form(call)
+    main_module = form.metadata.required_text("main_module")
+    row = workers.find_script(call.cloud.db, call.path["script_name"])
+    version = worker_versions.latest(call.cloud.db, row["id"])
+    if version is None:
+        raise workers.not_found()
+    metadata = Fields(uploads.metadata_of(version) | {"main_module": main_module}, uploads.invalid)
+    draft = await uploads.prepare(call, metadata, form.modules, version)
+    async with call.cloud.change() as change:
+        row = workers.find(change.db, row["id"])
+        uploads.deploy(call, change, row, draft, triggered_by=_UPLOAD, annotations=_AUTOMATIC)
+    return Reply(describe(call.cloud.db, workers.find(call.cloud.db, row["id"])) | _told(draft))
 
 
 async def delete_script(call: Call) -> Reply:
@@ -110,7 +125,7 @@ def describe(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Json]:
         "id": row["name"],
         "tag": row["id"],
         "tags": settings["tags"],
-        "tail_consumers": settings["tail_consumers"],
+        "tail_consumers": workers.tail_consumers(settings),
         "logpush": settings["logpush"],
         "observability": settings["observability"],
         "has_assets": False,
@@ -199,6 +214,7 @@ ROUTES = (
     Route("GET", "/accounts/{account_id}/workers/scripts", list_scripts),
     Route("PUT", _SCRIPT, put_script),
     Route("GET", _SCRIPT, get_code),
+    Route("PUT", _SCRIPT + "/content", put_code),
     Route("GET", _SCRIPT + "/content/v2", get_code),
     Route("DELETE", _SCRIPT, delete_script),
     Route("GET", _SCRIPT + "/subdomain", get_subdomain),

@@ -12,14 +12,14 @@ import re
 import sqlite3
 import uuid
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 from local.control_plane import bindings, deployments, desired_state, durable_objects, queue_consumers
 from local.control_plane.cloud import Change
-from local.control_plane.envelope import ApiError, Json, now
+from local.control_plane.envelope import ApiError, Json, RawReply, Reply, now
 from local.control_plane.fields import Fields
-from local.control_plane.routing import Call
+from local.control_plane.routing import Call, Handler
 
 # https://developers.cloudflare.com/workers/platform/limits/#worker-size, paid plan
 MAX_COMPRESSED_BYTES = 10 * 1024 * 1024
@@ -66,6 +66,20 @@ class Draft:
         return etag(self.modules)
 
 
+def taking_uploads(handler: Handler) -> Handler:
+    """Make a route begin again when another version came while it tried the one it got."""
+
+    @wraps(handler)
+    async def again(call: Call) -> Reply | RawReply:
+        while True:
+            try:
+                return await handler(call)
+            except OutdatedError:
+                continue
+
+    return again
+
+
 async def prepare(
     call: Call, body: Fields, modules: list[Module], previous: sqlite3.Row | None, *, strict: bool = True
 ) -> Draft:
@@ -86,6 +100,15 @@ async def prepare(
     }
     heir_of = previous["id"] if kept and previous is not None else None
     return Draft(version_id, upload, modules, report["handlers"], report["startup_time_ms"], heir_of)
+
+
+def metadata_of(row: sqlite3.Row) -> dict[str, Json]:
+    """Describe a version as the metadata of an upload that would change nothing."""
+    upload: dict[str, Any] = json.loads(row["upload"])
+    names = ("main_module", "compatibility_date", "compatibility_flags", "usage_model", "exports")
+    kept = {name: value for name, value in upload["echo"].items() if name != "annotations"}
+    inherited = [{"type": "inherit", "name": binding["name"]} for binding in upload["bindings"]]
+    return kept | {name: upload[name] for name in names} | {"bindings": inherited}
 
 
 def revise(

@@ -4,10 +4,9 @@
 """
 
 import json
-import sqlite3
 from collections.abc import Mapping
 
-from local.control_plane import bindings, desired_state, uploads, worker_versions, workers
+from local.control_plane import bindings, uploads, worker_versions, workers
 from local.control_plane.envelope import ApiError, Json, Reply
 from local.control_plane.fields import Fields
 from local.control_plane.routing import Call, Route
@@ -69,7 +68,13 @@ async def _change(call: Call, patch: Mapping[str, dict[str, str] | None]) -> dic
     """Deploy a version with other secrets, and describe all that it has."""
     async with call.cloud.change() as change:
         worker = workers.find_script(change.db, call.path["script_name"])
-        row = _deployed_latest(change.db, worker["id"])
+        row = worker_versions.deployed_latest(change.db, worker["id"])
+        if row is None:
+            message = (
+                "Secret edit failed. You attempted to modify a secret, but the latest version of your Worker isn't"
+                " currently deployed."
+            )
+            raise ApiError(400, 10215, message)
         kept: list[bindings.Binding] = []
         for binding in json.loads(row["upload"])["bindings"]:
             if binding["name"] not in patch:
@@ -81,20 +86,6 @@ async def _change(call: Call, patch: Mapping[str, dict[str, str] | None]) -> dic
         draft = uploads.revise(change.db, row, kept + added, {})
         uploads.deploy(call, change, worker, draft, triggered_by="secret", annotations=_TRIGGER)
     return _described(draft.upload["bindings"])
-
-
-def _deployed_latest(db: sqlite3.Connection, worker_id: str) -> sqlite3.Row:
-    """Read the latest version, which must have all traffic. Raises ApiError 10007 and 10215."""
-    row = worker_versions.latest(db, worker_id)
-    if row is None:
-        raise workers.not_found()
-    if [part["version_id"] for part in desired_state.split_of(db, worker_id)] != [row["id"]]:
-        message = (
-            "Secret edit failed. You attempted to modify a secret, but the latest version of your Worker isn't"
-            " currently deployed."
-        )
-        raise ApiError(400, 10215, message)
-    return row
 
 
 def _read(body: Fields) -> dict[str, str]:

@@ -17,20 +17,17 @@ _PAGE_SIZE = 10
 _LARGEST_PAGE = 100
 
 
+@uploads.taking_uploads
 async def create_version(call: Call) -> Reply:
     """POST /workers/workers/{worker_id}/versions; ?deploy=true sends all traffic to it at once."""
     body = call.fields(uploads.invalid)
     modules = _modules(body)
     write = uploads.deploy if call.argument("deploy") == "true" else uploads.keep
-    while True:
-        worker = workers.find(call.cloud.db, call.path["worker_id"])
-        draft = await uploads.prepare(call, body, modules, latest(call.cloud.db, worker["id"]))
-        try:
-            async with call.cloud.change() as change:
-                write(call, change, workers.find(change.db, worker["id"]), draft)
-        except uploads.OutdatedError:
-            continue
-        return Reply(_describe(call.cloud.db, find(call.cloud.db, worker["id"], draft.version_id), with_modules=True))
+    worker = workers.find(call.cloud.db, call.path["worker_id"])
+    draft = await uploads.prepare(call, body, modules, latest(call.cloud.db, worker["id"]))
+    async with call.cloud.change() as change:
+        write(call, change, workers.find(change.db, worker["id"]), draft)
+    return Reply(_describe(call.cloud.db, find(call.cloud.db, worker["id"], draft.version_id), with_modules=True))
 
 
 async def list_versions(call: Call) -> Reply:
@@ -109,6 +106,15 @@ def latest(db: sqlite3.Connection, worker_id: str) -> sqlite3.Row | None:
 def rows(db: sqlite3.Connection, worker_id: str) -> list[sqlite3.Row]:
     """Read all versions of a Worker, newest first."""
     return db.execute("SELECT * FROM worker_versions WHERE worker_id = ? ORDER BY number DESC", (worker_id,)).fetchall()
+
+
+def deployed_latest(db: sqlite3.Connection, worker_id: str) -> sqlite3.Row | None:
+    """Read the version that was uploaded last; None unless it has all traffic. Raises ApiError 10007 without one."""
+    row = latest(db, worker_id)
+    if row is None:
+        raise workers.not_found()
+    split = desired_state.split_of(db, worker_id)
+    return row if [part["version_id"] for part in split] == [row["id"]] else None
 
 
 def find(db: sqlite3.Connection, worker_id: str, wanted: str) -> sqlite3.Row:

@@ -178,8 +178,15 @@ def describe(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Json]:
         "deployed_on": row["deployed_on"],
         "references": _references(db, row["id"]),
         **settings,
+        "tail_consumers": [{"name": part["name"]} for part in settings["tail_consumers"]],
         "subdomain": settings["subdomain"] | {"url": address(row)},
     }
+
+
+def tail_consumers(settings: dict[str, Json]) -> list[Json]:
+    """Describe who gets a Worker's tail as scripts do."""
+    consumers: list[dict[str, Json]] = settings["tail_consumers"]
+    return [{"service": part["name"], **{k: v for k, v in part.items() if k != "name"}} for part in consumers]
 
 
 async def _update(call: Call, name: str, settings: dict[str, Json]) -> Reply:
@@ -198,9 +205,8 @@ def read_settings(body: Fields) -> dict[str, Json]:
     observability = body.fields("observability")
     if observability is not None:
         _check_observability(observability)
+    consumers = body.objects("tail_consumers")
     subdomain = body.fields("subdomain") or Fields({}, _invalid, "subdomain")
-    for part in body.objects("tail_consumers") or []:
-        part.required_text("name")
     read: dict[str, Json] = {
         "logpush": body.flag("logpush"),
         "observability": None if observability is None else dict(observability.values),
@@ -209,9 +215,15 @@ def read_settings(body: Fields) -> dict[str, Json]:
             "previews_enabled": bool(subdomain.flag("previews_enabled")),
         },
         "tags": _tags(body),
-        "tail_consumers": body.items("tail_consumers"),
+        "tail_consumers": None if consumers is None else [_tail_consumer(part) for part in consumers],
     }
     return DEFAULT_SETTINGS | {key: value for key, value in read.items() if value is not None}
+
+
+def _tail_consumer(part: Fields) -> dict[str, Json]:
+    """Read who gets a Worker's tail; a script says `service` where a Worker says `name`."""
+    name = part.text("service") or part.required_text("name")
+    return {key: value for key, value in part.values.items() if key != "service"} | {"name": name}
 
 
 def _check_observability(part: Fields) -> None:

@@ -84,6 +84,29 @@ def reached(rest: Rest, path: str, status: str) -> dict[str, Any]:
     return eventually(look)
 
 
+def test_all_instances_can_be_terminated_at_once(rest: Rest) -> None:
+    """What wrangler's terminate-all sends, and reads of the answer (workers-sdk, src/workflows)."""
+    workflow = created(rest)
+    sleeping = [started(rest, workflow, nap="1 hour") for _ in range(3)]
+    waiting = started(rest, workflow, wait="go")
+    done = started(rest, workflow)
+    reached(rest, done, "complete")
+    for path in (*sleeping, waiting):
+        reached(rest, path, "waiting")
+    paused = sleeping.pop()
+    rest.result("PATCH", f"{paused}/status", {"status": "pause"})
+    reached(rest, paused, "paused")
+    path = f"/workflows/{workflow['name']}/instances/terminate"
+    assert rest.result("PUT", f"{path}?status=waiting") == {"status": "ok"}
+    for ended in (*sleeping, waiting):
+        reached(rest, ended, "terminated")
+    assert rest.result("GET", paused)["status"] == "paused"
+    assert rest.result("PUT", path) == {"status": "ok"}
+    reached(rest, paused, "terminated")
+    assert rest.result("GET", done)["status"] == "complete"
+    assert rest.refusal("PUT", f"{path}?status=complete")[:2] == (400, 10002)
+
+
 def test_live_through_the_sdk(sdk: Cloudflare, rest: Rest, cloud: Instance) -> None:
     account, name = cloud.account_id, unique("flow")
     worker = rest.deployed_worker(FLOW)
