@@ -162,6 +162,14 @@ class DataPlaneClient:
         body = {"instance_id": instance_id}
         return await self._call("POST", f"/workflows/{workflow_id}/describe", body, repeat=True)
 
+    async def workflow_step(self, workflow_id: str, instance_id: str, step: dict[str, Any]) -> dict[str, Any]:
+        """Tell all about a step, {name, type, attempt}: {status, output, error, event_type?}."""
+        return await self._call("POST", f"/workflows/{workflow_id}/step", {"instance_id": instance_id, **step})
+
+    async def delete_workflow_instance(self, workflow_id: str, instance_id: str) -> None:
+        """Forget an instance; one that runs is ended."""
+        await self._call("POST", f"/workflows/{workflow_id}/delete", {"instance_id": instance_id})
+
     async def workflow_summary(self, workflow_id: str) -> dict[str, Any]:
         """Count instances by status: {counts, triggered_on}."""
         return await self._call("POST", f"/workflows/{workflow_id}/summary", {}, repeat=True)

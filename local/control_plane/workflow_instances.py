@@ -36,6 +36,7 @@ _REFUSALS = {
     "instance.cannot_terminate": (400, 10401),
     "instance.already_exists": (409, 10405),
     "instance.cannot_restart": (400, 10001),
+    "step.not_found": (404, 10001),
 }
 
 
@@ -110,6 +111,41 @@ async def get_instance(call: Call) -> Reply:
     if simple != "true":
         described["steps"] = steps[::-1] if order == "desc" else steps
     return Reply(described)
+
+
+async def get_step(call: Call) -> Reply:
+    """GET /workflows/{workflow_name}/instances/{instance_id}/step: by `name` and `type`, with its whole output."""
+    workflow = find(call.cloud.db, call.path["workflow_name"])
+    name, kind = call.argument("name"), _option(call, "type", ("step", "waitForEvent"))
+    if not name or not kind:
+        raise invalid("type" if name else "name", "Required")
+    attempt = call.argument("attempt")
+    if attempt is not None and (not attempt.isdecimal() or int(attempt) < 1):
+        raise invalid("attempt", "Expected a number from 1")
+    step: dict[str, Json] = {"name": name, "type": kind, "attempt": None if attempt is None else int(attempt)}
+    async with _refusals():
+        return Reply(await call.cloud.data_plane.workflow_step(workflow["id"], call.path["instance_id"], step))
+
+
+async def delete_instances(call: Call) -> Reply:
+    """POST /workflows/{workflow_name}/instances/batch/delete: up to 100, each by itself.
+
+    Undocumented; wrangler/src/workflows/commands/instances/delete.ts.
+    """
+    workflow = find(call.cloud.db, call.path["workflow_name"])
+    ids = call.fields(invalid).texts("instances") or []
+    if not 1 <= len(ids) <= MAX_BATCH:
+        raise invalid("instances", f"Expected 1 to {MAX_BATCH} instances, received {len(ids)}")
+    deleted: list[Json] = []
+    errors: list[Json] = []
+    for instance_id in ids:
+        try:
+            async with _refusals():
+                await call.cloud.data_plane.delete_workflow_instance(workflow["id"], instance_id)
+            deleted.append({"id": instance_id})
+        except ApiError as error:
+            errors.append({"id": instance_id, "code": error.code, "message": error.message})
+    return Reply({"deleted": deleted, "errors": errors})
 
 
 async def change_status(call: Call) -> Reply:
@@ -267,9 +303,11 @@ _INSTANCES = "/accounts/{account_id}/workflows/{workflow_name}/instances"
 ROUTES = (
     Route("POST", _INSTANCES, create_instance),
     Route("POST", f"{_INSTANCES}/batch", create_batch),
+    Route("POST", f"{_INSTANCES}/batch/delete", delete_instances),
     Route("GET", _INSTANCES, list_instances),
     Route("PUT", f"{_INSTANCES}/terminate", terminate_instances),
     Route("GET", _INSTANCES + "/{instance_id}", get_instance),
+    Route("GET", _INSTANCES + "/{instance_id}/step", get_step),
     Route("PATCH", _INSTANCES + "/{instance_id}/status", change_status),
     Route("POST", _INSTANCES + "/{instance_id}/events/{event_type}", send_event),
 )

@@ -43,6 +43,8 @@ const ROUTES = [
   ['POST', /^\/workflows\/([^/]+)\/create$/, workflowCall('create')],
   ['POST', /^\/workflows\/([^/]+)\/list$/, workflowCall('list')],
   ['POST', /^\/workflows\/([^/]+)\/describe$/, workflowCall('describe')],
+  ['POST', /^\/workflows\/([^/]+)\/step$/, workflowCall('step')],
+  ['POST', /^\/workflows\/([^/]+)\/delete$/, workflowCall('delete')],
   ['POST', /^\/workflows\/([^/]+)\/summary$/, workflowCall('summary')],
   ['POST', /^\/workflows\/([^/]+)\/command$/, workflowCall('command')],
   ['POST', /^\/workflows\/([^/]+)\/event$/, workflowCall('event')],

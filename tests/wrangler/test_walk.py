@@ -221,6 +221,9 @@ def test_workflows(wrangler: Wrangler, rest: Rest) -> None:
     wrangler("workflows", "instances", "terminate-all", FLOW)
     for instance in instances:
         reaches(instance, "terminated")
+    assert 'Deleted workflow instances from "walker-saga": "two"' in wrangler(
+        "workflows", "instances", "delete", FLOW, "two"
+    )
 
 
 def test_databases(wrangler: Wrangler) -> None:
@@ -293,12 +296,12 @@ def test_a_check_of_the_start(wrangler: Wrangler) -> None:
     [
         ("d1 time-travel info {database}", "GET /accounts/{account}/d1/database/{id}/time_travel/bookmark"),
         ("d1 insights {database}", "POST /graphql"),
-        ("workflows instances delete {flow} one", "POST /accounts/{account}/workflows/{flow}/instances/batch/delete"),
+        ("queues subscription list {queue}", "GET /accounts/{account}/event_subscriptions/subscriptions"),
     ],
 )
 def test_what_is_not_here_is_named(wrangler: Wrangler, rest: Rest, cloud: Instance, command: str, route: str) -> None:
     [database] = rest.result("GET", f"/d1/database?name={DATABASE}")
-    names = {"database": DATABASE, "id": database["uuid"], "account": cloud.account_id, "flow": FLOW}
+    names = {"database": DATABASE, "id": database["uuid"], "account": cloud.account_id, "queue": QUEUE}
     said = wrangler.fails(*command.format(**names).split())
     assert f"The local Cloudflare does not have {route.format(**names)}" in said
 
