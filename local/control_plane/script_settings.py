@@ -72,8 +72,8 @@ async def patch_settings(call: Call) -> Reply:
     if version is None:  # the code is wrangler's (src/secret/index.ts), the text is ours
         message = "Settings edit failed: the latest version of your Worker isn't currently deployed."
         raise ApiError(400, 10214, message)
-    metadata = Fields(uploads.metadata_of(version) | of_version, uploads.invalid)
-    draft = await uploads.prepare(call, metadata, desired_state.modules_of(call.cloud.db, version["id"]), version)
+    modules = desired_state.modules_of(call.cloud.db, version["id"])
+    draft = await uploads.prepare_like(call, version, of_version, modules)
     async with call.cloud.change() as change:
         _store(change.db, row["id"], of_worker)
         uploads.deploy(call, change, workers.find(change.db, row["id"]), draft, triggered_by="upload")

@@ -71,8 +71,7 @@ async def put_code(call: Call) -> Reply:
     version = worker_versions.latest(call.cloud.db, row["id"])
     if version is None:
         raise workers.not_found()
-    metadata = Fields(uploads.metadata_of(version) | {"main_module": main_module}, uploads.invalid)
-    draft = await uploads.prepare(call, metadata, form.modules, version)
+    draft = await uploads.prepare_like(call, version, {"main_module": main_module}, form.modules)
     async with call.cloud.change() as change:
         row = workers.find(change.db, row["id"])
         uploads.deploy(call, change, row, draft, triggered_by=_UPLOAD, annotations=_AUTOMATIC)

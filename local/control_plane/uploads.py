@@ -11,7 +11,8 @@ import json
 import re
 import sqlite3
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial, wraps
 from typing import Any
 
@@ -46,7 +47,7 @@ Module = dict[str, str]  # name, content_type, content_base64
 
 
 class OutdatedError(Exception):
-    """The version whose bindings an upload keeps is not the latest any more: the upload is to be read again."""
+    """The version that an upload keeps something of is not the latest any more: the upload is to be read again."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Draft:
     modules: list[Module]
     handlers: list[str]
     startup_time_ms: int
-    heir_of: str | None = None  # the version of whose bindings it keeps some
+    heir_of: str | None = None  # the version that it keeps something of
 
     @property
     def etag(self) -> str:
@@ -102,7 +103,13 @@ async def prepare(
     return Draft(version_id, upload, modules, report["handlers"], report["startup_time_ms"], heir_of)
 
 
-def metadata_of(row: sqlite3.Row) -> dict[str, Json]:
+async def prepare_like(call: Call, row: sqlite3.Row, changes: Mapping[str, Json], modules: list[Module]) -> Draft:
+    """Read and try an upload that is like the latest version but for some of its metadata. Raises ApiError."""
+    draft = await prepare(call, Fields(_metadata_of(row) | dict(changes), invalid), modules, row)
+    return replace(draft, heir_of=row["id"])
+
+
+def _metadata_of(row: sqlite3.Row) -> dict[str, Json]:
     """Describe a version as the metadata of an upload that would change nothing."""
     upload: dict[str, Any] = json.loads(row["upload"])
     names = ("main_module", "compatibility_date", "compatibility_flags", "usage_model", "exports")

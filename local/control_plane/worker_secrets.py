@@ -75,17 +75,22 @@ async def _change(call: Call, patch: Mapping[str, dict[str, str] | None]) -> dic
                 " currently deployed."
             )
             raise ApiError(400, 10215, message)
-        kept: list[bindings.Binding] = []
-        for binding in json.loads(row["upload"])["bindings"]:
-            if binding["name"] not in patch:
-                kept.append(binding)
-            elif binding["type"] != _SECRET:  # quoted
-                message = f"Binding name '{binding['name']}' already in use. Please use a different name and try again."
-                raise ApiError(400, 10053, message)
-        added: list[bindings.Binding] = [dict(secret) for secret in patch.values() if secret is not None]
-        draft = uploads.revise(change.db, row, kept + added, {})
+        draft = uploads.revise(change.db, row, _patched(json.loads(row["upload"])["bindings"], patch), {})
         uploads.deploy(call, change, worker, draft, triggered_by="secret", annotations=_TRIGGER)
     return _described(draft.upload["bindings"])
+
+
+def _patched(found: list[bindings.Binding], patch: Mapping[str, dict[str, str] | None]) -> list[bindings.Binding]:
+    """Change the secrets among bindings. Raises ApiError 10056 and 10053 (both quoted) for what is none."""
+    for binding in found:
+        name = binding["name"]
+        if name in patch and binding["type"] != _SECRET:
+            if patch[name] is None:
+                raise _missing(name)
+            message = f"Binding name '{name}' already in use. Please use a different name and try again."
+            raise ApiError(400, 10053, message)
+    kept = [binding for binding in found if binding["name"] not in patch]
+    return kept + [dict(secret) for secret in patch.values() if secret is not None]
 
 
 def _read(body: Fields) -> dict[str, str]:

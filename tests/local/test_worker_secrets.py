@@ -63,6 +63,7 @@ def test_in_bulk_all_or_none(rest: Rest) -> None:
     assert len(rest.result("GET", f"{path}/versions")["items"]) == 3
     taken = {"secrets": {"C": secret("C", "3"), "VAR": secret("VAR", "4")}}
     assert rest.refusal("PATCH", f"{path}/secrets-bulk", taken)[:2] == (400, 10053)
+    assert rest.refusal("PATCH", f"{path}/secrets-bulk", {"secrets": {"VAR": None}})[:2] == (404, 10056)
     assert [one["name"] for one in rest.result("GET", f"{path}/secrets")] == ["A", "B"]
 
 
