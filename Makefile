@@ -20,7 +20,7 @@ down: setup ## Destroy what `make up` deployed, and stop the local Cloudflare
 
 test: check ## Run every check and every test, on a Cloudflare of its own
 	node --test 'tests/worker/*.test.js' 'tests/data_plane/*.test.js' 'tests/page/*.test.js'
-	python -m pytest --numprocesses 2 --dist loadfile tests/unit tests/local tests/deploy tests/ops tests/journey
+	python -m pytest --numprocesses 2 --dist loadfile tests/unit tests/local tests/deploy tests/ops tests/journey tests/wrangler
 	@node tests/page/chromium.js
 
 docs/dashboard.png: setup worker/page/dashboard.html worker/page/dashboard.css worker/page/dashboard.js ## Take the README's picture of the dashboard
@@ -46,6 +46,6 @@ setup: node_modules/.package-lock.json ## Install everything into .venv and node
 	@touch $@
 
 node_modules/.package-lock.json: package-lock.json .venv/.installed
-	@echo "Installing workerd and Miniflare into node_modules"
+	@echo "Installing workerd, Miniflare and wrangler into node_modules"
 	@npm ci --no-audit --no-fund --loglevel error
 	@touch $@

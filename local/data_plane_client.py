@@ -78,6 +78,18 @@ class DataPlaneClient:
         answer = await self._call("POST", f"/d1/{database_id}/query", {"queries": queries, "format": shape})
         return answer["results"]
 
+    async def import_statements(self, database_id: str, statements: list[str]) -> dict[str, Any]:
+        """Run a script as one transaction: {num_queries, meta, bookmark}, of all statements together."""
+        body = {"statements": statements}
+        return await self._call("POST", f"/d1/{database_id}/import", body, seconds=_APPLY_SECONDS)
+
+    async def export_database(
+        self, database_id: str, *, no_schema: bool, no_data: bool, tables: list[str]
+    ) -> dict[str, Any]:
+        """Write a database as SQL: {sql, bookmark}. No tables means all."""
+        body = {"no_schema": no_schema, "no_data": no_data, "tables": tables}
+        return await self._call("POST", f"/d1/{database_id}/export", body, seconds=_APPLY_SECONDS, repeat=True)
+
     async def delete_database(self, database_id: str) -> None:
         """Remove a database's data."""
         await self._call("DELETE", f"/d1/{database_id}", repeat=True)
@@ -149,6 +161,14 @@ class DataPlaneClient:
         """Tell all about an instance: its status, its steps and how it ended."""
         body = {"instance_id": instance_id}
         return await self._call("POST", f"/workflows/{workflow_id}/describe", body, repeat=True)
+
+    async def workflow_step(self, workflow_id: str, instance_id: str, step: dict[str, Any]) -> dict[str, Any]:
+        """Tell all about a step, {name, type, attempt}: {status, output, error, event_type?}."""
+        return await self._call("POST", f"/workflows/{workflow_id}/step", {"instance_id": instance_id, **step})
+
+    async def delete_workflow_instance(self, workflow_id: str, instance_id: str) -> None:
+        """Forget an instance; one that runs is ended."""
+        await self._call("POST", f"/workflows/{workflow_id}/delete", {"instance_id": instance_id})
 
     async def workflow_summary(self, workflow_id: str) -> dict[str, Any]:
         """Count instances by status: {counts, triggered_on}."""

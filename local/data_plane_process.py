@@ -24,14 +24,19 @@ _PAUSES_SECONDS = (0.0, 0.5, 1, 2, 5)  # before the first, second, … restart i
 _LONGEST_LINE_BYTES = 16_000_000
 
 Restore = Callable[[str], Awaitable[None]]
+TailListener = Callable[[str, dict[str, Any]], None]
 
 
 class DataPlaneProcess:
-    """The data plane of one state folder. `restore` gives a restarted one its configuration back."""
+    """The data plane of one state folder.
+
+    `restore` gives a restarted one its configuration back; `on_tail_event` gets invocations, with their Worker's name.
+    """
 
     def __init__(self, state_dir: Path, log: LogFile) -> None:
         self.token = secrets.token_urlsafe(32)
         self.restore: Restore | None = None
+        self.on_tail_event: TailListener | None = None
         self._state_dir = state_dir
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
@@ -142,6 +147,8 @@ class DataPlaneProcess:
     def _take(self, event: dict[str, Any]) -> None:
         if event["event"] == "log":
             self._log.append({key: value for key, value in event.items() if key != "event"})
+        elif event["event"] == "tail" and self.on_tail_event is not None:
+            self.on_tail_event(event["worker"], event["tail_event"])
 
     async def _read_errors(self, stderr: asyncio.StreamReader, last: list[str]) -> None:
         while line := await stderr.readline():

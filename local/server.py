@@ -12,6 +12,7 @@ from pathlib import Path
 import uvicorn
 
 from local import instance
+from local.control_plane import tails
 from local.control_plane.application import Application
 from local.control_plane.cloud import Cloud
 from local.control_plane.store import Store
@@ -20,6 +21,7 @@ from local.data_plane_client import DataPlaneAwayError, DataPlaneClient, DataPla
 from local.data_plane_process import DataPlaneProcess
 from local.instance import DEFAULT_PORT, InstanceError, InstanceLock
 from local.log_file import LogFile, log_path
+from local.web_socket import TolerantWebSocket
 
 _GRACE_SECONDS = 5  # for requests that run when the server is told to stop
 _KEEP_ALIVE_SECONDS = 75  # longer than a client lets a connection lie idle, so that none closes under a request
@@ -48,7 +50,8 @@ async def _run(state_dir: Path, store: Store, listener: socket.socket, lock: Ins
     process.restore = data_plane.restore
     try:
         await process.start()
-        cloud = Cloud(store, data_plane, Credentials.from_environment(), first_port=port + 1)
+        cloud = Cloud(store, data_plane, Credentials.from_environment(), port)
+        process.on_tail_event = tails.publisher(cloud)
         await _start(cloud)
         server = _Server(
             uvicorn.Config(
@@ -57,6 +60,7 @@ async def _run(state_dir: Path, store: Store, listener: socket.socket, lock: Ins
                 log_config=None,
                 timeout_graceful_shutdown=_GRACE_SECONDS,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+                ws=TolerantWebSocket,
             ),
             on_ready=lambda: lock.announce(port),
         )

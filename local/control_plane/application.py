@@ -5,12 +5,15 @@ import re
 import time
 from urllib.parse import urlsplit
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from local.control_plane import (
+    containers,
     d1,
+    d1_transfers,
     deployments,
     durable_objects,
     identity,
@@ -19,8 +22,14 @@ from local.control_plane import (
     queue_consumers,
     queue_messages,
     queues,
+    references,
     schedules,
+    script_settings,
+    script_versions,
     scripts,
+    services,
+    tails,
+    worker_secrets,
     worker_versions,
     workers,
     workflow_instances,
@@ -28,7 +37,7 @@ from local.control_plane import (
 )
 from local.control_plane.cloud import Cloud
 from local.control_plane.envelope import ApiError, error_response
-from local.control_plane.routing import Call, Router, parse_query
+from local.control_plane.routing import Call, Route, Router, parse_query
 from local.data_plane_client import DataPlaneAwayError, DataPlaneRefusedError
 from local.instance import API_PATH
 from local.log_file import LogFile
@@ -38,6 +47,7 @@ _log = logging.getLogger(__name__)
 PRODUCTS = (
     identity,
     d1,
+    d1_transfers,
     kv_namespaces,
     kv_values,
     queues,
@@ -49,8 +59,15 @@ PRODUCTS = (
     durable_objects,
     schedules,
     scripts,
+    script_settings,
+    script_versions,
+    worker_secrets,
+    services,
+    references,
+    tails,
     workflows,
     workflow_instances,
+    containers,
 )
 
 _LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -67,9 +84,12 @@ class Application:
         self._cloud = cloud
         self._log = log
         self._router = Router(route for product in PRODUCTS for route in product.ROUTES)
+        self._open_router = Router(d1_transfers.OPEN_ROUTES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one HTTP request."""
+        """Answer one HTTP request, or talk to one WebSocket."""
+        if scope["type"] == "websocket":
+            await self._talk(WebSocket(scope, receive, send))
         if scope["type"] != "http":
             return
         request = Request(scope, receive)
@@ -81,9 +101,19 @@ class Application:
         self._log.write("api", level, line + _reason(response))
         await response(scope, receive, send)
 
+    async def _talk(self, socket: WebSocket) -> None:
+        try:
+            await tails.talk(self._cloud, socket, _local_path(socket))
+        except ApiError as error:
+            self._log.write("api", "warn", f"WebSocket {socket.url.path} refused: {error}")
+            await socket.send_denial_response(error_response(error))
+
     async def _answer(self, request: Request) -> Response:
         try:
             path = _local_path(request)
+            if not path.startswith(f"{API_PATH}/"):
+                return await self._route_open(request, path)
+            path = path.removeprefix(API_PATH)
             self._check_token(request, path)
             return await self._route(request, path)
         except ApiError as error:
@@ -105,12 +135,23 @@ class Application:
         route, names = found
         if "account_id" in names:
             self._check_account(names["account_id"], path)
+        return await self._call(request, path, route, names)
+
+    async def _route_open(self, request: Request, path: str) -> Response:
+        """Answer at an address that is a secret of its own, and so needs no token."""
+        found = self._open_router.find(request.method, path)
+        if found is None:
+            raise ApiError(404, 7000, f"No route for that URI: the API is at {API_PATH}")
+        return await self._call(request, path, *found)
+
+    async def _call(self, request: Request, path: str, route: Route, names: dict[str, str]) -> Response:
         body = await request.body()
         if len(body) > _LARGEST_BODY_BYTES:
             raise ApiError(413, 10027, f"The request body is larger than {_LARGEST_BODY_BYTES} bytes")
         query = parse_query(request.scope["query_string"])
-        content_type = request.headers.get("content-type", "")
-        call = Call(self._cloud, request.method, path, names, query, body, content_type)
+        headers = request.headers
+        content_type, user_agent = headers.get("content-type", ""), headers.get("user-agent", "")
+        call = Call(self._cloud, request.method, path, names, query, body, content_type, user_agent)
         return (await route.handler(call)).response()
 
     def _check_token(self, request: Request, path: str) -> None:
@@ -141,8 +182,8 @@ class Application:
             raise ApiError(403, 10000, "Authentication error")
 
 
-def _local_path(request: Request) -> str:
-    """Take the percent-encoded path below /client/v4, from a caller on this machine that is not a web page.
+def _local_path(request: HTTPConnection) -> str:
+    """Take the percent-encoded path of a request, from a caller on this machine that is not a web page.
 
     A page can make a browser call loopback: its Origin gives it away, and a name of its own that resolves to
     127.0.0.1 shows in Host.
@@ -152,10 +193,7 @@ def _local_path(request: Request) -> str:
     if host not in _LOOPBACK_HOSTS or (origin is not None and _host(origin) not in _LOOPBACK_HOSTS):
         raise ApiError(403, 10000, "Authentication error: the local Cloudflare answers callers on this machine only")
     raw_path: bytes = request.scope["raw_path"]
-    path = raw_path.decode("latin-1").partition("?")[0]
-    if not path.startswith(API_PATH + "/"):
-        raise ApiError(404, 7000, f"No route for that URI: the API is at {API_PATH}")
-    return path.removeprefix(API_PATH)
+    return raw_path.decode("latin-1").partition("?")[0]
 
 
 def _host(url: str) -> str | None:

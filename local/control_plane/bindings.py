@@ -32,7 +32,6 @@ _ELSEWHERE = frozenset(
         "flagship",
         "hyperdrive",
         "images",
-        "inherit",
         "k2",
         "media",
         "messaging",
@@ -51,17 +50,39 @@ _ELSEWHERE = frozenset(
 )
 
 
-def read_bindings(db: sqlite3.Connection, body: Fields) -> list[Binding]:
-    """Read a version's bindings, sorted by name, and find what they bind. Raises ApiError for what is not there.
+def read_bindings(
+    db: sqlite3.Connection, body: Fields, earlier: list[Binding], *, strict: bool
+) -> tuple[list[Binding], list[Binding]]:
+    """Read the bindings of an upload: its own, and those that it keeps of an earlier version.
+
+    Finds what they bind. Raises ApiError for what is not there.
+    """
+    parts = body.objects("bindings") or []
+    own = [_read(db, part) for part in parts if part.values.get("type") != "inherit"]
+    kept = _inherited([part for part in parts if part.values.get("type") == "inherit"], earlier, strict=strict)
+    taken = {binding["name"] for binding in (*own, *kept)}
+    types = body.texts("keep_bindings") or []
+    kept += [binding for binding in earlier if binding["type"] in types and binding["name"] not in taken]
+    return own, kept
+
+
+def in_order(bindings: list[Binding]) -> list[Binding]:
+    """Sort bindings by name. Raises ApiError for a name that comes twice.
 
     The order is bytewise: the provider pairs its own sorted list with the answer's by position.
     """
-    found = [_read(db, part) for part in body.objects("bindings") or []]
-    found.sort(key=lambda binding: binding["name"].encode())
+    found = sorted(bindings, key=lambda binding: binding["name"].encode())
     for one, other in pairwise(found):
         if one["name"] == other["name"]:
             raise ApiError(400, 10021, f"binding name '{one['name']}' already in use")
     return found
+
+
+def patched(db: sqlite3.Connection, bindings: list[Binding], patch: Fields) -> list[Binding]:
+    """Merge a patch, {name: binding or null}, into bindings."""
+    parts = {name: patch.fields(name) for name in patch.values}
+    added = [_read(db, Fields({**part.values, "name": name}, patch.invalid)) for name, part in parts.items() if part]
+    return [binding for binding in bindings if binding["name"] not in parts] + added
 
 
 def describe(binding: Binding) -> dict[str, Json]:
@@ -92,6 +113,27 @@ def _read(db: sqlite3.Connection, part: Fields) -> Binding:
     if reader is None:
         raise ApiError(400, 10021, f"binding {name} has unknown type {kind}")
     return {"name": name, "type": kind, **reader(db, part)}
+
+
+def _inherited(parts: list[Fields], earlier: list[Binding], *, strict: bool) -> list[Binding]:
+    """Find the bindings that an upload inherits. Raises ApiError 10057, an error for each (both texts are quoted)."""
+    by_name = {binding["name"]: binding for binding in earlier}
+    found: list[Binding] = []
+    problems: list[str] = []
+    for part in parts:
+        name, version_id = part.required_text("name"), part.text("version_id")
+        old_name = part.text("old_name") or name
+        if version_id not in (None, "latest"):
+            why = f"'version_id' value '{version_id}' is invalid, only the literal 'latest' is supported by this API"
+            problems.append(f"inherit binding '{name}' is invalid: {why}")
+        elif old_name in by_name:
+            found.append(by_name[old_name] | {"name": name})
+        elif strict:
+            why = f"previous version does not have binding named '{old_name}'"
+            problems.append(f"inherit binding '{name}' is invalid: {why}")
+    if problems:
+        raise ApiError(400, 10057, problems[0], also=problems[1:])
+    return found
 
 
 def _d1(db: sqlite3.Connection, part: Fields) -> Binding:

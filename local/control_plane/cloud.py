@@ -8,7 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from local.control_plane import desired_state
+from local.control_plane.listeners import Listeners
 from local.control_plane.store import Store
+from local.control_plane.transfers import Transfers
 from local.credentials import Credentials
 from local.data_plane_client import DataPlaneAwayError, DataPlaneClient, DataPlaneRefusedError
 
@@ -33,10 +35,13 @@ class Change:
 class Cloud:
     """State and data plane of one instance."""
 
-    def __init__(self, store: Store, data_plane: DataPlaneClient, credentials: Credentials, first_port: int) -> None:
+    def __init__(self, store: Store, data_plane: DataPlaneClient, credentials: Credentials, port: int) -> None:
         self.data_plane = data_plane
         self.credentials = credentials
-        self.first_port = first_port  # Workers get the free ports from here on
+        self.origin = f"http://127.0.0.1:{port}"
+        self.first_port = port + 1  # Workers get the free ports from here on
+        self.transfers = Transfers()
+        self.listeners = Listeners()
         self._store = store
         self._lock = asyncio.Lock()
 
@@ -47,6 +52,7 @@ class Cloud:
 
     async def start(self) -> None:
         """Bring the data plane to the committed state. Raises DataPlaneRefusedError or DataPlaneAwayError."""
+        self._store.writer.execute("DELETE FROM worker_tails")  # whoever listened to the server before is gone
         await self.data_plane.apply(desired_state.build(self.db))
 
     @asynccontextmanager

@@ -31,7 +31,7 @@ _HOME = "WEUR"  # where a database runs when nobody said where
 
 async def create_database(call: Call) -> Reply:
     """POST /d1/database."""
-    body = call.fields(_invalid)
+    body = call.fields(invalid)
     database_id, name = str(uuid.uuid4()), _name(body)
     row = {
         "uuid": database_id,
@@ -50,7 +50,7 @@ async def create_database(call: Call) -> Reply:
             )
         except sqlite3.IntegrityError as error:
             raise ApiError(400, 7502, f"Database with name: '{name}' already exists") from error  # recorded
-    details = await _details(call, _find(call.cloud.db, database_id))
+    details = await _details(call, find(call.cloud.db, database_id))
     return Reply(details | {"created_in_region": details["running_in_region"]})
 
 
@@ -59,14 +59,14 @@ async def list_databases(call: Call) -> Reply:
     name = call.argument("name") or ""
     rows = call.cloud.db.execute("SELECT * FROM d1_databases ORDER BY created_on, uuid").fetchall()
     found = [row for row in rows if name in row["name"]]
-    page = call.page(len(found), _invalid, size=_PAGE_SIZE, largest=_LARGEST_PAGE)
+    page = call.page(len(found), invalid, size=_PAGE_SIZE, largest=_LARGEST_PAGE)
     shown = [_base(row) | await _measure(call, row["uuid"]) for row in page.cut(found)]
     return Reply(shown, page.info(len(shown)))
 
 
 async def get_database(call: Call) -> Reply:
     """GET /d1/database/{database_id}: by id, or by name as wrangler does; `fields` picks some."""
-    details = await _details(call, _find(call.cloud.db, call.path["database_id"]))
+    details = await _details(call, find(call.cloud.db, call.path["database_id"]))
     chosen = call.argument("fields")
     return Reply(details if chosen is None else {k: v for k, v in details.items() if k in chosen.split(",")})
 
@@ -76,23 +76,23 @@ async def update_database(call: Call) -> Reply:
 
     The provider sends the name along, and null for a read_replication that the program does not set.
     """
-    body = call.fields(_invalid)
+    body = call.fields(invalid)
     if body.has("name") and call.method == "PUT":
         _name(body)
     mode = _replication(body)
     async with call.cloud.change() as change:
-        row = _find(change.db, call.path["database_id"])
+        row = find(change.db, call.path["database_id"])
         if body.has("name") and body.text("name") != row["name"]:
             raise ApiError(400, 7400, "Invalid property: name => a database cannot be renamed")
         if "read_replication" in body.values:
             change.db.execute("UPDATE d1_databases SET read_replication = ? WHERE uuid = ?", (mode, row["uuid"]))
-    return Reply(await _details(call, _find(call.cloud.db, row["uuid"])))
+    return Reply(await _details(call, find(call.cloud.db, row["uuid"])))
 
 
 async def delete_database(call: Call) -> Reply:
     """DELETE /d1/database/{database_id}, also of one that a Worker binds, as Cloudflare does."""
     async with call.cloud.change() as change:
-        row = _find(change.db, call.path["database_id"])
+        row = find(change.db, call.path["database_id"])
         change.db.execute("DELETE FROM d1_databases WHERE uuid = ?", (row["uuid"],))
         change.finally_do(lambda: call.cloud.data_plane.delete_database(row["uuid"]))
     return Reply(None)
@@ -109,12 +109,12 @@ async def raw(call: Call) -> Reply:
 
 
 async def _run(call: Call, shape: str) -> Json:
-    row = _find(call.cloud.db, call.path["database_id"])
-    body = call.fields(_invalid)
+    row = find(call.cloud.db, call.path["database_id"])
+    body = call.fields(invalid)
     batch = body.objects("batch")
     queries = [query for part in (batch if batch is not None else [body]) for query in _queries(part)]
     if not queries:
-        raise ApiError(400, 7500, "No SQL statements detected.")
+        raise no_statements()
     try:
         return await call.cloud.data_plane.query(row["uuid"], queries, shape)
     except DataPlaneRefusedError as error:
@@ -128,8 +128,7 @@ def _queries(body: Fields) -> list[dict[str, Any]]:
     params = body.items("params") or []
     if len(parts) > 1 and params:  # recorded
         raise ApiError(400, 7400, "The request is malformed: params with multiple statements is not supported")
-    if any(len(part.encode()) > MAX_STATEMENT_BYTES for part in parts):
-        raise ApiError(400, 7500, "statement too long: SQLITE_TOOBIG")  # quoted
+    check_statements(parts)
     if len(params) > MAX_BOUND_PARAMETERS:
         raise ApiError(400, 7500, "too many SQL variables: SQLITE_ERROR")
     for index, param in enumerate(params):
@@ -138,10 +137,22 @@ def _queries(body: Fields) -> list[dict[str, Any]]:
     return [{"sql": part, "params": params} for part in parts]
 
 
-def _find(db: sqlite3.Connection, name_or_id: str) -> sqlite3.Row:
+def check_statements(parts: list[str]) -> None:
+    """Refuse statements that are too long. Raises ApiError 7500 (quoted)."""
+    if any(len(part.encode()) > MAX_STATEMENT_BYTES for part in parts):
+        raise ApiError(400, 7500, "statement too long: SQLITE_TOOBIG")
+
+
+def no_statements() -> ApiError:
+    """Make the error for SQL that says nothing."""
+    return ApiError(400, 7500, "No SQL statements detected.")
+
+
+def find(db: sqlite3.Connection, name_or_id: str) -> sqlite3.Row:
+    """Read a database by id or name. Raises ApiError 7404 (recorded)."""
     row = db.execute("SELECT * FROM d1_databases WHERE uuid = ?1 OR name = ?1", (name_or_id,)).fetchone()
     if row is None:
-        raise ApiError(404, 7404, f"The database {name_or_id} could not be found")  # recorded
+        raise ApiError(404, 7404, f"The database {name_or_id} could not be found")
     return row
 
 
@@ -202,7 +213,7 @@ def _replication(body: Fields) -> str | None:
     return replication.choice("mode", _REPLICATION_MODES)
 
 
-def _invalid(path: str, problem: str) -> ApiError:
+def invalid(path: str, problem: str) -> ApiError:
     """Make D1's error about a field, 7400 (recorded shape: "Invalid property: name => Required")."""
     where = f"Invalid property: {path} => {problem}" if path else f"The request is malformed: {problem}"
     return ApiError(400, 7400, where)

@@ -6,7 +6,7 @@ import sqlite3
 import uuid
 from typing import Any
 
-from local.control_plane import bindings, durable_objects, queue_consumers, workers
+from local.control_plane import bindings, desired_state, durable_objects, queue_consumers, workers
 from local.control_plane.envelope import ApiError, Json, Reply, now
 from local.control_plane.fields import Fields
 from local.control_plane.identity import AUTHOR_EMAIL
@@ -15,12 +15,13 @@ from local.control_plane.routing import Call, Route
 _SMALLEST_PERCENTAGE = 0.01
 _PAGE_SIZE = 10  # recorded, see d1.py
 _LARGEST_PAGE = 100
+_TRIGGERED_BY: dict[str, Json] = {"workers/triggered_by": "deployment"}  # quoted in public code, of the real API
 
 Split = list[dict[str, Any]]  # [{version_id, percentage}]
 
 
 async def create_deployment(call: Call) -> Reply:
-    """POST /workers/scripts/{script_name}/deployments; ?force, which skips checks, is accepted."""
+    """POST /workers/scripts/{script_name}/deployments; ?force=true also back to a version with other secrets."""
     body = call.fields(_invalid)
     body.required_text("strategy")
     body.choice("strategy", ("percentage",))
@@ -28,7 +29,10 @@ async def create_deployment(call: Call) -> Reply:
     annotations = body.fields("annotations")
     async with call.cloud.change() as change:
         worker = workers.find_script(change.db, call.path["script_name"])
-        deployment_id = insert(change.db, worker["id"], split, {} if annotations is None else dict(annotations.values))
+        if call.argument("force") != "true":
+            _check_secrets(change.db, worker["id"], split)
+        given = {} if annotations is None else dict(annotations.values)
+        deployment_id = insert(change.db, worker["id"], split, given | _TRIGGERED_BY, call.source)
     return Reply(_describe(_find(call.cloud.db, worker["id"], deployment_id)))
 
 
@@ -49,7 +53,22 @@ async def get_deployment(call: Call) -> Reply:
     return Reply(_describe(_find(call.cloud.db, worker["id"], call.path["deployment_id"])))
 
 
-def insert(db: sqlite3.Connection, worker_id: str, split: Split, annotations: dict[str, Json]) -> str:
+async def delete_deployment(call: Call) -> Reply:
+    """DELETE /workers/scripts/{script_name}/deployments/{deployment_id}: not of the one in force."""
+    async with call.cloud.change() as change:
+        worker = workers.find_script(change.db, call.path["script_name"])
+        row = _find(change.db, worker["id"], call.path["deployment_id"])
+        latest = change.db.execute(
+            "SELECT max(sequence) AS sequence FROM worker_deployments WHERE worker_id = ?", (worker["id"],)
+        ).fetchone()
+        if row["sequence"] == latest["sequence"]:  # the rule is documented; code and text are ours
+            message = "The latest deployment, which is actively serving traffic, cannot be deleted."
+            raise ApiError(400, 10021, message)
+        change.db.execute("DELETE FROM worker_deployments WHERE id = ?", (row["id"],))
+    return Reply(None)
+
+
+def insert(db: sqlite3.Connection, worker_id: str, split: Split, annotations: dict[str, Json], source: str) -> str:
     """Put a split in force and return the deployment's id. Raises ApiError when a version cannot be deployed."""
     for part in split:
         row = db.execute(
@@ -65,8 +84,8 @@ def insert(db: sqlite3.Connection, worker_id: str, split: Split, annotations: di
     deployment_id, moment = str(uuid.uuid4()), now()
     db.execute(
         "INSERT INTO worker_deployments (id, worker_id, created_on, source, annotations, versions)"
-        " VALUES (?, ?, ?, 'api', ?, ?)",
-        (deployment_id, worker_id, moment, json.dumps(annotations), json.dumps(split)),
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (deployment_id, worker_id, moment, source, json.dumps(annotations), json.dumps(split)),
     )
     db.execute("UPDATE workers SET deployed_on = ? WHERE id = ?", (moment, worker_id))
     return deployment_id
@@ -76,6 +95,28 @@ def version_not_found() -> ApiError:
     """Make the error for an unknown version; the text is quoted in public code, from answers of the real API."""
     message = "The requested Worker version could not be found, please check the ID being passed and try again."
     return ApiError(404, 100146, message)
+
+
+def _check_secrets(db: sqlite3.Connection, worker_id: str, split: Split) -> None:
+    """Refuse to go back to a version that had other secrets when it was deployed. Raises ApiError 10220 (quoted)."""
+    active = {part["version_id"] for part in desired_state.split_of(db, worker_id)}
+    rows = db.execute("SELECT versions FROM worker_deployments WHERE worker_id = ?", (worker_id,)).fetchall()
+    earlier = {part["version_id"] for row in rows for part in json.loads(row["versions"])} - active
+    back = earlier & {part["version_id"] for part in split}
+    current = {secret for version_id in active for secret in _secrets(db, version_id)}
+    changed = {name for version_id in back for name, _ in current ^ _secrets(db, version_id)}
+    if changed:
+        message = (
+            "A secret has changed since this version was active. If you are sure this is ok, add a ?force=true query"
+            f" parameter to allow the rollback. The following secrets have changed: {', '.join(sorted(changed))}"
+        )
+        raise ApiError(400, 10220, message)
+
+
+def _secrets(db: sqlite3.Connection, version_id: str) -> set[tuple[str, str]]:
+    row = db.execute("SELECT upload FROM worker_versions WHERE id = ?", (version_id,)).fetchone()
+    found: list[bindings.Binding] = [] if row is None else json.loads(row["upload"])["bindings"]
+    return {(binding["name"], binding["text"]) for binding in found if binding["type"] == "secret_text"}
 
 
 def _split(body: Fields) -> Split:
@@ -129,4 +170,7 @@ ROUTES = (
     Route("POST", "/accounts/{account_id}/workers/scripts/{script_name}/deployments", create_deployment),
     Route("GET", "/accounts/{account_id}/workers/scripts/{script_name}/deployments", list_deployments),
     Route("GET", "/accounts/{account_id}/workers/scripts/{script_name}/deployments/{deployment_id}", get_deployment),
+    Route(
+        "DELETE", "/accounts/{account_id}/workers/scripts/{script_name}/deployments/{deployment_id}", delete_deployment
+    ),
 )

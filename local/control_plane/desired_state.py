@@ -55,6 +55,8 @@ def _workers(db: sqlite3.Connection) -> list[Config]:
             "name": worker["name"],
             "port": worker["port"],
             "schedules": _schedules(db, worker["id"]),
+            "tailed": db.execute("SELECT 1 FROM worker_tails WHERE worker_id = ?", (worker["id"],)).fetchone()
+            is not None,
             "versions": [
                 {
                     **_version(db, part["version_id"]),

@@ -175,6 +175,8 @@ def _export(exports: Fields, name: str) -> dict[str, Json]:
     if entry is None:
         raise exports.wrong(name, "Expected object, received null")
     kind = entry.required_text("type")
+    if kind == "workflow":
+        raise ApiError(501, 10021, f"The local Cloudflare does not have workflows in exports ({name})")
     entry.choice("type", ("durable-object", "worker"))
     state = entry.choice("state", _STATES) or "created"
     if kind == "worker":

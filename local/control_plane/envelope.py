@@ -24,6 +24,7 @@ class ApiError(Exception):
         *,
         chain: list[tuple[int, str]] | None = None,
         meta: dict[str, Json] | None = None,
+        also: list[str] | None = None,
     ) -> None:
         super().__init__(f"{message} [code: {code}]")
         self.status = status
@@ -31,6 +32,7 @@ class ApiError(Exception):
         self.message = message
         self.chain = chain or []
         self.meta = meta
+        self.also = also or []  # further messages, errors of the same code
 
 
 @dataclass(frozen=True)
@@ -79,10 +81,11 @@ class RawReply:
 
     content: bytes
     headers: dict[str, str]
+    content_type: str = "application/octet-stream"
 
     def response(self) -> Response:
         """Send the bytes as they are."""
-        return Response(self.content, headers=self.headers, media_type="application/octet-stream")
+        return Response(self.content, headers=self.headers, media_type=self.content_type)
 
 
 def error_response(error: ApiError) -> JSONResponse:
@@ -92,7 +95,8 @@ def error_response(error: ApiError) -> JSONResponse:
         entry["error_chain"] = [{"code": code, "message": message} for code, message in error.chain]
     if error.meta is not None:
         entry["meta"] = error.meta
-    body = {"result": None, "success": False, "errors": [entry], "messages": []}
+    others = [{"code": error.code, "message": message} for message in error.also]
+    body = {"result": None, "success": False, "errors": [entry, *others], "messages": []}
     return JSONResponse(body, status_code=error.status, headers=_NO_RETRY)
 
 

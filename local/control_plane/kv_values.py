@@ -140,7 +140,7 @@ def _value_and_metadata(call: Call) -> tuple[bytes, Json]:
     if boundary is None:
         return call.body, None
     try:
-        parts = form_parts(call.body, boundary)
+        parts = {part.name: part.content for part in form_parts(call.body, boundary)}
     except ValueError as error:
         raise invalid("", str(error)) from error
     if "value" not in parts:

@@ -24,6 +24,12 @@ class Call:
     query: Mapping[str, list[str]]
     body: bytes
     content_type: str
+    user_agent: str
+
+    @property
+    def source(self) -> str:
+        """Name the kind of client, as versions and deployments do; wrangler warns before it changes what is not its."""
+        return "wrangler" if self.user_agent.startswith("wrangler/") else "api"
 
     def json(self, malformed: Invalid) -> Json:
         """Parse the body whatever its content type says: wrangler labels JSON text/plain.

@@ -131,8 +131,18 @@ CREATE TABLE workflow_versions (
 );
 """
 
+_TAILS = """
+CREATE TABLE worker_tails (
+    id TEXT PRIMARY KEY,
+    worker_id TEXT NOT NULL REFERENCES workers (id) ON DELETE CASCADE,
+    key TEXT NOT NULL UNIQUE,        -- who knows it may listen
+    expires_at TEXT NOT NULL,
+    filters TEXT NOT NULL            -- JSON: what was sent
+);
+"""
+
 # What brings a file from one version to the next; a file of version n has had the first n of them.
-_STEPS = (_FIRST, _STORES, _WORKFLOWS)
+_STEPS = (_FIRST, _STORES, _WORKFLOWS, _TAILS)
 
 
 class Store:

@@ -12,6 +12,7 @@ import uuid
 from functools import partial
 from typing import Any, cast
 
+from local.control_plane.cloud import Change
 from local.control_plane.envelope import ApiError, Json, Reply, now
 from local.control_plane.fields import Fields
 from local.control_plane.routing import Call, Route
@@ -26,7 +27,7 @@ _PAGE_SIZE = 10
 _LARGEST_PAGE = 100
 _HIGHEST_PORT = 65_535
 
-_DEFAULTS: dict[str, Json] = {
+DEFAULT_SETTINGS: dict[str, Json] = {
     "logpush": False,
     "observability": {"enabled": False, "head_sampling_rate": 1},
     "subdomain": {"enabled": False, "previews_enabled": False},
@@ -38,11 +39,13 @@ _DEFAULTS: dict[str, Json] = {
 async def create_worker(call: Call) -> Reply:
     """POST /workers/workers: gives the Worker a port of its own, which it keeps."""
     body = call.fields(_invalid)
-    name, settings = _name(body), _settings(body)
-    taken: set[int] = set()
+    name, settings = _name(body), read_settings(body)
+    refused: set[int] = set()
     while True:
         try:
-            worker_id = await _insert(call, name, settings, taken)
+            async with call.cloud.change() as change:
+                _check_free(change.db, name, None)
+                worker_id = insert(change.db, name, settings, call.cloud.first_port, refused)
             return Reply(describe(call.cloud.db, find(call.cloud.db, worker_id)))
         except DataPlaneRefusedError as error:
             if error.kind != "port_in_use":  # somebody took the port between our look and the data plane's bind
@@ -69,7 +72,7 @@ async def get_worker(call: Call) -> Reply:
 async def replace_worker(call: Call) -> Reply:
     """PUT /workers/workers/{worker_id}: what is left out goes back to its default."""
     body = call.fields(_invalid)
-    return await _update(call, _name(body), _settings(body))
+    return await _update(call, _name(body), read_settings(body))
 
 
 async def patch_worker(call: Call) -> Reply:
@@ -78,24 +81,13 @@ async def patch_worker(call: Call) -> Reply:
     row = find(call.cloud.db, call.path["worker_id"])
     merged = _merge({"name": row["name"], **json.loads(row["settings"])}, dict(body.values))
     whole = Fields(merged, _invalid)
-    return await _update(call, _name(whole), _settings(whole))
+    return await _update(call, _name(whole), read_settings(whole))
 
 
 async def delete_worker(call: Call) -> Reply:
     """DELETE /workers/workers/{worker_id}: versions, deployments, crons and Durable Objects go with it."""
     async with call.cloud.change() as change:
-        row = find(change.db, call.path["worker_id"])
-        consumes = change.db.execute("SELECT 1 FROM queue_consumers WHERE worker_id = ?", (row["id"],)).fetchone()
-        if consumes is not None:  # quoted
-            message = (
-                "Cannot delete this Worker as it is a consumer for a Queue."
-                " Remove it from the Queue's consumers first, then retry."
-            )
-            raise ApiError(400, 10064, message)
-        namespaces = change.db.execute("SELECT id FROM durable_object_namespaces WHERE worker_id = ?", (row["id"],))
-        for namespace in namespaces.fetchall():
-            change.finally_do(partial(call.cloud.data_plane.delete_objects, namespace["id"]))
-        change.db.execute("DELETE FROM workers WHERE id = ?", (row["id"],))
+        delete(call, change, find(change.db, call.path["worker_id"]))
     return Reply(None)
 
 
@@ -120,6 +112,41 @@ def find(db: sqlite3.Connection, id_or_name: str) -> sqlite3.Row:
     if row is None:
         raise not_found()
     return row
+
+
+def insert(db: sqlite3.Connection, name: str, settings: dict[str, Json], first_port: int, refused: set[int]) -> str:
+    """Write a new Worker, with a port of its own that is none of those refused before, and return its id.
+
+    Its port is refused from now on: it turned out to be in use when this comes to be called again.
+    """
+    port = _free_port(db, first_port, refused)
+    refused.add(port)
+    worker_id, moment = uuid.uuid4().hex, now()
+    db.execute(
+        "INSERT INTO workers (id, name, port, created_on, updated_on, settings) VALUES (?, ?, ?, ?, ?, ?)",
+        (worker_id, name, port, moment, moment, json.dumps(settings)),
+    )
+    return worker_id
+
+
+def store_settings(db: sqlite3.Connection, worker_id: str, settings: dict[str, Json]) -> None:
+    """Write a Worker's settings."""
+    db.execute("UPDATE workers SET settings = ?, updated_on = ? WHERE id = ?", (json.dumps(settings), now(), worker_id))
+
+
+def delete(call: Call, change: Change, row: sqlite3.Row) -> None:
+    """Delete a Worker with all that is its own. Raises ApiError 10064 (quoted) for the consumer of a queue."""
+    consumes = change.db.execute("SELECT 1 FROM queue_consumers WHERE worker_id = ?", (row["id"],)).fetchone()
+    if consumes is not None:
+        message = (
+            "Cannot delete this Worker as it is a consumer for a Queue."
+            " Remove it from the Queue's consumers first, then retry."
+        )
+        raise ApiError(403, 10064, message)
+    namespaces = change.db.execute("SELECT id FROM durable_object_namespaces WHERE worker_id = ?", (row["id"],))
+    for namespace in namespaces.fetchall():
+        change.finally_do(partial(call.cloud.data_plane.delete_objects, namespace["id"]))
+    change.db.execute("DELETE FROM workers WHERE id = ?", (row["id"],))
 
 
 def find_script(db: sqlite3.Connection, name: str) -> sqlite3.Row:
@@ -151,21 +178,15 @@ def describe(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Json]:
         "deployed_on": row["deployed_on"],
         "references": _references(db, row["id"]),
         **settings,
+        "tail_consumers": [{"name": part["name"]} for part in settings["tail_consumers"]],
         "subdomain": settings["subdomain"] | {"url": address(row)},
     }
 
 
-async def _insert(call: Call, name: str, settings: dict[str, Json], taken: set[int]) -> str:
-    async with call.cloud.change() as change:
-        _check_free(change.db, name, None)
-        port = _free_port(change.db, call.cloud.first_port, taken)
-        taken.add(port)
-        worker_id, moment = uuid.uuid4().hex, now()
-        change.db.execute(
-            "INSERT INTO workers (id, name, port, created_on, updated_on, settings) VALUES (?, ?, ?, ?, ?, ?)",
-            (worker_id, name, port, moment, moment, json.dumps(settings)),
-        )
-    return worker_id
+def tail_consumers(settings: dict[str, Json]) -> list[Json]:
+    """Describe who gets a Worker's tail as scripts do."""
+    consumers: list[dict[str, Json]] = settings["tail_consumers"]
+    return [{"service": part["name"], **{k: v for k, v in part.items() if k != "name"}} for part in consumers]
 
 
 async def _update(call: Call, name: str, settings: dict[str, Json]) -> Reply:
@@ -179,14 +200,13 @@ async def _update(call: Call, name: str, settings: dict[str, Json]) -> Reply:
     return Reply(describe(call.cloud.db, find(call.cloud.db, row["id"])))
 
 
-def _settings(body: Fields) -> dict[str, Json]:
+def read_settings(body: Fields) -> dict[str, Json]:
     """Read a Worker's settings whole. Observability is kept as sent: the provider sees any addition as drift."""
     observability = body.fields("observability")
     if observability is not None:
         _check_observability(observability)
+    consumers = body.objects("tail_consumers")
     subdomain = body.fields("subdomain") or Fields({}, _invalid, "subdomain")
-    for part in body.objects("tail_consumers") or []:
-        part.required_text("name")
     read: dict[str, Json] = {
         "logpush": body.flag("logpush"),
         "observability": None if observability is None else dict(observability.values),
@@ -195,9 +215,15 @@ def _settings(body: Fields) -> dict[str, Json]:
             "previews_enabled": bool(subdomain.flag("previews_enabled")),
         },
         "tags": _tags(body),
-        "tail_consumers": body.items("tail_consumers"),
+        "tail_consumers": None if consumers is None else [_tail_consumer(part) for part in consumers],
     }
-    return _DEFAULTS | {key: value for key, value in read.items() if value is not None}
+    return DEFAULT_SETTINGS | {key: value for key, value in read.items() if value is not None}
+
+
+def _tail_consumer(part: Fields) -> dict[str, Json]:
+    """Read who gets a Worker's tail; a script says `service` where a Worker says `name`."""
+    name = part.text("service") or part.required_text("name")
+    return {key: value for key, value in part.values.items() if key != "service"} | {"name": name}
 
 
 def _check_observability(part: Fields) -> None:
@@ -230,10 +256,15 @@ def _name(body: Fields) -> str:
     name = body.text("name")
     if name is None:
         raise ApiError(400, 10003, "Missing required parameter: name")
+    check_name(name)
+    return name
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot be a Worker's name. Raises ApiError 10016."""
     if not _NAME.fullmatch(name):
         message = f"Invalid Worker name '{name}': 1 to 63 lowercase letters, digits, underscores and hyphens"
         raise ApiError(400, 10016, message)
-    return name
 
 
 def _check_free(db: sqlite3.Connection, name: str, own_id: str | None) -> None:
@@ -243,8 +274,8 @@ def _check_free(db: sqlite3.Connection, name: str, own_id: str | None) -> None:
         raise ApiError(409, 10040, message)
 
 
-def _free_port(db: sqlite3.Connection, first: int, taken: set[int]) -> int:
-    used = taken | {row["port"] for row in db.execute("SELECT port FROM workers").fetchall()}
+def _free_port(db: sqlite3.Connection, first: int, refused: set[int]) -> int:
+    used = refused | {row["port"] for row in db.execute("SELECT port FROM workers").fetchall()}
     for port in [*range(first, _HIGHEST_PORT + 1), *range(1024, first)]:
         if port not in used and _can_listen(port):
             return port

@@ -25,6 +25,7 @@ MAX_BATCH = 100
 MAX_PARAMS_BYTES = 1024 * 1024
 
 _INSTANCE_ID = re.compile(r"(?!cf_[0-9a-f]{64}$)[a-zA-Z0-9_][a-zA-Z0-9_-]{0,99}")
+_UNFINISHED = ("queued", "running", "paused", "waitingForPause", "waiting")
 _COMMANDS = ("pause", "resume", "terminate", "restart")
 _PAGE_SIZE = 10
 _LARGEST_PAGE = 100
@@ -35,6 +36,7 @@ _REFUSALS = {
     "instance.cannot_terminate": (400, 10401),
     "instance.already_exists": (409, 10405),
     "instance.cannot_restart": (400, 10001),
+    "step.not_found": (404, 10001),
 }
 
 
@@ -111,6 +113,41 @@ async def get_instance(call: Call) -> Reply:
     return Reply(described)
 
 
+async def get_step(call: Call) -> Reply:
+    """GET /workflows/{workflow_name}/instances/{instance_id}/step: by `name` and `type`, with its whole output."""
+    workflow = find(call.cloud.db, call.path["workflow_name"])
+    name, kind = call.argument("name"), _option(call, "type", ("step", "waitForEvent"))
+    if not name or not kind:
+        raise invalid("type" if name else "name", "Required")
+    attempt = call.argument("attempt")
+    if attempt is not None and (not attempt.isdecimal() or int(attempt) < 1):
+        raise invalid("attempt", "Expected a number from 1")
+    step: dict[str, Json] = {"name": name, "type": kind, "attempt": None if attempt is None else int(attempt)}
+    async with _refusals():
+        return Reply(await call.cloud.data_plane.workflow_step(workflow["id"], call.path["instance_id"], step))
+
+
+async def delete_instances(call: Call) -> Reply:
+    """POST /workflows/{workflow_name}/instances/batch/delete: up to 100, each by itself.
+
+    Undocumented; wrangler/src/workflows/commands/instances/delete.ts.
+    """
+    workflow = find(call.cloud.db, call.path["workflow_name"])
+    ids = call.fields(invalid).texts("instances") or []
+    if not 1 <= len(ids) <= MAX_BATCH:
+        raise invalid("instances", f"Expected 1 to {MAX_BATCH} instances, received {len(ids)}")
+    deleted: list[Json] = []
+    errors: list[Json] = []
+    for instance_id in ids:
+        try:
+            async with _refusals():
+                await call.cloud.data_plane.delete_workflow_instance(workflow["id"], instance_id)
+            deleted.append({"id": instance_id})
+        except ApiError as error:
+            errors.append({"id": instance_id, "code": error.code, "message": error.message})
+    return Reply({"deleted": deleted, "errors": errors})
+
+
 async def change_status(call: Call) -> Reply:
     """PATCH /workflows/{workflow_name}/instances/{instance_id}/status."""
     workflow = find(call.cloud.db, call.path["workflow_name"])
@@ -129,6 +166,19 @@ async def change_status(call: Call) -> Reply:
     return Reply({"status": status, "timestamp": now()})
 
 
+async def terminate_instances(call: Call) -> Reply:
+    """PUT /workflows/{workflow_name}/instances/terminate: all that have not ended, or those of one `status`.
+
+    Undocumented; wrangler/src/workflows/commands/instances/terminate-all.ts. Cloudflare starts a job, here it is done.
+    """
+    workflow = find(call.cloud.db, call.path["workflow_name"])
+    wanted = _option(call, "status", _UNFINISHED)
+    for status in _UNFINISHED if wanted is None else (wanted,):
+        for instance_id in await _all_of(call, workflow["id"], status):
+            await _terminate(call, workflow["id"], instance_id)
+    return Reply({"status": "ok"})
+
+
 async def send_event(call: Call) -> Reply:
     """POST /workflows/{workflow_name}/instances/{instance_id}/events/{event_type}: the body is the event's payload."""
     workflow = find(call.cloud.db, call.path["workflow_name"])
@@ -140,6 +190,25 @@ async def send_event(call: Call) -> Reply:
             raise
         raise ApiError(404, 10201, "workflows.api.error.instance.not_found") from error  # another code than 10400
     return Reply({"instanceId": instance_id, "timestamp": now()})
+
+
+async def _all_of(call: Call, workflow_id: str, status: str) -> list[str]:
+    """Read the ids of all instances in a status."""
+    ids: list[str] = []
+    while True:
+        query = {"status": status, "direction": "asc", "offset": len(ids), "limit": _LARGEST_PAGE}
+        found = (await call.cloud.data_plane.workflow_instances(workflow_id, query))["instances"]
+        if not found:
+            return ids
+        ids += [instance["id"] for instance in found]
+
+
+async def _terminate(call: Call, workflow_id: str, instance_id: str) -> None:
+    try:
+        await call.cloud.data_plane.change_workflow_instance(workflow_id, instance_id, "terminate", {})
+    except DataPlaneRefusedError as error:
+        if error.kind != "workflow":  # otherwise it ended by itself
+            raise
 
 
 def _new_instance(body: Fields) -> dict[str, Json]:
@@ -234,8 +303,11 @@ _INSTANCES = "/accounts/{account_id}/workflows/{workflow_name}/instances"
 ROUTES = (
     Route("POST", _INSTANCES, create_instance),
     Route("POST", f"{_INSTANCES}/batch", create_batch),
+    Route("POST", f"{_INSTANCES}/batch/delete", delete_instances),
     Route("GET", _INSTANCES, list_instances),
+    Route("PUT", f"{_INSTANCES}/terminate", terminate_instances),
     Route("GET", _INSTANCES + "/{instance_id}", get_instance),
+    Route("GET", _INSTANCES + "/{instance_id}/step", get_step),
     Route("PATCH", _INSTANCES + "/{instance_id}/status", change_status),
     Route("POST", _INSTANCES + "/{instance_id}/events/{event_type}", send_event),
 )

@@ -17,8 +17,8 @@ import { PlatformError } from './errors.js';
  *   durable_objects?: ObjectClass[],
  * }} Version `durable_objects` are the classes whose objects run in it
  * @typedef {Version & {percentage: number}} DeployedVersion
- * @typedef {{name: string, port: number, schedules: string[], versions: DeployedVersion[]}} Worker
- *   `versions` is empty when nothing is deployed
+ * @typedef {{name: string, port: number, schedules: string[], tailed?: boolean, versions: DeployedVersion[]}} Worker
+ *   `versions` is empty when nothing is deployed; `tailed` when somebody wants to see each invocation
  *
  * @typedef {{
  *   dead_letter_queue_id: string | null,

@@ -23,7 +23,9 @@ const KEEP_ALIVE_MS = 75_000;
 const ROUTES = [
   ['PUT', /^\/config$/, applyConfig],
   ['POST', /^\/validate$/, (_context, version) => tryVersion(version)],
-  ['POST', /^\/d1\/([^/]+)\/query$/, ({ platform }, body, id) => platform.call('/d1/query', { ...body, id })],
+  ['POST', /^\/d1\/([^/]+)\/query$/, d1Call('query')],
+  ['POST', /^\/d1\/([^/]+)\/import$/, d1Call('import')],
+  ['POST', /^\/d1\/([^/]+)\/export$/, d1Call('export')],
   ['DELETE', /^\/d1\/([^/]+)$/, deleteDatabase],
   ['POST', /^\/kv\/([^/]+)\/get$/, kvCall('get')],
   ['POST', /^\/kv\/([^/]+)\/put$/, kvCall('put')],
@@ -41,6 +43,8 @@ const ROUTES = [
   ['POST', /^\/workflows\/([^/]+)\/create$/, workflowCall('create')],
   ['POST', /^\/workflows\/([^/]+)\/list$/, workflowCall('list')],
   ['POST', /^\/workflows\/([^/]+)\/describe$/, workflowCall('describe')],
+  ['POST', /^\/workflows\/([^/]+)\/step$/, workflowCall('step')],
+  ['POST', /^\/workflows\/([^/]+)\/delete$/, workflowCall('delete')],
   ['POST', /^\/workflows\/([^/]+)\/summary$/, workflowCall('summary')],
   ['POST', /^\/workflows\/([^/]+)\/command$/, workflowCall('command')],
   ['POST', /^\/workflows\/([^/]+)\/event$/, workflowCall('event')],
@@ -93,6 +97,14 @@ function listObjects({ platform }, _body, id) {
 function deleteObjects({ platform }, _body, id) {
   platform.deleteObjects(id);
   return {};
+}
+
+/**
+ * @param {string} operation
+ * @returns {Route}
+ */
+function d1Call(operation) {
+  return ({ platform }, body, id) => platform.call(`/d1/${operation}`, { ...body, id });
 }
 
 /**

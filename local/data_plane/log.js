@@ -23,6 +23,16 @@ export function log(level, message) {
 }
 
 /**
+ * An invocation of a user's Worker that somebody listens to.
+ *
+ * @param {string} worker
+ * @param {object} tailEvent
+ */
+export function reportEvent(worker, tailEvent) {
+  print({ event: 'tail', worker, tail_event: tailEvent });
+}
+
+/**
  * A line of a user's Worker.
  *
  * @param {string} worker

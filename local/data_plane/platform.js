@@ -10,7 +10,7 @@ import { CronClock } from './cron_clock.js';
 import { NOTHING, queueSettings, targets, workflowSettings } from './desired_state.js';
 import { FrontDoor } from './front_door.js';
 import { GatewayClient } from './gateway_client.js';
-import { log, logWorkerLine } from './log.js';
+import { log, logWorkerLine, reportEvent } from './log.js';
 import { objectId, objectIds, removeFolder, removeObject, removeOtherFolders, removeOtherObjects } from './object_files.js';
 import { Traffic } from './traffic.js';
 import { Watchdog } from './watchdog.js';
@@ -268,13 +268,18 @@ export class Platform {
       },
       workers: workerOptions(state, {
         token: this.#token,
-        receiveLog: (worker, lines) => lines.forEach((line) => logWorkerLine(worker, line)),
+        receive: ({ worker, lines, events }) => {
+          lines.forEach((line) => logWorkerLine(worker, line));
+          events.forEach((event) => reportEvent(worker, event));
+        },
       }),
     };
   }
 
-  /** Tells every queue and workflow its settings; they do nothing by themselves before that. */
+  /** Tells every queue and workflow its settings; they do nothing by themselves before that. And who is listened to. */
   async #wake() {
+    const tailed = this.#state.workers.filter((worker) => worker.tailed).map(({ name }) => name);
+    await this.#gateway.call('/tails/configure', { workers: tailed });
     await this.#gateway.call('/queues/configure', { queues: queueSettings(this.#state) });
     await this.#gateway.call('/workflows/configure', { workflows: workflowSettings(this.#state) });
   }

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { Miniflare, NoOpLog } from 'miniflare';
 
 import { PlatformError } from './errors.js';
-import { versionOptions } from './worker_options.js';
+import { binding, versionOptions, workerdBinding, workflowBinding } from './worker_options.js';
 import { cleaned, invalidWorker } from './workerd_errors.js';
 
 /**
@@ -20,6 +20,24 @@ const STARTUP_TOO_LONG = 'Script startup exceeded CPU time limit.';
 const NAME = 'trial';
 const MAIN_MODULE = '__trial.js';
 const MAIN_SOURCE = readFileSync(new URL('./workers/trial/trial.js', import.meta.url), 'utf8');
+
+/** The trial Worker itself, as workerd.capnp's `ServiceDesignator`. */
+const ITSELF = { name: `core:user:${NAME}` };
+const OBJECT_CLASS = 'StandIn';
+/**
+ * Bindings whose other end is the trial Worker instead of the real thing. Code that is being loaded may make a handle of
+ * them and more of that; it cannot call anything.
+ *
+ * @type {Record<string, () => unknown>}
+ */
+const STAND_INS = {
+  d1: () => ({ type: 'd1', id: NAME }),
+  durable_object_namespace: () => ({ type: 'durable-object', worker: NAME, exportName: OBJECT_CLASS }),
+  service: () => ({ type: 'worker', worker: NAME }),
+  kv_namespace: () => workerdBinding({ kvNamespace: ITSELF }),
+  queue: () => workerdBinding({ queue: ITSELF }),
+  workflow: () => workflowBinding(ITSELF),
+};
 
 /**
  * Throws an `invalid_worker` error, with workerd's own message, for an upload that does not start.
@@ -57,13 +75,11 @@ export async function tryVersion(version) {
 
 /** @param {Version} version */
 function trialWorker(version) {
-  const options = versionOptions(NAME, version);
-  const { manifest, env = {} } = options.config;
+  const options = versionOptions(NAME, version, (wanted) => STAND_INS[wanted.type]?.() ?? binding(wanted));
+  const { manifest } = options.config;
   if (!manifest) throw new TypeError('expected a manifest');
   manifest.mainModule = MAIN_MODULE;
   manifest.modules[MAIN_MODULE] = { type: 'esm', contents: MAIN_SOURCE };
-  // Only values: no Worker can use a database or a queue while it starts.
-  const values = Object.entries(env).filter(([, binding]) => binding.type === 'text' || binding.type === 'json');
-  options.config.env = Object.fromEntries(values);
+  options.config.exports = { [OBJECT_CLASS]: { type: 'durable-object', storage: 'sqlite' } };
   return options;
 }

@@ -10,6 +10,7 @@ import { PLUGIN_NAME } from './workerd_plugin.js';
 /**
  * @import { MiniflareOptions } from 'miniflare'
  * @import { Binding, DesiredState, Module, ObjectClass, Version, Worker, Workflow } from './desired_state.js'
+ * @import { TailReport } from './workers/logging.js'
  *
  * @typedef {MiniflareOptions['workers'][number]} WorkerOptions
  * @typedef {NonNullable<WorkerOptions['config']['env']>[string]} Env
@@ -26,12 +27,16 @@ export const WORKFLOW_NAMESPACE = 'local-workflows';
 /** Miniflare starts its D1 service only when some Worker binds a database; this one is never opened. */
 const UNUSED_DATABASE = '00000000-0000-0000-0000-000000000000';
 const LOOPBACK = '127.0.0.1';
+/** For whoever debugs a Worker; workerd has no use for it. */
+const SOURCE_MAP = 'application/source-map';
 const PLUGIN = { name: PLUGIN_NAME, package: fileURLToPath(new URL('./workerd_plugin.js', import.meta.url)) };
 
 /** Cloudflare's content types of modules, as Miniflare's types. */
 const MODULE_TYPES = /** @type {const} */ ({
   'application/javascript+module': 'esm',
+  'text/javascript+module': 'esm',
   'application/javascript': 'cjs',
+  'text/javascript': 'cjs',
   'application/json': 'json',
   'application/wasm': 'wasm',
   'application/octet-stream': 'data',
@@ -50,22 +55,7 @@ const BINDINGS = {
     ({ type: 'worker', worker: serviceName(worker, version_id), ...(entrypoint && { exportName: entrypoint }) }),
   ratelimit: ({ namespace_id, simple }) => ({ type: 'rate-limit', namespace: namespace_id, simple }),
   kv_namespace: ({ namespace_id }) => workerdBinding({ kvNamespace: systemEntrypoint('KvBinding', { namespaceId: namespace_id }) }),
-  workflow: ({ workflow_name }) =>
-    workerdBinding({
-      wrapped: {
-        moduleName: 'workflows:local-wrapped-binding', // Miniflare's
-        innerBindings: [
-          {
-            name: 'binding',
-            service: {
-              name: `core:user:${SYSTEM_WORKER}`,
-              entrypoint: 'WorkflowBinding',
-              props: { json: JSON.stringify({ workflowName: workflow_name }) },
-            },
-          },
-        ],
-      },
-    }),
+  workflow: ({ workflow_name }) => workflowBinding(systemEntrypoint('WorkflowBinding', { workflowName: workflow_name })),
   queue: ({ queue_id, delivery_delay = null }) =>
     workerdBinding({ queue: systemEntrypoint('QueueProducer', { queueId: queue_id, deliveryDelay: delivery_delay }) }),
 };
@@ -74,7 +64,7 @@ const BINDINGS = {
  * All Workers of a state; the system Worker is the first, which answers what no other Worker claims.
  *
  * @param {DesiredState} state
- * @param {{token: string, receiveLog: (worker: string, lines: any[]) => void}} system
+ * @param {{token: string, receive: (report: TailReport) => void}} system
  * @returns {WorkerOptions[]}
  */
 export function workerOptions(state, system) {
@@ -86,16 +76,17 @@ export function workerOptions(state, system) {
  *
  * @param {string} name
  * @param {Version} version
+ * @param {(wanted: Binding) => unknown} [bind]
  * @returns {WorkerOptions}
  */
-export function versionOptions(name, version) {
+export function versionOptions(name, version, bind = binding) {
   return {
     config: {
       name,
       compatibilityDate: version.compatibility_date,
       compatibilityFlags: version.compatibility_flags,
       manifest: { mainModule: version.main_module, modulesRoot: '/', modules: modules(version.modules) },
-      env: /** @type {Record<string, Env>} */ (Object.fromEntries(version.bindings.map((b) => [b.name, binding(b)]))),
+      env: /** @type {Record<string, Env>} */ (Object.fromEntries(version.bindings.map((b) => [b.name, bind(b)]))),
       exports: Object.fromEntries((version.durable_objects ?? []).map((hosted) => [hosted.class_name, objectClass(hosted)])),
     },
     dev: { rootPath: '/', unsafeDirectSockets: [{ host: LOOPBACK, port: 0 }] },
@@ -106,7 +97,8 @@ export function versionOptions(name, version) {
 function deployedVersions(worker) {
   return worker.versions.map((version) => {
     const options = versionOptions(serviceName(worker.name, version.id), version);
-    options.config.tailConsumers = [{ worker: SYSTEM_WORKER, entrypoint: 'Tail', props: { worker: worker.name } }];
+    const props = { worker: worker.name, version: version.id };
+    options.config.tailConsumers = [{ worker: SYSTEM_WORKER, entrypoint: 'Tail', props }];
     return options;
   });
 }
@@ -121,8 +113,12 @@ function objectClass({ namespace_id, use_sqlite }) {
   return { type: /** @type {const} */ ('durable-object'), storage, unsafeUniqueKey: namespace_id };
 }
 
-/** @param {Binding} wanted */
-function binding(wanted) {
+/**
+ * A binding to the real thing.
+ *
+ * @param {Binding} wanted
+ */
+export function binding(wanted) {
   const convert = BINDINGS[wanted.type];
   if (!convert) {
     const known = Object.keys(BINDINGS).join(', ');
@@ -133,8 +129,9 @@ function binding(wanted) {
 
 /** @param {Module[]} uploaded */
 function modules(uploaded) {
+  const code = uploaded.filter(({ content_type }) => content_type !== SOURCE_MAP);
   return Object.fromEntries(
-    uploaded.map(({ name, content_type, content_base64 }) => {
+    code.map(({ name, content_type, content_base64 }) => {
       const type = MODULE_TYPES[/** @type {keyof typeof MODULE_TYPES} */ (content_type.split(';')[0]?.trim())];
       if (!type) throw new PlatformError('invalid_worker', `module ${name}: unknown content type ${content_type}`);
       const bytes = Buffer.from(content_base64, 'base64');
@@ -145,10 +142,10 @@ function modules(uploaded) {
 
 /**
  * @param {DesiredState} state
- * @param {{token: string, receiveLog: (worker: string, lines: any[]) => void}} system
+ * @param {{token: string, receive: (report: TailReport) => void}} system
  * @returns {WorkerOptions}
  */
-function systemWorker(state, { token, receiveLog }) {
+function systemWorker(state, { token, receive }) {
   const services = state.workers.flatMap((worker) => targets(worker).map(({ service }) => service));
   return {
     config: {
@@ -169,7 +166,7 @@ function systemWorker(state, { token, receiveLog }) {
         WORKFLOW_IDS: { type: 'json', value: Object.fromEntries(state.workflows.map(({ id, name }) => [name, id])) },
         WORKFLOWS: { type: 'durable-object', worker: SYSTEM_WORKER, exportName: 'WorkflowObject' },
         GATEWAY_TOKEN: { type: 'text', value: token },
-        LOG: { type: 'node-handler', handler: logHandler(receiveLog) },
+        LOG: { type: 'node-handler', handler: reportHandler(receive) },
       },
       exports: {
         KvObject: { type: 'durable-object', storage: 'sqlite', unsafeUniqueKey: KV_NAMESPACE },
@@ -222,8 +219,18 @@ function workflowBindings({ id, script_name, class_name, worker_version_id, step
   ];
 }
 
+/**
+ * A workflow's binding, which Miniflare wraps around a service.
+ *
+ * @param {object} service
+ */
+export function workflowBinding(service) {
+  const moduleName = 'workflows:local-wrapped-binding'; // Miniflare's
+  return workerdBinding({ wrapped: { moduleName, innerBindings: [{ name: 'binding', service }] } });
+}
+
 /** @param {object} options one of `Worker.Binding` in workerd.capnp */
-function workerdBinding(options) {
+export function workerdBinding(options) {
   return /** @type {Env} */ ({ type: 'unsafe:workerd', dev: { plugin: PLUGIN, options } });
 }
 
@@ -237,16 +244,15 @@ function systemModules() {
   );
 }
 
-/** @param {(worker: string, lines: any[]) => void} receive */
-function logHandler(receive) {
+/** @param {(report: TailReport) => void} receive */
+function reportHandler(receive) {
   /**
    * @param {import('node:http').IncomingMessage} request
    * @param {import('node:http').ServerResponse} response
    */
   return async (request, response) => {
     const body = await request.toArray();
-    const { worker, lines } = JSON.parse(Buffer.concat(body).toString());
-    receive(worker, lines);
+    receive(JSON.parse(Buffer.concat(body).toString()));
     response.end();
   };
 }

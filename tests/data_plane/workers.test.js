@@ -284,6 +284,36 @@ describe('Workers', () => {
     assert.match(noMain.body.error.message, /No such module "missing\.js"/);
   });
 
+  test('may make handles of their bindings while they are loaded, and call nothing', async () => {
+    const bindings = [
+      { type: 'd1', name: 'DB', id: newId() },
+      { type: 'durable_object_namespace', name: 'OBJECTS', class_name: 'Counter', worker: 'w', version_id: newId() },
+      { type: 'service', name: 'SERVICE', worker: 'other', version_id: newId() },
+      { type: 'kv_namespace', name: 'KV', namespace_id: newId() },
+      { type: 'queue', name: 'QUEUE', queue_id: newId(), delivery_delay: null },
+      { type: 'workflow', name: 'FLOW', workflow_name: 'flow' },
+      { type: 'ratelimit', name: 'LIMIT', namespace_id: '1', simple: { limit: 1, period: 10 } },
+      { type: 'json', name: 'VALUE', json: { deep: [1] } },
+    ];
+    const loading = (/** @type {string} */ statement) =>
+      version(
+        `import { DurableObject, env } from 'cloudflare:workers';
+         export class Counter extends DurableObject {}
+         const { DB, OBJECTS, SERVICE, KV, QUEUE, FLOW, LIMIT, VALUE } = env;
+         const handles = [DB.prepare('SELECT 1'), OBJECTS.idFromName('a'), VALUE.deep[0]];
+         const methods = [SERVICE.fetch, KV.get, QUEUE.send, FLOW.create, LIMIT.limit, DB.batch];
+         if (!methods.every((method) => typeof method === 'function')) throw new Error('not all are there');
+         ${statement};
+         export default { fetch: () => Response.json(handles.length) };`,
+        { bindings },
+      );
+    assert.deepEqual((await dataPlane.expect('POST', '/validate', loading(''))).handlers, ['fetch']);
+    for (const call of ["DB.prepare('SELECT 1').run()", "KV.get('k')", "QUEUE.send('m')", "SERVICE.fetch('http://x/')"]) {
+      const reply = await dataPlane.call('POST', '/validate', loading(`await ${call}`));
+      assert.match(reply.body.error.message, /^Uncaught Error: Disallowed operation called within global scope/, call);
+    }
+  });
+
   test('keep their configuration when other calls come with it, right after a start', async () => {
     const fresh = await DataPlane.start(ending);
     const free = await freePort();

@@ -2,6 +2,7 @@
 
 import base64
 import itertools
+import json
 import time
 from collections.abc import Callable
 from typing import Any, Self, TypeVar
@@ -38,6 +39,17 @@ def module(code: str = ECHO, name: str = "index.js") -> dict[str, str]:
 def version(code: str = ECHO, **more: Json) -> dict[str, Json]:
     """Make the body of a version upload."""
     return {"main_module": "index.js", "compatibility_date": "2025-04-01", "modules": [module(code)], **more}
+
+
+def form(code: str = ECHO, **metadata: Json) -> dict[str, Any]:
+    """Make the form of a script's upload, as arguments of `Rest.send`."""
+    known = {"main_module": "index.js", "compatibility_date": "2025-04-01"}
+    return {
+        "files": {
+            "metadata": (None, json.dumps(known | metadata), "application/json"),
+            "index.js": ("index.js", code, "application/javascript+module"),
+        }
+    }
 
 
 def providers_worker(name: str) -> dict[str, Json]:
@@ -100,8 +112,8 @@ class Rest:
 
     def send(self, method: str, path: str, body: Json = None, **more: Any) -> httpx.Response:
         """Send a request; `body` becomes JSON."""
-        json = {} if body is None else {"json": body}
-        return self.http.request(method, self.account + path, **json, **more)
+        sent = {} if body is None else {"json": body}
+        return self.http.request(method, self.account + path, **sent, **more)
 
     def result(self, method: str, path: str, body: Json = None, **more: Any) -> Json:
         """Send a request that must succeed."""
@@ -112,6 +124,12 @@ class Rest:
         assert envelope["errors"] == []
         assert envelope["messages"] == []
         return envelope["result"]
+
+    def upload(self, name: str, code: str = ECHO, *, path: str = "", query: str = "", **metadata: Json) -> Json:
+        """Upload a script as wrangler does, as a form; `path` goes below the script's own."""
+        return self.result(
+            "PUT" if not path else "POST", f"/workers/scripts/{name}{path}{query}", **form(code, **metadata)
+        )
 
     def refusal(self, method: str, path: str, body: Json = None, **more: Any) -> tuple[int, int, str]:
         """Send a request that must be refused: status, code and message of the one error."""

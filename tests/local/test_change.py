@@ -46,7 +46,7 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.store = Store(folder / "state.db")
         self.data_plane = StubDataPlane()
-        self.cloud = Cloud(self.store, self.data_plane, Credentials.from_environment({}), first_port=0)
+        self.cloud = Cloud(self.store, self.data_plane, Credentials.from_environment({}), port=0)
 
     async def add(self, name: str, last_step: Exception | None = None) -> None:
         async def fail() -> None:

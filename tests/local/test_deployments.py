@@ -76,6 +76,10 @@ def test_percentages_add_up_to_100(rest: Rest) -> None:
     assert rest.result("POST", path, split((one, 33.33), (two, 33.33), (three, 33.34)))
 
 
+def secret(name: str, text: str) -> dict[str, str]:
+    return {"name": name, "type": "secret_text", "text": text}
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -101,6 +105,35 @@ def test_versions_must_be_of_this_worker(rest: Rest) -> None:
     foreign = greeting_version(rest, rest.worker(), "elsewhere")
     for version_id in (UNKNOWN, foreign):
         assert rest.refusal("POST", path, split((version_id, 100))) == (404, 100146, message)
+
+
+def test_a_rollback_to_other_secrets_must_be_forced(rest: Rest) -> None:
+    """The text is in wrangler's tests of the rollback (workers-sdk)."""
+    worker = rest.worker()
+    path = f"/workers/scripts/{worker['name']}/deployments"
+    old, new = (
+        rest.result("POST", f"/workers/workers/{worker['id']}/versions", version(bindings=bindings))["id"]
+        for bindings in ([secret("A", "1"), secret("B", "1")], [secret("A", "2"), secret("B", "1"), secret("C", "1")])
+    )
+    for shares in ([(old, 100)], [(old, 90), (new, 10)], [(old, 10), (new, 90)], [(new, 100)]):
+        rest.result("POST", path, split(*shares))  # on the way forward nobody asks
+    message = (
+        "A secret has changed since this version was active. If you are sure this is ok, add a ?force=true query"
+        " parameter to allow the rollback. The following secrets have changed: A, C"
+    )
+    assert rest.refusal("POST", path, split((old, 100))) == (400, 10220, message)
+    assert rest.result("POST", f"{path}?force=true", split((old, 100)))["versions"][0]["version_id"] == old
+
+
+def test_a_deployment_can_be_deleted_unless_it_is_in_force(rest: Rest) -> None:
+    worker = rest.worker()
+    path = f"/workers/scripts/{worker['name']}/deployments"
+    version_id = greeting_version(rest, worker, "here")
+    past, current = (rest.result("POST", path, split((version_id, 100)))["id"] for _ in range(2))
+    assert rest.refusal("DELETE", f"{path}/{current}")[:2] == (400, 10021)
+    assert rest.result("DELETE", f"{path}/{past}") is None
+    assert [one["id"] for one in rest.result("GET", path)["deployments"]] == [current]
+    assert rest.refusal("DELETE", f"{path}/{past}")[:2] == (404, 10336)
 
 
 def test_an_unknown_deployment_is_not_found(rest: Rest) -> None:

@@ -4,6 +4,7 @@ import httpx
 import pytest
 from cloudflare import Cloudflare
 
+from local import log_file
 from local.credentials import Credentials
 from local.instance import Instance
 from tests.local.rest import Rest, refusal_of
@@ -99,6 +100,30 @@ def test_what_is_not_here_says_so(rest: Rest) -> None:
     assert message.startswith("No route for that URI. The local Cloudflare does not have GET /accounts/")
     assert rest.refusal("POST", "/d1/database/some-id")[0] == 501
     assert rest.refusal("POST", "//d1/database")[0] == 501
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/zones?name=example.com"),
+        ("POST", "/zones/{account}/workers/routes"),
+        ("PUT", "/accounts/{account}/workers/scripts/some-script/routes"),
+        ("PUT", "/accounts/{account}/workers/domains"),
+        ("POST", "/accounts/{account}/workers/scripts/some-script/domains/changeset?replace_state=true"),
+        ("GET", "/accounts/{account}/d1/database/some-id/time_travel/bookmark"),
+        ("POST", "/graphql"),
+    ],
+)
+def test_and_leaves_one_line_in_the_log(cloud: Instance, method: str, path: str) -> None:
+    path = path.format(account=cloud.account_id)
+    before = list(log_file.read(log_file.log_path(cloud.state_dir), follow=False))
+    response = httpx.request(method, cloud.base_url + path, headers=bearer(cloud), trust_env=False)
+    route = f"{method} {path.partition('?')[0]}"
+    message = f"No route for that URI. The local Cloudflare does not have {route}"
+    assert refusal_of(response) == (501, 7000, message)
+    [entry] = list(log_file.read(log_file.log_path(cloud.state_dir), follow=False))[len(before) :]
+    assert (entry["source"], entry["level"]) == ("api", "warn")
+    assert route in entry["message"]
 
 
 def test_a_path_outside_the_api_is_not_found(cloud: Instance) -> None:

@@ -151,7 +151,7 @@ def test_a_queue_consumer_cannot_be_deleted(rest: Rest) -> None:
         "Cannot delete this Worker as it is a consumer for a Queue."
         " Remove it from the Queue's consumers first, then retry."
     )
-    assert rest.refusal("DELETE", f"/workers/workers/{worker['id']}") == (400, 10064, message)
+    assert rest.refusal("DELETE", f"/workers/workers/{worker['id']}") == (403, 10064, message)
     rest.result("DELETE", f"/queues/{queue['queue_id']}/consumers/{consumer['consumer_id']}")
     assert rest.result("DELETE", f"/workers/workers/{worker['id']}") is None
     with pytest.raises(httpx.ConnectError):

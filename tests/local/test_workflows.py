@@ -84,6 +84,82 @@ def reached(rest: Rest, path: str, status: str) -> dict[str, Any]:
     return eventually(look)
 
 
+def test_a_step_tells_all_that_it_gave_out(sdk: Cloudflare, rest: Rest, cloud: Instance) -> None:
+    workflow = created(rest)
+    long = {"text": "x" * 2000}
+    path = started(rest, workflow, **long, wait="go")
+    reached(rest, path, "waiting")
+    assert rest.result("GET", path)["steps"][0]["output"].endswith("[truncated output]")
+    step = sdk.workflows.instances.step(
+        path.rsplit("/", 1)[-1],
+        account_id=cloud.account_id,
+        workflow_name=workflow["name"],
+        name="make-1",
+        type="step",
+    )
+    assert (step.status, step.error) == ("complete", None)
+    assert step.output == {"made": long | {"wait": "go"}, "VERSION": 1}
+    assert rest.result("GET", f"{path}/step?name=make-1&type=step&attempt=1")["status"] == "complete"
+    waiting = {"status": "waiting", "output": None, "error": None, "event_type": "go"}
+    assert rest.result("GET", f"{path}/step?name=wait-1&type=waitForEvent") == waiting
+    rest.result("POST", f"{path}/events/go", {"some": "payload"})
+    reached(rest, path, "complete")
+    assert rest.result("GET", f"{path}/step?name=wait-1&type=waitForEvent")["status"] == "complete"
+    for query in ("name=nowhere&type=step", "name=make-1&type=waitForEvent", "name=make-1&type=step&attempt=2"):
+        assert rest.refusal("GET", f"{path}/step?{query}")[0] == 404
+    for query in ("name=make-1", "type=step", "name=make-1&type=sleep", "name=make-1&type=step&attempt=0"):
+        assert rest.refusal("GET", f"{path}/step?{query}")[:2] == (400, 10002)
+
+
+def test_a_step_tells_of_each_attempt(rest: Rest) -> None:
+    path = started(rest, created(rest), poison="rotten")
+    reached(rest, path, "errored")
+    failed = {"status": "errored", "output": None, "error": {"name": "TypeError", "message": "rotten"}}
+    for attempt in ("", "&attempt=1", "&attempt=3"):
+        assert rest.result("GET", f"{path}/step?name=make-1&type=step{attempt}") == failed
+    assert rest.refusal("GET", f"{path}/step?name=make-1&type=step&attempt=4")[0] == 404
+
+
+def test_instances_are_deleted_each_by_itself(rest: Rest) -> None:
+    """What wrangler's deletion of instances sends, and reads of the answer (workers-sdk, src/workflows)."""
+    workflow = created(rest)
+    done, sleeping = started(rest, workflow, "done"), started(rest, workflow, "sleeping", nap="1 hour")
+    reached(rest, done, "complete")
+    reached(rest, sleeping, "waiting")
+    path = f"/workflows/{workflow['name']}/instances/batch/delete"
+    answer = rest.result("POST", path, {"instances": ["done", "nobody", "sleeping"]})
+    assert answer == {
+        "deleted": [{"id": "done"}, {"id": "sleeping"}],
+        "errors": [{"id": "nobody", "code": 10400, "message": "workflows.api.error.instance.not_found"}],
+    }
+    assert rest.result("GET", f"/workflows/{workflow['name']}/instances") == []
+    assert rest.refusal("GET", sleeping) == NO_INSTANCE
+    assert rest.refusal("POST", path, {"instances": []})[:2] == (400, 10002)
+
+
+def test_all_instances_can_be_terminated_at_once(rest: Rest) -> None:
+    """What wrangler's terminate-all sends, and reads of the answer (workers-sdk, src/workflows)."""
+    workflow = created(rest)
+    sleeping = [started(rest, workflow, nap="1 hour") for _ in range(3)]
+    waiting = started(rest, workflow, wait="go")
+    done = started(rest, workflow)
+    reached(rest, done, "complete")
+    for path in (*sleeping, waiting):
+        reached(rest, path, "waiting")
+    paused = sleeping.pop()
+    rest.result("PATCH", f"{paused}/status", {"status": "pause"})
+    reached(rest, paused, "paused")
+    path = f"/workflows/{workflow['name']}/instances/terminate"
+    assert rest.result("PUT", f"{path}?status=waiting") == {"status": "ok"}
+    for ended in (*sleeping, waiting):
+        reached(rest, ended, "terminated")
+    assert rest.result("GET", paused)["status"] == "paused"
+    assert rest.result("PUT", path) == {"status": "ok"}
+    reached(rest, paused, "terminated")
+    assert rest.result("GET", done)["status"] == "complete"
+    assert rest.refusal("PUT", f"{path}?status=complete")[:2] == (400, 10002)
+
+
 def test_live_through_the_sdk(sdk: Cloudflare, rest: Rest, cloud: Instance) -> None:
     account, name = cloud.account_id, unique("flow")
     worker = rest.deployed_worker(FLOW)

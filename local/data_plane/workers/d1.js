@@ -1,22 +1,73 @@
 /** D1 by database id, without a binding: the same Durable Objects that Miniflare's D1 bindings use. */
 
 /**
+ * @typedef {{D1_DATABASES: DurableObjectNamespace}} Env
  * @typedef {{sql: string, params?: unknown[]}} Query one statement
  * @typedef {{id: string, queries: Query[], format: 'objects' | 'arrays'}} D1Queries
+ * @typedef {{id: string, statements: string[]}} D1Script
+ * @typedef {{id: string, no_schema: boolean, no_data: boolean, tables: string[]}} D1Dump
+ * @typedef {{meta: {duration: number, changes: number, rows_read: number, rows_written: number}}} Result
  */
 
 const RESULT_FORMATS = { objects: 'ARRAY_OF_OBJECTS', arrays: 'ROWS_AND_COLUMNS' };
+/** Asks for the bookmark of a database, and carries it in the answer. The header and the statement are Miniflare's. */
+const BOOKMARK_HEADER = 'x-cf-d1-session-commit-token';
+const WITH_BOOKMARK = { [BOOKMARK_HEADER]: 'wanted' };
+const EXPORT_STATEMENT = 'PRAGMA miniflare_d1_export(?,?,?);';
+const SUMMED = /** @type {const} */ (['duration', 'changes', 'rows_read', 'rows_written']);
 
 /**
  * Runs statements as one transaction. Throws an error named SqlError with D1's own text.
  *
- * @param {{D1_DATABASES: DurableObjectNamespace}} env
+ * @param {Env} env
  * @param {D1Queries} request
  */
 export async function queryDatabase(env, { id, queries, format }) {
+  const { reply } = await run(env, id, queries, RESULT_FORMATS[format]);
+  return { results: reply };
+}
+
+/**
+ * Runs a script as one transaction, and tells what came of all its statements together.
+ *
+ * @param {Env} env
+ * @param {D1Script} request
+ */
+export async function importStatements(env, { id, statements }) {
+  const queries = statements.map((sql) => ({ sql }));
+  const { reply, bookmark } = await run(env, id, queries, RESULT_FORMATS.arrays, WITH_BOOKMARK);
+  const results = /** @type {Result[]} */ (reply);
+  const sums = SUMMED.map((name) => [name, results.reduce((sum, { meta }) => sum + meta[name], 0)]);
+  return { num_queries: results.length, meta: { ...results.at(-1)?.meta, ...Object.fromEntries(sums) }, bookmark };
+}
+
+/**
+ * Writes a database as SQL.
+ *
+ * @param {Env} env
+ * @param {D1Dump} request
+ */
+export async function exportDatabase(env, { id, no_schema, no_data, tables }) {
+  const { bookmark } = await run(env, id, [{ sql: 'SELECT 1' }], RESULT_FORMATS.arrays, WITH_BOOKMARK);
+  const params = [Number(no_schema), Number(no_data), ...tables];
+  const { reply } = await run(env, id, [{ sql: EXPORT_STATEMENT, params }], RESULT_FORMATS.arrays);
+  const [lines] = reply.results;
+  return { sql: `${lines.join('\n')}\n`, bookmark };
+}
+
+/**
+ * @param {Env} env
+ * @param {string} id
+ * @param {Query[]} queries
+ * @param {string} format
+ * @param {Record<string, string>} [headers]
+ * @returns {Promise<{reply: any, bookmark: string | null}>}
+ */
+async function run(env, id, queries, format, headers = {}) {
   const database = env.D1_DATABASES.getByName(id);
-  const response = await database.fetch(`http://d1/query?resultsFormat=${RESULT_FORMATS[format]}`, {
+  const response = await database.fetch(`http://d1/query?resultsFormat=${format}`, {
     method: 'POST',
+    headers,
     body: JSON.stringify(queries.map(({ sql, params = [] }) => ({ sql, params: params.map(bindable) }))),
     // Miniflare's objects learn their own name from here.
     cf: /** @type {any} */ ({ miniflare: { name: id } }),
@@ -24,8 +75,8 @@ export async function queryDatabase(env, { id, queries, format }) {
   if (!response.ok) throw sqlError(await response.text());
   /** @type {any} */
   const reply = await response.json();
-  if (!Array.isArray(reply)) throw sqlError(reply.error);
-  return { results: reply };
+  if ('error' in reply) throw sqlError(reply.error);
+  return { reply, bookmark: response.headers.get(BOOKMARK_HEADER) };
 }
 
 /**

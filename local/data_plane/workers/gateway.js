@@ -1,10 +1,11 @@
 /** How the Node side reaches what lives in workerd: D1 databases, KV namespaces, queues and the Workers' handlers. JSON over HTTP. */
 
-import { queryDatabase } from './d1.js';
+import { exportDatabase, importStatements, queryDatabase } from './d1.js';
 import { deleteValues, getValues, listKeys, putValues } from './kv.js';
 import { KvRefusal } from './kv_limits.js';
 import { Refusal, checkMessages } from './queue_limits.js';
 import { pickService } from './services.js';
+import { listenTo } from './tail.js';
 import { reasonOf } from './workflow_limits.js';
 import { WORKFLOW_ROUTES } from './workflows.js';
 
@@ -29,6 +30,8 @@ import { WORKFLOW_ROUTES } from './workflows.js';
 const ROUTES = {
   '/ping': async () => ({}),
   '/d1/query': queryDatabase,
+  '/d1/import': importStatements,
+  '/d1/export': exportDatabase,
   '/kv/get': getValues,
   '/kv/put': putValues,
   '/kv/delete': deleteValues,
@@ -43,6 +46,7 @@ const ROUTES = {
   '/queues/purge': purgeQueue,
   '/queues/metrics': queueMetrics,
   '/scheduled': runScheduled,
+  '/tails/configure': configureTails,
   ...WORKFLOW_ROUTES,
 };
 
@@ -153,6 +157,12 @@ async function queueMetrics(env, { id }) {
 async function runScheduled(env, { targets, cron, scheduledTime }) {
   const service = pickService(env, targets);
   return (await service?.scheduled({ cron, scheduledTime: new Date(scheduledTime) })) ?? {};
+}
+
+/** @type {(env: Env, body: {workers: string[]}) => Promise<object>} */
+async function configureTails(_env, { workers }) {
+  listenTo(workers);
+  return {};
 }
 
 /** @param {QueueMetrics | null} metrics */

@@ -1,4 +1,10 @@
-/** Lines that the system Worker prints; the Node side recognises them by their mark and lets them into the log. */
+/**
+ * What the system Worker tells the Node side: lines that it prints, which are recognised by their mark and let into the
+ * log, and reports of its tail.
+ *
+ * @typedef {{time: number, level: string, message: string}} Line
+ * @typedef {{worker: string, lines: Line[], events: object[]}} TailReport `events` are whole invocations
+ */
 
 export const MARK = 'data-plane: ';
 

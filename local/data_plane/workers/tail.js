@@ -1,25 +1,55 @@
-/** Console output and uncaught exceptions of the user's Workers, on their way to the log, with the Worker's name. */
+/**
+ * What the user's Workers did, invocation by invocation: console output and uncaught exceptions on their way to the log,
+ * and the whole of it for those who listen.
+ */
 
 import { WorkerEntrypoint } from 'cloudflare:workers';
 
 /**
+ * @import { Line, TailReport } from './logging.js'
+ *
  * @typedef {{LOG: Fetcher}} Env
- * @typedef {{worker: string}} Props
- * @typedef {{time: number, level: string, message: string}} Line
+ * @typedef {{worker: string, version: string}} Props
  */
+
+/**
+ * Names of the Workers that somebody listens to. An isolate has one such set for all its entrypoints.
+ *
+ * @type {Set<string>}
+ */
+let listened = new Set();
+
+/** @param {string[]} workers */
+export function listenTo(workers) {
+  listened = new Set(workers);
+}
 
 /** @extends {WorkerEntrypoint<Env, Props>} */
 export class Tail extends WorkerEntrypoint {
   /**
    * @override
-   * @param {TraceItem[]} events
+   * @param {TraceItem[]} traces
    */
-  async tail(events) {
-    const lines = events.flatMap((event) => [...event.logs.map(fromConsole), ...event.exceptions.map(fromException)]);
-    if (lines.length === 0) return;
-    const { worker } = this.ctx.props;
-    await this.env.LOG.fetch('http://log/', { method: 'POST', body: JSON.stringify({ worker, lines }) });
+  async tail(traces) {
+    const { worker, version } = this.ctx.props;
+    const lines = traces.flatMap((trace) => [...trace.logs.map(fromConsole), ...trace.exceptions.map(fromException)]);
+    const events = listened.has(worker) ? traces.map((trace) => tailEvent(trace, worker, version)) : [];
+    if (lines.length === 0 && events.length === 0) return;
+    /** @type {TailReport} */
+    const report = { worker, lines, events };
+    await this.env.LOG.fetch('http://log/', { method: 'POST', body: JSON.stringify(report) });
   }
+}
+
+/**
+ * An invocation as a tail shows it; workerd itself knows the Worker by another name.
+ *
+ * @param {TraceItem} trace
+ * @param {string} worker
+ * @param {string} version
+ */
+function tailEvent(trace, worker, version) {
+  return { ...JSON.parse(JSON.stringify(trace)), scriptName: worker, scriptVersion: { id: version } };
 }
 
 /**

@@ -8,11 +8,11 @@ import { DurableObject } from 'cloudflare:workers';
 
 import { describe as describeError } from './logging.js';
 import { checkInstanceId, refusal } from './workflow_limits.js';
-import { hasEnded, isAttempting, report } from './workflow_report.js';
+import { hasEnded, isAttempting, report, stepReport } from './workflow_report.js';
 
 /**
  * @import { WorkflowSettings } from '../desired_state.js'
- * @import { LogEntry, Report, Status } from './workflow_report.js'
+ * @import { LogEntry, Report, Status, WantedStep } from './workflow_report.js'
  *
  * @typedef {'api' | 'binding'} Trigger
  * @typedef {{id?: string, params?: unknown}} NewInstance
@@ -137,6 +137,20 @@ export class WorkflowObject extends DurableObject {
     const row = this.#get(id);
     const told = await this.#report(row);
     return { ...told, queued: timestamp(row.created_ms), params: this.#params(id), ...identity(row) };
+  }
+
+  /**
+   * One step of an instance, with all that it gave out.
+   *
+   * @param {string} id
+   * @param {WantedStep} wanted
+   */
+  async step(id, wanted) {
+    this.#get(id);
+    const { entries } = await this.#read(id);
+    const told = stepReport(entries, wanted);
+    if (told === null) throw refusal('step.not_found', 'Step does not exist');
+    return told;
   }
 
   /** @param {Query} query */
@@ -291,16 +305,27 @@ export class WorkflowObject extends DurableObject {
    * @returns {Promise<Report>}
    */
   async #ask(id) {
+    const { status, entries } = await this.#read(id);
+    return report(status, entries);
+  }
+
+  /**
+   * What an instance's engine knows.
+   *
+   * @param {string} id
+   * @returns {Promise<{status: number, entries: LogEntry[]}>}
+   */
+  async #read(id) {
     const engine = this.#engine(id);
     let status;
     try {
       status = await engine.getStatus();
     } catch (error) {
       if (!String(error).includes(ABORTED) && !String(error).includes('never started')) throw error;
-      if (String(error).includes('never started')) return report(0, []);
-      return this.#ask(id); // the answer came from an engine that has just ended itself: the next one knows
+      if (String(error).includes('never started')) return { status: 0, entries: [] };
+      return this.#read(id); // the answer came from an engine that has just ended itself: the next one knows
     }
-    return report(status, await engine.readDetailedLogs());
+    return { status, entries: await engine.readDetailedLogs() };
   }
 
   /** @param {string} id */

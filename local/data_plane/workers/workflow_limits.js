@@ -23,7 +23,7 @@ export function refusal(reason, text) {
  * @returns {string | null}
  */
 export function reasonOf(error) {
-  return /\(((?:workflow|instance)\.[a-z_]+|body)\)/.exec(String(error))?.[1] ?? null;
+  return /\(((?:workflow|instance|step)\.[a-z_]+|body)\)/.exec(String(error))?.[1] ?? null;
 }
 
 /** @param {unknown} id */

@@ -21,6 +21,8 @@
  *   status: Status, start: string | null, end: string | null, modified: string | null, success: boolean | null,
  *   output: any, error: Failure | null, steps: (DoStep | SleepStep | WaitStep | Termination)[],
  * }} Report
+ * @typedef {{name: string, type: 'step' | 'waitForEvent', attempt?: number | null}} WantedStep `attempt` counts from 1
+ * @typedef {{status: Status, output: unknown, error: Failure | null, event_type?: string}} StepReport
  */
 
 /** The engine's own numbers. */
@@ -34,6 +36,17 @@ const OUTPUT_CHARACTERS = 1024;
 const CUT = '[truncated output]';
 /** What the engine says of an attempt that it did not see the end of. */
 const INTERRUPTED = { name: 'WorkflowInternalError', message: 'Attempt failed due to internal workflows error' };
+
+/** The engine's numbers of events, of steps and of their rollbacks. */
+const STEP_BEGINS = [5, 18];
+const STEP_SUCCEEDS = [6, 22];
+const STEP_ENDS = [6, 7, 22, 23];
+const ATTEMPT_BEGINS = [10, 19];
+const ATTEMPT_SUCCEEDS = [11, 20];
+const ATTEMPT_ENDS = [11, 12, 20, 21];
+const WAIT_BEGINS = 14;
+const WAIT_SUCCEEDS = 15;
+const WAIT_FAILS = 16;
 
 /** @type {Record<number, (log: Reading, entry: LogEntry) => void>} */
 const EVENTS = {
@@ -77,6 +90,48 @@ export function report(status, entries) {
   log.report.modified = log.now;
   if (log.report.status === 'running' && log.isPausing) log.report.status = 'waiting';
   return log.report;
+}
+
+/**
+ * One step or wait by its name, with its whole output; of a step, one attempt if that is wanted.
+ *
+ * @param {LogEntry[]} entries in the order of writing
+ * @param {WantedStep} wanted
+ * @returns {StepReport | null} null when there is none
+ */
+export function stepReport(entries, { name, type, attempt = null }) {
+  const begins = type === 'step' ? STEP_BEGINS : [WAIT_BEGINS];
+  const begin = entries.find(({ event, target }) => begins.includes(event) && target === name);
+  if (!begin) return null;
+  const own = entries.filter(({ group }) => group === begin.group);
+  if (type === 'waitForEvent') return { ...waitReport(own), event_type: begin.metadata.event };
+  return doReport(own, attempt);
+}
+
+/**
+ * @param {LogEntry[]} entries of one step
+ * @param {number | null} attempt
+ * @returns {StepReport | null}
+ */
+function doReport(entries, attempt) {
+  const of = (/** @type {number[]} */ events) => entries.filter(({ event }) => events.includes(event));
+  if (attempt !== null && attempt > of(ATTEMPT_BEGINS).length) return null;
+  const result = of(ATTEMPT_ENDS).at(attempt === null ? -1 : attempt - 1);
+  const end = attempt === null ? of(STEP_ENDS)[0] : result;
+  const succeeded = end !== undefined && [...STEP_SUCCEEDS, ...ATTEMPT_SUCCEEDS].includes(end.event);
+  if (succeeded) return { status: 'complete', output: of(STEP_SUCCEEDS)[0]?.metadata.result ?? null, error: null };
+  return { status: end ? 'errored' : 'running', output: null, error: result ? failure(result.metadata.error) : null };
+}
+
+/**
+ * @param {LogEntry[]} entries of one wait
+ * @returns {StepReport}
+ */
+function waitReport(entries) {
+  const end = entries.find(({ event }) => event === WAIT_SUCCEEDS || event === WAIT_FAILS);
+  if (!end) return { status: 'waiting', output: null, error: null };
+  if (end.event === WAIT_SUCCEEDS) return { status: 'complete', output: end.metadata ?? null, error: null };
+  return { status: 'errored', output: null, error: failure(end.metadata) };
 }
 
 /** @param {Status} status */

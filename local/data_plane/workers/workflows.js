@@ -3,6 +3,7 @@
 /**
  * @import { WorkflowSettings } from '../desired_state.js'
  * @import { Command, NewInstance, Query, WorkflowObject } from './workflow.js'
+ * @import { WantedStep } from './workflow_report.js'
  *
  * @typedef {{WORKFLOWS: DurableObjectNamespace<WorkflowObject>}} Env
  */
@@ -15,6 +16,8 @@ export const WORKFLOW_ROUTES = {
   '/workflows/create': create,
   '/workflows/list': list,
   '/workflows/describe': describe,
+  '/workflows/step': step,
+  '/workflows/delete': deleteInstance,
   '/workflows/summary': summary,
   '/workflows/command': command,
   '/workflows/event': sendEvent,
@@ -51,6 +54,17 @@ async function list(env, { id, query }) {
 /** @type {(env: Env, body: {id: string, instance_id: string}) => Promise<object>} */
 async function describe(env, { id, instance_id }) {
   return env.WORKFLOWS.getByName(id).describe(instance_id);
+}
+
+/** @type {(env: Env, body: {id: string, instance_id: string} & WantedStep) => Promise<object>} */
+async function step(env, { id, instance_id, ...wanted }) {
+  return env.WORKFLOWS.getByName(id).step(instance_id, wanted);
+}
+
+/** @type {(env: Env, body: {id: string, instance_id: string}) => Promise<object>} */
+async function deleteInstance(env, { id, instance_id }) {
+  await env.WORKFLOWS.getByName(id).deleteInstance(instance_id);
+  return {};
 }
 
 /** @type {(env: Env, body: {id: string}) => Promise<object>} */

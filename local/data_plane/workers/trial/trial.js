@@ -3,10 +3,13 @@
  * clock stands still at the start, and runs here. What is forbidden in the global scope is forbidden here as well.
  */
 
-import { WorkflowEntrypoint } from 'cloudflare:workers';
+import { DurableObject, WorkflowEntrypoint } from 'cloudflare:workers';
 
 /** The events that Cloudflare lists as a Worker's handlers. */
 const EVENTS = ['fetch', 'scheduled', 'queue', 'email', 'tail', 'tailStream', 'trace', 'connect', 'test'];
+
+/** What the upload's bindings to classes lead to. */
+export class StandIn extends DurableObject {}
 
 export default {
   /** @param {Request} request */

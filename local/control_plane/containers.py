@@ -1,0 +1,12 @@
+"""Containers, of which there are none here: wrangler looks for a Worker's before it deletes the Worker."""
+
+from local.control_plane.envelope import Reply
+from local.control_plane.routing import Call, Route
+
+
+async def list_applications(_: Call) -> Reply:
+    """GET /containers/applications."""
+    return Reply([])
+
+
+ROUTES = (Route("GET", "/accounts/{account_id}/containers/applications", list_applications),)

@@ -1,0 +1,151 @@
+"""D1 databases as SQL files: import and export.
+
+Both are done when the request that starts them is answered, so there is nothing to wait for; polling is answered all
+the same. The shapes are those of Cloudflare's API reference (d1/database, import and export).
+"""
+
+import hashlib
+from typing import Any
+
+from local.control_plane import d1
+from local.control_plane.envelope import ApiError, Json, RawReply, Reply
+from local.control_plane.fields import Fields
+from local.control_plane.routing import Call, Route
+from local.control_plane.sql import statements
+from local.data_plane_client import DataPlaneRefusedError
+
+_IMPORTS = "/d1-imports/"
+_EXPORTS = "/d1-exports/"
+_SQL_TYPE = "application/sql"
+
+
+async def import_file(call: Call) -> Reply:
+    """POST /d1/database/{database_id}/import: `init` gives an address for the file, `ingest` runs what came there.
+
+    A script runs as a whole or not at all.
+    """
+    row = d1.find(call.cloud.db, call.path["database_id"])
+    body = call.fields(d1.invalid)
+    body.required_text("action")
+    action = body.choice("action", ("init", "ingest", "poll"))
+    if action == "init":
+        return _begin(call, row["uuid"], body)
+    if action == "ingest":
+        return Reply(await _ingest(call, row["uuid"], body))
+    return Reply(_outcome("import", error="Not currently importing anything."))
+
+
+async def export_file(call: Call) -> Reply:
+    """POST /d1/database/{database_id}/export: the whole database or some tables, as SQL at an address of its own."""
+    row = d1.find(call.cloud.db, call.path["database_id"])
+    body = call.fields(d1.invalid)
+    body.required_text("output_format")
+    body.choice("output_format", ("polling",))
+    options = body.fields("dump_options") or Fields({}, d1.invalid, "dump_options")
+    if options.text("compatibility") not in (None, "d1"):
+        raise ApiError(501, 7500, "The local Cloudflare exports with compatibility d1 alone")
+    try:
+        dump = await call.cloud.data_plane.export_database(
+            row["uuid"],
+            no_schema=options.flag("no_schema") or False,
+            no_data=options.flag("no_data") or False,
+            tables=options.texts("tables") or [],
+        )
+    except DataPlaneRefusedError as error:
+        if error.kind != "sql":
+            raise
+        return Reply(_outcome("export", error=error.message))
+    transfer = call.cloud.transfers.open(row["uuid"], dump["sql"].encode())
+    address = {"filename": f"{row['name']}.sql", "signed_url": f"{call.cloud.origin}{_EXPORTS}{transfer.key}"}
+    return Reply(_outcome("export", bookmark=dump["bookmark"], result=address))
+
+
+async def receive(call: Call) -> RawReply:
+    """PUT /d1-imports/{key}: answers as R2 does, with the MD5 of what came."""
+    transfer = call.cloud.transfers.find(call.path["key"])
+    if transfer is None:
+        raise _expired()
+    transfer.content = call.body
+    return RawReply(b"", {"etag": f'"{_md5(call.body)}"'})
+
+
+async def send(call: Call) -> RawReply:
+    """GET /d1-exports/{key}."""
+    transfer = call.cloud.transfers.find(call.path["key"])
+    if transfer is None or transfer.content is None:
+        raise _expired()
+    return RawReply(transfer.content, {"etag": f'"{_md5(transfer.content)}"'}, _SQL_TYPE)
+
+
+def _begin(call: Call, database_id: str, body: Fields) -> Reply:
+    body.required_text("etag")
+    transfer = call.cloud.transfers.open(database_id)
+    upload_url = f"{call.cloud.origin}{_IMPORTS}{transfer.key}"
+    return Reply({"success": True, "type": "import", "filename": transfer.key, "upload_url": upload_url})
+
+
+async def _ingest(call: Call, database_id: str, body: Fields) -> dict[str, Json]:
+    filename, etag = body.required_text("filename"), body.required_text("etag")
+    transfer = call.cloud.transfers.find(filename)
+    if transfer is None or transfer.owner != database_id or transfer.content is None:
+        return _outcome("import", error=f"File not found: {filename}")
+    call.cloud.transfers.close(filename)
+    if _md5(transfer.content) != etag.strip('"'):
+        return _outcome("import", error="The file is not the one that was announced: its MD5 differs from the etag")
+    try:
+        done = await call.cloud.data_plane.import_statements(database_id, _script(transfer.content))
+    except DataPlaneRefusedError as error:
+        if error.kind != "sql":
+            raise
+        return _outcome("import", error=error.message)
+    except ApiError as error:
+        return _outcome("import", error=error.message)
+    result = {"final_bookmark": done["bookmark"], "num_queries": done["num_queries"], "meta": done["meta"]}
+    return _outcome("import", bookmark=done["bookmark"], result=result)
+
+
+def _script(content: bytes) -> list[str]:
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        raise d1.invalid("", f"the file is not UTF-8: {error}") from error
+    parts = statements(text)
+    d1.check_statements(parts)
+    if not parts:
+        raise d1.no_statements()
+    return parts
+
+
+def _outcome(
+    kind: str, *, bookmark: str | None = None, result: dict[str, Any] | None = None, error: str | None = None
+) -> dict[str, Json]:
+    if error is not None:
+        return {"success": False, "type": kind, "status": "error", "error": error, "errors": [error], "messages": []}
+    return {
+        "success": True,
+        "type": kind,
+        "at_bookmark": bookmark,
+        "status": "complete",
+        "messages": [],
+        "result": result,
+    }
+
+
+def _md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def _expired() -> ApiError:
+    return ApiError(403, 10035, "Request has expired")  # both are ours; R2 answers XML
+
+
+_DATABASE = "/accounts/{account_id}/d1/database/{database_id}"
+
+ROUTES = (
+    Route("POST", _DATABASE + "/import", import_file),
+    Route("POST", _DATABASE + "/export", export_file),
+)
+OPEN_ROUTES = (
+    Route("PUT", _IMPORTS + "{key}", receive),
+    Route("GET", _EXPORTS + "{key}", send),
+)

@@ -1,0 +1,36 @@
+"""Who listens to tails just now: a queue of events for each."""
+
+import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+_LONGEST_QUEUE = 1000  # of events; Cloudflare, too, leaves events out for a client that cannot keep up
+
+Event = dict[str, Any]
+Queue = asyncio.Queue[Event]
+
+
+class Listeners:
+    """The open connections, by the id of their tail."""
+
+    def __init__(self) -> None:
+        self._by_tail: dict[str, list[Queue]] = {}
+
+    @contextmanager
+    def listen(self, tail_id: str) -> Generator[Queue]:
+        """Have the events of a tail put into a queue."""
+        queue = Queue(_LONGEST_QUEUE)
+        self._by_tail.setdefault(tail_id, []).append(queue)
+        try:
+            yield queue
+        finally:
+            self._by_tail[tail_id].remove(queue)
+            if not self._by_tail[tail_id]:
+                del self._by_tail[tail_id]
+
+    def publish(self, tail_id: str, event: Event) -> None:
+        """Give an event to all who listen to a tail."""
+        for queue in self._by_tail.get(tail_id, []):
+            if not queue.full():
+                queue.put_nowait(event)

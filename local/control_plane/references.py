@@ -1,0 +1,98 @@
+"""References: which Workers bind which, and which listen to which.
+
+The shapes are those that wrangler reads before it deletes a Worker (workers-sdk, wrangler/src/delete.ts).
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
+
+from local.control_plane import desired_state, workers
+from local.control_plane.envelope import Json, Reply
+from local.control_plane.routing import Call, Route
+
+_ENVIRONMENT = "production"  # the only one that a Worker has
+
+
+async def get_references(call: Call) -> Reply:
+    """GET /workers/scripts/{script_name}/references."""
+    db = call.cloud.db
+    row = workers.find_script(db, call.path["script_name"])
+    services = list(_services(db, row["name"]))
+    outgoing = [binding["service"] for binding in _bindings(db, row["id"]) if binding["type"] == "service"]
+    result: dict[str, Json] = {}
+    if services or outgoing:
+        result["services"] = {
+            "incoming": [_reference(name) for name in services],
+            "outgoing": [_reference(name) for name in outgoing],
+            "pages_function": False,
+        }
+    objects = [_object_reference(name, namespace) for name, namespace in _objects(db, row["id"])]
+    return Reply(result | ({"durable_objects": objects} if objects else {}))
+
+
+async def list_tail_producers(call: Call) -> Reply:
+    """GET /workers/tails/by-consumer/{script_name}: the Workers whose tail this one is to get."""
+    rows = call.cloud.db.execute("SELECT name, settings, created_on, updated_on FROM workers ORDER BY name").fetchall()
+    return Reply(
+        [
+            {
+                "tag": "",
+                "producer": {"script": row["name"]},
+                "consumer": {"script": call.path["script_name"]},
+                "created_on": row["created_on"],
+                "modified_on": row["updated_on"],
+            }
+            for row in rows
+            if any(part["name"] == call.path["script_name"] for part in json.loads(row["settings"])["tail_consumers"])
+        ]
+    )
+
+
+def users(db: sqlite3.Connection, row: sqlite3.Row) -> list[str]:
+    """Name the other Workers that bind a Worker, as a service or for its Durable Objects."""
+    by_objects = {name for name, _ in _objects(db, row["id"])}
+    return sorted((set(_services(db, row["name"])) | by_objects) - {row["name"]})
+
+
+def _services(db: sqlite3.Connection, service: str) -> Iterator[str]:
+    """Name the Workers that bind one as a service."""
+    for worker in db.execute("SELECT id, name FROM workers ORDER BY name").fetchall():
+        if any(binding.get("service") == service for binding in _bindings(db, worker["id"])):
+            yield worker["name"]
+
+
+def _objects(db: sqlite3.Connection, owner_id: str) -> Iterator[tuple[str, sqlite3.Row]]:
+    """Name the Workers that bind a Worker's Durable Object namespaces, itself included, with what they bind."""
+    namespaces = db.execute(
+        "SELECT id, class_name FROM durable_object_namespaces WHERE worker_id = ?", (owner_id,)
+    ).fetchall()
+    for worker in db.execute("SELECT id, name FROM workers ORDER BY name").fetchall():
+        bound = {binding.get("namespace_id") for binding in _bindings(db, worker["id"])}
+        yield from ((worker["name"], namespace) for namespace in namespaces if namespace["id"] in bound)
+
+
+def _bindings(db: sqlite3.Connection, worker_id: str) -> Iterator[dict[str, Any]]:
+    """Read what the deployed versions of a Worker bind."""
+    for part in desired_state.split_of(db, worker_id):
+        row = db.execute("SELECT upload FROM worker_versions WHERE id = ?", (part["version_id"],)).fetchone()
+        yield from json.loads(row["upload"])["bindings"]
+
+
+def _reference(name: str) -> dict[str, Json]:
+    return {"name": name, "service": name, "environment": _ENVIRONMENT}
+
+
+def _object_reference(name: str, namespace: sqlite3.Row) -> dict[str, Json]:
+    named = {
+        "durable_object_namespace_id": namespace["id"],
+        "durable_object_namespace_name": namespace["class_name"],
+    }
+    return _reference(name) | named
+
+
+ROUTES = (
+    Route("GET", "/accounts/{account_id}/workers/scripts/{script_name}/references", get_references),
+    Route("GET", "/accounts/{account_id}/workers/tails/by-consumer/{script_name}", list_tail_producers),
+)

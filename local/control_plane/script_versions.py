@@ -1,0 +1,111 @@
+"""Versions below workers/scripts, as wrangler uploads and reads them.
+
+The shapes are those of Cloudflare's API reference (workers/scripts/versions), and of recorded answers, see scripts.py.
+"""
+
+import json
+import sqlite3
+from typing import Any
+
+from local.control_plane import bindings, desired_state, durable_objects, uploads, worker_versions, workers
+from local.control_plane.envelope import ApiError, Json, Reply
+from local.control_plane.identity import AUTHOR_EMAIL, AUTHOR_ID
+from local.control_plane.routing import Call, Route
+from local.control_plane.script_forms import read_form
+
+_PAGE_SIZE = 10  # recorded
+_LARGEST_PAGE = 100
+_VERSION_UPLOAD = "version_upload"  # quoted in public code, of the real API
+
+
+@uploads.taking_uploads
+async def create_version(call: Call) -> Reply:
+    """POST /workers/scripts/{script_name}/versions: uploads a version, and deploys nothing."""
+    form = read_form(call)
+    strict = call.argument("bindings_inherit") == "strict"
+    worker = workers.find_script(call.cloud.db, call.path["script_name"])
+    previous = worker_versions.latest(call.cloud.db, worker["id"])
+    draft = await uploads.prepare(call, form.metadata, form.modules, previous, strict=strict)
+    async with call.cloud.change() as change:
+        worker = workers.find(change.db, worker["id"])
+        uploads.keep(call, change, worker, draft, triggered_by=_VERSION_UPLOAD)
+    row = worker_versions.find(call.cloud.db, worker["id"], draft.version_id)
+    return Reply(_describe(call.cloud.db, row) | {"startup_time_ms": draft.startup_time_ms})
+
+
+async def list_versions(call: Call) -> Reply:
+    """GET /workers/scripts/{script_name}/versions: newest first; ?deployable is true of all of them."""
+    worker = workers.find_script(call.cloud.db, call.path["script_name"])
+    rows = worker_versions.rows(call.cloud.db, worker["id"])
+    page = call.page(len(rows), _invalid, size=_PAGE_SIZE, largest=_LARGEST_PAGE)
+    shown = [_outline(row) for row in page.cut(rows)]
+    return Reply({"items": shown}, page.info(len(shown)))
+
+
+async def get_version(call: Call) -> Reply:
+    """GET /workers/scripts/{script_name}/versions/{version_id}."""
+    worker = workers.find_script(call.cloud.db, call.path["script_name"])
+    row = worker_versions.find(call.cloud.db, worker["id"], call.path["version_id"])
+    return Reply(_describe(call.cloud.db, row))
+
+
+def annotations(upload: dict[str, Any]) -> dict[str, Json]:
+    """Tell what is noted of a version: what its uploader said, and what made it."""
+    given: dict[str, Json] = upload["echo"].get("annotations", {})
+    trigger = upload.get("triggered_by")
+    return given | ({} if trigger is None else {"workers/triggered_by": trigger})
+
+
+def _describe(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Json]:
+    return {**_outline(row), "resources": _resources(db, row)}
+
+
+def _outline(row: sqlite3.Row) -> dict[str, Json]:
+    noted = annotations(json.loads(row["upload"]))
+    return {
+        "id": row["id"],
+        "number": row["number"],
+        "metadata": {
+            "author_id": AUTHOR_ID,
+            "author_email": AUTHOR_EMAIL,
+            "created_on": row["created_on"],
+            "modified_on": row["created_on"],
+            "source": row["source"],
+            "has_preview": False,
+        },
+        **({"annotations": noted} if noted else {}),
+    }
+
+
+def _resources(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Json]:
+    upload: dict[str, Any] = json.loads(row["upload"])
+    lifecycle = durable_objects.describe(upload)
+    return {
+        "bindings": [bindings.describe(binding) for binding in upload["bindings"]],
+        "script": {
+            "etag": uploads.etag(desired_state.modules_of(db, row["id"])),
+            "handlers": json.loads(row["handlers"]),
+            "named_handlers": upload.get("named_handlers", []),
+            "last_deployed_from": row["source"],
+        },
+        "script_runtime": {
+            "compatibility_date": upload["compatibility_date"],
+            "compatibility_flags": upload["compatibility_flags"],
+            "usage_model": upload["usage_model"],
+            "limits": upload["echo"].get("limits", {}),
+            **{name: lifecycle[name] for name in ("migration_tag", "exports") if name in lifecycle},
+        },
+    }
+
+
+def _invalid(path: str, problem: str) -> ApiError:
+    return ApiError(400, 10026, f"Could not parse request body: {path or 'body'}: {problem}")
+
+
+_VERSIONS = "/accounts/{account_id}/workers/scripts/{script_name}/versions"
+
+ROUTES = (
+    Route("POST", _VERSIONS, create_version),
+    Route("GET", _VERSIONS, list_versions),
+    Route("GET", _VERSIONS + "/{version_id}", get_version),
+)

@@ -1,0 +1,141 @@
+"""Tails: what a Worker's invocations were, live, over a WebSocket. What `wrangler tail` reads.
+
+Answers are recorded: 2026-09-29, chenhunghan/flare-operator, test/recordings.
+"""
+
+import asyncio
+import json
+import secrets
+import sqlite3
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from local.control_plane import tail_filters, workers
+from local.control_plane.cloud import Cloud
+from local.control_plane.envelope import ApiError, Json, Reply
+from local.control_plane.fields import Fields
+from local.control_plane.listeners import Event, Queue
+from local.control_plane.routing import Call, Route
+
+_LIFETIME = timedelta(hours=6)  # recorded
+_PATH = "/tails/"
+_PROTOCOL = "trace-v1"  # of the WebSocket; wrangler asks for it
+
+
+async def create_tail(call: Call) -> Reply:
+    """POST /workers/scripts/{script_name}/tails: with filters, all of which an event must pass."""
+    body = Fields(call.json(_invalid) or {}, _invalid)
+    filters = [tail_filters.read_filter(part) for part in body.objects("filters") or []]
+    moment = datetime.now(UTC)
+    tail_id = uuid.uuid4().hex
+    async with call.cloud.change() as change:
+        worker = workers.find_script(change.db, call.path["script_name"])
+        change.db.execute("DELETE FROM worker_tails WHERE expires_at < ?", (_written(moment),))
+        change.db.execute(
+            "INSERT INTO worker_tails VALUES (?, ?, ?, ?, ?)",
+            (tail_id, worker["id"], secrets.token_urlsafe(32), _written(moment + _LIFETIME), json.dumps(filters)),
+        )
+    [row] = _rows(call.cloud.db, worker["id"], tail_id)
+    return Reply(_describe(call.cloud, row))
+
+
+async def list_tails(call: Call) -> Reply:
+    """GET /workers/scripts/{script_name}/tails."""
+    worker = workers.find_script(call.cloud.db, call.path["script_name"])
+    return Reply([_describe(call.cloud, row) for row in _rows(call.cloud.db, worker["id"])])
+
+
+async def delete_tail(call: Call) -> Reply:
+    """DELETE /workers/scripts/{script_name}/tails/{tail_id}: of one that is gone already, too."""
+    worker = workers.find_script(call.cloud.db, call.path["script_name"])
+    for row in _rows(call.cloud.db, worker["id"], call.path["tail_id"]):
+        await _forget(call.cloud, row["id"])
+    return Reply(None)
+
+
+def publisher(cloud: Cloud) -> Callable[[str, Event], None]:
+    """Make the function that hands an event of a Worker to those who listen."""
+
+    def publish(worker_name: str, event: Event) -> None:
+        rows = cloud.db.execute(
+            "SELECT t.* FROM worker_tails t JOIN workers w ON w.id = t.worker_id WHERE w.name = ?", (worker_name,)
+        )
+        for row in rows.fetchall():
+            if tail_filters.passes(event, json.loads(row["filters"])):
+                cloud.listeners.publish(row["id"], event)
+
+    return publish
+
+
+async def talk(cloud: Cloud, socket: WebSocket, path: str) -> None:
+    """Send a tail's events until the client goes or the tail expires. Raises ApiError for an unknown address."""
+    key = path.removeprefix(_PATH)
+    row = cloud.db.execute("SELECT * FROM worker_tails WHERE key = ?", (key,)).fetchone()
+    if row is None or not path.startswith(_PATH):
+        raise ApiError(404, 7000, "No route for that URI")
+    asked: list[str] = socket.scope["subprotocols"]
+    with cloud.listeners.listen(row["id"]) as queue:
+        await socket.accept(_PROTOCOL if _PROTOCOL in asked else None)
+        left = datetime.fromisoformat(row["expires_at"]) - datetime.now(UTC)
+        try:
+            async with asyncio.timeout(left.total_seconds()):
+                await _pass_on(socket, queue)
+        except TimeoutError:
+            await socket.close()
+        finally:
+            await _forget(cloud, row["id"])
+
+
+async def _pass_on(socket: WebSocket, queue: Queue) -> None:
+    """Send what comes, until the client has closed. What it says, wrangler's `debug`, has no effect here."""
+    sender = asyncio.create_task(_send_all(socket, queue))
+    try:
+        while True:
+            await socket.receive_text()
+    except WebSocketDisconnect:
+        return
+    finally:
+        sender.cancel()
+        with suppress(asyncio.CancelledError, WebSocketDisconnect):
+            await sender
+
+
+async def _send_all(socket: WebSocket, queue: Queue) -> None:
+    while True:
+        await socket.send_text(json.dumps(await queue.get()))
+
+
+async def _forget(cloud: Cloud, tail_id: str) -> None:
+    async with cloud.change() as change:
+        change.db.execute("DELETE FROM worker_tails WHERE id = ?", (tail_id,))
+
+
+def _rows(db: sqlite3.Connection, worker_id: str, tail_id: str | None = None) -> list[sqlite3.Row]:
+    query = "SELECT * FROM worker_tails WHERE worker_id = ? AND (id = ? OR ? IS NULL) ORDER BY expires_at"
+    return db.execute(query, (worker_id, tail_id, tail_id)).fetchall()
+
+
+def _describe(cloud: Cloud, row: sqlite3.Row) -> dict[str, Json]:
+    address = f"{cloud.origin.replace('http', 'ws', 1)}{_PATH}{row['key']}"
+    return {"id": row["id"], "url": address, "expires_at": row["expires_at"]}
+
+
+def _written(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _invalid(path: str, problem: str) -> ApiError:
+    return ApiError(400, 10026, f"Could not parse request body: {path or 'body'}: {problem}")
+
+
+_TAILS = "/accounts/{account_id}/workers/scripts/{script_name}/tails"
+
+ROUTES = (
+    Route("POST", _TAILS, create_tail),
+    Route("GET", _TAILS, list_tails),
+    Route("DELETE", _TAILS + "/{tail_id}", delete_tail),
+)

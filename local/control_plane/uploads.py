@@ -1,0 +1,265 @@
+"""Uploads: the code and the bindings of one version, read, tried in a workerd of its own, and kept.
+
+Trying comes before keeping, so what does not start is refused with the runtime's message. Texts marked (quoted) are of
+the real API, quoted in public code.
+"""
+
+import base64
+import gzip
+import hashlib
+import json
+import re
+import sqlite3
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial, wraps
+from typing import Any
+
+from local.control_plane import bindings, deployments, desired_state, durable_objects, queue_consumers
+from local.control_plane.cloud import Change
+from local.control_plane.envelope import ApiError, Json, RawReply, Reply, now
+from local.control_plane.fields import Fields
+from local.control_plane.routing import Call, Handler
+
+# https://developers.cloudflare.com/workers/platform/limits/#worker-size, paid plan
+MAX_COMPRESSED_BYTES = 10 * 1024 * 1024
+MAX_BYTES = 64 * 1024 * 1024
+
+_DEFAULT_COMPATIBILITY_DATE = "2021-11-02"  # documented: what a Worker without a date runs with
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_CONTENT_TYPES = (
+    "application/javascript+module",
+    "text/javascript+module",
+    "application/javascript",
+    "text/javascript",
+    "application/wasm",
+    "text/plain",
+    "application/octet-stream",
+    "application/json",
+    "application/source-map",
+)
+_USAGE_MODELS = ("standard", "bundled", "unbound")
+_ECHOED = ("annotations", "cache_options", "limits", "package_dependencies", "placement")  # kept, without effect here
+_ELSEWHERE = ("assets", "containers")
+
+Module = dict[str, str]  # name, content_type, content_base64
+
+
+class OutdatedError(Exception):
+    """The version that an upload keeps something of is not the latest any more: the upload is to be read again."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What is to become a version. `upload` is the version as it is stored, without its modules."""
+
+    version_id: str
+    upload: dict[str, Any]
+    modules: list[Module]
+    handlers: list[str]
+    startup_time_ms: int
+    heir_of: str | None = None  # the version that it keeps something of
+
+    @property
+    def etag(self) -> str:
+        """Fingerprint the code."""
+        return etag(self.modules)
+
+
+def taking_uploads(handler: Handler) -> Handler:
+    """Make a route begin again when another version came while it tried the one it got."""
+
+    @wraps(handler)
+    async def again(call: Call) -> Reply | RawReply:
+        while True:
+            try:
+                return await handler(call)
+            except OutdatedError:
+                continue
+
+    return again
+
+
+async def prepare(
+    call: Call, body: Fields, modules: list[Module], previous: sqlite3.Row | None, *, strict: bool = True
+) -> Draft:
+    """Read an upload and try it. Raises ApiError.
+
+    `previous` is the version whose bindings it may keep; unless `strict`, one that is not there is left out.
+    """
+    _check_modules(modules)
+    upload, kept = _upload(call.cloud.db, body, modules, previous, strict=strict)
+    version_id = str(uuid.uuid4())
+    report = await call.cloud.data_plane.validate(desired_state.runnable(upload, version_id, modules))
+    if not report["handlers"] and not report["named_handlers"]:  # quoted
+        raise ApiError(400, 10068, "The uploaded script has no registered event handlers.")
+    upload |= {
+        "workflow_classes": report["workflow_classes"],
+        "classes": [named["name"] for named in report["named_handlers"] if named["handlers"] == ["class"]],
+        "named_handlers": report["named_handlers"],
+    }
+    heir_of = previous["id"] if kept and previous is not None else None
+    return Draft(version_id, upload, modules, report["handlers"], report["startup_time_ms"], heir_of)
+
+
+async def prepare_like(call: Call, row: sqlite3.Row, changes: Mapping[str, Json], modules: list[Module]) -> Draft:
+    """Read and try an upload that is like the latest version but for some of its metadata. Raises ApiError."""
+    draft = await prepare(call, Fields(_metadata_of(row) | dict(changes), invalid), modules, row)
+    return replace(draft, heir_of=row["id"])
+
+
+def _metadata_of(row: sqlite3.Row) -> dict[str, Json]:
+    """Describe a version as the metadata of an upload that would change nothing."""
+    upload: dict[str, Any] = json.loads(row["upload"])
+    names = ("main_module", "compatibility_date", "compatibility_flags", "usage_model", "exports")
+    kept = {name: value for name, value in upload["echo"].items() if name != "annotations"}
+    inherited = [{"type": "inherit", "name": binding["name"]} for binding in upload["bindings"]]
+    return kept | {name: upload[name] for name in names} | {"bindings": inherited}
+
+
+def revise(
+    db: sqlite3.Connection, row: sqlite3.Row, new_bindings: list[bindings.Binding], annotations: dict[str, Json]
+) -> Draft:
+    """Make a draft of a version's code with other bindings."""
+    upload: dict[str, Any] = json.loads(row["upload"])
+    echo = {key: value for key, value in upload["echo"].items() if key != "annotations"}
+    upload |= {
+        "uploaded_on": now(),
+        "bindings": sorted(new_bindings, key=lambda binding: binding["name"].encode()),
+        "migrations": None,  # they happened
+        "echo": echo | ({"annotations": annotations} if annotations else {}),
+    }
+    modules = desired_state.modules_of(db, row["id"])
+    handlers = json.loads(row["handlers"])
+    return Draft(str(uuid.uuid4()), upload, modules, handlers, row["startup_time_ms"], row["id"])
+
+
+def keep(call: Call, change: Change, worker: sqlite3.Row, draft: Draft, *, triggered_by: str | None = None) -> None:
+    """Write a version that is not deployed yet. Raises ApiError, and OutdatedError."""
+    _keep(call, change, worker, draft, triggered_by, deploys=False)
+
+
+def deploy(
+    call: Call,
+    change: Change,
+    worker: sqlite3.Row,
+    draft: Draft,
+    *,
+    triggered_by: str | None = None,
+    annotations: dict[str, Json] | None = None,
+) -> None:
+    """Write a version and send all traffic to it. `annotations` are the deployment's."""
+    _keep(call, change, worker, draft, triggered_by, deploys=True)
+    split = [{"percentage": 100, "version_id": draft.version_id}]
+    deployments.insert(change.db, worker["id"], split, annotations or {}, call.source)
+
+
+def etag(modules: list[Module]) -> str:
+    """Fingerprint modules: the same code has the same."""
+    return hashlib.sha256(json.dumps(modules).encode()).hexdigest()
+
+
+def invalid(path: str, problem: str) -> ApiError:
+    """Make the error about a field of an upload; the text is ours."""
+    return ApiError(400, 10021, f"Invalid Worker version: {path or 'body'}: {problem}")
+
+
+def _upload(
+    db: sqlite3.Connection, body: Fields, modules: list[Module], previous: sqlite3.Row | None, *, strict: bool
+) -> tuple[dict[str, Any], bool]:
+    """Read a version without its modules, as it is stored, and tell whether it keeps bindings of the previous one."""
+    for name in _ELSEWHERE:
+        if body.values.get(name):
+            raise ApiError(501, 10021, f"The local Cloudflare does not have {name} of a Worker version")
+    lifecycle = durable_objects.read_lifecycle(body)
+    main_module = body.required_text("main_module")
+    if all(module["name"] != main_module for module in modules):
+        raise ApiError(400, 10021, f'No such module "{main_module}".')
+    date = body.text("compatibility_date")
+    if date and not _DATE.fullmatch(date):
+        raise body.wrong("compatibility_date", f"Expected a date like 2025-04-01, received '{date}'")
+    earlier: list[bindings.Binding] = [] if previous is None else json.loads(previous["upload"])["bindings"]
+    own, kept = bindings.read_bindings(db, body, earlier, strict=strict)
+    upload = {
+        "main_module": main_module,
+        "compatibility_date": date or _DEFAULT_COMPATIBILITY_DATE,
+        "compatibility_flags": body.texts("compatibility_flags") or [],
+        "uploaded_on": now(),
+        "usage_model": body.choice("usage_model", _USAGE_MODELS) or "standard",
+        "bindings": bindings.in_order([*own, *kept]),
+        "exports": lifecycle.exports,
+        "migrations": lifecycle.migrations,
+        "echo": {name: body.values[name] for name in _ECHOED if body.values.get(name) is not None}
+        # The provider compares these with what its program says, null and empty being different things to it.
+        | {name: body.values[name] for name in ("compatibility_date", "compatibility_flags") if body.has(name)},
+    }
+    return upload, bool(kept)
+
+
+def _check_modules(modules: list[Module]) -> None:
+    if not modules:
+        raise ApiError(400, 10021, "A Worker version needs at least one module")
+    names = [module["name"] for module in modules]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise ApiError(400, 10021, f'Duplicate module "{min(twice)}".')
+    for index, module in enumerate(modules):
+        if module["content_type"] not in _CONTENT_TYPES:
+            problem = f"Unsupported content type '{module['content_type']}'"
+            raise invalid(f"modules.{index}.content_type", problem)
+    _check_size([base64.b64decode(module["content_base64"]) for module in modules])
+
+
+def _check_size(contents: list[bytes]) -> None:
+    """Refuse what is too large. Raises ApiError 10027 (quoted, for the free plan's 3 MiB)."""
+    size = sum(map(len, contents))
+    too_large = size > MAX_BYTES
+    if size > MAX_COMPRESSED_BYTES and not too_large:
+        too_large = len(gzip.compress(b"".join(contents), compresslevel=6)) > MAX_COMPRESSED_BYTES
+    if too_large:
+        raise ApiError(413, 10027, "Your Worker exceeded the size limit of 10 MiB.")
+
+
+def _keep(
+    call: Call, change: Change, worker: sqlite3.Row, draft: Draft, triggered_by: str | None, *, deploys: bool
+) -> None:
+    db, upload = change.db, draft.upload
+    last = db.execute(
+        "SELECT id, number FROM worker_versions WHERE worker_id = ? ORDER BY number DESC", (worker["id"],)
+    ).fetchone()
+    if draft.heir_of is not None and (last is None or last["id"] != draft.heir_of):
+        raise OutdatedError
+    consumes = db.execute("SELECT 1 FROM queue_consumers WHERE worker_id = ?", (worker["id"],)).fetchone()
+    if consumes is not None and "queue" not in draft.handlers:
+        raise queue_consumers.queue_handler_missing()
+    bindings.check_still_bound(db, upload["bindings"])
+    for namespace_id in durable_objects.apply_lifecycle(db, worker, upload, deploys=deploys):
+        change.finally_do(partial(call.cloud.data_plane.delete_objects, namespace_id))
+    durable_objects.bind(db, worker["id"], upload["bindings"], upload["classes"])
+    upload["triggered_by"] = triggered_by
+    number = 1 if last is None else last["number"] + 1
+    _insert(db, worker["id"], draft, number, call.source)
+
+
+def _insert(db: sqlite3.Connection, worker_id: str, draft: Draft, number: int, source: str) -> None:
+    db.execute(
+        "INSERT INTO worker_versions VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            draft.version_id,
+            worker_id,
+            number,
+            now(),
+            source,
+            draft.startup_time_ms,
+            json.dumps(draft.handlers),
+            json.dumps(draft.upload),
+        ),
+    )
+    db.executemany(
+        "INSERT INTO worker_modules VALUES (?, ?, ?, ?, ?)",
+        [
+            (draft.version_id, position, module["name"], module["content_type"], module["content_base64"])
+            for position, module in enumerate(draft.modules)
+        ],
+    )

@@ -1,0 +1,27 @@
+"""One local Cloudflare for the whole suite, on free ports and in a temporary folder."""
+
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from local import instance
+from local.instance import Instance
+from tests.local.rest import Rest
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Generator[Instance]:
+    state_dir: Path = tmp_path_factory.mktemp("cloudflare") / "state"
+    running, started = instance.start(state_dir, port=0)
+    assert started
+    try:
+        yield running
+    finally:
+        instance.stop(state_dir)
+
+
+@pytest.fixture(scope="session")
+def rest(cloud: Instance) -> Generator[Rest]:
+    with Rest(cloud) as rest:
+        yield rest
