@@ -87,7 +87,7 @@ def test_what_is_refused(rest: Rest) -> None:
 
 
 def test_a_worker_without_code_has_none(rest: Rest) -> None:
-    path = f"/workers/scripts/{rest.idle_worker()['name']}/secrets"
+    path = f"/workers/scripts/{rest.worker()['name']}/secrets"
     assert rest.result("GET", path) == []
     assert rest.refusal("PUT", path, secret("A", "x"))[:2] == (404, 10007)
 
