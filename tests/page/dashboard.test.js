@@ -124,6 +124,128 @@ describe('the dashboard', { skip }, () => {
     await page.getByText('Live').waitFor();
   });
 
+  test('asks every 5 s, and not at all while it is hidden or paused', async () => {
+    const { page, polls } = await openWithClock();
+    await page.clock.runFor(5_000);
+    await waitFor(() => polls() === 2);
+    await hide(page, true);
+    await page.clock.runFor(60_000);
+    assert.equal(polls(), 2);
+    await hide(page, false);
+    await page.clock.runFor(100);
+    await waitFor(() => polls() === 3);
+    await page.getByRole('button', { name: 'Pause' }).click();
+    await page.getByRole('status').getByText('Paused').waitFor();
+    await page.clock.runFor(60_000);
+    assert.equal(polls(), 3);
+  });
+
+  test('waits for as long as a refusal says, and longer each time', async () => {
+    const { page, polls } = await openWithClock();
+    api.refusal = { status: 429, body: { error: 'too many', code: 'rate_limited' }, headers: { 'retry-after': '40' } };
+    await page.clock.runFor(5_000);
+    await page.getByText('Next attempt in 40 s.').waitFor();
+    await page.clock.runFor(39_000);
+    assert.equal(polls(), 2);
+    api.refusal = { status: 503, body: { error: 'the task store is not available; try again', code: 'store_unavailable' } };
+    await page.clock.runFor(2_000);
+    await page.getByText('Next attempt in 20 s.').waitFor();
+    api.refusal = null;
+    await page.clock.runFor(20_000);
+    await page.getByText('Live').waitFor();
+    assert.equal(polls(), 4);
+  });
+
+  test('asks no more with a token that is refused', async () => {
+    const { page, polls } = await openWithClock();
+    api.refusal = { status: 401, body: { error: 'expected an API token', code: 'unauthorized' } };
+    await page.clock.runFor(5_000);
+    await page.getByText('The API refuses the token').waitFor();
+    await page.clock.runFor(600_000);
+    assert.equal(polls(), 2);
+  });
+
+  test('leaves focus and address where the reader had them', async () => {
+    const first = api.add({});
+    const { page, polls } = await openWithClock();
+    const link = page.getByRole('link', { name: first.taskId });
+    await link.focus();
+    api.tasks.unshift({ ...first, taskId: '01a2044f-6000-7c53-a1d6-newer' });
+    await page.clock.runFor(5_000);
+    await page.getByText('newer').waitFor();
+    assert.ok(await link.evaluate((element) => element.matches(':focus')));
+    await page.keyboard.press('Enter');
+    await page.getByRole('dialog').getByText('completed').waitFor();
+    assert.ok(page.url().endsWith(`#task/${first.taskId}`));
+    await page.getByRole('button', { name: 'Close' }).click();
+    assert.ok(await link.evaluate((element) => element.matches(':focus')));
+    assert.equal(page.url(), `${url}/`);
+    assert.equal(polls(), 2);
+  });
+
+  test('opens the task of its address, and says when that is not there', async () => {
+    const { page } = await open(browser, `${url}/#task/gone`);
+    await page.getByRole('dialog').getByText('There is no such task, or no more.').waitFor();
+    assert.equal(await page.getByRole('dialog').getByRole('button', { name: 'Retry' }).isVisible(), false);
+    await page.keyboard.press('Escape');
+    await page.getByText('Live').waitFor();
+  });
+
+  test('tells in the dialog what became of what was asked for there', async () => {
+    const task = api.add({ status: 'processing', finishedAt: null, progress: { percent: 40, note: 'half way' } });
+    const { page } = await open(browser, `${url}/#task/${task.taskId}`);
+    const dialog = page.getByRole('dialog');
+    await dialog.getByText('40 % half way').waitFor();
+    await dialog.getByRole('button', { name: 'Cancel task' }).dblclick();
+    await dialog.getByText('is cancelled').waitFor();
+    await dialog.getByRole('button', { name: 'Retry' }).waitFor();
+    assert.deepEqual(api.requests.filter((request) => !request.startsWith('GET')), [`DELETE /task/${task.taskId}`]);
+    task.status = 'completed'; // behind the page's back
+    await dialog.getByRole('button', { name: 'Retry' }).click();
+    await dialog.getByText('The API answered 409: the task is completed.').waitFor();
+  });
+
+  test('older pages stay as they are until the newest are asked for', async () => {
+    for (let each = 0; each < 50; each++) api.add({});
+    const { page } = await openWithClock();
+    const rows = page.locator('#tasks tbody tr');
+    for (const count of [20, 40, 50]) {
+      await waitFor(async () => await rows.count() === count);
+      if (count < 50) await page.getByRole('button', { name: 'Load more' }).click();
+    }
+    assert.equal(await page.getByRole('button', { name: 'Load more' }).isVisible(), false);
+    await page.getByText('Not live: older tasks').waitFor();
+    await page.clock.runFor(5_000);
+    assert.equal(await rows.count(), 50);
+    await page.getByRole('button', { name: 'Back to the newest' }).click();
+    await waitFor(async () => await rows.count() === 20);
+  });
+
+  test('lists only the tasks of the status whose number is pressed', async () => {
+    api.add({});
+    const cancelled = api.add({ status: 'cancelled' });
+    const { page } = await open(browser, url);
+    const tile = page.getByRole('button', { name: 'cancelled' });
+    await waitFor(async () => await page.locator('#tasks tbody tr').count() === 2);
+    await tile.click();
+    await waitFor(async () => await page.locator('#tasks tbody tr').count() === 1);
+    assert.equal(await page.locator('#tasks tbody a').textContent(), cancelled.taskId);
+    assert.equal(await tile.getAttribute('aria-pressed'), 'true');
+    await tile.click();
+    await waitFor(async () => await page.locator('#tasks tbody tr').count() === 2);
+  });
+
+  /** Opens the page where time passes only when a test says so. */
+  async function openWithClock() {
+    const { page } = await open(browser, 'about:blank');
+    await page.clock.install();
+    await page.clock.pauseAt(Date.now() + 1_000);
+    await page.goto(url);
+    await page.clock.runFor(100);
+    await page.getByText('Live').waitFor();
+    return { page, polls: () => api.requests.filter((request) => request === 'GET /stats').length };
+  }
+
   for (const [name, options] of /** @type {const} */ ([
     ['in the dark', { colorScheme: 'dark' }], ['on a phone', { viewport: { width: 360, height: 740 } }],
   ])) {
@@ -138,9 +260,18 @@ describe('the dashboard', { skip }, () => {
   }
 });
 
-/** @param {() => boolean} condition */
+/**
+ * @param {import('playwright-core').Page} page
+ * @param {boolean} hidden as it is in a tab that is not in front
+ */
+async function hide(page, hidden) {
+  await page.evaluate(`Object.defineProperty(document, 'hidden', { value: ${hidden}, configurable: true })`);
+  await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))");
+}
+
+/** @param {() => boolean | Promise<boolean>} condition */
 async function waitFor(condition) {
-  for (const deadline = Date.now() + 10_000; !condition();) {
+  for (const deadline = Date.now() + 10_000; !await condition();) {
     assert.ok(Date.now() < deadline, 'it did not come to that within 10 s');
     await new Promise((resolve) => { setTimeout(resolve, 50); });
   }

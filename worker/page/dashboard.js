@@ -10,7 +10,8 @@ const MAX_BACKOFF_MS = 60_000;
 const REQUEST_MS = 20_000;
 const LISTED_TASKS = 20;
 const LISTED_FAILURES = 5;
-const LATENCY_SPAN_MS = 15 * 60_000;
+const MIN_SPAN_MS = 60_000;
+const MAX_SPAN_MS = 15 * 60_000;
 const CHART_PX = { height: 170, top: 8, right: 10, bottom: 20, left: 52 };
 
 /** @type {readonly Status[]} */
@@ -97,10 +98,6 @@ function duration(length_ms) {
   return `${Math.round(Math.max(0, length_ms))} ms`;
 }
 
-/** How far the API's clock is ahead of this machine's. */
-let ahead_ms = 0;
-const now_ms = () => Date.now() + ahead_ms;
-
 /** @param {string | null} iso */
 const at = (iso) => (iso ? dateTime.format(Date.parse(iso)) : '');
 
@@ -111,32 +108,31 @@ function attemptsOf({ attempts, maxRetries, run }) {
 
 /** @param {Task} task */
 function tookOf({ startedAt, finishedAt }) {
-  return startedAt ? duration((finishedAt ? Date.parse(finishedAt) : now_ms()) - Date.parse(startedAt)) : '';
+  return startedAt ? duration((finishedAt ? Date.parse(finishedAt) : Date.now()) - Date.parse(startedAt)) : '';
 }
 
 /** @param {Task} task what there is to say beside its status */
 function noteOf({ status, progress, error, nextAttemptAt }) {
   if (status === 'processing') return progress?.note ?? '';
-  const wait_ms = status === 'pending' && nextAttemptAt ? Date.parse(nextAttemptAt) - now_ms() : 0;
-  return [wait_ms > 0 && `due in ${duration(wait_ms)}`, error && `${error.name}: ${error.message}`].filter(Boolean).join(' · ');
+  const wait_ms = status === 'pending' && nextAttemptAt ? Date.parse(nextAttemptAt) - Date.now() : 0;
+  return [wait_ms > 0 && `due in ${duration(Math.max(1_000, wait_ms))}`, error && `${error.name}: ${error.message}`].filter(Boolean).join(' · ');
 }
 
 // ---- counts
 
-/** @type {number | undefined} */
-let failedBefore;
+let failedBefore = Infinity;
 
 /** @param {Stats} stats */
-function showStats({ generatedAt, counts, counted, queue, deadLetters, recent, sweeper }) {
-  ahead_ms = Date.parse(generatedAt) - Date.now();
+function showStats({ counts, counted, queue, deadLetters, recent, sweeper }) {
   for (const status of STATUSES) write(one(`#tiles .${status} b`), number.format(counts[status]));
   showTile('#queue', queue?.backlog, queue?.oldestAgeSeconds);
   showTile('#dead-letters', deadLetters?.count, deadLetters?.oldestAgeSeconds);
   one('#dlq').hidden = !deadLetters?.count;
   const part = counted.complete ? '' : `The newest ${number.format(counted.tasks)} tasks are counted, since ${at(counted.since)}. `;
   const { expired, resent, returned, failed } = sweeper;
-  write(one('#remarks'), `${part}Sweeper: ${expired} expired, ${resent} sent again, ${returned} taken back, ${failed} failed.`);
-  if (counts.failed > (failedBefore ?? counts.failed)) notify(`Tasks have failed: ${counts.failed - (failedBefore ?? 0)} more.`);
+  const swept = `Sweeper: ${expired} expired, ${resent} sent again, ${returned} taken back, ${failed} failed.`;
+  write(one('#remarks'), part + (expired + resent + returned + failed ? swept : ''));
+  if (counts.failed > failedBefore) write(one('#news'), `${counts.failed} tasks have failed.`);
   failedBefore = counts.failed;
   drawThroughput(recent.perMinute);
   drawLatency(recent.latencyMs);
@@ -177,9 +173,10 @@ function gridLine(width, y, label) {
   return [svg('line', { x2: width, y1: y, y2: y }), svg('text', { x: -8, y: y + 4, 'text-anchor': 'end' }, label)];
 }
 
-/** @param {number} x @param {number} height @param {number} time_ms @param {string} anchor */
-function timeLabel(x, height, time_ms, anchor) {
-  return svg('text', { x, y: height + 16, 'text-anchor': anchor }, hourMinute.format(time_ms));
+/** @param {number} width @param {number} height @param {number} start_ms @param {number} end_ms */
+function timeAxis(width, height, start_ms, end_ms) {
+  const y = height + 16;
+  return [svg('text', { y }, hourMinute.format(start_ms)), svg('text', { x: width, y, 'text-anchor': 'end' }, hourMinute.format(end_ms))];
 }
 
 /** @param {number} highest @returns {number} a round number at least as high, with a whole half */
@@ -210,7 +207,7 @@ function drawThroughput(minutes) {
       ...[0, top / 2, top].flatMap((count) => gridLine(width, y(count), number.format(count))),
       ...bars,
       svg('polyline', { class: 'submitted', points: submitted }),
-      ...[0, 7, 14].flatMap((index) => timeLabel(slot * (index + 0.5), height, Date.parse(minutes[index]?.minute ?? ''), 'middle')),
+      ...timeAxis(width, height, Date.parse(minutes[0]?.minute ?? ''), Date.now()),
     ];
   });
 }
@@ -220,12 +217,13 @@ let latencies = [];
 
 /** @param {Percentiles | null} latest */
 function drawLatency(latest) {
-  const end_ms = now_ms();
+  const end_ms = Date.now();
   if (latest) latencies.push({ ...latest, at_ms: end_ms });
-  latencies = latencies.filter(({ at_ms }) => at_ms > end_ms - LATENCY_SPAN_MS);
+  latencies = latencies.filter(({ at_ms }) => at_ms > end_ms - MAX_SPAN_MS);
+  const start_ms = Math.min(latencies[0]?.at_ms ?? end_ms, end_ms - MIN_SPAN_MS);
   /** @type {[string, string][]} */
   const legend = PERCENTILES.map((name) => [name, latest ? duration(latest[name]) : '–']);
-  const summary = latest ? legend.map((each) => each.join(' ')).join(', ') : 'No task has ended lately';
+  const summary = latest ? legend.map((each) => each.join(' ')).join(', ') : 'No task has been completed lately';
   drawChart('#latency', summary, legend, (width, height) => {
     if (!latencies.length) return [svg('text', { x: width / 2, y: height / 2, 'text-anchor': 'middle' }, summary)];
     // The percentiles lie far apart: the scale is logarithmic, of whole decades.
@@ -234,7 +232,7 @@ function drawLatency(latest) {
     const low = Math.floor(Math.min(...powers));
     const high = Math.max(low + 1, Math.ceil(Math.max(...powers)));
     const y = (/** @type {number} */ of) => (height * (high - of)) / (high - low);
-    const x = (/** @type {number} */ at_ms) => width * (1 - (end_ms - at_ms) / LATENCY_SPAN_MS);
+    const x = (/** @type {number} */ at_ms) => (width * (at_ms - start_ms)) / (end_ms - start_ms);
     const lines = PERCENTILES.flatMap((name) => {
       const points = latencies.map((each) => [x(each.at_ms), y(power(each[name]))]);
       const [cx = 0, cy = 0] = points.at(-1) ?? [];
@@ -242,10 +240,9 @@ function drawLatency(latest) {
     });
     const decades = Array.from({ length: high - low + 1 }, (_, each) => low + each);
     return [
-      ...decades.flatMap((each) => gridLine(width, y(each), duration(10 ** each))),
+      ...decades.flatMap((each) => gridLine(width, y(each), each < 3 ? `${10 ** each} ms` : `${number.format(10 ** (each - 3))} s`)),
       ...lines,
-      timeLabel(0, height, end_ms - LATENCY_SPAN_MS, 'start'),
-      timeLabel(width, height, end_ms, 'end'),
+      ...timeAxis(width, height, start_ms, end_ms),
     ];
   });
 }
@@ -300,7 +297,7 @@ function paintRow(row, task) {
   const time = one('time', row);
   time.dateTime = task.createdAt;
   time.title = at(task.createdAt);
-  write(time, `${duration(Math.max(1_000, now_ms() - Date.parse(task.createdAt)))} ago`);
+  write(time, `${duration(1_000 * Math.max(1, Math.round((Date.now() - Date.parse(task.createdAt)) / 1_000)))} ago`);
   const [, , handler, attempts, , took] = row.cells;
   for (const [cell, text] of /** @type {[Element, string][]} */ ([[handler, task.handler], [attempts, attemptsOf(task)], [took, tookOf(task)]])) write(cell, text);
 }
@@ -318,25 +315,26 @@ function paintStatus(place, { status }) {
   }
 }
 
-/** What the table of tasks shows. Older pages are not polled. @type {TaskPage & {older: boolean}} */
-let list = { tasks: [], cursor: null, older: false };
+/** What the table of tasks shows; older pages are not polled. `asked` counts the questions: only the last is answered. */
+const list = { tasks: /** @type {Task[]} */ ([]), cursor: /** @type {string | null} */ (null), older: false, asked: 0 };
+let filter = { status: '', handler: '' };
 
 /** @param {HTMLFormElement} form @param {string} name */
 const field = (form, name) => `${new FormData(form).get(name)}`.trim();
 
-const filtered = () => ({ status: field(one('#filter'), 'status'), handler: field(one('#filter'), 'handler') });
-
 /** @param {string} [cursor] of the page to add; the newest takes the place of what is there */
 async function showTasks(cursor = '') {
-  const asked = filtered();
-  const page = await listTasks({ ...asked, limit: LISTED_TASKS, cursor });
-  if (JSON.stringify(asked) !== JSON.stringify(filtered())) return; // the answer to a former question
-  list = { tasks: cursor ? [...list.tasks, ...page.tasks] : page.tasks, cursor: page.cursor, older: cursor !== '' };
-  showRows('#tasks', list.tasks);
-  one('#more').hidden = !list.cursor;
+  const question = (list.asked += 1);
+  list.older = cursor !== '';
   one('#newest').hidden = !list.older;
-  const none = list.cursor ? 'None among the newest tasks: load more to look further back.' : 'There are no such tasks.';
-  write(one('#tasks-note'), list.older ? `Not live: older tasks are shown as of ${clock.format()}.` : list.tasks.length ? '' : none);
+  const page = await listTasks({ ...filter, limit: LISTED_TASKS, cursor });
+  if (question !== list.asked) return;
+  list.tasks = cursor ? [...list.tasks, ...page.tasks] : page.tasks;
+  list.cursor = page.cursor;
+  showRows('#tasks', list.tasks);
+  one('#more').hidden = !page.cursor;
+  const none = page.cursor ? 'None among the newest tasks: load more to look further back.' : 'There are no such tasks.';
+  write(one('#tasks-note'), list.older ? `Not live: older tasks are shown as of ${clock.format()}.` : page.tasks.length ? '' : none);
 }
 
 async function showFailures() {
@@ -345,10 +343,11 @@ async function showFailures() {
   one('#failures').hidden = !tasks.length;
 }
 
-/** @param {string} status empty: all */
-function filterBy(status) {
-  one('#filter select').value = status;
-  for (const tile of document.querySelectorAll('#tiles button')) tile.ariaPressed = `${tile.className === status}`;
+function applyFilter() {
+  const form = one('#filter');
+  if (!form.reportValidity()) return;
+  filter = { status: field(form, 'status'), handler: field(form, 'handler') };
+  for (const tile of document.querySelectorAll('#tiles button')) tile.ariaPressed = `${tile.className === filter.status}`;
   void attempt(showTasks);
 }
 
@@ -364,11 +363,24 @@ const namedTask = () => decodeURIComponent(/^#task\/(.+)$/.exec(location.hash)?.
 async function showDetails() {
   const taskId = namedTask();
   if (!taskId) return dialog.close();
+  if (!dialog.open || dialog.dataset['taskId'] !== taskId) clearDetails(taskId);
+  try {
+    const task = await call(pathOf(taskId));
+    if (taskId === namedTask()) paintDetails(task);
+  } catch (error) {
+    const { status, message } = /** @type {ApiError} */ (error);
+    say(status === 404 ? 'There is no such task, or no more.' : message);
+  }
+}
+
+/** @param {string} taskId */
+function clearDetails(taskId) {
+  detailsShown = '';
   dialog.dataset['taskId'] = taskId;
   write(one('code', dialog), taskId);
+  for (const part of dialog.querySelectorAll('.status, .notice, dl, pre')) part.replaceChildren();
+  for (const button of dialog.querySelectorAll('button')) button.disabled = button.id !== 'close';
   if (!dialog.open) dialog.showModal();
-  const task = await call(pathOf(taskId));
-  if (taskId === namedTask()) paintDetails(task);
 }
 
 /** @param {Task} task */
@@ -395,20 +407,21 @@ function paintDetails(task) {
 
 // ---- what the reader asks for
 
-/** @param {string} text */
-const notify = (text) => write(one('#notice'), text);
+/** Where it can be seen: above the page, or in the dialog that covers it. @param {string} text */
+const say = (text) => write(one(dialog.open ? 'dialog .notice' : '.notice'), text);
 
 /** Does it, or says why not. @param {() => Promise<unknown>} action */
-const attempt = (action) => action().catch((error) => notify(error.message));
+const attempt = (action) => action().catch((error) => say(error.message));
 
 /** @param {string} action @param {string} taskId */
 async function act(action, taskId) {
-  if (action === 'retry') await call(`${pathOf(taskId)}/retry`, { method: 'POST' });
-  else await call(pathOf(taskId), { method: 'DELETE' });
-  notify(`Task ${taskId} is ${action === 'retry' ? 'pending again' : 'cancelled'}.`);
+  const retried = action === 'retry';
+  await call(pathOf(taskId) + (retried ? '/retry' : ''), { method: retried ? 'POST' : 'DELETE' });
+  say(`Task ${taskId} is ${retried ? 'pending again' : 'cancelled'}.`);
   const task = await call(pathOf(taskId));
   list.tasks = list.tasks.map((each) => (each.taskId === taskId ? task : each));
   showRows('#tasks', list.tasks);
+  if (dialog.open) paintDetails(task);
   await poll();
 }
 
@@ -417,7 +430,7 @@ async function submit(form) {
   const query = new URLSearchParams(field(form, 'parameters'));
   for (const name of ['handler', 'delay']) query.set(name, field(form, name));
   const { taskId } = await call(`/task?${query}`, { method: 'POST', body: field(form, 'payload') });
-  notify(`Task ${taskId} is submitted.`);
+  say(`Task ${taskId} is submitted.`);
   await poll();
 }
 
@@ -445,8 +458,7 @@ async function poll() {
     polling.failures += 1;
     const problem = error instanceof ApiError ? error : new ApiError(0, `${error}`);
     wait_ms = Math.max(problem.wait_ms, Math.min(POLL_MS * 2 ** polling.failures, MAX_BACKOFF_MS));
-    // Each request with a refused token has the browser ask for another one: no more of them.
-    if (problem.status === 401) wait_ms = Infinity;
+    if (problem.status === 401) wait_ms = Infinity; // a refused token stays refused
     showConnection(`${problem.message}${wait_ms < Infinity ? ` Next attempt in ${duration(wait_ms)}.` : ''}`);
   }
   polling.running = false;
@@ -470,6 +482,7 @@ function showConnection(problem) {
 function togglePause() {
   polling.paused = !polling.paused;
   one('#pause').ariaPressed = `${polling.paused}`;
+  polling.next_ms = 0;
   showConnection('');
   schedule();
 }
@@ -491,7 +504,7 @@ on('#refresh', 'click', poll);
 on('#pause', 'click', togglePause);
 on('#more', 'click', () => attempt(() => showTasks(list.cursor ?? '')));
 on('#newest', 'click', () => attempt(showTasks));
-on('#filter', 'change', () => filterBy(filtered().status));
+on('#filter', 'change', applyFilter);
 on('#filter', 'submit', (event) => event.preventDefault());
 on('#submit', 'submit', (event) => {
   event.preventDefault();
@@ -499,17 +512,20 @@ on('#submit', 'submit', (event) => {
 });
 on('#tiles', 'click', ({ target }) => {
   const tile = target.closest('button');
-  if (tile) filterBy(tile.ariaPressed === 'true' ? '' : tile.className);
+  if (!tile) return;
+  one('#filter select').value = tile.ariaPressed === 'true' ? '' : tile.className;
+  applyFilter();
 });
 on('#close', 'click', () => dialog.close());
 on('#details', 'close', () => history.replaceState(null, '', location.pathname));
-on('body', 'click', ({ target }) => {
+on('body', 'click', ({ target, detail }) => {
   const { action } = target.dataset;
-  if (action) void attempt(() => act(action, target.closest('[data-task-id]').dataset.taskId));
+  // The second of a double click may fall on the button that took the first one's place.
+  if (action && detail < 2) void attempt(() => act(action, target.closest('[data-task-id]').dataset.taskId));
 });
 document.addEventListener('visibilitychange', schedule);
 addEventListener('hashchange', () => attempt(showDetails));
 new ResizeObserver(() => redraw.forEach((draw) => draw())).observe(one('#throughput'));
 
-if (namedTask()) void attempt(showDetails);
+void attempt(showDetails);
 schedule();
