@@ -23,14 +23,14 @@ MAX_RETRIES = 100
 
 @pytest.fixture
 def chance(request: pytest.FixtureRequest) -> random.Random:
-    seed: int = request.config.getoption("--fault-seed")
+    seed = int(str(request.config.getoption("--fault-seed")))
     print(f"seed: {seed}")
     return random.Random(seed)  # noqa: S311 it is to be repeatable
 
 
 @pytest.fixture
 def fault_seconds(request: pytest.FixtureRequest) -> float:
-    return request.config.getoption("--fault-seconds")
+    return float(str(request.config.getoption("--fault-seconds")))
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +13,7 @@ import httpx
 
 from local.credentials import LOCAL_ACCOUNT_ID, LOCAL_API_TOKEN
 from ops.client import TaskRunnerClient
-from ops.errors import TaskRunnerError
+from ops.errors import TaskNotFoundError, TaskRunnerError
 from tests.faults.ledger import Ledger
 
 TASK, KEY, ROW, MESSAGE = "task", "KV key", "D1 row", "message"
@@ -91,7 +91,7 @@ class Load:
         self.query("CREATE TABLE written (name TEXT)")
 
     @contextmanager
-    def running(self) -> Iterator[None]:
+    def running(self) -> Generator[None]:
         """Keep the clients going; an exception in one of them is raised at the end."""
         clients = (self._submit, self._poll, self._put, self._insert, self._push, self._pull)
         self._stopping.clear()
@@ -169,9 +169,9 @@ class Load:
         try:
             with TaskRunnerClient(self.url) as client:
                 client.get(task_id)
-        except TaskRunnerError as error:
-            if error.status == httpx.codes.NOT_FOUND:
-                self.ledger.complain(f"task {task_id} was acknowledged and is not there")
+        except TaskNotFoundError:
+            self.ledger.complain(f"task {task_id} was acknowledged and is not there")
+        except TaskRunnerError:
             return False
         return True
 

@@ -31,7 +31,7 @@ class Victims:
         self.kills: Counter[str] = Counter()
 
     def kill(self, name: str) -> bool:
-        """Kill a process with SIGKILL, unless it is not running just now; whether it was."""
+        """Kill a process with SIGKILL, unless it is not running just now; whether it was. It is gone at the return."""
         find: dict[str, Callable[[], int | None]] = {
             CONTROL_PLANE: self._control_plane,
             DATA_PLANE: self._data_plane,
@@ -41,8 +41,11 @@ class Victims:
         if pid is None:
             return False
         with suppress(ProcessLookupError):
+            process = ProcessRecord.of(pid)
             os.kill(pid, signal.SIGKILL)
             self.kills[name] += 1
+            while process.is_running():  # a start that came earlier would find the dying one, and leave it at that
+                time.sleep(_POLL_SECONDS)
             return True
         return False
 
