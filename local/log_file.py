@@ -4,7 +4,9 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -24,7 +26,7 @@ class LogFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = path.open("a")
+        self._file = _open(path)
 
     def write(self, source: str, level: str, message: str, **more: Any) -> None:
         """Append an entry of this moment."""
@@ -33,17 +35,25 @@ class LogFile:
         )
 
     def append(self, entry: Entry) -> None:
-        """Append an entry as it is."""
-        if self._file.tell() > _LARGEST_BYTES:
-            self._file.close()
-            self._path.replace(self._path.with_suffix(".log.1"))
-            self._file = self._path.open("a")
-        self._file.write(json.dumps(entry) + "\n")
-        self._file.flush()
+        """Append an entry as it is. One that finds no room on the disk is dropped: what it tells of must go on."""
+        line = (json.dumps(entry) + "\n").encode()
+        with suppress(OSError):
+            end = self._file.seek(0, os.SEEK_END)
+            if end > _LARGEST_BYTES:
+                self._file.close()
+                self._path.replace(self._path.with_suffix(".log.1"))
+                self._file, end = _open(self._path), 0
+            if self._file.write(line) != len(line):
+                self._file.truncate(end)  # a torn line would spoil the next one too
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _open(path: Path) -> FileIO:
+    """Open a log to append to, unbuffered: a buffer would keep what the disk had no room for, and fail again."""
+    return FileIO(path, "a")
 
 
 def read(path: Path, *, follow: bool) -> Iterator[Entry]:

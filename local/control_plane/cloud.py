@@ -79,7 +79,8 @@ class Cloud:
                     await step()
                 change.db.execute("COMMIT")
             except BaseException:
-                change.db.execute("ROLLBACK")
+                if change.db.in_transaction:  # SQLite has ended it by itself when the disk is full
+                    change.db.execute("ROLLBACK")
                 if in_doubt:
                     await self._return_to(before)
                 raise
