@@ -1,6 +1,7 @@
-"""`python -m local start|stop|status|logs|reset|serve`."""
+"""`python -m local start|stop|status|env|logs|reset|serve`."""
 
 import argparse
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import httpx
 
 from local import instance, log_file
+from local.environment import FORMATS, variables
 from local.instance import DEFAULT_STATE_DIR, Instance, InstanceError
 
 _NOT_RUNNING = 3  # exit code, as service managers have it
@@ -24,6 +26,8 @@ def add_parsers(subparsers: Any) -> None:
         parser.add_argument("--port", type=_port, metavar="N", help="port of the API; 0 takes any free one")
     _add(subparsers, "stop", _stop, "stop it, and wait until all its processes are gone")
     _add(subparsers, "status", _status, "show its address, Workers, queues and databases")
+    env = _add(subparsers, "env", _env, 'print the variables for wrangler, Terraform, Pulumi and the SDKs: eval "$(…)"')
+    env.add_argument("--format", choices=FORMATS, default="shell", help="how to write them (default: %(default)s)")
     logs = _add(subparsers, "logs", _logs, "show what Workers and the data plane logged")
     logs.add_argument("worker", nargs="?", metavar="WORKER", help="show this Worker's lines only")
     logs.add_argument("--follow", "-f", action="store_true", help="go on with new lines until interrupted")
@@ -109,6 +113,16 @@ def _status(arguments: argparse.Namespace) -> int:
     _table("Workflows", [(w["name"], _instances(w), f"of {w['script_name']}") for w in workflows])
     _table("Databases", [(d["name"], d["uuid"]) for d in databases])
     _table("KV namespaces", [(n["title"], n["id"]) for n in namespaces])
+    return 0
+
+
+def _env(arguments: argparse.Namespace) -> int:
+    running = Instance.find(arguments.state)
+    if running is None:
+        start = f"python -m local start --state {shlex.quote(str(arguments.state))}"
+        msg = f"not running (state in {arguments.state}): start it with `{start}`"
+        raise InstanceError(msg)
+    _print(FORMATS[arguments.format](variables(running)))
     return 0
 
 

@@ -23,6 +23,9 @@ from local.processes import ProcessRecord, stop_group
 DEFAULT_STATE_DIR = Path(".local")
 DEFAULT_PORT = 8787
 API_PATH = "/client/v4"
+PRIVATE_UMASK = 0o077  # files of the instance are its user's alone: state and logs hold secrets
+_PRIVATE_FILE = 0o600
+_PRIVATE_FOLDER = 0o700
 
 START_SECONDS = 60  # a first start on a busy machine; a usual one takes two
 STOP_SECONDS = 30  # the server drains running requests before it goes
@@ -124,6 +127,7 @@ def start(state_dir: Path, port: int | None = None) -> tuple[Instance, bool]:
     command = [sys.executable, "-m", "local", "serve", "--state", str(state_dir)]
     command += [] if port is None else ["--port", str(port)]
     with log_path.open("ab") as log:  # of two starts at once both may write
+        log_path.chmod(_PRIVATE_FILE)
         own_words = log.tell()
         server = subprocess.Popen(  # noqa: S603
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=_environment()
@@ -165,9 +169,9 @@ def stop(state_dir: Path) -> bool:
 
 def prepare(state_dir: Path) -> Path:
     """Make the state folder, readable by its owner alone: it holds secrets. Returns it."""
-    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    state_dir.chmod(0o700)
-    (state_dir / "logs").mkdir(exist_ok=True)
+    state_dir.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
+    state_dir.chmod(_PRIVATE_FOLDER)
+    (state_dir / "logs").mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
     return state_dir
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
@@ -30,6 +31,7 @@ _PORT_SETTING = "port"
 
 def serve(state_dir: Path, port: int | None = None) -> None:
     """Serve until SIGTERM or SIGINT. Raises InstanceError when the folder or the port is taken."""
+    os.umask(instance.PRIVATE_UMASK)  # of the data plane too, which writes most of the files
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s: %(message)s")
     instance.prepare(state_dir)
     with InstanceLock(state_dir) as lock:

@@ -3,7 +3,6 @@
 import logging
 import re
 import time
-from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
@@ -35,8 +34,10 @@ from local.control_plane import (
     workflow_instances,
     workflows,
 )
+from local.control_plane.callers import check_caller
 from local.control_plane.cloud import Cloud
 from local.control_plane.envelope import ApiError, error_response
+from local.control_plane.request_body import read_body
 from local.control_plane.routing import Call, Route, Router, parse_query
 from local.data_plane_client import DataPlaneAwayError, DataPlaneRefusedError
 from local.instance import API_PATH
@@ -70,11 +71,9 @@ PRODUCTS = (
     containers,
 )
 
-_LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 _BEARER = re.compile(r"Bearer [A-Za-z0-9\-._~+/]+=*")  # RFC 6750; anything else in the header is 6111 at Cloudflare
 _ACCOUNT_ID = re.compile(r"[0-9a-f]{32}")
 _VERIFY_PATH = re.compile(r"/(user|accounts/[^/]+)/tokens/verify")
-_LARGEST_BODY_BYTES = 100_000_000  # the limit of Cloudflare's own edge
 
 
 class Application:
@@ -145,9 +144,7 @@ class Application:
         return await self._call(request, path, *found)
 
     async def _call(self, request: Request, path: str, route: Route, names: dict[str, str]) -> Response:
-        body = await request.body()
-        if len(body) > _LARGEST_BODY_BYTES:
-            raise ApiError(413, 10027, f"The request body is larger than {_LARGEST_BODY_BYTES} bytes")
+        body = await read_body(request)
         query = parse_query(request.scope["query_string"])
         headers = request.headers
         content_type, user_agent = headers.get("content-type", ""), headers.get("user-agent", "")
@@ -183,24 +180,10 @@ class Application:
 
 
 def _local_path(request: HTTPConnection) -> str:
-    """Take the percent-encoded path of a request, from a caller on this machine that is not a web page.
-
-    A page can make a browser call loopback: its Origin gives it away, and a name of its own that resolves to
-    127.0.0.1 shows in Host.
-    """
-    host = _host(f"//{request.headers.get('host', '')}")
-    origin = request.headers.get("origin")
-    if host not in _LOOPBACK_HOSTS or (origin is not None and _host(origin) not in _LOOPBACK_HOSTS):
-        raise ApiError(403, 10000, "Authentication error: the local Cloudflare answers callers on this machine only")
+    """Take the percent-encoded path of a request, from a caller that is let in."""
+    check_caller(request)
     raw_path: bytes = request.scope["raw_path"]
     return raw_path.decode("latin-1").partition("?")[0]
-
-
-def _host(url: str) -> str | None:
-    try:
-        return urlsplit(url).hostname
-    except ValueError:
-        return None
 
 
 def _refused(error: DataPlaneRefusedError) -> ApiError:

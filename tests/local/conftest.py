@@ -1,13 +1,15 @@
 """One local Cloudflare for the whole suite, on free ports and in a temporary folder."""
 
+import os
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 from cloudflare import Cloudflare
 
-from local import instance
+from local import instance, log_file
 from local.instance import Instance
+from tests.local import coverage
 from tests.local.rest import Rest
 
 
@@ -20,6 +22,8 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Generator[Instance]:
         yield running
     finally:
         instance.stop(state_dir)
+        if folder := os.environ.get(coverage.RECORD_VARIABLE):
+            coverage.record(log_file.log_path(state_dir), Path(folder))
 
 
 @pytest.fixture(scope="session")

@@ -83,17 +83,6 @@ def test_token_and_account_of_the_environment_are_let_in_too() -> None:
     assert not Credentials.from_environment({}).knows_token("")
 
 
-@pytest.mark.parametrize("headers", [{"Origin": "https://example.com"}, {"Origin": "null"}, {"Host": "example.com"}])
-def test_a_web_page_cannot_drive_it(cloud: Instance, headers: dict[str, str]) -> None:
-    status, code, _ = refusal_of(get(cloud, "/accounts", bearer(cloud) | headers))
-    assert (status, code) == (403, 10000)
-
-
-@pytest.mark.parametrize("headers", [{"Origin": "http://localhost:3000"}, {"Host": "localhost"}, {"Host": "[::1]:80"}])
-def test_a_page_of_this_machine_can(cloud: Instance, headers: dict[str, str]) -> None:
-    assert get(cloud, "/accounts", bearer(cloud) | headers).status_code == 200
-
-
 def test_what_is_not_here_says_so(rest: Rest) -> None:
     status, code, message = rest.refusal("GET", "/r2/buckets")
     assert (status, code) == (501, 7000)

@@ -1,0 +1,152 @@
+"""What is different from Cloudflare, as local/DIFFERENCES.md lists it: a test fails when a difference is gone."""
+
+import re
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from local.credentials import LOCAL_API_TOKEN
+from local.instance import Instance
+from tests.local.rest import Rest, eventually, form, unique
+
+LIST = Path(__file__).resolve().parent.parent.parent / "local" / "DIFFERENCES.md"
+KV_OPERATIONS = 1_000  # an invocation, developers.cloudflare.com/kv/platform/limits
+D1_VALUE_BYTES = 2_000_000  # developers.cloudflare.com/d1/platform/limits
+API_CALLS = 1_200  # in five minutes, developers.cloudflare.com/fundamentals/api/reference/limits
+
+MANY_READS = """
+export default {
+  async fetch(request, env) {
+    let reads = 0
+    for (; reads < COUNT; reads++) await env.KV.get("key")
+    return new Response(String(reads))
+  },
+}
+"""
+
+ECHOING_SOCKET = """
+export default {
+  fetch() {
+    const [client, server] = Object.values(new WebSocketPair())
+    server.accept()
+    server.addEventListener("message", ({ data }) => server.send(data))
+    return new Response(null, { status: 101, webSocket: client })
+  },
+}
+"""
+
+
+def answer_of(rest: Rest, url: str) -> httpx.Response:
+    """Ask a Worker that was just deployed."""
+
+    def probe() -> httpx.Response | None:
+        response = rest.visit(url)
+        return response if response.status_code == 200 else None
+
+    return eventually(probe)
+
+
+def namespace(rest: Rest) -> str:
+    return rest.result("POST", "/storage/kv/namespaces", {"title": unique("differences")})["id"]
+
+
+def test_the_list_names_these_tests() -> None:
+    tests = {name for name in dir(sys.modules[__name__]) if name.startswith("test_")}
+    listed = re.findall(r"`(test_\w+)` \|$", LIST.read_text(), re.MULTILINE)
+    assert len(listed) == len(set(listed))
+    assert set(listed) == tests - {"test_the_list_names_these_tests"}
+
+
+def test_a_product_that_is_not_here_answers_501(rest: Rest) -> None:
+    for path in ("/r2/buckets", "/hyperdrive/configs", "/vectorize/v2/indexes", "/ai/models/search", "/pages/projects"):
+        assert rest.refusal("GET", path)[:2] == (501, 7000)
+
+
+def test_a_binding_to_such_a_product_is_refused(rest: Rest) -> None:
+    binding = {"type": "r2_bucket", "name": "BUCKET", "bucket_name": "some-bucket"}
+    refusal = rest.refusal("PUT", f"/workers/scripts/{unique('bound')}", **form(bindings=[binding]))
+    assert refusal[:2] == (501, 10021)
+
+
+def test_there_is_no_service_worker_syntax(rest: Rest) -> None:
+    files = {
+        "metadata": (None, '{"body_part": "script"}', "application/json"),
+        "script": ("script.js", "addEventListener('fetch', () => {})", "application/javascript"),
+    }
+    assert rest.refusal("PUT", f"/workers/scripts/{unique('old')}", files=files)[:2] == (501, 10021)
+
+
+def test_there_are_no_zones(rest: Rest) -> None:
+    assert rest.http.get("/zones").status_code == 501
+    assert rest.refusal("GET", "/workers/domains")[0] == 501
+
+
+def test_d1_has_no_time_travel(rest: Rest) -> None:
+    database = rest.database()["uuid"]
+    assert rest.refusal("GET", f"/d1/database/{database}/time_travel/bookmark")[0] == 501
+    assert rest.refusal("POST", f"/d1/database/{database}/time_travel/restore")[0] == 501
+
+
+def test_a_worker_has_a_port_and_no_tls(rest: Rest, cloud: Instance) -> None:
+    assert cloud.base_url.startswith("http://127.0.0.1:")
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/?", rest.idle_worker()["subdomain"]["url"])
+
+
+def test_a_disabled_address_still_answers(rest: Rest) -> None:
+    worker = rest.deployed_worker()
+    rest.result("POST", f"/workers/scripts/{worker['name']}/subdomain", {"enabled": False})
+    assert answer_of(rest, worker["subdomain"]["url"])
+
+
+def test_a_deployment_cuts_web_sockets_of_other_workers(rest: Rest) -> None:
+    url = rest.deployed_worker(ECHOING_SOCKET)["subdomain"]["url"].replace("http", "ws", 1)
+    with connect(url, proxy=None) as socket:  # pyright: ignore[reportArgumentType]
+        socket.send("hello")
+        assert socket.recv(timeout=10) == "hello"
+        rest.deployed_worker()
+        with pytest.raises(ConnectionClosed):
+            socket.recv(timeout=10)
+
+
+def test_answers_carry_no_ray(rest: Rest) -> None:
+    assert "cf-ray" not in rest.send("GET", "/queues").headers
+    assert "cf-ray" not in answer_of(rest, rest.deployed_worker()["subdomain"]["url"]).headers
+
+
+def test_a_key_may_be_written_more_than_once_a_second(rest: Rest) -> None:
+    path = f"/storage/kv/namespaces/{namespace(rest)}/values/key"
+    assert [rest.send("PUT", path, content=b"1").status_code for _ in range(5)] == [200] * 5
+
+
+def test_kv_is_consistent_at_once(rest: Rest) -> None:
+    path = f"/storage/kv/namespaces/{namespace(rest)}/values/key"
+    for value in (b"1", b"2", b"3"):
+        assert rest.send("PUT", path, content=value).status_code == 200
+        assert rest.send("GET", path).content == value
+
+
+def test_an_invocation_may_use_kv_without_limit(rest: Rest) -> None:
+    binding = {"type": "kv_namespace", "name": "KV", "namespace_id": namespace(rest)}
+    code = MANY_READS.replace("COUNT", str(KV_OPERATIONS + 1))
+    worker = rest.deployed_worker(code, bindings=[binding])
+    assert answer_of(rest, worker["subdomain"]["url"]).text == str(KV_OPERATIONS + 1)
+
+
+def test_d1_takes_large_values(rest: Rest) -> None:
+    path = f"/d1/database/{rest.database()['uuid']}/query"
+    rest.result("POST", path, {"sql": "CREATE TABLE large (value BLOB)"})
+    body = {"sql": "INSERT INTO large VALUES (zeroblob(?))", "params": [D1_VALUE_BYTES + 1]}
+    [answer] = rest.result("POST", path, body)
+    assert answer["success"] is True
+
+
+def test_the_api_may_be_called_at_any_rate(rest: Rest) -> None:
+    assert {rest.send("GET", "/queues?per_page=1").status_code for _ in range(API_CALLS + 1)} == {200}
+
+
+def test_the_token_is_public(cloud: Instance) -> None:
+    assert cloud.api_token == LOCAL_API_TOKEN
