@@ -32,6 +32,7 @@ def audit(load: Load, kills: Counter[str]) -> None:
     assert ledger.unexpected == []
     assert lost == {TASK: [], KEY: [], ROW: [], MESSAGE: []}
     assert unfinished == {}
+    assert ledger.after_settled == 0, "a message came again after its acknowledgement was taken"
     for kind in (TASK, ROW):
         names = ledger.names(kind)
         assert len(names) == len(set(names)), f"an id of a {kind} was used twice"

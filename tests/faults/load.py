@@ -196,6 +196,7 @@ class Load:
         for message in pulled["messages"]:
             self.ledger.pull(message["body"])
         acks = [{"lease_id": message["lease_id"]} for message in pulled["messages"]]
-        if self.cloud.accepts("POST", f"/queues/{self.queue}/messages/ack", {"acks": acks}):
+        settled = self.cloud.call("POST", f"/queues/{self.queue}/messages/ack", {"acks": acks})
+        if settled and settled["ackCount"] == len(acks) and not settled["warnings"]:  # else a lease was over by then
             self.ledger.settle([message["body"] for message in pulled["messages"]])
         return True
