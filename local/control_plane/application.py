@@ -96,7 +96,7 @@ class Application:
         response = await self._answer(request)
         milliseconds = (time.monotonic() - started) * 1000
         level = "warn" if response.status_code >= 400 else "debug"
-        line = f"{request.method} {request.url.path} {response.status_code} {milliseconds:.0f} ms"
+        line = f"{request.method} {_raw_path(request)} {response.status_code} {milliseconds:.0f} ms"
         self._log.write("api", level, line + _reason(response))
         await response(scope, receive, send)
 
@@ -182,6 +182,11 @@ class Application:
 def _local_path(request: HTTPConnection) -> str:
     """Take the percent-encoded path of a request, from a caller that is let in."""
     check_caller(request)
+    return _raw_path(request)
+
+
+def _raw_path(request: HTTPConnection) -> str:
+    """Take the path as it came, percent-encoded: a "/" in a key is no separator."""
     raw_path: bytes = request.scope["raw_path"]
     return raw_path.decode("latin-1").partition("?")[0]
 

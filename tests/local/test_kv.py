@@ -50,6 +50,7 @@ def test_lives_through_the_sdk(sdk: Cloudflare, cloud: Instance) -> None:
     renamed = sdk.kv.namespaces.update(created.id, account_id=account, title=f"{title}-2")
     assert renamed is not None
     assert renamed.title == f"{title}-2"
+    assert sdk.kv.namespaces.get(created.id, account_id=account) == renamed
     values, namespace_id = sdk.kv.namespaces.values, created.id
     values.update(
         "a/b c%",

@@ -98,6 +98,9 @@ def test_uploads_through_the_sdk(sdk: Cloudflare, rest: Rest, cloud: Instance) -
     assert settings.logpush is True
     changed = sdk.workers.scripts.settings.edit(name, account_id=account, tags=["one"])
     assert (changed.tags, changed.logpush) == (["one"], True)
+    read = sdk.workers.scripts.settings.get(name, account_id=account)
+    assert read is not None
+    assert read.tags == ["one"]
     assert [part.filename for part in parts_of(rest.send("GET", f"/workers/scripts/{name}"))] == ["main.js"]
     sdk.workers.scripts.delete(name, account_id=account)
     assert rest.refusal("GET", f"/workers/scripts/{name}")[:2] == (404, 10007)
