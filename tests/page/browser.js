@@ -4,16 +4,17 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { chromium as driver } from 'playwright-core';
 
-import { chromium } from './chromium.js';
+import { chromium, MISSING } from './chromium.js';
 
 /** @import { Browser, BrowserContextOptions, Page } from 'playwright-core' */
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 /** @returns {Promise<Browser>} */
-export function startBrowser() {
+export async function startBrowser() {
+  if (!chromium) throw new Error(MISSING);
   // Chromium's own sandbox needs privileges that a container often lacks; the page is ours.
-  return driver.launch({ executablePath: String(chromium), args: ['--no-sandbox'] });
+  return driver.launch({ executablePath: chromium, args: ['--no-sandbox'] });
 }
 
 /**

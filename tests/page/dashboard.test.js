@@ -47,6 +47,8 @@ describe('the dashboard', { skip }, () => {
     };
     const { page, complaints } = await open(browser, url);
     await page.getByText('1,234').waitFor();
+    await page.locator('#failures tbody tr').waitFor();
+    await page.getByText('Live').waitFor();
     const text = await page.locator('body').innerText();
     for (const expected of ['In the queue', 'oldest 1.5 min', 'Dead letters', 'python -m ops dlq list', 'RangeError: <img src=x', '80 ms']) {
       assert.ok(text.includes(expected), `${expected} in ${text}`);
