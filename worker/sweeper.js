@@ -5,9 +5,9 @@ import { SWEEP_GRACE_SECONDS } from './task.js';
 /** @import { Engine } from './engines/engine.js' */
 /** @import { Store } from './stores/store.js' */
 
-/** How many chunks one sweep deletes at most: more than a minute's tasks, and fewer than the 50 queries that an
- * invocation has on the Free plan (https://developers.cloudflare.com/d1/platform/limits/). */
-const EXPIRE_CHUNKS = 20;
+/** How many chunks one sweep deletes at most: more than a minute's tasks, in fewer than the 50 statements that an
+ * invocation has on the Free plan (https://developers.cloudflare.com/d1/platform/limits/), five each. */
+const EXPIRE_CHUNKS = 8;
 
 /**
  * @param {Store} store

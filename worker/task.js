@@ -121,7 +121,7 @@ export const MAX_PAYLOAD_BYTES = 1024 * 1024;
 /** Longest result of a task, as JSON: small enough that a store takes it beside the payload. */
 export const MAX_RESULT_BYTES = 256 * 1024;
 
-/** Longest error message kept with a task, and the longest that lists show (KV's metadata has 1,024 bytes). */
+/** Longest error message kept with a task, in UTF-16 code units. */
 const MAX_ERROR_LENGTH = 1_000;
 
 /**

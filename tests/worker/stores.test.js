@@ -58,7 +58,8 @@ for (const name of STORES) {
     test('takes the reports of a large batch, in whatever order, and tells which belong', async () => {
       const taskIds = [];
       for (let count = 0; count < 12; count++) taskIds.push(await store.insert());
-      for (const taskId of taskIds.slice(1)) await store.claim(taskId);
+      for (const taskId of taskIds) await store.claim(taskId);
+      await store.claim(String(taskIds[0]), { attempts: 2 }); // it was taken over
       const reports = taskIds.map((taskId, percent) => ({ taskId, run: 1, attempts: 1, progress: percent % 2 ? { percent, note: null } : null }));
       const belonging = await store.call('report', reports.reverse());
       assert.deepEqual(belonging.sort(), taskIds.slice(1).sort());

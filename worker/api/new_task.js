@@ -14,6 +14,10 @@ import { Refusal } from './refusal.js';
 /** The handler of a task that names none. */
 export const DEFAULT_HANDLER = 'default';
 
+/** Longest parameters of a task together, as JSON in UTF-16 code units: as long as a URL can be
+ * (https://developers.cloudflare.com/workers/platform/limits/). */
+const MAX_PARAMETERS_LENGTH = 16_384;
+
 /** What an idempotency key may be: visible ASCII, as a header's value can be. */
 export const IDEMPOTENCY_KEY = /^[!-~]{1,255}$/;
 export const IDEMPOTENCY_KEY_IN_WORDS = '1 to 255 visible ASCII characters';
@@ -39,6 +43,10 @@ export function findHandler(handlers, name) {
  */
 export async function newTask(submission, { handlers, env }) {
   const { idempotencyKey, ...task } = submission;
+  const { length } = JSON.stringify(task.parameters);
+  if (length > MAX_PARAMETERS_LENGTH) {
+    throw new Refusal('invalid_parameter', `expected parameters of at most ${MAX_PARAMETERS_LENGTH} characters as JSON, got ${length}`);
+  }
   const fault = findHandler(handlers, task.handler).check?.(task.parameters, bindingsOf(env));
   if (fault) throw new Refusal('invalid_parameter', fault);
   const idempotency = idempotencyKey === null ? null : await idempotencyOf(idempotencyKey, task);

@@ -4,8 +4,8 @@
  */
 
 import { attemptInWaves, maxRetries } from '../attempt.js';
-import { SWEEP_GRACE_SECONDS, TASK_TTL_SECONDS } from '../task.js';
-import { creationTime } from '../task_id.js';
+import { MIN_TTL_SECONDS, SWEEP_GRACE_SECONDS, TASK_TTL_SECONDS } from '../task.js';
+import { creationTime, TASK_ID } from '../task_id.js';
 import { TaskMessages } from './task_messages.js';
 
 /** @import { Handlers } from '../handler.js' */
@@ -65,12 +65,14 @@ export class QueueEngine {
     if (claimed.length === 0) return;
     const limits = new Map(claimed.map(({ taskId, max_retries }) => [taskId, max_retries]));
     for await (const outcomes of attemptInWaves(this, claimed)) {
+      await this.#bury(outcomes.filter(({ taskId, status }) => status === 'failed' && !this.#isLastDelivery(messages, taskId)));
       const settled = await this.store.settle(outcomes);
       for (const outcome of outcomes) {
         const { taskId } = outcome;
-        if (outcome.status === 'completed' || !settled.has(taskId)) messages.ack(taskId);
-        else if (outcome.status === 'failed') await this.#bury(messages, outcome);
-        else await this.#retry(messages, outcome, limits.get(taskId) ?? null);
+        const isOver = outcome.status === 'completed' || !settled.has(taskId);
+        if (outcome.status === 'pending' && !isOver) await this.#retry(messages, outcome, limits.get(taskId) ?? null);
+        else if (outcome.status === 'failed' && !isOver && this.#isLastDelivery(messages, taskId)) messages.retry(taskId, null);
+        else messages.ack(taskId);
       }
     }
   }
@@ -90,11 +92,13 @@ export class QueueEngine {
     });
     const { spent = [], again = [] } = Object.groupBy(lost, (task) => (task.attempts > maxRetries(task, this.env) ? 'spent' : 'again'));
     if (spent.length > 0) {
+      await this.#bury(spent);
       await this.store.abandon(spent.map(({ taskId }) => taskId), { name: 'AttemptsSpent', message: 'the last attempt that it may have did not end' });
     }
     if (again.length > 0) {
-      await this.submit(again.map((task) => ({ ...task, delay_seconds: 0 })));
+      // Marked first: what writes whole entries must not do it after a consumer has begun.
       await this.store.markSent(again.map(({ taskId }) => taskId));
+      await this.submit(again.map((task) => ({ ...task, delay_seconds: 0 })));
     }
     const returned = again.filter(({ isHeld }) => isHeld).length;
     return { resent: again.length - returned, returned, failed: spent.length };
@@ -118,7 +122,7 @@ export class QueueEngine {
     if (unclaimed.length === 0) return;
     const existing = await this.store.existing(unclaimed);
     for (const taskId of unclaimed) {
-      if (existing.has(taskId) || hasOutlived(taskId)) messages.ack(taskId);
+      if (existing.has(taskId) || this.#hasOutlived(taskId)) messages.ack(taskId);
       else {
         console.warn('message names a task that is not there', { taskId, attempts: messages.attempts(taskId) });
         messages.retry(taskId, this.store.settling_seconds || null);
@@ -141,15 +145,26 @@ export class QueueEngine {
   }
 
   /**
-   * Takes the message of a failed task to the dead-letter queue: by its last retry, or by hand where it would have more.
+   * Writes the dead letters of tasks whose message does not become one by its last retry. A letter too early or too many
+   * is harmless: a redrive starts failed tasks only.
    *
-   * @param {TaskMessages} messages
-   * @param {Outcome} outcome
+   * @param {{taskId: string, run: number}[]} failed
    */
-  async #bury(messages, { taskId, run }) {
-    if (this.#isLastDelivery(messages, taskId)) return messages.retry(taskId, null);
-    await this.env.TASK_DLQ.send({ taskId, run });
-    messages.ack(taskId);
+  async #bury(failed) {
+    for (let start = 0; start < failed.length; start += SEND_BATCH_MESSAGES) {
+      await this.env.TASK_DLQ.sendBatch(failed.slice(start, start + SEND_BATCH_MESSAGES).map(({ taskId, run }) => ({ body: { taskId, run } })));
+    }
+  }
+
+  /**
+   * @param {string} taskId
+   * @returns {boolean} whether a task of that id was there and its time to live is over, for all that the id tells: one that
+   *   a store does not have that sees each task at once
+   */
+  #hasOutlived(taskId) {
+    const age_seconds = (Date.now() - creationTime(taskId)) / 1000;
+    const life_seconds = this.store.settling_seconds > 0 ? TASK_TTL_SECONDS : MIN_TTL_SECONDS;
+    return TASK_ID.test(taskId) && age_seconds > life_seconds && age_seconds < MAX_RETENTION_SECONDS;
   }
 
   /**
@@ -159,15 +174,6 @@ export class QueueEngine {
   #isLastDelivery(messages, taskId) {
     return messages.attempts(taskId) > Number(this.env.MAX_RETRIES);
   }
-}
-
-/**
- * @param {string} taskId
- * @returns {boolean} whether a task of that id was there and its time to live is over, for all that the id tells
- */
-function hasOutlived(taskId) {
-  const age_seconds = (Date.now() - creationTime(taskId)) / 1000;
-  return age_seconds > TASK_TTL_SECONDS && age_seconds < MAX_RETENTION_SECONDS;
 }
 
 /**

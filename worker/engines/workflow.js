@@ -48,8 +48,8 @@ export class WorkflowEngine {
       await this.store.abandon(ended, { name: 'InstanceEnded', message: 'the workflow instance ended before its task' });
     }
     if (missing.length > 0) {
-      await this.submit(missing.map((task) => ({ ...task, delay_seconds: 0 })));
       await this.store.markSent(missing.map(({ taskId }) => taskId));
+      await this.submit(missing.map((task) => ({ ...task, delay_seconds: 0 })));
     }
     const returned = missing.filter(({ isHeld }) => isHeld).length;
     return { resent: missing.length - returned, returned, failed: ended.length };

@@ -1,6 +1,6 @@
 /**
  * Task state in Durable Objects: a fixed number of them, each with a table of the tasks whose ids are its own. Each
- * sweeps its table itself, and is nothing but a name while it has no task.
+ * sweeps its table itself, and is emptied with its last task.
  */
 
 import { DurableObject } from 'cloudflare:workers';

@@ -3,7 +3,7 @@
  * consistent, so what is checked here before a write may have changed meanwhile; `promises.json` says what that means.
  */
 
-import { LEASE_SECONDS, TASK_TTL_SECONDS } from '../task.js';
+import { ENDED, LEASE_SECONDS, MIN_TTL_SECONDS, TASK_TTL_SECONDS } from '../task.js';
 import { creationTime, timePrefix } from '../task_id.js';
 import { newestFirst } from './kv_list.js';
 import { isOpen, mayClaim } from './lease.js';
@@ -51,9 +51,6 @@ const WRITE_TRIES = 6;
  * worked on a payload of up to 1 MiB, longer as JSON. */
 const BULK_READ_KEYS = 10;
 
-/** The shortest time to live that KV takes (https://developers.cloudflare.com/kv/api/write-key-value-pairs/). */
-const MIN_TTL_SECONDS = 60;
-
 /** Longest metadata (https://developers.cloudflare.com/kv/platform/limits/), and how much of a text is in it at first, and
  * when that is too long. */
 const METADATA_BYTES = 1_024;
@@ -69,7 +66,9 @@ const WINDOW_MS = 16 ** (12 - WINDOW_DIGITS);
 
 /** A task that is due later than the sweeper looks back has a second key, by its time, and so has a later run of one. */
 const DUE_PREFIX = 'due:';
-const SWEEP_DUE_TASKS = 100;
+
+/** How many open tasks one sweep returns: rescuing them takes two operations each, of the 1,000 that an invocation has. */
+const SWEEP_TASKS = 100;
 
 /** How many of the newest tasks statistics are made of: two lists. */
 const RECENT_TASKS = 2_000;
@@ -119,6 +118,7 @@ export class KvStore {
         lease_expires_at_ms: now_ms + LEASE_SECONDS * 1000,
       }));
       if (!entry) return null;
+      await this.#markDue(delivery.taskId, entry, now_ms + LEASE_SECONDS * 1000);
       const { run, attempts, handler, parameters, max_retries } = entry;
       return { taskId: delivery.taskId, run, attempts, handler, parameters, max_retries, payload: decoded(entry) };
     });
@@ -134,7 +134,9 @@ export class KvStore {
   /** @param {Outcome[]} outcomes */
   async settle(outcomes) {
     const settled = await Promise.all(outcomes.map(async ({ taskId, run, attempts, ...outcome }) => {
-      const entry = await this.#update(taskId, isOfAttempt({ taskId, run, attempts }), (found) => ({
+      const entry = await this.#update(taskId, mayBeOfAttempt({ taskId, run, attempts }), (found) => ({
+        run,
+        attempts,
         status: outcome.status,
         result: 'result' in outcome ? outcome.result : null,
         error: 'error' in outcome ? outcome.error : null,
@@ -154,10 +156,12 @@ export class KvStore {
     const entries = await this.#readAll(reports.map(({ taskId }) => taskId));
     const belonging = reports.flatMap(({ progress, ...attempt }, index) => {
       const entry = entries[index];
-      return entry && isOfAttempt(attempt)(entry) ? [{ taskId: attempt.taskId, entry, progress }] : [];
+      return entry && mayBeOfAttempt(attempt)(entry) ? [{ attempt, entry, progress }] : [];
     });
-    await Promise.all(belonging.map(async ({ taskId, entry, progress }) => progress && this.#write(taskId, { ...entry, progress })));
-    return new Set(belonging.map(({ taskId }) => taskId));
+    await Promise.all(belonging.map(async ({ attempt, entry, progress }) => (
+      progress && entry.attempts === attempt.attempts && entry.run === attempt.run && this.#write(attempt.taskId, { ...entry, progress })
+    )));
+    return new Set(belonging.map(({ attempt }) => attempt.taskId));
   }
 
   /** @param {string} taskId */
@@ -193,7 +197,7 @@ export class KvStore {
 
   /** @param {string[]} taskIds */
   async markSent(taskIds) {
-    await Promise.all(taskIds.map((taskId) => this.#update(taskId, () => true, () => ({ sent_at_ms: Date.now() }))));
+    await Promise.all(taskIds.map((taskId) => this.#update(taskId, (entry) => isOpen(entry, Date.now()), () => ({ sent_at_ms: Date.now() }))));
   }
 
   /**
@@ -207,8 +211,8 @@ export class KvStore {
     const keys = (await Promise.all(windows.map((prefix) => this.#list(prefix)))).flat();
     const young = keys.filter(({ name }) => name < timePrefix(before_ms)).map(({ name, metadata }) => openTask(name, metadata, before_ms));
     const due = await this.#sweepDue(before_ms);
-    const open = [...young, ...due].filter((task) => task !== null);
-    return [...new Map(open.map((task) => [task.taskId, task])).values()];
+    const open = [...due, ...young].filter((task) => task !== null);
+    return [...new Map(open.map((task) => [task.taskId, task])).values()].slice(0, SWEEP_TASKS);
   }
 
   async expire() {
@@ -273,7 +277,7 @@ export class KvStore {
     const due_at_ms = delay_seconds > 0 ? created_ms + delay_seconds * 1000 : null;
     const entry = complete({ handler, parameters, ...encoded(payload), max_retries, expires_at, due_at_ms });
     await this.#write(taskId, entry);
-    if (key) await this.kv.put(key, JSON.stringify({ taskId, fingerprint: idempotency.fingerprint }), { expiration: expires_at });
+    if (key) await this.#put(key, JSON.stringify({ taskId, fingerprint: idempotency.fingerprint }), expires_at);
     if (due_at_ms) await this.#markDue(taskId, entry, due_at_ms);
     return { taskId, run: 1, status: 'pending', isNew: true, conflict: false };
   }
@@ -320,10 +324,20 @@ export class KvStore {
    * @param {Entry} entry
    */
   async #write(taskId, entry) {
-    const expiration = Math.max(entry.expires_at, Math.floor(Date.now() / 1000) + MIN_TTL_SECONDS);
+    await this.#put(taskId, JSON.stringify(entry), entry.expires_at, metadataOf(entry));
+  }
+
+  /**
+   * @param {string} name
+   * @param {string} text
+   * @param {number} expires_at in seconds
+   * @param {Metadata} [metadata]
+   */
+  async #put(name, text, expires_at, metadata) {
     for (let tries = 1; ; tries++) {
+      const expiration = Math.max(expires_at, Math.ceil(Date.now() / 1000) + MIN_TTL_SECONDS);
       try {
-        return await this.kv.put(taskId, JSON.stringify(entry), { expiration, metadata: metadataOf(entry) });
+        return await this.kv.put(name, text, { expiration, ...(metadata && { metadata }) });
       } catch (error) {
         if (!String(error).includes('429') || tries === WRITE_TRIES) throw error;
         await scheduler.wait(WRITE_INTERVAL_MS);
@@ -340,8 +354,7 @@ export class KvStore {
    */
   async #markDue(taskId, { expires_at }, due_ms) {
     if (due_ms - creationTime(taskId) < (SWEEP_WINDOWS - 1) * WINDOW_MS) return;
-    const expiration = Math.max(expires_at, Math.floor(Date.now() / 1000) + MIN_TTL_SECONDS);
-    await this.kv.put(`${DUE_PREFIX}${timePrefix(due_ms)}:${taskId}`, '', { expiration });
+    await this.#put(`${DUE_PREFIX}${timePrefix(due_ms)}:${taskId}`, '', expires_at);
   }
 
   /**
@@ -349,7 +362,7 @@ export class KvStore {
    * @returns {Promise<(OpenTask | null)[]>}
    */
   async #sweepDue(before_ms) {
-    const { keys } = await this.kv.list({ prefix: DUE_PREFIX, limit: SWEEP_DUE_TASKS });
+    const { keys } = await this.kv.list({ prefix: DUE_PREFIX, limit: SWEEP_TASKS });
     const due = keys.filter(({ name }) => name < `${DUE_PREFIX}${timePrefix(before_ms)}`);
     return Promise.all(due.map(async ({ name }) => {
       const taskId = name.slice(`${DUE_PREFIX}${timePrefix(0)}:`.length);
@@ -420,9 +433,17 @@ function newRun({ run }, now_ms) {
   };
 }
 
-/** @param {AttemptName} attempt */
-function isOfAttempt({ run, attempts }) {
-  return (/** @type {Entry} */ entry) => entry.status === 'processing' && entry.run === run && entry.attempts === attempts;
+/**
+ * A read may be older than the attempt itself, which does not take the task from it.
+ *
+ * @param {AttemptName} attempt
+ */
+function mayBeOfAttempt({ run, attempts }) {
+  return (/** @type {Entry} */ entry) => {
+    if (entry.run !== run) return entry.run < run;
+    if (ENDED.has(entry.status)) return false;
+    return entry.attempts < attempts || (entry.attempts === attempts && entry.status === 'processing');
+  };
 }
 
 /**

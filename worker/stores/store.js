@@ -37,7 +37,7 @@
 
 /** What statistics need of a task. @typedef {Pick<TaskSummary, 'status' | 'created_ms' | 'started_ms' | 'finished_ms'>} Moments */
 
-/** What the sweeper has done since the store is there. @typedef {{expired: number, resent: number, returned: number, failed: number}} SweepCounts */
+/** What the sweeper has done since the store has had tasks. @typedef {{expired: number, resent: number, returned: number, failed: number}} SweepCounts */
 
 /**
  * @typedef {object} Store

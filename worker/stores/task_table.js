@@ -19,7 +19,7 @@ import { creationTime, timePrefix } from '../task_id.js';
 
 /** How many rows one sweep reads, and how many it deletes: bounds its cost. */
 const SWEEP_ROWS = 50_000;
-const EXPIRE_ROWS = 5_000;
+const EXPIRE_ROWS = 10_000;
 
 /** How many open tasks one sweep returns of new ones, and of those that had to wait. */
 const SWEEP_TASKS = 100;
