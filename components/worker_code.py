@@ -39,9 +39,7 @@ _ENGINE_CLASSES: dict[Engine, str] = {"queue": "QueueEngine", "workflow": "Workf
 SWEPT_STORES: frozenset[StateStore] = frozenset({"d1", "kv"})
 """Stores that need the sweeper; a Durable Object sees to itself."""
 
-_STATIC_IMPORT = re.compile(
-    r"""^(?:import\b[^'"]*?|export\b[^'"]*?\bfrom\s*)['"](\.{1,2}/[^'"]+)['"]""", re.MULTILINE
-)
+_STATIC_IMPORT = re.compile(r"""^(?:import\b[^'"]*?|export\b[^'"]*?\bfrom\s*)['"](\.{1,2}/[^'"]+)['"]""", re.MULTILINE)
 
 
 def read_modules(
