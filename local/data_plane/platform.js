@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 
 import { Log, LogLevel, Miniflare } from 'miniflare';
 
@@ -25,6 +26,10 @@ import { WORKERD_PID_FILE } from './workerd_leash.js';
 
 /** How long a reload waits for requests and batches that are under way. */
 const DRAIN_SECONDS = 10;
+/** How often a reload is tried whose port was taken, and the time between two tries. */
+const RELOAD_TRIES = 20;
+const RELOAD_PAUSE_MS = 250;
+const PORT_TAKEN = /Address already in use \(socket "direct:/;
 /** Cloudflare's default for the CPU time of one invocation. */
 const CPU_LIMIT_SECONDS = 30;
 /** Where Miniflare keeps Durable Objects and D1 databases, under its own folder. */
@@ -224,8 +229,26 @@ export class Platform {
     const options = this.#options(state);
     this.#running = null;
     if (this.#miniflare === null) await this.#start(options, state);
-    else await this.#miniflare.setOptions(options);
+    else await this.#setOptions(this.#miniflare, options);
     this.#running = runs(state);
+  }
+
+  /**
+   * The runtime starts anew on the ports that it had, of the range from which the machine takes those of connections: one
+   * of them may have been taken in between, and is free again soon.
+   *
+   * @param {Miniflare} miniflare
+   * @param {MiniflareOptions} options
+   */
+  async #setOptions(miniflare, options) {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await miniflare.setOptions(options);
+      } catch (error) {
+        if (tries === RELOAD_TRIES || !PORT_TAKEN.test(String(error))) throw error;
+        await setTimeout(RELOAD_PAUSE_MS);
+      }
+    }
   }
 
   /**

@@ -1,4 +1,4 @@
-"""One local Cloudflare for the whole suite, on free ports and in a temporary folder."""
+"""A local Cloudflare for each file, on free ports and in a temporary folder."""
 
 from collections.abc import Generator
 from pathlib import Path
@@ -10,7 +10,7 @@ from local.instance import Instance
 from tests.local.rest import Rest
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Generator[Instance]:
     state_dir: Path = tmp_path_factory.mktemp("cloudflare") / "state"
     running, started = instance.start(state_dir, port=0)
@@ -21,7 +21,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Generator[Instance]:
         instance.stop(state_dir)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def rest(cloud: Instance) -> Generator[Rest]:
     with Rest(cloud) as rest:
         yield rest
