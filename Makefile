@@ -19,7 +19,7 @@ down: setup ## Destroy what `make up` deployed, and stop the local Cloudflare
 	@python -m local stop
 
 test: check ## Run every check and every test, on a Cloudflare of its own
-	node --test 'tests/worker/*.test.js' 'tests/data_plane/*.test.js' 'tests/page/*.test.js'
+	node --test 'tests/worker/*.test.js' 'tests/data_plane/*.test.js' 'tests/page/*.test.js' 'tests/sdk/*.test.js'
 	python -m pytest --numprocesses 2 --dist loadfile tests/unit tests/local tests/deploy tests/ops tests/journey tests/wrangler
 	python -m pytest tests/faults -s -rs
 	@node tests/page/chromium.js
