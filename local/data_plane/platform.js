@@ -3,9 +3,8 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
 
-import { Log, LogLevel, Miniflare } from 'miniflare';
+import { Log, LogLevel, Miniflare, MiniflareCoreError } from 'miniflare';
 
 import { CronClock } from './cron_clock.js';
 import { NOTHING, queueSettings, targets, workflowSettings } from './desired_state.js';
@@ -26,10 +25,8 @@ import { WORKERD_PID_FILE } from './workerd_leash.js';
 
 /** How long a reload waits for requests and batches that are under way. */
 const DRAIN_SECONDS = 10;
-/** How often a reload is tried whose port was taken, and the time between two tries. */
-const RELOAD_TRIES = 20;
-const RELOAD_PAUSE_MS = 250;
-const PORT_TAKEN = /Address already in use \(socket "direct:/;
+/** Miniflare's code for a port that somebody else has. */
+const PORT_TAKEN = 'ERR_ADDRESS_IN_USE';
 /** Cloudflare's default for the CPU time of one invocation. */
 const CPU_LIMIT_SECONDS = 30;
 /** Where Miniflare keeps Durable Objects and D1 databases, under its own folder. */
@@ -228,37 +225,35 @@ export class Platform {
   async #run(state) {
     const options = this.#options(state);
     this.#running = null;
-    if (this.#miniflare === null) await this.#start(options, state);
-    else await this.#setOptions(this.#miniflare, options);
+    if (this.#miniflare === null) {
+      this.#forgetOthers(QUEUE_FOLDER, QUEUE_NAMESPACE, ids(state.queues));
+      this.#forgetOthers(WORKFLOW_FOLDER, WORKFLOW_NAMESPACE, ids(state.workflows));
+      this.#forgetOtherInstances(state);
+      await this.#start(options);
+      this.#watchdog.start();
+    } else await this.#setOptions(this.#miniflare, options);
     this.#running = runs(state);
   }
 
   /**
    * The runtime starts anew on the ports that it had, of the range from which the machine takes those of connections: one
-   * of them may have been taken in between, and is free again soon.
+   * of them may have been taken in between, for as long as that connection lasts. Another Miniflare takes others.
    *
    * @param {Miniflare} miniflare
    * @param {MiniflareOptions} options
    */
   async #setOptions(miniflare, options) {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await miniflare.setOptions(options);
-      } catch (error) {
-        if (tries === RELOAD_TRIES || !PORT_TAKEN.test(String(error))) throw error;
-        await setTimeout(RELOAD_PAUSE_MS);
-      }
+    try {
+      await miniflare.setOptions(options);
+    } catch (error) {
+      if (!(error instanceof MiniflareCoreError) || error.code !== PORT_TAKEN) throw error;
+      await this.#start(options);
+      await miniflare.dispose().catch(() => {}); // rejects with the error that is handled here
     }
   }
 
-  /**
-   * @param {MiniflareOptions} options
-   * @param {DesiredState} state
-   */
-  async #start(options, state) {
-    this.#forgetOthers(QUEUE_FOLDER, QUEUE_NAMESPACE, ids(state.queues));
-    this.#forgetOthers(WORKFLOW_FOLDER, WORKFLOW_NAMESPACE, ids(state.workflows));
-    this.#forgetOtherInstances(state);
+  /** @param {MiniflareOptions} options */
+  async #start(options) {
     const miniflare = new Miniflare(options);
     try {
       await miniflare.ready;
@@ -267,7 +262,6 @@ export class Platform {
       throw error;
     }
     this.#miniflare = miniflare;
-    this.#watchdog.start();
   }
 
   /**

@@ -1,8 +1,19 @@
 /** kill -9, at either process: nothing acknowledged is lost, nothing is left behind, and the work goes on by itself. */
 
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, readdirSync, readlinkSync, symlinkSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { createRequire } from 'node:module';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { randomUUID } from 'node:crypto';
@@ -24,6 +35,9 @@ import {
 } from './data_plane.js';
 
 /** @import { TestContext } from 'node:test' */
+
+/** @type {string} */
+const WORKERD = createRequire(createRequire(import.meta.url).resolve('miniflare'))('workerd').default;
 
 /** @param {TestContext} t */
 async function puppetShow(t) {
@@ -192,6 +206,52 @@ test('workerd killed again and again under load: every acknowledged message arri
   const lost = acknowledged.filter((number) => !(number % 10 === 0 ? dead.includes(number) : seen.has(number)));
   assert.ok(acknowledged.length > 100, `only ${acknowledged.length} were sent`);
   assert.deepEqual(lost, []);
+});
+
+/** Runs workerd; once the ports of the last one are in a file, not before somebody else has taken them. */
+const ROBBED_WORKERD = `#!/bin/sh
+if [ -f "$ROBBERY/ports" ]; then
+  mv "$ROBBERY/ports" "$ROBBERY/wanted"
+  "$ROBBERY/node" "$ROBBERY/robber.js" "$ROBBERY" < /dev/null > /dev/null 2>&1 3>&- &
+  while [ ! -f "$ROBBERY/robber.pid" ]; do sleep 0.05; done
+fi
+exec "$REAL_WORKERD" "$@"
+`;
+const ROBBER = `
+const { readFileSync, writeFileSync } = require('node:fs');
+const { createServer } = require('node:net');
+const folder = process.argv[2];
+const ports = JSON.parse(readFileSync(folder + '/wanted', 'utf8'));
+const listening = (port) => new Promise((resolve) => createServer().listen(port, '127.0.0.1', resolve));
+Promise.all(ports.map(listening)).then(() => writeFileSync(folder + '/robber.pid', String(process.pid)));
+`;
+
+test('a reload that finds its ports taken takes others', { skip: process.platform !== 'linux' }, async (t) => {
+  const robbery = mkdtempSync(join(tmpdir(), 'robbery-'));
+  t.after(() => rmSync(robbery, { recursive: true }));
+  symlinkSync(process.execPath, join(robbery, 'node'));
+  writeFileSync(join(robbery, 'robber.js'), ROBBER);
+  writeFileSync(join(robbery, 'workerd'), ROBBED_WORKERD, { mode: 0o700 });
+  const dataPlane = new DataPlane();
+  t.after(() => dataPlane.remove());
+  await dataPlane.start({ WORKERD_BINARY: join(robbery, 'workerd'), REAL_WORKERD: WORKERD, ROBBERY: robbery });
+  const port = await freePort();
+  const id = newId();
+  const serving = (/** @type {string} */ text) => {
+    const bindings = [{ type: 'plain_text', name: 'NAME', text }];
+    return worker('robbed', port, [version(PUPPET, { bindings })]);
+  };
+  await dataPlane.configure([serving('first')], [queue(id, null)]);
+  await dataPlane.send(id, ['kept']);
+
+  writeFileSync(join(robbery, 'ports'), JSON.stringify(listeningPorts(await dataPlane.workerdPid())));
+  await dataPlane.configure([serving('second')], [queue(id, null)]);
+  process.kill(Number(readFileSync(join(robbery, 'robber.pid'), 'utf8')));
+  assert.equal(await (await fetch(`http://127.0.0.1:${port}/`)).text(), 'second');
+  assert.equal(await dataPlane.backlog(id), 1);
+
+  await dataPlane.configure([serving('third')], [queue(id, null)]); // and the next one is as any other
+  assert.equal(await (await fetch(`http://127.0.0.1:${port}/`)).text(), 'third');
 });
 
 test('a queue deleted while nothing runs has lost its messages', async (t) => {

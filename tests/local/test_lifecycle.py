@@ -176,6 +176,45 @@ def test_a_second_server_on_the_folder_gives_up(state_dir: Path) -> None:
     assert answer.stderr == f"error: another local Cloudflare already runs on {state_dir}\n"
 
 
+DYING = """
+import socket, sys, time
+from pathlib import Path
+from local.instance import InstanceLock
+
+with socket.create_server(("127.0.0.1", 0)) as listener, InstanceLock(Path(sys.argv[1])) as lock:
+    lock.announce(listener.getsockname()[1])
+    print("announced", flush=True)
+    listener.accept()[0].close()
+    time.sleep(0.3)
+"""
+
+
+def test_a_server_that_dies_is_waited_for_and_not_found(state_dir: Path) -> None:
+    """One that was killed a moment ago has its lock and its port still, and takes connections."""
+    instance.prepare(state_dir)
+    command = [sys.executable, "-c", DYING, str(state_dir)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as dying:  # noqa: S603
+        try:
+            assert dying.stdout is not None
+            assert dying.stdout.readline() == "announced\n"
+            running, started = instance.start(state_dir, port=0)
+        finally:
+            dying.kill()
+    assert started
+    assert running.pid != dying.pid
+    assert running.answers()
+
+
+def test_a_killed_server_is_started_again_at_once(state_dir: Path) -> None:
+    running, _ = instance.start(state_dir, port=0)
+    for _ in range(3):
+        os.kill(running.pid, signal.SIGKILL)
+        again, started = instance.start(state_dir)
+        assert started
+        assert again.pid != running.pid
+        running = again
+
+
 def test_a_killed_server_leaves_nothing_and_goes_on(state_dir: Path) -> None:
     deployed = Deployed(state_dir)
     assert deployed.visit() == 1
