@@ -189,6 +189,15 @@ def tail_consumers(settings: dict[str, Json]) -> list[Json]:
     return [{"service": part["name"], **{k: v for k, v in part.items() if k != "name"}} for part in consumers]
 
 
+def without_default_observability(description: dict[str, Json]) -> dict[str, Json]:
+    """Leave out observability that is as if nobody had set it: the provider takes any mention for a difference."""
+    return {
+        key: value
+        for key, value in description.items()
+        if (key, value) != ("observability", DEFAULT_SETTINGS["observability"])
+    }
+
+
 async def _update(call: Call, name: str, settings: dict[str, Json]) -> Reply:
     async with call.cloud.change() as change:
         row = find(change.db, call.path["worker_id"])
