@@ -48,10 +48,7 @@ async def get_settings(call: Call) -> Reply:
     version = scripts.current_version(call.cloud.db, row["id"])
     if version is None:
         raise workers.not_found()
-    settings = _of_worker(row)
-    if settings["observability"] == workers.DEFAULT_SETTINGS["observability"]:
-        del settings["observability"]
-    return Reply(_of_version(version) | settings)
+    return Reply(_of_version(version) | workers.without_default_observability(_of_worker(row)))
 
 
 @uploads.taking_uploads

@@ -6,7 +6,7 @@ provider's WorkersScript).
 
 import sqlite3
 
-from local.control_plane import scripts
+from local.control_plane import scripts, workers
 from local.control_plane.envelope import ApiError, Reply
 from local.control_plane.routing import Call, Route
 
@@ -22,7 +22,8 @@ async def get_service(call: Call) -> Reply:
         {
             "id": row["name"],
             **moments,
-            "default_environment": environment | {"script": scripts.describe(call.cloud.db, row)},
+            "default_environment": environment
+            | {"script": workers.without_default_observability(scripts.describe(call.cloud.db, row))},
             "environments": [environment],
         }
     )

@@ -274,6 +274,7 @@ def test_the_providers_three_reads(rest: Rest) -> None:
     rest.result("POST", f"/workers/scripts/{name}/subdomain", {"enabled": True, "previews_enabled": True})
     reads = [rest.result("GET", path) for path in (f"/workers/services/{name}", f"/workers/scripts/{name}/settings")]
     settings = reads[1]
+    assert reads[0]["default_environment"]["script"]["observability"] == PROVIDERS_METADATA["observability"]
     for key in ("compatibility_date", "compatibility_flags", "logpush", "observability", "usage_model"):
         assert settings[key] == PROVIDERS_METADATA[key]
     assert settings["placement"] == {}
@@ -288,6 +289,7 @@ def test_the_providers_three_reads(rest: Rest) -> None:
     without = {key: value for key, value in PROVIDERS_METADATA.items() if key != "observability"}
     rest.upload(name, COUNTER, **without)  # taking the block out of the program is a key less, not a null
     assert "observability" not in rest.result("GET", f"/workers/scripts/{name}/settings")
+    assert "observability" not in rest.result("GET", f"/workers/services/{name}")["default_environment"]["script"]
     assert rest.result("DELETE", f"/workers/scripts/{name}/subdomain") == {"enabled": False, "previews_enabled": False}
     assert rest.result("DELETE", f"/workers/scripts/{name}") is None
     for path in ("services/" + name, f"scripts/{name}/settings", f"scripts/{name}/content/v2"):
