@@ -20,7 +20,7 @@ down: setup ## Destroy what `make up` deployed, and stop the local Cloudflare
 
 # Tests wait for others more than they compute, so more of them run at once than there are cores.
 test: check ## Run every check and every test, on a Cloudflare of its own
-	node --test --test-concurrency=3 'tests/worker/*.test.js' 'tests/data_plane/*.test.js' 'tests/page/*.test.js'
+	node --test --test-concurrency=3 'tests/worker/*.test.js' 'tests/data_plane/*.test.js' 'tests/page/*.test.js' 'tests/sdk/*.test.js'
 	python -m pytest --numprocesses 4 --dist loadfile tests/unit tests/local tests/deploy tests/ops tests/journey tests/wrangler
 	python -m pytest tests/faults -s -rs
 	@node tests/page/chromium.js

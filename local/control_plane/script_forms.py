@@ -13,6 +13,7 @@ from local.control_plane.uploads import Module, invalid
 
 _METADATA = "metadata"
 _DEFAULT_CONTENT_TYPE = "application/octet-stream"
+_BARE_CODE = ("application/javascript", "text/javascript")  # API reference: a body that is a service worker
 
 
 @dataclass(frozen=True)
@@ -24,18 +25,19 @@ class ScriptForm:
 
 
 def read_form(call: Call) -> ScriptForm:
-    """Read the form of an upload. Raises ApiError."""
+    """Read the form of an upload. Raises ApiError; 10021 without metadata is quoted (cloudflare-typescript #2645)."""
+    if call.content_type.partition(";")[0].strip().lower() in _BARE_CODE:
+        raise _service_worker()
     parts = read_parts(call)
     metadata = next((part for part in parts if part.name == _METADATA), None)
     if metadata is None:
-        raise invalid(_METADATA, "Required")
+        raise ApiError(400, 10021, f"could not read content for part {_METADATA}")
     try:
         fields = Fields(json.loads(metadata.content), invalid)
     except ValueError as error:
         raise invalid(_METADATA, f"Invalid JSON: {error}") from error
     if fields.has("body_part"):
-        message = "The local Cloudflare does not have Workers in the service worker syntax: use ES modules"
-        raise ApiError(501, 10021, message)
+        raise _service_worker()
     return ScriptForm(fields, [_module(part) for part in parts if part.name != _METADATA])
 
 
@@ -59,6 +61,12 @@ def code_reply(upload: dict[str, Any], modules: list[Module], etag: str) -> RawR
         for module in in_order
     )
     return RawReply(content, {"cf-entrypoint": main, "etag": etag}, content_type)
+
+
+def _service_worker() -> ApiError:
+    return ApiError(
+        501, 10021, "The local Cloudflare does not have Workers in the service worker syntax: use ES modules"
+    )
 
 
 def _module(part: Part) -> Module:

@@ -77,7 +77,10 @@ def test_there_is_no_service_worker_syntax(rest: Rest) -> None:
         "metadata": (None, '{"body_part": "script"}', "application/json"),
         "script": ("script.js", "addEventListener('fetch', () => {})", "application/javascript"),
     }
-    assert rest.refusal("PUT", f"/workers/scripts/{unique('old')}", files=files)[:2] == (501, 10021)
+    path = f"/workers/scripts/{unique('old')}"
+    assert rest.refusal("PUT", path, files=files)[:2] == (501, 10021)
+    bare = {"content": "addEventListener('fetch', () => {})", "headers": {"Content-Type": "application/javascript"}}
+    assert rest.refusal("PUT", path, **bare)[:2] == (501, 10021)
 
 
 def test_there_are_no_zones(rest: Rest) -> None:
