@@ -1,7 +1,7 @@
 """docs/run-your-own-worker.md as its reader does it: the files are written, the commands typed, the answers compared.
 
-Not its Terraform part, which needs Terraform. Two things are other than on the page: the API's port is any free one, and the
-Worker's is the one that it has.
+Not its Terraform part, which needs Terraform. Two things are other than on the page: the API's port is any free one,
+and the Worker's is the one that it has.
 """
 
 import os
