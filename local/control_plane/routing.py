@@ -7,6 +7,7 @@ of a template, takes all that is left, slashes and all.
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from urllib.parse import parse_qs, unquote
 
 from local.control_plane.cloud import Cloud
@@ -55,6 +56,17 @@ class Call:
         """Read a query parameter; the last one wins when it comes twice."""
         values = self.query.get(name)
         return values[-1] if values else None
+
+    def moment(self, name: str, invalid: Invalid) -> datetime | None:
+        """Read a query parameter that is a time as in RFC 3339; one without offset is in UTC."""
+        text = self.argument(name)
+        if not text:
+            return None
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError as error:
+            raise invalid(name, "Invalid datetime") from error
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
     def page(self, total: int, invalid: Invalid, *, size: int, largest: int) -> Page:
         """Read `page` and `per_page`."""

@@ -9,8 +9,7 @@ import json
 import sqlite3
 from typing import Any
 
-from local.control_plane import desired_state, durable_objects, references, uploads, worker_versions, workers
-from local.control_plane.cloud import Change
+from local.control_plane import desired_state, durable_objects, uploads, worker_versions, workers
 from local.control_plane.envelope import ApiError, Json, RawReply, Reply
 from local.control_plane.fields import Fields
 from local.control_plane.routing import Call, Route
@@ -26,9 +25,11 @@ _AUTOMATIC: dict[str, Json] = {  # recorded
 
 
 async def list_scripts(call: Call) -> Reply:
-    """GET /workers/scripts: all of them, for it has no pages (recorded)."""
+    """GET /workers/scripts: without pages (recorded); `tags`, as in one:yes,other:no, tells which a script has."""
+    wanted = _wanted_tags(call.argument("tags") or "")
     rows = call.cloud.db.execute("SELECT * FROM workers ORDER BY name").fetchall()
-    return Reply([describe(call.cloud.db, row) for row in rows])
+    shown = [describe(call.cloud.db, row) for row in rows]
+    return Reply([script for script in shown if all((tag in script["tags"]) == has for tag, has in wanted.items())])
 
 
 @uploads.taking_uploads
@@ -75,13 +76,13 @@ async def put_code(call: Call) -> Reply:
     async with call.cloud.change() as change:
         row = workers.find(change.db, row["id"])
         uploads.deploy(call, change, row, draft, triggered_by=_UPLOAD, annotations=_AUTOMATIC)
-    return Reply(describe(call.cloud.db, workers.find(call.cloud.db, row["id"])) | _told(draft))
+    return Reply(describe(call.cloud.db, workers.find(call.cloud.db, row["id"])))
 
 
 async def delete_script(call: Call) -> Reply:
     """DELETE /workers/scripts/{script_name}: not of one that other Workers bind, unless ?force=true."""
     async with call.cloud.change() as change:
-        delete(call, change, workers.find_script(change.db, call.path["script_name"]))
+        workers.delete(call, change, workers.find_script(change.db, call.path["script_name"]))
     return Reply(None)
 
 
@@ -101,18 +102,6 @@ async def set_subdomain(call: Call) -> Reply:
 async def delete_subdomain(call: Call) -> Reply:
     """DELETE /workers/scripts/{script_name}/subdomain: disables it."""
     return await _change_subdomain(call, {"enabled": False, "previews_enabled": False})
-
-
-def delete(call: Call, change: Change, row: sqlite3.Row) -> None:
-    """Delete a Worker, unless others bind it and nobody forces. Raises ApiError 10142 (quoted) and 10064."""
-    users = references.users(change.db, row)
-    if users and call.argument("force") != "true":
-        message = (
-            f"Cannot delete service '{row['name']}' because it is still referenced by service bindings in Workers"
-            f" '{', '.join(users)}'. Please remove bindings pointing to it and try again."
-        )
-        raise ApiError(400, 10142, message)
-    workers.delete(call, change, row)
 
 
 def describe(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Json]:
@@ -140,6 +129,16 @@ def current_version(db: sqlite3.Connection, worker_id: str) -> sqlite3.Row | Non
     if deployed is None:
         return worker_versions.latest(db, worker_id)
     return worker_versions.find(db, worker_id, deployed)
+
+
+def _wanted_tags(pairs: str) -> dict[str, bool]:
+    wanted: dict[str, bool] = {}
+    for pair in filter(None, pairs.split(",")):
+        tag, _, allowed = pair.rpartition(":")
+        if not tag or allowed not in ("yes", "no"):
+            raise _invalid("tags", f"Expected tag:yes or tag:no, received '{pair}'")
+        wanted[tag] = allowed == "yes"
+    return wanted
 
 
 def _latest(db: sqlite3.Connection, name: str) -> sqlite3.Row | None:

@@ -32,7 +32,7 @@ async def get_service(call: Call) -> Reply:
 async def delete_service(call: Call) -> Reply:
     """DELETE /workers/services/{name}: not of one that other Workers bind, unless ?force=true."""
     async with call.cloud.change() as change:
-        scripts.delete(call, change, _find(change.db, call.path["name"]))
+        workers.delete(call, change, _find(change.db, call.path["name"]))
     return Reply(None)
 
 

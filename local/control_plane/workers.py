@@ -12,6 +12,7 @@ import uuid
 from functools import partial
 from typing import Any, cast
 
+from local.control_plane import dependents
 from local.control_plane.cloud import Change
 from local.control_plane.envelope import ApiError, Json, Reply, now
 from local.control_plane.fields import Fields
@@ -93,7 +94,7 @@ async def patch_worker(call: Call) -> Reply:
 
 
 async def delete_worker(call: Call) -> Reply:
-    """DELETE /workers/workers/{worker_id}: versions, deployments, crons and Durable Objects go with it."""
+    """DELETE /workers/workers/{worker_id}: not of one that other Workers bind, unless ?force=true."""
     async with call.cloud.change() as change:
         delete(call, change, find(change.db, call.path["worker_id"]))
     return Reply(None)
@@ -143,7 +144,18 @@ def store_settings(db: sqlite3.Connection, worker_id: str, settings: dict[str, J
 
 
 def delete(call: Call, change: Change, row: sqlite3.Row) -> None:
-    """Delete a Worker with all that is its own. Raises ApiError 10064 (quoted) for the consumer of a queue."""
+    """Delete a Worker with its versions, deployments, crons and Durable Objects.
+
+    Raises ApiError 10142 (quoted) for one that others bind unless the call forces it, and 10064 (quoted) for the
+    consumer of a queue.
+    """
+    users = dependents.all_of(change.db, row)
+    if users and call.argument("force") != "true":
+        message = (
+            f"Cannot delete service '{row['name']}' because it is still referenced by service bindings in Workers"
+            f" '{', '.join(users)}'. Please remove bindings pointing to it and try again."
+        )
+        raise ApiError(400, 10142, message)
     consumes = change.db.execute("SELECT 1 FROM queue_consumers WHERE worker_id = ?", (row["id"],)).fetchone()
     if consumes is not None:
         message = (
