@@ -10,7 +10,6 @@ from typing import Any
 from local.control_plane import (
     bindings,
     desired_state,
-    script_versions,
     scripts,
     uploads,
     worker_versions,
@@ -96,7 +95,7 @@ def _of_version(row: sqlite3.Row) -> dict[str, Json]:
         "compatibility_date": echo.get("compatibility_date", upload["compatibility_date"]),
         "compatibility_flags": upload["compatibility_flags"],
         "usage_model": upload["usage_model"],
-        "annotations": script_versions.annotations(upload),
+        "annotations": uploads.annotations(upload),
         "bindings": [bindings.describe(binding) for binding in upload["bindings"]],
         **{name: echo[name] for name in ("limits", "cache_options") if name in echo},
     }

@@ -161,6 +161,13 @@ def etag(modules: list[Module]) -> str:
     return hashlib.sha256(json.dumps(modules).encode()).hexdigest()
 
 
+def annotations(upload: dict[str, Any]) -> dict[str, Json]:
+    """Tell what is noted of a version: what its uploader said, and what made it."""
+    given: dict[str, Json] = upload["echo"].get("annotations", {})
+    trigger = upload.get("triggered_by")
+    return given | ({} if trigger is None else {"workers/triggered_by": trigger})
+
+
 def invalid(path: str, problem: str) -> ApiError:
     """Make the error about a field of an upload; the text is ours."""
     return ApiError(400, 10021, f"Invalid Worker version: {path or 'body'}: {problem}")

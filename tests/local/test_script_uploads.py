@@ -247,6 +247,32 @@ def test_settings_echo_the_metadata_and_add_nothing(rest: Rest) -> None:
     }
 
 
+def test_lines_of_a_form_may_end_in_a_line_feed_alone(rest: Rest) -> None:
+    """The Terraform provider's acceptance tests of a script send it so, to the real API."""
+    name, boundary = unique("script"), "--form-data-boundary"
+    lines = (
+        f"--{boundary}",
+        'Content-Disposition: form-data; name="files"; filename="worker.mjs"',
+        "Content-Type: application/javascript+module",
+        "",
+        ECHO,
+        f"--{boundary}",
+        'Content-Disposition: form-data; name="metadata"; filename="metadata.json"',
+        "Content-Type: application/json",
+        "",
+        json.dumps({"main_module": "worker.mjs", "bindings": [text("GREETING", "hello")]}),
+        f"--{boundary}--",
+        "",
+    )
+    headers = {"content-type": f"multipart/form-data;boundary={boundary}"}
+    sent = "\n".join(lines).encode()
+    assert rest.result("PUT", f"/workers/scripts/{name}", content=sent, headers=headers)["id"] == name
+    [code] = parts_of(rest.send("GET", f"/workers/scripts/{name}/content/v2"))
+    assert code.content.decode() == ECHO
+    [binding] = rest.result("GET", f"/workers/scripts/{name}/settings")["bindings"]
+    assert binding == text("GREETING", "hello")
+
+
 PROVIDERS_METADATA: dict[str, Any] = {
     "bindings": [
         text("MODE", "dev"),
