@@ -75,7 +75,8 @@ class DataPlaneProcess:
             assert process is not None  # noqa: S101
             served_from = asyncio.get_running_loop().time()
             code = await process.wait()
-            self._url = asyncio.get_running_loop().create_future()
+            if self._url.done():  # else somebody waits for it since the last end
+                self._url = asyncio.get_running_loop().create_future()
             served_seconds = asyncio.get_running_loop().time() - served_from
             crashes = 0 if served_seconds > _SERVED_SECONDS else crashes + 1
             self._log.write("data-plane", "error", f"the data plane ended (exit code {code}); it is started again")

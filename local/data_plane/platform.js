@@ -15,7 +15,7 @@ import { objectId, objectIds, removeFolder, removeObject, removeOtherFolders, re
 import { Traffic } from './traffic.js';
 import { Watchdog } from './watchdog.js';
 import { KV_NAMESPACE, QUEUE_NAMESPACE, SYSTEM_WORKER, WORKFLOW_NAMESPACE, workerOptions } from './worker_options.js';
-import { cleaned, invalidWorker, runtimeLine } from './workerd_errors.js';
+import { cleaned, refusedWorker, runtimeLine } from './workerd_errors.js';
 import { WORKERD_PID_FILE } from './workerd_leash.js';
 
 /**
@@ -226,12 +226,15 @@ export class Platform {
     if (this.#running === runs(next)) return;
     this.#traffic.hold();
     await this.#drain();
+    if (this.#miniflare === null && next !== NOTHING) this.#forgetOthers(next);
     try {
       await this.#run(next);
     } catch (error) {
-      await this.#run(this.#state);
-      await this.#wake();
-      throw invalidWorker(error);
+      if (this.#state !== NOTHING) {
+        await this.#run(this.#state);
+        await this.#wake();
+      }
+      throw refusedWorker(error);
     }
   }
 
@@ -252,9 +255,6 @@ export class Platform {
     const options = this.#options(state);
     this.#running = null;
     if (this.#miniflare === null) {
-      this.#forgetOthers(QUEUE_FOLDER, QUEUE_NAMESPACE, ids(state.queues));
-      this.#forgetOthers(WORKFLOW_FOLDER, WORKFLOW_NAMESPACE, ids(state.workflows));
-      this.#forgetOtherInstances(state);
       await this.#start(options);
       this.#watchdog.start();
     } else await this.#setOptions(this.#miniflare, options);
@@ -330,11 +330,20 @@ export class Platform {
   /**
    * Queues and workflows that were deleted while nothing ran lose their data now.
    *
+   * @param {DesiredState} state
+   */
+  #forgetOthers(state) {
+    this.#forgetOtherObjects(QUEUE_FOLDER, QUEUE_NAMESPACE, ids(state.queues));
+    this.#forgetOtherObjects(WORKFLOW_FOLDER, WORKFLOW_NAMESPACE, ids(state.workflows));
+    this.#forgetOtherInstances(state);
+  }
+
+  /**
    * @param {string} path of the folder
    * @param {string} namespace
    * @param {string[]} kept the names of the objects that stay
    */
-  #forgetOthers(path, namespace, kept) {
+  #forgetOtherObjects(path, namespace, kept) {
     const folder = join(this.#resources, path);
     mkdirSync(folder, { recursive: true });
     removeOtherObjects(folder, new Set(kept.map((id) => objectId(namespace, id))));

@@ -1,5 +1,6 @@
 """Start, stop, crash: state is kept, nothing is left behind."""
 
+import json
 import os
 import signal
 import socket
@@ -264,6 +265,26 @@ def test_a_call_waits_for_a_data_plane_that_restarts(state_dir: Path) -> None:
         [result] = rest.result("POST", f"/d1/database/{deployed.database['uuid']}/query", {"sql": "SELECT 1 AS one"})
         assert result["results"] == [{"one": 1}]
         assert rest.deployed_worker()
+
+
+def test_a_call_waits_for_a_data_plane_that_is_killed_again_while_it_restarts(state_dir: Path) -> None:
+    deployed = Deployed(state_dir)
+    with Rest(deployed.cloud) as rest, ThreadPoolExecutor(1) as pool:
+        first = eventually(lambda: data_plane(state_dir))
+        os.kill(first, signal.SIGKILL)
+        eventually(lambda: not alive(first) or None)
+        call = pool.submit(rest.result, "GET", f"/queues/{deployed.queue['queue_id']}/metrics")
+        second = eventually(lambda: data_plane(state_dir))
+        os.kill(second, signal.SIGKILL)
+        assert call.result()["backlog_count"] == 1
+
+
+def data_plane(state_dir: Path) -> int | None:
+    """Find the running data plane."""
+    with suppress(FileNotFoundError, ValueError):
+        record = ProcessRecord(**json.loads((state_dir / "data_plane.json").read_text()))
+        return record.pid if record.is_running() else None
+    return None
 
 
 def test_a_port_of_a_worker_that_is_taken_is_one_clear_line(state_dir: Path) -> None:
