@@ -49,19 +49,12 @@ async def get_version(call: Call) -> Reply:
     return Reply(_describe(call.cloud.db, row))
 
 
-def annotations(upload: dict[str, Any]) -> dict[str, Json]:
-    """Tell what is noted of a version: what its uploader said, and what made it."""
-    given: dict[str, Json] = upload["echo"].get("annotations", {})
-    trigger = upload.get("triggered_by")
-    return given | ({} if trigger is None else {"workers/triggered_by": trigger})
-
-
 def _describe(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Json]:
     return {**_outline(row), "resources": _resources(db, row)}
 
 
 def _outline(row: sqlite3.Row) -> dict[str, Json]:
-    noted = annotations(json.loads(row["upload"]))
+    noted = uploads.annotations(json.loads(row["upload"]))
     return {
         "id": row["id"],
         "number": row["number"],

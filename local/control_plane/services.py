@@ -22,7 +22,8 @@ async def get_service(call: Call) -> Reply:
         {
             "id": row["name"],
             **moments,
-            "default_environment": environment | {"script": scripts.describe(call.cloud.db, row)},
+            "default_environment": environment
+            | {"script": workers.without_default_observability(scripts.describe(call.cloud.db, row))},
             "environments": [environment],
         }
     )

@@ -39,6 +39,7 @@ _CONTENT_TYPES = (
     "application/json",
     "application/source-map",
 )
+_PYTHON = ("text/x-python", "text/x-python-requirement")  # as wrangler sends them
 _USAGE_MODELS = ("standard", "bundled", "unbound")
 _ECHOED = ("annotations", "cache_options", "limits", "package_dependencies", "placement")  # kept, without effect here
 _ELSEWHERE = ("assets", "containers")
@@ -160,6 +161,13 @@ def etag(modules: list[Module]) -> str:
     return hashlib.sha256(json.dumps(modules).encode()).hexdigest()
 
 
+def annotations(upload: dict[str, Any]) -> dict[str, Json]:
+    """Tell what is noted of a version: what its uploader said, and what made it."""
+    given: dict[str, Json] = upload["echo"].get("annotations", {})
+    trigger = upload.get("triggered_by")
+    return given | ({} if trigger is None else {"workers/triggered_by": trigger})
+
+
 def invalid(path: str, problem: str) -> ApiError:
     """Make the error about a field of an upload; the text is ours."""
     return ApiError(400, 10021, f"Invalid Worker version: {path or 'body'}: {problem}")
@@ -205,6 +213,8 @@ def _check_modules(modules: list[Module]) -> None:
     if twice:
         raise ApiError(400, 10021, f'Duplicate module "{min(twice)}".')
     for index, module in enumerate(modules):
+        if module["content_type"] in _PYTHON:
+            raise ApiError(501, 10021, f"The local Cloudflare does not have Python Workers (module {module['name']})")
         if module["content_type"] not in _CONTENT_TYPES:
             problem = f"Unsupported content type '{module['content_type']}'"
             raise invalid(f"modules.{index}.content_type", problem)

@@ -36,6 +36,14 @@ DEFAULT_SETTINGS: dict[str, Json] = {
     "tail_consumers": [],
 }
 
+# What Cloudflare tells of observability that is not set (the Terraform provider's acceptance tests of a Worker).
+_UNSET_OBSERVABILITY: dict[str, Json] = {
+    "enabled": False,
+    "head_sampling_rate": 1,
+    "logs": {"destinations": [], "enabled": False, "head_sampling_rate": 1, "invocation_logs": True, "persist": True},
+    "traces": {"destinations": [], "enabled": False, "head_sampling_rate": 1, "persist": True},
+}
+
 
 async def create_worker(call: Call) -> Reply:
     """POST /workers/workers: gives the Worker a port of its own, which it keeps."""
@@ -190,6 +198,7 @@ def describe(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Json]:
         "deployed_on": row["deployed_on"],
         "references": _references(db, row["id"]),
         **settings,
+        "observability": _merge(_UNSET_OBSERVABILITY, _merge({}, settings["observability"])),  # {}: null is unset, too
         "tail_consumers": [{"name": part["name"]} for part in settings["tail_consumers"]],
         "subdomain": settings["subdomain"] | {"url": address(row)},
     }
@@ -199,6 +208,15 @@ def tail_consumers(settings: dict[str, Json]) -> list[Json]:
     """Describe who gets a Worker's tail as scripts do."""
     consumers: list[dict[str, Json]] = settings["tail_consumers"]
     return [{"service": part["name"], **{k: v for k, v in part.items() if k != "name"}} for part in consumers]
+
+
+def without_default_observability(description: dict[str, Json]) -> dict[str, Json]:
+    """Leave out observability that is as if nobody had set it: the provider takes any mention for a difference."""
+    return {
+        key: value
+        for key, value in description.items()
+        if (key, value) != ("observability", DEFAULT_SETTINGS["observability"])
+    }
 
 
 async def _update(call: Call, name: str, settings: dict[str, Json]) -> Reply:
@@ -213,7 +231,7 @@ async def _update(call: Call, name: str, settings: dict[str, Json]) -> Reply:
 
 
 def read_settings(body: Fields) -> dict[str, Json]:
-    """Read a Worker's settings whole. Observability is kept as sent: the provider sees any addition as drift."""
+    """Read a Worker's settings whole. Observability is kept as sent: to the provider, a script's may have no more."""
     observability = body.fields("observability")
     if observability is not None:
         _check_observability(observability)

@@ -11,7 +11,9 @@ from ops.task import Status
 from tests.faults.ledger import Ledger
 from tests.faults.load import KEY, MESSAGE, ROW, TASK, Load
 
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 200
+"""A task that was stored and could not be sent is sent by the sweeper, which waits a minute (`SWEEP_GRACE_SECONDS`) and
+runs once a minute."""
 
 _POLL_SECONDS = 0.2
 

@@ -247,6 +247,32 @@ def test_settings_echo_the_metadata_and_add_nothing(rest: Rest) -> None:
     }
 
 
+def test_lines_of_a_form_may_end_in_a_line_feed_alone(rest: Rest) -> None:
+    """The Terraform provider's acceptance tests of a script send it so, to the real API."""
+    name, boundary = unique("script"), "--form-data-boundary"
+    lines = (
+        f"--{boundary}",
+        'Content-Disposition: form-data; name="files"; filename="worker.mjs"',
+        "Content-Type: application/javascript+module",
+        "",
+        ECHO,
+        f"--{boundary}",
+        'Content-Disposition: form-data; name="metadata"; filename="metadata.json"',
+        "Content-Type: application/json",
+        "",
+        json.dumps({"main_module": "worker.mjs", "bindings": [text("GREETING", "hello")]}),
+        f"--{boundary}--",
+        "",
+    )
+    headers = {"content-type": f"multipart/form-data;boundary={boundary}"}
+    sent = "\n".join(lines).encode()
+    assert rest.result("PUT", f"/workers/scripts/{name}", content=sent, headers=headers)["id"] == name
+    [code] = parts_of(rest.send("GET", f"/workers/scripts/{name}/content/v2"))
+    assert code.content.decode() == ECHO
+    [binding] = rest.result("GET", f"/workers/scripts/{name}/settings")["bindings"]
+    assert binding == text("GREETING", "hello")
+
+
 PROVIDERS_METADATA: dict[str, Any] = {
     "bindings": [
         text("MODE", "dev"),
@@ -274,6 +300,7 @@ def test_the_providers_three_reads(rest: Rest) -> None:
     rest.result("POST", f"/workers/scripts/{name}/subdomain", {"enabled": True, "previews_enabled": True})
     reads = [rest.result("GET", path) for path in (f"/workers/services/{name}", f"/workers/scripts/{name}/settings")]
     settings = reads[1]
+    assert reads[0]["default_environment"]["script"]["observability"] == PROVIDERS_METADATA["observability"]
     for key in ("compatibility_date", "compatibility_flags", "logpush", "observability", "usage_model"):
         assert settings[key] == PROVIDERS_METADATA[key]
     assert settings["placement"] == {}
@@ -288,6 +315,7 @@ def test_the_providers_three_reads(rest: Rest) -> None:
     without = {key: value for key, value in PROVIDERS_METADATA.items() if key != "observability"}
     rest.upload(name, COUNTER, **without)  # taking the block out of the program is a key less, not a null
     assert "observability" not in rest.result("GET", f"/workers/scripts/{name}/settings")
+    assert "observability" not in rest.result("GET", f"/workers/services/{name}")["default_environment"]["script"]
     assert rest.result("DELETE", f"/workers/scripts/{name}/subdomain") == {"enabled": False, "previews_enabled": False}
     assert rest.result("DELETE", f"/workers/scripts/{name}") is None
     for path in ("services/" + name, f"scripts/{name}/settings", f"scripts/{name}/content/v2"):
