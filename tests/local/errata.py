@@ -23,6 +23,7 @@ class Erratum:
 
 _RECORDED = "recorded: chenhunghan/flare-operator, test/recordings/2026-09-29"
 _D1_META = "documented: developers.cloudflare.com/d1/worker-api/return-object"
+_R2_LOCATION = "in capital letters: terraform-provider-cloudflare #5819"
 _AS_SENT = "only what was sent comes back: the Terraform provider takes any addition for a change"
 _NO_MODEL = "the SDK declares `ResourcesBindings` as a class of its own that is no model"
 
@@ -40,6 +41,8 @@ ERRATA = (
     Erratum(
         "d1.database.*", "result.errors", "wrangler reads it of a transfer that failed: wrangler/src/d1/execute.ts"
     ),
+    Erratum("r2.buckets.*", "result.location", _R2_LOCATION),
+    Erratum("r2.buckets.list", "result.buckets.*.location", _R2_LOCATION),
     Erratum("queues.consumers.*", "result.script", "the API says `script` (pulumi-cloudflare and Terraform read it)"),
     Erratum("queues.*", "result.consumers.*.script", "as of a consumer by itself"),
     Erratum("queues.list", "result.*.consumers.*.script", "as of a consumer by itself"),

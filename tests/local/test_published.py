@@ -24,6 +24,7 @@ WITHOUT_EFFECT = {
     ("containers.applications.list", "page_token"): "there are no applications",
     ("containers.applications.list", "per_page"): "there are no applications",
     ("memberships.list", "order"): "names and statuses are the same, so the id decides",
+    ("r2.buckets.list", "order"): "there is one order, by name",
     ("workers.scripts.versions.list", "deployable"): "each version can be deployed",
     ("workers.scripts.secrets.get", "url_encoded"): "each name comes encoded, as the path says",
     ("workers.scripts.secrets.delete", "url_encoded"): "each name comes encoded, as the path says",

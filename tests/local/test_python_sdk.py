@@ -57,6 +57,7 @@ class World:
         self.sdk, self.rest, self.account = sdk, rest, account
         self.database = self.new_database()
         self.namespace = self.new_namespace()
+        self.bucket = self.new_bucket()
         self.queue = self.new_queue()
         self.consumer = self.new_consumer(self.queue)
         self.worker = rest.deployed_worker()["id"]
@@ -78,6 +79,9 @@ class World:
         namespace_id: str = self.rest.result("POST", "/storage/kv/namespaces", {"title": unique("kv")})["id"]
         self.rest.result("PUT", f"/storage/kv/namespaces/{namespace_id}/values/key?expiration_ttl=600", "value")
         return namespace_id
+
+    def new_bucket(self) -> str:
+        return self.rest.result("POST", "/r2/buckets", {"name": unique("bucket")})["name"]
 
     def new_queue(self) -> str:
         return self.rest.queue()["queue_id"]
@@ -239,6 +243,32 @@ CALLS: dict[str, Callable[[World], bool]] = {
     "kv.namespaces.values.delete": lambda w: (
         w.sdk.kv.namespaces.values.delete("other", account_id=w.account, namespace_id=w.namespace) is None
     ),
+    # R2
+    "r2.buckets.create": lambda w: (
+        w.sdk.r2.buckets.create(account_id=w.account, name=unique("bucket")).storage_class == "Standard"
+    ),
+    "r2.buckets.list": lambda w: (
+        [one.name for one in some(w.sdk.r2.buckets.list(account_id=w.account, name_contains=w.bucket).buckets)]
+        == [w.bucket]
+    ),
+    "r2.buckets.get": lambda w: w.sdk.r2.buckets.get(w.bucket, account_id=w.account).name == w.bucket,
+    "r2.buckets.edit": lambda w: (
+        w.sdk.r2.buckets.edit(w.bucket, account_id=w.account, storage_class="InfrequentAccess").storage_class
+        == "InfrequentAccess"
+    ),
+    "r2.buckets.delete": lambda w: w.sdk.r2.buckets.delete(w.new_bucket(), account_id=w.account) == {},
+    "r2.buckets.objects.upload": lambda w: (
+        w.sdk.r2.buckets.objects.upload("a/b", b"text", account_id=w.account, bucket_name=w.bucket).key == "a/b"
+    ),
+    "r2.buckets.objects.list": lambda w: (
+        [one.key for one in w.sdk.r2.buckets.objects.list(w.bucket, account_id=w.account, prefix="a/")] == ["a/b"]
+    ),
+    "r2.buckets.objects.get": lambda w: (
+        w.sdk.r2.buckets.objects.get("a/b", account_id=w.account, bucket_name=w.bucket).read() == b"text"
+    ),
+    "r2.buckets.objects.delete": lambda w: (
+        w.sdk.r2.buckets.objects.delete("a/b", account_id=w.account, bucket_name=w.bucket).key == "a/b"
+    ),
     # Queues
     "queues.create": lambda w: (
         some(w.sdk.queues.create(account_id=w.account, queue_name=unique("queue"))).producers_total_count == 0
@@ -361,9 +391,9 @@ CALLS: dict[str, Callable[[World], bool]] = {
         is True
     ),
     "workers.subdomains.update": lambda w: (
-        w.sdk.workers.subdomains.update(account_id=w.account, subdomain="python").subdomain == "python"
+        w.sdk.workers.subdomains.update(account_id=w.account, subdomain="local").subdomain == "local"
     ),
-    "workers.subdomains.get": lambda w: w.sdk.workers.subdomains.get(account_id=w.account).subdomain == "python",
+    "workers.subdomains.get": lambda w: w.sdk.workers.subdomains.get(account_id=w.account).subdomain == "local",
     # Workers as scripts
     "workers.scripts.update": lambda w: (
         some(

@@ -177,6 +177,24 @@ describe('the TypeScript SDK', () => {
     await namespaces.delete(id, { account_id });
   });
 
+  test('keeps buckets and objects', async () => {
+    const { buckets } = sdk.r2;
+    const { name: bucket_name = '' } = await buckets.create({ account_id, name: 'sdk-bucket' });
+    assert.deepEqual((await buckets.list({ account_id })).buckets?.map(({ name }) => name), [bucket_name]);
+    assert.equal((await buckets.get(bucket_name, { account_id })).storage_class, 'Standard');
+    const edited = await buckets.edit(bucket_name, { account_id, storage_class: 'InfrequentAccess' });
+    assert.equal(edited.storage_class, 'InfrequentAccess');
+    const here = { account_id, bucket_name };
+    for (const key of ['a/1', 'a/2', 'b']) {
+      assert.equal((await buckets.objects.upload(key, await toFile(Buffer.from(key)), here)).key, key);
+    }
+    const listed = await all(buckets.objects.list(bucket_name, { account_id, prefix: 'a/', per_page: 1 })); // by cursor
+    assert.deepEqual(listed.map(({ key }) => key), ['a/1', 'a/2']);
+    assert.equal(await (await buckets.objects.get('a/1', here)).text(), 'a/1');
+    for (const key of ['a/1', 'a/2', 'b']) await buckets.objects.delete(key, here);
+    await buckets.delete(bucket_name, { account_id });
+  });
+
   test('keeps queues, and what is in them', async () => {
     const { queues } = sdk;
     const { queue_id = '' } = await queues.create({ account_id, queue_name: 'sdk-queue' });
