@@ -25,7 +25,6 @@ _ELSEWHERE = frozenset(
         "ai_search_namespace",
         "analytics_engine",
         "artifacts",
-        "assets",
         "browser",
         "data_blob",
         "dispatch_namespace",
@@ -234,6 +233,7 @@ def _workflow(_: sqlite3.Connection, part: Fields) -> Binding:
 
 
 _READERS: dict[str, Callable[[sqlite3.Connection, Fields], Binding]] = {
+    "assets": _nothing_more,
     "d1": _d1,
     "durable_object_namespace": _durable_object_namespace,
     "kv_namespace": _kv_namespace,

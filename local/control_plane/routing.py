@@ -25,6 +25,7 @@ class Call:
     body: bytes
     content_type: str
     user_agent: str
+    bearer: str  # the token that came with it
 
     @property
     def source(self) -> str:
@@ -75,6 +76,7 @@ class Route:
     method: str
     path: str
     handler: Handler
+    own_token: bool = False  # takes a bearer token that is not the API's, and checks it
 
 
 class Router:

@@ -22,6 +22,7 @@ import { WORKERD_PID_FILE } from './workerd_leash.js';
 /**
  * @import { MiniflareOptions } from 'miniflare'
  * @import { DesiredState } from './desired_state.js'
+ * @import { TailReport } from './workers/logging.js'
  */
 
 /** How long a reload waits for requests and batches that are under way. */
@@ -32,6 +33,8 @@ const RELOAD_PAUSE_MS = 250;
 const PORT_TAKEN = /Address already in use \(socket "direct:/;
 /** Cloudflare's default for the CPU time of one invocation. */
 const CPU_LIMIT_SECONDS = 30;
+/** Where the control plane lays out what versions serve. */
+const SITES_FOLDER = join('assets', 'sites');
 /** Where Miniflare keeps Durable Objects and D1 databases, under its own folder. */
 const OBJECTS_FOLDER = 'do';
 const QUEUE_FOLDER = join(OBJECTS_FOLDER, QUEUE_NAMESPACE);
@@ -45,6 +48,7 @@ const D1_FOLDER = join('d1', D1_NAMESPACE);
 
 export class Platform {
   #resources;
+  #sites;
   #pidFile;
   #token = randomBytes(32).toString('hex');
   /** @type {Miniflare | null} */
@@ -70,6 +74,7 @@ export class Platform {
    */
   constructor(stateDir, temporaryDir) {
     this.#resources = join(stateDir, 'resources');
+    this.#sites = join(stateDir, SITES_FOLDER);
     this.#pidFile = join(temporaryDir, 'workerd.pid');
   }
 
@@ -289,13 +294,7 @@ export class Platform {
         const line = runtimeLine(message);
         if (line !== null) log(level === 'error' ? 'error' : 'warn', line);
       },
-      workers: workerOptions(state, {
-        token: this.#token,
-        receive: ({ worker, lines, events }) => {
-          lines.forEach((line) => logWorkerLine(worker, line));
-          events.forEach((event) => reportEvent(worker, event));
-        },
-      }),
+      workers: workerOptions(state, { token: this.#token, receive: report }, this.#sites),
     };
   }
 
@@ -365,6 +364,12 @@ export class Platform {
     if (this.#miniflare === null) throw new Error('the Workers runtime is not running');
     return this.#miniflare.unsafeGetDirectURL(service);
   }
+}
+
+/** @param {TailReport} report */
+function report({ worker, lines, events }) {
+  lines.forEach((line) => logWorkerLine(worker, line));
+  events.forEach((event) => reportEvent(worker, event));
 }
 
 /** Miniflare's own warnings, as lines of the log. */
