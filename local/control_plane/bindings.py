@@ -8,7 +8,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
-from local.control_plane import kv_namespaces, queues
+from local.control_plane import desired_state, kv_namespaces, queues, r2_buckets
 from local.control_plane.envelope import ApiError, Json
 from local.control_plane.fields import Fields
 
@@ -37,7 +37,6 @@ _ELSEWHERE = frozenset(
         "messaging",
         "mtls_certificate",
         "pipelines",
-        "r2_bucket",
         "secret_key",
         "secrets_store_secret",
         "send_email",
@@ -92,12 +91,17 @@ def describe(binding: Binding) -> dict[str, Json]:
 
 
 def check_still_bound(db: sqlite3.Connection, bindings: list[Binding]) -> None:
-    """Refuse to deploy a version whose queue or KV namespace was deleted since. Raises ApiError 11002 and 10041."""
+    """Refuse to deploy a version whose queue, KV namespace or R2 bucket was deleted since.
+
+    Raises ApiError 11002, 10041 and 10085.
+    """
     for binding in bindings:
         if binding["type"] == "queue" and not _exists(db, "queues", "id", binding["queue_id"]):
             raise _queue_missing(binding["queue_name"])
         if binding["type"] == "kv_namespace" and not _exists(db, "kv_namespaces", "id", binding["namespace_id"]):
             raise _kv_namespace_missing(binding["namespace_id"])
+        if binding["type"] == "r2_bucket" and desired_state.bucket_of(db, binding) is None:
+            raise _r2_bucket_missing(binding["bucket_name"])
 
 
 def _exists(db: sqlite3.Connection, table: str, column: str, value: str) -> bool:
@@ -194,6 +198,16 @@ def _durable_object_namespace(_: sqlite3.Connection, part: Fields) -> Binding:
     return {"class_name": class_name} | {name: text for name, text in named.items() if text}
 
 
+def _r2_bucket(db: sqlite3.Connection, part: Fields) -> Binding:
+    bucket_name, jurisdiction = part.text("bucket_name"), part.choice("jurisdiction", r2_buckets.JURISDICTIONS)
+    if not bucket_name:
+        raise _must_have(part, "a valid `bucket_name`")
+    binding = {"bucket_name": bucket_name} | ({} if jurisdiction is None else {"jurisdiction": jurisdiction})
+    if desired_state.bucket_of(db, binding) is None:
+        raise _r2_bucket_missing(bucket_name)
+    return binding
+
+
 def _ratelimit(_: sqlite3.Connection, part: Fields) -> Binding:
     namespace_id, simple = part.text("namespace_id"), part.fields("simple")
     if not namespace_id or simple is None:
@@ -238,6 +252,7 @@ _READERS: dict[str, Callable[[sqlite3.Connection, Fields], Binding]] = {
     "durable_object_namespace": _durable_object_namespace,
     "kv_namespace": _kv_namespace,
     "queue": _queue,
+    "r2_bucket": _r2_bucket,
     "ratelimit": _ratelimit,
     "workflow": _workflow,
     "service": _service,
@@ -260,3 +275,8 @@ def _queue_missing(name: str) -> ApiError:
 
 def _kv_namespace_missing(namespace_id: str) -> ApiError:
     return ApiError(400, 10041, f"KV namespace '{namespace_id}' not found.")  # quoted
+
+
+def _r2_bucket_missing(name: str) -> ApiError:  # quoted
+    wanted = "Verify the bucket exists in your account and that the bucket_name in your configuration is correct."
+    return ApiError(400, 10085, f"R2 bucket '{name}' not found. {wanted}")

@@ -98,8 +98,20 @@ def _hosted(db: sqlite3.Connection, worker_id: str, version_id: str) -> list[Con
     ]
 
 
+def bucket_of(db: sqlite3.Connection, binding: dict[str, Any]) -> str | None:
+    """Find the bucket that a binding names; None when there is none."""
+    row = db.execute(
+        "SELECT id FROM r2_buckets WHERE name = ? AND jurisdiction = ?",
+        (binding["bucket_name"], binding.get("jurisdiction", "default")),
+    ).fetchone()
+    return None if row is None else row["id"]
+
+
 def _located(db: sqlite3.Connection, binding: dict[str, Any]) -> dict[str, Any] | None:
-    """Add to a binding to another version's code where that runs; None when it runs nowhere."""
+    """Add to a binding where what it names is: another version's code, a bucket; None when it is nowhere."""
+    if binding["type"] == "r2_bucket":
+        bucket_id = bucket_of(db, binding)
+        return None if bucket_id is None else binding | {"bucket_id": bucket_id}
     if binding["type"] == "durable_object_namespace":
         query = (
             "SELECT w.id, w.name, n.class_name FROM durable_object_namespaces n JOIN workers w ON w.id = n.worker_id"
@@ -156,6 +168,7 @@ _BINDING_FIELDS = {
     "d1": ("id",),
     "durable_object_namespace": ("class_name", "worker", "version_id"),
     "kv_namespace": ("namespace_id",),
+    "r2_bucket": ("bucket_id",),
     "workflow": ("workflow_name",),
     "ratelimit": ("namespace_id", "simple"),
     "service": ("worker", "version_id", "entrypoint"),

@@ -20,6 +20,7 @@ import { cleaned, invalidWorker, runtimeLine } from './workerd_errors.js';
 import { WORKERD_PID_FILE } from './workerd_leash.js';
 
 /**
+ * @import { IncomingMessage, ServerResponse } from 'node:http'
  * @import { MiniflareOptions } from 'miniflare'
  * @import { DesiredState } from './desired_state.js'
  */
@@ -42,6 +43,9 @@ const INSTANCES_FOLDER = 'workflows';
 const INSTANCES_PREFIX = 'miniflare-workflows-';
 const D1_NAMESPACE = 'miniflare-D1DatabaseObject';
 const D1_FOLDER = join('d1', D1_NAMESPACE);
+/** Where Miniflare keeps buckets: what each has in the objects' folder, and its blobs in a folder of its own. */
+const R2_FOLDER = 'r2';
+const R2_NAMESPACE = 'miniflare-R2BucketObject';
 
 export class Platform {
   #resources;
@@ -100,6 +104,18 @@ export class Platform {
   }
 
   /**
+   * Passes a request on to the gateway, during a reload after it.
+   *
+   * @param {string} path
+   * @param {IncomingMessage} request
+   * @param {ServerResponse} response
+   * @returns {Promise<void>}
+   */
+  pass(path, request, response) {
+    return this.#betweenReloads(() => this.#gateway.pass(path, request, response));
+  }
+
+  /**
    * Deletes a database from the disk.
    *
    * @param {string} id
@@ -115,6 +131,16 @@ export class Platform {
    */
   deleteKvNamespace(id) {
     removeObject(join(this.#resources, KV_FOLDER), objectId(KV_NAMESPACE, id));
+  }
+
+  /**
+   * Deletes a bucket from the disk.
+   *
+   * @param {string} id that no other bucket will have: what has the files open may go on for a while
+   */
+  deleteBucket(id) {
+    removeObject(join(this.#resources, R2_FOLDER, R2_NAMESPACE), objectId(R2_NAMESPACE, id));
+    removeFolder(join(this.#resources, R2_FOLDER, id));
   }
 
   /**

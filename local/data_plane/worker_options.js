@@ -24,8 +24,9 @@ const SYSTEM_COMPATIBILITY_DATE = '2026-06-01';
 export const QUEUE_NAMESPACE = 'local-queues';
 export const KV_NAMESPACE = 'local-kv';
 export const WORKFLOW_NAMESPACE = 'local-workflows';
-/** Miniflare starts its D1 service only when some Worker binds a database; this one is never opened. */
+/** Miniflare starts its D1 and R2 services only when some Worker binds one; these are never opened. */
 const UNUSED_DATABASE = '00000000-0000-0000-0000-000000000000';
+const UNUSED_BUCKET = 'unused';
 const LOOPBACK = '127.0.0.1';
 /** For whoever debugs a Worker; workerd has no use for it. */
 const SOURCE_MAP = 'application/source-map';
@@ -53,6 +54,7 @@ const BINDINGS = {
     ({ type: 'durable-object', worker: serviceName(worker, version_id), exportName: class_name }),
   service: ({ worker, version_id, entrypoint }) =>
     ({ type: 'worker', worker: serviceName(worker, version_id), ...(entrypoint && { exportName: entrypoint }) }),
+  r2_bucket: ({ bucket_id }) => ({ type: 'r2', name: bucket_id }),
   ratelimit: ({ namespace_id, simple }) => ({ type: 'rate-limit', namespace: namespace_id, simple }),
   kv_namespace: ({ namespace_id }) => workerdBinding({ kvNamespace: systemEntrypoint('KvBinding', { namespaceId: namespace_id }) }),
   workflow: ({ workflow_name }) => workflowBinding(systemEntrypoint('WorkflowBinding', { workflowName: workflow_name })),
@@ -161,6 +163,10 @@ function systemWorker(state, { token, receive }) {
         UNUSED_DATABASE: { type: 'd1', id: UNUSED_DATABASE },
         D1_DATABASES: workerdBinding({
           durableObjectNamespace: { className: 'D1DatabaseObject', serviceName: 'd1:db' },
+        }),
+        UNUSED_BUCKET: { type: 'r2', name: UNUSED_BUCKET },
+        R2_BUCKETS: workerdBinding({
+          durableObjectNamespace: { className: 'R2BucketObject', serviceName: 'r2:bucket' },
         }),
         ...Object.fromEntries(state.workflows.flatMap(workflowBindings)),
         WORKFLOW_IDS: { type: 'json', value: Object.fromEntries(state.workflows.map(({ id, name }) => [name, id])) },

@@ -214,7 +214,7 @@ def test_what_does_not_fit_is_refused(rest: Rest, more: dict[str, Any], code: in
 @pytest.mark.parametrize(
     "more",
     [
-        {"bindings": [{"name": "B", "type": "r2_bucket", "bucket_name": "x"}]},
+        {"bindings": [{"name": "B", "type": "browser"}]},
         {"containers": [{"class_name": "Room"}]},
         {"assets": {"jwt": "x"}},
     ],
