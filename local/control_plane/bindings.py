@@ -23,7 +23,6 @@ _ELSEWHERE = frozenset(
         "ai",
         "ai_search",
         "ai_search_namespace",
-        "analytics_engine",
         "artifacts",
         "assets",
         "browser",
@@ -140,6 +139,10 @@ def _inherited(parts: list[Fields], earlier: list[Binding], *, strict: bool) -> 
     return found
 
 
+def _analytics_engine(_: sqlite3.Connection, part: Fields) -> Binding:
+    return {"dataset": part.text("dataset") or part.required_text("name")}  # documented, of wrangler's configuration
+
+
 def _d1(db: sqlite3.Connection, part: Fields) -> Binding:
     """Read a D1 binding; `id` is the older name of `database_id`, and both are accepted and answered."""
     database_id = part.text("database_id") or part.text("id")
@@ -248,6 +251,7 @@ def _workflow(_: sqlite3.Connection, part: Fields) -> Binding:
 
 
 _READERS: dict[str, Callable[[sqlite3.Connection, Fields], Binding]] = {
+    "analytics_engine": _analytics_engine,
     "d1": _d1,
     "durable_object_namespace": _durable_object_namespace,
     "kv_namespace": _kv_namespace,

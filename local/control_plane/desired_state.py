@@ -165,6 +165,7 @@ def _binding(binding: dict[str, Any], upload: dict[str, Any], version_id: str) -
 
 
 _BINDING_FIELDS = {
+    "analytics_engine": (),
     "d1": ("id",),
     "durable_object_namespace": ("class_name", "worker", "version_id"),
     "kv_namespace": ("namespace_id",),

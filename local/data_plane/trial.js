@@ -36,6 +36,7 @@ const STAND_INS = {
   service: () => ({ type: 'worker', worker: NAME }),
   kv_namespace: () => workerdBinding({ kvNamespace: ITSELF }),
   queue: () => workerdBinding({ queue: ITSELF }),
+  analytics_engine: () => workerdBinding({ analyticsEngine: ITSELF }),
   r2_bucket: () => workerdBinding({ r2Bucket: ITSELF }),
   workflow: () => workflowBinding(ITSELF),
 };

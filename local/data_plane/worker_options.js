@@ -54,6 +54,7 @@ const BINDINGS = {
     ({ type: 'durable-object', worker: serviceName(worker, version_id), exportName: class_name }),
   service: ({ worker, version_id, entrypoint }) =>
     ({ type: 'worker', worker: serviceName(worker, version_id), ...(entrypoint && { exportName: entrypoint }) }),
+  analytics_engine: () => workerdBinding({ analyticsEngine: systemEntrypoint('AnalyticsDataset', {}) }),
   r2_bucket: ({ bucket_id }) => ({ type: 'r2', name: bucket_id }),
   ratelimit: ({ namespace_id, simple }) => ({ type: 'rate-limit', namespace: namespace_id, simple }),
   kv_namespace: ({ namespace_id }) => workerdBinding({ kvNamespace: systemEntrypoint('KvBinding', { namespaceId: namespace_id }) }),

@@ -209,6 +209,16 @@ def test_graphql_knows_r2_only(rest: Rest) -> None:
     assert "Cannot query field 'd1AnalyticsAdaptiveGroups'" in message
 
 
+def test_points_of_analytics_engine_cannot_be_read(rest: Rest) -> None:
+    code = (
+        "export default { fetch(_, env) { return new Response(String(env.POINTS.writeDataPoint({ doubles: [1] }))) } }"
+    )
+    dataset = {"type": "analytics_engine", "name": "POINTS", "dataset": "points"}
+    url = rest.deployed_worker(code, bindings=[dataset])["subdomain"]["url"]
+    assert answer_of(rest, url).text == "undefined"
+    assert rest.refusal("POST", "/analytics_engine/sql", content="SELECT 1 FROM points")[:2] == (501, 7000)
+
+
 def test_the_api_may_be_called_at_any_rate(rest: Rest) -> None:
     assert {rest.send("GET", "/queues?per_page=1").status_code for _ in range(API_CALLS + 1)} == {200}
 
