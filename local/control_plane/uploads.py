@@ -39,6 +39,7 @@ _CONTENT_TYPES = (
     "application/json",
     "application/source-map",
 )
+_PYTHON = ("text/x-python", "text/x-python-requirement")  # as wrangler sends them
 _USAGE_MODELS = ("standard", "bundled", "unbound")
 _ECHOED = ("annotations", "cache_options", "limits", "package_dependencies", "placement")  # kept, without effect here
 _ELSEWHERE = ("assets", "containers")
@@ -205,6 +206,8 @@ def _check_modules(modules: list[Module]) -> None:
     if twice:
         raise ApiError(400, 10021, f'Duplicate module "{min(twice)}".')
     for index, module in enumerate(modules):
+        if module["content_type"] in _PYTHON:
+            raise ApiError(501, 10021, f"The local Cloudflare does not have Python Workers (module {module['name']})")
         if module["content_type"] not in _CONTENT_TYPES:
             problem = f"Unsupported content type '{module['content_type']}'"
             raise invalid(f"modules.{index}.content_type", problem)

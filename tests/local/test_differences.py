@@ -99,6 +99,14 @@ def test_there_is_no_service_worker_syntax(rest: Rest) -> None:
     assert rest.refusal("PUT", f"/workers/scripts/{unique('old')}", files=files)[:2] == (501, 10021)
 
 
+def test_there_are_no_python_workers(rest: Rest) -> None:
+    files = {
+        "metadata": (None, '{"main_module": "main.py", "compatibility_flags": ["python_workers"]}', "application/json"),
+        "main.py": ("main.py", "from workers import WorkerEntrypoint", "text/x-python"),
+    }
+    assert rest.refusal("PUT", f"/workers/scripts/{unique('python')}", files=files)[:2] == (501, 10021)
+
+
 def test_there_are_no_zones(rest: Rest) -> None:
     assert rest.http.get("/zones").status_code == 501
     assert rest.refusal("GET", "/workers/domains")[0] == 501
