@@ -66,12 +66,11 @@ async def get_code(call: Call) -> RawReply:
 async def put_code(call: Call) -> Reply:
     """PUT /workers/scripts/{script_name}/content: other modules, with everything else as it is."""
     form = read_form(call)
-    main_module = form.metadata.required_text("main_module")
     row = workers.find_script(call.cloud.db, call.path["script_name"])
     version = worker_versions.latest(call.cloud.db, row["id"])
     if version is None:
         raise workers.not_found()
-    draft = await uploads.prepare_like(call, version, {"main_module": main_module}, form.modules)
+    draft = await uploads.prepare_like(call, version, form.main, form.modules)
     async with call.cloud.change() as change:
         row = workers.find(change.db, row["id"])
         uploads.deploy(call, change, row, draft, triggered_by=_UPLOAD, annotations=_AUTOMATIC)
@@ -128,7 +127,6 @@ def describe(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Json]:
         "logpush": settings["logpush"],
         "observability": settings["observability"],
         "has_assets": False,
-        "has_modules": True,
         **({} if row["migration_tag"] is None else {"migration_tag": row["migration_tag"]}),
         **_describe_version(db, current_version(db, row["id"])),
     }
@@ -176,11 +174,12 @@ def _told(draft: Draft) -> dict[str, Json]:
 
 def _describe_version(db: sqlite3.Connection, row: sqlite3.Row | None) -> dict[str, Json]:
     if row is None:
-        return {"handlers": []}
+        return {"handlers": [], "has_modules": True}
     upload: dict[str, Any] = json.loads(row["upload"])
     return {
         "etag": uploads.etag(desired_state.modules_of(db, row["id"])),
         "deployment_id": row["id"].replace("-", ""),  # of the version, in fact (recorded)
+        "has_modules": not upload.get("service_worker", False),
         "handlers": json.loads(row["handlers"]),
         "named_handlers": upload.get("named_handlers", []),
         "last_deployed_from": row["source"],

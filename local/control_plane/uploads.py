@@ -115,6 +115,8 @@ def _metadata_of(row: sqlite3.Row) -> dict[str, Json]:
     upload: dict[str, Any] = json.loads(row["upload"])
     names = ("main_module", "compatibility_date", "compatibility_flags", "usage_model", "exports")
     kept = {name: value for name, value in upload["echo"].items() if name != "annotations"}
+    if upload.get("service_worker", False):
+        kept["body_part"] = upload["main_module"]
     inherited = [{"type": "inherit", "name": binding["name"]} for binding in upload["bindings"]]
     return kept | {name: upload[name] for name in names} | {"bindings": inherited}
 
@@ -174,7 +176,8 @@ def _upload(
         if body.values.get(name):
             raise ApiError(501, 10021, f"The local Cloudflare does not have {name} of a Worker version")
     lifecycle = durable_objects.read_lifecycle(body)
-    main_module = body.required_text("main_module")
+    service_worker = body.has("body_part")
+    main_module = body.required_text("body_part" if service_worker else "main_module")
     if all(module["name"] != main_module for module in modules):
         raise ApiError(400, 10021, f'No such module "{main_module}".')
     date = body.text("compatibility_date")
@@ -182,8 +185,11 @@ def _upload(
         raise body.wrong("compatibility_date", f"Expected a date like 2025-04-01, received '{date}'")
     earlier: list[bindings.Binding] = [] if previous is None else json.loads(previous["upload"])["bindings"]
     own, kept = bindings.read_bindings(db, body, earlier, strict=strict)
+    names = [module["name"] for module in modules]
+    bindings.check_format([*own, *kept], names, service_worker=service_worker)
     upload = {
         "main_module": main_module,
+        "service_worker": service_worker,
         "compatibility_date": date or _DEFAULT_COMPATIBILITY_DATE,
         "compatibility_flags": body.texts("compatibility_flags") or [],
         "uploaded_on": now(),

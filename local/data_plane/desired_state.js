@@ -14,8 +14,10 @@ import { PlatformError } from './errors.js';
  *   compatibility_flags: string[],
  *   modules: Module[],
  *   bindings: Binding[],
+ *   service_worker?: boolean,
  *   durable_objects?: ObjectClass[],
- * }} Version `durable_objects` are the classes whose objects run in it
+ * }} Version its main module is a script in the service worker syntax when `service_worker` says so; `durable_objects` are
+ *   the classes whose objects run in it
  * @typedef {Version & {percentage: number}} DeployedVersion
  * @typedef {{name: string, port: number, schedules: string[], tailed?: boolean, versions: DeployedVersion[]}} Worker
  *   `versions` is empty when nothing is deployed; `tailed` when somebody wants to see each invocation
