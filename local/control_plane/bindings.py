@@ -153,10 +153,7 @@ def _inherited(parts: list[Fields], earlier: list[Binding], *, strict: bool) -> 
 
 
 def _analytics_engine(_: sqlite3.Connection, part: Fields) -> Binding:
-    dataset = part.text("dataset")
-    if not dataset:
-        raise _must_have(part, "a `dataset`")
-    return {"dataset": dataset}
+    return {"dataset": part.text("dataset") or part.required_text("name")}  # documented, of wrangler's configuration
 
 
 def _d1(db: sqlite3.Connection, part: Fields) -> Binding:
