@@ -17,6 +17,7 @@ from local.control_plane.fields import Fields, type_name
 _HTML_HANDLING = ("auto-trailing-slash", "force-trailing-slash", "drop-trailing-slash", "none")
 _NOT_FOUND_HANDLING = ("none", "404-page", "single-page-application")
 _TEXTS = ("_headers", "_redirects")
+_GONE = "The manifest of these assets is gone: upload them again"
 
 Assets = dict[str, Any]  # as stored: `site`, the folder; `manifest_id`; `config`, as it was sent
 
@@ -56,9 +57,11 @@ def check(assets: Assets | None, bindings: list[dict[str, Any]], *, has_code: bo
         raise ApiError(400, 10021, "Cannot set run_worker_first without a Worker script")
 
 
-def site(assets: Assets) -> Site:
-    """Tell what a version with these assets serves."""
-    return Site(assets["site"], assets["manifest_id"], _texts(assets["config"]))
+def keep(db: sqlite3.Connection, version_id: str, assets: Assets) -> None:
+    """Write what a version serves. Raises ApiError when the manifest went since it was read."""
+    if not asset_manifests.exists(db, assets["manifest_id"]):
+        raise ApiError(400, 10021, _GONE)
+    asset_manifests.serve(db, version_id, Site(assets["site"], assets["manifest_id"], _texts(assets["config"])))
 
 
 def describe(assets: Assets | None) -> dict[str, Json]:
@@ -82,7 +85,7 @@ def _redeemed(db: sqlite3.Connection, token_key: bytes, part: Fields, token: str
     except asset_tokens.TokenError as error:
         raise part.wrong("jwt", str(error)) from error
     if not asset_manifests.exists(db, manifest_id):
-        raise part.wrong("jwt", "the manifest of this token is gone")
+        raise part.wrong("jwt", _GONE)
     return manifest_id
 
 

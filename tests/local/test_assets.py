@@ -198,6 +198,29 @@ def test_headers_and_redirects(rest: Rest) -> None:
     assert rest.visit(f"{url}/_headers").status_code == 404
 
 
+def test_what_is_read_of_assets_alone(rest: Rest) -> None:
+    script = unique("site")
+    token = upload(rest, script, SITE)
+    rest.result("PUT", f"/workers/scripts/{script}", **assets_only(jwt=token))
+    [described] = [one for one in rest.result("GET", "/workers/scripts") if one["id"] == script]
+    assert (described["has_assets"], described["has_modules"]) == (True, False)
+    assert rest.result("GET", f"/workers/scripts/{script}/settings")["bindings"] == []
+    assert rest.result("GET", f"/workers/services/{script}")["id"] == script
+    assert rest.send("GET", f"/workers/scripts/{script}/content/v2").status_code == 200
+    secret = {"name": "S", "text": "x", "type": "secret_text"}
+    rest.result("PUT", f"/workers/scripts/{script}/secrets", secret)
+    assert rest.visit(f"{address(rest, script)}/blog").text == SITE["/blog.html"]
+
+
+def test_a_token_is_worth_nothing_once_its_worker_is_gone(rest: Rest) -> None:
+    script = unique("site")
+    token = upload(rest, script, SITE)
+    rest.result("PUT", f"/workers/scripts/{script}", **assets_only(jwt=token))
+    rest.result("DELETE", f"/workers/scripts/{script}")
+    refusal = rest.refusal("PUT", f"/workers/scripts/{script}", **assets_only(jwt=token))
+    assert refusal[:2] == (400, 10021)
+
+
 def with_code(rest: Rest, code: str = CODE, *, bound: bool = True, **config: Any) -> str:
     script = unique("app")
     bindings = [{"type": "assets", "name": "ASSETS"}] if bound else []
