@@ -438,7 +438,14 @@ def test_a_configuration_that_does_not_fit_is_refused(rest: Rest, config: dict[s
     token = upload(rest, script, {"/a.txt": "a"})
     upload_form = form(CODE, assets={"jwt": token, "config": config})
     assert rest.refusal("PUT", f"/workers/scripts/{script}", **upload_form)[:2] == (400, 10021)
-    alone = assets_only(jwt=token, config={"run_worker_first": True})
+
+
+@pytest.mark.parametrize(
+    "config", [{"run_worker_first": True}, {"run_worker_first": ["/a"]}, {"serve_directly": False}]
+)
+def test_what_has_no_code_cannot_run_it_first(rest: Rest, config: dict[str, Any]) -> None:
+    script = unique("site")
+    alone = assets_only(jwt=upload(rest, script, {"/a.txt": "a"}), config=config)
     assert rest.refusal("PUT", f"/workers/scripts/{script}", **alone)[:2] == (400, 10021)
 
 
