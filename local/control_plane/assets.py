@@ -17,6 +17,7 @@ from local.control_plane.fields import Fields, type_name
 _HTML_HANDLING = ("auto-trailing-slash", "force-trailing-slash", "drop-trailing-slash", "none")
 _NOT_FOUND_HANDLING = ("none", "404-page", "single-page-application")
 _TEXTS = ("_headers", "_redirects")
+_GONE = "The manifest of these assets is gone: upload them again"
 
 Assets = dict[str, Any]  # as stored: `site`, the folder; `manifest_id`; `config`, as it was sent
 
@@ -52,13 +53,15 @@ def check(assets: Assets | None, bindings: list[dict[str, Any]], *, has_code: bo
     bound = any(binding["type"] == "assets" for binding in bindings)
     if bound and assets is None:
         raise ApiError(400, 10021, "Cannot use an assets binding without assets")  # quoted (alchemy-run/alchemy #914)
-    if assets is not None and not has_code and assets["config"].get("run_worker_first"):
+    if assets is not None and not has_code and _code_first(assets["config"]):
         raise ApiError(400, 10021, "Cannot set run_worker_first without a Worker script")
 
 
-def site(assets: Assets) -> Site:
-    """Tell what a version with these assets serves."""
-    return Site(assets["site"], assets["manifest_id"], _texts(assets["config"]))
+def keep(db: sqlite3.Connection, version_id: str, assets: Assets) -> None:
+    """Write what a version serves. Raises ApiError when the manifest went since it was read."""
+    if not asset_manifests.exists(db, assets["manifest_id"]):
+        raise ApiError(400, 10021, _GONE)
+    asset_manifests.serve(db, version_id, Site(assets["site"], assets["manifest_id"], _texts(assets["config"])))
 
 
 def describe(assets: Assets | None) -> dict[str, Json]:
@@ -70,10 +73,9 @@ def runnable(assets: Assets) -> dict[str, Json]:
     """Describe assets as the data plane serves them; `run_worker_first` is a flag or a list of patterns."""
     config: dict[str, Json] = assets["config"]
     names = ("html_handling", "not_found_handling", "base_path")
-    first = config.get("run_worker_first")
-    if first is None and config.get("serve_directly") is not None:  # its older name, the other way round
-        first = not config["serve_directly"]
-    return {"site": assets["site"], "run_worker_first": first} | {name: config.get(name) for name in names}
+    return {"site": assets["site"], "run_worker_first": _code_first(config)} | {
+        name: config.get(name) for name in names
+    }
 
 
 def _redeemed(db: sqlite3.Connection, token_key: bytes, part: Fields, token: str) -> str:
@@ -82,7 +84,7 @@ def _redeemed(db: sqlite3.Connection, token_key: bytes, part: Fields, token: str
     except asset_tokens.TokenError as error:
         raise part.wrong("jwt", str(error)) from error
     if not asset_manifests.exists(db, manifest_id):
-        raise part.wrong("jwt", "the manifest of this token is gone")
+        raise part.wrong("jwt", _GONE)
     return manifest_id
 
 
@@ -92,6 +94,13 @@ def _assets(db: sqlite3.Connection, manifest_id: str, config: Fields | None) -> 
     sent = {} if config is None else {name: value for name, value in config.values.items() if value is not None}
     name = site_name(asset_manifests.contents(db, manifest_id), _texts(sent))
     return {"site": name, "manifest_id": manifest_id, "config": sent}
+
+
+def _code_first(config: dict[str, Json]) -> bool | list[str] | None:
+    """Tell what runs before assets are looked for; `serve_directly` is the older name, the other way round."""
+    if config.get("run_worker_first") is None and config.get("serve_directly") is not None:
+        return not config["serve_directly"]
+    return config.get("run_worker_first")
 
 
 def _check_config(config: Fields) -> None:

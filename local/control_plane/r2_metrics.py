@@ -1,7 +1,7 @@
 """What buckets hold, by GraphQL: the one question to Cloudflare's analytics that `wrangler r2 bucket info` asks.
 
 The types are Cloudflare's (https://developers.cloudflare.com/r2/platform/metrics-analytics/, "Storage") as far as they
-go here; what a query asks beyond them is refused by GraphQL's own validation.
+go here; a query that asks for more is answered 501.
 """
 
 import json
@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from graphql import GraphQLError, build_schema
+from graphql import GraphQLError, GraphQLSyntaxError, build_schema, parse, validate
 from graphql import graphql as execute  # pyright: ignore[reportUnknownVariableType] its middleware has no type
 
 from local.control_plane.envelope import ApiError, Json, RawReply, now
@@ -46,16 +46,28 @@ _Groups = Callable[..., Coroutine[Any, Any, list[dict[str, Json]]]]
 async def answer_query(call: Call) -> RawReply:
     """POST /graphql: {query, variables, operationName}; what is wrong with a query is said with status 200, too."""
     body = call.fields(_invalid)
-    variables = body.fields("variables")
+    query, variables = body.required_text("query"), body.fields("variables")
+    _check_is_here(query)
     result = await execute(
         _SCHEMA,
-        body.required_text("query"),
+        query,
         {"viewer": {"accounts": _accounts(call)}},
         variable_values=None if variables is None else dict(variables.values),
         operation_name=body.text("operationName"),
     )
     errors = None if result.errors is None else [error.formatted for error in result.errors]
     return RawReply(json.dumps({"data": result.data, "errors": errors}).encode(), {}, "application/json")
+
+
+def _check_is_here(query: str) -> None:
+    """Refuse a query for what Cloudflare may have and this machine has not. Raises ApiError 501."""
+    try:
+        problems = validate(_SCHEMA, parse(query))
+    except GraphQLSyntaxError:
+        return  # which is said when it is executed
+    if problems:
+        message = f"The local Cloudflare does not have POST /graphql for this query: {problems[0].message}"
+        raise ApiError(501, 7000, message)
 
 
 def _accounts(call: Call) -> _Accounts:

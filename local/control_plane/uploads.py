@@ -17,7 +17,6 @@ from functools import partial, wraps
 from typing import Any
 
 from local.control_plane import (
-    asset_manifests,
     assets,
     bindings,
     deployments,
@@ -309,4 +308,4 @@ def _insert(db: sqlite3.Connection, worker_id: str, draft: Draft, number: int, s
         ],
     )
     if draft.upload.get("assets"):
-        asset_manifests.serve(db, draft.version_id, assets.site(draft.upload["assets"]))
+        assets.keep(db, draft.version_id, draft.upload["assets"])

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 
 import { serviceName, targets } from './desired_state.js';
 import { PlatformError } from './errors.js';
-import { PLUGIN_NAME } from './workerd_plugin.js';
+import { PLUGIN_NAME, codeBinding } from './workerd_plugin.js';
 
 /**
  * @import { MiniflareOptions } from 'miniflare'
@@ -213,7 +213,7 @@ function systemWorker(state, { token, receive }) {
       compatibilityFlags: ['experimental', 'service_binding_extra_handlers'],
       manifest: { mainModule: 'system.js', modulesRoot: '/', modules: systemModules() },
       env: {
-        ...Object.fromEntries(services.map((service) => [`SERVICE ${service}`, { type: 'worker', worker: service }])),
+        ...Object.fromEntries(services.map((name) => [`SERVICE ${name}`, workerdBinding(codeBinding(`core:user:${name}`))])),
         KV_NAMESPACES: { type: 'durable-object', worker: SYSTEM_WORKER, exportName: 'KvObject' },
         QUEUES: { type: 'durable-object', worker: SYSTEM_WORKER, exportName: 'QueueObject' },
         UNUSED_DATABASE: { type: 'd1', id: UNUSED_DATABASE },

@@ -5,6 +5,22 @@
 
 export const PLUGIN_NAME = 'workerd';
 
+/** A wrapped binding that is nothing but the service in it: Miniflare takes no notice of that, and changes nothing. */
+const SERVICE_MODULE = {
+  name: 'local:service',
+  esModule: 'export default ({ service }) => service;',
+  internal: true,
+};
+
+/**
+ * A binding to a Worker's own code, past the router that Miniflare puts before one with assets.
+ *
+ * @param {string} service as workerd names it
+ */
+export function codeBinding(service) {
+  return { wrapped: { moduleName: SERVICE_MODULE.name, innerBindings: [{ name: 'service', service: { name: service } }] } };
+}
+
 export const plugins = {
   [PLUGIN_NAME]: {
     /** @param {{config: {env?: Record<string, any>}}} worker */
@@ -15,5 +31,6 @@ export const plugins = {
     },
     getNodeBindings: () => ({}),
     getServices: () => [],
+    getExtensions: () => [{ modules: [SERVICE_MODULE] }],
   },
 };

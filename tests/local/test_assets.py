@@ -198,6 +198,29 @@ def test_headers_and_redirects(rest: Rest) -> None:
     assert rest.visit(f"{url}/_headers").status_code == 404
 
 
+def test_what_is_read_of_assets_alone(rest: Rest) -> None:
+    script = unique("site")
+    token = upload(rest, script, SITE)
+    rest.result("PUT", f"/workers/scripts/{script}", **assets_only(jwt=token))
+    [described] = [one for one in rest.result("GET", "/workers/scripts") if one["id"] == script]
+    assert (described["has_assets"], described["has_modules"]) == (True, False)
+    assert rest.result("GET", f"/workers/scripts/{script}/settings")["bindings"] == []
+    assert rest.result("GET", f"/workers/services/{script}")["id"] == script
+    assert rest.send("GET", f"/workers/scripts/{script}/content/v2").status_code == 200
+    secret = {"name": "S", "text": "x", "type": "secret_text"}
+    rest.result("PUT", f"/workers/scripts/{script}/secrets", secret)
+    assert rest.visit(f"{address(rest, script)}/blog").text == SITE["/blog.html"]
+
+
+def test_a_token_is_worth_nothing_once_its_worker_is_gone(rest: Rest) -> None:
+    script = unique("site")
+    token = upload(rest, script, SITE)
+    rest.result("PUT", f"/workers/scripts/{script}", **assets_only(jwt=token))
+    rest.result("DELETE", f"/workers/scripts/{script}")
+    refusal = rest.refusal("PUT", f"/workers/scripts/{script}", **assets_only(jwt=token))
+    assert refusal[:2] == (400, 10021)
+
+
 def with_code(rest: Rest, code: str = CODE, *, bound: bool = True, **config: Any) -> str:
     script = unique("app")
     bindings = [{"type": "assets", "name": "ASSETS"}] if bound else []
@@ -415,7 +438,14 @@ def test_a_configuration_that_does_not_fit_is_refused(rest: Rest, config: dict[s
     token = upload(rest, script, {"/a.txt": "a"})
     upload_form = form(CODE, assets={"jwt": token, "config": config})
     assert rest.refusal("PUT", f"/workers/scripts/{script}", **upload_form)[:2] == (400, 10021)
-    alone = assets_only(jwt=token, config={"run_worker_first": True})
+
+
+@pytest.mark.parametrize(
+    "config", [{"run_worker_first": True}, {"run_worker_first": ["/a"]}, {"serve_directly": False}]
+)
+def test_what_has_no_code_cannot_run_it_first(rest: Rest, config: dict[str, Any]) -> None:
+    script = unique("site")
+    alone = assets_only(jwt=upload(rest, script, {"/a.txt": "a"}), config=config)
     assert rest.refusal("PUT", f"/workers/scripts/{script}", **alone)[:2] == (400, 10021)
 
 

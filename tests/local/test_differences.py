@@ -1,5 +1,8 @@
 """What is different from Cloudflare, as local/DIFFERENCES.md lists it: a test fails when a difference is gone."""
 
+import base64
+import hashlib
+import json
 import re
 import sys
 from pathlib import Path
@@ -129,6 +132,33 @@ def test_a_deployment_cuts_web_sockets_of_other_workers(rest: Rest) -> None:
         rest.deployed_worker()
         with pytest.raises(ConnectionClosed):
             socket.recv(timeout=10)
+
+
+def site(rest: Rest, name: str, files: dict[str, tuple[str, str]]) -> str:
+    """Deploy a Worker of files alone, {path: (content, content type)}, and give its address."""
+    hashes = {path: hashlib.sha256(repr(file).encode()).hexdigest()[:32] for path, file in files.items()}
+    manifest = {path: {"hash": hashes[path], "size": len(content)} for path, (content, _) in files.items()}
+    session = rest.result("POST", f"/workers/scripts/{name}/assets-upload-session", {"manifest": manifest})
+    parts = {hashes[path]: (path, base64.b64encode(content.encode()), kind) for path, (content, kind) in files.items()}
+    authorization = {"Authorization": f"Bearer {session['jwt']}"}
+    answer = rest.send("POST", "/workers/assets/upload?base64=true", files=parts, headers=authorization)
+    metadata = {"assets": {"jwt": answer.json()["result"]["jwt"]}, "compatibility_date": "2025-04-01"}
+    form = {"metadata": (None, json.dumps(metadata), "application/json")}
+    rest.result("PUT", f"/workers/scripts/{name}", files=form)
+    return rest.result("GET", f"/workers/workers/{name}")["subdomain"]["url"]
+
+
+def test_an_asset_has_the_content_type_of_its_name(rest: Rest) -> None:
+    url = site(rest, unique("site"), {"/feed.txt": ("<rss/>", "application/rss+xml")})
+    assert answer_of(rest, f"{url}/feed.txt").headers["content-type"] == "text/plain; charset=utf-8"
+
+
+def test_an_asset_has_another_etag_once_another_changed(rest: Rest) -> None:
+    name, same = unique("site"), ("same", "text/plain")
+    url = site(rest, name, {"/a.txt": ("one", "text/plain"), "/b.txt": same})
+    before = answer_of(rest, f"{url}/b.txt").headers["etag"]
+    site(rest, name, {"/a.txt": ("two", "text/plain"), "/b.txt": same})
+    assert answer_of(rest, f"{url}/b.txt").headers["etag"] != before
 
 
 def test_answers_carry_no_ray(rest: Rest) -> None:

@@ -235,7 +235,7 @@ def test_what_a_bucket_holds_is_told_by_graphql(rest: Rest, bucket: str, cloud: 
     ]
     assert account["r2StorageAdaptiveGroups"] == []
     assert ask(account="f" * 32)["errors"][0]["message"] == "not authorized for that account"
-    assert "Cannot query field 'zones'" in ask(query="{ viewer { zones { zoneTag } } }")["errors"][0]["message"]
+    assert ask(query="{ viewer {")["errors"][0]["message"].startswith("Syntax Error")
 
 
 def test_survives_kill_9(tmp_path: Path) -> None:
