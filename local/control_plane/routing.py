@@ -1,6 +1,6 @@
 """Routes and the calls they answer.
 
-A path is split before it is decoded: a key that holds "/" comes as %2F and stays one segment.
+A path is split before it is decoded: a %2F stays within its segment.
 """
 
 import json
@@ -70,11 +70,15 @@ Handler = Callable[[Call], Awaitable[Reply | RawReply]]
 
 @dataclass(frozen=True)
 class Route:
-    """One line of a product's table: method, path with {names}, and what answers it."""
+    """One line of a product's table: method, path with {names}, and what answers it.
+
+    With `takes_rest`, the last {name} is all that is left of the path, slashes included.
+    """
 
     method: str
     path: str
     handler: Handler
+    takes_rest: bool = False
 
 
 class Router:
@@ -85,15 +89,15 @@ class Router:
 
     def find(self, method: str, raw_path: str) -> tuple[Route, dict[str, str]] | None:
         """Match a percent-encoded path. A literal segment goes before a {name}, so order in a table does not matter."""
-        segments = [unquote(segment) for segment in raw_path.strip("/").split("/")]
+        path = raw_path.strip("/")
         matches = [
-            (route, template)
+            (route, template, segments)
             for route, template in self._routes
-            if route.method == method and _fits(template, segments)
+            if route.method == method and _fits(template, segments := _segments(path, template, route))
         ]
         if not matches:
             return None
-        route, template = min(matches, key=lambda match: [_is_name(segment) for segment in match[1]])
+        route, template, segments = min(matches, key=lambda match: [_is_name(segment) for segment in match[1]])
         return route, {n[1:-1]: value for n, value in zip(template, segments, strict=True) if _is_name(n)}
 
 
@@ -106,6 +110,11 @@ def _refuse_constant(name: str) -> None:
     """Refuse NaN and the infinities, which Python reads and JSON does not have."""
     msg = f"{name} is not JSON"
     raise ValueError(msg)
+
+
+def _segments(path: str, template: list[str], route: Route) -> list[str]:
+    splits = len(template) - 1 if route.takes_rest else -1
+    return [unquote(segment) for segment in path.split("/", splits)]
 
 
 def _fits(template: list[str], segments: list[str]) -> bool:
