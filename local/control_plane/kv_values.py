@@ -260,10 +260,10 @@ def _metadata_of(entry: dict[str, Any]) -> Json:
 _NAMESPACE = "/accounts/{account_id}/storage/kv/namespaces/{namespace_id}"
 
 ROUTES = (
-    Route("PUT", _NAMESPACE + "/values/{key}", put_value),
-    Route("GET", _NAMESPACE + "/values/{key}", get_value),
-    Route("DELETE", _NAMESPACE + "/values/{key}", delete_value),
-    Route("GET", _NAMESPACE + "/metadata/{key}", get_metadata),
+    Route("PUT", _NAMESPACE + "/values/{key*}", put_value),
+    Route("GET", _NAMESPACE + "/values/{key*}", get_value),
+    Route("DELETE", _NAMESPACE + "/values/{key*}", delete_value),
+    Route("GET", _NAMESPACE + "/metadata/{key*}", get_metadata),
     Route("GET", _NAMESPACE + "/keys", list_keys),
     Route("PUT", _NAMESPACE + "/bulk", put_values),
     Route("DELETE", _NAMESPACE + "/bulk", delete_values),

@@ -92,7 +92,7 @@ def _of_version(row: sqlite3.Row) -> dict[str, Json]:
     echo: dict[str, Json] = upload["echo"]
     return {
         "placement": echo.get("placement", {}),
-        "compatibility_date": echo.get("compatibility_date", upload["compatibility_date"]),
+        "compatibility_date": echo.get("compatibility_date", ""),
         "compatibility_flags": upload["compatibility_flags"],
         "usage_model": upload["usage_model"],
         "annotations": uploads.annotations(upload),

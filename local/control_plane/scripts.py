@@ -185,7 +185,7 @@ def _describe_version(db: sqlite3.Connection, row: sqlite3.Row | None) -> dict[s
         "handlers": json.loads(row["handlers"]),
         "named_handlers": upload.get("named_handlers", []),
         "last_deployed_from": row["source"],
-        "compatibility_date": upload["compatibility_date"],
+        "compatibility_date": upload["echo"].get("compatibility_date", ""),
         "compatibility_flags": upload["compatibility_flags"],
         "usage_model": upload["usage_model"],
     }

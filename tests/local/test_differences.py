@@ -107,6 +107,11 @@ def test_there_are_no_zones(rest: Rest) -> None:
     assert rest.refusal("GET", "/workers/domains")[0] == 501
 
 
+def test_a_workflow_needs_its_class(rest: Rest) -> None:
+    body = {"class_name": "Absent", "script_name": rest.deployed_worker()["name"]}
+    assert rest.refusal("PUT", f"/workflows/{unique('flow')}", body)[:2] == (500, 10001)
+
+
 def test_d1_has_no_time_travel(rest: Rest) -> None:
     database = rest.database()["uuid"]
     assert rest.refusal("GET", f"/d1/database/{database}/time_travel/bookmark")[0] == 501

@@ -123,6 +123,18 @@ def test_keys_are_decoded_once(rest: Rest, namespace: str) -> None:
         assert key in [item["name"] for item in keys(rest, namespace)[0]]
 
 
+def test_a_key_may_come_with_its_slashes_as_they_are(rest: Rest, namespace: str) -> None:
+    """The Terraform provider's acceptance tests read `…/values/test-key_with.special-chars/…`, of the real API."""
+    pair = {"value": (None, "v"), "metadata": (None, "[1]")}
+    rest.result("PUT", f"{namespace}/values/a/b%2Fc/values/d", files=pair)
+    for key in ("a/b/c/values/d", "a%2Fb%2Fc%2Fvalues%2Fd"):
+        assert rest.send("GET", f"{namespace}/values/{key}").text == "v"
+        assert rest.result("GET", f"{namespace}/metadata/{key}") == [1]
+    assert [item["name"] for item in keys(rest, namespace, "?prefix=a/b/")[0]] == ["a/b/c/values/d"]
+    rest.result("DELETE", f"{namespace}/values/a/b/c/values/d")
+    assert rest.send("GET", f"{namespace}/values/a%2Fb%2Fc%2Fvalues%2Fd").status_code == 404
+
+
 def test_keys_are_listed_in_pages(rest: Rest, namespace: str) -> None:
     names = sorted(f"p:{number:02}" for number in range(25))
     rest.result("PUT", f"{namespace}/bulk", [{"key": name, "value": ""} for name in ["other", *reversed(names)]])

@@ -273,6 +273,15 @@ def test_lines_of_a_form_may_end_in_a_line_feed_alone(rest: Rest) -> None:
     assert binding == text("GREETING", "hello")
 
 
+def test_a_compatibility_date_that_was_not_given_is_not_told(rest: Rest) -> None:
+    """To the Terraform provider, which sends "", any date is a difference; its acceptance tests upload without one."""
+    name = unique("script")
+    rest.result("PUT", f"/workers/scripts/{name}", **form(compatibility_date=None))
+    script = rest.result("GET", f"/workers/services/{name}")["default_environment"]["script"]
+    assert script["compatibility_date"] == ""
+    assert rest.result("GET", f"/workers/scripts/{name}/settings")["compatibility_date"] == ""
+
+
 PROVIDERS_METADATA: dict[str, Any] = {
     "bindings": [
         text("MODE", "dev"),
