@@ -13,7 +13,7 @@ from cloudflare import Cloudflare, DefaultHttpxClient
 
 from local.control_plane.application import PRODUCTS
 from local.instance import Instance
-from tests.local import published
+from tests.local import published, sdk_operations
 from tests.local.errata import ERRATA, Erratum
 from tests.local.rest import ECHO, Rest, eventually, module, unique
 
@@ -610,7 +610,7 @@ class Walk:
 
     def __init__(self, rest: Rest, cloud: Instance) -> None:
         self.outcomes: dict[str, bool | Exception] = {}
-        self.routes: dict[str, set[published.RouteKey]] = {}
+        self.routes: dict[str, set[sdk_operations.RouteKey]] = {}
         self.errata: set[Erratum] = set()
         self._current = ""
         http = DefaultHttpxClient(event_hooks={"response": [self._notice]}, trust_env=False)
@@ -637,9 +637,9 @@ def walk(rest: Rest, cloud: Instance) -> Walk:
     return Walk(rest, cloud)
 
 
-def operations() -> dict[str, published.Operation]:
-    here = {published.nameless(route.method, route.path) for product in PRODUCTS for route in product.ROUTES}
-    return {operation.name: operation for operation in published.operations() if operation.route in here}
+def operations() -> dict[str, sdk_operations.Operation]:
+    here = {sdk_operations.nameless(route.method, route.path) for product in PRODUCTS for route in product.ROUTES}
+    return {operation.name: operation for operation in sdk_operations.operations() if operation.route in here}
 
 
 def test_every_route_is_called() -> None:
