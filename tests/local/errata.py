@@ -57,8 +57,8 @@ ERRATA = (
     Erratum(
         "workers.scripts.script_and_version_settings.*", "result.placement.*", _RECORDED + ": {} where none is set"
     ),
-    Erratum("workers.scripts.*", "result.observability.logs.invocation_logs", _AS_SENT),
-    Erratum("workers.scripts.list", "result.*.observability.logs.invocation_logs", _AS_SENT),
+    Erratum("workers.scripts.*", "result.observability.*", _AS_SENT),
+    Erratum("workers.scripts.list", "result.*.observability.*", _AS_SENT),
     Erratum(
         "workers.beta.workers.versions.create",
         "result.migrations.*",
