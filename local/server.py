@@ -15,6 +15,7 @@ import uvicorn
 from local import instance
 from local.control_plane import tails
 from local.control_plane.application import Application
+from local.control_plane.asset_files import AssetFiles
 from local.control_plane.cloud import Cloud
 from local.control_plane.store import Store
 from local.credentials import Credentials
@@ -52,7 +53,7 @@ async def _run(state_dir: Path, store: Store, listener: socket.socket, lock: Ins
     process.restore = data_plane.restore
     try:
         await process.start()
-        cloud = Cloud(store, data_plane, Credentials.from_environment(), port)
+        cloud = Cloud(store, AssetFiles(state_dir / "assets"), data_plane, Credentials.from_environment(), port)
         process.on_tail_event = tails.publisher(cloud)
         await _start(cloud)
         server = _Server(

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from local.control_plane import (
+    asset_uploads,
     containers,
     d1,
     d1_transfers,
@@ -62,6 +63,7 @@ PRODUCTS = (
     queue_messages,
     workers,
     worker_versions,
+    asset_uploads,
     deployments,
     durable_objects,
     schedules,
@@ -119,7 +121,6 @@ class Application:
             if not path.startswith(f"{API_PATH}/"):
                 return await self._route_open(request, path)
             path = path.removeprefix(API_PATH)
-            self._check_token(request, path)
             return await self._route(request, path)
         except ApiError as error:
             return error_response(error)
@@ -133,6 +134,8 @@ class Application:
 
     async def _route(self, request: Request, path: str) -> Response:
         found = self._router.find(request.method, path)
+        if found is None or not found[0].own_token:
+            self._check_token(request, path)
         if found is None:
             # Cloudflare has more than is here, so this must not look like its own 404.
             message = f"The local Cloudflare does not have {request.method} {path}"

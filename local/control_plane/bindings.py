@@ -24,7 +24,6 @@ _ELSEWHERE = frozenset(
         "ai_search",
         "ai_search_namespace",
         "artifacts",
-        "assets",
         "browser",
         "data_blob",
         "dispatch_namespace",
@@ -255,6 +254,7 @@ def _workflow(_: sqlite3.Connection, part: Fields) -> Binding:
 
 _READERS: dict[str, Callable[[sqlite3.Connection, Fields], Binding]] = {
     "analytics_engine": _analytics_engine,
+    "assets": _nothing_more,
     "d1": _d1,
     "durable_object_namespace": _durable_object_namespace,
     "kv_namespace": _kv_namespace,

@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+import secrets
 import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from local.control_plane import desired_state
+from local.control_plane import asset_manifests, desired_state
+from local.control_plane.asset_files import AssetFiles
 from local.control_plane.listeners import Listeners
 from local.control_plane.store import Store
 from local.control_plane.transfers import Transfers
@@ -15,6 +17,9 @@ from local.credentials import Credentials
 from local.data_plane_client import DataPlaneAwayError, DataPlaneClient, DataPlaneRefusedError
 
 _log = logging.getLogger(__name__)
+
+_TOKEN_KEY_SETTING = "asset_token_key"  # noqa: S105 a name
+_TOKEN_KEY_BYTES = 32
 
 # The data plane says these before anything changed in it. Whatever else it says may come after.
 _CERTAIN_REFUSALS = frozenset({"invalid_worker", "port_in_use", "bad_request"})
@@ -35,7 +40,10 @@ class Change:
 class Cloud:
     """State and data plane of one instance."""
 
-    def __init__(self, store: Store, data_plane: DataPlaneClient, credentials: Credentials, port: int) -> None:
+    def __init__(
+        self, store: Store, asset_files: AssetFiles, data_plane: DataPlaneClient, credentials: Credentials, port: int
+    ) -> None:
+        self.asset_files = asset_files
         self.data_plane = data_plane
         self.credentials = credentials
         self.origin = f"http://127.0.0.1:{port}"
@@ -50,9 +58,18 @@ class Cloud:
         """The committed state, to read from."""
         return self._store.reader
 
+    @property
+    def asset_token_key(self) -> bytes:
+        """The key that signs tokens of asset uploads; there is one from the first start on."""
+        return bytes.fromhex(self._store.setting(_TOKEN_KEY_SETTING) or "")
+
     async def start(self) -> None:
         """Bring the data plane to the committed state. Raises DataPlaneRefusedError or DataPlaneAwayError."""
         self._store.writer.execute("DELETE FROM worker_tails")  # whoever listened to the server before is gone
+        if self._store.setting(_TOKEN_KEY_SETTING) is None:
+            self._store.remember(_TOKEN_KEY_SETTING, secrets.token_hex(_TOKEN_KEY_BYTES))
+        await self._delete_unused_assets()
+        await self._lay_out_assets(self.db)
         await self.data_plane.apply(desired_state.build(self.db))
 
     @asynccontextmanager
@@ -69,6 +86,8 @@ class Cloud:
             change.db.execute("BEGIN IMMEDIATE")
             try:
                 yield change
+                forgot_assets = asset_manifests.forget_unused(change.db)
+                await self._lay_out_assets(change.db)
                 in_doubt = True
                 try:
                     await self.data_plane.apply(desired_state.build(change.db))
@@ -84,6 +103,23 @@ class Cloud:
                 if in_doubt:
                     await self._return_to(before)
                 raise
+            if forgot_assets:
+                await self._delete_unused_assets()
+
+    async def _lay_out_assets(self, db: sqlite3.Connection) -> None:
+        """Make the folders that versions serve and that are not there yet."""
+        for site in asset_manifests.sites(db):
+            if not self.asset_files.is_laid_out(site.name):
+                contents = asset_manifests.contents(db, site.manifest_id)
+                await asyncio.to_thread(self.asset_files.lay_out, site.name, contents, site.texts)
+
+    async def _delete_unused_assets(self) -> None:
+        """Delete files and folders that the committed state does not know. What cannot be deleted is tried again."""
+        sites = {site.name for site in asset_manifests.sites(self.db)}
+        try:
+            await asyncio.to_thread(self.asset_files.keep_only, asset_manifests.digests(self.db), sites)
+        except OSError:
+            _log.exception("files of assets that nothing uses could not be deleted; the next start tries again")
 
     async def _return_to(self, config: desired_state.Config) -> None:
         """Put the configuration of the committed state in force again."""

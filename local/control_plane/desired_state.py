@@ -4,6 +4,8 @@ import json
 import sqlite3
 from typing import Any
 
+from local.control_plane import assets
+
 Config = dict[str, Any]  # the body of the data plane's PUT /config
 
 EMPTY: Config = {"workers": [], "queues": [], "workflows": []}
@@ -23,6 +25,7 @@ def runnable(upload: dict[str, Any], version_id: str, modules: list[dict[str, st
         "compatibility_flags": upload["compatibility_flags"],
         "modules": modules,
         "bindings": [_binding(binding, upload, version_id) for binding in upload["bindings"]],
+        **({"assets": assets.runnable(upload["assets"])} if upload.get("assets") else {}),
     }
 
 
@@ -166,6 +169,7 @@ def _binding(binding: dict[str, Any], upload: dict[str, Any], version_id: str) -
 
 _BINDING_FIELDS = {
     "analytics_engine": (),
+    "assets": (),
     "d1": ("id",),
     "durable_object_namespace": ("class_name", "worker", "version_id"),
     "kv_namespace": ("namespace_id",),

@@ -62,18 +62,19 @@ class Page:
 
 @dataclass(frozen=True)
 class Reply:
-    """A successful answer: always 200, as Cloudflare does for creates and deletes alike."""
+    """A successful answer: 200, as Cloudflare does for creates and deletes alike, unless a route is known to differ."""
 
     result: Json
     info: dict[str, Json] | None = None
     messages: tuple[dict[str, Json], ...] = ()
+    status: int = 200
 
     def response(self) -> JSONResponse:
         """Wrap the result in the envelope."""
         body: dict[str, Json] = {"result": self.result, "success": True, "errors": [], "messages": list(self.messages)}
         if self.info is not None:
             body["result_info"] = self.info
-        return JSONResponse(body)
+        return JSONResponse(body, status_code=self.status)
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,11 @@ class Call:
         return self.headers.get("content-type", "")
 
     @property
+    def bearer(self) -> str:
+        """Tell the token that came with it."""
+        return self.headers.get("authorization", "").removeprefix("Bearer ")
+
+    @property
     def source(self) -> str:
         """Name the kind of client, as versions and deployments do; wrangler warns before it changes what is not its."""
         return "wrangler" if self.headers.get("user-agent", "").startswith("wrangler/") else "api"
@@ -94,6 +99,7 @@ class Route:
     path: str
     handler: Handler
     largest_body_bytes: int = LARGEST_BODY_BYTES
+    own_token: bool = False  # takes a bearer token that is not the API's, and checks it
 
 
 class Router:

@@ -60,7 +60,8 @@ def code_reply(upload: dict[str, Any], modules: list[Module], etag: str) -> RawR
         Part(module["name"], module["name"], module["content_type"], base64.b64decode(module["content_base64"]))
         for module in in_order
     )
-    return RawReply(content, {"cf-entrypoint": main, "etag": etag}, content_type)
+    entrypoint = {} if main is None else {"cf-entrypoint": main}
+    return RawReply(content, {**entrypoint, "etag": etag}, content_type)
 
 
 def _service_worker() -> ApiError:

@@ -116,8 +116,6 @@ def describe(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Json]:
         "tail_consumers": workers.tail_consumers(settings),
         "logpush": settings["logpush"],
         "observability": settings["observability"],
-        "has_assets": False,
-        "has_modules": True,
         **({} if row["migration_tag"] is None else {"migration_tag": row["migration_tag"]}),
         **_describe_version(db, current_version(db, row["id"])),
     }
@@ -167,7 +165,8 @@ def _settings(row: sqlite3.Row, metadata: Fields) -> dict[str, Json]:
 def _told(draft: Draft) -> dict[str, Json]:
     """Tell what the answer to an upload has beside the script's description."""
     lifecycle = durable_objects.describe(draft.upload)
-    told = {"entry_point": draft.upload["main_module"], "startup_time_ms": draft.startup_time_ms}
+    main_module = draft.upload["main_module"]
+    told = {} if main_module is None else {"entry_point": main_module, "startup_time_ms": draft.startup_time_ms}
     if "exports_reconciliation" in lifecycle:
         told["exports_reconciliation"] = lifecycle["exports_reconciliation"]
     return told
@@ -175,9 +174,11 @@ def _told(draft: Draft) -> dict[str, Json]:
 
 def _describe_version(db: sqlite3.Connection, row: sqlite3.Row | None) -> dict[str, Json]:
     if row is None:
-        return {"handlers": []}
+        return {"has_assets": False, "has_modules": False, "handlers": []}
     upload: dict[str, Any] = json.loads(row["upload"])
     return {
+        "has_assets": bool(upload.get("assets")),
+        "has_modules": upload["main_module"] is not None,
         "etag": uploads.etag(desired_state.modules_of(db, row["id"])),
         "deployment_id": row["id"].replace("-", ""),  # of the version, in fact (recorded)
         "handlers": json.loads(row["handlers"]),

@@ -16,7 +16,15 @@ from dataclasses import dataclass, replace
 from functools import partial, wraps
 from typing import Any
 
-from local.control_plane import bindings, deployments, desired_state, durable_objects, queue_consumers
+from local.control_plane import (
+    asset_manifests,
+    assets,
+    bindings,
+    deployments,
+    desired_state,
+    durable_objects,
+    queue_consumers,
+)
 from local.control_plane.cloud import Change
 from local.control_plane.envelope import ApiError, Json, RawReply, Reply, now
 from local.control_plane.fields import Fields
@@ -42,7 +50,7 @@ _CONTENT_TYPES = (
 _PYTHON = ("text/x-python", "text/x-python-requirement")  # as wrangler sends them
 _USAGE_MODELS = ("standard", "bundled", "unbound")
 _ECHOED = ("annotations", "cache_options", "limits", "package_dependencies", "placement")  # kept, without effect here
-_ELSEWHERE = ("assets", "containers")
+_ELSEWHERE = ("containers",)
 
 Module = dict[str, str]  # name, content_type, content_base64
 
@@ -87,11 +95,19 @@ async def prepare(
 ) -> Draft:
     """Read an upload and try it. Raises ApiError.
 
-    `previous` is the version whose bindings it may keep; unless `strict`, one that is not there is left out.
+    `previous` is the version whose bindings and assets it may keep; unless `strict`, a binding that is not there is
+    left out.
     """
-    _check_modules(modules)
-    upload, kept = _upload(call.cloud.db, body, modules, previous, strict=strict)
+    if _has_code(body, modules):
+        _check_modules(modules, body)
+    found = assets.read(call.cloud.db, call.cloud.asset_token_key, body, previous)
+    upload, kept = _upload(call.cloud.db, body, previous, strict=strict)
+    assets.check(found, upload["bindings"], has_code=upload["main_module"] is not None)
+    upload |= {"assets": found, "workflow_classes": [], "classes": [], "named_handlers": []}
+    heir_of = previous["id"] if kept and previous is not None else None
     version_id = str(uuid.uuid4())
+    if upload["main_module"] is None:
+        return Draft(version_id, upload, modules, [], 0, heir_of)
     report = await call.cloud.data_plane.validate(desired_state.runnable(upload, version_id, modules))
     if not report["handlers"] and not report["named_handlers"]:  # quoted
         raise ApiError(400, 10068, "The uploaded script has no registered event handlers.")
@@ -100,7 +116,6 @@ async def prepare(
         "classes": [named["name"] for named in report["named_handlers"] if named["handlers"] == ["class"]],
         "named_handlers": report["named_handlers"],
     }
-    heir_of = previous["id"] if kept and previous is not None else None
     return Draft(version_id, upload, modules, report["handlers"], report["startup_time_ms"], heir_of)
 
 
@@ -116,7 +131,11 @@ def _metadata_of(row: sqlite3.Row) -> dict[str, Json]:
     names = ("main_module", "compatibility_date", "compatibility_flags", "usage_model", "exports")
     kept = {name: value for name, value in upload["echo"].items() if name != "annotations"}
     inherited = [{"type": "inherit", "name": binding["name"]} for binding in upload["bindings"]]
-    return kept | {name: upload[name] for name in names} | {"bindings": inherited}
+    return (
+        kept
+        | {name: upload[name] for name in names}
+        | {"bindings": inherited, "keep_assets": bool(upload.get("assets"))}
+    )
 
 
 def revise(
@@ -173,24 +192,26 @@ def invalid(path: str, problem: str) -> ApiError:
     return ApiError(400, 10021, f"Invalid Worker version: {path or 'body'}: {problem}")
 
 
+def _has_code(body: Fields, modules: list[Module]) -> bool:
+    """Tell a Worker from one that is assets alone, and so names no main module."""
+    return bool(modules) or body.has("main_module") or not assets.are_sent(body)
+
+
 def _upload(
-    db: sqlite3.Connection, body: Fields, modules: list[Module], previous: sqlite3.Row | None, *, strict: bool
+    db: sqlite3.Connection, body: Fields, previous: sqlite3.Row | None, *, strict: bool
 ) -> tuple[dict[str, Any], bool]:
-    """Read a version without its modules, as it is stored, and tell whether it keeps bindings of the previous one."""
+    """Read a version without modules and assets, as it is stored, and tell whether it keeps anything of another."""
     for name in _ELSEWHERE:
         if body.values.get(name):
             raise ApiError(501, 10021, f"The local Cloudflare does not have {name} of a Worker version")
     lifecycle = durable_objects.read_lifecycle(body)
-    main_module = body.required_text("main_module")
-    if all(module["name"] != main_module for module in modules):
-        raise ApiError(400, 10021, f'No such module "{main_module}".')
     date = body.text("compatibility_date")
     if date and not _DATE.fullmatch(date):
         raise body.wrong("compatibility_date", f"Expected a date like 2025-04-01, received '{date}'")
     earlier: list[bindings.Binding] = [] if previous is None else json.loads(previous["upload"])["bindings"]
     own, kept = bindings.read_bindings(db, body, earlier, strict=strict)
     upload = {
-        "main_module": main_module,
+        "main_module": body.text("main_module"),
         "compatibility_date": date or _DEFAULT_COMPATIBILITY_DATE,
         "compatibility_flags": body.texts("compatibility_flags") or [],
         "uploaded_on": now(),
@@ -202,16 +223,19 @@ def _upload(
         # The provider compares these with what its program says, null and empty being different things to it.
         | {name: body.values[name] for name in ("compatibility_date", "compatibility_flags") if body.has(name)},
     }
-    return upload, bool(kept)
+    return upload, bool(kept or body.flag("keep_assets"))
 
 
-def _check_modules(modules: list[Module]) -> None:
+def _check_modules(modules: list[Module], body: Fields) -> None:
     if not modules:
         raise ApiError(400, 10021, "A Worker version needs at least one module")
     names = [module["name"] for module in modules]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise ApiError(400, 10021, f'Duplicate module "{min(twice)}".')
+    main_module = body.required_text("main_module")
+    if main_module not in names:
+        raise ApiError(400, 10021, f'No such module "{main_module}".')
     for index, module in enumerate(modules):
         if module["content_type"] in _PYTHON:
             raise ApiError(501, 10021, f"The local Cloudflare does not have Python Workers (module {module['name']})")
@@ -273,3 +297,5 @@ def _insert(db: sqlite3.Connection, worker_id: str, draft: Draft, number: int, s
             for position, module in enumerate(draft.modules)
         ],
     )
+    if draft.upload.get("assets"):
+        asset_manifests.serve(db, draft.version_id, assets.site(draft.upload["assets"]))

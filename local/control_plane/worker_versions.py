@@ -6,7 +6,7 @@ import json
 import sqlite3
 from typing import Any
 
-from local.control_plane import bindings, deployments, desired_state, durable_objects, uploads, workers
+from local.control_plane import assets, bindings, deployments, desired_state, durable_objects, uploads, workers
 from local.control_plane.envelope import ApiError, Json, Reply
 from local.control_plane.fields import Fields
 from local.control_plane.identity import AUTHOR_EMAIL, AUTHOR_ID
@@ -151,6 +151,7 @@ def _describe(db: sqlite3.Connection, row: sqlite3.Row, *, with_modules: bool) -
         **({"annotations": noted} if noted else {}),
         **({"bindings": bound} if bound else {}),  # of none the API is silent: the provider's acceptance tests
         **durable_objects.describe(upload),
+        **assets.describe(upload.get("assets")),
     }
     if with_modules:
         description["modules"] = desired_state.modules_of(db, row["id"])

@@ -12,7 +12,7 @@ import uuid
 from functools import partial
 from typing import Any, cast
 
-from local.control_plane import dependents
+from local.control_plane import asset_manifests, dependents
 from local.control_plane.cloud import Change
 from local.control_plane.envelope import ApiError, Json, Reply, now
 from local.control_plane.fields import Fields
@@ -166,6 +166,8 @@ def delete(call: Call, change: Change, row: sqlite3.Row) -> None:
     namespaces = change.db.execute("SELECT id FROM durable_object_namespaces WHERE worker_id = ?", (row["id"],))
     for namespace in namespaces.fetchall():
         change.finally_do(partial(call.cloud.data_plane.delete_objects, namespace["id"]))
+    for name in (row["id"], row["name"]):
+        asset_manifests.expire(change.db, name)
     change.db.execute("DELETE FROM workers WHERE id = ?", (row["id"],))
 
 

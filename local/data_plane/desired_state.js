@@ -8,14 +8,22 @@ import { PlatformError } from './errors.js';
  * @typedef {{type: string, name: string, [field: string]: unknown}} Binding
  * @typedef {{class_name: string, namespace_id: string, use_sqlite: boolean}} ObjectClass
  * @typedef {{
+ *   site: string,
+ *   run_worker_first: boolean | string[] | null,
+ *   html_handling: string | null,
+ *   not_found_handling: string | null,
+ *   base_path: string | null,
+ * }} Assets `site` is the name of a folder
+ * @typedef {{
  *   id: string,
- *   main_module: string,
+ *   main_module: string | null,
  *   compatibility_date: string,
  *   compatibility_flags: string[],
  *   modules: Module[],
  *   bindings: Binding[],
  *   durable_objects?: ObjectClass[],
- * }} Version `durable_objects` are the classes whose objects run in it
+ *   assets?: Assets,
+ * }} Version `durable_objects` are the classes whose objects run in it; without a `main_module` it is assets alone
  * @typedef {Version & {percentage: number}} DeployedVersion
  * @typedef {{name: string, port: number, schedules: string[], tailed?: boolean, versions: DeployedVersion[]}} Worker
  *   `versions` is empty when nothing is deployed; `tailed` when somebody wants to see each invocation

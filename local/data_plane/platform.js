@@ -22,6 +22,7 @@ import { WORKERD_PID_FILE } from './workerd_leash.js';
  * @import { IncomingMessage, ServerResponse } from 'node:http'
  * @import { MiniflareOptions } from 'miniflare'
  * @import { DesiredState } from './desired_state.js'
+ * @import { TailReport } from './workers/logging.js'
  */
 
 /** How long a reload waits for requests and batches that are under way. */
@@ -30,6 +31,8 @@ const DRAIN_SECONDS = 10;
 const PORT_TAKEN = 'ERR_ADDRESS_IN_USE';
 /** Cloudflare's default for the CPU time of one invocation. */
 const CPU_LIMIT_SECONDS = 30;
+/** Where the control plane lays out what versions serve. */
+const SITES_FOLDER = join('assets', 'sites');
 /** Where Miniflare keeps Durable Objects and D1 databases, under its own folder. */
 const OBJECTS_FOLDER = 'do';
 const QUEUE_FOLDER = join(OBJECTS_FOLDER, QUEUE_NAMESPACE);
@@ -46,6 +49,7 @@ const R2_NAMESPACE = 'miniflare-R2BucketObject';
 
 export class Platform {
   #resources;
+  #sites;
   #pidFile;
   #token = randomBytes(32).toString('hex');
   /** @type {Miniflare | null} */
@@ -71,6 +75,7 @@ export class Platform {
    */
   constructor(stateDir, temporaryDir) {
     this.#resources = join(stateDir, 'resources');
+    this.#sites = join(stateDir, SITES_FOLDER);
     this.#pidFile = join(temporaryDir, 'workerd.pid');
   }
 
@@ -309,13 +314,7 @@ export class Platform {
         const line = runtimeLine(message);
         if (line !== null) log(level === 'error' ? 'error' : 'warn', line);
       },
-      workers: workerOptions(state, {
-        token: this.#token,
-        receive: ({ worker, lines, events }) => {
-          lines.forEach((line) => logWorkerLine(worker, line));
-          events.forEach((event) => reportEvent(worker, event));
-        },
-      }),
+      workers: workerOptions(state, { token: this.#token, receive: report }, this.#sites),
     };
   }
 
@@ -394,6 +393,12 @@ export class Platform {
     if (this.#miniflare === null) throw new Error('the Workers runtime is not running');
     return this.#miniflare.unsafeGetDirectURL(service);
   }
+}
+
+/** @param {TailReport} report */
+function report({ worker, lines, events }) {
+  lines.forEach((line) => logWorkerLine(worker, line));
+  events.forEach((event) => reportEvent(worker, event));
 }
 
 /** Miniflare's own warnings, as lines of the log. */

@@ -31,6 +31,7 @@ const OBJECT_CLASS = 'StandIn';
  * @type {Record<string, () => unknown>}
  */
 const STAND_INS = {
+  assets: () => ({ type: 'worker', worker: NAME }),
   d1: () => ({ type: 'd1', id: NAME }),
   durable_object_namespace: () => ({ type: 'durable-object', worker: NAME, exportName: OBJECT_CLASS }),
   service: () => ({ type: 'worker', worker: NAME }),
@@ -48,7 +49,8 @@ const STAND_INS = {
  * @returns {Promise<Trial>}
  */
 export async function tryVersion(version) {
-  if (!version.modules.some(({ name }) => name === version.main_module)) {
+  const mainModule = version.main_module;
+  if (mainModule === null || !version.modules.some(({ name }) => name === mainModule)) {
     throw new PlatformError('invalid_worker', `No such module "${version.main_module}".`);
   }
   const miniflare = new Miniflare({
@@ -63,7 +65,7 @@ export async function tryVersion(version) {
   });
   try {
     const url = await miniflare.unsafeGetDirectURL(NAME);
-    url.searchParams.set('main_module', version.main_module);
+    url.searchParams.set('main_module', mainModule);
     const response = await fetch(url, { signal: AbortSignal.timeout(STARTUP_LIMIT_MS) });
     if (response.ok) return /** @type {any} */ (await response.json());
     throw new PlatformError('invalid_worker', cleaned(`Uncaught ${await response.text()}`));

@@ -1,6 +1,7 @@
 /** From the desired state to Miniflare's options: one Miniflare Worker a deployed version, and the system Worker. */
 
 import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { serviceName, targets } from './desired_state.js';
@@ -9,7 +10,7 @@ import { PLUGIN_NAME } from './workerd_plugin.js';
 
 /**
  * @import { MiniflareOptions } from 'miniflare'
- * @import { Binding, DesiredState, Module, ObjectClass, Version, Worker, Workflow } from './desired_state.js'
+ * @import { Assets, Binding, DesiredState, Module, ObjectClass, Version, Worker, Workflow } from './desired_state.js'
  * @import { TailReport } from './workers/logging.js'
  *
  * @typedef {MiniflareOptions['workers'][number]} WorkerOptions
@@ -27,6 +28,8 @@ export const WORKFLOW_NAMESPACE = 'local-workflows';
 /** Miniflare starts its D1 and R2 services only when some Worker binds one; these are never opened. */
 const UNUSED_DATABASE = '00000000-0000-0000-0000-000000000000';
 const UNUSED_BUCKET = 'unused';
+/** What runs where a Worker is assets alone; nothing calls it. */
+const NO_CODE = { mainModule: 'index.js', modules: { 'index.js': /** @type {const} */ ({ type: 'esm', contents: 'export default {}' }) } };
 const LOOPBACK = '127.0.0.1';
 /** For whoever debugs a Worker; workerd has no use for it. */
 const SOURCE_MAP = 'application/source-map';
@@ -49,6 +52,7 @@ const BINDINGS = {
   plain_text: ({ text }) => ({ type: 'text', value: text }),
   secret_text: ({ text }) => ({ type: 'text', value: text }),
   json: ({ json }) => ({ type: 'json', value: json }),
+  assets: () => ({ type: 'assets' }),
   d1: ({ id }) => ({ type: 'd1', id }),
   durable_object_namespace: ({ worker, version_id, class_name }) =>
     ({ type: 'durable-object', worker: serviceName(worker, version_id), exportName: class_name }),
@@ -68,10 +72,11 @@ const BINDINGS = {
  *
  * @param {DesiredState} state
  * @param {{token: string, receive: (report: TailReport) => void}} system
+ * @param {string} sites the folder of the folders that versions serve
  * @returns {WorkerOptions[]}
  */
-export function workerOptions(state, system) {
-  return [systemWorker(state, system), ...state.workers.flatMap(deployedVersions)];
+export function workerOptions(state, system, sites) {
+  return [systemWorker(state, system), ...state.workers.flatMap((worker) => deployedVersions(worker, sites))];
 }
 
 /**
@@ -88,7 +93,7 @@ export function versionOptions(name, version, bind = binding) {
       name,
       compatibilityDate: version.compatibility_date,
       compatibilityFlags: version.compatibility_flags,
-      manifest: { mainModule: version.main_module, modulesRoot: '/', modules: modules(version.modules) },
+      manifest: { modulesRoot: '/', ...code(version) },
       env: /** @type {Record<string, Env>} */ (Object.fromEntries(version.bindings.map((b) => [b.name, bind(b)]))),
       exports: Object.fromEntries((version.durable_objects ?? []).map((hosted) => [hosted.class_name, objectClass(hosted)])),
     },
@@ -96,12 +101,16 @@ export function versionOptions(name, version, bind = binding) {
   };
 }
 
-/** @param {Worker} worker */
-function deployedVersions(worker) {
+/**
+ * @param {Worker} worker
+ * @param {string} sites
+ */
+function deployedVersions(worker, sites) {
   return worker.versions.map((version) => {
     const options = versionOptions(serviceName(worker.name, version.id), version);
     const props = { worker: worker.name, version: version.id };
     options.config.tailConsumers = [{ worker: SYSTEM_WORKER, entrypoint: 'Tail', props }];
+    if (version.assets) options.config.assets = assetOptions(version.assets, sites, version.main_module !== null);
     return options;
   });
 }
@@ -128,6 +137,27 @@ export function binding(wanted) {
     throw new PlatformError('invalid_worker', `binding ${wanted.name}: expected one of ${known}, got ${wanted.type}`);
   }
   return convert(wanted);
+}
+
+/**
+ * @param {Assets} assets
+ * @param {string} sites
+ * @param {boolean} hasUserWorker
+ */
+function assetOptions({ site, run_worker_first, html_handling, not_found_handling, base_path }, sites, hasUserWorker) {
+  const given = {
+    runWorkerFirst: run_worker_first,
+    htmlHandling: html_handling,
+    notFoundHandling: not_found_handling,
+    basePath: base_path,
+  };
+  const set = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== null));
+  return { directory: join(sites, site), hasUserWorker, ...set };
+}
+
+/** @param {Version} version */
+function code({ main_module, modules: uploaded }) {
+  return main_module === null ? NO_CODE : { mainModule: main_module, modules: modules(uploaded) };
 }
 
 /** @param {Module[]} uploaded */

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from local.control_plane.asset_files import AssetFiles
 from local.control_plane.cloud import Cloud
 from local.control_plane.desired_state import EMPTY, Config
 from local.control_plane.store import Store
@@ -46,7 +47,8 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.store = Store(folder / "state.db")
         self.data_plane = StubDataPlane()
-        self.cloud = Cloud(self.store, self.data_plane, Credentials.from_environment({}), port=0)
+        files, credentials = AssetFiles(folder / "assets"), Credentials.from_environment({})
+        self.cloud = Cloud(self.store, files, self.data_plane, credentials, port=0)
 
     async def add(self, name: str, last_step: Exception | None = None) -> None:
         async def fail() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from local import log_file
+from local.control_plane.asset_files import AssetFiles
 from local.control_plane.cloud import Cloud
 from local.control_plane.store import Store
 from local.credentials import Credentials
@@ -56,7 +57,7 @@ def test_a_transaction_that_sqlite_ended_itself_keeps_its_own_error(tmp_path: Pa
 
     async def change() -> None:
         data_plane = DataPlaneClient(_NoPlane())
-        cloud = Cloud(store, data_plane, Credentials.from_environment({}), port=1)
+        cloud = Cloud(store, AssetFiles(tmp_path / "assets"), data_plane, Credentials.from_environment({}), port=1)
         try:
             async with cloud.change() as change:
                 change.db.execute("ROLLBACK")  # as SQLite does by itself on SQLITE_FULL

@@ -327,7 +327,6 @@ def test_the_providers_three_reads(rest: Rest) -> None:
     [
         ({"main_module": "other.js"}, 400, 10021, 'No such module "other.js".'),
         ({"body_part": "index.js"}, 501, 10021, "The local Cloudflare does not have Workers in the service worker"),
-        ({"assets": {"jwt": "x"}}, 501, 10021, "The local Cloudflare does not have assets"),
         ({"exports": {"Flow": {"type": "workflow"}}}, 501, 10021, "The local Cloudflare does not have workflows in"),
         ({"bindings": [text("A", "1"), text("A", "2")]}, 400, 10021, "binding name 'A' already in use"),
     ],

@@ -216,7 +216,6 @@ def test_what_does_not_fit_is_refused(rest: Rest, more: dict[str, Any], code: in
     [
         {"bindings": [{"name": "B", "type": "browser"}]},
         {"containers": [{"class_name": "Room"}]},
-        {"assets": {"jwt": "x"}},
     ],
 )
 def test_what_is_not_here_yet_says_so(rest: Rest, more: dict[str, Any]) -> None:

@@ -1,0 +1,111 @@
+"""Static assets of a version: the files that it serves, and how.
+
+https://developers.cloudflare.com/workers/static-assets/direct-upload/; fields as in the API reference.
+Texts marked (quoted) are of the real API, quoted in public code; the others, and all codes, are ours.
+"""
+
+import json
+import sqlite3
+from typing import Any
+
+from local.control_plane import asset_manifests, asset_tokens
+from local.control_plane.asset_files import site_name
+from local.control_plane.asset_manifests import Site
+from local.control_plane.envelope import ApiError, Json
+from local.control_plane.fields import Fields, type_name
+
+_HTML_HANDLING = ("auto-trailing-slash", "force-trailing-slash", "drop-trailing-slash", "none")
+_NOT_FOUND_HANDLING = ("none", "404-page", "single-page-application")
+_TEXTS = ("_headers", "_redirects")
+
+Assets = dict[str, Any]  # as stored: `site`, the folder; `manifest_id`; `config`, as it was sent
+
+
+def are_sent(body: Fields) -> bool:
+    """Tell whether an upload has assets, its own or those of the version before."""
+    return body.has("assets") or bool(body.flag("keep_assets"))
+
+
+def read(db: sqlite3.Connection, token_key: bytes, body: Fields, previous: sqlite3.Row | None) -> Assets | None:
+    """Read what an upload says of assets; None when it has none. Raises ApiError.
+
+    A token comes before `keep_assets`, which brings the files of the previous version, and its configuration unless the
+    upload has one.
+    """
+    part = body.fields("assets") or Fields({}, body.invalid, "assets")
+    kept: Assets = {} if previous is None else json.loads(previous["upload"]).get("assets") or {}
+    token = part.text("jwt")
+    if token:
+        return _assets(db, _redeemed(db, token_key, part, token), part.fields("config"))
+    if body.flag("keep_assets") and kept:
+        given = part.fields("config") or Fields(kept["config"], body.invalid, "assets.config")
+        return _assets(db, kept["manifest_id"], given)
+    if body.flag("keep_assets"):
+        raise ApiError(400, 10021, "Cannot keep assets: the previous version of this Worker has none")
+    if body.has("assets"):
+        raise part.wrong("jwt", "Required, unless keep_assets is true")
+    return None
+
+
+def check(assets: Assets | None, bindings: list[dict[str, Any]], *, has_code: bool) -> None:
+    """Refuse what does not go together. Raises ApiError."""
+    bound = any(binding["type"] == "assets" for binding in bindings)
+    if bound and assets is None:
+        raise ApiError(400, 10021, "Cannot use an assets binding without assets")  # quoted (alchemy-run/alchemy #914)
+    if assets is not None and not has_code and assets["config"].get("run_worker_first"):
+        raise ApiError(400, 10021, "Cannot set run_worker_first without a Worker script")
+
+
+def site(assets: Assets) -> Site:
+    """Tell what a version with these assets serves."""
+    return Site(assets["site"], assets["manifest_id"], _texts(assets["config"]))
+
+
+def describe(assets: Assets | None) -> dict[str, Json]:
+    """Describe a version's assets as fields of its description: the configuration, and never a token."""
+    return {} if assets is None else {"assets": {"config": assets["config"]}}
+
+
+def runnable(assets: Assets) -> dict[str, Json]:
+    """Describe assets as the data plane serves them; `run_worker_first` is a flag or a list of patterns."""
+    config: dict[str, Json] = assets["config"]
+    names = ("html_handling", "not_found_handling", "base_path")
+    first = config.get("run_worker_first")
+    if first is None and config.get("serve_directly") is not None:  # its older name, the other way round
+        first = not config["serve_directly"]
+    return {"site": assets["site"], "run_worker_first": first} | {name: config.get(name) for name in names}
+
+
+def _redeemed(db: sqlite3.Connection, token_key: bytes, part: Fields, token: str) -> str:
+    try:
+        manifest_id = asset_tokens.read(token_key, token, "completion")
+    except asset_tokens.TokenError as error:
+        raise part.wrong("jwt", str(error)) from error
+    if not asset_manifests.exists(db, manifest_id):
+        raise part.wrong("jwt", "the manifest of this token is gone")
+    return manifest_id
+
+
+def _assets(db: sqlite3.Connection, manifest_id: str, config: Fields | None) -> Assets:
+    if config is not None:
+        _check_config(config)
+    sent = {} if config is None else {name: value for name, value in config.values.items() if value is not None}
+    name = site_name(asset_manifests.contents(db, manifest_id), _texts(sent))
+    return {"site": name, "manifest_id": manifest_id, "config": sent}
+
+
+def _check_config(config: Fields) -> None:
+    config.choice("html_handling", _HTML_HANDLING)
+    config.choice("not_found_handling", _NOT_FOUND_HANDLING)
+    config.flag("serve_directly")
+    for name in ("base_path", *_TEXTS):
+        config.text(name)
+    first = config.values.get("run_worker_first")
+    if isinstance(first, list):
+        config.texts("run_worker_first")
+    elif first is not None and not isinstance(first, bool):
+        raise config.wrong("run_worker_first", f"Expected boolean or array, received {type_name(first)}")
+
+
+def _texts(config: dict[str, Any]) -> dict[str, str]:
+    return {name: config[name] for name in _TEXTS if config.get(name) is not None}
