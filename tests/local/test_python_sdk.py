@@ -3,6 +3,7 @@
 A route that comes to local/ needs a line in CALLS.
 """
 
+import base64
 import hashlib
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -39,6 +40,8 @@ export default {
 """
 FILE = ("index.js", ECHO.encode(), "application/javascript+module")
 LOGS: Any = {"enabled": True, "logs": {"enabled": True}}  # without invocation_logs, which the SDK's type requires
+PAGE = b"<h1>the Python SDK</h1>"
+PAGE_HASH = hashlib.sha256(PAGE).hexdigest()[:32]
 DUMP = b"CREATE TABLE t (a)"
 
 T = TypeVar("T")
@@ -113,6 +116,13 @@ class World:
     def deployments(self) -> list[str]:
         listed = self.rest.result("GET", f"/workers/scripts/{self.script}/deployments")["deployments"]
         return [deployment["id"] for deployment in listed]
+
+    def manifest(self) -> dict[str, Any]:
+        return {"/page.html": {"hash": PAGE_HASH, "size": len(PAGE)}}
+
+    def new_upload(self) -> str:
+        path = f"/workers/scripts/{self.script}/assets-upload-session"
+        return self.rest.result("POST", path, {"manifest": self.manifest()})["jwt"]
 
     def new_secret(self) -> str:
         secret = {"name": unique("SECRET"), "text": "x", "type": "secret_text"}
@@ -538,6 +548,25 @@ CALLS: dict[str, Callable[[World], bool]] = {
     ),
     "workers.scripts.tail.delete": lambda w: (
         w.sdk.workers.scripts.tail.delete(w.new_tail(), account_id=w.account, script_name=w.script).success is True
+    ),
+    "workers.scripts.assets.upload.create": lambda w: (
+        some(
+            some(
+                w.sdk.workers.scripts.assets.upload.create(w.script, account_id=w.account, manifest=w.manifest())
+            ).buckets
+        )
+        == [[PAGE_HASH]]
+    ),
+    "workers.assets.upload.create": lambda w: (
+        some(
+            w.sdk.workers.assets.upload.create(
+                account_id=w.account,
+                base64=True,
+                body={PAGE_HASH: base64.b64encode(PAGE).decode()},
+                extra_headers={"Authorization": f"Bearer {w.new_upload()}"},
+            )
+        ).jwt
+        is not None
     ),
     "durable_objects.namespaces.list": lambda w: (
         w.script in [one.script for one in w.sdk.durable_objects.namespaces.list(account_id=w.account, per_page=1000)]
