@@ -15,6 +15,8 @@ from local.control_plane.fields import Fields
 _LARGEST_LIMIT = 2**31 - 1
 _LONGEST_TEXT_BYTES = 5 * 1024  # https://developers.cloudflare.com/workers/platform/limits/#environment-variables
 
+_MODULES_ONLY = ("d1",)  # of the types that are here; quoted
+
 Binding = dict[str, Any]  # as stored: what was sent, and the ids that it stands for
 
 # Types that Cloudflare knows (API reference, "multipart upload metadata") and this machine does not have yet.
@@ -25,7 +27,6 @@ _ELSEWHERE = frozenset(
         "ai_search_namespace",
         "artifacts",
         "browser",
-        "data_blob",
         "dispatch_namespace",
         "flagship",
         "hyperdrive",
@@ -38,11 +39,9 @@ _ELSEWHERE = frozenset(
         "secret_key",
         "secrets_store_secret",
         "send_email",
-        "text_blob",
         "vectorize",
         "vpc_network",
         "vpc_service",
-        "wasm_module",
     )
 )
 
@@ -102,6 +101,21 @@ def check_still_bound(db: sqlite3.Connection, bindings: list[Binding]) -> None:
             raise _r2_bucket_missing(binding["bucket_name"])
 
 
+def check_format(bindings: list[Binding], part_names: list[str], *, service_worker: bool) -> None:
+    """Refuse what the syntax of a Worker does not have. Raises ApiError 100329 (quoted) and 10021.
+
+    That parts cannot be bound in ES modules is said in workers-sdk#392; the text is ours.
+    """
+    for binding in bindings:
+        named = f"Binding '{binding['name']}' of type '{binding['type']}'"
+        if service_worker and binding["type"] in _MODULES_ONLY:
+            raise ApiError(400, 100329, f"{named} requires a Worker written in ES module format.")
+        if not service_worker and "part" in binding:
+            raise ApiError(400, 10021, f"{named} requires a Worker written in service worker format.")
+        if "part" in binding and binding["part"] not in part_names:
+            raise ApiError(400, 10021, f"{named} references part '{binding['part']}' which was not found.")
+
+
 def _exists(db: sqlite3.Connection, table: str, column: str, value: str) -> bool:
     return db.execute(f"SELECT 1 FROM {table} WHERE {column} = ?", (value,)).fetchone() is not None  # noqa: S608 our own names
 
@@ -139,10 +153,7 @@ def _inherited(parts: list[Fields], earlier: list[Binding], *, strict: bool) -> 
 
 
 def _analytics_engine(_: sqlite3.Connection, part: Fields) -> Binding:
-    dataset = part.text("dataset")
-    if not dataset:
-        raise _must_have(part, "a `dataset`")
-    return {"dataset": dataset}
+    return {"dataset": part.text("dataset") or part.required_text("name")}  # documented, of wrangler's configuration
 
 
 def _d1(db: sqlite3.Connection, part: Fields) -> Binding:
@@ -154,6 +165,14 @@ def _d1(db: sqlite3.Connection, part: Fields) -> Binding:
         message = f"D1 binding '{part.values['name']}' references database '{database_id}' which was not found."
         raise ApiError(400, 10181, message)
     return {"id": database_id, "database_id": database_id}
+
+
+def _part(_: sqlite3.Connection, part: Fields) -> Binding:
+    """Read a binding to a part of the upload, which only the service worker syntax has."""
+    name = part.text("part")
+    if not name:
+        raise _must_have(part, "a `part`")
+    return {"part": name}
 
 
 def _queue(db: sqlite3.Connection, part: Fields) -> Binding:
@@ -256,11 +275,14 @@ _READERS: dict[str, Callable[[sqlite3.Connection, Fields], Binding]] = {
     "analytics_engine": _analytics_engine,
     "assets": _nothing_more,
     "d1": _d1,
+    "data_blob": _part,
     "durable_object_namespace": _durable_object_namespace,
     "kv_namespace": _kv_namespace,
     "queue": _queue,
     "r2_bucket": _r2_bucket,
     "ratelimit": _ratelimit,
+    "text_blob": _part,
+    "wasm_module": _part,
     "workflow": _workflow,
     "service": _service,
     "version_metadata": _nothing_more,

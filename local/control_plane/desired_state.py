@@ -24,6 +24,7 @@ def runnable(upload: dict[str, Any], version_id: str, modules: list[dict[str, st
         "compatibility_date": upload["compatibility_date"],
         "compatibility_flags": upload["compatibility_flags"],
         "modules": modules,
+        "service_worker": upload.get("service_worker", False),
         "bindings": [_binding(binding, upload, version_id) for binding in upload["bindings"]],
         **({"assets": assets.runnable(upload["assets"])} if upload.get("assets") else {}),
     }
@@ -171,6 +172,9 @@ _BINDING_FIELDS = {
     "analytics_engine": (),
     "assets": (),
     "d1": ("id",),
+    "data_blob": ("part",),
+    "text_blob": ("part",),
+    "wasm_module": ("part",),
     "durable_object_namespace": ("class_name", "worker", "version_id"),
     "kv_namespace": ("namespace_id",),
     "r2_bucket": ("bucket_id",),

@@ -15,6 +15,11 @@ from local.control_plane.script_forms import read_form
 
 _PAGE_SIZE = 10  # recorded
 _LARGEST_PAGE = 100
+_MODULES_ONLY = (  # quoted
+    "Version upload failed. You attempted to upload a Service Worker syntax script to the version upload API, which"
+    " only supports ES Modules. See https://developers.cloudflare.com/workers/reference/migrate-to-module-workers/ for"
+    " migration instructions."
+)
 _VERSION_UPLOAD = "version_upload"  # quoted in public code, of the real API
 
 
@@ -22,6 +27,8 @@ _VERSION_UPLOAD = "version_upload"  # quoted in public code, of the real API
 async def create_version(call: Call) -> Reply:
     """POST /workers/scripts/{script_name}/versions: uploads a version, and deploys nothing."""
     form = read_form(call)
+    if form.metadata.has("body_part"):
+        raise ApiError(400, 10216, _MODULES_ONLY)
     strict = call.argument("bindings_inherit") == "strict"
     worker = workers.find_script(call.cloud.db, call.path["script_name"])
     previous = worker_versions.latest(call.cloud.db, worker["id"])

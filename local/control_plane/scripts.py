@@ -67,12 +67,11 @@ async def get_code(call: Call) -> RawReply:
 async def put_code(call: Call) -> Reply:
     """PUT /workers/scripts/{script_name}/content: other modules, with everything else as it is."""
     form = read_form(call)
-    main_module = form.metadata.required_text("main_module")
     row = workers.find_script(call.cloud.db, call.path["script_name"])
     version = worker_versions.latest(call.cloud.db, row["id"])
     if version is None:
         raise workers.not_found()
-    draft = await uploads.prepare_like(call, version, {"main_module": main_module}, form.modules)
+    draft = await uploads.prepare_like(call, version, form.main, form.modules)
     async with call.cloud.change() as change:
         row = workers.find(change.db, row["id"])
         uploads.deploy(call, change, row, draft, triggered_by=_UPLOAD, annotations=_AUTOMATIC)
@@ -166,7 +165,9 @@ def _told(draft: Draft) -> dict[str, Json]:
     """Tell what the answer to an upload has beside the script's description."""
     lifecycle = durable_objects.describe(draft.upload)
     main_module = draft.upload["main_module"]
-    told = {} if main_module is None else {"entry_point": main_module, "startup_time_ms": draft.startup_time_ms}
+    told: dict[str, Json] = {"startup_time_ms": draft.startup_time_ms}
+    if main_module is not None:
+        told["entry_point"] = main_module
     if "exports_reconciliation" in lifecycle:
         told["exports_reconciliation"] = lifecycle["exports_reconciliation"]
     return told
@@ -178,9 +179,9 @@ def _describe_version(db: sqlite3.Connection, row: sqlite3.Row | None) -> dict[s
     upload: dict[str, Any] = json.loads(row["upload"])
     return {
         "has_assets": bool(upload.get("assets")),
-        "has_modules": upload["main_module"] is not None,
         "etag": uploads.etag(desired_state.modules_of(db, row["id"])),
         "deployment_id": row["id"].replace("-", ""),  # of the version, in fact (recorded)
+        "has_modules": upload["main_module"] is not None and not upload.get("service_worker", False),
         "handlers": json.loads(row["handlers"]),
         "named_handlers": upload.get("named_handlers", []),
         "last_deployed_from": row["source"],

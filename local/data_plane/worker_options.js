@@ -47,6 +47,9 @@ const MODULE_TYPES = /** @type {const} */ ({
   'text/plain': 'text',
 });
 
+/** Bindings to parts of the upload, as Miniflare's options; only the service worker syntax has them. */
+export const PARTS = { wasm_module: 'wasmBindings', data_blob: 'dataBlobBindings' };
+
 /** @type {Record<string, (binding: any) => unknown>} */
 const BINDINGS = {
   plain_text: ({ text }) => ({ type: 'text', value: text }),
@@ -88,17 +91,36 @@ export function workerOptions(state, system, sites) {
  * @returns {WorkerOptions}
  */
 export function versionOptions(name, version, bind = binding) {
+  const uploaded = modules(version.modules);
+  const bound = version.bindings
+    .filter(({ type }) => !(type in PARTS))
+    .map((b) => [b.name, b.type === 'text_blob' ? { type: 'text', value: uploaded[String(b.part)]?.contents } : bind(b)]);
   return {
+    ...(version.service_worker && { legacy: serviceWorker(version, uploaded) }),
     config: {
       name,
       compatibilityDate: version.compatibility_date,
       compatibilityFlags: version.compatibility_flags,
-      manifest: { modulesRoot: '/', ...code(version) },
-      env: /** @type {Record<string, Env>} */ (Object.fromEntries(version.bindings.map((b) => [b.name, bind(b)]))),
+      ...(!version.service_worker && { manifest: { modulesRoot: '/', ...code(version, uploaded) } }),
+      env: /** @type {Record<string, Env>} */ (Object.fromEntries(bound)),
       exports: Object.fromEntries((version.durable_objects ?? []).map((hosted) => [hosted.class_name, objectClass(hosted)])),
     },
     dev: { rootPath: '/', unsafeDirectSockets: [{ host: LOOPBACK, port: 0 }] },
   };
+}
+
+/**
+ * A script in the service worker syntax, and its bindings to parts of the upload.
+ *
+ * @param {Version} version
+ * @param {ReturnType<typeof modules>} uploaded
+ */
+function serviceWorker({ main_module, bindings }, uploaded) {
+  const parts = Object.entries(PARTS).map(([type, option]) => {
+    const bound = bindings.filter((wanted) => wanted.type === type);
+    return [option, Object.fromEntries(bound.map(({ name, part }) => [name, uploaded[String(part)]?.contents]))];
+  });
+  return { serviceWorkerScript: uploaded[String(main_module)]?.contents, ...Object.fromEntries(parts) };
 }
 
 /**
@@ -155,9 +177,12 @@ function assetOptions({ site, run_worker_first, html_handling, not_found_handlin
   return { directory: join(sites, site), hasUserWorker, ...set };
 }
 
-/** @param {Version} version */
-function code({ main_module, modules: uploaded }) {
-  return main_module === null ? NO_CODE : { mainModule: main_module, modules: modules(uploaded) };
+/**
+ * @param {Version} version
+ * @param {ReturnType<typeof modules>} uploaded
+ */
+function code({ main_module }, uploaded) {
+  return main_module === null ? NO_CODE : { mainModule: main_module, modules: uploaded };
 }
 
 /** @param {Module[]} uploaded */

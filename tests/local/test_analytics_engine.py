@@ -2,7 +2,7 @@
 
 from local import log_file
 from local.instance import Instance
-from tests.local.rest import Rest, eventually, form, unique
+from tests.local.rest import Rest, eventually, unique
 
 WRITER = """
 const WRONG = [{ indexes: ["a", "b"] }, { doubles: Array(21).fill(0) }, { blobs: Array(21).fill("b") }]
@@ -33,7 +33,8 @@ def test_points_are_taken_and_limits_kept(rest: Rest, cloud: Instance) -> None:
     assert bound == DATASET
 
 
-def test_a_binding_names_its_dataset(rest: Rest) -> None:
-    body = form(bindings=[DATASET | {"dataset": ""}])
-    refusal = rest.refusal("PUT", f"/workers/scripts/{unique('points')}", **body)
-    assert refusal == (400, 10021, "binding POINTS of type analytics_engine must have a `dataset` specified")
+def test_a_dataset_has_the_bindings_name_unless_it_is_told(rest: Rest) -> None:
+    name = unique("points")
+    rest.upload(name, WRITER, bindings=[{"type": "analytics_engine", "name": "POINTS"}])
+    [bound] = rest.result("GET", f"/workers/scripts/{name}/settings")["bindings"]
+    assert bound == DATASET | {"dataset": "POINTS"}

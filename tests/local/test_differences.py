@@ -91,17 +91,6 @@ def test_a_binding_to_such_a_product_is_refused(rest: Rest) -> None:
     assert refusal[:2] == (501, 10021)
 
 
-def test_there_is_no_service_worker_syntax(rest: Rest) -> None:
-    files = {
-        "metadata": (None, '{"body_part": "script"}', "application/json"),
-        "script": ("script.js", "addEventListener('fetch', () => {})", "application/javascript"),
-    }
-    path = f"/workers/scripts/{unique('old')}"
-    assert rest.refusal("PUT", path, files=files)[:2] == (501, 10021)
-    bare = {"content": "addEventListener('fetch', () => {})", "headers": {"Content-Type": "application/javascript"}}
-    assert rest.refusal("PUT", path, **bare)[:2] == (501, 10021)
-
-
 def test_there_are_no_python_workers(rest: Rest) -> None:
     files = {
         "metadata": (None, '{"main_module": "main.py", "compatibility_flags": ["python_workers"]}', "application/json"),

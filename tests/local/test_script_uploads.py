@@ -326,7 +326,6 @@ def test_the_providers_three_reads(rest: Rest) -> None:
     ("more", "status", "code", "message"),
     [
         ({"main_module": "other.js"}, 400, 10021, 'No such module "other.js".'),
-        ({"body_part": "index.js"}, 501, 10021, "The local Cloudflare does not have Workers in the service worker"),
         ({"exports": {"Flow": {"type": "workflow"}}}, 501, 10021, "The local Cloudflare does not have workflows in"),
         ({"bindings": [text("A", "1"), text("A", "2")]}, 400, 10021, "binding name 'A' already in use"),
     ],

@@ -43,6 +43,13 @@ export default {
 """
 
 
+SERVICE_WORKER = """
+import add from "./add.wasm"
+const { exports } = new WebAssembly.Instance(add)
+addEventListener("fetch", (event) => event.respondWith(Response.json([GREETING, exports.add(40, 2)])))
+"""
+
+
 @pytest.fixture(name="wrangler")
 def new_wrangler(cloud: Instance, tmp_path: Path) -> Wrangler:
     (tmp_path / "project").mkdir()
@@ -92,3 +99,12 @@ def test_a_bundle_keeps_its_modules_and_its_source_map(wrangler: Wrangler, rest:
     }
     assert "application/source-map" in rest.send("GET", "/workers/scripts/bundled").text
     assert rest.visit(f"{url.rstrip('/')}/fail").status_code == 500
+
+
+def test_a_script_in_the_service_worker_syntax_is_deployed(wrangler: Wrangler, rest: Rest) -> None:
+    files: dict[str, bytes | str] = {"index.js": SERVICE_WORKER, "add.wasm": ADD_WASM}
+    url = deploy(wrangler, rest, "service-worker", files, vars={"GREETING": "hello"})
+    eventually(lambda: rest.visit(url).is_success or None)
+    assert rest.visit(url).json() == ["hello", 42]
+    wrangler("deploy", "--var", "GREETING:hello again")
+    eventually(lambda: rest.visit(url).json()[0] == "hello again" or None)

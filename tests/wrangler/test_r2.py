@@ -75,6 +75,18 @@ def test_a_worker_with_a_bucket(wrangler: Wrangler, rest: Rest) -> None:
     assert said.endswith("from the Worker")
 
 
+def test_a_deployment_provisions_a_bucket_without_a_name(wrangler: Wrangler, rest: Rest) -> None:
+    config = json.loads((wrangler.folder / "wrangler.json").read_text())
+    named = {"name": "provisioned", "r2_buckets": [{"binding": "FILES"}]}
+    points = {"analytics_engine_datasets": [{"binding": "POINTS"}]}
+    (wrangler.folder / "other.json").write_text(json.dumps(config | named | points))
+    assert "FILES provisioned" in wrangler("deploy", "-c", "other.json")
+    bindings = rest.result("GET", "/workers/scripts/provisioned/settings")["bindings"]
+    assert [binding.get("bucket_name") or binding["dataset"] for binding in bindings] == ["provisioned-files", "POINTS"]
+    rest.result("DELETE", "/workers/scripts/provisioned")
+    wrangler("r2", "bucket", "delete", "provisioned-files")
+
+
 def test_only_an_empty_bucket_is_deleted(wrangler: Wrangler) -> None:
     assert "is not empty" in wrangler.fails("r2", "bucket", "delete", BUCKET)
     for key in ("folder/a b.txt", "from/the Worker.txt"):
