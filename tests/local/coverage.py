@@ -19,8 +19,7 @@ from local.control_plane import d1_transfers
 from local.control_plane.application import PRODUCTS
 from local.control_plane.routing import Router
 from local.instance import API_PATH
-from tests.local import published
-from tests.local.published import RouteKey
+from tests.local.sdk_operations import RouteKey, nameless, operations
 
 REPORT = Path(__file__).resolve().parent.parent.parent / "local" / "COVERAGE.md"
 RECORD_VARIABLE = "EPHEMERA_CALLED_ROUTES"  # a folder: each server of the tests leaves a file in it when it ends
@@ -63,7 +62,7 @@ def all_routes() -> dict[str, list[RouteKey]]:
 
 def sdk_routes() -> dict[str, set[RouteKey]]:
     """List what the SDK calls of each product of the developer platform; names in paths are all `{}`."""
-    return {product: {operation.route for operation in published.operations(product)} for product in _PLATFORM}
+    return {product: {operation.route for operation in operations(product)} for product in _PLATFORM}
 
 
 def record(log_path: Path, folder: Path) -> None:
@@ -105,9 +104,7 @@ def _route_table(routes: Mapping[str, list[RouteKey]], tested: set[RouteKey]) ->
 
 
 def _product_table(routes: Mapping[str, list[RouteKey]]) -> Iterator[str]:
-    ours = {
-        published.nameless(method, path.removeprefix(API_PATH)) for table in routes.values() for method, path in table
-    }
+    ours = {nameless(method, path.removeprefix(API_PATH)) for table in routes.values() for method, path in table}
     yield "\n## Products of Cloudflare's developer platform\n"
     yield f"Routes that Cloudflare's Python SDK {version('cloudflare')} calls, and how many of them are here.\n"
     yield "| Product | Routes | here |"

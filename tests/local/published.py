@@ -1,65 +1,27 @@
-"""What Cloudflare publishes of its API, in the form that its Python SDK has it: generated from the OpenAPI document.
+"""Replies are held against what Cloudflare publishes of them: the models of its Python SDK, by `sdk_operations`.
 
-Routes, query parameters and the models of replies are read out of the SDK's sources, in the version that is installed.
-The SDK itself makes its objects without a look at the models' types; here a reply must fit them, strictly.
+The SDK itself makes its objects without a look at the models' types; here a reply must fit them, strictly, and have no
+field that they do not have.
 """
 
-import ast
-import importlib
 import json
-import re
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
-from typing import Any, NamedTuple, cast, get_args
+from typing import Any, NamedTuple, cast
 
-import cloudflare
 import httpx
 import pydantic
 from cloudflare import BaseModel
-from cloudflare._wrappers import ResultWrapper
 from pydantic.errors import PydanticSchemaGenerationError
 
 from local.control_plane.application import PRODUCTS
 from local.control_plane.routing import Router
 from local.instance import API_PATH
 from tests.local.errata import ERRATA, Erratum
+from tests.local.sdk_operations import Operation, RouteKey, nameless, operations
 
-RouteKey = tuple[str, str]  # method and path
-
-_RESOURCES = Path(cloudflare.__file__).parent / "resources"
-_METHODS = {"_get": "GET", "_post": "POST", "_put": "PUT", "_patch": "PATCH", "_delete": "DELETE"}
-_BYTES = ("BinaryAPIResponse", "str")  # what the SDK calls a reply that is no JSON
 _FRAME = {"success", "errors", "messages", "result", "result_info"}  # not each of the SDK's models has them all
-
-
-@dataclass(frozen=True)
-class Operation:
-    """One method of the SDK: its name, as in d1.database.create, its route with all names {}, and what it sends."""
-
-    name: str
-    route: RouteKey
-    query: tuple[str, ...]
-    _module: str
-    _reply: str  # the source of an expression in that module
-
-    @property
-    def envelope(self) -> type[BaseModel] | None:
-        """The model of a whole reply; None when it is bytes."""
-        return None if self._reply in _BYTES else _envelope(self._module, self._reply)
-
-
-def nameless(method: str, path: str) -> RouteKey:
-    """Make a route comparable: all names in its path become {}."""
-    return method, re.sub(r"{[^}]*}", "{}", path)
-
-
-@cache
-def operations(product: str = "") -> tuple[Operation, ...]:
-    """Read all operations, or those of one product by the SDK's name for it."""
-    return tuple(found for file in sorted((_RESOURCES / product).rglob("*.py")) for found in _operations(file))
 
 
 def route_of(request: httpx.Request) -> RouteKey | None:
@@ -98,23 +60,23 @@ def complaints(operation: Operation, content: bytes) -> list[str]:
     if model is None:
         return []
     try:
-        return [*_misfits(model, content), *_strangers(model, content)]
+        misfits = _misfits(model, content)
+        reply = model.construct(**json.loads(content))  # the SDK's own, which takes what does not fit as it is
     except PydanticSchemaGenerationError:
         return ["result: The SDK has something there that is no model"]
+    doubtful = {_above(path) for path, _ in misfits}  # where a union's member may not be the one that was meant
+    unknown = {path for path in _unknown(reply, "") if path not in _FRAME and _above(path) not in doubtful}
+    return sorted([f"{path}: {text}" for path, text in misfits] + [f"{path}: Not a field" for path in unknown])
 
 
-def _misfits(model: type[BaseModel], content: bytes) -> list[str]:
+def _misfits(model: type[BaseModel], content: bytes) -> set[tuple[str, str]]:
+    """Tell which paths do not fit, and why."""
     try:
         model.model_validate_json(content, strict=True)
     except pydantic.ValidationError as error:
         problems = [_Problem(part["loc"], part["type"], part["msg"]) for part in error.errors(include_url=False)]
-        return sorted({f"{path}: {text}" for path, text in _nearest(problems, json.loads(content), "")})
-    return []
-
-
-def _strangers(model: type[BaseModel], content: bytes) -> list[str]:
-    reply = model.construct(**json.loads(content))  # the SDK's own, which takes what does not fit as it is
-    return [f"{path}: Not a field" for path in sorted(set(_unknown(reply, "")) - _FRAME)]
+        return set(_nearest(problems, json.loads(content), ""))
+    return set()
 
 
 class _Problem(NamedTuple):
@@ -165,55 +127,9 @@ def _unknown(value: Any, path: str) -> Iterator[str]:
             yield from _unknown(item, _join(path, "*"))
 
 
+def _above(path: str) -> str:
+    return path.rpartition(".")[0]
+
+
 def _join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
-
-
-def _operations(file: Path) -> Iterator[Operation]:
-    parts = file.relative_to(_RESOURCES).with_suffix("").parts
-    owner = ".".join(parts[:-1] if parts[-1:] == parts[-2:-1] else parts)
-    for node in ast.parse(file.read_text()).body:
-        if not isinstance(node, ast.ClassDef) or node.name.startswith("Async"):
-            continue
-        for method in node.body:
-            if isinstance(method, ast.FunctionDef):
-                yield from _requests(method, owner, f"cloudflare.resources.{'.'.join(parts)}")
-
-
-def _requests(method: ast.FunctionDef, owner: str, module: str) -> Iterator[Operation]:
-    """Read a method's request: `self._get(path_template("/accounts/{account_id}/…"), options=…, cast_to=…)`."""
-    for call in ast.walk(method):
-        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute) or not call.args:
-            continue
-        words = {word.arg: word.value for word in call.keywords}
-        verb = _list_verb(words) if call.func.attr == "_get_api_list" else _METHODS.get(call.func.attr)
-        paths = [part.value for part in ast.walk(call.args[0]) if isinstance(part, ast.Constant)]
-        if verb and paths and isinstance(paths[0], str) and paths[0].startswith("/"):
-            reply = ast.unparse(words["page"] if "page" in words else words["cast_to"])
-            route = nameless(verb, paths[0].partition("?")[0])
-            yield Operation(f"{owner}.{method.name}", route, tuple(_query(words["options"])), module, reply)
-
-
-def _list_verb(words: dict[str | None, ast.expr]) -> str:
-    given = words.get("method")
-    return str(given.value).upper() if isinstance(given, ast.Constant) else "GET"
-
-
-def _query(options: ast.expr) -> Iterator[str]:
-    """Read `query=maybe_transform({"page": page}, …)` out of the options of a request."""
-    for word in ast.walk(options):
-        if isinstance(word, ast.keyword) and word.arg == "query":
-            for node in ast.walk(word.value):
-                keys = node.keys if isinstance(node, ast.Dict) else []
-                yield from (str(key.value) for key in keys if isinstance(key, ast.Constant))
-
-
-@cache
-def _envelope(module: str, source: str) -> type[BaseModel]:
-    """Evaluate the SDK's own expression; of `cast(Type[Optional[D1]], ResultWrapper[D1])` a result may be null."""
-    names = vars(importlib.import_module(module))
-    expression = ast.parse(source, mode="eval").body
-    if not isinstance(expression, ast.Call):
-        return eval(source, names)  # noqa: S307 the source of an installed package
-    told, wrapper = (eval(ast.unparse(part), names) for part in expression.args)  # noqa: S307 as above
-    return ResultWrapper[get_args(told)[0]] if get_args(told) else wrapper

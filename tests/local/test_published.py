@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from local.control_plane.application import PRODUCTS
-from tests.local import published
+from tests.local import published, sdk_operations
 
 HANDLERS = {
-    published.nameless(route.method, route.path): inspect.unwrap(route.handler)
+    sdk_operations.nameless(route.method, route.path): inspect.unwrap(route.handler)
     for product in PRODUCTS
     for route in product.ROUTES
 }
@@ -49,17 +49,17 @@ WITHOUT_EFFECT = {
     ],
 )
 def test_what_is_not_as_published_is_found(name: str, result: Any, found: list[str]) -> None:
-    [operation] = [one for one in published.operations(name.partition(".")[0]) if one.name == name]
+    [operation] = [one for one in sdk_operations.operations(name.partition(".")[0]) if one.name == name]
     reply: dict[str, Any] = {"result": result, "success": True, "errors": [], "messages": []}
     assert published.complaints(operation, json.dumps(reply).encode()) == found
 
 
 @pytest.mark.parametrize(
     "operation",
-    [one for one in published.operations() if one.route in HANDLERS and one.query],
+    [one for one in sdk_operations.operations() if one.route in HANDLERS and one.query],
     ids=lambda operation: operation.name,
 )
-def test_each_query_parameter_is_read_or_listed(operation: published.Operation) -> None:
+def test_each_query_parameter_is_read_or_listed(operation: sdk_operations.Operation) -> None:
     read = set(_parameters(HANDLERS[operation.route], set()))
     ignored = {name for name in operation.query if name not in read}
     assert ignored == {name for owner, name in WITHOUT_EFFECT if owner == operation.name}

@@ -3,6 +3,7 @@
 A route that comes to local/ needs a line in CALLS.
 """
 
+import base64
 import hashlib
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ from cloudflare import Cloudflare, DefaultHttpxClient
 
 from local.control_plane.application import PRODUCTS
 from local.instance import Instance
-from tests.local import published
+from tests.local import published, sdk_operations
 from tests.local.errata import ERRATA, Erratum
 from tests.local.rest import ECHO, Rest, eventually, module, unique
 
@@ -39,6 +40,8 @@ export default {
 """
 FILE = ("index.js", ECHO.encode(), "application/javascript+module")
 LOGS: Any = {"enabled": True, "logs": {"enabled": True}}  # without invocation_logs, which the SDK's type requires
+PAGE = b"<h1>the Python SDK</h1>"
+PAGE_HASH = hashlib.sha256(PAGE).hexdigest()[:32]
 DUMP = b"CREATE TABLE t (a)"
 
 T = TypeVar("T")
@@ -113,6 +116,13 @@ class World:
     def deployments(self) -> list[str]:
         listed = self.rest.result("GET", f"/workers/scripts/{self.script}/deployments")["deployments"]
         return [deployment["id"] for deployment in listed]
+
+    def manifest(self) -> dict[str, Any]:
+        return {"/page.html": {"hash": PAGE_HASH, "size": len(PAGE)}}
+
+    def new_upload(self) -> str:
+        path = f"/workers/scripts/{self.script}/assets-upload-session"
+        return self.rest.result("POST", path, {"manifest": self.manifest()})["jwt"]
 
     def new_secret(self) -> str:
         secret = {"name": unique("SECRET"), "text": "x", "type": "secret_text"}
@@ -539,6 +549,25 @@ CALLS: dict[str, Callable[[World], bool]] = {
     "workers.scripts.tail.delete": lambda w: (
         w.sdk.workers.scripts.tail.delete(w.new_tail(), account_id=w.account, script_name=w.script).success is True
     ),
+    "workers.scripts.assets.upload.create": lambda w: (
+        some(
+            some(
+                w.sdk.workers.scripts.assets.upload.create(w.script, account_id=w.account, manifest=w.manifest())
+            ).buckets
+        )
+        == [[PAGE_HASH]]
+    ),
+    "workers.assets.upload.create": lambda w: (
+        some(
+            w.sdk.workers.assets.upload.create(
+                account_id=w.account,
+                base64=True,
+                body={PAGE_HASH: base64.b64encode(PAGE).decode()},
+                extra_headers={"Authorization": f"Bearer {w.new_upload()}"},
+            )
+        ).jwt
+        is not None
+    ),
     "durable_objects.namespaces.list": lambda w: (
         w.script in [one.script for one in w.sdk.durable_objects.namespaces.list(account_id=w.account, per_page=1000)]
     ),
@@ -610,7 +639,7 @@ class Walk:
 
     def __init__(self, rest: Rest, cloud: Instance) -> None:
         self.outcomes: dict[str, bool | Exception] = {}
-        self.routes: dict[str, set[published.RouteKey]] = {}
+        self.routes: dict[str, set[sdk_operations.RouteKey]] = {}
         self.errata: set[Erratum] = set()
         self._current = ""
         http = DefaultHttpxClient(event_hooks={"response": [self._notice]}, trust_env=False)
@@ -637,9 +666,9 @@ def walk(rest: Rest, cloud: Instance) -> Walk:
     return Walk(rest, cloud)
 
 
-def operations() -> dict[str, published.Operation]:
-    here = {published.nameless(route.method, route.path) for product in PRODUCTS for route in product.ROUTES}
-    return {operation.name: operation for operation in published.operations() if operation.route in here}
+def operations() -> dict[str, sdk_operations.Operation]:
+    here = {sdk_operations.nameless(route.method, route.path) for product in PRODUCTS for route in product.ROUTES}
+    return {operation.name: operation for operation in sdk_operations.operations() if operation.route in here}
 
 
 def test_every_route_is_called() -> None:
