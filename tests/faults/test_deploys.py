@@ -31,6 +31,7 @@ SHORTEST_PAUSE_SECONDS = 0.5
 
 WORK_SECONDS = 60
 
+WORKER = "task-runner-dev"
 PERCENT = 100
 
 WRANGLER_KILLS = 3
@@ -113,7 +114,13 @@ def test_of_deploys_at_once_one_goes_on_and_the_others_say_why_not(project: Proj
     print(f"\ndeploys at once: {RIVALS}, refused with a reason: {len(refused)}; changes beside them: {CHANGES}")
 
 
-WRANGLERS_WORKER = "export default { fetch: (request, env) => new Response(env.MARK) }"
+WRANGLERS_WORKER = """
+export default {
+  fetch: (request, env) => new Response(env.MARK),
+  queue(batch) { batch.retryAll(); }, // its consumer and its schedule need their handlers
+  scheduled() {},
+};
+"""
 
 
 def write_wrangler(wrangler: Wrangler, name: str, mark: str) -> None:
@@ -157,3 +164,20 @@ def test_a_killed_wrangler_deploys_the_next_time(
     assert httpx.get(worker["subdomain"]["url"], trust_env=False).text == "at last"
     assert cloud.ledger.unexpected == []
     print_kills(victims.kills)
+
+
+def test_wrangler_beside_up_on_one_worker(project: Project, wrangler: Wrangler, cloud: Cloud) -> None:
+    """As on Cloudflare, whoever deploys last is in force; the other one's version stays, and can be gone back to."""
+    project.deploy("up", STACK)
+    configure(project, STACK, max_retries=MAX_RETRIES - 1)
+    write_wrangler(wrangler, WORKER, "wrangler's")
+    with up(project, STACK) as program, wrangler.start("deploy") as rival:
+        output, _ = program.communicate(timeout=COMMAND_SECONDS)
+        said = "".join(rival.communicate(timeout=COMMAND_SECONDS))
+    assert program.returncode == 0, output
+    assert rival.returncode == 0, said
+    deployed_version(cloud, WORKER)
+    project.deploy("refresh", STACK)
+    project.deploy("up", STACK)
+    works(project)
+    assert cloud.ledger.unexpected == []
