@@ -11,6 +11,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     features.addoption("--receiver", help="the URL of a server that tests/features lets the http handler deliver to")
     faults = parser.getgroup("faults")
     faults.addoption(
-        "--fault-seconds", type=float, default=30, help="how long tests/faults kills under load (default: 30)"
+        "--fault-seconds", type=float, default=60, help="how long tests/faults kills under load (default: 60)"
     )
     faults.addoption("--fault-seed", type=int, default=1, help="the seed of its moments and victims (default: 1)")

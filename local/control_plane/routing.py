@@ -93,9 +93,7 @@ Handler = Callable[[Call], Awaitable[Reply | RawReply]]
 
 @dataclass(frozen=True)
 class Route:
-    """One line of a product's table: method, path with {names}, and what answers it.
-
-    """
+    """One line of a product's table: method, path with {names}, and what answers it."""
 
     method: str
     path: str

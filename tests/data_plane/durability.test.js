@@ -307,6 +307,18 @@ test('workerd killed while it comes back: it is no refusal, and queues and workf
   assert.equal(total, 1);
 });
 
+test('workerd killed before it has read its configuration: nobody waits for it', async (t) => {
+  const { dataPlane, folder } = await scripted(t, 'if rm doomed 2> /dev/null; then sleep 0.5; kill -9 $$; fi');
+  const large = `export default { fetch: () => new Response('${'x'.repeat(2_000_000)}') }`;
+  const largeWorker = worker('large', await freePort(), [version(large)]);
+  for (let i = 0; i < 5; i += 1) {
+    writeFileSync(join(folder, 'doomed'), '');
+    const refused = await dataPlane.call('PUT', '/config', { workers: [largeWorker], queues: [], workflows: [] });
+    assert.equal(refused.body.error.kind, 'internal');
+  }
+  await dataPlane.configure([largeWorker]);
+});
+
 test('a call before the first configuration deletes nothing', async (t) => {
   const dataPlane = await DataPlane.start(t);
   const id = newId();

@@ -2,71 +2,79 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
-from ops.client import TaskRunnerClient
-from ops.errors import TaskNotFoundError
 from ops.task import Status
 from tests.faults.ledger import Ledger
-from tests.faults.load import KEY, MESSAGE, ROW, TASK, Load
+from tests.faults.load import COUNT, INSTANCE, KEY, MESSAGE, ROW, Load
+from tests.faults.victims import DEPLOY, LOAD, START
 
 PATIENCE_SECONDS = 200
 """A task that was stored and could not be sent is sent by the sweeper, which waits a minute (`SWEEP_GRACE_SECONDS`) and
 runs once a minute."""
 
-_POLL_SECONDS = 0.2
+DEAD_LETTER = "dead letter"
 
 
-def audit(load: Load, kills: Counter[str]) -> None:
+def audit(load: Load, kills: Counter[tuple[str, str]]) -> None:
     """Print the counts, and fail when anything acknowledged is lost, an id is used twice, or a task has not ended."""
     ledger = load.ledger
-    load.drain(PATIENCE_SECONDS)
-    unfinished = unfinished_tasks(load.url, ledger.names(TASK))
-    rows = [row["name"] for row in load.query("SELECT name FROM written")]
+    with ThreadPoolExecutor(len(load.runners)) as pool:
+        waits = [pool.submit(runner.unkept, PATIENCE_SECONDS) for runner in load.runners]
+        load.drain(PATIENCE_SECONDS)
+        incomplete = load.incomplete_instances(PATIENCE_SECONDS)
+        unkept = {runner.kind: wait.result() for runner, wait in zip(load.runners, waits, strict=True)}
+    rows = load.rows()
+    count = load.count()
+    for task_id in failed_by_queue(load):
+        ledger.acknowledge(DEAD_LETTER, task_id)
     lost = {
-        TASK: [task_id for task_id, status in unfinished.items() if status is None],
+        **{kind: [task_id for task_id, status in tasks.items() if status is None] for kind, tasks in unkept.items()},
+        DEAD_LETTER: sorted(set(ledger.names(DEAD_LETTER)) - load.dead_letters()),
         KEY: sorted(set(ledger.names(KEY)) - load.keys()),
         ROW: sorted(set(ledger.names(ROW)) - set(rows)),
         MESSAGE: sorted(set(ledger.names(MESSAGE)) - set(ledger.pulled)),
+        COUNT: [counted for counted in ledger.names(COUNT) if int(counted) > count],
+        INSTANCE: [instance for instance, status in incomplete.items() if status is None],
     }
-    print_counts(ledger, kills, lost)
+    print_kills(kills)
+    print_writes(ledger, lost)
     assert ledger.unexpected == []
-    assert lost == {TASK: [], KEY: [], ROW: [], MESSAGE: []}
-    assert unfinished == {}
+    assert {kind: names for kind, names in lost.items() if names} == {}
+    assert {kind: tasks for kind, tasks in unkept.items() if tasks} == {}
+    assert incomplete == {}
     assert ledger.after_settled == 0, "a message came again after its acknowledgement was taken"
-    for kind in (TASK, ROW):
-        names = ledger.names(kind)
-        assert len(names) == len(set(names)), f"an id of a {kind} was used twice"
+    assert ledger.used_twice() == []
     assert len(rows) == len(set(rows)), "a write took effect twice"
+    assert [runner.kind for runner in load.runners if not ledger.names(runner.kind)] == []
 
 
-def unfinished_tasks(url: str, task_ids: list[str]) -> dict[str, Status | None]:
-    """Wait for tasks; give those that did not complete with their status, None for one that is not there."""
-    unfinished: dict[str, Status | None] = dict.fromkeys(task_ids)
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    with TaskRunnerClient(url) as client:
-        while unfinished and time.monotonic() < deadline:
-            for task_id in list(unfinished):
-                unfinished[task_id] = _status(client, task_id)
-            unfinished = {task_id: status for task_id, status in unfinished.items() if status != Status.COMPLETED}
-            time.sleep(_POLL_SECONDS if unfinished else 0)
-    return unfinished
+def failed_by_queue(load: Load) -> list[str]:
+    """Name the tasks that were promised to fail, of the runners with a queue."""
+    runners = [runner for runner in load.runners if runner.stack.endswith("queue")]
+    return [task_id for runner in runners for task_id, status in runner.promises.items() if status == Status.FAILED]
 
 
-def print_counts(ledger: Ledger, kills: Counter[str], lost: dict[str, list[str]]) -> None:
-    """Print a run's counts, a line each."""
-    killed = ", ".join(f"{name} {count}" for name, count in sorted(kills.items())) or "none"
-    print(f"\nkills: {kills.total()} ({killed})")
+def print_kills(kills: Counter[tuple[str, str]]) -> None:
+    """Print the kills as a table: a line for each victim, a column for each moment."""
+    moments = (LOAD, DEPLOY, START)
+    print(f"\n{'kills':<28}" + "".join(f"{moment:>10}" for moment in (*moments, "all")))
+    for victim in sorted({victim for victim, _ in kills}):
+        counts = [kills[victim, moment] for moment in moments]
+        print(f"{victim:<28}" + "".join(f"{count:>10}" for count in (*counts, sum(counts))))
+    totals = [sum(count for (_, at), count in kills.items() if at == moment) for moment in moments]
+    print(f"{'all':<28}" + "".join(f"{count:>10}" for count in (*totals, sum(totals))))
+
+
+def print_writes(ledger: Ledger, lost: dict[str, list[str]]) -> None:
+    """Print the writes as a table: a line for each kind."""
+    print(f"{'writes':<28}{'sent':>10}{'answered':>10}{'lost':>10}")
     for kind, names in lost.items():
         acknowledged = len(ledger.names(kind))
-        print(f"{kind}s: {ledger.sent[kind]} sent, {acknowledged} acknowledged, lost: {len(names)}")
-    print(f"messages: {len(ledger.pulled)} delivered, {ledger.duplicates} delivered again,", end=" ")
-    print(f"{ledger.after_settled} of them after their acknowledgement")
-
-
-def _status(client: TaskRunnerClient, task_id: str) -> Status | None:
-    try:
-        return client.get(task_id).status
-    except TaskNotFoundError:
-        return None
+        sent = ledger.sent[kind] or acknowledged
+        print(f"{kind:<28}{sent:>10}{acknowledged:>10}{len(names):>10}")
+    print(f"ids used twice: {len(ledger.used_twice())}")
+    print(
+        f"messages delivered again: {ledger.redelivered}, of them after their acknowledgement: {ledger.after_settled}"
+    )

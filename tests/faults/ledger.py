@@ -6,11 +6,14 @@ import threading
 from collections import Counter
 from dataclasses import dataclass, field
 
+from tests.faults.events import Events
+
 
 @dataclass
 class Ledger:
     """Clients enter what was acknowledged to them, from several threads; `sent` may or may not have taken effect."""
 
+    events: Events
     sent: Counter[str] = field(default_factory=Counter[str])
     acknowledged: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     pulled: Counter[str] = field(default_factory=Counter[str])
@@ -48,8 +51,15 @@ class Ledger:
         """Enter an answer that no fault excuses."""
         with self.lock:
             self.unexpected.append(text)
+        self.events.note(text)
 
     @property
-    def duplicates(self) -> int:
+    def redelivered(self) -> int:
         """How many deliveries were not a message's first."""
         return sum(self.pulled.values()) - len(self.pulled)
+
+    def used_twice(self) -> list[str]:
+        """Name what was given to two writes."""
+        return [
+            f"{kind} {name}" for kind, names in self.acknowledged.items() for name, n in Counter(names).items() if n > 1
+        ]

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +14,8 @@ import pytest
 
 from local import instance
 from tests.faults.audit import audit
+from tests.faults.conftest import STACK
+from tests.faults.events import Events
 from tests.faults.load import Load
 from tests.faults.victims import RETURN_SECONDS, Victims
 
@@ -39,11 +40,16 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def victims(disk: Path) -> Iterator[Victims]:
+def stacks() -> list[str]:
+    return [STACK]
+
+
+@pytest.fixture
+def victims(disk: Path, events: Events) -> Iterator[Victims]:
     state = disk / "cloudflare"
     instance.start(state, port=0)
     try:
-        yield Victims(state)
+        yield Victims(state, events)
     finally:
         instance.stop(state)
 
@@ -79,4 +85,4 @@ def test_a_full_disk_loses_nothing(disk: Path, load: Load, victims: Victims) -> 
     assert refused > 0
     assert load.cloud.must("GET", "/queues")[: len(before)] == before
     load.cloud.must("POST", "/queues", {"queue_name": "room-again"})
-    audit(load, Counter())
+    audit(load, victims.kills)
