@@ -13,11 +13,15 @@ from bench.document import DocumentError, WorkerSource, read_document, read_fold
 from bench.load_generator import LoadError
 from bench.profile import FULL, QUICK
 from bench.progress import Progress
-from bench.report import write_report
+from bench.publication import publish
+from bench.rivals import missing_parts
 from bench.run import PARTS, Run
 
 _NEEDED = {"steady": "throughput"}
 """The part that another one begins with."""
+
+_SLOW = {"combinations", "growth"}
+"""Left out of a quick run, unless it is asked for."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,9 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if baseline is None:
             progress.say("neither --baseline nor --baseline-document: the comparison with a baseline is left out")
         folder = results.new_folder(datetime.now().astimezone())
-        run = Run(QUICK if options.quick else FULL, baseline, _parts(options.only), folder, progress)
+        profile = QUICK if options.quick else FULL
+        run = Run(profile, baseline, _parts(options), folder, progress, with_rivals=_can_run_rivals(progress))
         run.measure()
-        write_report(run.results, folder)
+        publish(run.results, folder)
     except (CloudError, DocumentError, LoadError) as error:
         progress.say(f"error: {error}")
         return 1
@@ -65,8 +70,14 @@ def _baseline(options: argparse.Namespace) -> WorkerSource | None:
     return None if options.baseline_document is None else read_document(options.baseline_document)
 
 
-def _parts(only: Sequence[str] | None) -> list[str]:
-    if only is None:
-        return list(PARTS)
+def _parts(options: argparse.Namespace) -> list[str]:
+    only: Sequence[str] = options.only or [part for part in PARTS if not (options.quick and part in _SLOW)]
     wanted = {*only, *(_NEEDED[part] for part in only if part in _NEEDED)}
     return [part for part in PARTS if part in wanted]
+
+
+def _can_run_rivals(progress: Progress) -> bool:
+    missing = list(missing_parts())
+    if missing:
+        progress.say(f"without what users would pick instead: expected {' and '.join(missing)} to be installed")
+    return not missing
