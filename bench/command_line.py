@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench import results
 from bench.cloud import CloudError
+from bench.docs import DocsError, write_docs
 from bench.document import DocumentError, WorkerSource, read_document, read_folder
 from bench.load_generator import LoadError
 from bench.profile import FULL, QUICK
@@ -29,20 +30,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     progress = Progress()
     try:
-        baseline = _baseline(options)
-        if baseline is None:
-            progress.say("neither --baseline nor --baseline-document: the comparison with a baseline is left out")
-        folder = results.new_folder(datetime.now().astimezone())
-        profile = QUICK if options.quick else FULL
-        run = Run(profile, baseline, _parts(options), folder, progress, with_rivals=_can_run_rivals(progress))
-        run.measure()
-        publish(run.results, folder)
-    except (CloudError, DocumentError, LoadError) as error:
+        folder = _measured(options, progress) if options.earlier is None else options.earlier
+        measured = results.load(folder)
+        publish(measured, folder)
+        if options.write_docs:
+            write_docs(measured, folder)
+    except (CloudError, DocsError, DocumentError, LoadError) as error:
         progress.say(f"error: {error}")
         return 1
     print((folder / "report.md").read_text())
     progress.say(f"written: {folder}")
     return 0
+
+
+def _measured(options: argparse.Namespace, progress: Progress) -> Path:
+    """Measure what the options ask for; return the folder of the results."""
+    baseline = _baseline(options)
+    if baseline is None:
+        progress.say("neither --baseline nor --baseline-document: the comparison with a baseline is left out")
+    folder = results.new_folder(datetime.now().astimezone())
+    profile = QUICK if options.quick else FULL
+    Run(profile, baseline, _parts(options), folder, progress, with_rivals=_can_run_rivals(progress)).measure()
+    return folder
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,6 +69,10 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="FILE",
         help="a Markdown document with such a Worker in its code blocks",
+    )
+    parser.add_argument("--write-docs", action="store_true", help="make this run the one that README and docs quote")
+    parser.add_argument(
+        "--from", type=Path, dest="earlier", metavar="DIR", help="measure nothing: report on the results in this folder"
     )
     return parser
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib import pyplot as plt
+from matplotlib import ticker
 
 from bench.results import Results
 from bench.statistics import Summary
@@ -16,7 +17,7 @@ mpl.use("agg")
 
 COMPARISON, GROWTH = "comparison.png", "growth.png"
 
-_BARS = (
+_COMPARED = (
     ("throughput", "post_per_second", "POST, tasks/s (more is better)"),
     ("throughput", "drain_per_second", "backlog worked off, tasks/s (more is better)"),
     ("lone", "completed_p50_ms", "lone task completed, p50 ms (less is better)"),
@@ -36,14 +37,15 @@ _LINES = (
     ),
 )
 _DPI = 110
+_PLAIN = ticker.StrMethodFormatter("{x:,g}")
 
 
 def draw(results: Results, folder: Path) -> list[str]:
     """Draw what was measured into a folder; return the names of the files."""
     files: list[str] = []
-    bars = [bar for bar in _BARS if bar[0] in results]
-    if bars:
-        _draw_bars(results, bars, folder / COMPARISON)
+    compared = [each for each in _COMPARED if each[0] in results]
+    if compared:
+        _draw_compared(results, compared, folder / COMPARISON)
         files.append(COMPARISON)
     if "growth" in results:
         _draw_lines(results["growth"], folder / GROWTH)
@@ -51,11 +53,11 @@ def draw(results: Results, folder: Path) -> list[str]:
     return files
 
 
-def _draw_bars(results: Results, bars: Sequence[tuple[str, str, str]], file: Path) -> None:
+def _draw_compared(results: Results, compared: Sequence[tuple[str, str, str]], file: Path) -> None:
     figure, axes = plt.subplots(
-        len(bars), 1, figsize=(9, 0.9 + 0.45 * len(results["systems"]) * len(bars)), squeeze=False
+        len(compared), 1, figsize=(9, 0.9 + 0.45 * len(results["systems"]) * len(compared)), squeeze=False
     )
-    for axis, (part, key, title) in zip(axes[:, 0], bars, strict=True):
+    for axis, (part, key, title) in zip(axes[:, 0], compared, strict=True):
         turns: Mapping[str, Sequence[Mapping[str, float]]] = results[part]
         names = list(reversed(turns))
         summaries = [Summary.of([turn[key] for turn in turns[name]]) for name in names]
@@ -64,8 +66,11 @@ def _draw_bars(results: Results, bars: Sequence[tuple[str, str, str]], file: Pat
             [each.median - each.low for each in summaries],
             [each.high - each.median for each in summaries],
         ]
-        axis.barh(names, medians, xerr=ranges, color="#3b6fb6", ecolor="#222222", capsize=3)
-        axis.set_xscale("log")
+        axis.errorbar(medians, names, xerr=ranges, fmt="o", color="#3b6fb6", ecolor="#222222", capsize=3)
+        axis.set_xscale("log")  # whose bars would have no true length
+        axis.margins(x=0.05, y=0.15)
+        axis.xaxis.set_major_formatter(_PLAIN)
+        axis.xaxis.set_minor_formatter(ticker.NullFormatter())
         axis.set_title(title, loc="left", fontsize=10)
         axis.grid(axis="x", which="both", alpha=0.25)
     _save(figure, file)
@@ -80,6 +85,7 @@ def _draw_lines(growth: Mapping[str, Sequence[Mapping[str, float]]], file: Path)
                 [point[size] for point in points], [point[key] for point in points], marker="o", label=_legend(key)
             )
         axis.set_xscale("log")
+        axis.xaxis.set_major_formatter(_PLAIN)
         axis.set_ylim(bottom=0)
         axis.set_xlabel(size_label)
         axis.set_ylabel(label)
