@@ -25,7 +25,7 @@ test: check ## Run every check and every test, on a Cloudflare of its own
 	python -m pytest tests/faults -s -rs
 	@node tests/page/chromium.js
 
-bench: setup ## Measure on this machine, for 20 minutes; BENCH='--quick', BENCH=--help and more
+bench: setup .venv/.bench bench/rivals/bullmq/node_modules/.package-lock.json ## Measure on this machine, for 20 minutes; BENCH='--quick', BENCH=--help and more
 	@python -m bench $(BENCH)
 
 docs/dashboard.png: setup worker/page/dashboard.html worker/page/dashboard.css worker/page/dashboard.js ## Take the README's picture of the dashboard
@@ -48,6 +48,15 @@ setup: node_modules/.package-lock.json ## Install everything into .venv and node
 	@echo "Installing Python packages into .venv (about half a minute, once)"
 	@$(PYTHON) -m venv .venv
 	@pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
+	@touch $@
+
+.venv/.bench: bench/requirements.txt constraints.txt bench/constraints.txt .venv/.installed
+	@echo "Installing what the benchmark draws with into .venv"
+	@pip install --quiet --disable-pip-version-check -r bench/requirements.txt -c constraints.txt -c bench/constraints.txt
+	@touch $@
+
+bench/rivals/bullmq/node_modules/.package-lock.json: bench/rivals/bullmq/package-lock.json .venv/.installed
+	@npm ci --prefix bench/rivals/bullmq --no-audit --no-fund --loglevel error
 	@touch $@
 
 node_modules/.package-lock.json: package-lock.json .venv/.installed

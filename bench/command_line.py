@@ -9,15 +9,20 @@ from pathlib import Path
 
 from bench import results
 from bench.cloud import CloudError
+from bench.docs import DocsError, write_docs
 from bench.document import DocumentError, WorkerSource, read_document, read_folder
 from bench.load_generator import LoadError
 from bench.profile import FULL, QUICK
 from bench.progress import Progress
-from bench.report import write_report
+from bench.publication import publish
+from bench.rivals import missing_parts
 from bench.run import PARTS, Run
 
 _NEEDED = {"steady": "throughput"}
 """The part that another one begins with."""
+
+_SLOW = {"combinations", "growth"}
+"""Left out of a quick run, unless it is asked for."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,19 +30,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     progress = Progress()
     try:
-        baseline = _baseline(options)
-        if baseline is None:
-            progress.say("neither --baseline nor --baseline-document: the comparison with a baseline is left out")
-        folder = results.new_folder(datetime.now().astimezone())
-        run = Run(QUICK if options.quick else FULL, baseline, _parts(options.only), folder, progress)
-        run.measure()
-        write_report(run.results, folder)
-    except (CloudError, DocumentError, LoadError) as error:
+        folder = _measured(options, progress) if options.earlier is None else options.earlier
+        measured = results.load(folder)
+        publish(measured, folder)
+        if options.write_docs:
+            write_docs(measured, folder)
+    except (CloudError, DocsError, DocumentError, LoadError) as error:
         progress.say(f"error: {error}")
         return 1
     print((folder / "report.md").read_text())
     progress.say(f"written: {folder}")
     return 0
+
+
+def _measured(options: argparse.Namespace, progress: Progress) -> Path:
+    """Measure what the options ask for; return the folder of the results."""
+    baseline = _baseline(options)
+    if baseline is None:
+        progress.say("neither --baseline nor --baseline-document: the comparison with a baseline is left out")
+    folder = results.new_folder(datetime.now().astimezone())
+    profile = QUICK if options.quick else FULL
+    Run(profile, baseline, _parts(options), folder, progress, with_rivals=_can_run_rivals(progress)).measure()
+    return folder
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,6 +70,10 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="a Markdown document with such a Worker in its code blocks",
     )
+    parser.add_argument("--write-docs", action="store_true", help="make this run the one that README and docs quote")
+    parser.add_argument(
+        "--from", type=Path, dest="earlier", metavar="DIR", help="measure nothing: report on the results in this folder"
+    )
     return parser
 
 
@@ -65,8 +83,14 @@ def _baseline(options: argparse.Namespace) -> WorkerSource | None:
     return None if options.baseline_document is None else read_document(options.baseline_document)
 
 
-def _parts(only: Sequence[str] | None) -> list[str]:
-    if only is None:
-        return list(PARTS)
+def _parts(options: argparse.Namespace) -> list[str]:
+    only: Sequence[str] = options.only or [part for part in PARTS if not (options.quick and part in _SLOW)]
     wanted = {*only, *(_NEEDED[part] for part in only if part in _NEEDED)}
     return [part for part in PARTS if part in wanted]
+
+
+def _can_run_rivals(progress: Progress) -> bool:
+    missing = list(missing_parts())
+    if missing:
+        progress.say(f"without what users would pick instead: expected {' and '.join(missing)} to be installed")
+    return not missing

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bench.rivals.redis_server import Fsync
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -19,6 +21,9 @@ class Profile:
         steady_seconds: of load at half the capacity, in a turn.
         units_tasks: whose use of billed units is counted.
         reloads: deployments of the same Worker that are timed.
+        redis_fsyncs: the durabilities that rivals are measured with.
+        growth_tasks: of each backlog while something grows.
+        batch_sizes, payloads_bytes, concurrencies, tables_rows: the sizes that are tried, one kind after the other.
     """
 
     name: str
@@ -28,9 +33,43 @@ class Profile:
     steady_seconds: float
     units_tasks: int
     reloads: int
+    redis_fsyncs: tuple[Fsync, ...]
+    growth_tasks: int
+    batch_sizes: tuple[int, ...]
+    payloads_bytes: tuple[int, ...]
+    concurrencies: tuple[int, ...]
+    tables_rows: tuple[int, ...]
     concurrency: int = 16
     payload_bytes: int = 100
 
 
-QUICK = Profile("quick", rounds=2, backlog_tasks=1_000, lone_tasks=2, steady_seconds=5, units_tasks=100, reloads=2)
-FULL = Profile("full", rounds=3, backlog_tasks=10_000, lone_tasks=7, steady_seconds=20, units_tasks=1_000, reloads=5)
+QUICK = Profile(
+    "quick",
+    rounds=2,
+    backlog_tasks=500,
+    lone_tasks=2,
+    steady_seconds=5,
+    units_tasks=100,
+    reloads=2,
+    redis_fsyncs=("always",),
+    growth_tasks=200,
+    batch_sizes=(1, 10, 100),
+    payloads_bytes=(100, 10_000, 2**20),
+    concurrencies=(1, 10, 50),
+    tables_rows=(100, 10_000),
+)
+FULL = Profile(
+    "full",
+    rounds=3,
+    backlog_tasks=10_000,
+    lone_tasks=7,
+    steady_seconds=20,
+    units_tasks=1_000,
+    reloads=5,
+    redis_fsyncs=("always", "everysec"),
+    growth_tasks=1_000,
+    batch_sizes=(1, 3, 10, 30, 100),
+    payloads_bytes=(100, 1_000, 10_000, 100_000, 2**20),
+    concurrencies=(1, 2, 5, 10, 20, 50),
+    tables_rows=(100, 1_000, 10_000, 100_000, 1_000_000),
+)

@@ -57,12 +57,12 @@ UNIT_LABELS = {
 }
 
 
-def write_report(results: Results, folder: Path) -> None:
-    """Write report.md into a run's folder."""
-    (folder / REPORT).write_text("\n\n".join(sections(results)) + "\n")
+def write_report(results: Results, pictures: Sequence[str], folder: Path) -> None:
+    """Write report.md into a run's folder, which has the pictures."""
+    (folder / REPORT).write_text("\n\n".join(sections(results, pictures)) + "\n")
 
 
-def sections(results: Results) -> Iterator[str]:
+def sections(results: Results, pictures: Sequence[str] = ()) -> Iterator[str]:
     """Give the report's parts, those that were measured."""
     yield "# Benchmark"
     yield provenance(results)
@@ -71,6 +71,11 @@ def sections(results: Results) -> Iterator[str]:
         yield f"## Side by side\n\n{comparison}"
     if "units" in results:
         yield f"## Units that Cloudflare bills, a task\n\n{units_table(results['units'])}"
+    if "combinations" in results:
+        yield f"## The same, by store and engine\n\n{units_table(results['combinations'])}"
+    for name, points in results.get("growth", {}).items():
+        yield f"## Growth: {name.replace('_', ' ')}\n\n{growth_table(points)}"
+    yield from (f"![{Path(picture).stem}]({picture})" for picture in pictures)
 
 
 def provenance(results: Results) -> str:
@@ -80,12 +85,13 @@ def provenance(results: Results) -> str:
     for system, durability in results["systems"].items():
         kinds.setdefault(durability, []).append(system)
     durable = "; ".join(f"{', '.join(names)}: {durability}" for durability, names in kinds.items())
+    disk = f" On disk when a POST is answered: {durable}." if durable else ""
     return (
         f"Measured {results['made_at']} on {machine.in_words(results['machine'])}; profile {profile['name']}: "
         f"{profile['rounds']} rounds in turns, backlogs of {profile['backlog_tasks']:,} tasks of "
         f"{profile['payload_bytes']} B, submitted over {profile['concurrency']} connections. Medians, with the range "
-        "of the rounds; × and ÷: so many times more or less than in the first column. "
-        f"On disk when a POST is answered: {durable}."
+        "of the rounds; × and ÷: so many times more or less than in the first column."
+        f"{disk}"
     )
 
 
@@ -104,6 +110,12 @@ def units_table(units: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
         for unit in used
     ]
     return table(["", *(f"{system}: {kind}" for system, kinds in units.items() for kind in kinds)], rows)
+
+
+def growth_table(points: Sequence[Mapping[str, float]]) -> str:
+    """Write a line a size."""
+    rows = [[f"{size:,.0f}", *map(_number, values)] for size, *values in (list(point.values()) for point in points)]
+    return table([name.replace("_", " ").replace("post", "POST") for name in points[0]], rows)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

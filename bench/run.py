@@ -8,20 +8,26 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import get_args
 
 from bench import machine, memory, results
 from bench.baseline import Baseline
 from bench.cloud import LocalCloud
+from bench.combinations import measure_engine
 from bench.comparison import Comparison
 from bench.document import WorkerSource
+from bench.growth import Growth
 from bench.load_generator import LoadGenerator
 from bench.profile import Profile
 from bench.progress import Progress
 from bench.results import Results
+from bench.rivals import rivals
 from bench.system import System
 from bench.task_runner import TaskRunner
+from components.task_runner_args import Engine
 
-PARTS = ("throughput", "lone", "steady", "units", "reload", "memory")
+COMPARED = ("throughput", "lone", "steady", "units", "reload")
+PARTS = (*COMPARED, "memory", "combinations", "growth")
 """In the order in which they run."""
 
 _LARGEST_BATCH = 100
@@ -34,16 +40,25 @@ class Run:
         baseline: the Worker to be compared with; None leaves the comparison out.
         parts: of PARTS.
         folder: takes the results.
+        with_rivals: whether to measure what users would pick instead.
     """
 
     def __init__(
-        self, profile: Profile, baseline: WorkerSource | None, parts: Sequence[str], folder: Path, progress: Progress
+        self,
+        profile: Profile,
+        baseline: WorkerSource | None,
+        parts: Sequence[str],
+        folder: Path,
+        progress: Progress,
+        *,
+        with_rivals: bool,
     ) -> None:
         self._profile = profile
         self._baseline = baseline
         self._parts = parts
         self._folder = folder
         self._progress = progress
+        self._with_rivals = with_rivals
         self.results: Results = {
             "made_at": datetime.now().astimezone().isoformat(timespec="seconds"),
             "machine": machine.describe(),
@@ -54,11 +69,15 @@ class Run:
     def measure(self) -> None:
         """Measure all that is asked for."""
         with LoadGenerator() as load:
-            comparing = [part for part in self._parts if part != "memory"]
-            if comparing:
-                self._compare(comparing, load)
+            compared = [part for part in self._parts if part in COMPARED]
+            if compared:
+                self._compare(compared, load)
             if "memory" in self._parts:
                 self._measure_memory(load)
+            if "combinations" in self._parts:
+                self._count_combinations(load)
+            if "growth" in self._parts:
+                self._measure_growth(load)
 
     def _compare(self, parts: Sequence[str], load: LoadGenerator) -> None:
         with _cloud() as cloud, ExitStack() as stack:
@@ -90,13 +109,27 @@ class Run:
                 self._progress.measured("memory", system.name, measured)
         results.save(self.results, self._folder)
 
+    def _measure_growth(self, load: LoadGenerator) -> None:
+        self.results["growth"] = {}
+        for measure in (Growth.with_work, Growth.with_table):
+            with _cloud() as cloud, TaskRunner("ephemera", cloud) as runner:
+                self.results["growth"] |= measure(Growth(runner, load, self._profile, self._progress))
+            results.save(self.results, self._folder)
+
+    def _count_combinations(self, load: LoadGenerator) -> None:
+        self.results["combinations"] = {}
+        for engine in get_args(Engine):
+            with _cloud() as cloud:
+                self.results["combinations"] |= measure_engine(engine, cloud, load, self._profile, self._progress)
+            results.save(self.results, self._folder)
+
     def _systems(self, cloud: LocalCloud) -> list[System]:
         ours = [
             TaskRunner("ephemera", cloud),
             TaskRunner(f"ephemera, batches of {_LARGEST_BATCH}", cloud, env="uat", batch_size=_LARGEST_BATCH),
         ]
         baselines = [] if self._baseline is None else [Baseline(cloud, self._baseline)]
-        return [*baselines, *ours]
+        return [*baselines, *ours, *(rivals(self._profile.redis_fsyncs) if self._with_rivals else [])]
 
     def _starting(self, systems: Sequence[System]) -> Iterator[System]:
         for system in systems:

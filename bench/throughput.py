@@ -28,8 +28,8 @@ def measure(
         began = time.perf_counter()
         system.release()
     eventually(lambda: system.backlog() == 0 or None, seconds=_DRAIN_SECONDS, expected="an empty queue")
-    eventually(lambda: system.completed() - before >= tasks or None, seconds=60, expected=f"{tasks} completed tasks")
     drained = time.perf_counter() - began
+    eventually(lambda: system.completed() - before >= tasks or None, seconds=60, expected=f"{tasks} completed tasks")
     return {
         "post_per_second": posted.tasks_per_second,
         "post_p50_ms": percentile(posted.post_ms, 50),

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from components.cloudflare_api import ApiError
 from local.instance import DEFAULT_STATE_DIR
-from ops import dead_letter_commands, task_commands
+from ops import cost_commands, dead_letter_commands, task_commands
 from ops.command import FAILURE, INTERRUPTED, USAGE, UsageError, explained
 from ops.console import Console
 from ops.deployed_stack import TOKEN_VARIABLE, NotReadyError
@@ -71,6 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands: Any = parser.add_subparsers(required=True, metavar="COMMAND")
     task_commands.add_parsers(commands, common)
     dead_letter_commands.add_parsers(commands, common)
+    cost_commands.add_parsers(commands, common)
     return parser
 
 

@@ -1,0 +1,100 @@
+"""Writes what a run has found where people read it: README, docs/performance.md, and the units of `ops cost`."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+from bench.node import ROOT
+from bench.plots import COMPARISON, GROWTH
+from bench.report import comparison_table, provenance, sections, table
+from bench.results import LATEST, Results
+from ops.cost import BASELINE, UNITS_FILE, MeasuredUnits, PriceList, cost, read_prices, read_units
+
+README = ROOT / "README.md"
+PERFORMANCE = ROOT / "docs" / "performance.md"
+
+_MILLION = 1_000_000
+_WHOLE = ("throughput", "lone", "steady", "units", "reload", "memory", "combinations", "growth")
+
+
+class DocsError(Exception):
+    """The docs cannot be written; the message says why, in one line."""
+
+
+def write_docs(results: Results, folder: Path) -> None:
+    """Make a run the one that the docs quote. Raises DocsError."""
+    missing = [part for part in _WHOLE if part not in results]
+    if missing:
+        raise DocsError(f"expected a whole run to write the docs from, this one has no {', '.join(missing)}")
+    write_units(results, UNITS_FILE)
+    shutil.rmtree(LATEST, ignore_errors=True)
+    shutil.copytree(folder, LATEST)
+    pictures = [f"../bench/results/latest/{name}" for name in (COMPARISON, GROWTH)]
+    _fill(README, "bench", f"{provenance(results)}\n\n{comparison_table(results)}")
+    write_costs(README)
+    _, *rest = sections(results, pictures)
+    _fill(PERFORMANCE, "bench", "\n\n".join(rest))
+
+
+def write_units(results: Results, file: Path) -> None:
+    """Write what `python -m ops cost` multiplies with prices."""
+    counted = dict(results["combinations"])
+    if BASELINE in results["units"]:
+        counted[BASELINE] = results["units"][BASELINE]
+    units = {
+        "measured_at": results["made_at"],
+        "full_batches": {name: kinds["backlog"] for name, kinds in counted.items()},
+        "lone_tasks": {name: kinds["lone"] for name, kinds in counted.items()},
+    }
+    file.write_text(json.dumps(units, indent=2) + "\n")
+
+
+def write_costs(readme: Path) -> None:
+    """Write the README's table of costs from the units that are in use."""
+    _fill(readme, "cost", cost_text(read_units(), read_prices()))
+
+
+def cost_text(measured: MeasuredUnits, prices: PriceList) -> str:
+    """Put the costs of a million tasks side by side, with the prices and their sources."""
+    rows = [
+        [
+            name,
+            f"{cost(measured.full_batches[name], prices.cloudflare, _MILLION).usd:.2f}",
+            f"{cost(measured.lone_tasks[name], prices.cloudflare, _MILLION).usd:.2f}",
+        ]
+        for name in measured.full_batches
+    ]
+    aws = cost(prices.aws_units, prices.aws, _MILLION).usd
+    rows.append(["SQS + Lambda + DynamoDB, computed", f"{aws:.2f}", ""])
+    used = {unit for units in measured.full_batches.values() for unit in units}
+    listed = ", ".join(
+        f"[{price.name}]({price.source}) {price.usd_per_million:g}"
+        for unit, price in prices.cloudflare.items()
+        if unit in used or unit == "queue_operations"
+    )
+    of_aws = "; ".join(
+        f"[{price.name}]({price.source}) {price.usd_per_million:g}, {prices.aws_units[unit]:g} a task: "
+        f"{prices.aws_reasons[unit]}"
+        for unit, price in prices.aws.items()
+    )
+    head = table(["US$ for a million tasks", "in full batches", "each alone"], rows)
+    return (
+        f"{head}\n\nUnits measured {measured.measured_at}, prices of {prices.as_of} in US$ a million: {listed}. "
+        f"On AWS: {of_aws}."
+    )
+
+
+def _fill(file: Path, marker: str, text: str) -> None:
+    file.write_text(replaced(file.read_text(), marker, text))
+
+
+def replaced(document: str, marker: str, text: str) -> str:
+    """Put a text between the comments that mark its place. Raises DocsError."""
+    start, end = (f"<!-- {marker}:{edge} -->" for edge in ("start", "end"))
+    if document.count(start) != 1 or document.count(end) != 1:
+        raise DocsError(f"expected {start} and {end} once each")
+    pattern = re.escape(start) + r".*" + re.escape(end)
+    return re.sub(pattern, lambda _: f"{start}\n{text}\n{end}", document, flags=re.DOTALL)

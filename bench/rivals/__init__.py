@@ -1,0 +1,5 @@
+"""What teams would use instead: small idiomatic applications with the same API, each on a Redis of its own."""
+
+from bench.rivals.rival import missing_parts, rivals
+
+__all__ = ["missing_parts", "rivals"]

@@ -1,0 +1,157 @@
+"""What tasks cost: units that the bench has measured, times published prices."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_FOLDER = Path(__file__).parent
+PRICES_FILE = _FOLDER / "prices.json"
+UNITS_FILE = _FOLDER / "measured_units.json"
+"""Written by the bench (`python -m bench --write-docs`)."""
+
+BASELINE = "baseline"
+
+_QUEUE_OPERATIONS = ("queue_writes", "queue_reads", "queue_deletes")
+"""Have one price and one allowance."""
+
+_MILLION = 1_000_000
+
+Units = Mapping[str, float]
+"""How much a task uses of each unit, by the unit's name."""
+
+
+class CostError(Exception):
+    """A cost cannot be told; the message says why, in one line."""
+
+
+@dataclass(frozen=True)
+class Price:
+    """Of a unit, beyond what is included in a month.
+
+    Attributes:
+        name: the unit, in words.
+        usd_per_million: price of a million units.
+        included: units a month that the plan includes; once for the account, whatever else uses them.
+        source: where it is published.
+    """
+
+    name: str
+    usd_per_million: float
+    included: int
+    source: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a bill."""
+
+    price: Price
+    units_a_task: float
+    units: float
+    usd: float
+
+    @property
+    def usd_beyond_included(self) -> float:
+        """What they cost in a month in which nothing else has used what is included."""
+        return max(0.0, self.units - self.price.included) / _MILLION * self.price.usd_per_million
+
+    @property
+    def included_share(self) -> float:
+        """What part of a month's included units these are; 0 where none are included."""
+        return self.units / self.price.included if self.price.included else 0
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What some tasks cost, with nothing included."""
+
+    lines: tuple[Line, ...]
+
+    @property
+    def usd(self) -> float:
+        """All lines together."""
+        return sum(line.usd for line in self.lines)
+
+    @property
+    def usd_beyond_included(self) -> float:
+        """All lines together, in a month in which nothing else has used what is included."""
+        return sum(line.usd_beyond_included for line in self.lines)
+
+
+@dataclass(frozen=True)
+class PriceList:
+    """Published prices.
+
+    Attributes:
+        as_of: the month in which they were looked up.
+        cloudflare, aws: prices by unit.
+        aws_units: what the same work would use on SQS, Lambda and DynamoDB: computed, not measured.
+        aws_reasons: why so much of each.
+    """
+
+    as_of: str
+    cloudflare: Mapping[str, Price]
+    aws: Mapping[str, Price]
+    aws_units: Units
+    aws_reasons: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class MeasuredUnits:
+    """What the bench has counted.
+
+    Attributes:
+        measured_at: ISO 8601.
+        full_batches, lone_tasks: units by combination such as `d1, queue`, and of the baseline if there was one.
+    """
+
+    measured_at: str
+    full_batches: Mapping[str, Units]
+    lone_tasks: Mapping[str, Units]
+
+
+def read_prices(file: Path = PRICES_FILE) -> PriceList:
+    """Read the price list."""
+    values: dict[str, Any] = json.loads(file.read_text())
+    clouds = {cloud: {unit: Price(**price) for unit, price in values[cloud].items()} for cloud in ("cloudflare", "aws")}
+    return PriceList(
+        values["as_of"],
+        clouds["cloudflare"],
+        clouds["aws"],
+        {unit: used["a_task"] for unit, used in values["aws_units"].items()},
+        {unit: used["because"] for unit, used in values["aws_units"].items()},
+    )
+
+
+def read_units(file: Path = UNITS_FILE) -> MeasuredUnits:
+    """Read what the bench has counted. Raises CostError."""
+    try:
+        values: dict[str, Any] = json.loads(file.read_text())
+    except FileNotFoundError:
+        raise CostError(f"expected measured units in {file}: run `python -m bench --write-docs` first") from None
+    return MeasuredUnits(**values)
+
+
+def cost(units: Units, prices: Mapping[str, Price], tasks: int) -> Cost:
+    """Work out what tasks cost. Raises CostError for a unit without a price."""
+    billed = _billed(units)
+    unpriced = sorted(set(billed) - set(prices))
+    if unpriced:
+        raise CostError(f"expected a price of {', '.join(unpriced)} in {PRICES_FILE.name}")
+    lines = [
+        Line(price, billed[unit], billed[unit] * tasks, billed[unit] * tasks / _MILLION * price.usd_per_million)
+        for unit, price in prices.items()
+        if billed.get(unit)
+    ]
+    return Cost(tuple(lines))
+
+
+def _billed(units: Units) -> dict[str, float]:
+    """Leave out what costs nothing by itself, and put together what is billed together."""
+    billed = {unit: used for unit, used in units.items() if unit not in (*_QUEUE_OPERATIONS, "d1_round_trips")}
+    operations = sum(units.get(unit, 0) for unit in _QUEUE_OPERATIONS)
+    return billed | ({"queue_operations": operations} if operations else {})

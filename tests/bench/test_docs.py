@@ -1,0 +1,79 @@
+"""README and docs, as the bench writes them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import docs
+from bench.docs import DocsError, cost_text, replaced, write_docs, write_units
+from ops.cost import MeasuredUnits, read_prices, read_units
+from tests.bench.test_report import RESULTS
+
+UNITS = {"backlog": {"d1_rows_written": 3.0, "requests": 1.1}, "lone": {"d1_rows_written": 3.0, "requests": 2.0}}
+WHOLE: dict[str, Any] = RESULTS | {
+    "units": {"ours": UNITS, "baseline": UNITS},
+    "combinations": {"d1, queue": UNITS},
+    "growth": {"table_rows": [{"table_rows": 100.0}]},
+    "throughput": {},
+    "lone": {},
+    "steady": {},
+    "reload": {},
+    "memory": {},
+}
+MARKED = "before\n<!-- bench:start -->\nold\n<!-- bench:end -->\n<!-- cost:start --><!-- cost:end -->\nafter\n"
+
+
+def test_only_what_is_between_the_marks_is_replaced() -> None:
+    assert replaced("a\n<!-- b:start -->x\ny<!-- b:end -->\nc", "b", r"new \1") == (
+        "a\n<!-- b:start -->\nnew \\1\n<!-- b:end -->\nc"
+    )
+
+
+@pytest.mark.parametrize("document", ["", "<!-- b:start -->", "<!-- b:start --><!-- b:end --><!-- b:end -->"])
+def test_a_document_without_its_marks_is_refused(document: str) -> None:
+    with pytest.raises(DocsError, match="once each"):
+        replaced(document, "b", "text")
+
+
+def test_a_run_becomes_the_one_that_the_docs_quote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("README", "PERFORMANCE"):
+        (tmp_path / name).write_text(MARKED)
+        monkeypatch.setattr(docs, name, tmp_path / name)
+    monkeypatch.setattr(docs, "UNITS_FILE", tmp_path / "units.json")
+    monkeypatch.setattr(docs, "LATEST", tmp_path / "latest")
+    monkeypatch.setattr(docs, "read_units", lambda: read_units(tmp_path / "units.json"))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/results.json").write_text("{}")
+    write_docs(WHOLE, tmp_path / "run")
+    readme, performance = ((tmp_path / name).read_text() for name in ("README", "PERFORMANCE"))
+    assert "old" not in readme + performance
+    assert "Measured 2026-11-23T00:00:00+00:00 on 2 × Z80" in readme
+    assert "| d1, queue | 3.33 | 3.60 |" in readme
+    assert "| baseline | 3.33 | 3.60 |" in readme
+    assert "![growth](../bench/results/latest/growth.png)" in performance
+    assert (tmp_path / "latest/results.json").exists()
+
+
+def test_a_part_of_a_run_is_not_quoted(tmp_path: Path) -> None:
+    partial = {key: value for key, value in WHOLE.items() if key not in {"growth", "lone"}}
+    with pytest.raises(DocsError, match="this one has no lone, growth"):
+        write_docs(partial, tmp_path)
+
+
+def test_units_are_written_as_they_are_read(tmp_path: Path) -> None:
+    write_units(WHOLE, tmp_path / "units.json")
+    assert set(json.loads((tmp_path / "units.json").read_text())) == {"measured_at", "full_batches", "lone_tasks"}
+    measured = read_units(tmp_path / "units.json")
+    assert measured.full_batches == {"d1, queue": UNITS["backlog"], "baseline": UNITS["backlog"]}
+    assert measured.lone_tasks["baseline"] == UNITS["lone"]
+
+
+def test_prices_that_are_used_are_named_with_their_source() -> None:
+    text = cost_text(
+        MeasuredUnits("today", {"d1, queue": UNITS["backlog"]}, {"d1, queue": UNITS["lone"]}), read_prices()
+    )
+    assert "[D1 rows written](https://developers.cloudflare.com/d1/platform/pricing/) 1," in text
+    assert "KV writes" not in text
+    assert "| SQS + Lambda + DynamoDB, computed | 3.62 |" in text
