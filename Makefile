@@ -3,7 +3,7 @@
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: up down test check lint types setup help
+.PHONY: up down test bench check lint types setup help
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -18,11 +18,15 @@ down: setup ## Destroy what `make up` deployed, and stop the local Cloudflare
 	@python -m local destroy --stack local
 	@python -m local stop
 
+# Tests wait for others more than they compute, so more of them run at once than there are cores.
 test: check ## Run every check and every test, on a Cloudflare of its own
-	node --test 'tests/worker/*.test.js' 'tests/data_plane/*.test.js' 'tests/page/*.test.js'
-	python -m pytest --numprocesses 2 --dist loadfile tests/unit tests/local tests/deploy tests/ops tests/journey tests/wrangler
+	node --test --test-concurrency=3 'tests/worker/*.test.js' 'tests/data_plane/*.test.js' 'tests/page/*.test.js' 'tests/sdk/*.test.js' 'tests/bench/*.test.js'
+	python -m pytest --numprocesses 4 --dist loadfile tests/unit tests/bench tests/local tests/deploy tests/ops tests/journey tests/wrangler
 	python -m pytest tests/faults -s -rs
 	@node tests/page/chromium.js
+
+bench: setup ## Measure on this machine, for 20 minutes; BENCH='--quick', BENCH=--help and more
+	@python -m bench $(BENCH)
 
 docs/dashboard.png: setup worker/page/dashboard.html worker/page/dashboard.css worker/page/dashboard.js ## Take the README's picture of the dashboard
 	@node tests/page/screenshot.js $@

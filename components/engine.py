@@ -7,6 +7,7 @@ from typing import Protocol
 import pulumi
 import pulumi_cloudflare as cloudflare
 
+from components.shards import Shards, shard_binding, shard_name, shard_resource
 from components.state_store import Bindings
 from components.task_runner_args import Engine as EngineName
 from components.task_runner_args import TaskRunnerArgs
@@ -25,54 +26,58 @@ class Engine(Protocol):
 
 
 class QueueEngine:
-    """A queue with a consumer in the Worker, and a dead-letter queue that is read over HTTP."""
+    """A queue a shard, each with a consumer in the Worker, and one dead-letter queue that is read over HTTP."""
 
-    def __init__(self, name: str, args: TaskRunnerArgs, opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, args: TaskRunnerArgs, opts: pulumi.ResourceOptions, shards: Shards) -> None:
         self._name = name
         self._args = args
         self._opts = opts
         self.dead_letter_queue = self._queue(
             f"{name}-dlq", f"task-runner-dlq-{args.env}", args.dlq_message_retention_seconds, 0, opts
         )
-        self.queue = self._queue(
-            f"{name}-queue",
-            f"task-runner-queue-{args.env}",
-            args.message_retention_seconds,
-            args.delivery_delay_seconds,
-            pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[self.dead_letter_queue])),
-        )
+        after = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[self.dead_letter_queue]))
+        self.queues = [
+            self._queue(
+                shard_resource(f"{name}-queue", number),
+                shard_name("task-runner-queue", number, args.env),
+                args.message_retention_seconds,
+                args.delivery_delay_seconds,
+                after,
+            )
+            for number in range(shards.count)
+        ]
         self._dead_letter_consumer()
-        self.bindings: Bindings = {
-            "TASK_QUEUE": _producer("TASK_QUEUE", self.queue),
-            "TASK_DLQ": _producer("TASK_DLQ", self.dead_letter_queue),
-        }
-        self.precedes_worker: list[pulumi.Resource] = [self.queue, self.dead_letter_queue]
-        self.outputs: dict[str, pulumi.Input[str]] = {
-            "queue_name": self.queue.queue_name,
-            "queue_id": self.queue.queue_id,
-            "dlq_name": self.dead_letter_queue.queue_name,
-            "dlq_id": self.dead_letter_queue.queue_id,
-        }
+        self.bindings: Bindings = {"TASK_DLQ": _producer("TASK_DLQ", self.dead_letter_queue)}
+        self.precedes_worker: list[pulumi.Resource] = [*self.queues, self.dead_letter_queue]
+        self.outputs: dict[str, pulumi.Input[str]] = {}
+        for number, queue in enumerate(self.queues):
+            binding = shard_binding("TASK_QUEUE", number)
+            self.bindings[binding] = _producer(binding, queue)
+            self.outputs[shard_binding("queue_name", number)] = queue.queue_name
+            self.outputs[shard_binding("queue_id", number)] = queue.queue_id
+        self.outputs["dlq_name"] = self.dead_letter_queue.queue_name
+        self.outputs["dlq_id"] = self.dead_letter_queue.queue_id
 
     def attach(self, script_name: pulumi.Input[str]) -> None:
-        """Make a deployed Worker the queue's consumer."""
+        """Make a deployed Worker the queues' consumer."""
         args = self._args
-        cloudflare.QueueConsumer(
-            f"{self._name}-consumer",
-            account_id=args.account_id,
-            queue_id=self.queue.queue_id,
-            type="worker",
-            script_name=script_name,
-            dead_letter_queue=self.dead_letter_queue.queue_name,
-            settings=cloudflare.QueueConsumerSettingsArgs(
-                batch_size=args.batch_size,
-                max_concurrency=args.max_concurrency,
-                max_retries=args.max_retries,
-                max_wait_time_ms=args.max_wait_time_ms,
-                retry_delay=args.retry_delay_seconds,
-            ),
-            opts=self._opts,
-        )
+        for number, queue in enumerate(self.queues):
+            cloudflare.QueueConsumer(
+                shard_resource(f"{self._name}-consumer", number),
+                account_id=args.account_id,
+                queue_id=queue.queue_id,
+                type="worker",
+                script_name=script_name,
+                dead_letter_queue=self.dead_letter_queue.queue_name,
+                settings=cloudflare.QueueConsumerSettingsArgs(
+                    batch_size=args.batch_size,
+                    max_concurrency=args.max_concurrency,
+                    max_retries=args.max_retries,
+                    max_wait_time_ms=args.max_wait_time_ms,
+                    retry_delay=args.retry_delay_seconds,
+                ),
+                opts=self._opts,
+            )
 
     def _dead_letter_consumer(self) -> None:
         args = self._args
@@ -110,7 +115,7 @@ class QueueEngine:
 class WorkflowEngine:
     """A Workflow whose class is in the Worker."""
 
-    def __init__(self, name: str, args: TaskRunnerArgs, opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, args: TaskRunnerArgs, opts: pulumi.ResourceOptions, shards: Shards) -> None:  # noqa: ARG002
         self._name = name
         self._args = args
         self._opts = opts

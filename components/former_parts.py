@@ -1,23 +1,25 @@
 """The stores and engines that a stack has left: they stay until their last task is over.
 
-A stack's ``state_store`` or ``engine`` can be changed in one ``up``. New tasks go to the new one; those in the old one
-are read and finished there until their time to live is over, so its resources stay declared and its code deployed.
-Which they are, the program reads from the Worker that is deployed: from its bindings, and from ``FORMER_UNTIL``, the
-binding by which the Worker itself knows them.
+A stack's ``state_store``, ``engine`` or ``shards`` can be changed in one ``up``. New tasks go to the new one; those in
+the old one are read and finished there until their time to live is over, so its resources stay declared and its code
+deployed. Which they are, the program reads from the Worker that is deployed: from its bindings, and from
+``FORMER_UNTIL``, the binding by which the Worker itself knows them.
 """
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any, get_args
+from typing import Any
 
 import pulumi
 import pulumi_cloudflare as cloudflare
 
 from components.cloudflare_api import ApiError, CloudflareApi, NotFoundError
+from components.part import SHARDED, Part, PartName, engine_of, store_of
 from components.state_store import Bindings
-from components.task_runner_args import Engine, StateStore, TaskRunnerArgs
+from components.task_runner_args import TaskRunnerArgs
+from components.worker_settings import SHARDS_BINDING
 
 TASK_LIFE = timedelta(days=8)
 """The longest that a task is kept: a delay of a day and a time to live of a week (``MAX_DELAY_SECONDS`` and
@@ -25,23 +27,19 @@ TASK_LIFE = timedelta(days=8)
 
 FORMER_BINDING = "FORMER_UNTIL"
 
-FormerParts = dict[StateStore | Engine, str]
-"""Until when each former store or engine is in use: ISO 8601, in UTC."""
+FormerParts = dict[Part, str]
+"""Until when each former store or engine is in use, ISO 8601, in UTC; the one that was left last comes first."""
 
-_BINDINGS: dict[str, StateStore | Engine] = {
-    "DB": "d1",
-    "KV": "kv",
-    "TASK_DO": "durable-object",
-    "TASK_QUEUE": "queue",
-    "TASK_WORKFLOW": "workflow",
-}
+_STORES: dict[str, PartName] = {"KV": "kv", "TASK_DO": "durable-object", "DB": "d1"}
+_ENGINES: dict[str, PartName] = {"TASK_WORKFLOW": "workflow", "TASK_QUEUE": "queue"}
+"""By their bindings; those that can be sharded last, for they alone may be in use and have left other shards too."""
 
 
 def former_bindings(parts: FormerParts) -> Bindings:
     """Return the binding that tells the Worker of its former parts, where it has some."""
     if not parts:
         return {}
-    text = json.dumps(parts, sort_keys=True)
+    text = json.dumps({str(part): until for part, until in parts.items()}, sort_keys=True)
     return {FORMER_BINDING: cloudflare.WorkerVersionBindingArgs(type="plain_text", name=FORMER_BINDING, text=text)}
 
 
@@ -70,33 +68,41 @@ def former_parts(args: TaskRunnerArgs, bindings: dict[str, dict[str, Any]], now:
     A Durable Object class outlasts its tasks: Cloudflare does not let a Worker lose a class that has objects, unless it
     is told to delete them.
     """
-    recorded: dict[str, str] = json.loads(bindings.get(FORMER_BINDING, {}).get("text") or "{}")
+    texts: dict[str, str] = json.loads(bindings.get(FORMER_BINDING, {}).get("text") or "{}")
+    recorded = {Part.parse(text): until for text, until in texts.items()}
     fresh = (now + TASK_LIFE).isoformat(timespec="seconds")
-    deployed: list[StateStore | Engine] = [part for binding, part in _BINDINGS.items() if binding in bindings]
-    former: FormerParts = {}
-    for part in deployed:
-        until = recorded.get(part, fresh)
-        if part not in {args.state_store, args.engine} and _is_needed(args, part, until, now):
-            former[part] = until
-    return former
+    deployed = recorded | dict.fromkeys(_deployed_parts(bindings, recorded), fresh)
+    former = {
+        part: deployed[part]
+        for part in sorted(deployed, key=lambda each: each.order)
+        if not _is_in(part, args) and _is_needed(args, part, deployed[part], now)
+    }
+    return dict(sorted(former.items(), key=lambda item: datetime.fromisoformat(item[1]), reverse=True))
 
 
-def _is_needed(args: TaskRunnerArgs, part: StateStore | Engine, until: str, now: datetime) -> bool:
-    if part == "durable-object":
+def _deployed_parts(bindings: dict[str, dict[str, Any]], recorded: FormerParts) -> list[Part]:
+    """Return the store and the engine that a deployed Worker has in use."""
+    shards = int(bindings.get(SHARDS_BINDING, {}).get("text") or 1)
+    left = {part.name for part in recorded}
+    parts: list[Part] = []
+    for kinds in (_STORES, _ENGINES):
+        bound: list[PartName] = [part for binding, part in kinds.items() if binding in bindings]
+        in_use: list[PartName] = [part for part in bound if part not in left] or bound[-1:]
+        parts += [Part(name, shards if name in SHARDED else 1) for name in in_use[:1]]
+    return parts
+
+
+def _is_in(part: Part, args: TaskRunnerArgs) -> bool:
+    """Tell whether new deployments have a part in any case; more queues have the fewer among them."""
+    if part.name == "queue" and args.engine == "queue":
+        return part.shards <= args.shards
+    return part in {store_of(args), engine_of(args)}
+
+
+def _is_needed(args: TaskRunnerArgs, part: Part, until: str, now: datetime) -> bool:
+    if part.name == "durable-object":
         return args.durable_object_data == "keep"
     return datetime.fromisoformat(until) > now
-
-
-def former_stores(parts: FormerParts) -> list[StateStore]:
-    """Return the stores among former parts."""
-    names: tuple[StateStore, ...] = get_args(StateStore)
-    return [name for name in names if name in parts]
-
-
-def former_engines(parts: FormerParts) -> list[Engine]:
-    """Return the engines among former parts."""
-    names: tuple[Engine, ...] = get_args(Engine)
-    return [name for name in names if name in parts]
 
 
 def _deployed_bindings(api: CloudflareApi, args: TaskRunnerArgs) -> dict[str, dict[str, Any]]:

@@ -9,6 +9,7 @@ import pulumi
 import pulumi_cloudflare as cloudflare
 
 from components.d1_migrations import D1Migrations, read_migrations
+from components.shards import Shards, shard_binding, shard_name, shard_resource
 from components.task_runner_args import StateStore as StateStoreName
 from components.task_runner_args import TaskRunnerArgs
 from components.worker_code import MIGRATIONS_FOLDER, WORKER_FOLDER
@@ -29,43 +30,54 @@ class StateStore(Protocol):
 
 
 class D1StateStore:
-    """A D1 database with the schema of ``worker/migrations``."""
+    """A D1 database a shard, each with the schema of ``worker/migrations``."""
 
-    def __init__(self, name: str, args: TaskRunnerArgs, opts: pulumi.ResourceOptions, *, protect: bool) -> None:
-        self.database = cloudflare.D1Database(
-            f"{name}-db",
+    def __init__(self, name: str, args: TaskRunnerArgs, opts: pulumi.ResourceOptions, shards: Shards) -> None:
+        self._name = name
+        self._args = args
+        self._opts = opts
+        self.bindings: Bindings = {}
+        self.holds_state: list[pulumi.Resource] = []
+        self.ready: list[pulumi.Resource] = []
+        self.outputs: dict[str, pulumi.Input[str]] = {}
+        for number in range(shards.count):
+            self._add_shard(number, protect=number < shards.protected)
+
+    def _add_shard(self, number: int, *, protect: bool) -> None:
+        args = self._args
+        resource_name = shard_resource(f"{self._name}-db", number)
+        database = cloudflare.D1Database(
+            resource_name,
             account_id=args.account_id,
-            name=f"task-runner-db-{args.env}",
+            name=shard_name("task-runner-db", number, args.env),
             # Set, because the API reports it: unset, some provider versions see a change at every refresh.
             read_replication=cloudflare.D1DatabaseReadReplicationArgs(mode="disabled"),
-            opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(protect=protect)),
+            opts=pulumi.ResourceOptions.merge(self._opts, pulumi.ResourceOptions(protect=protect)),
         )
         migrations = D1Migrations(
-            f"{name}-db-migrations",
+            f"{resource_name}-migrations",
             account_id=args.account_id,
-            database_id=self.database.uuid,
+            database_id=database.uuid,
             migrations=read_migrations(MIGRATIONS_FOLDER),
-            opts=opts,
+            opts=self._opts,
         )
-        binding = cloudflare.WorkerVersionBindingArgs(type="d1", name="DB", id=self.database.uuid)
-        self.bindings: Bindings = {"DB": binding}
-        self.holds_state: list[pulumi.Resource] = [self.database]
-        self.ready: list[pulumi.Resource] = [migrations]
-        self.outputs: dict[str, pulumi.Input[str]] = {
-            "database_name": self.database.name,
-            "database_id": self.database.uuid,
-        }
+        binding = shard_binding("DB", number)
+        self.bindings[binding] = cloudflare.WorkerVersionBindingArgs(type="d1", name=binding, id=database.uuid)
+        self.holds_state.append(database)
+        self.ready.append(migrations)
+        self.outputs[shard_binding("database_name", number)] = database.name
+        self.outputs[shard_binding("database_id", number)] = database.uuid
 
 
 class KvStateStore:
     """A Workers KV namespace."""
 
-    def __init__(self, name: str, args: TaskRunnerArgs, opts: pulumi.ResourceOptions, *, protect: bool) -> None:
+    def __init__(self, name: str, args: TaskRunnerArgs, opts: pulumi.ResourceOptions, shards: Shards) -> None:
         self.namespace = cloudflare.WorkersKvNamespace(
             f"{name}-kv",
             account_id=args.account_id,
             title=f"task-runner-{args.env}",
-            opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(protect=protect)),
+            opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(protect=shards.protected > 0)),
         )
         binding = cloudflare.WorkerVersionBindingArgs(type="kv_namespace", name="KV", namespace_id=self.namespace.id)
         self.bindings: Bindings = {"KV": binding}
@@ -80,7 +92,7 @@ class KvStateStore:
 class DurableObjectStateStore:
     """A class of SQLite-backed Durable Objects in the Worker itself; it has no resource of its own."""
 
-    def __init__(self, name: str, args: TaskRunnerArgs, opts: pulumi.ResourceOptions, *, protect: bool) -> None:  # noqa: ARG002
+    def __init__(self, name: str, args: TaskRunnerArgs, opts: pulumi.ResourceOptions, shards: Shards) -> None:  # noqa: ARG002
         binding = cloudflare.WorkerVersionBindingArgs(
             type="durable_object_namespace", name="TASK_DO", class_name=DURABLE_OBJECT_CLASS
         )

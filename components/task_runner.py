@@ -9,7 +9,9 @@ import pulumi
 import pulumi_cloudflare as cloudflare
 
 from components.engine import ENGINES, Engine
-from components.former_parts import FormerParts, former_bindings, former_engines, former_stores
+from components.former_parts import FormerParts, former_bindings
+from components.part import Part, engine_of, store_of
+from components.shards import Shards
 from components.state_store import DURABLE_OBJECT_CLASS, STATE_STORES, Bindings, StateStore, read_caveat
 from components.task_runner_args import Engine as EngineName
 from components.task_runner_args import StateStore as StateStoreName
@@ -36,7 +38,8 @@ class TaskRunner(pulumi.ComponentResource):
     """``url`` (providers before 6.23 do not tell it) and ``worker_name``; then, with d1, ``database_name`` and
     ``database_id``; with kv, ``namespace_name`` and ``namespace_id``; with durable-object, ``durable_object_class``;
     with queue, ``queue_name``, ``queue_id``, ``dlq_name`` and ``dlq_id``; with workflow, ``workflow_name``. Those of
-    former stores and engines are among them for as long as these are kept."""
+    further shards end in their number: ``database_name_1``. Those of former stores and engines are among them for as
+    long as these are kept."""
 
     def __init__(
         self,
@@ -65,13 +68,16 @@ class TaskRunner(pulumi.ComponentResource):
         former = former or {}
         self._tell_what_to_know(args, former)
 
-        store_names: list[StateStoreName] = [args.state_store, *former_stores(former)]
-        engine_names: list[EngineName] = [args.engine, *former_engines(former)]
-        protect = args.env in PROTECTED_ENVIRONMENTS
-        stores: list[StateStore] = [
-            STATE_STORES[each](name, args, child, protect=protect and each == args.state_store) for each in store_names
+        store_parts = [store_of(args), *(part for part in former if part.is_store)]
+        engine_parts = [engine_of(args), *(part for part in former if not part.is_store)]
+        stores = [
+            STATE_STORES[cast("StateStoreName", each)](name, args, child, shards)
+            for each, shards in _shards(args, store_parts).items()
         ]
-        engines: list[Engine] = [ENGINES[each](name, args, child) for each in engine_names]
+        engines = [
+            ENGINES[cast("EngineName", each)](name, args, child, shards)
+            for each, shards in _shards(args, engine_parts).items()
+        ]
 
         worker = _declare_worker(name, args, child, stores, engines)
         parts = [*stores, *engines]
@@ -79,12 +85,20 @@ class TaskRunner(pulumi.ComponentResource):
             [settings_bindings(args), former_bindings(former), *(each.bindings for each in parts)], bindings
         )
         version = _declare_version(
-            name, args, child, worker, former, all_bindings, [each for store in stores for each in store.ready]
+            name,
+            args,
+            child,
+            worker,
+            [*store_parts, *engine_parts],
+            all_bindings,
+            [each for store in stores for each in store.ready],
         )
         deployment = _declare_deployment(name, args, child, worker, version)
         for engine in engines:
             engine.attach(deployment.script_name)
-        _declare_sweeper(name, args, child, deployment, is_needed=bool(SWEPT_STORES.intersection(store_names)))
+        _declare_sweeper(
+            name, args, child, deployment, is_needed=any(each.name in SWEPT_STORES for each in store_parts)
+        )
 
         self.outputs = {
             "url": worker.subdomain.apply(_url),
@@ -105,8 +119,16 @@ class TaskRunner(pulumi.ComponentResource):
             )
         for part, until in former.items():
             kept = "its objects delete themselves; durable_object_data says what becomes of their class"
-            then = kept if part == "durable-object" else f"the first `up` after {until} removes it"
+            then = kept if part.name == "durable-object" else f"the first `up` after {until} removes it"
             pulumi.log.info(f"tasks in the former {part} are read and finished there; {then}", resource=self)
+
+
+def _shards(args: TaskRunnerArgs, parts: Sequence[Part]) -> dict[str, Shards]:
+    """Return the names of parts, in their order, with as many shards as the part of that name has that has the most."""
+    present = store_of(args)
+    protected = {present.name: present.shards} if args.env in PROTECTED_ENVIRONMENTS else {}
+    counts = {each.name: max(other.shards for other in parts if other.name == each.name) for each in parts}
+    return {name: Shards(count, protected.get(name, 0)) for name, count in counts.items()}
 
 
 def _declare_worker(
@@ -153,19 +175,19 @@ def _declare_version(
     args: TaskRunnerArgs,
     opts: pulumi.ResourceOptions,
     worker: cloudflare.Worker,
-    former: FormerParts,
+    parts: Sequence[Part],
     bindings: Sequence[cloudflare.WorkerVersionBindingArgs],
     ready: Sequence[pulumi.Resource],
 ) -> cloudflare.WorkerVersion:
     """Upload the code. Versions cannot change, so each change of code or bindings is a new one."""
-    exports = _durable_object_exports(args, former)
+    exports = _durable_object_exports(args, parts)
     return cloudflare.WorkerVersion(
         f"{name}-version",
         account_id=args.account_id,
         worker_id=worker.id,
         main_module=MAIN_MODULE,
         compatibility_date=COMPATIBILITY_DATE,
-        modules=read_modules([args.state_store, *former_stores(former)], [args.engine, *former_engines(former)]),
+        modules=read_modules(parts),
         bindings=bindings,
         exports=exports,
         # A class can only come or go with a version that is deployed at once, to all traffic.
@@ -175,9 +197,9 @@ def _declare_version(
 
 
 def _durable_object_exports(
-    args: TaskRunnerArgs, former: FormerParts
+    args: TaskRunnerArgs, parts: Sequence[Part]
 ) -> Mapping[str, cloudflare.WorkerVersionExportsArgs] | None:
-    if args.state_store == "durable-object" or "durable-object" in former:
+    if any(each.name == "durable-object" for each in parts):
         return {DURABLE_OBJECT_CLASS: cloudflare.WorkerVersionExportsArgs(type="durable-object", storage="sqlite")}
     if args.durable_object_data == "delete":
         return {DURABLE_OBJECT_CLASS: cloudflare.WorkerVersionExportsArgs(type="durable-object", state="deleted")}

@@ -28,6 +28,9 @@ MAX_RETENTION_SECONDS = 1_209_600
 DEFAULT_RETENTION_SECONDS = 345_600
 MAX_VISIBILITY_TIMEOUT_MS = 43_200_000
 
+MAX_SHARDS = 16
+"""Of our choice: an answer of `GET /stats` asks all of them."""
+
 # Of our choice: what a typing error hardly exceeds.
 MAX_RATE_LIMIT_REQUESTS = 1_000_000
 MAX_TOKENS = 10
@@ -67,6 +70,9 @@ class TaskRunnerArgs:
 
     env: Annotated[Environment, OneOf(get_args(Environment))] = "dev"
     """The environment: every resource's name ends in it, so that environments share an account without touching."""
+
+    shards: Annotated[int, WholeNumber(1, MAX_SHARDS)] = 1
+    """How many databases (``d1``) and queues (``queue``) tasks are spread over, for rates that one cannot take."""
 
     max_retries: Annotated[int, WholeNumber(0, MAX_RETRIES)] = 5
     """Retries after the first attempt; a message that has used them up goes to the dead-letter queue, a workflow
@@ -177,6 +183,9 @@ def _contradictions(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "retry_delay_seconds", f"expected at most retry_max_delay_seconds, which is {longest}"
     if values["durable_object_data"] == "delete" and values["state_store"] == "durable-object":
         yield "durable_object_data", "expected keep while state_store is durable-object, which needs its objects"
+    if values["shards"] != 1 and values["state_store"] in {"kv", "durable-object"} and values["engine"] == "workflow":
+        combination = f"state_store {values['state_store']} and engine workflow"
+        yield "shards", f"expected to be unset with {combination}: there is no database and no queue"
     if values["public"] is True and values["api_tokens"]:
         yield "public", "expected to be unset with api_tokens: who calls needs one"
     if values["env"] in GUARDED_ENVIRONMENTS and not values["api_tokens"] and values["public"] is not True:

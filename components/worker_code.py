@@ -11,7 +11,7 @@ from pathlib import Path
 import pulumi
 import pulumi_cloudflare as cloudflare
 
-from components.task_runner_args import Engine, StateStore
+from components.part import Part
 
 WORKER_FOLDER = Path(__file__).resolve().parent.parent / "worker"
 MIGRATIONS_FOLDER = WORKER_FOLDER / "migrations"
@@ -33,30 +33,29 @@ HANDLERS_FOLDER = "handlers"
 HANDLER_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 MIGRATION_NAME = re.compile(r"[0-9]+_.+\.sql")
 
-_STORE_CLASSES: dict[StateStore, str] = {"d1": "D1Store", "kv": "KvStore", "durable-object": "DurableObjectStore"}
-_ENGINE_CLASSES: dict[Engine, str] = {"queue": "QueueEngine", "workflow": "WorkflowEngine"}
+_STORE_CLASSES: dict[str, str] = {"d1": "D1Store", "kv": "KvStore", "durable-object": "DurableObjectStore"}
+_ENGINE_CLASSES: dict[str, str] = {"queue": "QueueEngine", "workflow": "WorkflowEngine"}
 
-SWEPT_STORES: frozenset[StateStore] = frozenset({"d1", "kv"})
+SWEPT_STORES: frozenset[str] = frozenset({"d1", "kv"})
 """Stores that need the sweeper; a Durable Object sees to itself."""
 
 _STATIC_IMPORT = re.compile(r"""^(?:import\b[^'"]*?|export\b[^'"]*?\bfrom\s*)['"](\.{1,2}/[^'"]+)['"]""", re.MULTILINE)
 
 
 def read_modules(
-    stores: Sequence[StateStore], engines: Sequence[Engine], worker_folder: Path = WORKER_FOLDER
+    parts: Sequence[Part], worker_folder: Path = WORKER_FOLDER
 ) -> list[cloudflare.WorkerVersionModuleArgs]:
     """Read the modules that a Worker with these parts needs, each named by its path below ``worker/``, sorted by name.
 
     Args:
-        stores: the store of new tasks, then former ones.
-        engines: the engine of new tasks, then former ones.
-        worker_folder: where they are.
+        parts: the store of new tasks, then former ones; the engine of new tasks, then former ones.
+        worker_folder: where the modules are.
 
     Raises:
         HandlerNameError, MigrationNameError: as ``entry_point`` does.
         MissingModuleError: one imports a file that is not there.
     """
-    entry = entry_point(stores, engines, worker_folder)
+    entry = entry_point(parts, worker_folder)
     sources = {MAIN_MODULE: entry, **_reachable(entry, worker_folder)}
     return [
         cloudflare.WorkerVersionModuleArgs(
@@ -68,22 +67,28 @@ def read_modules(
     ]
 
 
-def entry_point(stores: Sequence[StateStore], engines: Sequence[Engine], worker_folder: Path = WORKER_FOLDER) -> str:
+def entry_point(parts: Sequence[Part], worker_folder: Path = WORKER_FOLDER) -> str:
     """Write the Worker's main module; ``worker/index.js`` is the one of d1 and queue.
+
+    Args:
+        parts: as those of ``read_modules``.
+        worker_folder: where the modules are.
 
     Raises:
         HandlerNameError: a module of ``handlers/`` has a name that no task can ask for.
         MigrationNameError: a migration has no number of its own.
     """
     handlers = read_handlers(worker_folder)
+    stores = [part for part in parts if part.is_store]
+    engines = list(dict.fromkeys(part.name for part in parts if not part.is_store))
     engine = _ENGINE_CLASSES[engines[0]]
-    parts = ["Store", f"Engine: {engine}", "handlers"]
+    pieces = ["Store", f"Engine: {engine}", "handlers"]
     if "queue" in engines:
-        parts.append("Consumer: QueueEngine")
-    if SWEPT_STORES.intersection(stores):
-        parts.append("sweep")
-    lines = [_store(stores), _handlers(handlers), f"export default taskRunner({{ {', '.join(parts)} }});"]
-    if "durable-object" in stores:
+        pieces.append("Consumer: QueueEngine")
+    if _are_swept(stores):
+        pieces.append("sweep")
+    lines = [_store(stores), _handlers(handlers), f"export default taskRunner({{ {', '.join(pieces)} }});"]
+    if _has_objects(stores):
         migrations = ", ".join(_migrations(worker_folder))
         make_engine = f"(env, store) => new {engine}(env, store, handlers)"
         lines.append(f"export const TaskObject = taskObject([{migrations}], {make_engine});")
@@ -127,25 +132,57 @@ def read_handlers(worker_folder: Path) -> list[str]:
     return names
 
 
-def _part_imports(stores: Sequence[StateStore], engines: Sequence[Engine]) -> Iterator[str]:
+def _part_imports(stores: Sequence[Part], engines: Sequence[str]) -> Iterator[str]:
     yield "import { taskRunner } from './task_runner.js';"
     for engine in engines:
         yield f"import {{ {_ENGINE_CLASSES[engine]} }} from './engines/{engine}.js';"
     if "workflow" in engines:
         yield "import { taskWorkflow } from './engines/task_workflow.js';"
-    for store in stores:
-        names = _STORE_CLASSES[store] + (", taskObject" if store == "durable-object" else "")
-        yield f"import {{ {names} }} from './stores/{store.replace('-', '_')}.js';"
-    if len(stores) > 1:
+    kinds = _kinds(stores)
+    for kind in kinds.values():
+        yield _store_import(kind)
+    if len(kinds) > 1:
         yield "import { layered } from './stores/layered.js';"
-    if SWEPT_STORES.intersection(stores):
+    if _are_swept(stores):
         yield "import { sweep } from './sweeper.js';"
 
 
-def _file_imports(stores: Sequence[StateStore], handlers: Sequence[str], worker_folder: Path) -> Iterator[str]:
+def _kinds(stores: Sequence[Part]) -> dict[str, list[Part]]:
+    """Group stores that differ in their shards alone, which share databases, by the name of the first."""
+    by_name = {each.name: [other for other in stores if other.name == each.name] for each in stores}
+    return {str(kind[0]): kind for kind in by_name.values()}
+
+
+def _store_import(kind: Sequence[Part]) -> str:
+    if _is_sharded(kind):
+        return "import { shardedD1 } from './stores/sharded_d1.js';"
+    name = kind[0].name
+    names = _STORE_CLASSES[name] + (", taskObject" if name == "durable-object" else "")
+    return f"import {{ {names} }} from './stores/{name.replace('-', '_')}.js';"
+
+
+def _store_class(kind: Sequence[Part]) -> str:
+    if _is_sharded(kind):
+        return f"shardedD1([{', '.join(str(each.shards) for each in kind)}])"
+    return _STORE_CLASSES[kind[0].name]
+
+
+def _is_sharded(kind: Sequence[Part]) -> bool:
+    return any(each.shards > 1 for each in kind)
+
+
+def _are_swept(stores: Sequence[Part]) -> bool:
+    return any(store.name in SWEPT_STORES for store in stores)
+
+
+def _has_objects(stores: Sequence[Part]) -> bool:
+    return any(store.name == "durable-object" for store in stores)
+
+
+def _file_imports(stores: Sequence[Part], handlers: Sequence[str], worker_folder: Path) -> Iterator[str]:
     for name in handlers:
         yield f"import * as {_handler_variable(name)} from './{HANDLERS_FOLDER}/{name}.js';"
-    if "durable-object" in stores:
+    if _has_objects(stores):
         for variable, file_name in _migrations(worker_folder).items():
             yield f"import {variable} from './{MIGRATIONS_FOLDER.name}/{file_name}{TEXT_ENDING}';"
 
@@ -182,12 +219,12 @@ def _not_unique(names: Sequence[str], variable: Callable[[str], str]) -> list[st
     return [name for name in names if variables.count(variable(name)) > 1]
 
 
-def _store(stores: Sequence[StateStore]) -> str:
-    present, *formers = stores
+def _store(stores: Sequence[Part]) -> str:
+    present, *formers = _kinds(stores).items()
     if not formers:
-        return f"const Store = {_STORE_CLASSES[present]};"
-    by_name = ", ".join(f"'{name}': {_STORE_CLASSES[name]}" for name in formers)
-    return f"const Store = layered({_STORE_CLASSES[present]}, {{ {by_name} }});"
+        return f"const Store = {_store_class(present[1])};"
+    by_name = ", ".join(f"'{name}': {_store_class(kind)}" for name, kind in formers)
+    return f"const Store = layered({_store_class(present[1])}, {{ {by_name} }});"
 
 
 def _reachable(entry: str, worker_folder: Path) -> dict[str, str]:

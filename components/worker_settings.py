@@ -5,16 +5,20 @@ from __future__ import annotations
 import pulumi
 import pulumi_cloudflare as cloudflare
 
+from components.shards import shard_binding
 from components.state_store import Bindings
-from components.task_runner_args import Environment, TaskRunnerArgs
+from components.task_runner_args import MAX_SHARDS, Environment, TaskRunnerArgs
 
 RATE_LIMIT_NAMESPACES: dict[Environment, str] = {"dev": "4101", "stg": "4102", "uat": "4103", "prod": "4104"}
 """Whole numbers of our choice: Workers of an account that use the same one count together
 (https://developers.cloudflare.com/workers/runtime-apis/bindings/rate-limit/)."""
 
+SHARDS_BINDING = "SHARDS"
+
 RESERVED_BINDINGS = frozenset(
     {"API_TOKENS", "CORS_ORIGINS", "DB", "FORMER_UNTIL", "HTTP_ALLOWED_HOSTS", "KV", "RATE_LIMITER", "TASK_DLQ"}
-    | {"RATE_LIMIT_PERIOD_SECONDS", "TASK_DO", "TASK_QUEUE", "TASK_WORKFLOW"}
+    | {"RATE_LIMIT_PERIOD_SECONDS", SHARDS_BINDING, "TASK_DO", "TASK_QUEUE", "TASK_WORKFLOW"}
+    | {shard_binding(binding, number) for binding in ("DB", "TASK_QUEUE") for number in range(MAX_SHARDS)}
 )
 """Names that the Worker would take for its own, in this deployment or in another."""
 
@@ -28,6 +32,7 @@ def settings_bindings(args: TaskRunnerArgs) -> Bindings:
         "RETRY_MAX_DELAY_SECONDS": str(args.retry_max_delay_seconds),
         "CORS_ORIGINS": " ".join(args.cors_origins),
         "HTTP_ALLOWED_HOSTS": " ".join(args.http_allowed_hosts),
+        SHARDS_BINDING: "" if args.shards == 1 else str(args.shards),
     }
     bindings: Bindings = {name: plain_text(name, text) for name, text in texts.items() if text}
     if args.api_tokens:

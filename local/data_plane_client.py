@@ -1,7 +1,11 @@
 """The control plane's side of the data plane's internal HTTP API."""
 
 import asyncio
-from typing import Any, Protocol
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+from urllib.parse import unquote, urlencode
 
 import httpx
 
@@ -11,6 +15,9 @@ _WAIT_SECONDS = 20  # for a data plane that is being restarted
 _APPLY_SECONDS = 180  # a reload drains what runs; a consumer may take its time
 _CALL_SECONDS = 60
 _RESTORE_PAUSE_SECONDS = 1
+_OBJECT_HEADER = "R2-Object"  # what describes an object beside its bytes: JSON, percent-encoded
+
+_T = TypeVar("_T")
 
 
 class DataPlaneRefusedError(Exception):
@@ -24,6 +31,26 @@ class DataPlaneRefusedError(Exception):
 
 class DataPlaneAwayError(Exception):
     """The data plane did not answer: it is down, or went down in the middle of the call."""
+
+
+@dataclass(frozen=True)
+class OpenObject:
+    """An object of R2: what it is, and its bytes, which are read once or closed."""
+
+    fields: dict[str, Any]  # key, version, size, etag, uploaded_ms, http_metadata, custom_metadata
+    _response: httpx.Response
+
+    async def read(self) -> AsyncGenerator[bytes]:
+        """Read the bytes as they come."""
+        try:
+            async for chunk in self._response.aiter_raw():
+                yield chunk
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Read no more."""
+        await self._response.aclose()
 
 
 class Endpoint(Protocol):
@@ -116,6 +143,57 @@ class DataPlaneClient:
         """Remove a KV namespace's data."""
         await self._call("DELETE", f"/kv/{namespace_id}", repeat=True)
 
+    async def put_object(
+        self, bucket_id: str, key: str, content: bytes, http_metadata: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Write an object to R2 and describe it, as `OpenObject.fields`; it is durable when this returns."""
+        path = _object_path(bucket_id, key=key, http_metadata=json.dumps(http_metadata))
+
+        async def send(url: str) -> dict[str, Any]:
+            return _checked(await self._http.put(url + path, content=content, timeout=_APPLY_SECONDS)).json()
+
+        return await self._reach(send, "PUT of an object", repeat=True)
+
+    async def open_object(self, bucket_id: str, key: str) -> OpenObject:
+        """Begin to read an object of R2. Raises DataPlaneRefusedError not_found."""
+        path = _object_path(bucket_id, key=key)
+
+        async def send(url: str) -> OpenObject:
+            response = await self._http.send(self._http.build_request("GET", url + path), stream=True)
+            if not response.is_success:
+                await response.aread()
+            fields = json.loads(unquote(_checked(response).headers[_OBJECT_HEADER]))
+            return OpenObject(fields, response)
+
+        return await self._reach(send, "GET of an object", repeat=True)
+
+    async def delete_object(self, bucket_id: str, key: str) -> None:
+        """Delete an object of R2."""
+        await self._call("POST", f"/r2/{bucket_id}/delete", {"key": key}, repeat=True)
+
+    async def list_bucket(
+        self,
+        bucket_id: str,
+        *,
+        limit: int,
+        prefix: str | None = None,
+        delimiter: str | None = None,
+        start_after: str | None = None,
+        cursor: str | None = None,
+    ) -> dict[str, Any]:
+        """List objects of R2: {objects, delimited_prefixes, cursor}, with objects as `OpenObject.fields`."""
+        position = {"start_after": start_after, "cursor": cursor, "limit": limit}
+        body = {"prefix": prefix, "delimiter": delimiter, **position}
+        return await self._call("POST", f"/r2/{bucket_id}/list", body, repeat=True)
+
+    async def measure_bucket(self, bucket_id: str) -> dict[str, int]:
+        """Measure a bucket of R2: {object_count, payload_bytes, metadata_bytes}."""
+        return await self._call("POST", f"/r2/{bucket_id}/measure", {}, repeat=True)
+
+    async def delete_bucket(self, bucket_id: str) -> None:
+        """Remove a bucket's data."""
+        await self._call("DELETE", f"/r2/{bucket_id}", repeat=True)
+
     async def list_objects(self, namespace_id: str) -> list[str]:
         """List a namespace's Durable Objects that hold data, by id, in order."""
         return (await self._call("GET", f"/durable_objects/{namespace_id}/objects", repeat=True))["ids"]
@@ -189,7 +267,15 @@ class DataPlaneClient:
     async def _call(
         self, method: str, path: str, body: Any = None, *, seconds: float = _CALL_SECONDS, repeat: bool = False
     ) -> dict[str, Any]:
-        """Call a data plane that may be restarting. Only a call that may run twice is repeated once it was sent."""
+        """Call a data plane that may be restarting."""
+
+        async def send(url: str) -> dict[str, Any]:
+            return await self._send(method, url + path, body, seconds=seconds)
+
+        return await self._reach(send, f"{method} {path}", repeat=repeat)
+
+    async def _reach(self, send: Callable[[str], Awaitable[_T]], call: str, *, repeat: bool) -> _T:
+        """Send to a data plane that may be restarting. Only what may run twice is repeated once it was sent."""
         deadline = asyncio.get_running_loop().time() + _WAIT_SECONDS
         while True:
             try:
@@ -199,21 +285,29 @@ class DataPlaneClient:
                 msg = f"the data plane did not come back within {_WAIT_SECONDS} s"
                 raise DataPlaneAwayError(msg) from error
             try:
-                return await self._send(method, url + path, body, seconds=seconds)
+                return await send(url)
             except httpx.TransportError as error:
                 unsent = isinstance(error, httpx.ConnectError)
                 if not (unsent or repeat) or asyncio.get_running_loop().time() > deadline:
-                    msg = f"the data plane went away during {method} {path}"
+                    msg = f"the data plane went away during {call}"
                     raise DataPlaneAwayError(msg) from error
                 await asyncio.sleep(0.1)
 
     async def _send(self, method: str, url: str, body: Any, *, seconds: float) -> dict[str, Any]:
-        response = await self._http.request(method, url, json=body, timeout=seconds)
-        if response.is_success:
-            return response.json()
-        try:
-            error = response.json()["error"]
-            kind, message = error["kind"], error["message"]
-        except (ValueError, KeyError, TypeError):
-            kind, message = "internal", response.text[:500]
-        raise DataPlaneRefusedError(kind, message)
+        return _checked(await self._http.request(method, url, json=body, timeout=seconds)).json()
+
+
+def _checked(response: httpx.Response) -> httpx.Response:
+    """Let an answer through that is no refusal. Raises DataPlaneRefusedError."""
+    if response.is_success:
+        return response
+    try:
+        error = response.json()["error"]
+        kind, message = error["kind"], error["message"]
+    except (ValueError, KeyError, TypeError):
+        kind, message = "internal", response.text[:500]
+    raise DataPlaneRefusedError(kind, message)
+
+
+def _object_path(bucket_id: str, **query: str) -> str:
+    return f"/r2/{bucket_id}/object?{urlencode(query)}"

@@ -20,7 +20,8 @@ _MAIN = Path(__file__).parent / "data_plane" / "main.js"
 _READY_SECONDS = 30
 _STOP_SECONDS = 15  # the data plane ends its workerd first
 _CRASH_GRACE_SECONDS = 0.5  # what is left of a dead data plane's group gets this long to go by itself
-_PAUSES_SECONDS = (0.0, 0.5, 1, 2, 5)  # before the first, second, … restart in a row
+_SERVED_SECONDS = 1  # a run that came up and served for so long is followed by the next one at once
+_PAUSES_SECONDS = (0.0, 0.5, 1, 2, 5)  # after it, and after one, two, … in a row that did not get that far
 _LONGEST_LINE_BYTES = 16_000_000
 
 Restore = Callable[[str], Awaitable[None]]
@@ -72,11 +73,12 @@ class DataPlaneProcess:
         while True:
             process = self._process
             assert process is not None  # noqa: S101
-            started = asyncio.get_running_loop().time()
+            served_from = asyncio.get_running_loop().time()
             code = await process.wait()
-            self._url = asyncio.get_running_loop().create_future()
-            long_run = asyncio.get_running_loop().time() - started > _READY_SECONDS
-            crashes = 0 if long_run else crashes + 1
+            if self._url.done():  # else somebody waits for it since the last end
+                self._url = asyncio.get_running_loop().create_future()
+            served_seconds = asyncio.get_running_loop().time() - served_from
+            crashes = 0 if served_seconds > _SERVED_SECONDS else crashes + 1
             self._log.write("data-plane", "error", f"the data plane ended (exit code {code}); it is started again")
             await asyncio.sleep(_PAUSES_SECONDS[min(crashes, len(_PAUSES_SECONDS) - 1)])
             try:

@@ -6,6 +6,7 @@ to the kernel and not to a pid file. What the file says (pid, port) is only beli
 
 import atexit
 import fcntl
+import http.client
 import json
 import os
 import signal
@@ -29,6 +30,7 @@ _PRIVATE_FOLDER = 0o700
 
 START_SECONDS = 60  # a first start on a busy machine; a usual one takes two
 STOP_SECONDS = 30  # the server drains running requests before it goes
+_ANSWER_SECONDS = 5  # for a request that needs neither database nor data plane
 _LOCK_SECONDS = 2  # a reader holds the lock for an instant only
 _POLL_SECONDS = 0.05
 
@@ -70,6 +72,20 @@ class Instance:
             api_token=LOCAL_API_TOKEN,
             account_id=os.environ.get(ACCOUNT_VARIABLE) or LOCAL_ACCOUNT_ID,
         )
+
+    def answers(self) -> bool:
+        """Tell whether it answers a request: one that was killed a moment ago still holds its lock, and does not."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_ANSWER_SECONDS)
+        try:
+            connection.request(
+                "GET", f"{API_PATH}/user/tokens/verify", headers={"Authorization": f"Bearer {self.api_token}"}
+            )
+            connection.getresponse()
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+        return True
 
 
 class InstanceLock:
@@ -120,7 +136,8 @@ def start(state_dir: Path, port: int | None = None) -> tuple[Instance, bool]:
 
     Raises InstanceError with the server's own last words when it does not come up.
     """
-    running = Instance.find(state_dir)
+    deadline = time.monotonic() + START_SECONDS
+    running = _await_holder(state_dir, deadline)
     if running is not None:
         return running, False
     log_path = prepare(state_dir) / "logs" / "server.log"
@@ -133,10 +150,9 @@ def start(state_dir: Path, port: int | None = None) -> tuple[Instance, bool]:
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=_environment()
         )
     _servers.append(server)
-    deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         instance = Instance.find(state_dir)
-        if instance is not None:
+        if instance is not None and instance.answers():
             started = instance.pid == server.pid
             if not started:  # ours came too late, and would try again once the other one is stopped
                 server.kill()
@@ -200,6 +216,19 @@ def _environment() -> dict[str, str]:
     here = str(Path(__file__).resolve().parent.parent)
     paths = [here, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     return {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _await_holder(state_dir: Path, deadline: float) -> Instance | None:
+    """Wait for whoever holds the folder to answer, or to be gone: then None."""
+    while _read_lock(state_dir) is not None:
+        instance = Instance.find(state_dir)
+        if instance is not None and instance.answers():
+            return instance
+        if time.monotonic() > deadline:
+            msg = f"the local Cloudflare on {state_dir} does not answer: stop it with `python -m local stop`"
+            raise InstanceError(msg)
+        time.sleep(_POLL_SECONDS)
+    return None
 
 
 def _lock_path(state_dir: Path) -> Path:

@@ -10,14 +10,14 @@ const TIMESTAMP_HEX_DIGITS = 12;
 
 /**
  * @param {number} time_ms Unix time in milliseconds
- * @param {string} [last_digit] hexadecimal, random where it is not given: tasks that share it share a shard, see
- *   `stores/sharded.js`
+ * @param {string} [ending] hexadecimal digits, random where they are not given: tasks that share two share a shard, see
+ *   `shards.js`
  * @returns {string} a new id, unique, in lower case
  */
-export function newTaskId(time_ms, last_digit) {
+export function newTaskId(time_ms, ending = '') {
   const random = crypto.randomUUID(); // version 4: the same variant and the same random digits after the version
   const id = `${timePrefix(time_ms)}-7${random.slice('xxxxxxxx-xxxx-4'.length)}`;
-  return last_digit ? id.slice(0, -1) + last_digit : id;
+  return id.slice(0, id.length - ending.length) + ending;
 }
 
 /**

@@ -22,6 +22,9 @@ from local.control_plane import (
     queue_consumers,
     queue_messages,
     queues,
+    r2_buckets,
+    r2_metrics,
+    r2_objects,
     references,
     schedules,
     script_settings,
@@ -52,6 +55,9 @@ PRODUCTS = (
     d1_transfers,
     kv_namespaces,
     kv_values,
+    r2_buckets,
+    r2_objects,
+    r2_metrics,
     queues,
     queue_consumers,
     queue_messages,
@@ -147,12 +153,9 @@ class Application:
         return await self._call(request, path, *found)
 
     async def _call(self, request: Request, path: str, route: Route, names: dict[str, str]) -> Response:
-        body = await read_body(request)
+        body = await read_body(request, route.largest_body_bytes)
         query = parse_query(request.scope["query_string"])
-        headers = request.headers
-        content_type, user_agent = headers.get("content-type", ""), headers.get("user-agent", "")
-        bearer = headers.get("authorization", "").removeprefix("Bearer ")
-        call = Call(self._cloud, request.method, path, names, query, body, content_type, user_agent, bearer)
+        call = Call(self._cloud, request.method, path, names, query, body, request.headers)
         return (await route.handler(call)).response()
 
     def _check_token(self, request: Request, path: str) -> None:

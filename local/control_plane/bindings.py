@@ -8,12 +8,14 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
-from local.control_plane import kv_namespaces, queues
+from local.control_plane import desired_state, kv_namespaces, queues, r2_buckets
 from local.control_plane.envelope import ApiError, Json
 from local.control_plane.fields import Fields
 
 _LARGEST_LIMIT = 2**31 - 1
 _LONGEST_TEXT_BYTES = 5 * 1024  # https://developers.cloudflare.com/workers/platform/limits/#environment-variables
+
+_MODULES_ONLY = ("d1",)  # of the types that are here; quoted
 
 Binding = dict[str, Any]  # as stored: what was sent, and the ids that it stands for
 
@@ -23,10 +25,8 @@ _ELSEWHERE = frozenset(
         "ai",
         "ai_search",
         "ai_search_namespace",
-        "analytics_engine",
         "artifacts",
         "browser",
-        "data_blob",
         "dispatch_namespace",
         "flagship",
         "hyperdrive",
@@ -36,15 +36,12 @@ _ELSEWHERE = frozenset(
         "messaging",
         "mtls_certificate",
         "pipelines",
-        "r2_bucket",
         "secret_key",
         "secrets_store_secret",
         "send_email",
-        "text_blob",
         "vectorize",
         "vpc_network",
         "vpc_service",
-        "wasm_module",
     )
 )
 
@@ -91,12 +88,32 @@ def describe(binding: Binding) -> dict[str, Json]:
 
 
 def check_still_bound(db: sqlite3.Connection, bindings: list[Binding]) -> None:
-    """Refuse to deploy a version whose queue or KV namespace was deleted since. Raises ApiError 11002 and 10041."""
+    """Refuse to deploy a version whose queue, KV namespace or R2 bucket was deleted since.
+
+    Raises ApiError 11002, 10041 and 10085.
+    """
     for binding in bindings:
         if binding["type"] == "queue" and not _exists(db, "queues", "id", binding["queue_id"]):
             raise _queue_missing(binding["queue_name"])
         if binding["type"] == "kv_namespace" and not _exists(db, "kv_namespaces", "id", binding["namespace_id"]):
             raise _kv_namespace_missing(binding["namespace_id"])
+        if binding["type"] == "r2_bucket" and desired_state.bucket_of(db, binding) is None:
+            raise _r2_bucket_missing(binding["bucket_name"])
+
+
+def check_format(bindings: list[Binding], part_names: list[str], *, service_worker: bool) -> None:
+    """Refuse what the syntax of a Worker does not have. Raises ApiError 100329 (quoted) and 10021.
+
+    That parts cannot be bound in ES modules is said in workers-sdk#392; the text is ours.
+    """
+    for binding in bindings:
+        named = f"Binding '{binding['name']}' of type '{binding['type']}'"
+        if service_worker and binding["type"] in _MODULES_ONLY:
+            raise ApiError(400, 100329, f"{named} requires a Worker written in ES module format.")
+        if not service_worker and "part" in binding:
+            raise ApiError(400, 10021, f"{named} requires a Worker written in service worker format.")
+        if "part" in binding and binding["part"] not in part_names:
+            raise ApiError(400, 10021, f"{named} references part '{binding['part']}' which was not found.")
 
 
 def _exists(db: sqlite3.Connection, table: str, column: str, value: str) -> bool:
@@ -135,6 +152,13 @@ def _inherited(parts: list[Fields], earlier: list[Binding], *, strict: bool) -> 
     return found
 
 
+def _analytics_engine(_: sqlite3.Connection, part: Fields) -> Binding:
+    dataset = part.text("dataset")
+    if not dataset:
+        raise _must_have(part, "a `dataset`")
+    return {"dataset": dataset}
+
+
 def _d1(db: sqlite3.Connection, part: Fields) -> Binding:
     """Read a D1 binding; `id` is the older name of `database_id`, and both are accepted and answered."""
     database_id = part.text("database_id") or part.text("id")
@@ -144,6 +168,14 @@ def _d1(db: sqlite3.Connection, part: Fields) -> Binding:
         message = f"D1 binding '{part.values['name']}' references database '{database_id}' which was not found."
         raise ApiError(400, 10181, message)
     return {"id": database_id, "database_id": database_id}
+
+
+def _part(_: sqlite3.Connection, part: Fields) -> Binding:
+    """Read a binding to a part of the upload, which only the service worker syntax has."""
+    name = part.text("part")
+    if not name:
+        raise _must_have(part, "a `part`")
+    return {"part": name}
 
 
 def _queue(db: sqlite3.Connection, part: Fields) -> Binding:
@@ -193,6 +225,16 @@ def _durable_object_namespace(_: sqlite3.Connection, part: Fields) -> Binding:
     return {"class_name": class_name} | {name: text for name, text in named.items() if text}
 
 
+def _r2_bucket(db: sqlite3.Connection, part: Fields) -> Binding:
+    bucket_name, jurisdiction = part.text("bucket_name"), part.choice("jurisdiction", r2_buckets.JURISDICTIONS)
+    if not bucket_name:
+        raise _must_have(part, "a valid `bucket_name`")
+    binding = {"bucket_name": bucket_name} | ({} if jurisdiction is None else {"jurisdiction": jurisdiction})
+    if desired_state.bucket_of(db, binding) is None:
+        raise _r2_bucket_missing(bucket_name)
+    return binding
+
+
 def _ratelimit(_: sqlite3.Connection, part: Fields) -> Binding:
     namespace_id, simple = part.text("namespace_id"), part.fields("simple")
     if not namespace_id or simple is None:
@@ -233,12 +275,17 @@ def _workflow(_: sqlite3.Connection, part: Fields) -> Binding:
 
 
 _READERS: dict[str, Callable[[sqlite3.Connection, Fields], Binding]] = {
+    "analytics_engine": _analytics_engine,
     "assets": _nothing_more,
     "d1": _d1,
+    "data_blob": _part,
     "durable_object_namespace": _durable_object_namespace,
     "kv_namespace": _kv_namespace,
     "queue": _queue,
+    "r2_bucket": _r2_bucket,
     "ratelimit": _ratelimit,
+    "text_blob": _part,
+    "wasm_module": _part,
     "workflow": _workflow,
     "service": _service,
     "version_metadata": _nothing_more,
@@ -260,3 +307,8 @@ def _queue_missing(name: str) -> ApiError:
 
 def _kv_namespace_missing(namespace_id: str) -> ApiError:
     return ApiError(400, 10041, f"KV namespace '{namespace_id}' not found.")  # quoted
+
+
+def _r2_bucket_missing(name: str) -> ApiError:  # quoted
+    wanted = "Verify the bucket exists in your account and that the bucket_name in your configuration is correct."
+    return ApiError(400, 10085, f"R2 bucket '{name}' not found. {wanted}")

@@ -4,6 +4,7 @@ import json
 import math
 import sqlite3
 import uuid
+from datetime import datetime
 from typing import Any
 
 from local.control_plane import bindings, desired_state, durable_objects, queue_consumers, workers
@@ -37,13 +38,15 @@ async def create_deployment(call: Call) -> Reply:
 
 
 async def list_deployments(call: Call) -> Reply:
-    """GET /workers/scripts/{script_name}/deployments: newest first, the first one being in force."""
+    """GET /workers/scripts/{script_name}/deployments: newest first; `since` and `until` are included."""
     worker = workers.find_script(call.cloud.db, call.path["script_name"])
+    since, until = call.moment("since", _invalid), call.moment("until", _invalid)
     rows = call.cloud.db.execute(
         "SELECT * FROM worker_deployments WHERE worker_id = ? ORDER BY sequence DESC", (worker["id"],)
     ).fetchall()
-    page = call.page(len(rows), _invalid, size=_PAGE_SIZE, largest=_LARGEST_PAGE)
-    shown = [_describe(row) for row in page.cut(rows)]
+    found = [row for row in rows if _is_within(datetime.fromisoformat(row["created_on"]), since, until)]
+    page = call.page(len(found), _invalid, size=_PAGE_SIZE, largest=_LARGEST_PAGE)
+    shown = [_describe(row) for row in page.cut(found)]
     return Reply({"deployments": shown}, page.info(len(shown)))
 
 
@@ -148,6 +151,10 @@ def _find(db: sqlite3.Connection, worker_id: str, deployment_id: str) -> sqlite3
     if row is None:  # the code is observed (alchemy-run/distilled), the text is ours
         raise ApiError(404, 10336, "The requested Worker deployment could not be found.")
     return row
+
+
+def _is_within(moment: datetime, since: datetime | None, until: datetime | None) -> bool:
+    return (since is None or since <= moment) and (until is None or moment <= until)
 
 
 def _describe(row: sqlite3.Row) -> dict[str, Json]:

@@ -24,6 +24,7 @@ def runnable(upload: dict[str, Any], version_id: str, modules: list[dict[str, st
         "compatibility_date": upload["compatibility_date"],
         "compatibility_flags": upload["compatibility_flags"],
         "modules": modules,
+        "service_worker": upload.get("service_worker", False),
         "bindings": [_binding(binding, upload, version_id) for binding in upload["bindings"]],
         **({"assets": assets.runnable(upload["assets"])} if upload.get("assets") else {}),
     }
@@ -101,8 +102,20 @@ def _hosted(db: sqlite3.Connection, worker_id: str, version_id: str) -> list[Con
     ]
 
 
+def bucket_of(db: sqlite3.Connection, binding: dict[str, Any]) -> str | None:
+    """Find the bucket that a binding names; None when there is none."""
+    row = db.execute(
+        "SELECT id FROM r2_buckets WHERE name = ? AND jurisdiction = ?",
+        (binding["bucket_name"], binding.get("jurisdiction", "default")),
+    ).fetchone()
+    return None if row is None else row["id"]
+
+
 def _located(db: sqlite3.Connection, binding: dict[str, Any]) -> dict[str, Any] | None:
-    """Add to a binding to another version's code where that runs; None when it runs nowhere."""
+    """Add to a binding where what it names is: another version's code, a bucket; None when it is nowhere."""
+    if binding["type"] == "r2_bucket":
+        bucket_id = bucket_of(db, binding)
+        return None if bucket_id is None else binding | {"bucket_id": bucket_id}
     if binding["type"] == "durable_object_namespace":
         query = (
             "SELECT w.id, w.name, n.class_name FROM durable_object_namespaces n JOIN workers w ON w.id = n.worker_id"
@@ -156,10 +169,15 @@ def _binding(binding: dict[str, Any], upload: dict[str, Any], version_id: str) -
 
 
 _BINDING_FIELDS = {
+    "analytics_engine": (),
     "assets": (),
     "d1": ("id",),
+    "data_blob": ("part",),
+    "text_blob": ("part",),
+    "wasm_module": ("part",),
     "durable_object_namespace": ("class_name", "worker", "version_id"),
     "kv_namespace": ("namespace_id",),
+    "r2_bucket": ("bucket_id",),
     "workflow": ("workflow_name",),
     "ratelimit": ("namespace_id", "simple"),
     "service": ("worker", "version_id", "entrypoint"),

@@ -1,11 +1,12 @@
 """Cloudflare's envelope: what every answer is wrapped in, and the errors that end a request."""
 
+from collections.abc import AsyncIterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import ceil
 from typing import Any
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
 Json = Any  # what json.loads gives
 
@@ -78,15 +79,20 @@ class Reply:
 
 @dataclass(frozen=True)
 class RawReply:
-    """A successful answer that is bytes, outside of the envelope."""
+    """A successful answer that is bytes, at once or as they come, outside of the envelope."""
 
-    content: bytes
+    content: bytes | AsyncIterable[bytes]
     headers: dict[str, str]
     content_type: str = "application/octet-stream"
+    status: int = 200
 
     def response(self) -> Response:
         """Send the bytes as they are."""
-        return Response(self.content, headers=self.headers, media_type=self.content_type)
+        # As a header, and not as a media type, to which a charset would be added.
+        headers = {"content-type": self.content_type, **self.headers}
+        if isinstance(self.content, bytes):
+            return Response(self.content, self.status, headers)
+        return StreamingResponse(self.content, self.status, headers)
 
 
 def error_response(error: ApiError) -> JSONResponse:

@@ -7,6 +7,7 @@ _TOKEN_ID = "1" * 32
 _USER_ID = "2" * 32
 _EMAIL = "local@localhost"
 _CREATED_ON = "2026-01-01T00:00:00Z"
+_ACCEPTED = "accepted"
 AUTHOR_EMAIL = _EMAIL
 AUTHOR_ID = _USER_ID
 
@@ -26,22 +27,18 @@ async def get_user(_: Call) -> Reply:
         {
             "id": _USER_ID,
             "email": _EMAIL,
-            "username": "local",
             "first_name": "Local",
             "last_name": "Cloudflare",
             "two_factor_authentication_enabled": False,
             "suspended": False,
-            "created_on": _CREATED_ON,
-            "modified_on": _CREATED_ON,
         }
     )
 
 
 async def list_accounts(call: Call) -> Reply:
-    """GET /accounts."""
-    accounts = [_account(account_id) for account_id in sorted(call.cloud.credentials.account_ids)]
+    """GET /accounts: of a `name`; in `direction` (asc, desc) of their ids."""
     name = call.argument("name")
-    found = [account for account in accounts if name in (None, account["name"])]
+    found = [account for account in _accounts(call) if name in (None, account["name"])]
     page = _page(call, len(found))
     shown = page.cut(found)
     return Reply(shown, page.info(len(shown)))
@@ -53,19 +50,26 @@ async def get_account(call: Call) -> Reply:
 
 
 async def list_memberships(call: Call) -> Reply:
-    """GET /memberships."""
-    memberships = [
-        {
-            "id": account_id,
-            "status": "accepted",
-            "account": _account(account_id),
-            "roles": ["Super Administrator - All Privileges"],
-        }
-        for account_id in sorted(call.cloud.credentials.account_ids)
-    ]
-    page = _page(call, len(memberships))
-    shown = page.cut(memberships)
+    """GET /memberships: of a `name` or `account.name`, which are one, and of a `status`; the order is by id."""
+    name = call.argument("name") or call.argument("account.name")
+    status = call.argument("status")
+    accounts = [account for account in _accounts(call) if name in (None, account["name"])]
+    found = [_membership(account) for account in accounts if status in (None, _ACCEPTED)]
+    page = _page(call, len(found))
+    shown = page.cut(found)
     return Reply(shown, page.info(len(shown)))
+
+
+def _membership(account: dict[str, Json]) -> dict[str, Json]:
+    roles = ["Super Administrator - All Privileges"]
+    return {"id": account["id"], "status": _ACCEPTED, "account": account, "roles": roles}
+
+
+def _accounts(call: Call) -> list[dict[str, Json]]:
+    direction = call.argument("direction") or "asc"
+    if direction not in ("asc", "desc"):
+        raise _invalid("direction", "Invalid enum value. Expected 'asc' | 'desc'")
+    return [_account(one) for one in sorted(call.cloud.credentials.account_ids, reverse=direction == "desc")]
 
 
 def _account(account_id: str) -> dict[str, Json]:

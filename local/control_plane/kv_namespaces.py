@@ -1,7 +1,8 @@
 """Workers KV namespaces.
 
 Codes are those that Cloudflare documents for KV ("Workers KV namespace errors"; a list of them is kept in wrangler
-1.x, src/commands/kv). Texts marked (quoted) are of the real API, quoted in public code and issues.
+1.x, src/commands/kv). Texts marked (quoted) are of the real API, quoted in public code and issues; (recorded) ones: see
+d1.py.
 """
 
 import re
@@ -72,20 +73,21 @@ async def rename_namespace(call: Call) -> Reply:
 async def delete_namespace(call: Call) -> Reply:
     """DELETE /storage/kv/namespaces/{namespace_id}: with all its values, also of one that a Worker binds."""
     async with call.cloud.change() as change:
-        row = find(change.db, call.path["namespace_id"], "delete namespace")
+        row = find(change.db, call.path["namespace_id"], None)
         change.db.execute("DELETE FROM kv_namespaces WHERE id = ?", (row["id"],))
         change.finally_do(lambda: call.cloud.data_plane.delete_kv_namespace(row["id"]))
     return Reply(None)
 
 
-def find(db: sqlite3.Connection, namespace_id: str, operation: str) -> sqlite3.Row:
-    """Read a namespace. Raises ApiError 10011 and 10013, which name the operation (quoted, "get: '…'")."""
+def find(db: sqlite3.Connection, namespace_id: str, operation: str | None) -> sqlite3.Row:
+    """Read a namespace. Raises ApiError 10011 (quoted); 10013 names each operation but a deletion (recorded)."""
     if not is_id(namespace_id):
         problem = f"uuid: incorrect UUID length: {namespace_id}"
         raise ApiError(400, 10011, f"could not parse UUID from request's namespace_id: '{problem}'")
     row = db.execute("SELECT * FROM kv_namespaces WHERE id = ?", (namespace_id,)).fetchone()
     if row is None:
-        raise ApiError(404, 10013, f"{operation}: 'namespace not found'")
+        problem = "namespace not found"
+        raise ApiError(404, 10013, problem if operation is None else f"{operation}: '{problem}'")
     return row
 
 
@@ -109,7 +111,7 @@ def _title(body: Fields) -> str:
 
 
 def _title_taken() -> ApiError:
-    return ApiError(400, 10014, "a namespace with this account ID and title already exists")  # quoted
+    return ApiError(400, 10014, "a namespace with this account ID and title already exists")  # recorded
 
 
 def _invalid_page(name: str, problem: str) -> ApiError:

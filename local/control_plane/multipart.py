@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from email.message import Message
 
 _LINE_END = b"\r\n"
-_HEADER_END = b"\r\n\r\n"
+_BARE_LINE_END = b"\n"
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,18 @@ def boundary_of(content_type: str) -> str | None:
 def form_parts(body: bytes, boundary: str) -> list[Part]:
     r"""Split a form into its parts, in order. Raises ValueError for a body that is none.
 
+    Lines may end in a line feed alone when the first one does; Cloudflare takes such forms as well.
+
     >>> form_parts(b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--b--\r\n', "b")
     [Part(name='a', filename='', content_type='', content=b'1')]
     """
-    delimiter = _LINE_END + b"--" + boundary.encode()
-    _, *parts = (_LINE_END + body).split(delimiter)
+    dashes = b"--" + boundary.encode()
+    line_end = _BARE_LINE_END if body.startswith(dashes + _BARE_LINE_END) else _LINE_END
+    _, *parts = (line_end + body).split(line_end + dashes)
     if not boundary or not parts or not parts[-1].startswith(b"--"):
         msg = "expected parts between boundaries"
         raise ValueError(msg)
-    return [_part(part) for part in parts[:-1]]
+    return [_part(part, line_end) for part in parts[:-1]]
 
 
 def write_form(parts: Iterable[Part]) -> tuple[bytes, str]:
@@ -63,8 +66,8 @@ def _escaped(text: str) -> str:
     return text.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def _part(part: bytes) -> Part:
-    head, separator, content = part.partition(_HEADER_END)
+def _part(part: bytes, line_end: bytes) -> Part:
+    head, separator, content = part.partition(line_end * 2)
     headers = _headers(head.decode("utf-8", "replace")) if separator else {}
     disposition = _header(headers.get("content-disposition", ""))
     name, filename = (_text(disposition.get_param(key)) for key in ("name", "filename"))
@@ -75,7 +78,7 @@ def _part(part: bytes) -> Part:
 
 
 def _headers(head: str) -> dict[str, str]:
-    lines = [line.partition(":") for line in head.split("\r\n")]
+    lines = [line.partition(":") for line in head.split("\n")]
     return {name.strip().lower(): value.strip() for name, _, value in lines}
 
 

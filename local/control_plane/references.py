@@ -5,10 +5,8 @@ The shapes are those that wrangler reads before it deletes a Worker (workers-sdk
 
 import json
 import sqlite3
-from collections.abc import Iterator
-from typing import Any
 
-from local.control_plane import desired_state, workers
+from local.control_plane import dependents, workers
 from local.control_plane.envelope import Json, Reply
 from local.control_plane.routing import Call, Route
 
@@ -19,8 +17,8 @@ async def get_references(call: Call) -> Reply:
     """GET /workers/scripts/{script_name}/references."""
     db = call.cloud.db
     row = workers.find_script(db, call.path["script_name"])
-    services = list(_services(db, row["name"]))
-    outgoing = [binding["service"] for binding in _bindings(db, row["id"]) if binding["type"] == "service"]
+    services = list(dependents.by_service(db, row["name"]))
+    outgoing = [binding["service"] for binding in dependents.bindings(db, row["id"]) if binding["type"] == "service"]
     result: dict[str, Json] = {}
     if services or outgoing:
         result["services"] = {
@@ -28,7 +26,7 @@ async def get_references(call: Call) -> Reply:
             "outgoing": [_reference(name) for name in outgoing],
             "pages_function": False,
         }
-    objects = [_object_reference(name, namespace) for name, namespace in _objects(db, row["id"])]
+    objects = [_object_reference(name, namespace) for name, namespace in dependents.by_objects(db, row["id"])]
     return Reply(result | ({"durable_objects": objects} if objects else {}))
 
 
@@ -48,36 +46,6 @@ async def list_tail_producers(call: Call) -> Reply:
             if any(part["name"] == call.path["script_name"] for part in json.loads(row["settings"])["tail_consumers"])
         ]
     )
-
-
-def users(db: sqlite3.Connection, row: sqlite3.Row) -> list[str]:
-    """Name the other Workers that bind a Worker, as a service or for its Durable Objects."""
-    by_objects = {name for name, _ in _objects(db, row["id"])}
-    return sorted((set(_services(db, row["name"])) | by_objects) - {row["name"]})
-
-
-def _services(db: sqlite3.Connection, service: str) -> Iterator[str]:
-    """Name the Workers that bind one as a service."""
-    for worker in db.execute("SELECT id, name FROM workers ORDER BY name").fetchall():
-        if any(binding.get("service") == service for binding in _bindings(db, worker["id"])):
-            yield worker["name"]
-
-
-def _objects(db: sqlite3.Connection, owner_id: str) -> Iterator[tuple[str, sqlite3.Row]]:
-    """Name the Workers that bind a Worker's Durable Object namespaces, itself included, with what they bind."""
-    namespaces = db.execute(
-        "SELECT id, class_name FROM durable_object_namespaces WHERE worker_id = ?", (owner_id,)
-    ).fetchall()
-    for worker in db.execute("SELECT id, name FROM workers ORDER BY name").fetchall():
-        bound = {binding.get("namespace_id") for binding in _bindings(db, worker["id"])}
-        yield from ((worker["name"], namespace) for namespace in namespaces if namespace["id"] in bound)
-
-
-def _bindings(db: sqlite3.Connection, worker_id: str) -> Iterator[dict[str, Any]]:
-    """Read what the deployed versions of a Worker bind."""
-    for part in desired_state.split_of(db, worker_id):
-        row = db.execute("SELECT upload FROM worker_versions WHERE id = ?", (part["version_id"],)).fetchone()
-        yield from json.loads(row["upload"])["bindings"]
 
 
 def _reference(name: str) -> dict[str, Json]:

@@ -10,18 +10,18 @@ from local.control_plane.envelope import ApiError
 LARGEST_BODY_BYTES = 100_000_000
 
 
-async def read_body(request: Request) -> bytes:
+async def read_body(request: Request, largest_bytes: int) -> bytes:
     """Read a body to its end. Raises ApiError 413 as soon as it is announced as, or turns out, too large."""
     length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > LARGEST_BODY_BYTES:
-        raise _too_large()
+    if length.isdecimal() and int(length) > largest_bytes:
+        raise _too_large(largest_bytes)
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > LARGEST_BODY_BYTES:
-            raise _too_large()
+        if len(body) > largest_bytes:
+            raise _too_large(largest_bytes)
     return bytes(body)
 
 
-def _too_large() -> ApiError:
-    return ApiError(413, 10027, f"The request body is larger than {LARGEST_BODY_BYTES} bytes")
+def _too_large(largest_bytes: int) -> ApiError:
+    return ApiError(413, 10027, f"The request body is larger than {largest_bytes} bytes")

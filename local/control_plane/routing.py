@@ -1,16 +1,19 @@
 """Routes and the calls they answer.
 
-A path is split before it is decoded: a key that holds "/" comes as %2F and stays one segment.
+A path is split before it is decoded: a key that holds "/" comes as %2F and stays one segment. Only a {name*}, the last
+of a template, takes all that is left, slashes and all.
 """
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from urllib.parse import parse_qs, unquote
 
 from local.control_plane.cloud import Cloud
 from local.control_plane.envelope import Json, Page, RawReply, Reply
 from local.control_plane.fields import Fields, Invalid
+from local.control_plane.request_body import LARGEST_BODY_BYTES
 
 
 @dataclass(frozen=True)
@@ -23,14 +26,22 @@ class Call:
     path: Mapping[str, str]
     query: Mapping[str, list[str]]
     body: bytes
-    content_type: str
-    user_agent: str
-    bearer: str  # the token that came with it
+    headers: Mapping[str, str]
+
+    @property
+    def content_type(self) -> str:
+        """Tell the body's content type; empty when the request does not say."""
+        return self.headers.get("content-type", "")
+
+    @property
+    def bearer(self) -> str:
+        """Tell the token that came with it."""
+        return self.headers.get("authorization", "").removeprefix("Bearer ")
 
     @property
     def source(self) -> str:
         """Name the kind of client, as versions and deployments do; wrangler warns before it changes what is not its."""
-        return "wrangler" if self.user_agent.startswith("wrangler/") else "api"
+        return "wrangler" if self.headers.get("user-agent", "").startswith("wrangler/") else "api"
 
     def json(self, malformed: Invalid) -> Json:
         """Parse the body whatever its content type says: wrangler labels JSON text/plain.
@@ -50,6 +61,17 @@ class Call:
         """Read a query parameter; the last one wins when it comes twice."""
         values = self.query.get(name)
         return values[-1] if values else None
+
+    def moment(self, name: str, invalid: Invalid) -> datetime | None:
+        """Read a query parameter that is a time as in RFC 3339; one without offset is in UTC."""
+        text = self.argument(name)
+        if not text:
+            return None
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError as error:
+            raise invalid(name, "Invalid datetime") from error
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
     def page(self, total: int, invalid: Invalid, *, size: int, largest: int) -> Page:
         """Read `page` and `per_page`."""
@@ -76,6 +98,7 @@ class Route:
     method: str
     path: str
     handler: Handler
+    largest_body_bytes: int = LARGEST_BODY_BYTES
     own_token: bool = False  # takes a bearer token that is not the API's, and checks it
 
 
@@ -87,16 +110,16 @@ class Router:
 
     def find(self, method: str, raw_path: str) -> tuple[Route, dict[str, str]] | None:
         """Match a percent-encoded path. A literal segment goes before a {name}, so order in a table does not matter."""
-        segments = [unquote(segment) for segment in raw_path.strip("/").split("/")]
+        segments = [unquote(segment) for segment in raw_path.lstrip("/").split("/")]
         matches = [
-            (route, template)
+            (route, template, cut)
             for route, template in self._routes
-            if route.method == method and _fits(template, segments)
+            if route.method == method and _fits(template, cut := _cut(segments, template))
         ]
         if not matches:
             return None
-        route, template = min(matches, key=lambda match: [_is_name(segment) for segment in match[1]])
-        return route, {n[1:-1]: value for n, value in zip(template, segments, strict=True) if _is_name(n)}
+        route, template, cut = min(matches, key=lambda match: [_is_name(segment) for segment in match[1]])
+        return route, {n.strip("{*}"): value for n, value in zip(template, cut, strict=True) if _is_name(n)}
 
 
 def parse_query(raw: bytes) -> dict[str, list[str]]:
@@ -108,6 +131,14 @@ def _refuse_constant(name: str) -> None:
     """Refuse NaN and the infinities, which Python reads and JSON does not have."""
     msg = f"{name} is not JSON"
     raise ValueError(msg)
+
+
+def _cut(segments: list[str], template: list[str]) -> list[str]:
+    """Make one segment of those that a template takes together; elsewhere a slash at the end says nothing."""
+    if template[-1].endswith("*}"):
+        before = len(template) - 1
+        return [*segments[:before], "/".join(segments[before:])]
+    return segments[:-1] if segments[-1] == "" else segments
 
 
 def _fits(template: list[str], segments: list[str]) -> bool:

@@ -13,6 +13,8 @@ from local.control_plane.uploads import Module, invalid
 
 _METADATA = "metadata"
 _DEFAULT_CONTENT_TYPE = "application/octet-stream"
+_BARE_CODE = ("application/javascript", "text/javascript")  # API reference: a body that is a service worker
+_BARE_PART = "script"
 
 
 @dataclass(frozen=True)
@@ -22,21 +24,28 @@ class ScriptForm:
     metadata: Fields
     modules: list[Module]
 
+    @property
+    def main(self) -> dict[str, str | None]:
+        """Tell which part is the Worker: `main_module`, or `body_part` for one in the service worker syntax."""
+        if self.metadata.has("body_part"):
+            return {"main_module": None, "body_part": self.metadata.required_text("body_part")}
+        return {"main_module": self.metadata.required_text("main_module"), "body_part": None}
+
 
 def read_form(call: Call) -> ScriptForm:
-    """Read the form of an upload. Raises ApiError."""
+    """Read the form of an upload. Raises ApiError; 10021 without metadata is quoted (cloudflare-typescript #2645)."""
+    if call.content_type.partition(";")[0].strip().lower() in _BARE_CODE:
+        return ScriptForm(Fields({"body_part": _BARE_PART}, invalid), [_bare_code(call)])
     parts = read_parts(call)
     metadata = next((part for part in parts if part.name == _METADATA), None)
     if metadata is None:
-        raise invalid(_METADATA, "Required")
+        raise ApiError(400, 10021, f"could not read content for part {_METADATA}")
     try:
         fields = Fields(json.loads(metadata.content), invalid)
     except ValueError as error:
         raise invalid(_METADATA, f"Invalid JSON: {error}") from error
-    if fields.has("body_part"):
-        message = "The local Cloudflare does not have Workers in the service worker syntax: use ES modules"
-        raise ApiError(501, 10021, message)
-    return ScriptForm(fields, [_module(part) for part in parts if part.name != _METADATA])
+    by_file = not fields.has("body_part")
+    return ScriptForm(fields, [_module(part, by_file=by_file) for part in parts if part.name != _METADATA])
 
 
 def read_parts(call: Call) -> list[Part]:
@@ -51,8 +60,14 @@ def read_parts(call: Call) -> list[Part]:
 
 
 def code_reply(upload: dict[str, Any], modules: list[Module], etag: str) -> RawReply:
-    """Send the code of a version: a part a module, the main module first, as the provider expects it."""
+    """Send the code of a version: a part a module, the main module first, as the provider expects it.
+
+    A script in the service worker syntax goes as it is.
+    """
     main = upload["main_module"]
+    if upload.get("service_worker", False):
+        [script] = [module for module in modules if module["name"] == main]
+        return RawReply(base64.b64decode(script["content_base64"]), {"etag": etag}, "application/javascript")
     in_order = sorted(modules, key=lambda module: module["name"] != main)
     content, content_type = write_form(
         Part(module["name"], module["name"], module["content_type"], base64.b64decode(module["content_base64"]))
@@ -62,10 +77,18 @@ def code_reply(upload: dict[str, Any], modules: list[Module], etag: str) -> RawR
     return RawReply(content, {**entrypoint, "etag": etag}, content_type)
 
 
-def _module(part: Part) -> Module:
-    """Name a module as metadata refers to it: by file name (API reference), which wrangler gives to the part, too."""
+def _bare_code(call: Call) -> Module:
+    content = base64.b64encode(call.body).decode()
+    return {"name": _BARE_PART, "content_type": _BARE_CODE[0], "content_base64": content}
+
+
+def _module(part: Part, *, by_file: bool) -> Module:
+    """Name a module as metadata refers to it.
+
+    By file name (API reference), which wrangler gives to the part, too; a `body_part` and bindings name the part.
+    """
     return {
-        "name": part.filename or part.name,
+        "name": (part.filename if by_file else "") or part.name,
         "content_type": part.content_type or _DEFAULT_CONTENT_TYPE,
         "content_base64": base64.b64encode(part.content).decode(),
     }

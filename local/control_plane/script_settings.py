@@ -10,7 +10,6 @@ from typing import Any
 from local.control_plane import (
     bindings,
     desired_state,
-    script_versions,
     scripts,
     uploads,
     worker_versions,
@@ -48,10 +47,7 @@ async def get_settings(call: Call) -> Reply:
     version = scripts.current_version(call.cloud.db, row["id"])
     if version is None:
         raise workers.not_found()
-    settings = _of_worker(row)
-    if settings["observability"] == workers.DEFAULT_SETTINGS["observability"]:
-        del settings["observability"]
-    return Reply(_of_version(version) | settings)
+    return Reply(_of_version(version) | workers.without_default_observability(_of_worker(row)))
 
 
 @uploads.taking_uploads
@@ -99,7 +95,7 @@ def _of_version(row: sqlite3.Row) -> dict[str, Json]:
         "compatibility_date": echo.get("compatibility_date", upload["compatibility_date"]),
         "compatibility_flags": upload["compatibility_flags"],
         "usage_model": upload["usage_model"],
-        "annotations": script_versions.annotations(upload),
+        "annotations": uploads.annotations(upload),
         "bindings": [bindings.describe(binding) for binding in upload["bindings"]],
         **{name: echo[name] for name in ("limits", "cache_options") if name in echo},
     }

@@ -15,6 +15,11 @@ from local.control_plane.script_forms import read_form
 
 _PAGE_SIZE = 10  # recorded
 _LARGEST_PAGE = 100
+_MODULES_ONLY = (  # quoted
+    "Version upload failed. You attempted to upload a Service Worker syntax script to the version upload API, which"
+    " only supports ES Modules. See https://developers.cloudflare.com/workers/reference/migrate-to-module-workers/ for"
+    " migration instructions."
+)
 _VERSION_UPLOAD = "version_upload"  # quoted in public code, of the real API
 
 
@@ -22,6 +27,8 @@ _VERSION_UPLOAD = "version_upload"  # quoted in public code, of the real API
 async def create_version(call: Call) -> Reply:
     """POST /workers/scripts/{script_name}/versions: uploads a version, and deploys nothing."""
     form = read_form(call)
+    if form.metadata.has("body_part"):
+        raise ApiError(400, 10216, _MODULES_ONLY)
     strict = call.argument("bindings_inherit") == "strict"
     worker = workers.find_script(call.cloud.db, call.path["script_name"])
     previous = worker_versions.latest(call.cloud.db, worker["id"])
@@ -49,19 +56,12 @@ async def get_version(call: Call) -> Reply:
     return Reply(_describe(call.cloud.db, row))
 
 
-def annotations(upload: dict[str, Any]) -> dict[str, Json]:
-    """Tell what is noted of a version: what its uploader said, and what made it."""
-    given: dict[str, Json] = upload["echo"].get("annotations", {})
-    trigger = upload.get("triggered_by")
-    return given | ({} if trigger is None else {"workers/triggered_by": trigger})
-
-
 def _describe(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Json]:
     return {**_outline(row), "resources": _resources(db, row)}
 
 
 def _outline(row: sqlite3.Row) -> dict[str, Json]:
-    noted = annotations(json.loads(row["upload"]))
+    noted = uploads.annotations(json.loads(row["upload"]))
     return {
         "id": row["id"],
         "number": row["number"],

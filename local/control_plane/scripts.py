@@ -9,8 +9,7 @@ import json
 import sqlite3
 from typing import Any
 
-from local.control_plane import desired_state, durable_objects, references, uploads, worker_versions, workers
-from local.control_plane.cloud import Change
+from local.control_plane import desired_state, durable_objects, uploads, worker_versions, workers
 from local.control_plane.envelope import ApiError, Json, RawReply, Reply
 from local.control_plane.fields import Fields
 from local.control_plane.routing import Call, Route
@@ -26,9 +25,11 @@ _AUTOMATIC: dict[str, Json] = {  # recorded
 
 
 async def list_scripts(call: Call) -> Reply:
-    """GET /workers/scripts: all of them, for it has no pages (recorded)."""
+    """GET /workers/scripts: without pages (recorded); `tags`, as in one:yes,other:no, tells which a script has."""
+    wanted = _wanted_tags(call.argument("tags") or "")
     rows = call.cloud.db.execute("SELECT * FROM workers ORDER BY name").fetchall()
-    return Reply([describe(call.cloud.db, row) for row in rows])
+    shown = [describe(call.cloud.db, row) for row in rows]
+    return Reply([script for script in shown if all((tag in script["tags"]) == has for tag, has in wanted.items())])
 
 
 @uploads.taking_uploads
@@ -66,22 +67,21 @@ async def get_code(call: Call) -> RawReply:
 async def put_code(call: Call) -> Reply:
     """PUT /workers/scripts/{script_name}/content: other modules, with everything else as it is."""
     form = read_form(call)
-    main_module = form.metadata.required_text("main_module")
     row = workers.find_script(call.cloud.db, call.path["script_name"])
     version = worker_versions.latest(call.cloud.db, row["id"])
     if version is None:
         raise workers.not_found()
-    draft = await uploads.prepare_like(call, version, {"main_module": main_module}, form.modules)
+    draft = await uploads.prepare_like(call, version, form.main, form.modules)
     async with call.cloud.change() as change:
         row = workers.find(change.db, row["id"])
         uploads.deploy(call, change, row, draft, triggered_by=_UPLOAD, annotations=_AUTOMATIC)
-    return Reply(describe(call.cloud.db, workers.find(call.cloud.db, row["id"])) | _told(draft))
+    return Reply(describe(call.cloud.db, workers.find(call.cloud.db, row["id"])))
 
 
 async def delete_script(call: Call) -> Reply:
     """DELETE /workers/scripts/{script_name}: not of one that other Workers bind, unless ?force=true."""
     async with call.cloud.change() as change:
-        delete(call, change, workers.find_script(change.db, call.path["script_name"]))
+        workers.delete(call, change, workers.find_script(change.db, call.path["script_name"]))
     return Reply(None)
 
 
@@ -101,18 +101,6 @@ async def set_subdomain(call: Call) -> Reply:
 async def delete_subdomain(call: Call) -> Reply:
     """DELETE /workers/scripts/{script_name}/subdomain: disables it."""
     return await _change_subdomain(call, {"enabled": False, "previews_enabled": False})
-
-
-def delete(call: Call, change: Change, row: sqlite3.Row) -> None:
-    """Delete a Worker, unless others bind it and nobody forces. Raises ApiError 10142 (quoted) and 10064."""
-    users = references.users(change.db, row)
-    if users and call.argument("force") != "true":
-        message = (
-            f"Cannot delete service '{row['name']}' because it is still referenced by service bindings in Workers"
-            f" '{', '.join(users)}'. Please remove bindings pointing to it and try again."
-        )
-        raise ApiError(400, 10142, message)
-    workers.delete(call, change, row)
 
 
 def describe(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Json]:
@@ -138,6 +126,16 @@ def current_version(db: sqlite3.Connection, worker_id: str) -> sqlite3.Row | Non
     if deployed is None:
         return worker_versions.latest(db, worker_id)
     return worker_versions.find(db, worker_id, deployed)
+
+
+def _wanted_tags(pairs: str) -> dict[str, bool]:
+    wanted: dict[str, bool] = {}
+    for pair in filter(None, pairs.split(",")):
+        tag, _, allowed = pair.rpartition(":")
+        if not tag or allowed not in ("yes", "no"):
+            raise _invalid("tags", f"Expected tag:yes or tag:no, received '{pair}'")
+        wanted[tag] = allowed == "yes"
+    return wanted
 
 
 def _latest(db: sqlite3.Connection, name: str) -> sqlite3.Row | None:
@@ -167,7 +165,9 @@ def _told(draft: Draft) -> dict[str, Json]:
     """Tell what the answer to an upload has beside the script's description."""
     lifecycle = durable_objects.describe(draft.upload)
     main_module = draft.upload["main_module"]
-    told = {} if main_module is None else {"entry_point": main_module, "startup_time_ms": draft.startup_time_ms}
+    told: dict[str, Json] = {"startup_time_ms": draft.startup_time_ms}
+    if main_module is not None:
+        told["entry_point"] = main_module
     if "exports_reconciliation" in lifecycle:
         told["exports_reconciliation"] = lifecycle["exports_reconciliation"]
     return told
@@ -179,9 +179,9 @@ def _describe_version(db: sqlite3.Connection, row: sqlite3.Row | None) -> dict[s
     upload: dict[str, Any] = json.loads(row["upload"])
     return {
         "has_assets": bool(upload.get("assets")),
-        "has_modules": upload["main_module"] is not None,
         "etag": uploads.etag(desired_state.modules_of(db, row["id"])),
         "deployment_id": row["id"].replace("-", ""),  # of the version, in fact (recorded)
+        "has_modules": upload["main_module"] is not None and not upload.get("service_worker", False),
         "handlers": json.loads(row["handlers"]),
         "named_handlers": upload.get("named_handlers", []),
         "last_deployed_from": row["source"],

@@ -6,7 +6,7 @@ provider's WorkersScript).
 
 import sqlite3
 
-from local.control_plane import scripts
+from local.control_plane import scripts, workers
 from local.control_plane.envelope import ApiError, Reply
 from local.control_plane.routing import Call, Route
 
@@ -22,7 +22,8 @@ async def get_service(call: Call) -> Reply:
         {
             "id": row["name"],
             **moments,
-            "default_environment": environment | {"script": scripts.describe(call.cloud.db, row)},
+            "default_environment": environment
+            | {"script": workers.without_default_observability(scripts.describe(call.cloud.db, row))},
             "environments": [environment],
         }
     )
@@ -31,7 +32,7 @@ async def get_service(call: Call) -> Reply:
 async def delete_service(call: Call) -> Reply:
     """DELETE /workers/services/{name}: not of one that other Workers bind, unless ?force=true."""
     async with call.cloud.change() as change:
-        scripts.delete(call, change, _find(change.db, call.path["name"]))
+        workers.delete(call, change, _find(change.db, call.path["name"]))
     return Reply(None)
 
 

@@ -141,6 +141,18 @@ CREATE TABLE worker_tails (
 );
 """
 
+_R2 = """
+CREATE TABLE r2_buckets (
+    id TEXT PRIMARY KEY,             -- ours: a bucket that comes back under its name is another one
+    name TEXT NOT NULL,
+    jurisdiction TEXT NOT NULL,
+    location TEXT NOT NULL,
+    storage_class TEXT NOT NULL,     -- of objects to come
+    creation_date TEXT NOT NULL,
+    UNIQUE (jurisdiction, name)
+);
+"""
+
 _ASSETS = """
 CREATE TABLE asset_manifests (
     id TEXT PRIMARY KEY,
@@ -174,7 +186,7 @@ CREATE TABLE worker_version_assets (
 """
 
 # What brings a file from one version to the next; a file of version n has had the first n of them.
-_STEPS = (_FIRST, _STORES, _WORKFLOWS, _TAILS, _ASSETS)
+_STEPS = (_FIRST, _STORES, _WORKFLOWS, _TAILS, _R2, _ASSETS)
 
 
 class Store:

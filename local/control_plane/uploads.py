@@ -46,6 +46,7 @@ _CONTENT_TYPES = (
     "application/json",
     "application/source-map",
 )
+_PYTHON = ("text/x-python", "text/x-python-requirement")  # as wrangler sends them
 _USAGE_MODELS = ("standard", "bundled", "unbound")
 _ECHOED = ("annotations", "cache_options", "limits", "package_dependencies", "placement")  # kept, without effect here
 _ELSEWHERE = ("containers",)
@@ -99,7 +100,8 @@ async def prepare(
     if _has_code(body, modules):
         _check_modules(modules, body)
     found = assets.read(call.cloud.db, call.cloud.asset_token_key, body, previous)
-    upload, kept = _upload(call.cloud.db, body, previous, strict=strict)
+    names = [module["name"] for module in modules]
+    upload, kept = _upload(call.cloud.db, body, names, previous, strict=strict)
     assets.check(found, upload["bindings"], has_code=upload["main_module"] is not None)
     upload |= {"assets": found, "workflow_classes": [], "classes": [], "named_handlers": []}
     heir_of = previous["id"] if kept and previous is not None else None
@@ -128,6 +130,8 @@ def _metadata_of(row: sqlite3.Row) -> dict[str, Json]:
     upload: dict[str, Any] = json.loads(row["upload"])
     names = ("main_module", "compatibility_date", "compatibility_flags", "usage_model", "exports")
     kept = {name: value for name, value in upload["echo"].items() if name != "annotations"}
+    if upload.get("service_worker", False):
+        kept["body_part"] = upload["main_module"]
     inherited = [{"type": "inherit", "name": binding["name"]} for binding in upload["bindings"]]
     return (
         kept
@@ -178,6 +182,13 @@ def etag(modules: list[Module]) -> str:
     return hashlib.sha256(json.dumps(modules).encode()).hexdigest()
 
 
+def annotations(upload: dict[str, Any]) -> dict[str, Json]:
+    """Tell what is noted of a version: what its uploader said, and what made it."""
+    given: dict[str, Json] = upload["echo"].get("annotations", {})
+    trigger = upload.get("triggered_by")
+    return given | ({} if trigger is None else {"workers/triggered_by": trigger})
+
+
 def invalid(path: str, problem: str) -> ApiError:
     """Make the error about a field of an upload; the text is ours."""
     return ApiError(400, 10021, f"Invalid Worker version: {path or 'body'}: {problem}")
@@ -185,24 +196,32 @@ def invalid(path: str, problem: str) -> ApiError:
 
 def _has_code(body: Fields, modules: list[Module]) -> bool:
     """Tell a Worker from one that is assets alone, and so names no main module."""
-    return bool(modules) or body.has("main_module") or not assets.are_sent(body)
+    return bool(modules) or body.has(_main_field(body)) or not assets.are_sent(body)
+
+
+def _main_field(body: Fields) -> str:
+    """Name the field that says which part is the Worker: another one for the service worker syntax."""
+    return "body_part" if body.has("body_part") else "main_module"
 
 
 def _upload(
-    db: sqlite3.Connection, body: Fields, previous: sqlite3.Row | None, *, strict: bool
+    db: sqlite3.Connection, body: Fields, names: list[str], previous: sqlite3.Row | None, *, strict: bool
 ) -> tuple[dict[str, Any], bool]:
     """Read a version without modules and assets, as it is stored, and tell whether it keeps anything of another."""
     for name in _ELSEWHERE:
         if body.values.get(name):
             raise ApiError(501, 10021, f"The local Cloudflare does not have {name} of a Worker version")
     lifecycle = durable_objects.read_lifecycle(body)
+    service_worker = body.has("body_part")
     date = body.text("compatibility_date")
     if date and not _DATE.fullmatch(date):
         raise body.wrong("compatibility_date", f"Expected a date like 2025-04-01, received '{date}'")
     earlier: list[bindings.Binding] = [] if previous is None else json.loads(previous["upload"])["bindings"]
     own, kept = bindings.read_bindings(db, body, earlier, strict=strict)
+    bindings.check_format([*own, *kept], names, service_worker=service_worker)
     upload = {
-        "main_module": body.text("main_module"),
+        "main_module": body.text(_main_field(body)),
+        "service_worker": service_worker,
         "compatibility_date": date or _DEFAULT_COMPATIBILITY_DATE,
         "compatibility_flags": body.texts("compatibility_flags") or [],
         "uploaded_on": now(),
@@ -224,10 +243,12 @@ def _check_modules(modules: list[Module], body: Fields) -> None:
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise ApiError(400, 10021, f'Duplicate module "{min(twice)}".')
-    main_module = body.required_text("main_module")
+    main_module = body.required_text(_main_field(body))
     if main_module not in names:
         raise ApiError(400, 10021, f'No such module "{main_module}".')
     for index, module in enumerate(modules):
+        if module["content_type"] in _PYTHON:
+            raise ApiError(501, 10021, f"The local Cloudflare does not have Python Workers (module {module['name']})")
         if module["content_type"] not in _CONTENT_TYPES:
             problem = f"Unsupported content type '{module['content_type']}'"
             raise invalid(f"modules.{index}.content_type", problem)

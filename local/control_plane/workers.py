@@ -12,7 +12,7 @@ import uuid
 from functools import partial
 from typing import Any, cast
 
-from local.control_plane import asset_manifests
+from local.control_plane import asset_manifests, dependents
 from local.control_plane.cloud import Change
 from local.control_plane.envelope import ApiError, Json, Reply, now
 from local.control_plane.fields import Fields
@@ -34,6 +34,14 @@ DEFAULT_SETTINGS: dict[str, Json] = {
     "subdomain": {"enabled": False, "previews_enabled": False},
     "tags": [],
     "tail_consumers": [],
+}
+
+# What Cloudflare tells of observability that is not set (the Terraform provider's acceptance tests of a Worker).
+_UNSET_OBSERVABILITY: dict[str, Json] = {
+    "enabled": False,
+    "head_sampling_rate": 1,
+    "logs": {"destinations": [], "enabled": False, "head_sampling_rate": 1, "invocation_logs": True, "persist": True},
+    "traces": {"destinations": [], "enabled": False, "head_sampling_rate": 1, "persist": True},
 }
 
 
@@ -86,7 +94,7 @@ async def patch_worker(call: Call) -> Reply:
 
 
 async def delete_worker(call: Call) -> Reply:
-    """DELETE /workers/workers/{worker_id}: versions, deployments, crons and Durable Objects go with it."""
+    """DELETE /workers/workers/{worker_id}: not of one that other Workers bind, unless ?force=true."""
     async with call.cloud.change() as change:
         delete(call, change, find(change.db, call.path["worker_id"]))
     return Reply(None)
@@ -136,7 +144,18 @@ def store_settings(db: sqlite3.Connection, worker_id: str, settings: dict[str, J
 
 
 def delete(call: Call, change: Change, row: sqlite3.Row) -> None:
-    """Delete a Worker with all that is its own. Raises ApiError 10064 (quoted) for the consumer of a queue."""
+    """Delete a Worker with its versions, deployments, crons and Durable Objects.
+
+    Raises ApiError 10142 (quoted) for one that others bind unless the call forces it, and 10064 (quoted) for the
+    consumer of a queue.
+    """
+    users = dependents.all_of(change.db, row)
+    if users and call.argument("force") != "true":
+        message = (
+            f"Cannot delete service '{row['name']}' because it is still referenced by service bindings in Workers"
+            f" '{', '.join(users)}'. Please remove bindings pointing to it and try again."
+        )
+        raise ApiError(400, 10142, message)
     consumes = change.db.execute("SELECT 1 FROM queue_consumers WHERE worker_id = ?", (row["id"],)).fetchone()
     if consumes is not None:
         message = (
@@ -181,6 +200,7 @@ def describe(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Json]:
         "deployed_on": row["deployed_on"],
         "references": _references(db, row["id"]),
         **settings,
+        "observability": _merge(_UNSET_OBSERVABILITY, _merge({}, settings["observability"])),  # {}: null is unset, too
         "tail_consumers": [{"name": part["name"]} for part in settings["tail_consumers"]],
         "subdomain": settings["subdomain"] | {"url": address(row)},
     }
@@ -190,6 +210,15 @@ def tail_consumers(settings: dict[str, Json]) -> list[Json]:
     """Describe who gets a Worker's tail as scripts do."""
     consumers: list[dict[str, Json]] = settings["tail_consumers"]
     return [{"service": part["name"], **{k: v for k, v in part.items() if k != "name"}} for part in consumers]
+
+
+def without_default_observability(description: dict[str, Json]) -> dict[str, Json]:
+    """Leave out observability that is as if nobody had set it: the provider takes any mention for a difference."""
+    return {
+        key: value
+        for key, value in description.items()
+        if (key, value) != ("observability", DEFAULT_SETTINGS["observability"])
+    }
 
 
 async def _update(call: Call, name: str, settings: dict[str, Json]) -> Reply:
@@ -204,7 +233,7 @@ async def _update(call: Call, name: str, settings: dict[str, Json]) -> Reply:
 
 
 def read_settings(body: Fields) -> dict[str, Json]:
-    """Read a Worker's settings whole. Observability is kept as sent: the provider sees any addition as drift."""
+    """Read a Worker's settings whole. Observability is kept as sent: to the provider, a script's may have no more."""
     observability = body.fields("observability")
     if observability is not None:
         _check_observability(observability)

@@ -11,7 +11,6 @@ import re
 import sqlite3
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import Any, cast
 
 from local.control_plane.envelope import ApiError, Json, Reply, now
@@ -77,8 +76,8 @@ async def list_instances(call: Call) -> Reply:
         workflow["id"],
         {
             "status": _option(call, "status", STATUSES),
-            "date_start_ms": _moment(call, "date_start"),
-            "date_end_ms": _moment(call, "date_end"),
+            "date_start_ms": _moment_ms(call, "date_start"),
+            "date_end_ms": _moment_ms(call, "date_end"),
             "direction": direction,
             "offset": start,
             "limit": page.size,
@@ -277,15 +276,9 @@ def _option(call: Call, name: str, options: tuple[str, ...]) -> str | None:
     return value
 
 
-def _moment(call: Call, name: str) -> int | None:
-    text = call.argument(name)
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise invalid(name, "Invalid datetime") from error
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+def _moment_ms(call: Call, name: str) -> int | None:
+    moment = call.moment(name, invalid)
+    return None if moment is None else int(moment.timestamp() * 1000)
 
 
 def _cursor(offset: int) -> str:

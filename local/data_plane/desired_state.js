@@ -21,9 +21,11 @@ import { PlatformError } from './errors.js';
  *   compatibility_flags: string[],
  *   modules: Module[],
  *   bindings: Binding[],
+ *   service_worker?: boolean,
  *   durable_objects?: ObjectClass[],
  *   assets?: Assets,
- * }} Version `durable_objects` are the classes whose objects run in it; without a `main_module` it is assets alone
+ * }} Version its main module is a script in the service worker syntax when `service_worker` says so, and without one it is
+ *   assets alone; `durable_objects` are the classes whose objects run in it
  * @typedef {Version & {percentage: number}} DeployedVersion
  * @typedef {{name: string, port: number, schedules: string[], tailed?: boolean, versions: DeployedVersion[]}} Worker
  *   `versions` is empty when nothing is deployed; `tailed` when somebody wants to see each invocation

@@ -1,12 +1,13 @@
 /** Calls to the system Worker's gateway. */
 
 import { once } from 'node:events';
+import { pipeline } from 'node:stream/promises';
 
 import { PlatformError } from './errors.js';
 import { beginRequest } from './workerd_http.js';
 
 /**
- * @import { IncomingMessage } from 'node:http'
+ * @import { IncomingMessage, ServerResponse } from 'node:http'
  * @import { ErrorKind } from './errors.js'
  */
 
@@ -43,5 +44,23 @@ export class GatewayClient {
     /** @type {{kind: ErrorKind, message: string}} */
     const { kind, message } = reply.error;
     throw new PlatformError(kind, message);
+  }
+
+  /**
+   * Passes a request on as it is, and its answer back: bytes of any length.
+   *
+   * @param {string} path
+   * @param {IncomingMessage} request
+   * @param {ServerResponse} response
+   */
+  async pass(path, request, response) {
+    const headers = { ...request.headers, authorization: `Bearer ${this.#token}` };
+    const sent = await beginRequest(this.#locate, { method: request.method, path, headers });
+    const [[answer]] = await Promise.all([
+      /** @type {Promise<[IncomingMessage]>} */ (once(sent, 'response')),
+      pipeline(request, sent),
+    ]);
+    response.writeHead(answer.statusCode ?? 0, answer.headers);
+    await pipeline(answer, response);
   }
 }

@@ -1,4 +1,7 @@
-/** The internal HTTP API, which the control plane calls. JSON in and out, a bearer token on every request. */
+/**
+ * The internal HTTP API, which the control plane calls. JSON in and out, but for objects of R2, which come and go as they
+ * are; a bearer token on every request.
+ */
 
 import { timingSafeEqual } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -32,6 +35,10 @@ const ROUTES = [
   ['POST', /^\/kv\/([^/]+)\/delete$/, kvCall('delete')],
   ['POST', /^\/kv\/([^/]+)\/list$/, kvCall('list')],
   ['DELETE', /^\/kv\/([^/]+)$/, deleteKvNamespace],
+  ['POST', /^\/r2\/([^/]+)\/delete$/, r2Call('delete')],
+  ['POST', /^\/r2\/([^/]+)\/list$/, r2Call('list')],
+  ['POST', /^\/r2\/([^/]+)\/measure$/, r2Call('measure')],
+  ['DELETE', /^\/r2\/([^/]+)$/, deleteBucket],
   ['GET', /^\/durable_objects\/([^/]+)\/objects$/, listObjects],
   ['DELETE', /^\/durable_objects\/([^/]+)$/, deleteObjects],
   ['POST', /^\/queues\/([^/]+)\/messages$/, queueCall('messages')],
@@ -51,6 +58,9 @@ const ROUTES = [
   ['GET', /^\/health$/, ({ platform }) => ({ workerd_pid: platform.workerdPid })],
 ];
 
+/** PUT and GET of one object, named in the query. */
+const OBJECT_URL = /^\/r2\/([^/]+)\/object\?(.*)$/;
+
 /**
  * @param {Context} context
  * @returns {Server}
@@ -59,11 +69,14 @@ export function createInternalApi(context) {
   const server = createServer(async (request, response) => {
     try {
       authorize(request, context.token);
+      const [, bucket, query] = OBJECT_URL.exec(request.url ?? '') ?? [];
+      if (bucket) return await context.platform.pass(`/r2/object?id=${bucket}&${query}`, request, response);
       const [route, id] = findRoute(request);
       answer(response, 200, await route(context, await body(request), id));
     } catch (error) {
       const { status, kind, message } = asPlatformError(error);
-      answer(response, status, { error: { kind, message } });
+      if (response.headersSent) response.destroy(); // in the middle of an object
+      else answer(response, status, { error: { kind, message } });
     }
   });
   server.keepAliveTimeout = KEEP_ALIVE_MS;
@@ -85,6 +98,12 @@ function deleteDatabase({ platform }, _body, id) {
 /** @type {Route} */
 function deleteKvNamespace({ platform }, _body, id) {
   platform.deleteKvNamespace(id);
+  return {};
+}
+
+/** @type {Route} */
+function deleteBucket({ platform }, _body, id) {
+  platform.deleteBucket(id);
   return {};
 }
 
@@ -113,6 +132,14 @@ function d1Call(operation) {
  */
 function kvCall(operation) {
   return ({ platform }, body, id) => platform.call(`/kv/${operation}`, { ...body, id });
+}
+
+/**
+ * @param {string} operation
+ * @returns {Route}
+ */
+function r2Call(operation) {
+  return ({ platform }, body, id) => platform.call(`/r2/${operation}`, { ...body, id });
 }
 
 /**

@@ -3,9 +3,8 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
 
-import { Log, LogLevel, Miniflare } from 'miniflare';
+import { Log, LogLevel, Miniflare, MiniflareCoreError } from 'miniflare';
 
 import { CronClock } from './cron_clock.js';
 import { NOTHING, queueSettings, targets, workflowSettings } from './desired_state.js';
@@ -16,10 +15,11 @@ import { objectId, objectIds, removeFolder, removeObject, removeOtherFolders, re
 import { Traffic } from './traffic.js';
 import { Watchdog } from './watchdog.js';
 import { KV_NAMESPACE, QUEUE_NAMESPACE, SYSTEM_WORKER, WORKFLOW_NAMESPACE, workerOptions } from './worker_options.js';
-import { cleaned, invalidWorker, runtimeLine } from './workerd_errors.js';
+import { cleaned, refusedWorker, runtimeLine } from './workerd_errors.js';
 import { WORKERD_PID_FILE } from './workerd_leash.js';
 
 /**
+ * @import { IncomingMessage, ServerResponse } from 'node:http'
  * @import { MiniflareOptions } from 'miniflare'
  * @import { DesiredState } from './desired_state.js'
  * @import { TailReport } from './workers/logging.js'
@@ -27,10 +27,8 @@ import { WORKERD_PID_FILE } from './workerd_leash.js';
 
 /** How long a reload waits for requests and batches that are under way. */
 const DRAIN_SECONDS = 10;
-/** How often a reload is tried whose port was taken, and the time between two tries. */
-const RELOAD_TRIES = 20;
-const RELOAD_PAUSE_MS = 250;
-const PORT_TAKEN = /Address already in use \(socket "direct:/;
+/** Miniflare's code for a port that somebody else has. */
+const PORT_TAKEN = 'ERR_ADDRESS_IN_USE';
 /** Cloudflare's default for the CPU time of one invocation. */
 const CPU_LIMIT_SECONDS = 30;
 /** Where the control plane lays out what versions serve. */
@@ -45,6 +43,9 @@ const INSTANCES_FOLDER = 'workflows';
 const INSTANCES_PREFIX = 'miniflare-workflows-';
 const D1_NAMESPACE = 'miniflare-D1DatabaseObject';
 const D1_FOLDER = join('d1', D1_NAMESPACE);
+/** Where Miniflare keeps buckets: what each has in the objects' folder, and its blobs in a folder of its own. */
+const R2_FOLDER = 'r2';
+const R2_NAMESPACE = 'miniflare-R2BucketObject';
 
 export class Platform {
   #resources;
@@ -105,6 +106,18 @@ export class Platform {
   }
 
   /**
+   * Passes a request on to the gateway, during a reload after it.
+   *
+   * @param {string} path
+   * @param {IncomingMessage} request
+   * @param {ServerResponse} response
+   * @returns {Promise<void>}
+   */
+  pass(path, request, response) {
+    return this.#betweenReloads(() => this.#gateway.pass(path, request, response));
+  }
+
+  /**
    * Deletes a database from the disk.
    *
    * @param {string} id
@@ -120,6 +133,16 @@ export class Platform {
    */
   deleteKvNamespace(id) {
     removeObject(join(this.#resources, KV_FOLDER), objectId(KV_NAMESPACE, id));
+  }
+
+  /**
+   * Deletes a bucket from the disk.
+   *
+   * @param {string} id that no other bucket will have: what has the files open may go on for a while
+   */
+  deleteBucket(id) {
+    removeObject(join(this.#resources, R2_FOLDER, R2_NAMESPACE), objectId(R2_NAMESPACE, id));
+    removeFolder(join(this.#resources, R2_FOLDER, id));
   }
 
   /**
@@ -208,12 +231,15 @@ export class Platform {
     if (this.#running === runs(next)) return;
     this.#traffic.hold();
     await this.#drain();
+    if (this.#miniflare === null && next !== NOTHING) this.#forgetOthers(next);
     try {
       await this.#run(next);
     } catch (error) {
-      await this.#run(this.#state);
-      await this.#wake();
-      throw invalidWorker(error);
+      if (this.#state !== NOTHING) {
+        await this.#run(this.#state);
+        await this.#wake();
+      }
+      throw refusedWorker(error);
     }
   }
 
@@ -233,37 +259,32 @@ export class Platform {
   async #run(state) {
     const options = this.#options(state);
     this.#running = null;
-    if (this.#miniflare === null) await this.#start(options, state);
-    else await this.#setOptions(this.#miniflare, options);
+    if (this.#miniflare === null) {
+      await this.#start(options);
+      this.#watchdog.start();
+    } else await this.#setOptions(this.#miniflare, options);
     this.#running = runs(state);
   }
 
   /**
    * The runtime starts anew on the ports that it had, of the range from which the machine takes those of connections: one
-   * of them may have been taken in between, and is free again soon.
+   * of them may have been taken in between, for as long as that connection lasts. Another Miniflare takes others.
    *
    * @param {Miniflare} miniflare
    * @param {MiniflareOptions} options
    */
   async #setOptions(miniflare, options) {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await miniflare.setOptions(options);
-      } catch (error) {
-        if (tries === RELOAD_TRIES || !PORT_TAKEN.test(String(error))) throw error;
-        await setTimeout(RELOAD_PAUSE_MS);
-      }
+    try {
+      await miniflare.setOptions(options);
+    } catch (error) {
+      if (!(error instanceof MiniflareCoreError) || error.code !== PORT_TAKEN) throw error;
+      await this.#start(options);
+      await miniflare.dispose().catch(() => {}); // rejects with the error that is handled here
     }
   }
 
-  /**
-   * @param {MiniflareOptions} options
-   * @param {DesiredState} state
-   */
-  async #start(options, state) {
-    this.#forgetOthers(QUEUE_FOLDER, QUEUE_NAMESPACE, ids(state.queues));
-    this.#forgetOthers(WORKFLOW_FOLDER, WORKFLOW_NAMESPACE, ids(state.workflows));
-    this.#forgetOtherInstances(state);
+  /** @param {MiniflareOptions} options */
+  async #start(options) {
     const miniflare = new Miniflare(options);
     try {
       await miniflare.ready;
@@ -272,7 +293,6 @@ export class Platform {
       throw error;
     }
     this.#miniflare = miniflare;
-    this.#watchdog.start();
   }
 
   /**
@@ -309,11 +329,20 @@ export class Platform {
   /**
    * Queues and workflows that were deleted while nothing ran lose their data now.
    *
+   * @param {DesiredState} state
+   */
+  #forgetOthers(state) {
+    this.#forgetOtherObjects(QUEUE_FOLDER, QUEUE_NAMESPACE, ids(state.queues));
+    this.#forgetOtherObjects(WORKFLOW_FOLDER, WORKFLOW_NAMESPACE, ids(state.workflows));
+    this.#forgetOtherInstances(state);
+  }
+
+  /**
    * @param {string} path of the folder
    * @param {string} namespace
    * @param {string[]} kept the names of the objects that stay
    */
-  #forgetOthers(path, namespace, kept) {
+  #forgetOtherObjects(path, namespace, kept) {
     const folder = join(this.#resources, path);
     mkdirSync(folder, { recursive: true });
     removeOtherObjects(folder, new Set(kept.map((id) => objectId(namespace, id))));

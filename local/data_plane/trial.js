@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { Miniflare, NoOpLog } from 'miniflare';
 
 import { PlatformError } from './errors.js';
-import { binding, versionOptions, workerdBinding, workflowBinding } from './worker_options.js';
+import { PARTS, binding, versionOptions, workerdBinding, workflowBinding } from './worker_options.js';
 import { cleaned, invalidWorker } from './workerd_errors.js';
 
 /**
@@ -37,6 +37,8 @@ const STAND_INS = {
   service: () => ({ type: 'worker', worker: NAME }),
   kv_namespace: () => workerdBinding({ kvNamespace: ITSELF }),
   queue: () => workerdBinding({ queue: ITSELF }),
+  analytics_engine: () => workerdBinding({ analyticsEngine: ITSELF }),
+  r2_bucket: () => workerdBinding({ r2Bucket: ITSELF }),
   workflow: () => workflowBinding(ITSELF),
 };
 
@@ -64,6 +66,7 @@ export async function tryVersion(version) {
   try {
     const url = await miniflare.unsafeGetDirectURL(NAME);
     url.searchParams.set('main_module', mainModule);
+    if (version.service_worker) url.searchParams.set('globals', JSON.stringify(parts(version)));
     const response = await fetch(url, { signal: AbortSignal.timeout(STARTUP_LIMIT_MS) });
     if (response.ok) return /** @type {any} */ (await response.json());
     throw new PlatformError('invalid_worker', cleaned(`Uncaught ${await response.text()}`));
@@ -75,9 +78,19 @@ export async function tryVersion(version) {
   }
 }
 
+/**
+ * The modules that a script in the service worker syntax is to find as globals, by their names there.
+ *
+ * @param {Version} version
+ */
+function parts({ bindings }) {
+  return Object.fromEntries(bindings.filter(({ type }) => type in PARTS).map(({ name, part }) => [name, part]));
+}
+
 /** @param {Version} version */
 function trialWorker(version) {
-  const options = versionOptions(NAME, version, (wanted) => STAND_INS[wanted.type]?.() ?? binding(wanted));
+  // A script in the service worker syntax is tried as a CommonJS module, with globals as it will find them.
+  const options = versionOptions(NAME, { ...version, service_worker: false }, (wanted) => STAND_INS[wanted.type]?.() ?? binding(wanted));
   const { manifest } = options.config;
   if (!manifest) throw new TypeError('expected a manifest');
   manifest.mainModule = MAIN_MODULE;

@@ -25,8 +25,9 @@ const SYSTEM_COMPATIBILITY_DATE = '2026-06-01';
 export const QUEUE_NAMESPACE = 'local-queues';
 export const KV_NAMESPACE = 'local-kv';
 export const WORKFLOW_NAMESPACE = 'local-workflows';
-/** Miniflare starts its D1 service only when some Worker binds a database; this one is never opened. */
+/** Miniflare starts its D1 and R2 services only when some Worker binds one; these are never opened. */
 const UNUSED_DATABASE = '00000000-0000-0000-0000-000000000000';
+const UNUSED_BUCKET = 'unused';
 /** What runs where a Worker is assets alone; nothing calls it. */
 const NO_CODE = { mainModule: 'index.js', modules: { 'index.js': /** @type {const} */ ({ type: 'esm', contents: 'export default {}' }) } };
 const LOOPBACK = '127.0.0.1';
@@ -46,6 +47,9 @@ const MODULE_TYPES = /** @type {const} */ ({
   'text/plain': 'text',
 });
 
+/** Bindings to parts of the upload, as Miniflare's options; only the service worker syntax has them. */
+export const PARTS = { wasm_module: 'wasmBindings', data_blob: 'dataBlobBindings' };
+
 /** @type {Record<string, (binding: any) => unknown>} */
 const BINDINGS = {
   plain_text: ({ text }) => ({ type: 'text', value: text }),
@@ -57,6 +61,8 @@ const BINDINGS = {
     ({ type: 'durable-object', worker: serviceName(worker, version_id), exportName: class_name }),
   service: ({ worker, version_id, entrypoint }) =>
     ({ type: 'worker', worker: serviceName(worker, version_id), ...(entrypoint && { exportName: entrypoint }) }),
+  analytics_engine: () => workerdBinding({ analyticsEngine: systemEntrypoint('AnalyticsDataset', {}) }),
+  r2_bucket: ({ bucket_id }) => ({ type: 'r2', name: bucket_id }),
   ratelimit: ({ namespace_id, simple }) => ({ type: 'rate-limit', namespace: namespace_id, simple }),
   kv_namespace: ({ namespace_id }) => workerdBinding({ kvNamespace: systemEntrypoint('KvBinding', { namespaceId: namespace_id }) }),
   workflow: ({ workflow_name }) => workflowBinding(systemEntrypoint('WorkflowBinding', { workflowName: workflow_name })),
@@ -85,17 +91,36 @@ export function workerOptions(state, system, sites) {
  * @returns {WorkerOptions}
  */
 export function versionOptions(name, version, bind = binding) {
+  const uploaded = modules(version.modules);
+  const bound = version.bindings
+    .filter(({ type }) => !(type in PARTS))
+    .map((b) => [b.name, b.type === 'text_blob' ? { type: 'text', value: uploaded[String(b.part)]?.contents } : bind(b)]);
   return {
+    ...(version.service_worker && { legacy: serviceWorker(version, uploaded) }),
     config: {
       name,
       compatibilityDate: version.compatibility_date,
       compatibilityFlags: version.compatibility_flags,
-      manifest: { modulesRoot: '/', ...code(version) },
-      env: /** @type {Record<string, Env>} */ (Object.fromEntries(version.bindings.map((b) => [b.name, bind(b)]))),
+      ...(!version.service_worker && { manifest: { modulesRoot: '/', ...code(version, uploaded) } }),
+      env: /** @type {Record<string, Env>} */ (Object.fromEntries(bound)),
       exports: Object.fromEntries((version.durable_objects ?? []).map((hosted) => [hosted.class_name, objectClass(hosted)])),
     },
     dev: { rootPath: '/', unsafeDirectSockets: [{ host: LOOPBACK, port: 0 }] },
   };
+}
+
+/**
+ * A script in the service worker syntax, and its bindings to parts of the upload.
+ *
+ * @param {Version} version
+ * @param {ReturnType<typeof modules>} uploaded
+ */
+function serviceWorker({ main_module, bindings }, uploaded) {
+  const parts = Object.entries(PARTS).map(([type, option]) => {
+    const bound = bindings.filter((wanted) => wanted.type === type);
+    return [option, Object.fromEntries(bound.map(({ name, part }) => [name, uploaded[String(part)]?.contents]))];
+  });
+  return { serviceWorkerScript: uploaded[String(main_module)]?.contents, ...Object.fromEntries(parts) };
 }
 
 /**
@@ -152,9 +177,12 @@ function assetOptions({ site, run_worker_first, html_handling, not_found_handlin
   return { directory: join(sites, site), hasUserWorker, ...set };
 }
 
-/** @param {Version} version */
-function code({ main_module, modules: uploaded }) {
-  return main_module === null ? NO_CODE : { mainModule: main_module, modules: modules(uploaded) };
+/**
+ * @param {Version} version
+ * @param {ReturnType<typeof modules>} uploaded
+ */
+function code({ main_module }, uploaded) {
+  return main_module === null ? NO_CODE : { mainModule: main_module, modules: uploaded };
 }
 
 /** @param {Module[]} uploaded */
@@ -191,6 +219,10 @@ function systemWorker(state, { token, receive }) {
         UNUSED_DATABASE: { type: 'd1', id: UNUSED_DATABASE },
         D1_DATABASES: workerdBinding({
           durableObjectNamespace: { className: 'D1DatabaseObject', serviceName: 'd1:db' },
+        }),
+        UNUSED_BUCKET: { type: 'r2', name: UNUSED_BUCKET },
+        R2_BUCKETS: workerdBinding({
+          durableObjectNamespace: { className: 'R2BucketObject', serviceName: 'r2:bucket' },
         }),
         ...Object.fromEntries(state.workflows.flatMap(workflowBindings)),
         WORKFLOW_IDS: { type: 'json', value: Object.fromEntries(state.workflows.map(({ id, name }) => [name, id])) },

@@ -2,11 +2,28 @@
 
 import { stripVTControlCharacters } from 'node:util';
 
+import { MiniflareCoreError } from 'miniflare';
+
 import { PlatformError } from './errors.js';
 import { MARK } from './workers/logging.js';
 
 /** Lines that workerd writes about itself, and not for a Worker. */
 const RUNTIME_LINE = /^(workerd|kj|capnp)\/\S+:\d+:/;
+
+/** Miniflare's code for a workerd that ended while it started. */
+const RUNTIME_ENDED = 'ERR_RUNTIME_FAILURE';
+
+/**
+ * Why a configuration does not run. A workerd that ended without a word was ended by somebody else, and nothing is wrong
+ * with the Worker.
+ *
+ * @param {unknown} error what Miniflare threw
+ */
+export function refusedWorker(error) {
+  const isRefusal = error instanceof PlatformError || spokenLines(error).length > 0;
+  if (isRefusal || (error instanceof MiniflareCoreError && error.code !== RUNTIME_ENDED)) return invalidWorker(error);
+  return new PlatformError('internal', `the Workers runtime ended while it started: ${messageOf(error)}`);
+}
 
 /**
  * A refused configuration, with workerd's own message.
@@ -15,9 +32,8 @@ const RUNTIME_LINE = /^(workerd|kj|capnp)\/\S+:\d+:/;
  */
 export function invalidWorker(error) {
   if (error instanceof PlatformError) return error;
-  const text = error instanceof Error ? error.message : String(error);
-  const spoken = text.split('\n').flatMap(spokenByRuntime);
-  return new PlatformError('invalid_worker', cleaned(spoken.length > 0 ? spoken.join('\n') : text));
+  const spoken = spokenLines(error);
+  return new PlatformError('invalid_worker', cleaned(spoken.length > 0 ? spoken.join('\n') : messageOf(error)));
 }
 
 /**
@@ -42,6 +58,20 @@ export function cleaned(message) {
 export function runtimeLine(message) {
   if (message.startsWith(MARK)) return message.slice(MARK.length);
   return RUNTIME_LINE.test(message) ? message : null;
+}
+
+/** @param {unknown} error */
+function messageOf(error) {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/**
+ * What workerd said before it ended.
+ *
+ * @param {unknown} error
+ */
+function spokenLines(error) {
+  return messageOf(error).split('\n').flatMap(spokenByRuntime);
 }
 
 /**

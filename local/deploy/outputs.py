@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from local.deploy.errors import DeployError
+from local.deploy.names import check_name
 from local.deploy.state_file import StateFile
 from local.deploy.wire import Properties, reveal
 
@@ -17,6 +18,7 @@ def read_outputs(state_dir: Path, stack: str = "local", project: str = "") -> Pr
 
 def stack_outputs(state_dir: Path, stack: str, project: str = "") -> Properties:
     """Give a stack's outputs, secrets marked; the same errors."""
+    check_name("stack", stack)
     files = sorted((state_dir / "stacks").glob(f"{project or '*'}/{stack}.json"))
     if len(files) > 1:
         names = ", ".join(file.parent.name for file in files)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from local.deploy.errors import DeployError
+from local.deploy.names import check_name
 
 PROJECT_FILE = "Pulumi.yaml"
 _BASE_URL = "cloudflare:baseUrl"
@@ -57,11 +58,13 @@ def project_name(project_dir: Path) -> str:
     name = _read_yaml(project_dir / PROJECT_FILE, "run this command in the folder of a Pulumi program").get("name")
     if not isinstance(name, str) or not name:
         raise DeployError(f"{PROJECT_FILE} has no `name`")
+    check_name("project", name)
     return name
 
 
 def load_config(project_dir: Path, stack: str) -> StackConfig:
     """Compute a stack's configuration. Raises DeployError that lists every value that is wrong or missing."""
+    check_name("stack", stack)
     project = project_name(project_dir)
     file_name = f"Pulumi.{stack}.yaml"
     known = sorted(path.name[len("Pulumi.") : -len(".yaml")] for path in project_dir.glob("Pulumi.*.yaml"))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from local.deploy.errors import DeployError
+from local.deploy.names import check_name
 from local.deploy.urn import PROVIDER_TYPE_PREFIX
 from local.deploy.wire import Properties
 
@@ -97,9 +98,14 @@ class State:
 
 
 class StateFile:
-    """The file of one stack: `<state>/stacks/<project>/<stack>.json`, with a lock file beside it."""
+    """The file of one stack: `<state>/stacks/<project>/<stack>.json`, with a lock file beside it.
+
+    Raises DeployError for a name that is none.
+    """
 
     def __init__(self, state_dir: Path, project: str, stack: str) -> None:
+        check_name("project", project)
+        check_name("stack", stack)
         self.path = state_dir / "stacks" / project / f"{stack}.json"
         self._stack = stack
 

@@ -94,4 +94,22 @@ describe('D1', () => {
     await dataPlane.configure([]);
     assert.deepEqual(await dataPlane.query(id, "SELECT name FROM sqlite_master WHERE name = 't'"), []);
   });
+
+  test('has sessions, each of which goes on from a bookmark', async () => {
+    const id = randomUUID();
+    const port = await freePort();
+    const source = `export default { async fetch(request, env) {
+      const first = env.DB.withSession('first-primary');
+      await first.prepare('INSERT INTO t VALUES (3)').run();
+      const bookmark = first.getBookmark();
+      const second = env.DB.withSession(bookmark);
+      const { results } = await second.prepare('SELECT a FROM t').all();
+      return Response.json({ results, bookmarks: [bookmark, second.getBookmark()] }); } }`;
+    await dataPlane.configure([worker('w', port, [version(source, { bindings: [{ type: 'd1', name: 'DB', id }] })])]);
+    await dataPlane.query(id, 'CREATE TABLE t (a INTEGER)');
+    const { results, bookmarks } = /** @type {any} */ (await (await fetch(`http://127.0.0.1:${port}/`)).json());
+    assert.deepEqual(results, [{ a: 3 }]);
+    for (const bookmark of bookmarks) assert.match(bookmark, /^[0-9a-f]{8}(-[0-9a-f]+){3}$/);
+    await dataPlane.configure([]);
+  });
 });

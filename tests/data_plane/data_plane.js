@@ -103,6 +103,25 @@ export class DataPlane {
   }
 
   /**
+   * Writes an object of R2, or reads it.
+   *
+   * @param {'PUT' | 'GET'} method
+   * @param {string} bucketId
+   * @param {string} key
+   * @param {Buffer<ArrayBuffer>} [body]
+   * @param {object} [httpMetadata]
+   * @returns {Promise<{bytes: Buffer, fields: any}>}
+   */
+  async object(method, bucketId, key, body, httpMetadata = {}) {
+    const query = new URLSearchParams({ key, http_metadata: JSON.stringify(httpMetadata) });
+    const headers = { Authorization: `Bearer ${this.#token}` };
+    const response = await fetch(`http://127.0.0.1:${this.#port}/r2/${bucketId}/object?${query}`, { method, headers, body });
+    if (!response.ok) throw new Error(`${method} of ${key}: ${response.status} ${await response.text()}`);
+    const fields = JSON.parse(decodeURIComponent(response.headers.get('R2-Object') ?? 'null'));
+    return { bytes: Buffer.from(await response.arrayBuffer()), fields };
+  }
+
+  /**
    * @param {object[]} workers
    * @param {object[]} [queues]
    * @param {object[]} [workflows]

@@ -1,8 +1,19 @@
 /** kill -9, at either process: nothing acknowledged is lost, nothing is left behind, and the work goes on by itself. */
 
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, readdirSync, readlinkSync, symlinkSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { createRequire } from 'node:module';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { randomUUID } from 'node:crypto';
@@ -24,6 +35,9 @@ import {
 } from './data_plane.js';
 
 /** @import { TestContext } from 'node:test' */
+
+/** @type {string} */
+const WORKERD = createRequire(createRequire(import.meta.url).resolve('miniflare'))('workerd').default;
 
 /** @param {TestContext} t */
 async function puppetShow(t) {
@@ -192,6 +206,117 @@ test('workerd killed again and again under load: every acknowledged message arri
   const lost = acknowledged.filter((number) => !(number % 10 === 0 ? dead.includes(number) : seen.has(number)));
   assert.ok(acknowledged.length > 100, `only ${acknowledged.length} were sent`);
   assert.deepEqual(lost, []);
+});
+
+/**
+ * A data plane whose workerd is started by a script.
+ *
+ * @param {TestContext} t
+ * @param {string} lines of shell, run in a folder of the script's before each start
+ */
+async function scripted(t, lines) {
+  const folder = mkdtempSync(join(tmpdir(), 'workerd-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const script = `#!/bin/sh\n(cd "$FOLDER" || exit\n${lines}) || kill -9 $$\nexec "$REAL_WORKERD" "$@"\n`;
+  writeFileSync(join(folder, 'workerd'), script, { mode: 0o700 });
+  const environment = { WORKERD_BINARY: join(folder, 'workerd'), REAL_WORKERD: WORKERD, FOLDER: folder };
+  const dataPlane = new DataPlane();
+  t.after(() => dataPlane.remove());
+  await dataPlane.start(environment);
+  return { dataPlane, folder, environment };
+}
+
+/** Once the ports of the last workerd are in a file, somebody else takes them before the next one. */
+const ROBBERY = `
+if mv ports wanted 2> /dev/null; then
+  ./node robber.js < /dev/null > /dev/null 2>&1 3>&- &
+  while [ ! -f robber.pid ]; do sleep 0.05; done
+fi
+`;
+const ROBBER = `
+const { readFileSync, writeFileSync } = require('node:fs');
+const { createServer } = require('node:net');
+const ports = JSON.parse(readFileSync('wanted', 'utf8'));
+const listening = (port) => new Promise((resolve) => createServer().listen(port, '127.0.0.1', resolve));
+Promise.all(ports.map(listening)).then(() => writeFileSync('robber.pid', String(process.pid)));
+`;
+
+test('a reload that finds its ports taken takes others', { skip: process.platform !== 'linux' }, async (t) => {
+  const { dataPlane, folder } = await scripted(t, ROBBERY);
+  symlinkSync(process.execPath, join(folder, 'node'));
+  writeFileSync(join(folder, 'robber.js'), ROBBER);
+  const port = await freePort();
+  const id = newId();
+  const serving = (/** @type {string} */ text) => {
+    const bindings = [{ type: 'plain_text', name: 'NAME', text }];
+    return worker('robbed', port, [version(PUPPET, { bindings })]);
+  };
+  await dataPlane.configure([serving('first')], [queue(id, null)]);
+  await dataPlane.send(id, ['kept']);
+
+  writeFileSync(join(folder, 'ports'), JSON.stringify(listeningPorts(await dataPlane.workerdPid())));
+  await dataPlane.configure([serving('second')], [queue(id, null)]);
+  process.kill(Number(readFileSync(join(folder, 'robber.pid'), 'utf8')));
+  assert.equal(await (await fetch(`http://127.0.0.1:${port}/`)).text(), 'second');
+  assert.equal(await dataPlane.backlog(id), 1);
+
+  await dataPlane.configure([serving('third')], [queue(id, null)]); // and the next one is as any other
+  assert.equal(await (await fetch(`http://127.0.0.1:${port}/`)).text(), 'third');
+});
+
+const WAITING = `
+  import { WorkflowEntrypoint } from 'cloudflare:workers';
+  export class Flow extends WorkflowEntrypoint {
+    async run(event, step) { await step.waitForEvent('event', { type: 'event', timeout: '1 hour' }); }
+  }
+  export default {};
+`;
+
+test('workerd killed while it comes back: it is no refusal, and queues and workflows keep what they have', async (t) => {
+  const { dataPlane, folder, environment } = await scripted(t, 'if rm doomed 2> /dev/null; then exit 1; fi');
+  const [id, workflowId] = [newId(), newId()];
+  const code = version(WAITING);
+  const state = {
+    workers: [worker('flow', await freePort(), [code])],
+    queues: [queue(id, null)],
+    workflows: [
+      {
+        id: workflowId,
+        name: 'flow',
+        class_name: 'Flow',
+        script_name: 'flow',
+        version_id: newId(),
+        worker_version_id: code.id,
+      },
+    ],
+  };
+  await dataPlane.expect('PUT', '/config', state);
+  await dataPlane.send(id, ['kept']);
+  await dataPlane.expect('POST', `/workflows/${workflowId}/create`, { instances: [{ id: 'kept' }] });
+
+  await dataPlane.kill();
+  writeFileSync(join(folder, 'doomed'), '');
+  await dataPlane.start(environment);
+  const refused = await dataPlane.call('PUT', '/config', state);
+  assert.equal(refused.status, 500);
+  assert.equal(refused.body.error.kind, 'internal');
+
+  await dataPlane.expect('PUT', '/config', state);
+  assert.equal(await dataPlane.backlog(id), 1);
+  const { total } = await dataPlane.expect('POST', `/workflows/${workflowId}/list`, { query: { offset: 0, limit: 10 } });
+  assert.equal(total, 1);
+});
+
+test('a call before the first configuration deletes nothing', async (t) => {
+  const dataPlane = await DataPlane.start(t);
+  const id = newId();
+  await dataPlane.configure([], [queue(id, null)]);
+  await dataPlane.send(id, ['kept']);
+  await dataPlane.kill();
+  await dataPlane.start();
+  await dataPlane.query(randomUUID(), 'SELECT 1');
+  await dataPlane.configure([], [queue(id, null)]);
+  assert.equal(await dataPlane.backlog(id), 1);
 });
 
 test('a queue deleted while nothing runs has lost its messages', async (t) => {

@@ -192,10 +192,10 @@ describe('Workers', () => {
     assert.equal(await text(), 'good');
     await assert.rejects(fetch(`http://127.0.0.1:${other}/`));
 
-    const unknown = version('export default {}', { bindings: [{ type: 'r2_bucket', name: 'R2' }] });
+    const unknown = version('export default {}', { bindings: [{ type: 'browser', name: 'BROWSER' }] });
     const refused = await dataPlane.call('PUT', '/config', { workers: [worker('bad', other, [unknown])], queues: [], workflows: [] });
     assert.equal(refused.status, 422);
-    assert.match(refused.body.error.message, /binding R2: .* got r2_bucket/);
+    assert.match(refused.body.error.message, /binding BROWSER: .* got browser/);
     const cron = await dataPlane.call('PUT', '/config', { workers: [{ ...good, schedules: ['* * *'] }], queues: [], workflows: [] });
     assert.equal(cron.body.error.kind, 'bad_request');
     assert.equal(await text(), 'good');
@@ -291,6 +291,7 @@ describe('Workers', () => {
       { type: 'service', name: 'SERVICE', worker: 'other', version_id: newId() },
       { type: 'kv_namespace', name: 'KV', namespace_id: newId() },
       { type: 'queue', name: 'QUEUE', queue_id: newId(), delivery_delay: null },
+      { type: 'r2_bucket', name: 'BUCKET', bucket_id: newId() },
       { type: 'workflow', name: 'FLOW', workflow_name: 'flow' },
       { type: 'ratelimit', name: 'LIMIT', namespace_id: '1', simple: { limit: 1, period: 10 } },
       { type: 'json', name: 'VALUE', json: { deep: [1] } },
@@ -299,16 +300,16 @@ describe('Workers', () => {
       version(
         `import { DurableObject, env } from 'cloudflare:workers';
          export class Counter extends DurableObject {}
-         const { DB, OBJECTS, SERVICE, KV, QUEUE, FLOW, LIMIT, VALUE } = env;
+         const { BUCKET, DB, OBJECTS, SERVICE, KV, QUEUE, FLOW, LIMIT, VALUE } = env;
          const handles = [DB.prepare('SELECT 1'), OBJECTS.idFromName('a'), VALUE.deep[0]];
-         const methods = [SERVICE.fetch, KV.get, QUEUE.send, FLOW.create, LIMIT.limit, DB.batch];
+         const methods = [BUCKET.put, SERVICE.fetch, KV.get, QUEUE.send, FLOW.create, LIMIT.limit, DB.batch];
          if (!methods.every((method) => typeof method === 'function')) throw new Error('not all are there');
          ${statement};
          export default { fetch: () => Response.json(handles.length) };`,
         { bindings },
       );
     assert.deepEqual((await dataPlane.expect('POST', '/validate', loading(''))).handlers, ['fetch']);
-    for (const call of ["DB.prepare('SELECT 1').run()", "KV.get('k')", "QUEUE.send('m')", "SERVICE.fetch('http://x/')"]) {
+    for (const call of ["DB.prepare('SELECT 1').run()", "BUCKET.get('k')", "KV.get('k')", "QUEUE.send('m')", "SERVICE.fetch('http://x/')"]) {
       const reply = await dataPlane.call('POST', '/validate', loading(`await ${call}`));
       assert.match(reply.body.error.message, /^Uncaught Error: Disallowed operation called within global scope/, call);
     }

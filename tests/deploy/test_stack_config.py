@@ -1,9 +1,13 @@
 """A stack's configuration, as the real CLI would compute it."""
 
+import re
+
 import pytest
 
 from local.deploy.errors import DeployError
+from local.deploy.outputs import read_outputs
 from local.deploy.stack_config import load_config
+from local.deploy.state_file import State, StateFile
 from tests.deploy.conftest import Stack
 
 PROJECT = """
@@ -94,6 +98,32 @@ def test_an_unknown_stack_names_the_known_ones(stack: Stack) -> None:
     stack.write("Pulumi.dev.yaml", "config: {}")
     with pytest.raises(DeployError, match=r"no Pulumi\.prod\.yaml in .* \(known stacks: dev, local\)"):
         load_config(stack.folder, "prod")
+
+
+@pytest.mark.parametrize("name", ["", "..", "../local", "a/b", "*", "a b", "a\n", "é", "a" * 101])
+def test_a_stack_is_named_as_the_pulumi_cli_has_it(stack: Stack, name: str) -> None:
+    """By `tokens.ParseStackName` in github.com/pulumi/pulumi, sdk/go/common/tokens/stack.go."""
+    expected = re.escape(
+        f"{name!r} cannot be the name of a stack: expected 1 to 100 letters, digits, hyphens, underscores or periods"
+    )
+    with pytest.raises(DeployError, match=expected):
+        load_config(stack.folder, name)
+    with pytest.raises(DeployError, match=expected):
+        StateFile(stack.state_dir, "sample", name)
+    with pytest.raises(DeployError, match=expected):
+        read_outputs(stack.state_dir, name)
+
+
+def test_names_that_the_pulumi_cli_takes(stack: Stack) -> None:
+    for name in ("local", "a.b-c_D9", "...x", "-", "a" * 100):
+        StateFile(stack.state_dir, "sample", name).save(State())
+        assert StateFile(stack.state_dir, "sample", name).load() == State()
+
+
+def test_a_project_is_named_so_too(stack: Stack) -> None:
+    stack.write("Pulumi.yaml", "name: ../sample\nruntime: python\n")
+    with pytest.raises(DeployError, match=r"'\.\./sample' cannot be the name of a project"):
+        load_config(stack.folder, "local")
 
 
 @pytest.mark.parametrize("url", ["https://api.cloudflare.com/client/v4", "http://10.0.0.1/client/v4", None])

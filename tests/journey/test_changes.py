@@ -1,4 +1,4 @@
-"""One stack through every change of store and engine and back, with tasks in flight: none is lost."""
+"""One stack through every change of store, engine and shards and back, with tasks in flight: none is lost."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tests.journey.project import Project, run
 
 PATIENCE_SECONDS = 120
 TASKS_A_STEP = 6
+WAITING_TASKS = 40
 
 SLOW_HANDLER = """
 export default async function (payload) {
@@ -25,17 +26,19 @@ export default async function (payload) {
 """
 
 WALK = [
-    ("d1", "queue"),
-    ("kv", "queue"),
-    ("durable-object", "queue"),
-    ("d1", "queue"),
-    ("durable-object", "workflow"),
-    ("kv", "workflow"),
-    ("d1", "workflow"),
-    ("kv", "queue"),
-    ("d1", "queue"),
+    ("d1", "queue", 1),
+    ("d1", "queue", 3),
+    ("d1", "queue", 2),
+    ("kv", "queue", 1),
+    ("durable-object", "queue", 2),
+    ("d1", "queue", 1),
+    ("durable-object", "workflow", 1),
+    ("kv", "workflow", 1),
+    ("d1", "workflow", 1),
+    ("kv", "queue", 1),
+    ("d1", "queue", 1),
 ]
-"""Every store to every other; queue to workflow and back, alone and together with the store."""
+"""Every store to every other; queue to workflow and back, alone and together with the store; more shards and fewer."""
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +54,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 def test_no_task_is_lost_on_the_way(project: Project) -> None:
     submitted: list[str] = []
     url = ""
-    for store, engine in WALK:
-        project.configure("walk", state_store=store, engine=engine)
+    for store, engine, shards in WALK:
+        project.configure("walk", state_store=store, engine=engine, shards=shards)
         project.deploy("up", "walk")
         url = str(read_outputs(project.state, "walk")["url"])
         assert {status(url, task_id) for task_id in submitted} <= {"pending", "processing", "completed"}
@@ -74,11 +77,34 @@ def test_the_class_of_objects_that_were_left_goes_when_asked(project: Project) -
     assert wait_for_all(url, [submit(url)]) == {}
 
 
+def test_tasks_are_spread_over_queues_and_databases(project: Project) -> None:
+    project.configure("shards", env="stg", shards=3)
+    project.deploy("up", "shards")
+    outputs = read_outputs(project.state, "shards")
+    url = str(outputs["url"])
+    waiting = [httpx.post(f"{url}/task?delay=600").raise_for_status().json()["taskId"] for _ in range(WAITING_TASKS)]
+    names = ("", "_1", "_2")
+    backlogs = [get(project, f"queues/{outputs[f'queue_id{name}']}/metrics")["backlog_count"] for name in names]
+    assert sum(backlogs) == WAITING_TASKS
+    assert min(backlogs) > 0
+    assert httpx.get(f"{url}/stats").json()["queue"]["backlog"] == WAITING_TASKS
+    assert wait_for_all(url, [submit(url) for _ in range(TASKS_A_STEP)]) == {}
+    listed = httpx.get(f"{url}/tasks?status=pending&limit=100").json()["tasks"]
+    assert [task["taskId"] for task in listed] == sorted(waiting, reverse=True)
+    assert "nothing changed" in project.deploy("up", "shards")
+    project.deploy("destroy", "shards")
+    assert [each["name"] for each in get(project, "d1/database") if each["name"].endswith("-stg")] == []
+    assert [each["queue_name"] for each in get(project, "queues") if each["queue_name"].endswith("-stg")] == []
+
+
 def durable_object_namespaces(project: Project) -> list[dict[str, Any]]:
+    return get(project, "workers/durable_objects/namespaces")
+
+
+def get(project: Project, path: str) -> Any:
     instance = Instance.find(project.state)
     assert instance is not None
-    api = CloudflareApi(instance.base_url, instance.api_token)
-    return api.get(f"accounts/{instance.account_id}/workers/durable_objects/namespaces")
+    return CloudflareApi(instance.base_url, instance.api_token).get(f"accounts/{instance.account_id}/{path}")
 
 
 def submit(url: str) -> str:

@@ -5,7 +5,6 @@ log. So a test that is deleted, skipped or only refused takes the mark away with
 What Cloudflare has is read from the sources of its official Python SDK, in the version that is installed.
 """
 
-import ast
 import os
 import re
 import subprocess
@@ -15,23 +14,19 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-import cloudflare
-
 from local import log_file
 from local.control_plane import d1_transfers
 from local.control_plane.application import PRODUCTS
 from local.control_plane.routing import Router
 from local.instance import API_PATH
+from tests.local import published
+from tests.local.published import RouteKey
 
 REPORT = Path(__file__).resolve().parent.parent.parent / "local" / "COVERAGE.md"
 RECORD_VARIABLE = "EPHEMERA_CALLED_ROUTES"  # a folder: each server of the tests leaves a file in it when it ends
 
-RouteKey = tuple[str, str]  # method and path
-
-_RESOURCES = Path(cloudflare.__file__).parent / "resources"
 _ENTRY = re.compile(r"([A-Z]+) (/\S*) (\d{3}) \d+ ms")
 _ROW = re.compile(r"\| ([A-Z]+) \| `(\S+)` \| (yes|no) \|")
-_SDK_METHODS = {"_get": "GET", "_post": "POST", "_put": "PUT", "_patch": "PATCH", "_delete": "DELETE"}
 # The developer platform (developers.cloudflare.com/products, "Developer platform"), by the SDK's names.
 _PLATFORM = (
     *(
@@ -68,10 +63,7 @@ def all_routes() -> dict[str, list[RouteKey]]:
 
 def sdk_routes() -> dict[str, set[RouteKey]]:
     """List what the SDK calls of each product of the developer platform; names in paths are all `{}`."""
-    return {
-        product: {route for file in (_RESOURCES / product).rglob("*.py") for route in _calls(file)}
-        for product in _PLATFORM
-    }
+    return {product: {operation.route for operation in published.operations(product)} for product in _PLATFORM}
 
 
 def record(log_path: Path, folder: Path) -> None:
@@ -113,7 +105,9 @@ def _route_table(routes: Mapping[str, list[RouteKey]], tested: set[RouteKey]) ->
 
 
 def _product_table(routes: Mapping[str, list[RouteKey]]) -> Iterator[str]:
-    ours = {_nameless(method, path.removeprefix(API_PATH)) for table in routes.values() for method, path in table}
+    ours = {
+        published.nameless(method, path.removeprefix(API_PATH)) for table in routes.values() for method, path in table
+    }
     yield "\n## Products of Cloudflare's developer platform\n"
     yield f"Routes that Cloudflare's Python SDK {version('cloudflare')} calls, and how many of them are here.\n"
     yield "| Product | Routes | here |"
@@ -124,28 +118,6 @@ def _product_table(routes: Mapping[str, list[RouteKey]]) -> Iterator[str]:
 
 def _name(module: str) -> str:
     return module.rpartition(".")[2]
-
-
-def _nameless(method: str, path: str) -> RouteKey:
-    return method, re.sub(r"{[^}]*}", "{}", path)
-
-
-def _calls(file: Path) -> Iterator[RouteKey]:
-    """Read the requests out of a source file of the SDK: `self._get(path_template("/accounts/{account_id}/…"))`."""
-    for node in ast.walk(ast.parse(file.read_text())):
-        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or not node.args:
-            continue
-        method = _list_method(node) if node.func.attr == "_get_api_list" else _SDK_METHODS.get(node.func.attr)
-        paths = [part.value for part in ast.walk(node.args[0]) if isinstance(part, ast.Constant)]
-        if method and paths and isinstance(paths[0], str) and paths[0].startswith("/"):
-            yield _nameless(method, paths[0].partition("?")[0])
-
-
-def _list_method(call: ast.Call) -> str:
-    given = [
-        word.value.value for word in call.keywords if word.arg == "method" and isinstance(word.value, ast.Constant)
-    ]
-    return str(given[0]).upper() if given else "GET"
 
 
 def main() -> int:

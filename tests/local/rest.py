@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from local.instance import Instance
+from tests.local import published
 
 Json = Any
 T = TypeVar("T")
@@ -94,6 +95,7 @@ class Rest:
             headers={"Authorization": f"Bearer {cloud.api_token}"},
             timeout=60,
             trust_env=False,
+            event_hooks={"response": [published.check]},
         )
 
         self._idle: dict[str, Json] | None = None

@@ -136,6 +136,22 @@ def test_a_deployment_can_be_deleted_unless_it_is_in_force(rest: Rest) -> None:
     assert rest.refusal("DELETE", f"{path}/{past}")[:2] == (404, 10336)
 
 
+def test_a_list_has_bounds_in_time_both_included(rest: Rest) -> None:
+    worker = rest.worker()
+    path = f"/workers/scripts/{worker['name']}/deployments"
+    version_id = greeting_version(rest, worker, "here")
+    old, new = (rest.result("POST", path, split((version_id, 100))) for _ in range(2))
+    for query, found in (
+        (f"since={old['created_on']}", [new, old]),
+        (f"since={new['created_on']}", [new]),
+        (f"until={old['created_on']}", [old]),
+        (f"since={old['created_on']}&until={old['created_on']}", [old]),
+        ("until=2026-01-01T00:00:00", []),
+    ):
+        assert rest.result("GET", f"{path}?{query}")["deployments"] == found
+    assert rest.refusal("GET", f"{path}?since=yesterday")[:2] == (400, 10021)
+
+
 def test_an_unknown_deployment_is_not_found(rest: Rest) -> None:
     path = f"/workers/scripts/{rest.idle_worker()['name']}/deployments/{UNKNOWN}"
     assert rest.refusal("GET", path) == (404, 10336, "The requested Worker deployment could not be found.")

@@ -31,6 +31,19 @@ export default {
 }
 """
 
+BUCKET_USER = """
+export default { async fetch(request, env) {
+  const key = { ssecKey: "0".repeat(64) }
+  await env.BUCKET.put("encrypted", "text", key)
+  await env.BUCKET.put("cold", "text", { storageClass: "InfrequentAccess" })
+  await env.BUCKET.createMultipartUpload("unfinished")
+  const text = await (await env.BUCKET.get("encrypted")).text()
+  const { storageClass: cold } = await env.BUCKET.head("cold")
+  await env.BUCKET.delete(["encrypted", "cold"])
+  return Response.json({ text, cold })
+} }
+"""
+
 ECHOING_SOCKET = """
 export default {
   fetch() {
@@ -65,22 +78,28 @@ def test_the_list_names_these_tests() -> None:
 
 
 def test_a_product_that_is_not_here_answers_501(rest: Rest) -> None:
-    for path in ("/r2/buckets", "/hyperdrive/configs", "/vectorize/v2/indexes", "/ai/models/search", "/pages/projects"):
+    for path in (
+        "/pipelines/v1/pipelines",
+        "/hyperdrive/configs",
+        "/vectorize/v2/indexes",
+        "/ai/models/search",
+        "/pages/projects",
+    ):
         assert rest.refusal("GET", path)[:2] == (501, 7000)
 
 
 def test_a_binding_to_such_a_product_is_refused(rest: Rest) -> None:
-    binding = {"type": "r2_bucket", "name": "BUCKET", "bucket_name": "some-bucket"}
+    binding = {"type": "browser", "name": "BROWSER"}
     refusal = rest.refusal("PUT", f"/workers/scripts/{unique('bound')}", **form(bindings=[binding]))
     assert refusal[:2] == (501, 10021)
 
 
-def test_there_is_no_service_worker_syntax(rest: Rest) -> None:
+def test_there_are_no_python_workers(rest: Rest) -> None:
     files = {
-        "metadata": (None, '{"body_part": "script"}', "application/json"),
-        "script": ("script.js", "addEventListener('fetch', () => {})", "application/javascript"),
+        "metadata": (None, '{"main_module": "main.py", "compatibility_flags": ["python_workers"]}', "application/json"),
+        "main.py": ("main.py", "from workers import WorkerEntrypoint", "text/x-python"),
     }
-    assert rest.refusal("PUT", f"/workers/scripts/{unique('old')}", files=files)[:2] == (501, 10021)
+    assert rest.refusal("PUT", f"/workers/scripts/{unique('python')}", files=files)[:2] == (501, 10021)
 
 
 def test_there_are_no_zones(rest: Rest) -> None:
@@ -172,6 +191,61 @@ def test_d1_takes_large_values(rest: Rest) -> None:
     body = {"sql": "INSERT INTO large VALUES (zeroblob(?))", "params": [D1_VALUE_BYTES + 1]}
     [answer] = rest.result("POST", path, body)
     assert answer["success"] is True
+
+
+def bucket_and_its_user(rest: Rest) -> tuple[str, dict[str, str]]:
+    """Make a bucket that a Worker has used, and give its path and what the Worker saw."""
+    name = rest.result("POST", "/r2/buckets", {"name": unique("differences")})["name"]
+    binding = {"type": "r2_bucket", "name": "BUCKET", "bucket_name": name}
+    url = rest.deployed_worker(BUCKET_USER, bindings=[binding])["subdomain"]["url"]
+    return f"/r2/buckets/{name}", answer_of(rest, url).json()
+
+
+def test_r2_has_buckets_and_objects_only(rest: Rest) -> None:
+    bucket, _ = bucket_and_its_user(rest)
+    for path in ("cors", "lifecycle", "lock", "sippy", "domains/custom", "domains/managed", "local-uploads"):
+        assert rest.refusal("GET", f"{bucket}/{path}")[:2] == (501, 7000)
+    notifications = bucket.replace("/r2/buckets/", "/event_notifications/r2/") + "/configuration"
+    assert rest.refusal("GET", notifications)[:2] == (501, 7000)
+    assert rest.refusal("POST", "/r2/temp-access-credentials", {})[:2] == (501, 7000)
+
+
+def test_objects_of_r2_have_no_storage_class(rest: Rest) -> None:
+    bucket, seen = bucket_and_its_user(rest)
+    assert seen["cold"] == ""
+    cold = {"cf-r2-storage-class": "InfrequentAccess"}
+    assert rest.result("PUT", f"{bucket}/objects/cold", content=b"", headers=cold)["storage_class"] == "Standard"
+
+
+def test_r2_ignores_encryption_keys(rest: Rest) -> None:
+    assert bucket_and_its_user(rest)[1]["text"] == "text"
+
+
+def test_a_key_of_r2_may_be_written_more_than_once_a_second(rest: Rest) -> None:
+    bucket, _ = bucket_and_its_user(rest)
+    for text in (b"1", b"2", b"3"):
+        rest.result("PUT", f"{bucket}/objects/key", content=text)
+
+
+def test_a_bucket_with_an_unfinished_upload_can_be_deleted(rest: Rest) -> None:
+    bucket, _ = bucket_and_its_user(rest)
+    rest.result("DELETE", bucket)
+
+
+def test_graphql_knows_r2_only(rest: Rest) -> None:
+    query = "{ viewer { accounts { d1AnalyticsAdaptiveGroups(limit: 1) { sum { readQueries } } } } }"
+    [error] = rest.http.post("/graphql", json={"query": query}).json()["errors"]
+    assert "Cannot query field 'd1AnalyticsAdaptiveGroups'" in error["message"]
+
+
+def test_points_of_analytics_engine_cannot_be_read(rest: Rest) -> None:
+    code = (
+        "export default { fetch(_, env) { return new Response(String(env.POINTS.writeDataPoint({ doubles: [1] }))) } }"
+    )
+    dataset = {"type": "analytics_engine", "name": "POINTS", "dataset": "points"}
+    url = rest.deployed_worker(code, bindings=[dataset])["subdomain"]["url"]
+    assert answer_of(rest, url).text == "undefined"
+    assert rest.refusal("POST", "/analytics_engine/sql", content="SELECT 1 FROM points")[:2] == (501, 7000)
 
 
 def test_the_api_may_be_called_at_any_rate(rest: Rest) -> None:

@@ -43,6 +43,15 @@ def test_whoami_reads_user_accounts_and_memberships(sdk: Cloudflare, cloud: Inst
     assert [membership.id for membership in sdk.memberships.list()] == [cloud.account_id]
 
 
+def test_accounts_and_memberships_are_found_by_what_they_are(rest: Rest) -> None:
+    for query, count in (("", 1), ("?name=Local%20Cloudflare&status=accepted&direction=desc", 1), ("?name=other", 0)):
+        assert len(rest.http.get(f"/memberships{query}").json()["result"]) == count
+    assert rest.http.get("/memberships?status=pending").json()["result"] == []
+    assert rest.http.get("/memberships?account.name=other").json()["result"] == []
+    assert rest.http.get("/accounts?name=other&direction=asc").json()["result"] == []
+    assert refusal_of(rest.http.get("/accounts?direction=up"))[:2] == (400, 6003)
+
+
 def test_a_request_without_credentials_is_refused(cloud: Instance) -> None:
     assert refusal_of(get(cloud, "/user", {})) == MISSING
 

@@ -1,5 +1,6 @@
 """Start, stop, crash: state is kept, nothing is left behind."""
 
+import json
 import os
 import signal
 import socket
@@ -176,6 +177,45 @@ def test_a_second_server_on_the_folder_gives_up(state_dir: Path) -> None:
     assert answer.stderr == f"error: another local Cloudflare already runs on {state_dir}\n"
 
 
+DYING = """
+import socket, sys, time
+from pathlib import Path
+from local.instance import InstanceLock
+
+with socket.create_server(("127.0.0.1", 0)) as listener, InstanceLock(Path(sys.argv[1])) as lock:
+    lock.announce(listener.getsockname()[1])
+    print("announced", flush=True)
+    listener.accept()[0].close()
+    time.sleep(0.3)
+"""
+
+
+def test_a_server_that_dies_is_waited_for_and_not_found(state_dir: Path) -> None:
+    """One that was killed a moment ago has its lock and its port still, and takes connections."""
+    instance.prepare(state_dir)
+    command = [sys.executable, "-c", DYING, str(state_dir)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as dying:  # noqa: S603
+        try:
+            assert dying.stdout is not None
+            assert dying.stdout.readline() == "announced\n"
+            running, started = instance.start(state_dir, port=0)
+        finally:
+            dying.kill()
+    assert started
+    assert running.pid != dying.pid
+    assert running.answers()
+
+
+def test_a_killed_server_is_started_again_at_once(state_dir: Path) -> None:
+    running, _ = instance.start(state_dir, port=0)
+    for _ in range(3):
+        os.kill(running.pid, signal.SIGKILL)
+        again, started = instance.start(state_dir)
+        assert started
+        assert again.pid != running.pid
+        running = again
+
+
 def test_a_killed_server_leaves_nothing_and_goes_on(state_dir: Path) -> None:
     deployed = Deployed(state_dir)
     assert deployed.visit() == 1
@@ -225,6 +265,26 @@ def test_a_call_waits_for_a_data_plane_that_restarts(state_dir: Path) -> None:
         [result] = rest.result("POST", f"/d1/database/{deployed.database['uuid']}/query", {"sql": "SELECT 1 AS one"})
         assert result["results"] == [{"one": 1}]
         assert rest.deployed_worker()
+
+
+def test_a_call_waits_for_a_data_plane_that_is_killed_again_while_it_restarts(state_dir: Path) -> None:
+    deployed = Deployed(state_dir)
+    with Rest(deployed.cloud) as rest, ThreadPoolExecutor(1) as pool:
+        first = eventually(lambda: data_plane(state_dir))
+        os.kill(first, signal.SIGKILL)
+        eventually(lambda: not alive(first) or None)
+        call = pool.submit(rest.result, "GET", f"/queues/{deployed.queue['queue_id']}/metrics")
+        second = eventually(lambda: data_plane(state_dir))
+        os.kill(second, signal.SIGKILL)
+        assert call.result()["backlog_count"] == 1
+
+
+def data_plane(state_dir: Path) -> int | None:
+    """Find the running data plane."""
+    with suppress(FileNotFoundError, ValueError):
+        record = ProcessRecord(**json.loads((state_dir / "data_plane.json").read_text()))
+        return record.pid if record.is_running() else None
+    return None
 
 
 def test_a_port_of_a_worker_that_is_taken_is_one_clear_line(state_dir: Path) -> None:

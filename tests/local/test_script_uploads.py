@@ -247,6 +247,32 @@ def test_settings_echo_the_metadata_and_add_nothing(rest: Rest) -> None:
     }
 
 
+def test_lines_of_a_form_may_end_in_a_line_feed_alone(rest: Rest) -> None:
+    """The Terraform provider's acceptance tests of a script send it so, to the real API."""
+    name, boundary = unique("script"), "--form-data-boundary"
+    lines = (
+        f"--{boundary}",
+        'Content-Disposition: form-data; name="files"; filename="worker.mjs"',
+        "Content-Type: application/javascript+module",
+        "",
+        ECHO,
+        f"--{boundary}",
+        'Content-Disposition: form-data; name="metadata"; filename="metadata.json"',
+        "Content-Type: application/json",
+        "",
+        json.dumps({"main_module": "worker.mjs", "bindings": [text("GREETING", "hello")]}),
+        f"--{boundary}--",
+        "",
+    )
+    headers = {"content-type": f"multipart/form-data;boundary={boundary}"}
+    sent = "\n".join(lines).encode()
+    assert rest.result("PUT", f"/workers/scripts/{name}", content=sent, headers=headers)["id"] == name
+    [code] = parts_of(rest.send("GET", f"/workers/scripts/{name}/content/v2"))
+    assert code.content.decode() == ECHO
+    [binding] = rest.result("GET", f"/workers/scripts/{name}/settings")["bindings"]
+    assert binding == text("GREETING", "hello")
+
+
 PROVIDERS_METADATA: dict[str, Any] = {
     "bindings": [
         text("MODE", "dev"),
@@ -274,6 +300,7 @@ def test_the_providers_three_reads(rest: Rest) -> None:
     rest.result("POST", f"/workers/scripts/{name}/subdomain", {"enabled": True, "previews_enabled": True})
     reads = [rest.result("GET", path) for path in (f"/workers/services/{name}", f"/workers/scripts/{name}/settings")]
     settings = reads[1]
+    assert reads[0]["default_environment"]["script"]["observability"] == PROVIDERS_METADATA["observability"]
     for key in ("compatibility_date", "compatibility_flags", "logpush", "observability", "usage_model"):
         assert settings[key] == PROVIDERS_METADATA[key]
     assert settings["placement"] == {}
@@ -288,6 +315,7 @@ def test_the_providers_three_reads(rest: Rest) -> None:
     without = {key: value for key, value in PROVIDERS_METADATA.items() if key != "observability"}
     rest.upload(name, COUNTER, **without)  # taking the block out of the program is a key less, not a null
     assert "observability" not in rest.result("GET", f"/workers/scripts/{name}/settings")
+    assert "observability" not in rest.result("GET", f"/workers/services/{name}")["default_environment"]["script"]
     assert rest.result("DELETE", f"/workers/scripts/{name}/subdomain") == {"enabled": False, "previews_enabled": False}
     assert rest.result("DELETE", f"/workers/scripts/{name}") is None
     for path in ("services/" + name, f"scripts/{name}/settings", f"scripts/{name}/content/v2"):
@@ -298,7 +326,6 @@ def test_the_providers_three_reads(rest: Rest) -> None:
     ("more", "status", "code", "message"),
     [
         ({"main_module": "other.js"}, 400, 10021, 'No such module "other.js".'),
-        ({"body_part": "index.js"}, 501, 10021, "The local Cloudflare does not have Workers in the service worker"),
         ({"exports": {"Flow": {"type": "workflow"}}}, 501, 10021, "The local Cloudflare does not have workflows in"),
         ({"bindings": [text("A", "1"), text("A", "2")]}, 400, 10021, "binding name 'A' already in use"),
     ],
@@ -315,7 +342,9 @@ def test_what_is_no_form_is_refused(rest: Rest) -> None:
     name = unique("script")
     path = f"/workers/scripts/{name}"
     assert rest.refusal("PUT", path, {"main_module": "x"})[:2] == (400, 10001)
-    assert rest.refusal("PUT", path, files={"index.js": ("index.js", ECHO)})[:2] == (400, 10021)
+    # quoted in cloudflare-typescript #158 and #2645
+    no_metadata = (400, 10021, "could not read content for part metadata")
+    assert rest.refusal("PUT", path, files={"index.js": ("index.js", ECHO)}) == no_metadata
     assert rest.refusal("PUT", path, files={"metadata": (None, "{")})[:2] == (400, 10021)
     assert rest.refusal("PUT", "/workers/scripts/Not%20A%20Name", **form())[:2] == (400, 10016)
     assert rest.refusal("POST", f"{path}/versions", **form())[:2] == (404, 10007)

@@ -3,7 +3,7 @@
 from cloudflare import Cloudflare
 
 from local.instance import Instance
-from tests.local.rest import Rest, version
+from tests.local.rest import Rest, unique, version
 
 
 def test_versions_are_listed_newest_first(sdk: Cloudflare, rest: Rest, cloud: Instance) -> None:
@@ -60,3 +60,11 @@ def test_the_subdomain_is_the_workers_setting(sdk: Cloudflare, rest: Rest, cloud
     assert (got.enabled, got.previews_enabled) == (False, True)
     shown = rest.result("GET", f"/workers/workers/{worker['id']}")["subdomain"]
     assert (shown["enabled"], shown["previews_enabled"]) == (False, True)
+
+
+def test_a_list_is_of_scripts_with_and_without_tags(rest: Rest) -> None:
+    both, one = (rest.upload(unique("script"), tags=tags)["id"] for tags in (["first", "second"], ["first"]))
+    for query, found in (("first:yes", [both, one]), ("first:yes,second:no", [one]), ("first:no,second:yes", [])):
+        listed = [script["id"] for script in rest.result("GET", f"/workers/scripts?tags={query}")]
+        assert sorted(listed) == sorted(found)
+    assert rest.refusal("GET", "/workers/scripts?tags=first")[:2] == (400, 10026)

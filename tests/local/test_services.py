@@ -47,7 +47,7 @@ def test_a_worker_that_others_bind_stays_unless_forced(rest: Rest) -> None:
         f"Cannot delete service '{used}' because it is still referenced by service bindings in Workers '{user}'."
         " Please remove bindings pointing to it and try again."
     )
-    for path in (f"/workers/services/{used}?force=false", f"/workers/scripts/{used}"):
+    for path in (f"/workers/services/{used}?force=false", f"/workers/scripts/{used}", f"/workers/workers/{used}"):
         assert rest.refusal("DELETE", path) == (400, 10142, message)
     assert rest.result("DELETE", f"/workers/services/{used}?force=true") is None
     assert rest.refusal("GET", f"/workers/scripts/{used}/references")[:2] == (404, 10007)
@@ -62,7 +62,7 @@ def test_a_worker_knows_whose_tail_it_gets(rest: Rest) -> None:
     assert rest.result("GET", f"/workers/tails/by-consumer/{producer}") == []
 
 
-@pytest.mark.parametrize("kind", ["scripts", "services"])
+@pytest.mark.parametrize("kind", ["scripts", "services", "workers"])
 def test_a_queue_consumer_stays(rest: Rest, kind: str) -> None:
     worker, queue = rest.deployed_worker(), rest.queue()
     body = {"type": "worker", "script_name": worker["name"]}

@@ -99,7 +99,7 @@ def test_a_patch_makes_a_version_of_the_latest(rest: Rest) -> None:
     patch = {"env": {"B": {"type": "secret_text", "text": "2"}, "A": None}, "annotations": {"workers/message": "m"}}
     made = rest.result("PATCH", latest, patch)
     assert made["number"] == 3
-    assert made["annotations"] == {"workers/message": "m"}
+    assert made["annotations"] == {"workers/message": "m", "workers/triggered_by": "secret"}
     assert [(one["name"], one["type"]) for one in made["bindings"]] == [("B", "secret_text"), ("VAR", "plain_text")]
     assert rest.visit(url).json() == {"A": "1", "VAR": "v"}
     split = {"strategy": "percentage", "versions": [{"version_id": made["id"], "percentage": 100}]}

@@ -214,7 +214,7 @@ def test_what_does_not_fit_is_refused(rest: Rest, more: dict[str, Any], code: in
 @pytest.mark.parametrize(
     "more",
     [
-        {"bindings": [{"name": "B", "type": "r2_bucket", "bucket_name": "x"}]},
+        {"bindings": [{"name": "B", "type": "browser"}]},
         {"containers": [{"class_name": "Room"}]},
     ],
 )
@@ -265,6 +265,20 @@ def test_a_version_whose_queue_is_gone_cannot_be_deployed(rest: Rest) -> None:
     body = {"strategy": "percentage", "versions": [{"percentage": 100, "version_id": created["id"]}]}
     refusal = rest.refusal("POST", f"/workers/scripts/{worker['name']}/deployments", body)
     assert refusal == (400, 11002, f"Queue '{queue['queue_name']}' was not found")
+
+
+def test_a_version_tells_what_made_it_and_of_no_bindings_where_it_has_none(rest: Rest) -> None:
+    """The provider's acceptance tests of a version, which run on the real API: the empty list is a difference to it.
+
+    The word is in public code, of an answer of the real API.
+    """
+    path = f"/workers/workers/{rest.worker()['id']}/versions"
+    without = rest.result("POST", path, version())
+    assert "bindings" not in without
+    assert without["annotations"] == {"workers/triggered_by": "create_version_api"}
+    assert "bindings" not in rest.result("GET", f"{path}/{without['id']}?include=modules")
+    deployed = rest.result("POST", path + "?deploy=true", version(annotations={"workers/message": "m"}))
+    assert deployed["annotations"] == {"workers/message": "m", "workers/triggered_by": "create_version_api"}
 
 
 def test_the_name_of_a_worker_serves_as_its_id(rest: Rest) -> None:

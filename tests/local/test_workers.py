@@ -59,16 +59,35 @@ def test_has_every_field_that_the_provider_reads(rest: Rest) -> None:
     assert len(worker["id"]) == 32
 
 
+# https://github.com/cloudflare/terraform-provider-cloudflare, internal/services/worker: resource_test.go and
+# data_source_test.go, which run on the real API.
+UNSET_OBSERVABILITY: dict[str, Any] = {
+    "enabled": False,
+    "head_sampling_rate": 1,
+    "logs": {"destinations": [], "enabled": False, "head_sampling_rate": 1, "invocation_logs": True, "persist": True},
+    "traces": {"destinations": [], "enabled": False, "head_sampling_rate": 1, "persist": True},
+}
+
+
+def test_tells_of_observability_that_is_not_set(rest: Rest) -> None:
+    name = unique("worker")
+    traces = UNSET_OBSERVABILITY["traces"]
+    sent = {"name": name, "observability": {"enabled": False, "head_sampling_rate": 1, "traces": traces}}  # Terraform's
+    worker = rest.result("POST", "/workers/workers", sent)
+    assert worker["observability"] == UNSET_OBSERVABILITY
+    assert rest.result("GET", f"/workers/workers/{worker['id']}") == worker
+    replaced = rest.result("PUT", f"/workers/workers/{worker['id']}", {"name": name, "observability": {"logs": None}})
+    assert replaced["observability"] == UNSET_OBSERVABILITY
+    assert rest.worker()["observability"] == UNSET_OBSERVABILITY
+
+
 def test_a_patch_merges(rest: Rest) -> None:
     worker = rest.worker()
     path = f"/workers/workers/{worker['id']}"
     rest.result("PATCH", path, {"observability": {"enabled": True, "logs": {"enabled": True}}, "tags": ["a"]})
     patched = rest.result("PATCH", path, {"observability": {"logs": {"persist": False}}})
-    assert patched["observability"] == {
-        "enabled": True,
-        "head_sampling_rate": 1,
-        "logs": {"enabled": True, "persist": False},
-    }
+    logs = UNSET_OBSERVABILITY["logs"] | {"enabled": True, "persist": False}
+    assert patched["observability"] == UNSET_OBSERVABILITY | {"enabled": True, "logs": logs}
     assert patched["tags"] == ["a"]
     assert patched["subdomain"]["enabled"] is True
     assert patched["updated_on"] > worker["updated_on"]

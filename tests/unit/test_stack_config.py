@@ -118,6 +118,7 @@ def test_a_misspelt_secret_is_not_shown_either() -> None:
 
 
 RANGES = {
+    "shards": (1, 16),
     "batch_size": (1, 100),
     "max_wait_time_ms": (0, 60_000),
     "max_retries": (0, 100),
@@ -285,3 +286,12 @@ def test_a_setting_without_a_use_says_why() -> None:
 def test_objects_in_use_cannot_be_deleted() -> None:
     message = problems({"account_id": ACCOUNT_ID, "state_store": "durable-object", "durable_object_data": "delete"})
     assert "durable_object_data: expected keep while state_store is durable-object" in message
+
+
+@pytest.mark.parametrize("store", ["kv", "durable-object"])
+def test_shards_need_a_database_or_a_queue(store: str) -> None:
+    config = {"account_id": ACCOUNT_ID, "state_store": store, "shards": "2"}
+    assert read(config).shards == 2
+    message = problems({**config, "engine": "workflow"})
+    assert f"shards: expected to be unset with state_store {store} and engine workflow: there is no database" in message
+    assert read({"account_id": ACCOUNT_ID, "engine": "workflow", "shards": "2"}).shards == 2

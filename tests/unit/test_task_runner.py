@@ -12,6 +12,7 @@ import pulumi_cloudflare as cloudflare
 import pytest
 from pulumi.runtime.rpc import is_rpc_secret, unwrap_rpc_secret
 
+from components.part import Part
 from components.worker_code import (
     HandlerNameError,
     MigrationNameError,
@@ -132,7 +133,7 @@ def test_a_worker_carries_the_modules_that_it_uses_and_no_others(store: str, eng
 
 
 def test_the_entry_point_in_the_folder_is_that_of_d1_and_queue() -> None:
-    assert (WORKER_FOLDER / "index.js").read_text() == entry_point(["d1"], ["queue"])
+    assert (WORKER_FOLDER / "index.js").read_text() == entry_point([Part("d1"), Part("queue")])
 
 
 @pytest.mark.parametrize(("store", "engine", "env"), COMBINATIONS)
@@ -147,7 +148,9 @@ UNTIL = "2026-11-23T18:00:00+00:00"
 
 
 def test_former_parts_stay_declared_beside_the_present_ones() -> None:
-    stack = record_task_runner(former={"d1": UNTIL, "queue": UNTIL}, state_store="kv", engine="workflow", env="prod")
+    stack = record_task_runner(
+        former={Part("d1"): UNTIL, Part("queue"): UNTIL}, state_store="kv", engine="workflow", env="prod"
+    )
     assert set(stack.resources) == {
         name for part in (COMMON, STORES["kv"], STORES["d1"], *ENGINES.values()) for name in part
     }
@@ -173,14 +176,14 @@ def test_former_parts_stay_declared_beside_the_present_ones() -> None:
 
 
 def test_a_former_engine_alone_is_recorded_too() -> None:
-    stack = record_task_runner(former={"queue": UNTIL}, engine="workflow")
+    stack = record_task_runner(former={Part("queue"): UNTIL}, engine="workflow")
     bindings = {each["name"]: each for each in stack.inputs("task-runner-version")["bindings"]}
     assert json.loads(bindings["FORMER_UNTIL"]["text"]) == {"queue": UNTIL}
     assert "task-runner-consumer" in stack.resources
 
 
 def test_a_former_durable_object_class_stays_until_its_data_is_to_be_deleted() -> None:
-    kept = record_task_runner(former={"durable-object": UNTIL}).inputs("task-runner-version")
+    kept = record_task_runner(former={Part("durable-object"): UNTIL}).inputs("task-runner-version")
     assert kept["exports"] == {"TaskObject": {"type": "durable-object", "storage": "sqlite"}}
     deleted = record_task_runner(durable_object_data="delete").inputs("task-runner-version")
     assert deleted["exports"] == {"TaskObject": {"type": "durable-object", "state": "deleted"}}
@@ -424,7 +427,42 @@ def test_handlers_get_bindings_of_their_own() -> None:
     assert names == sorted(names)
 
 
-@pytest.mark.parametrize("name", ["DB", "MAX_RETRIES", "API_TOKENS"])
+def test_shards_are_databases_and_queues_behind_one_worker() -> None:
+    stack = record_task_runner(shards=3, env="prod")
+    for number in ("", "-1", "-2"):
+        assert stack.inputs(f"task-runner-db{number}")["name"] == f"task-runner-db{number}-prod"
+        assert stack.resources[f"task-runner-db{number}"].protect
+        assert stack.precedes(f"task-runner-db{number}-migrations", "task-runner-version")
+        assert stack.inputs(f"task-runner-queue{number}")["queueName"] == f"task-runner-queue{number}-prod"
+        consumer = stack.inputs(f"task-runner-consumer{number}")
+        assert consumer["queueId"] == f"task-runner-queue{number} id"
+        assert consumer["deadLetterQueue"] == "task-runner-dlq-prod"
+    bindings = {each["name"]: each for each in stack.inputs("task-runner-version")["bindings"]}
+    assert bindings["SHARDS"]["text"] == "3"
+    assert bindings["DB_2"] == {"type": "d1", "name": "DB_2", "id": "task-runner-db-2 uuid"}
+    assert bindings["TASK_QUEUE_1"]["queueName"] == "task-runner-queue-1-prod"
+    assert stack.outputs["database_id_1"] == "task-runner-db-1 uuid"
+    assert stack.outputs["queue_name_2"] == "task-runner-queue-2-prod"
+    assert "const Store = shardedD1([3]);" in entry_point([Part("d1", 3), Part("queue", 3)])
+
+
+def test_former_shards_stay_declared_and_can_be_deleted_in_time() -> None:
+    former = {Part("d1", 3): UNTIL, Part("queue", 3): UNTIL}
+    stack = record_task_runner(former=former, shards=2, env="prod")
+    protected = [stack.resources[f"task-runner-db{number}"].protect for number in ("", "-1", "-2")]
+    assert protected == [True, True, False]
+    assert stack.inputs("task-runner-consumer-2")["queueId"] == "task-runner-queue-2 id"
+    bindings = {each["name"]: each for each in stack.inputs("task-runner-version")["bindings"]}
+    assert bindings["SHARDS"]["text"] == "2"
+    assert json.loads(bindings["FORMER_UNTIL"]["text"]) == {"d1 of 3 shards": UNTIL, "queue of 3 shards": UNTIL}
+    entry = entry_point([Part("d1", 2), Part("d1", 3), Part("queue", 2), Part("queue", 3)])
+    assert "const Store = shardedD1([2, 3]);" in entry
+    left = entry_point([Part("kv"), Part("d1", 3), Part("durable-object"), Part("d1"), Part("queue")])
+    formers = "'d1 of 3 shards': shardedD1([3, 1]), 'durable-object': DurableObjectStore"
+    assert f"const Store = layered(KvStore, {{ {formers} }});" in left
+
+
+@pytest.mark.parametrize("name", ["DB", "MAX_RETRIES", "API_TOKENS", "SHARDS", "TASK_QUEUE_15"])
 def test_a_binding_cannot_take_the_name_of_another(name: str) -> None:
     binding = cloudflare.WorkerVersionBindingArgs(type="plain_text", name=name, text="x")
     with pytest.raises(ValueError, match=f"expected names that the task runner has no use for, got {name}"):
@@ -437,7 +475,7 @@ def test_a_handler_is_a_file() -> None:
 
 def test_handlers_are_named_after_their_files(tmp_path: Path) -> None:
     folder = worker_folder(tmp_path, "resize.js", "send-mail.js", "_shared.js")
-    entry = entry_point(["d1"], ["queue"], folder)
+    entry = entry_point([Part("d1"), Part("queue")], folder)
     assert "import * as sendMailHandler from './handlers/send-mail.js';" in entry
     assert "const handlers = { 'resize': resizeHandler, 'send-mail': sendMailHandler };" in entry
 
@@ -445,13 +483,13 @@ def test_handlers_are_named_after_their_files(tmp_path: Path) -> None:
 def test_a_handler_that_cannot_be_called_is_an_error(tmp_path: Path) -> None:
     folder = worker_folder(tmp_path, "Resize.js", "2x.js", "good.js")
     with pytest.raises(HandlerNameError, match=r"got worker/handlers/2x\.js, worker/handlers/Resize\.js"):
-        entry_point(["d1"], ["queue"], folder)
+        entry_point([Part("d1"), Part("queue")], folder)
 
 
 def test_handlers_with_all_but_one_name_are_an_error(tmp_path: Path) -> None:
     folder = worker_folder(tmp_path, "send-mail.js", "send_mail.js", "good.js")
     with pytest.raises(HandlerNameError, match=r"differ in more than - and _, got send-mail, send_mail$"):
-        entry_point(["d1"], ["queue"], folder)
+        entry_point([Part("d1"), Part("queue")], folder)
 
 
 @pytest.mark.parametrize("name", ["0002_other.sql", "tasks.sql", "0003-more.sql"])
@@ -461,7 +499,7 @@ def test_a_migration_without_a_number_of_its_own_is_an_error(tmp_path: Path, nam
     for each in ("0001_tasks.sql", "0002_more.sql", name):
         (folder / "migrations" / each).touch()
     with pytest.raises(MigrationNameError, match=f"begin with a number of its own and _, .*got .*{name}"):
-        entry_point(["durable-object"], ["queue"], folder)
+        entry_point([Part("durable-object"), Part("queue")], folder)
 
 
 def test_a_handler_brings_what_it_imports(tmp_path: Path) -> None:
@@ -475,7 +513,7 @@ def test_a_handler_brings_what_it_imports(tmp_path: Path) -> None:
     (folder / "handlers" / "texts").mkdir()
     (folder / "handlers" / "texts" / "greeting.md").write_text("import './nothing.js';")
     (folder / "unused.js").touch()
-    modules: list[Any] = read_modules(["d1"], ["queue"], folder)
+    modules: list[Any] = read_modules([Part("d1"), Part("queue")], folder)
     content_types = {each.name: each.content_type for each in modules}
     assert (
         content_types.items()
@@ -498,7 +536,7 @@ def test_an_import_of_nothing_is_an_error(tmp_path: Path, path: str) -> None:
     with pytest.raises(
         MissingModuleError, match=f"worker/handlers/greet.js imports {re.escape(path)}: expected a file"
     ):
-        read_modules(["d1"], ["queue"], folder)
+        read_modules([Part("d1"), Part("queue")], folder)
 
 
 def worker_folder(folder: Path, *handlers: str) -> Path:

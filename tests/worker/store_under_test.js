@@ -8,17 +8,17 @@ import { startWorker } from './worker_under_test.js';
 /** @import { StoreName, WorkerUnderTest } from './worker_under_test.js' */
 
 /** Calls a method of a class, `Store` or one that it is made of; a set comes back as an array. */
-const face = (/** @type {string} */ className) => `{
+const face = (/** @type {string} */ expression) => `{
   ...runner,
   async fetch(request, env) {
     const { isPart, method, parameters } = await request.json();
-    const result = await new (isPart ? ${className} : Store)(env)[method](...parameters);
+    const result = await new (isPart ? ${expression} : Store)(env)[method](...parameters);
     return Response.json({ result: result instanceof Set ? [...result] : result });
   },
 }`;
 
-/** @type {Record<StoreName, string>} */
-const CLASSES = { d1: 'D1Store', kv: 'KvStore', 'durable-object': 'DurableObjectStore' };
+/** As an earlier deployment had it. @type {Record<StoreName, string>} */
+const CLASSES = { d1: 'D1Store', kv: 'KvStore', 'durable-object': 'DurableObjectStore', 'sharded-d1': 'shardedD1([3])' };
 
 /**
  * @param {StoreName} store

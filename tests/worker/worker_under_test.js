@@ -15,20 +15,27 @@ export const MAX_RETRIES = 2;
 /** How many objects there are, see `stores/durable_object.js`. */
 const OBJECTS = 4;
 
-/** @typedef {'d1' | 'kv' | 'durable-object'} StoreName */
+/** @typedef {'d1' | 'kv' | 'durable-object'} OrdinaryStoreName */
+/** @typedef {OrdinaryStoreName | 'sharded-d1'} StoreName */
 /** @typedef {'queue' | 'workflow'} EngineName */
 /** @typedef {{id: string, timestamp: Date, attempts: number, body: unknown}} Delivery */
 
-/** @type {StoreName[]} */
+/** @type {OrdinaryStoreName[]} */
 export const STORES = ['d1', 'kv', 'durable-object'];
 
-/** @type {Record<StoreName, {module: string, className: string, binding: Record<string, any>}>} */
+const DATABASES = Object.fromEntries(['DB', 'DB_1', 'DB_2'].map((name) => [name, { type: 'd1', id: name }]));
+
+/** What is imported of a store's module, the expression of its class, and what it binds.
+ * @type {Record<StoreName, {module: string, imported: string, expression: string, binding: Record<string, any>}>} */
 const STORE_PARTS = {
-  d1: { module: 'd1', className: 'D1Store', binding: { DB: { type: 'd1', id: 'tasks' } } },
-  kv: { module: 'kv', className: 'KvStore', binding: { KV: { type: 'kv', id: 'tasks' } } },
+  d1: { module: 'd1', imported: 'D1Store', expression: 'D1Store', binding: { DB: DATABASES['DB'] } },
+  kv: { module: 'kv', imported: 'KvStore', expression: 'KvStore', binding: { KV: { type: 'kv', id: 'tasks' } } },
   'durable-object': {
-    module: 'durable_object', className: 'DurableObjectStore', binding: { TASK_DO: { type: 'durable-object', worker: NAME, exportName: 'TaskObject' } },
+    module: 'durable_object', imported: 'DurableObjectStore, taskObject', expression: 'DurableObjectStore',
+    binding: { TASK_DO: { type: 'durable-object', worker: NAME, exportName: 'TaskObject' } },
   },
+  // Spread over two since the last deployment, over three before.
+  'sharded-d1': { module: 'sharded_d1', imported: 'shardedD1', expression: 'shardedD1([2, 3])', binding: DATABASES },
 };
 
 /** @type {Record<EngineName, {className: string, binding: Record<string, any>}>} */
@@ -74,7 +81,7 @@ export async function startWorker({ store = 'd1', formerStores = [], engine = 'q
   const miniflare = new Miniflare({ cf: false, workers: [{ config }] });
   await miniflare.ready;
   const worker = new WorkerUnderTest(miniflare, store);
-  if (stores.includes('d1')) await worker.migrate();
+  await worker.migrate(Object.keys(config.env).filter((name) => name in DATABASES));
   return worker;
 }
 
@@ -158,9 +165,12 @@ export class WorkerUnderTest {
     return this.miniflare.getD1Database('DB', NAME);
   }
 
-  async migrate() {
-    const database = await this.database;
-    for (const sql of await readMigrations()) await database.batch(statements(sql).map((each) => database.prepare(each)));
+  /** @param {string[]} bindings of databases */
+  async migrate(bindings) {
+    for (const binding of bindings) {
+      const database = await this.miniflare.getD1Database(binding, NAME);
+      for (const sql of await readMigrations()) await database.batch(statements(sql).map((each) => database.prepare(each)));
+    }
   }
 
   /**
@@ -192,7 +202,7 @@ export class WorkerUnderTest {
 function entry({ store, formerStores, engine, face, modules }) {
   const { className: Engine } = ENGINE_PARTS[engine];
   const stores = [store, ...formerStores].map((name) => ({ name, ...STORE_PARTS[name] }));
-  const formers = stores.slice(1).map(({ name, className }) => `'${name}': ${className}`);
+  const formers = stores.slice(1).map(({ name, expression }) => `'${name}': ${expression}`);
   const handlers = modules.flatMap((name) => /^handlers\/([^_].*)\.js$/.exec(name)?.[1] ?? []);
   const migrations = modules.filter((name) => name.endsWith(`.sql${TEXT_ENDING}`)).sort();
   return `
@@ -200,11 +210,11 @@ function entry({ store, formerStores, engine, face, modules }) {
     ${engine === 'workflow' ? "import { taskWorkflow } from './engines/task_workflow.js';" : ''}
     ${handlers.map((name, index) => `import * as handler${index} from './handlers/${name}.js';`).join('\n')}
     ${migrations.map((name, index) => `import migration${index} from './${name}';`).join('\n')}
-    ${stores.map(({ module, className }) => `import { ${className}${module === 'durable_object' ? ', taskObject' : ''} } from './stores/${module}.js';`).join('\n')}
+    ${stores.map(({ module, imported }) => `import { ${imported} } from './stores/${module}.js';`).join('\n')}
     import { layered } from './stores/layered.js';
     import { sweep } from './sweeper.js';
     import { taskRunner } from './task_runner.js';
-    const Store = ${formers.length > 0 ? `layered(${stores[0]?.className}, {${formers}})` : stores[0]?.className};
+    const Store = ${formers.length > 0 ? `layered(${stores[0]?.expression}, {${formers}})` : stores[0]?.expression};
     const handlers = { ${handlers.map((name, index) => `'${name}': handler${index}`)} };
     const runner = taskRunner({ Store, Engine: ${Engine}, ${engine === 'queue' ? `Consumer: ${Engine},` : ''} handlers, sweep });
     export default ${face ?? 'runner'};

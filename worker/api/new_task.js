@@ -50,8 +50,8 @@ export async function newTask(submission, { handlers, env }) {
   const fault = findHandler(handlers, task.handler).check?.(task.parameters, bindingsOf(env));
   if (fault) throw new Refusal('invalid_parameter', fault);
   const idempotency = idempotencyKey === null ? null : await idempotencyOf(idempotencyKey, task);
-  // Tasks with the same key have the same last digit, so that they meet in the same shard of a store.
-  return { taskId: newTaskId(Date.now(), idempotency?.key[0]), ...task, idempotency };
+  // Tasks with the same key have the same last digits, so that they meet in the same shard of a store.
+  return { taskId: newTaskId(Date.now(), idempotency?.key.slice(0, 2)), ...task, idempotency };
 }
 
 /**

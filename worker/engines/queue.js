@@ -4,6 +4,7 @@
  */
 
 import { attemptInWaves, maxRetries } from '../attempt.js';
+import { shardBinding, shardCount, shardOf } from '../shards.js';
 import { MIN_TTL_SECONDS, SWEEP_GRACE_SECONDS, TASK_TTL_SECONDS } from '../task.js';
 import { creationTime, TASK_ID } from '../task_id.js';
 import { TaskMessages } from './task_messages.js';
@@ -23,7 +24,10 @@ const MAX_RETENTION_SECONDS = 14 * 86_400;
 /** A message that has not come this long after it was due is given up for lost, whatever else is in the queue. */
 const LOST_AFTER_SECONDS = 15 * 60;
 
-/** @typedef {{TASK_QUEUE: Queue<TaskMessage>, TASK_DLQ: Queue<TaskMessage>, MAX_RETRIES: string}} Env `MAX_RETRIES` is the consumer's own setting */
+/**
+ * @typedef {{TASK_QUEUE: Queue<TaskMessage>, TASK_DLQ: Queue<TaskMessage>, MAX_RETRIES: string, SHARDS?: string}} Env beside the
+ *   queues of further shards; `MAX_RETRIES` is the consumers' own setting
+ */
 
 /** @implements {Engine} */
 export class QueueEngine {
@@ -44,11 +48,9 @@ export class QueueEngine {
    * @param {Submission[]} runs
    */
   async submit(runs) {
-    for (let start = 0; start < runs.length; start += SEND_BATCH_MESSAGES) {
-      await this.env.TASK_QUEUE.sendBatch(runs.slice(start, start + SEND_BATCH_MESSAGES).map(({ taskId, run, delay_seconds }) => ({
-        body: { taskId, run }, ...(delay_seconds > 0 && { delaySeconds: delay_seconds }),
-      })));
-    }
+    const shards = shardCount(this.env);
+    const byShard = Map.groupBy(runs, ({ taskId }) => shardOf(taskId, shards));
+    await Promise.all([...byShard].map(([shard, group]) => sendAll(/** @type {Queue<TaskMessage>} */ (queueOf(this.env, shard)), group)));
   }
 
   /**
@@ -84,8 +86,7 @@ export class QueueEngine {
    * @param {OpenTask[]} tasks
    */
   async rescue(tasks) {
-    const { backlogCount, oldestMessageTimestamp } = await this.env.TASK_QUEUE.metrics();
-    const oldest_ms = backlogCount > 0 && oldestMessageTimestamp ? Number(oldestMessageTimestamp) : Infinity;
+    const oldest_ms = (await this.#backlog()).oldest_ms ?? Infinity;
     const lost = tasks.filter(({ sent_at_ms, due_ms }) => {
       const sent_ms = Math.max(sent_at_ms ?? 0, due_ms); // its message came within the grace
       return sent_ms + SWEEP_GRACE_SECONDS * 1000 < oldest_ms || sent_ms + LOST_AFTER_SECONDS * 1000 < Date.now();
@@ -106,8 +107,20 @@ export class QueueEngine {
 
   /** @returns {Promise<{backlog: Backlog, deadLetters: Backlog}>} */
   async backlogs() {
-    const [backlog, deadLetters] = await Promise.all([this.env.TASK_QUEUE, this.env.TASK_DLQ].map(backlogOf));
-    return /** @type {{backlog: Backlog, deadLetters: Backlog}} */ ({ backlog, deadLetters });
+    const [backlog, deadLetters] = await Promise.all([this.#backlog(), backlogOf(this.env.TASK_DLQ)]);
+    return { backlog, deadLetters };
+  }
+
+  /** @returns {Promise<Backlog>} of all queues, those of shards that the deployment has left as well */
+  async #backlog() {
+    const queues = [];
+    for (let queue; (queue = queueOf(this.env, queues.length)); ) queues.push(queue);
+    const backlogs = await Promise.all(queues.map(backlogOf));
+    const since = backlogs.flatMap(({ oldest_ms }) => oldest_ms ?? []);
+    return {
+      count: backlogs.reduce((sum, { count }) => sum + count, 0),
+      oldest_ms: since.length > 0 ? Math.min(...since) : null,
+    };
   }
 
   /**
@@ -173,6 +186,27 @@ export class QueueEngine {
    */
   #isLastDelivery(messages, taskId) {
     return messages.attempts(taskId) > Number(this.env.MAX_RETRIES);
+  }
+}
+
+/**
+ * @param {Env} env
+ * @param {number} shard
+ * @returns {Queue<TaskMessage> | undefined} undefined: there is no such shard
+ */
+function queueOf(env, shard) {
+  return /** @type {Record<string, any>} */ (env)[shardBinding('TASK_QUEUE', shard)];
+}
+
+/**
+ * @param {Queue<TaskMessage>} queue
+ * @param {Submission[]} runs
+ */
+async function sendAll(queue, runs) {
+  for (let start = 0; start < runs.length; start += SEND_BATCH_MESSAGES) {
+    await queue.sendBatch(runs.slice(start, start + SEND_BATCH_MESSAGES).map(({ taskId, run, delay_seconds }) => ({
+      body: { taskId, run }, ...(delay_seconds > 0 && { delaySeconds: delay_seconds }),
+    })));
   }
 }
 

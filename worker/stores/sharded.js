@@ -1,5 +1,6 @@
 /** A store made of shards: a task's id tells which of them has it. */
 
+import { shardOf } from '../shards.js';
 import { mergePages, mergeRecent, sumCounts, union } from './merge.js';
 
 /** @import { AttemptName, NewTask, Outcome, Progress, TaskError } from '../task.js' */
@@ -7,26 +8,32 @@ import { mergePages, mergeRecent, sumCounts, union } from './merge.js';
 
 /** @implements {Store} */
 export class ShardedStore {
-  /** @param {Store[]} shards always as many, in the same order */
-  constructor(shards) {
+  /**
+   * @param {Store[]} shards
+   * @param {number[]} counts over how many of them new tasks are spread, then tasks of earlier deployments: those are looked
+   *   for where either has them
+   */
+  constructor(shards, counts = [shards.length]) {
     this.shards = shards;
+    this.counts = counts;
     this.settling_seconds = Math.max(...shards.map(({ settling_seconds }) => settling_seconds));
   }
 
   /** @param {NewTask[]} tasks those with the same idempotency key belong to the same shard, see `newTaskId` */
   async insert(tasks) {
+    const groups = Map.groupBy(tasks, ({ taskId }) => shardOf(taskId, this.counts[0] ?? 1));
     /** @type {Map<NewTask, Insertion | undefined>} */
     const insertions = new Map();
-    await this.#each(tasks, ({ taskId }) => taskId, async (shard, group) => {
-      const inserted = await shard.insert(group);
+    await Promise.all([...groups].map(async ([number, group]) => {
+      const inserted = await this.#shard(number).insert(group);
       group.forEach((task, index) => insertions.set(task, inserted[index]));
-    });
+    }));
     return tasks.map((task) => /** @type {Insertion} */ (insertions.get(task)));
   }
 
   /** @param {string} taskId */
   find(taskId) {
-    return this.#shard(taskId).find(taskId);
+    return this.#first(taskId, (shard) => shard.find(taskId), null);
   }
 
   /** @param {Delivery[]} deliveries */
@@ -51,12 +58,12 @@ export class ShardedStore {
 
   /** @param {string} taskId */
   cancel(taskId) {
-    return this.#shard(taskId).cancel(taskId);
+    return this.#first(taskId, (shard) => shard.cancel(taskId), false);
   }
 
   /** @param {string} taskId */
   retry(taskId) {
-    return this.#shard(taskId).retry(taskId);
+    return this.#first(taskId, (shard) => shard.retry(taskId), null);
   }
 
   /**
@@ -100,9 +107,30 @@ export class ShardedStore {
     return mergeRecent(await Promise.all(this.shards.map((shard) => shard.recent())));
   }
 
+  /** @param {number} number */
+  #shard(number) {
+    return /** @type {Store} */ (this.shards[number]);
+  }
+
   /** @param {string} taskId */
-  #shard(taskId) {
-    return /** @type {Store} */ (this.shards[shardOf(taskId, this.shards.length)]);
+  #homes(taskId) {
+    return new Set(this.counts.map((count) => shardOf(taskId, count)));
+  }
+
+  /**
+   * Asks one shard after the other that may have a task, until one has an answer.
+   *
+   * @template Result
+   * @param {string} taskId
+   * @param {(shard: Store) => Promise<Result>} ask
+   * @param {Result} none what a shard says that does not have it
+   */
+  async #first(taskId, ask, none) {
+    for (const number of this.#homes(taskId)) {
+      const answer = await ask(this.#shard(number));
+      if (answer !== none) return answer;
+    }
+    return none;
   }
 
   /**
@@ -110,20 +138,14 @@ export class ShardedStore {
    * @param {Item[]} items
    * @param {(item: Item) => string} idOf
    * @param {(shard: Store, group: Item[]) => Promise<Result>} ask
-   * @returns {Promise<Result[]>} of each shard that has one of the items
+   * @returns {Promise<Result[]>} of each shard that may have one of the items
    */
   #each(items, idOf, ask) {
-    const groups = Map.groupBy(items, (item) => this.#shard(idOf(item)));
-    return Promise.all([...groups].map(([shard, group]) => ask(shard, group)));
+    /** @type {Map<number, Item[]>} */
+    const groups = new Map();
+    for (const item of items) {
+      for (const number of this.#homes(idOf(item))) groups.set(number, [...(groups.get(number) ?? []), item]);
+    }
+    return Promise.all([...groups].map(([number, group]) => ask(this.#shard(number), group)));
   }
-}
-
-/**
- * @param {string} taskId
- * @param {number} count at most 16
- * @returns {number} from the id's last digit, which is random, or of an idempotency key; 0 for what is no id
- */
-export function shardOf(taskId, count) {
-  const digit = Number.parseInt(taskId.slice(-1), 16);
-  return Number.isNaN(digit) ? 0 : digit % count;
 }

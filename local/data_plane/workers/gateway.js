@@ -1,9 +1,13 @@
-/** How the Node side reaches what lives in workerd: D1 databases, KV namespaces, queues and the Workers' handlers. JSON over HTTP. */
+/**
+ * How the Node side reaches what lives in workerd: D1 databases, KV namespaces, R2 buckets, queues and the Workers'
+ * handlers. JSON over HTTP; objects of R2 as they are.
+ */
 
 import { exportDatabase, importStatements, queryDatabase } from './d1.js';
 import { deleteValues, getValues, listKeys, putValues } from './kv.js';
 import { KvRefusal } from './kv_limits.js';
 import { Refusal, checkMessages } from './queue_limits.js';
+import { deleteObject, listObjects, measureBucket, passObject } from './r2.js';
 import { pickService } from './services.js';
 import { listenTo } from './tail.js';
 import { reasonOf } from './workflow_limits.js';
@@ -21,10 +25,13 @@ import { WORKFLOW_ROUTES } from './workflows.js';
  *   QUEUES: DurableObjectNamespace<QueueObject>,
  *   D1_DATABASES: DurableObjectNamespace,
  *   KV_NAMESPACES: DurableObjectNamespace<KvObject>,
+ *   R2_BUCKETS: DurableObjectNamespace,
  *   WORKFLOWS: DurableObjectNamespace<WorkflowObject>,
  *   GATEWAY_TOKEN: string,
  * }} Env
  */
+
+const OBJECT_PATH = '/r2/object';
 
 /** @type {Record<string, (env: Env, body: any) => Promise<object>>} */
 const ROUTES = {
@@ -36,6 +43,9 @@ const ROUTES = {
   '/kv/put': putValues,
   '/kv/delete': deleteValues,
   '/kv/list': listKeys,
+  '/r2/delete': deleteObject,
+  '/r2/list': listObjects,
+  '/r2/measure': measureBucket,
   '/queues/configure': configureQueues,
   '/queues/destroy': destroyQueues,
   '/queues/drain': drainQueues,
@@ -58,9 +68,11 @@ export default {
   async fetch(request, env) {
     // The socket is open to every program on this machine, the user's Workers included.
     if (request.headers.get('Authorization') !== `Bearer ${env.GATEWAY_TOKEN}`) return failure(401, 'unauthorized', '');
-    const route = ROUTES[new URL(request.url).pathname];
-    if (!route) return failure(404, 'not_found', 'no such route');
+    const path = new URL(request.url).pathname;
     try {
+      if (path === OBJECT_PATH) return await passObject(env, request);
+      const route = ROUTES[path];
+      if (!route) return failure(404, 'not_found', 'no such route');
       return Response.json(await route(env, await request.json()));
     } catch (error) {
       if (error instanceof Refusal || error instanceof KvRefusal) return failure(error.status, 'bad_request', error.message);

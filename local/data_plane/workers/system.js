@@ -1,5 +1,6 @@
 /** The system Worker: what the data plane runs inside workerd, beside the user's Workers. */
 
+export { AnalyticsDataset } from './analytics_dataset.js';
 export { default } from './gateway.js';
 export { KvBinding } from './kv_binding.js';
 export { KvObject } from './kv_store.js';

@@ -12,16 +12,24 @@ const EVENTS = ['fetch', 'scheduled', 'queue', 'email', 'tail', 'tailStream', 't
 export class StandIn extends DurableObject {}
 
 export default {
-  /** @param {Request} request */
-  async fetch(request) {
-    const mainModule = new URL(request.url).searchParams.get('main_module');
+  /**
+   * @param {Request} request
+   * @param {object} env
+   */
+  async fetch(request, env) {
+    const query = new URL(request.url).searchParams;
+    const mainModule = query.get('main_module');
+    const globals = query.get('globals');
+    /** @type {Set<string>} */
+    const heard = new Set();
+    if (globals !== null) await likeServiceWorker(env, JSON.parse(globals), heard);
     const started = performance.now();
     try {
       const { default: main, ...named } = await import(`./${mainModule}`);
       const startup = performance.now() - started;
       return Response.json({
         startup_time_ms: Math.max(1, Math.round(startup)),
-        handlers: handlers(main),
+        handlers: globals === null ? handlers(main) : EVENTS.filter((event) => heard.has(event)),
         named_handlers: Object.entries(named).flatMap(namedHandlers),
         workflow_classes: Object.keys(named).filter((name) => named[name]?.prototype instanceof WorkflowEntrypoint),
       });
@@ -30,6 +38,19 @@ export default {
     }
   },
 };
+
+/**
+ * Makes the global scope what a script in the service worker syntax expects, and notes what it listens to.
+ *
+ * @param {object} env
+ * @param {Record<string, string>} parts modules, by the names of the globals that they become
+ * @param {Set<string>} heard
+ */
+async function likeServiceWorker(env, parts, heard) {
+  const loaded = Object.entries(parts).map(async ([name, module]) => [name, (await import(`./${module}`)).default]);
+  const listen = { addEventListener: (/** @type {string} */ event) => heard.add(event) };
+  Object.assign(globalThis, env, Object.fromEntries(await Promise.all(loaded)), listen);
+}
 
 /** @param {any} exported an object with handlers, or an entrypoint class */
 function handlers(exported) {

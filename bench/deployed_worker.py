@@ -1,0 +1,80 @@
+"""A task runner's Worker on the local Cloudflare, however it was deployed: known by its name and the API alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+
+import httpx
+
+from bench.cloud import Json, LocalCloud
+
+COUNT_COMPLETED = "SELECT count(*) AS tasks FROM tasks WHERE status = 'completed'"
+
+
+class DeployedWorker:
+    """A Worker with its queues and databases."""
+
+    durability = "task and message in SQLite with synchronous=FULL, as workerd has it"
+
+    def __init__(self, name: str, cloud: LocalCloud, worker_name: str) -> None:
+        self.name = name
+        self.cloud = cloud
+        self.worker_name = worker_name
+        self.headers: Mapping[str, str] = {}
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return self.cloud.get(f"/workers/workers/{self.worker_name}")["subdomain"]["url"]
+
+    def version(self) -> dict[str, Json]:
+        """Return its latest version, with the code."""
+        return self.cloud.get(f"/workers/workers/{self.worker_name}/versions/latest?include=modules")
+
+    @cached_property
+    def queue_ids(self) -> list[str]:
+        """The queues that it consumes."""
+        queues = self.cloud.get("/queues?per_page=1000")
+        return [
+            queue["queue_id"]
+            for queue in queues
+            if any(consumer.get("script") == self.worker_name for consumer in queue["consumers"])
+        ]
+
+    @cached_property
+    def database_ids(self) -> list[str]:
+        """The D1 databases that it binds."""
+        return [binding["database_id"] for binding in self.version()["bindings"] if binding["type"] == "d1"]
+
+    def hold(self) -> None:
+        """Pause the delivery of its queues."""
+        self._pause(is_paused=True)
+
+    def release(self) -> None:
+        """Resume the delivery of its queues."""
+        self._pause(is_paused=False)
+
+    def backlog(self) -> int:
+        """Count messages in its queues: one is there until its batch has been worked off."""
+        metrics = [self.cloud.get(f"/queues/{queue_id}/metrics") for queue_id in self.queue_ids]
+        return sum(each["backlog_count"] for each in metrics)
+
+    def completed(self) -> int:
+        """Count completed tasks, in the databases or by the task runner's own statistics (of the newest 10,000)."""
+        if self.database_ids:
+            return sum(self.query(each, COUNT_COMPLETED)[0]["tasks"] for each in self.database_ids)
+        reply = httpx.get(f"{self.url}/stats", headers=dict(self.headers), trust_env=False)
+        return reply.raise_for_status().json()["counts"]["completed"]
+
+    def memory_bytes(self) -> int:
+        """Measure the whole local Cloudflare."""
+        return self.cloud.memory_bytes()
+
+    def query(self, database_id: str, sql: str) -> list[dict[str, Json]]:
+        """Run one statement on a database; return its rows."""
+        return self.cloud.post(f"/d1/database/{database_id}/query", {"sql": sql})[0]["results"]
+
+    def _pause(self, *, is_paused: bool) -> None:
+        for queue_id in self.queue_ids:
+            self.cloud.patch(f"/queues/{queue_id}", {"settings": {"delivery_paused": is_paused}})

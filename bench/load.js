@@ -1,0 +1,155 @@
+/**
+ * Sends tasks to a task runner and times what comes back. One JSON job a line on stdin, one JSON reply a line on stdout;
+ * the process lives on between jobs, so that none of them pays for a cold start.
+ */
+
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { Pool } from 'undici';
+
+/**
+ * @typedef {object} Target
+ * @property {string} url of the task runner, without a slash at the end
+ * @property {Record<string, string>} headers
+ * @property {number} payload_bytes
+ *
+ * @typedef {Target & {tasks: number, concurrency: number}} Flood as fast as this many connections can
+ * @typedef {Target & {tasks: number, pause_ms: number, poll_ms: number}} Lone one after the other, each followed to its end
+ * @typedef {Target & {tasks_per_second: number, seconds: number, followed_per_second: number, poll_ms: number}} Steady
+ *   at fixed moments, whatever the answers do
+ *
+ * @typedef {object} Reply
+ * @property {number} seconds
+ * @property {number[]} post_ms of each accepted task, from when it was to be sent
+ * @property {number[]} completed_ms of each followed task, from the same moment
+ * @property {number} refused
+ */
+
+/** Payloads are JSON of the form {"work":"xxx"}. */
+const SHORTEST_PAYLOAD_BYTES = '{"work":""}'.length;
+const STEADY_CONNECTIONS = 64;
+const TIMEOUT_MS = 120_000;
+
+/** @type {Record<string, (job: any) => Promise<Reply>>} */
+const JOBS = { flood, lone, steady };
+
+/** @param {Flood} job */
+async function flood({ tasks, concurrency, ...target }) {
+  return using(target, concurrency, async (client, reply) => {
+    let left = tasks;
+    await Promise.all(Array.from({ length: concurrency }, async () => {
+      while (left-- > 0) await client.post(reply, performance.now());
+    }));
+  });
+}
+
+/** @param {Lone} job */
+async function lone({ tasks, pause_ms, poll_ms, ...target }) {
+  return using(target, 1, async (client, reply) => {
+    for (let task = 0; task < tasks; task++) {
+      const began = performance.now();
+      const taskId = await client.post(reply, began);
+      if (taskId !== null) await client.follow(reply, taskId, began, poll_ms);
+      await sleep(pause_ms);
+    }
+  });
+}
+
+/** @param {Steady} job */
+async function steady({ tasks_per_second, seconds, followed_per_second, poll_ms, ...target }) {
+  return using(target, STEADY_CONNECTIONS, async (client, reply) => {
+    const began = performance.now();
+    const tasks = Math.round(tasks_per_second * seconds);
+    const followedEach = Math.max(1, Math.round(tasks_per_second / followed_per_second));
+    /** @type {Promise<void>[]} */
+    const running = [];
+    for (let task = 0; task < tasks; task++) {
+      const due = began + (task * 1000) / tasks_per_second;
+      while (performance.now() < due) await sleep(1);
+      running.push((async () => {
+        const taskId = await client.post(reply, due);
+        if (taskId !== null && task % followedEach === 0) await client.follow(reply, taskId, due, poll_ms);
+      })());
+    }
+    await Promise.all(running);
+  });
+}
+
+/**
+ * @param {Target} target
+ * @param {number} connections
+ * @param {(client: Client, reply: Reply) => Promise<void>} work
+ * @returns {Promise<Reply>}
+ */
+async function using(target, connections, work) {
+  const client = new Client(target, connections);
+  /** @type {Reply} */
+  const reply = { seconds: 0, post_ms: [], completed_ms: [], refused: 0 };
+  const began = performance.now();
+  try {
+    await work(client, reply);
+    reply.seconds = (performance.now() - began) / 1000;
+    return reply;
+  } finally {
+    await client.pool.close();
+  }
+}
+
+class Client {
+  /**
+   * @param {Target} target
+   * @param {number} connections
+   */
+  constructor({ url, headers, payload_bytes }, connections) {
+    this.pool = new Pool(url, { connections, bodyTimeout: TIMEOUT_MS, headersTimeout: TIMEOUT_MS });
+    this.headers = { ...headers, 'content-type': 'application/json' };
+    this.body = JSON.stringify({ work: 'x'.repeat(Math.max(0, payload_bytes - SHORTEST_PAYLOAD_BYTES)) });
+  }
+
+  /**
+   * @param {Reply} reply takes how long it took
+   * @param {number} due
+   * @returns {Promise<string | null>} the task's id; null when it was refused
+   */
+  async post(reply, due) {
+    const { statusCode, body } = await this.pool.request({ method: 'POST', path: '/task', headers: this.headers, body: this.body });
+    const text = await body.text();
+    if (statusCode !== 200) {
+      reply.refused += 1;
+      return null;
+    }
+    reply.post_ms.push(performance.now() - due);
+    return JSON.parse(text).taskId;
+  }
+
+  /**
+   * @param {Reply} reply takes how long it took
+   * @param {string} taskId
+   * @param {number} due when it was to be sent
+   * @param {number} poll_ms between an answer and the next question
+   */
+  async follow(reply, taskId, due, poll_ms) {
+    while (performance.now() < due + TIMEOUT_MS) {
+      const { body } = await this.pool.request({ method: 'GET', path: `/task/${taskId}`, headers: this.headers });
+      const { status } = /** @type {{status: string}} */ (await body.json());
+      if (status === 'completed') {
+        reply.completed_ms.push(performance.now() - due);
+        return;
+      }
+      await sleep(poll_ms);
+    }
+    throw new Error(`task ${taskId} was not completed after ${TIMEOUT_MS / 1000} s`);
+  }
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { kind, ...job } = JSON.parse(line);
+  let reply;
+  try {
+    reply = await JOBS[kind]?.(job);
+  } catch (error) {
+    reply = { error: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+  }
+  process.stdout.write(`${JSON.stringify(reply)}\n`);
+}

@@ -1,0 +1,101 @@
+"""Sends load: the Python side of `load.js`, whose HTTP client costs a fraction of one in Python."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from bench.node import node
+
+_SCRIPT = Path(__file__).parent / "load.js"
+
+
+class LoadError(Exception):
+    """The load could not be sent, or a followed task was never completed."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A task runner's API, and what is sent to it.
+
+    Attributes:
+        url: its address.
+        headers: of each request.
+        payload_bytes: of each task, JSON.
+    """
+
+    url: str
+    headers: Mapping[str, str]
+    payload_bytes: int
+
+
+@dataclass(frozen=True)
+class Load:
+    """What came of a load.
+
+    Attributes:
+        seconds: from the first request to the last answer.
+        post_ms: of each accepted task, from when it was to be sent to the answer.
+        completed_ms: of each task that was followed, from the same moment to the poll that saw it completed.
+    """
+
+    seconds: float
+    post_ms: list[float]
+    completed_ms: list[float]
+
+    @property
+    def tasks_per_second(self) -> float:
+        """Tasks accepted."""
+        return len(self.post_ms) / self.seconds
+
+
+class LoadGenerator:
+    """One process of Node that sends whatever load it is told to. A context manager."""
+
+    def __enter__(self) -> Self:
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen([node(), str(_SCRIPT)], stdin=pipe, stdout=pipe, text=True)  # noqa: S603
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()  # ends with its standard input
+
+    def flood(self, target: Target, *, tasks: int, concurrency: int) -> Load:
+        """Submit tasks as fast as this many connections can."""
+        return self._run("flood", target, tasks=tasks, concurrency=concurrency)
+
+    def lone(self, target: Target, *, tasks: int, pause_ms: float, poll_ms: float) -> Load:
+        """Submit tasks one after the other, each followed until it is completed."""
+        return self._run("lone", target, tasks=tasks, pause_ms=pause_ms, poll_ms=poll_ms)
+
+    def steady(
+        self, target: Target, *, tasks_per_second: float, seconds: float, followed_per_second: float, poll_ms: float
+    ) -> Load:
+        """Submit tasks at a fixed rate, whatever the answers do; some are followed until they are completed."""
+        return self._run(
+            "steady",
+            target,
+            tasks_per_second=tasks_per_second,
+            seconds=seconds,
+            followed_per_second=followed_per_second,
+            poll_ms=poll_ms,
+        )
+
+    def _run(self, kind: str, target: Target, **job: float) -> Load:
+        """Send a job and wait for its reply. Raises LoadError, also when any task was refused."""
+        to = {"url": target.url, "headers": dict(target.headers), "payload_bytes": target.payload_bytes}
+        stdin, stdout = self._process.stdin, self._process.stdout
+        if stdin is None or stdout is None:
+            raise LoadError("the load generator has no pipes")
+        stdin.write(json.dumps({"kind": kind, **to, **job}) + "\n")
+        stdin.flush()
+        reply: dict[str, Any] = json.loads(stdout.readline() or '{"error": "the load generator ended"}')
+        if "error" in reply:
+            raise LoadError(reply["error"])
+        if reply["refused"]:
+            raise LoadError(f"expected {target.url} to accept every task, it refused {reply['refused']}")
+        return Load(reply["seconds"], reply["post_ms"], reply["completed_ms"])

@@ -1,0 +1,18 @@
+"""How much memory a system has in use, alone on a machine that has just started it."""
+
+from __future__ import annotations
+
+from bench import throughput
+from bench.load_generator import LoadGenerator
+from bench.system import System
+
+_MEBIBYTE = 2**20
+
+
+def measure(
+    system: System, load: LoadGenerator, *, tasks: int, concurrency: int, payload_bytes: int
+) -> dict[str, float]:
+    """Look before and after a load; resident memory of all its processes, in MiB."""
+    idle = system.memory_bytes()
+    throughput.measure(system, load, tasks=tasks, concurrency=concurrency, payload_bytes=payload_bytes)
+    return {"idle_mib": idle / _MEBIBYTE, "loaded_mib": system.memory_bytes() / _MEBIBYTE}

@@ -1,0 +1,319 @@
+/**
+ * Counts what a Worker uses in the units that Cloudflare bills, at its bindings: it stands between the Worker and them,
+ * and changes nothing of what either says. Counts are kept by what has started the code: fetch, queue, scheduled, object,
+ * workflow.
+ *
+ * `GET /.meter` tells the counts, `DELETE /.meter` begins anew.
+ */
+
+/** @typedef {'fetch' | 'queue' | 'scheduled' | 'object' | 'workflow'} Trigger */
+/** @typedef {(unit: string, amount?: number) => void} Count */
+/** @typedef {Record<string, string>} BindingTypes by name, with the API's names of types */
+
+const METER_PATH = '/.meter';
+/** A message counts once for each 64 KB (https://developers.cloudflare.com/queues/platform/pricing/). */
+const QUEUE_OPERATION_BYTES = 65_536;
+
+/** @type {Record<string, Record<string, number>>} */
+let counts = {};
+
+/**
+ * @param {Trigger} trigger
+ * @returns {Count}
+ */
+function counter(trigger) {
+  return (unit, amount = 1) => {
+    const own = (counts[trigger] ??= {});
+    own[unit] = (own[unit] ?? 0) + amount;
+  };
+}
+
+/**
+ * The Worker's handlers, metered.
+ *
+ * @param {ExportedHandler<any>} worker
+ * @param {BindingTypes} types
+ * @returns {ExportedHandler<any>}
+ */
+export function meteredWorker(worker, types) {
+  return {
+    async fetch(request, env, context) {
+      if (new URL(request.url).pathname === METER_PATH) return meter(request.method);
+      const count = counter('fetch');
+      count('requests');
+      return /** @type {any} */ (worker.fetch)(request, meteredEnv(env, types, count), context);
+    },
+    ...(worker.queue && {
+      async queue(/** @type {any} */ batch, /** @type {any} */ env, /** @type {any} */ context) {
+        const count = counter('queue');
+        count('requests');
+        const metered = meteredBatch(batch, count);
+        await /** @type {any} */ (worker.queue)(metered.batch, meteredEnv(env, types, count), context);
+        metered.settle();
+      },
+    }),
+    ...(worker.scheduled && {
+      async scheduled(/** @type {any} */ controller, /** @type {any} */ env, /** @type {any} */ context) {
+        return /** @type {any} */ (worker.scheduled)(controller, meteredEnv(env, types, counter('scheduled')), context);
+      },
+    }),
+  };
+}
+
+/**
+ * A class of Durable Objects, metered.
+ *
+ * @param {any} ObjectClass
+ * @param {BindingTypes} types
+ */
+export function meteredObject(ObjectClass, types) {
+  const count = counter('object');
+  return class extends ObjectClass {
+    /** @param {any[]} parts */
+    constructor(...parts) {
+      super(...parts);
+      const own = /** @type {any} */ (this);
+      own.ctx = replacing(own.ctx, { storage: meteredStorage(own.ctx.storage, count) });
+      own.env = meteredEnv(own.env, types, count);
+    }
+  };
+}
+
+/**
+ * A class of Workflows, metered.
+ *
+ * @param {any} WorkflowClass
+ * @param {BindingTypes} types
+ */
+export function meteredWorkflow(WorkflowClass, types) {
+  return class extends WorkflowClass {
+    /** @param {any[]} parts */
+    constructor(...parts) {
+      super(...parts);
+      const own = /** @type {any} */ (this);
+      own.env = meteredEnv(own.env, types, counter('workflow'));
+    }
+
+    /**
+     * @param {unknown} event
+     * @param {any} step
+     */
+    async run(event, step) {
+      const count = counter('workflow');
+      count('requests');
+      const counted = (/** @type {string} */ name) => (/** @type {any[]} */ ...rest) => {
+        count('workflow_steps');
+        return step[name](...rest);
+      };
+      return super.run(event, Object.fromEntries(['do', 'sleep', 'sleepUntil', 'waitForEvent'].map((name) => [name, counted(name)])));
+    }
+  };
+}
+
+/** @param {string} method */
+function meter(method) {
+  const seen = counts;
+  if (method === 'DELETE') counts = {};
+  return Response.json(seen);
+}
+
+/** @type {Record<string, (binding: any, count: Count) => unknown>} */
+const METERED_BINDINGS = {
+  d1: meteredDatabase,
+  queue: meteredQueue,
+  kv_namespace: meteredNamespace,
+  durable_object_namespace: meteredObjects,
+};
+
+/**
+ * @param {Record<string, unknown>} env
+ * @param {BindingTypes} types
+ * @param {Count} count
+ */
+function meteredEnv(env, types, count) {
+  return Object.fromEntries(Object.entries(env).map(([name, binding]) => {
+    const metered = METERED_BINDINGS[types[name] ?? ''];
+    return [name, metered ? metered(binding, count) : binding];
+  }));
+}
+
+/**
+ * @param {D1Database} database
+ * @param {Count} count
+ */
+function meteredDatabase(database, count) {
+  /** The real statement of each metered one. @type {WeakMap<object, D1PreparedStatement>} */
+  const real = new WeakMap();
+
+  /** @param {D1PreparedStatement} statement */
+  function metered(statement) {
+    const all = async () => {
+      count('d1_round_trips');
+      return counted(await statement.all());
+    };
+    const wrapper = replacing(statement, {
+      bind: (/** @type {unknown[]} */ ...values) => metered(statement.bind(...values)),
+      all,
+      run: all,
+      // The same statement as with `all`, of whose answer they show a part, without what it cost.
+      first: async (/** @type {string | undefined} */ column) => {
+        const [row = null] = /** @type {Record<string, unknown>[]} */ ((await all()).results);
+        return row && column !== undefined ? row[column] : row;
+      },
+      raw: async () => /** @type {Record<string, unknown>[]} */ ((await all()).results).map(Object.values),
+    });
+    real.set(wrapper, statement);
+    return wrapper;
+  }
+
+  /** @param {D1Result} result */
+  function counted(result) {
+    count('d1_rows_read', result.meta.rows_read);
+    count('d1_rows_written', result.meta.rows_written);
+    return result;
+  }
+
+  return replacing(database, {
+    prepare: (/** @type {string} */ sql) => metered(database.prepare(sql)),
+    batch: async (/** @type {object[]} */ statements) => {
+      count('d1_round_trips');
+      const results = await database.batch(statements.map((each) => /** @type {D1PreparedStatement} */ (real.get(each))));
+      return results.map(counted);
+    },
+  });
+}
+
+/**
+ * @param {Queue} queue
+ * @param {Count} count
+ */
+function meteredQueue(queue, count) {
+  return replacing(queue, {
+    send: (/** @type {unknown} */ body, /** @type {QueueSendOptions} */ options) => {
+      count('queue_writes', operations(body));
+      return queue.send(body, options);
+    },
+    sendBatch: (/** @type {Iterable<MessageSendRequest>} */ messages, /** @type {QueueSendBatchOptions} */ options) => {
+      const all = [...messages];
+      for (const { body } of all) count('queue_writes', operations(body));
+      return queue.sendBatch(all, options);
+    },
+  });
+}
+
+/**
+ * @param {MessageBatch} batch
+ * @param {Count} count
+ * @returns {{batch: MessageBatch, settle: () => void}} to be told when the consumer has ended well
+ */
+function meteredBatch(batch, count) {
+  /** @type {Set<Message>} */
+  const retried = new Set();
+  for (const { body } of batch.messages) count('queue_reads', operations(body));
+  const messages = batch.messages.map((message) => replacing(message, {
+    retry: (/** @type {QueueRetryOptions} */ options) => {
+      retried.add(message);
+      message.retry(options);
+    },
+  }));
+  const retryAll = (/** @type {QueueRetryOptions} */ options) => {
+    batch.messages.forEach((message) => retried.add(message));
+    batch.retryAll(options);
+  };
+  return {
+    batch: replacing(batch, { messages, retryAll }),
+    settle: () => {
+      for (const message of batch.messages) if (!retried.has(message)) count('queue_deletes', operations(message.body));
+    },
+  };
+}
+
+/** @param {unknown} body */
+function operations(body) {
+  const bytes = typeof body === 'string' ? body : (JSON.stringify(body) ?? '');
+  return Math.max(1, Math.ceil(new TextEncoder().encode(bytes).byteLength / QUEUE_OPERATION_BYTES));
+}
+
+/**
+ * @param {any} namespace
+ * @param {Count} count
+ */
+function meteredNamespace(namespace, count) {
+  const keys = (/** @type {unknown} */ key) => (Array.isArray(key) ? key.length : 1);
+  const counted = (/** @type {string} */ name, /** @type {string} */ unit) => (/** @type {any[]} */ ...rest) => {
+    count(unit, keys(rest[0]));
+    return namespace[name](...rest);
+  };
+  return replacing(namespace, {
+    get: counted('get', 'kv_reads'),
+    getWithMetadata: counted('getWithMetadata', 'kv_reads'),
+    put: counted('put', 'kv_writes'),
+    delete: counted('delete', 'kv_deletes'),
+    list: counted('list', 'kv_lists'),
+  });
+}
+
+/**
+ * @param {any} namespace
+ * @param {Count} count
+ */
+function meteredObjects(namespace, count) {
+  const stub = (/** @type {any} */ object) => new Proxy(object, {
+    get(target, name) {
+      const member = target[name];
+      if (typeof member !== 'function') return member;
+      return (/** @type {any[]} */ ...rest) => {
+        count('object_requests');
+        return target[name](...rest);
+      };
+    },
+  });
+  return replacing(namespace, {
+    get: (/** @type {any[]} */ ...rest) => stub(namespace.get(...rest)),
+    getByName: (/** @type {any[]} */ ...rest) => stub(namespace.getByName(...rest)),
+  });
+}
+
+/**
+ * A setting of an alarm is billed as a written row (https://developers.cloudflare.com/durable-objects/platform/pricing/).
+ *
+ * @param {any} storage
+ * @param {Count} count
+ */
+function meteredStorage(storage, count) {
+  const exec = (/** @type {any[]} */ ...rest) => {
+    const cursor = storage.sql.exec(...rest);
+    /** @template T @param {T} rows */
+    const counted = (rows) => {
+      count('object_rows_read', cursor.rowsRead);
+      count('object_rows_written', cursor.rowsWritten);
+      return rows;
+    };
+    return replacing(cursor, { toArray: () => counted(cursor.toArray()), one: () => counted(cursor.one()) });
+  };
+  return replacing(storage, {
+    sql: replacing(storage.sql, { exec }),
+    setAlarm: (/** @type {any[]} */ ...rest) => {
+      count('object_rows_written');
+      return storage.setAlarm(...rest);
+    },
+  });
+}
+
+/**
+ * An object with some members in the place of its own. Methods run on the real object: those of the runtime take no other.
+ *
+ * @template {object} T
+ * @param {T} object
+ * @param {Record<string, unknown>} members
+ * @returns {T}
+ */
+function replacing(object, members) {
+  return new Proxy(object, {
+    get(target, name) {
+      if (typeof name === 'string' && Object.hasOwn(members, name)) return members[name];
+      const member = Reflect.get(target, name, target);
+      return typeof member === 'function' ? member.bind(target) : member;
+    },
+  });
+}

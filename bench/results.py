@@ -1,0 +1,36 @@
+"""Where results go: a folder for each run, with everything measured in one JSON document."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bench.node import ROOT
+
+RESULTS_FOLDER = ROOT / "bench" / "results"
+LATEST = RESULTS_FOLDER / "latest"
+"""The run that README and docs quote."""
+
+DOCUMENT = "results.json"
+
+Results = dict[str, Any]
+"""`made_at`, `machine`, `profile`, `systems` (name to durability), and a key for each measurement that was made."""
+
+
+def new_folder(made_at: datetime) -> Path:
+    """Make the folder of a run."""
+    folder = RESULTS_FOLDER / made_at.strftime("%Y-%m-%d-%H%M%S")
+    folder.mkdir(parents=True)
+    return folder
+
+
+def save(results: Results, folder: Path) -> None:
+    """Write the document."""
+    (folder / DOCUMENT).write_text(json.dumps(results, indent=1) + "\n")
+
+
+def load(folder: Path) -> Results:
+    """Read a run's document."""
+    return json.loads((folder / DOCUMENT).read_text())

@@ -1,0 +1,62 @@
+"""This task runner, deployed as its users deploy it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Self
+
+import yaml
+
+from bench.cloud import CloudError, LocalCloud
+from bench.deployed_worker import DeployedWorker
+from bench.node import ROOT
+from local.credentials import LOCAL_ACCOUNT_ID, LOCAL_API_TOKEN
+
+_PROGRAM = ("__main__.py", "components", "worker", "local", "pyproject.toml", "Pulumi.yaml")
+Setting = str | int | bool
+
+
+class TaskRunner(DeployedWorker):
+    """A stack of this project on a local Cloudflare.
+
+    Args:
+        name: as the tables have it.
+        cloud: where it goes; what is deployed goes with it.
+        env: of the stack; no two on one cloud have the same.
+        settings: of the stack beside that; those that are not there have their defaults.
+    """
+
+    def __init__(self, name: str, cloud: LocalCloud, env: str = "stg", **settings: Setting) -> None:
+        super().__init__(name, cloud, f"task-runner-{env}")
+        self._env = env
+        self.settings = settings
+
+    def __enter__(self) -> Self:
+        self._folder = TemporaryDirectory(prefix="bench-stack-")
+        for name in _PROGRAM:
+            (Path(self._folder.name) / name).symlink_to(ROOT / name)
+        self.configure(**self.settings)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._folder.cleanup()
+
+    def configure(self, **settings: Setting) -> None:
+        """Deploy it with these settings."""
+        config: dict[str, Setting] = {
+            "cloudflare:baseUrl": self.cloud.instance.base_url,
+            "cloudflare:apiToken": LOCAL_API_TOKEN,
+            "ephemera:account_id": LOCAL_ACCOUNT_ID,
+            "ephemera:env": self._env,
+            "ephemera:public": True,
+            **{f"ephemera:{key}": value for key, value in settings.items()},
+        }
+        stack = f"bench-{self._env}"
+        (Path(self._folder.name) / f"Pulumi.{stack}.yaml").write_text(yaml.safe_dump({"config": config}))
+        words = [sys.executable, "-m", "local", "up", "--stack", stack, "--state", str(self.cloud.state_dir)]
+        done = subprocess.run(words, cwd=self._folder.name, capture_output=True, text=True, check=False)  # noqa: S603
+        if done.returncode != 0:
+            raise CloudError(f"python -m local up: {done.stdout}{done.stderr}")

@@ -1,0 +1,79 @@
+"""What a task costs in the units that Cloudflare bills."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+from bench.cloud import eventually
+from bench.deployed_worker import DeployedWorker
+from bench.load_generator import LoadGenerator, Target
+from bench.meter import Counts, Meter, metered
+
+Units = dict[str, float]
+"""How much of each unit a task uses."""
+
+_SWEEP = "scheduled"
+"""Runs once a minute, however many tasks there are; so it is no part of what a task costs."""
+
+_SECONDS = 120
+_QUIET_SECONDS = 0.5
+"""Tasks have ended when nothing was counted for so long, with the queue empty."""
+
+_LONE_TASKS = 3
+
+
+def measure(worker: DeployedWorker, load: LoadGenerator, *, tasks: int, payload_bytes: int) -> dict[str, Units]:
+    """Count what tasks use that succeed at once, without what it takes to look at them.
+
+    Returns:
+        Of `backlog`: tasks worked off from a backlog, in full batches. Of `lone`: tasks each in a batch of its own.
+    """
+    target = Target(worker.url, worker.headers, payload_bytes)
+    before = worker.completed()
+    with metered(worker) as meter:
+        load.flood(target, tasks=1, concurrency=1)  # uses what an object or an isolate does once
+        _settled(worker, meter)
+        backlog = _backlog(worker, load, target, meter, tasks)
+        lone = _lone(worker, load, target, meter)
+    submitted = 1 + tasks + _LONE_TASKS
+    eventually(lambda: worker.completed() - before >= submitted or None, seconds=60, expected=f"{submitted} completed")
+    return {"backlog": backlog, "lone": lone}
+
+
+def per_task(counts: Counts, tasks: int) -> Units:
+    """Divide counts by the number of tasks, whatever has started the code but the sweep."""
+    total: Counter[str] = Counter()
+    for trigger, units in counts.items():
+        if trigger != _SWEEP:
+            total.update(units)
+    return {unit: amount / tasks for unit, amount in sorted(total.items())}
+
+
+def _backlog(worker: DeployedWorker, load: LoadGenerator, target: Target, meter: Meter, tasks: int) -> Units:
+    worker.hold()
+    try:
+        meter.reset()
+        load.flood(target, tasks=tasks, concurrency=4)
+    finally:
+        worker.release()
+    return per_task(_settled(worker, meter), tasks)
+
+
+def _lone(worker: DeployedWorker, load: LoadGenerator, target: Target, meter: Meter) -> Units:
+    meter.reset()
+    for _ in range(_LONE_TASKS):
+        load.flood(target, tasks=1, concurrency=1)
+        _settled(worker, meter)
+    return per_task(meter.read(), _LONE_TASKS)
+
+
+def _settled(worker: DeployedWorker, meter: Meter) -> Counts:
+    """Wait until nothing runs any more; the meter alone is looked at, because that counts nothing."""
+
+    def look() -> Counts | None:
+        seen = meter.read()
+        time.sleep(_QUIET_SECONDS)
+        return seen if worker.backlog() == 0 and meter.read() == seen else None
+
+    return eventually(look, seconds=_SECONDS, expected="an empty queue")

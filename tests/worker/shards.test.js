@@ -1,0 +1,60 @@
+/** Tasks spread over several databases, also after a change of how many; `tests/journey/test_changes.py` has the queues. */
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import { newTaskId } from '../../worker/task_id.js';
+import { ERROR, newTask, startStore } from './store_under_test.js';
+
+/** @typedef {{taskId: string}} Named */
+
+/** Two ids for each shard that there is or was: the last two digits count, modulo two and three. */
+const ENDINGS = Array.from({ length: 12 }, (_, number) => number.toString(16).padStart(2, '0'));
+
+const EVERYTHING = { status: null, handler: null, limit: 100, cursor: null };
+
+describe('a store of two databases that were three', () => {
+  /** @type {import('./store_under_test.js').StoreUnderTest} */
+  let store;
+  before(async () => { store = await startStore('sharded-d1'); });
+  after(() => store.stop());
+
+  /** @param {string} binding */
+  const idsIn = async (binding) => {
+    const { results } = await (await store.worker.miniflare.getD1Database(binding, 'task-runner')).prepare('SELECT taskId FROM tasks').all();
+    return new Set(results.map((row) => String(row['taskId'])));
+  };
+
+  test('new tasks go to the two', async () => {
+    const taskIds = ENDINGS.map((ending) => newTaskId(Date.now(), ending));
+    await store.call('insert', taskIds.map((taskId) => newTask({ taskId })));
+    const [first, second, third] = await Promise.all(['DB', 'DB_1', 'DB_2'].map(idsIn));
+    assert.deepEqual(first, new Set(taskIds.filter((_, index) => index % 2 === 0)));
+    assert.deepEqual(second, new Set(taskIds.filter((_, index) => index % 2 === 1)));
+    assert.equal(third?.size, 0);
+  });
+
+  test('tasks in the three are found, finished, cancelled and listed once, wherever they are', async () => {
+    const taskIds = ENDINGS.map((ending) => newTaskId(Date.now() + 1_000, ending));
+    await store.former.call('insert', taskIds.map((taskId) => newTask({ taskId, handler: 'old' })));
+    assert.ok((await idsIn('DB_2')).size > 0);
+    for (const taskId of taskIds) assert.equal((await store.call('find', taskId)).status, 'pending');
+    assert.deepEqual(new Set(await store.call('existing', taskIds)), new Set(taskIds));
+
+    const claimed = await store.call('claim', taskIds.map((taskId) => ({ taskId, run: 1, attempts: 1, redrive: false })));
+    assert.deepEqual(claimed.map((/** @type {Named} */ { taskId }) => taskId).sort(), taskIds.toSorted());
+    const attempts = taskIds.map((taskId) => ({ taskId, run: 1, attempts: 1 }));
+    assert.deepEqual(new Set(await store.call('report', attempts.map((each) => ({ ...each, progress: { percent: 5, note: null } })))), new Set(taskIds));
+    const failed = attempts.map((each) => ({ ...each, status: 'failed', error: ERROR, progress: null }));
+    assert.deepEqual(new Set(await store.call('settle', failed)), new Set(taskIds));
+    for (const taskId of taskIds) {
+      assert.equal(await store.call('retry', taskId), 2);
+      assert.equal(await store.call('cancel', taskId), true);
+      assert.equal(await store.call('cancel', taskId), false);
+    }
+    const { tasks } = await store.call('list', { ...EVERYTHING, handler: 'old' });
+    assert.deepEqual(tasks.map((/** @type {Named} */ { taskId }) => taskId), taskIds.toSorted().reverse());
+    assert.equal((await store.call('recent')).tasks.length, 2 * ENDINGS.length);
+    assert.equal(await store.call('find', newTaskId(Date.now())), null);
+  });
+});
