@@ -111,7 +111,9 @@ def _check_config(config: Fields) -> None:
         config.text(name)
     first = config.values.get("run_worker_first")
     if isinstance(first, list):
-        config.texts("run_worker_first")
+        for pattern in config.texts("run_worker_first") or []:
+            if not pattern.startswith(("/", "!/")):
+                raise config.wrong("run_worker_first", f"'{pattern}': rules must start with '/' or '!/'")
     elif first is not None and not isinstance(first, bool):
         raise config.wrong("run_worker_first", f"Expected boolean or array, received {type_name(first)}")
 

@@ -76,17 +76,4 @@ describe('Workers with assets', () => {
     assert.equal(await text('/page'), 'page');
     assert.equal((await fetch(`${url}/else`)).status, 404);
   });
-
-  test('are refused with patterns that cannot be', async () => {
-    const wrong = version(SOURCE, { assets: { ...ASSETS, run_worker_first: ['api'] } });
-    const reply = await dataPlane.call('PUT', '/config', {
-      workers: [worker('w', port, [wrong])],
-      queues: [],
-      workflows: [],
-    });
-    assert.equal(reply.status, 422);
-    assert.equal(reply.body.error.kind, 'invalid_worker');
-    assert.match(reply.body.error.message, /'api': rules must start with '\/' or '!\/'/);
-    assert.equal(await text('/page'), 'page');
-  });
 });
