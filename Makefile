@@ -25,7 +25,7 @@ test: check ## Run every check and every test, on a Cloudflare of its own
 	python -m pytest tests/faults -s -rs
 	@node tests/page/chromium.js
 
-bench: setup .venv/.bench bench/rivals/bullmq/node_modules/.package-lock.json ## Measure on this machine, for 20 minutes; BENCH='--quick', BENCH=--help and more
+bench: setup .venv/.bench bench/rivals/bullmq/node_modules/.package-lock.json ## Measure on this machine, for 25 minutes; BENCH='--quick', BENCH=--help and more
 	@python -m bench $(BENCH)
 
 docs/dashboard.png: setup worker/page/dashboard.html worker/page/dashboard.css worker/page/dashboard.js ## Take the README's picture of the dashboard

@@ -8,9 +8,8 @@ import shutil
 from pathlib import Path
 
 from bench.node import ROOT
-from bench.plots import COMPARISON, GROWTH
 from bench.report import comparison_table, provenance, sections, table
-from bench.results import LATEST, Results
+from bench.results import COMPARISON_PICTURE, GROWTH_PICTURE, LATEST, Results
 from ops.cost import BASELINE, UNITS_FILE, MeasuredUnits, PriceList, cost, read_prices, read_units
 
 README = ROOT / "README.md"
@@ -32,7 +31,7 @@ def write_docs(results: Results, folder: Path) -> None:
     write_units(results, UNITS_FILE)
     shutil.rmtree(LATEST, ignore_errors=True)
     shutil.copytree(folder, LATEST)
-    pictures = [f"../bench/results/latest/{name}" for name in (COMPARISON, GROWTH)]
+    pictures = [f"../bench/results/latest/{name}" for name in (COMPARISON_PICTURE, GROWTH_PICTURE)]
     _fill(README, "bench", f"{provenance(results)}\n\n{comparison_table(results)}")
     write_costs(README)
     _, *rest = sections(results, pictures)

@@ -11,7 +11,7 @@ from bench.load_generator import LoadGenerator
 from bench.meter import Meter, metered
 from bench.profile import Profile
 from bench.progress import Progress
-from bench.task_runner import TaskRunner
+from bench.task_runner import Setting, TaskRunner
 from bench.task_table import fill
 
 Points = list[dict[str, float]]
@@ -36,7 +36,9 @@ class Growth:
     def with_work(self) -> dict[str, Points]:
         """Grow batches, payloads and connections, each on its own."""
         return {
-            "batch_size": self._grow("batch_size", self._profile.batch_sizes, self._with_batch_size),
+            "batch_size": self._grow(
+                "batch_size", self._profile.batch_sizes, lambda size: self._with_settings(batch_size=size)
+            ),
             "payload_bytes": self._grow("payload_bytes", self._profile.payloads_bytes, self._with_payload),
             "concurrency": self._grow("concurrency", self._profile.concurrencies, self._with_concurrency),
         }
@@ -53,8 +55,8 @@ class Growth:
             points.append(point)
         return points
 
-    def _with_batch_size(self, size: int) -> dict[str, float]:
-        self._runner.configure(**self._runner.settings, batch_size=size)
+    def _with_settings(self, **settings: Setting) -> dict[str, float]:
+        self._runner.configure(**{**self._runner.settings, **settings})
         try:
             return self._throughput()
         finally:

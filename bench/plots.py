@@ -10,12 +10,10 @@ import matplotlib as mpl
 from matplotlib import pyplot as plt
 from matplotlib import ticker
 
-from bench.results import Results
+from bench.results import COMPARISON_PICTURE, GROWTH_PICTURE, Results
 from bench.statistics import Summary
 
 mpl.use("agg")
-
-COMPARISON, GROWTH = "comparison.png", "growth.png"
 
 _COMPARED = (
     ("throughput", "post_per_second", "POST, tasks/s (more is better)"),
@@ -45,11 +43,11 @@ def draw(results: Results, folder: Path) -> list[str]:
     files: list[str] = []
     compared = [each for each in _COMPARED if each[0] in results]
     if compared:
-        _draw_compared(results, compared, folder / COMPARISON)
-        files.append(COMPARISON)
+        _draw_compared(results, compared, folder / COMPARISON_PICTURE)
+        files.append(COMPARISON_PICTURE)
     if "growth" in results:
-        _draw_lines(results["growth"], folder / GROWTH)
-        files.append(GROWTH)
+        _draw_lines(results["growth"], folder / GROWTH_PICTURE)
+        files.append(GROWTH_PICTURE)
     return files
 
 

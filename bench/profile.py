@@ -22,7 +22,7 @@ class Profile:
         units_tasks: whose use of billed units is counted.
         reloads: deployments of the same Worker that are timed.
         redis_fsyncs: the durabilities that rivals are measured with.
-        growth_tasks: of each backlog while something grows.
+        growth_tasks: of each backlog while something grows, or memory is looked at.
         batch_sizes, payloads_bytes, concurrencies, tables_rows: the sizes that are tried, one kind after the other.
     """
 
@@ -62,8 +62,8 @@ FULL = Profile(
     "full",
     rounds=3,
     backlog_tasks=10_000,
-    lone_tasks=7,
-    steady_seconds=20,
+    lone_tasks=5,
+    steady_seconds=10,
     units_tasks=1_000,
     reloads=5,
     redis_fsyncs=("always", "everysec"),

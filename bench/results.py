@@ -14,6 +14,7 @@ LATEST = RESULTS_FOLDER / "latest"
 """The run that README and docs quote."""
 
 DOCUMENT = "results.json"
+COMPARISON_PICTURE, GROWTH_PICTURE = "comparison.png", "growth.png"
 
 Results = dict[str, Any]
 """`made_at`, `machine`, `profile`, `systems` (name to durability), and a key for each measurement that was made."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import get_args
@@ -31,6 +32,9 @@ PARTS = (*COMPARED, "memory", "combinations", "growth")
 """In the order in which they run."""
 
 _LARGEST_BATCH = 100
+
+Maker = Callable[[LocalCloud], System]
+"""Makes a system that is not yet started; those that need no Cloudflare leave it alone."""
 
 
 class Run:
@@ -81,7 +85,7 @@ class Run:
 
     def _compare(self, parts: Sequence[str], load: LoadGenerator) -> None:
         with _cloud() as cloud, ExitStack() as stack:
-            systems = [stack.enter_context(system) for system in self._starting(self._systems(cloud))]
+            systems = [self._start(stack, make(cloud)) for make in self._makers()]
             self.results["systems"] = {system.name: system.durability for system in systems}
             comparison = Comparison(systems, load, self._profile, self._progress)
             for part in parts:
@@ -93,15 +97,13 @@ class Run:
         """Measure each system alone: on one cloud nobody's memory could be told from another's."""
         self.results["memory"] = {}
         profile = self._profile
-        for number in range(len(self._systems(LocalCloud(Path())))):
+        for make in self._makers():
             with _cloud() as cloud, ExitStack() as stack:
-                [system] = [
-                    stack.enter_context(each) for each in self._starting(self._systems(cloud)[number : number + 1])
-                ]
+                system = self._start(stack, make(cloud))
                 measured = memory.measure(
                     system,
                     load,
-                    tasks=profile.backlog_tasks,
+                    tasks=profile.growth_tasks,
                     concurrency=profile.concurrency,
                     payload_bytes=profile.payload_bytes,
                 )
@@ -123,18 +125,19 @@ class Run:
                 self.results["combinations"] |= measure_engine(engine, cloud, load, self._profile, self._progress)
             results.save(self.results, self._folder)
 
-    def _systems(self, cloud: LocalCloud) -> list[System]:
-        ours = [
-            TaskRunner("ephemera", cloud),
-            TaskRunner(f"ephemera, batches of {_LARGEST_BATCH}", cloud, env="uat", batch_size=_LARGEST_BATCH),
-        ]
-        baselines = [] if self._baseline is None else [Baseline(cloud, self._baseline)]
-        return [*baselines, *ours, *(rivals(self._profile.redis_fsyncs) if self._with_rivals else [])]
+    def _makers(self) -> list[Maker]:
+        """Return what makes the systems to compare, in the tables' order."""
+        makers: list[Maker] = []
+        if self._baseline is not None:
+            makers.append(partial(Baseline, source=self._baseline))
+        makers.append(partial(TaskRunner, "ephemera"))
+        in_large_batches = f"ephemera, batches of {_LARGEST_BATCH}"
+        makers.append(partial(TaskRunner, in_large_batches, env="uat", batch_size=_LARGEST_BATCH))
+        return makers + (rivals(self._profile.redis_fsyncs) if self._with_rivals else [])
 
-    def _starting(self, systems: Sequence[System]) -> Iterator[System]:
-        for system in systems:
-            self._progress.say(f"starting {system.name}")
-            yield system
+    def _start(self, stack: ExitStack, system: System) -> System:
+        self._progress.say(f"starting {system.name}")
+        return stack.enter_context(system)
 
 
 @contextmanager

@@ -28,8 +28,11 @@ SELECT
 FROM moments"""
 
 
+_UNSEEN = "UPDATE sweep_progress SET cursor = '', first_open = NULL, expire_from = '', expire_cursor = ''"
+
+
 def fill(worker: DeployedWorker, database_id: str, rows: int) -> None:
-    """Make the table hold so many tasks, if it holds fewer."""
+    """Make the table hold so many tasks, if it holds fewer, of which the sweeper has seen none yet."""
     [counted] = worker.query(database_id, "SELECT count(*) AS tasks FROM tasks")
     missing = rows - counted["tasks"]
     oldest_ms = int(time.time() * 1000) - _SPREAD_MS - 1_000
@@ -44,3 +47,4 @@ def fill(worker: DeployedWorker, database_id: str, rows: int) -> None:
             day_ms=_DAY_MS,
         )
         worker.query(database_id, statement)
+    worker.query(database_id, _UNSEEN)

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
@@ -119,9 +119,13 @@ class Rival:
         raise RuntimeError(f"{' '.join(words)} ended before it was ready")
 
 
-def rivals(fsyncs: Sequence[Fsync]) -> list[Rival]:
-    """Return the rivals, each with each durability; not yet started."""
-    return [Rival(name, application, fsync) for name, application in _APPLICATIONS.items() for fsync in fsyncs]
+def rivals(fsyncs: Sequence[Fsync]) -> list[Callable[[object], Rival]]:
+    """Return what makes each rival with each durability; a local Cloudflare is nothing to it."""
+
+    def maker(name: str, application: _Application, fsync: Fsync) -> Callable[[object], Rival]:
+        return lambda _: Rival(name, application, fsync)
+
+    return [maker(name, application, fsync) for name, application in _APPLICATIONS.items() for fsync in fsyncs]
 
 
 def missing_parts() -> Iterator[str]:
