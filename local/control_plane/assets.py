@@ -11,6 +11,7 @@ from typing import Any
 from local.control_plane import asset_manifests, asset_tokens
 from local.control_plane.asset_files import site_name
 from local.control_plane.asset_manifests import Site
+from local.control_plane.asset_rules import check_rules
 from local.control_plane.envelope import ApiError, Json
 from local.control_plane.fields import Fields, type_name
 
@@ -111,9 +112,7 @@ def _check_config(config: Fields) -> None:
         config.text(name)
     first = config.values.get("run_worker_first")
     if isinstance(first, list):
-        for pattern in config.texts("run_worker_first") or []:
-            if not pattern.startswith(("/", "!/")):
-                raise config.wrong("run_worker_first", f"'{pattern}': rules must start with '/' or '!/'")
+        check_rules(config)
     elif first is not None and not isinstance(first, bool):
         raise config.wrong("run_worker_first", f"Expected boolean or array, received {type_name(first)}")
 

@@ -93,7 +93,7 @@ def test_token_and_account_of_the_environment_are_let_in_too() -> None:
 
 
 def test_what_is_not_here_says_so(rest: Rest) -> None:
-    status, code, message = rest.refusal("GET", "/r2/buckets")
+    status, code, message = rest.refusal("GET", "/hyperdrive/configs")
     assert (status, code) == (501, 7000)
     assert message.startswith("No route for that URI. The local Cloudflare does not have GET /accounts/")
     assert rest.refusal("POST", "/d1/database/some-id")[0] == 501
@@ -109,7 +109,6 @@ def test_what_is_not_here_says_so(rest: Rest) -> None:
         ("PUT", "/accounts/{account}/workers/domains"),
         ("POST", "/accounts/{account}/workers/scripts/some-script/domains/changeset?replace_state=true"),
         ("GET", "/accounts/{account}/d1/database/some-id/time_travel/bookmark"),
-        ("POST", "/graphql"),
     ],
 )
 def test_and_leaves_one_line_in_the_log(cloud: Instance, method: str, path: str) -> None:
