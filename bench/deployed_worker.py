@@ -47,6 +47,11 @@ class DeployedWorker:
         """The D1 databases that it binds."""
         return [binding["database_id"] for binding in self.version()["bindings"] if binding["type"] == "d1"]
 
+    def look_again(self) -> None:
+        """Forget which queues and databases it has, after a deployment that may have changed them."""
+        for name in ("queue_ids", "database_ids"):
+            self.__dict__.pop(name, None)
+
     def hold(self) -> None:
         """Pause the delivery of its queues."""
         self._pause(is_paused=True)

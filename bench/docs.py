@@ -10,6 +10,7 @@ from pathlib import Path
 from bench.node import ROOT
 from bench.report import comparison_table, provenance, sections, table
 from bench.results import COMPARISON_PICTURE, GROWTH_PICTURE, LATEST, Results
+from bench.scale import scale_text
 from ops.cost import BASELINE, UNITS_FILE, MeasuredUnits, PriceList, cost, read_prices, read_units
 
 README = ROOT / "README.md"
@@ -36,6 +37,12 @@ def write_docs(results: Results, folder: Path) -> None:
     write_costs(README)
     _, *rest = sections(results, pictures)
     _fill(PERFORMANCE, "bench", "\n\n".join(rest))
+    write_scale(PERFORMANCE)
+
+
+def write_scale(performance: Path) -> None:
+    """Write what rate so many shards reach, from the units that are in use."""
+    _fill(performance, "scale", scale_text(read_units().full_batches["d1, queue"]["d1_round_trips"]))
 
 
 def write_units(results: Results, file: Path) -> None:

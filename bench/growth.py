@@ -34,13 +34,14 @@ class Growth:
         self._progress = progress
 
     def with_work(self) -> dict[str, Points]:
-        """Grow batches, payloads and connections, each on its own."""
+        """Grow batches, payloads, connections and shards, each on its own."""
         return {
             "batch_size": self._grow(
                 "batch_size", self._profile.batch_sizes, lambda size: self._with_settings(batch_size=size)
             ),
             "payload_bytes": self._grow("payload_bytes", self._profile.payloads_bytes, self._with_payload),
             "concurrency": self._grow("concurrency", self._profile.concurrencies, self._with_concurrency),
+            "shards": self._grow("shards", self._profile.shards, lambda size: self._with_settings(shards=size)),
         }
 
     def with_table(self) -> dict[str, Points]:
@@ -57,10 +58,12 @@ class Growth:
 
     def _with_settings(self, **settings: Setting) -> dict[str, float]:
         self._runner.configure(**{**self._runner.settings, **settings})
+        self._runner.look_again()
         try:
             return self._throughput()
         finally:
             self._runner.configure(**self._runner.settings)
+            self._runner.look_again()
 
     def _with_payload(self, size: int) -> dict[str, float]:
         tasks = max(1, min(self._profile.growth_tasks, _LARGEST_BACKLOG_BYTES // size))

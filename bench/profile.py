@@ -23,7 +23,7 @@ class Profile:
         reloads: deployments of the same Worker that are timed.
         redis_fsyncs: the durabilities that rivals are measured with.
         growth_tasks: of each backlog while something grows, or memory is looked at.
-        batch_sizes, payloads_bytes, concurrencies, tables_rows: the sizes that are tried, one kind after the other.
+        batch_sizes, payloads_bytes, concurrencies, shards, tables_rows: the sizes that are tried, a kind at a time.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Profile:
     batch_sizes: tuple[int, ...]
     payloads_bytes: tuple[int, ...]
     concurrencies: tuple[int, ...]
+    shards: tuple[int, ...]
     tables_rows: tuple[int, ...]
     concurrency: int = 16
     payload_bytes: int = 100
@@ -56,6 +57,7 @@ QUICK = Profile(
     batch_sizes=(1, 10, 100),
     payloads_bytes=(100, 10_000, 2**20),
     concurrencies=(1, 10, 50),
+    shards=(1, 4),
     tables_rows=(100, 10_000),
 )
 FULL = Profile(
@@ -71,5 +73,6 @@ FULL = Profile(
     batch_sizes=(1, 3, 10, 30, 100),
     payloads_bytes=(100, 1_000, 10_000, 100_000, 2**20),
     concurrencies=(1, 2, 5, 10, 20, 50),
+    shards=(1, 2, 4, 8, 16),
     tables_rows=(100, 1_000, 10_000, 100_000, 1_000_000),
 )

@@ -1,4 +1,4 @@
-"""Rules of `run_worker_first`: the paths that a Worker's code answers before its assets, and, after `!`, those it doesn't.
+"""Rules of `run_worker_first`: the paths that code answers before assets, and, after `!`, those that it doesn't.
 
 What is wrong with them is what workers-sdk's `parseStaticRouting` finds wrong, in its words.
 """

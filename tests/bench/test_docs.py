@@ -11,7 +11,10 @@ from bench.docs import DocsError, cost_text, replaced, write_docs, write_units
 from ops.cost import MeasuredUnits, read_prices, read_units
 from tests.bench.test_report import RESULTS
 
-UNITS = {"backlog": {"d1_rows_written": 3.0, "requests": 1.1}, "lone": {"d1_rows_written": 3.0, "requests": 2.0}}
+UNITS = {
+    "backlog": {"d1_round_trips": 1.2, "d1_rows_written": 3.0, "requests": 1.1},
+    "lone": {"d1_rows_written": 3.0, "requests": 2.0},
+}
 WHOLE: dict[str, Any] = RESULTS | {
     "units": {"ours": UNITS, "baseline": UNITS},
     "combinations": {"d1, queue": UNITS},
@@ -22,7 +25,7 @@ WHOLE: dict[str, Any] = RESULTS | {
     "reload": {},
     "memory": {},
 }
-MARKED = "before\n<!-- bench:start -->\nold\n<!-- bench:end -->\n<!-- cost:start --><!-- cost:end -->\nafter\n"
+MARKS = {"README": ("bench", "cost"), "PERFORMANCE": ("bench", "scale")}
 
 
 def test_only_what_is_between_the_marks_is_replaced() -> None:
@@ -38,8 +41,9 @@ def test_a_document_without_its_marks_is_refused(document: str) -> None:
 
 
 def test_a_run_becomes_the_one_that_the_docs_quote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("README", "PERFORMANCE"):
-        (tmp_path / name).write_text(MARKED)
+    for name, marks in MARKS.items():
+        marked = [f"<!-- {mark}:start -->old<!-- {mark}:end -->\n" for mark in marks]
+        (tmp_path / name).write_text("".join(marked))
         monkeypatch.setattr(docs, name, tmp_path / name)
     monkeypatch.setattr(docs, "UNITS_FILE", tmp_path / "units.json")
     monkeypatch.setattr(docs, "LATEST", tmp_path / "latest")
@@ -47,11 +51,12 @@ def test_a_run_becomes_the_one_that_the_docs_quote(tmp_path: Path, monkeypatch: 
     (tmp_path / "run").mkdir()
     (tmp_path / "run/results.json").write_text("{}")
     write_docs(WHOLE, tmp_path / "run")
-    readme, performance = ((tmp_path / name).read_text() for name in ("README", "PERFORMANCE"))
+    readme, performance = ((tmp_path / name).read_text() for name in MARKS)
     assert "old" not in readme + performance
     assert "Measured 2026-11-23T00:00:00+00:00 on 2 × Z80" in readme
     assert "| d1, queue | 3.33 | 3.60 |" in readme
     assert "| baseline | 3.33 | 3.60 |" in readme
+    assert "| 1,000 | 2 | 1 | 1 | **2** |" in performance
     assert "![growth](../bench/results/latest/growth.png)" in performance
     assert (tmp_path / "latest/results.json").exists()
 
