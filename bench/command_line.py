@@ -8,9 +8,9 @@ from datetime import datetime
 from pathlib import Path
 
 from bench import results
-from bench.cloud import CloudError
 from bench.docs import DocsError, write_docs
 from bench.document import DocumentError, WorkerSource, read_document, read_folder
+from bench.errors import MeasuredSystemError
 from bench.load_generator import LoadError
 from bench.profile import FULL, QUICK
 from bench.progress import Progress
@@ -20,6 +20,8 @@ from bench.run import PARTS, Run
 
 _NEEDED = {"steady": "throughput"}
 """The part that another one begins with."""
+
+_INTERRUPTED = 130
 
 _SLOW = {"combinations", "growth"}
 """Left out of a quick run, unless it is asked for."""
@@ -35,9 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         publish(measured, folder)
         if options.write_docs:
             write_docs(measured, folder)
-    except (CloudError, DocsError, DocumentError, LoadError) as error:
+    except (MeasuredSystemError, DocsError, DocumentError, LoadError) as error:
         progress.say(f"error: {error}")
         return 1
+    except KeyboardInterrupt:
+        return _INTERRUPTED
     print((folder / "report.md").read_text())
     progress.say(f"written: {folder}")
     return 0

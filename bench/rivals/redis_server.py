@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal, Self
 
-from bench.cloud import eventually
+from bench.patience import eventually
 
 PROGRAM = "redis-server"
 START_SECONDS = 10
