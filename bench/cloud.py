@@ -27,7 +27,11 @@ class LocalCloud:
         self.state_dir = state_dir
 
     def __enter__(self) -> Self:
-        self.instance, _ = instance.start(self.state_dir, port=0)
+        try:
+            self.instance, _ = instance.start(self.state_dir, port=0)
+        except BaseException:  # an interrupt as well: the server lives on by itself
+            instance.stop(self.state_dir)
+            raise
         self._http = httpx.Client(
             base_url=f"{self.instance.base_url}/accounts/{self.instance.account_id}",
             headers={"Authorization": f"Bearer {self.instance.api_token}"},
