@@ -8,9 +8,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
 
-from bench.cloud import CloudError, LocalCloud
+from bench.cloud import LocalCloud
 from bench.deployed_worker import DeployedWorker
 from bench.document import WorkerSource
+from bench.errors import MeasuredSystemError
 from bench.node import ROOT, with_node
 from local.environment import variables
 
@@ -62,7 +63,7 @@ class Baseline(DeployedWorker):
             check=False,
         )
         if done.returncode != 0:
-            raise CloudError(f"wrangler {' '.join(words)}: {done.stdout}{done.stderr}")
+            raise MeasuredSystemError(f"wrangler {' '.join(words)}: {done.stdout}{done.stderr}")
 
 
 def _queues(config: dict[str, object]) -> list[str]:

@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import httpx
 
+from bench.errors import MeasuredSystemError
 from bench.processes import resident_bytes
 from local import instance
 from local.instance import Instance
 
 Json = Any
-T = TypeVar("T")
 
 _REQUEST_SECONDS = 300  # an import of a large table takes its time
-POLL_SECONDS = 0.02
-
-
-class CloudError(Exception):
-    """The local Cloudflare refused a request, or something did not come to pass in time."""
 
 
 class LocalCloud:
     """A running local Cloudflare with its state in a folder of its own. A context manager."""
 
+    instance: Instance
+    """Once it runs."""
+
     def __init__(self, state_dir: Path) -> None:
         self.state_dir = state_dir
 
     def __enter__(self) -> Self:
-        self.instance, _ = instance.start(self.state_dir, port=0)
+        try:
+            self.instance, _ = instance.start(self.state_dir, port=0)
+        except BaseException:  # an interrupt as well: the server lives on by itself
+            instance.stop(self.state_dir)
+            raise
         self._http = httpx.Client(
             base_url=f"{self.instance.base_url}/accounts/{self.instance.account_id}",
             headers={"Authorization": f"Bearer {self.instance.api_token}"},
@@ -43,8 +43,6 @@ class LocalCloud:
     def __exit__(self, *_: object) -> None:
         self._http.close()
         instance.stop(self.state_dir)
-
-    instance: Instance
 
     def get(self, path: str) -> Json:
         """Return the result of a GET below the account."""
@@ -65,15 +63,5 @@ class LocalCloud:
     def _request(self, method: str, path: str, body: Json) -> Json:
         reply = self._http.request(method, path, json=body)
         if not reply.is_success:
-            raise CloudError(f"{method} {path}: {reply.status_code} {reply.text}")
+            raise MeasuredSystemError(f"{method} {path}: {reply.status_code} {reply.text}")
         return reply.json()["result"]
-
-
-def eventually(probe: Callable[[], T | None], *, seconds: float, expected: str) -> T:
-    """Ask until there is an answer. Raises CloudError when the time is up."""
-    deadline = time.monotonic() + seconds
-    while (answer := probe()) is None:
-        if time.monotonic() > deadline:
-            raise CloudError(f"expected {expected} within {seconds:.0f} s")
-        time.sleep(POLL_SECONDS)
-    return answer

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import signal
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 from bench import results
-from bench.cloud import CloudError
 from bench.docs import DocsError, write_docs
 from bench.document import DocumentError, WorkerSource, read_document, read_folder
+from bench.errors import MeasuredSystemError
 from bench.load_generator import LoadError
 from bench.profile import FULL, QUICK
 from bench.progress import Progress
@@ -21,6 +22,8 @@ from bench.run import PARTS, Run
 _NEEDED = {"steady": "throughput"}
 """The part that another one begins with."""
 
+_INTERRUPTED = 130
+
 _SLOW = {"combinations", "growth"}
 """Left out of a quick run, unless it is asked for."""
 
@@ -28,6 +31,7 @@ _SLOW = {"combinations", "growth"}
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return the exit code."""
     options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or what was started would stay
     progress = Progress()
     try:
         folder = _measured(options, progress) if options.earlier is None else options.earlier
@@ -35,9 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         publish(measured, folder)
         if options.write_docs:
             write_docs(measured, folder)
-    except (CloudError, DocsError, DocumentError, LoadError) as error:
+    except (MeasuredSystemError, DocsError, DocumentError, LoadError) as error:
         progress.say(f"error: {error}")
         return 1
+    except KeyboardInterrupt:
+        return _INTERRUPTED
     print((folder / "report.md").read_text())
     progress.say(f"written: {folder}")
     return 0

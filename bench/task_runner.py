@@ -10,12 +10,14 @@ from typing import Self
 
 import yaml
 
-from bench.cloud import CloudError, LocalCloud
+from bench.cloud import LocalCloud
 from bench.deployed_worker import DeployedWorker
+from bench.errors import MeasuredSystemError
 from bench.node import ROOT
 from local.credentials import LOCAL_ACCOUNT_ID, LOCAL_API_TOKEN
 
 _PROGRAM = ("__main__.py", "components", "worker", "local", "pyproject.toml", "Pulumi.yaml")
+
 Setting = str | int | bool
 
 
@@ -59,4 +61,4 @@ class TaskRunner(DeployedWorker):
         words = [sys.executable, "-m", "local", "up", "--stack", stack, "--state", str(self.cloud.state_dir)]
         done = subprocess.run(words, cwd=self._folder.name, capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode != 0:
-            raise CloudError(f"python -m local up: {done.stdout}{done.stderr}")
+            raise MeasuredSystemError(f"python -m local up: {done.stdout}{done.stderr}")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from bench.cloud import eventually
 from bench.load_generator import LoadGenerator, Target
+from bench.patience import eventually
 from bench.statistics import percentile
 from bench.system import System
 

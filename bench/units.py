@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections import Counter
 
-from bench.cloud import eventually
 from bench.deployed_worker import DeployedWorker
 from bench.load_generator import LoadGenerator, Target
 from bench.meter import Counts, Meter, metered
+from bench.patience import eventually
 
 Units = dict[str, float]
 """How much of each unit a task uses."""

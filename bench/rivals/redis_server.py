@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal, Self
 
-from bench.cloud import eventually
+from bench.patience import eventually
 
 PROGRAM = "redis-server"
 START_SECONDS = 10
@@ -40,7 +40,11 @@ class RedisServer:
         }
         words = [PROGRAM, *(word for name, value in settings.items() for word in (f"--{name}", value))]
         self._process = subprocess.Popen(words, stdout=subprocess.DEVNULL)  # noqa: S603
-        eventually(lambda: self.socket.exists() or None, seconds=START_SECONDS, expected="a socket of redis-server")
+        try:
+            eventually(lambda: self.socket.exists() or None, seconds=START_SECONDS, expected="a socket of redis-server")
+        except BaseException:  # an interrupt as well: nobody else knows of the process yet
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Self
 
 import httpx
 
+from bench.errors import MeasuredSystemError
 from bench.node import node
 from bench.processes import resident_bytes
 from bench.rivals import redis_server
@@ -112,11 +113,11 @@ class Rival:
         )
         stack.callback(_stop, process)
         if process.stdout is None:
-            raise RuntimeError("the process has no pipe")
+            raise MeasuredSystemError("the process has no pipe")
         for line in process.stdout:
             if line.startswith("{"):
                 return process, json.loads(line)
-        raise RuntimeError(f"{' '.join(words)} ended before it was ready")
+        raise MeasuredSystemError(f"{' '.join(words)} ended before it was ready")
 
 
 def rivals(fsyncs: Sequence[Fsync]) -> list[Callable[[object], Rival]]:
