@@ -26,6 +26,7 @@ _LINES = (
     ("payload_bytes", ("post_per_second", "drain_per_second"), "payload, B", "tasks/s"),
     ("concurrency", ("post_per_second",), "connections", "tasks/s"),
     ("concurrency", ("post_p50_ms", "post_p95_ms", "post_p99_ms"), "connections", "POST, ms"),
+    ("shards", ("post_per_second", "drain_per_second"), "shards, on this one machine", "tasks/s"),
     ("table_rows", ("post_per_second", "drain_per_second"), "tasks in the table", "tasks/s"),
     (
         "table_rows",
@@ -75,8 +76,10 @@ def _draw_compared(results: Results, compared: Sequence[tuple[str, str, str]], f
 
 
 def _draw_lines(growth: Mapping[str, Sequence[Mapping[str, float]]], file: Path) -> None:
-    figure, axes = plt.subplots(3, 2, figsize=(11, 11))
-    for axis, (size, keys, size_label, label) in zip(axes.flat, _LINES, strict=True):
+    figure, axes = plt.subplots(4, 2, figsize=(11, 14))
+    for unused in axes.flat[len(_LINES) :]:
+        unused.remove()
+    for axis, (size, keys, size_label, label) in zip(axes.flat, _LINES, strict=False):
         points = growth[size]
         for key in keys:
             axis.plot(
