@@ -70,12 +70,12 @@ export function maxRetries({ max_retries }, env) {
  * @returns {Promise<Outcome>}
  */
 async function attempt({ handlers, env }, task, heartbeat) {
-  const cancellation = new AbortController();
-  const running = new Running(task, (reason) => cancellation.abort(reason));
+  const ending = new AbortController();
+  const running = new Running(task, (reason) => ending.abort(reason));
   heartbeat.add(running);
   try {
     const { default: handle, timeout_seconds = MAX_TIMEOUT_SECONDS } = find(handlers, task.handler);
-    const result = await withinTime(timeout_seconds, cancellation.signal, (signal) => (
+    const result = await withinTime(timeout_seconds, ending, (signal) => (
       handle(task.payload, contextOf(task, env, signal, (progress) => heartbeat.tell(running, progress)))
     ));
     return { ...running.name, progress: running.progress, status: 'completed', result: toJson(result) };

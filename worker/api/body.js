@@ -12,6 +12,8 @@ const DISCARDED_BYTES = 32 * 1024 * 1024;
  * @throws {Refusal} it is longer than the limit
  */
 export async function readBody(request, limit_bytes) {
+  // HTTP keeps to a length that is told, and all in one go costs less than chunk by chunk.
+  if (Number(request.headers.get('Content-Length') ?? NaN) <= limit_bytes) return whole(new Uint8Array(await request.arrayBuffer()), limit_bytes);
   /** @type {Uint8Array[]} */
   const chunks = [];
   let length = 0;
@@ -44,15 +46,25 @@ export function tooLarge(limit_bytes) {
 }
 
 /**
+ * @param {Uint8Array<ArrayBuffer>} body
+ * @param {number} limit_bytes
+ * @throws {Refusal} it is longer than the limit, which a Worker can do that calls this one
+ */
+function whole(body, limit_bytes) {
+  if (body.byteLength > limit_bytes) throw tooLarge(limit_bytes);
+  return body;
+}
+
+/**
  * @param {Uint8Array[]} chunks
  * @param {number} length their total
  */
 function concatenate(chunks, length) {
-  const whole = new Uint8Array(length);
+  const all = new Uint8Array(length);
   let offset = 0;
   for (const chunk of chunks) {
-    whole.set(chunk, offset);
+    all.set(chunk, offset);
     offset += chunk.byteLength;
   }
-  return whole;
+  return all;
 }

@@ -203,11 +203,25 @@ function queueOf(env, shard) {
  * @param {Submission[]} runs
  */
 async function sendAll(queue, runs) {
+  const [first] = runs;
+  // Most submissions are of one task, and a batch of one costs more.
+  if (first && runs.length === 1) return void await queue.send(body(first), delay(first));
   for (let start = 0; start < runs.length; start += SEND_BATCH_MESSAGES) {
-    await queue.sendBatch(runs.slice(start, start + SEND_BATCH_MESSAGES).map(({ taskId, run, delay_seconds }) => ({
-      body: { taskId, run }, ...(delay_seconds > 0 && { delaySeconds: delay_seconds }),
-    })));
+    await queue.sendBatch(runs.slice(start, start + SEND_BATCH_MESSAGES).map((run) => ({ body: body(run), ...delay(run) })));
   }
+}
+
+/**
+ * @param {Submission} run
+ * @returns {TaskMessage}
+ */
+function body({ taskId, run }) {
+  return { taskId, run };
+}
+
+/** @param {Submission} run */
+function delay({ delay_seconds }) {
+  return delay_seconds > 0 ? { delaySeconds: delay_seconds } : {};
 }
 
 /**
