@@ -120,6 +120,16 @@ describe('the broker', () => {
     );
   });
 
+  test('joins messages that come fast after each other, even when there is no wait', async () => {
+    const id = await consumed({ batch_size: 100 });
+    const start = Date.now();
+    for (let n = 0; n < 60; n++) await dataPlane.send(id, [n]);
+    await empty(id);
+    const most = Math.ceil((Date.now() - start) / 20) + 1; // a batch every 20 ms, however slow the machine is
+    assert.equal(puppeteer.bodies.length, 60);
+    assert.ok(puppeteer.deliveries.length <= most, `${puppeteer.deliveries.length} batches, at most ${most}`);
+  });
+
   test('delivers n + 1 times, then moves the message to the dead letter queue as it was', async () => {
     const deadLetters = newId();
     const id = newId();
