@@ -23,8 +23,8 @@ test('a task costs three written rows and three statements, a batch two statemen
   assert.equal(metas.reduce((sum, { rows_written }) => sum + rows_written, 0), 3 * ids.length);
 });
 
-test('a list and the statistics read a bounded number of rows, however many tasks there are', async () => {
-  await worker.rows(`WITH RECURSIVE number (n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM number WHERE n < 30000)
+test('lists, statistics and sweeps read a bounded number of rows, however many tasks there are', async () => {
+  await worker.rows(`WITH RECURSIVE number (n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM number WHERE n < 120000)
     INSERT INTO tasks (taskId, status, expires_at)
     SELECT printf('01%06x-0000-7000-8000-000000000000', n), CASE n % 1000 WHEN 0 THEN 'failed' ELSE 'completed' END, 9999999999 FROM number`);
   const { database, metas } = metered(await worker.database);
@@ -41,6 +41,10 @@ test('a list and the statistics read a bounded number of rows, however many task
   assert.ok(await rowsRead(() => store.list({ ...all, status: 'pending' })) <= 2_000);
   assert.ok(await rowsRead(() => store.list({ ...all, handler: 'none', status: 'failed' })) <= 2_000);
   assert.ok(await rowsRead(() => store.recent()) <= 10_000);
+  assert.ok(await rowsRead(() => store.sweep(Date.now())) <= 101_000);
+  assert.ok(await rowsRead(() => store.expire()) <= 31_000);
+  for (let rest = 0; rest < 2; rest++) await store.sweep(Date.now());
+  assert.ok(await rowsRead(() => store.sweep(Date.now())) <= 100, 'what has ended is not read again');
 });
 
 test('tasks of the first schema are kept by the next ones', async () => {
