@@ -62,9 +62,11 @@ def read_parts(call: Call) -> list[Part]:
 def code_reply(upload: dict[str, Any], modules: list[Module], etag: str) -> RawReply:
     """Send the code of a version: a part a module, the main module first, as the provider expects it.
 
-    A script in the service worker syntax goes as it is.
+    A script in the service worker syntax goes as it is. A Worker that is assets alone has no content: 204.
     """
     main = upload["main_module"]
+    if main is None:
+        return RawReply(b"", {}, status=204)
     if upload.get("service_worker", False):
         [script] = [module for module in modules if module["name"] == main]
         return RawReply(base64.b64decode(script["content_base64"]), {"etag": etag}, "application/javascript")
@@ -73,8 +75,7 @@ def code_reply(upload: dict[str, Any], modules: list[Module], etag: str) -> RawR
         Part(module["name"], module["name"], module["content_type"], base64.b64decode(module["content_base64"]))
         for module in in_order
     )
-    entrypoint = {} if main is None else {"cf-entrypoint": main}
-    return RawReply(content, {**entrypoint, "etag": etag}, content_type)
+    return RawReply(content, {"cf-entrypoint": main, "etag": etag}, content_type)
 
 
 def _bare_code(call: Call) -> Module:

@@ -153,7 +153,7 @@ def _describe(db: sqlite3.Connection, row: sqlite3.Row, *, with_modules: bool) -
         **durable_objects.describe(upload),
         **assets.describe(upload.get("assets")),
     }
-    if with_modules:
+    if with_modules and upload["main_module"] is not None:
         description["modules"] = desired_state.modules_of(db, row["id"])
     return description
 
