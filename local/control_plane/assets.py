@@ -24,15 +24,16 @@ Assets = dict[str, Any]  # as stored: `site`, the folder; `manifest_id`; `config
 
 
 def are_sent(body: Fields) -> bool:
-    """Tell whether an upload has assets, its own or those of the version before."""
-    return body.has("assets") or bool(body.flag("keep_assets"))
+    """Tell whether an upload has files, its own or those of the version before; a configuration alone is none."""
+    part = body.fields("assets")
+    return bool(body.flag("keep_assets") or (part and part.text("jwt")))
 
 
 def read(db: sqlite3.Connection, token_key: bytes, body: Fields, previous: sqlite3.Row | None) -> Assets | None:
     """Read what an upload says of assets; None when it has none. Raises ApiError.
 
     A token comes before `keep_assets`, which brings the files of the previous version, and its configuration unless the
-    upload has one.
+    upload has one. A configuration alone is taken, and has nothing to apply to: the provider's acceptance tests.
     """
     part = body.fields("assets") or Fields({}, body.invalid, "assets")
     kept: Assets = {} if previous is None else json.loads(previous["upload"]).get("assets") or {}
@@ -44,7 +45,10 @@ def read(db: sqlite3.Connection, token_key: bytes, body: Fields, previous: sqlit
         return _assets(db, kept["manifest_id"], given)
     if body.flag("keep_assets"):
         raise ApiError(400, 10021, "Cannot keep assets: the previous version of this Worker has none")
-    if body.has("assets"):
+    config = part.fields("config")
+    if config is not None:
+        _check_config(config)
+    elif body.has("assets"):
         raise part.wrong("jwt", "Required, unless keep_assets is true")
     return None
 

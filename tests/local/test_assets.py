@@ -313,6 +313,19 @@ def test_the_json_api_takes_assets_too(rest: Rest) -> None:
     assert "modules" not in rest.result("GET", f"{path}/{created['id']}?include=modules")
 
 
+def test_a_configuration_may_come_without_assets(rest: Rest) -> None:
+    """As the provider's TestAccCloudflareWorkerVersion_AssetsConfigNoDirectory has it."""
+    worker = rest.worker()
+    path = f"/workers/workers/{worker['id']}/versions?deploy=true"
+    body = {"main_module": "index.js", "compatibility_date": "2025-04-01", "modules": [module(PLAIN)]}
+    config = {"not_found_handling": "single-page-application", "run_worker_first": ["/api/v1/*"]}
+    rest.result("POST", path, body | {"assets": {"config": config}})
+    assert rest.visit(f"{worker['subdomain']['url']}/no/such/file").text == "code /no/such/file"
+    unfit = {"config": {"not_found_handling": "500-page"}}
+    assert rest.refusal("POST", path, body | {"assets": unfit})[:2] == (400, 10021)
+    assert rest.refusal("POST", path, {"compatibility_date": "2025-04-01", "assets": {"config": config}})[0] == 400
+
+
 def test_a_service_binding_reaches_assets_and_code(rest: Rest) -> None:
     script, caller = unique("app"), unique("caller")
     code = """
