@@ -3,11 +3,12 @@
 import asyncio
 import logging
 import os
+import random
 import signal
 import socket
 import sys
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
@@ -29,6 +30,10 @@ _GRACE_SECONDS = 5  # for requests that run when the server is told to stop
 _KEEP_ALIVE_SECONDS = 75  # longer than a client lets a connection lie idle, so that none closes under a request
 _PORT_SETTING = "port"
 
+_LASTING_PORTS = range(10_000, 30_000, 50)
+"""What port 0 is chosen from, with room for Workers after each: below those that systems give to connections (Linux
+from 32,768 on). A connection keeps its port for a minute after its end; the instance could not come back on that."""
+
 
 def serve(state_dir: Path, port: int | None = None) -> None:
     """Serve until SIGTERM or SIGINT. Raises InstanceError when the folder or the port is taken."""
@@ -38,7 +43,7 @@ def serve(state_dir: Path, port: int | None = None) -> None:
     with InstanceLock(state_dir) as lock:
         store = Store(state_dir / "cloudflare.db")
         try:
-            with _listen(_chosen_port(store, port)) as listener:
+            with _listen_on_any() if port == 0 else _listen(_chosen_port(store, port)) as listener:
                 store.remember(_PORT_SETTING, str(listener.getsockname()[1]))
                 asyncio.run(_run(state_dir, store, listener, lock))
         finally:
@@ -116,6 +121,14 @@ def _chosen_port(store: Store, port: int | None) -> int:
         return port
     remembered = store.setting(_PORT_SETTING)
     return DEFAULT_PORT if remembered is None else int(remembered)
+
+
+def _listen_on_any() -> socket.socket:
+    for port in random.sample(_LASTING_PORTS, len(_LASTING_PORTS)):
+        with suppress(InstanceError):
+            return _listen(port)
+    msg = f"no port is free between {_LASTING_PORTS.start} and {_LASTING_PORTS.stop}: choose another with --port N"
+    raise InstanceError(msg)
 
 
 def _listen(port: int) -> socket.socket:

@@ -121,6 +121,7 @@ def test_commands_of_a_day(state_dir: Path) -> None:
     assert time.monotonic() - began < 5
     assert started.stdout.startswith("started: http://127.0.0.1:")
     base_url = started.stdout.split()[-1]
+    assert httpx.URL(base_url).port in range(10_000, 30_000)  # no connection ever has that port
     assert run("start", state_dir=state_dir).stdout == f"already running: {base_url}\n"
     assert stat.S_IMODE(state_dir.stat().st_mode) == 0o700
     deployed = Deployed(state_dir)
