@@ -47,13 +47,7 @@ class DeadLetter:
     @property
     def task_run(self) -> TaskRun | None:
         """The run that the letter is for; None when it is malformed: it names none."""
-        if self.content_type != TASK_CONTENT_TYPE:
-            return None
-        try:
-            body: object = json.loads(self.body)
-        except ValueError:
-            return None
-        message = cast("dict[str, object]", body) if isinstance(body, dict) else {}
+        message = self._message()
         task_id, run = message.get("taskId"), message.get("run", 1)
         if not isinstance(task_id, str) or not task_id:
             return None
@@ -64,7 +58,22 @@ class DeadLetter:
         """The message that starts the task's next run; doing so twice is harmless. Raises ValueError when malformed."""
         if self.task_run is None:
             raise ValueError(f"dead letter {self.letter_id} names no task")
-        return {"taskId": self.task_run.task_id, "run": self.task_run.run + 1, "redrive": True}
+        length = self._message().get("payload_length")
+        return {
+            "taskId": self.task_run.task_id,
+            "run": self.task_run.run + 1,
+            "redrive": True,
+            **({} if length is None else {"payload_length": length}),
+        }
+
+    def _message(self) -> dict[str, object]:
+        if self.content_type != TASK_CONTENT_TYPE:
+            return {}
+        try:
+            body: object = json.loads(self.body)
+        except ValueError:
+            return {}
+        return cast("dict[str, object]", body) if isinstance(body, dict) else {}
 
     def is_called(self, name: str) -> bool:
         """Tell whether `name` is the letter's id or its task's."""

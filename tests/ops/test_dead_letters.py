@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -240,6 +242,12 @@ def test_an_engine_without_dead_letters() -> None:
 def test_what_names_no_task_cannot_be_redriven() -> None:
     with pytest.raises(ValueError, match="dead letter id names no task"):
         _ = DeadLetter.of_message(_Message()).redrive_message
+
+
+@pytest.mark.parametrize("extra", [{}, {"payload_length": 1_000_000}])
+def test_a_redrive_starts_the_next_run_and_keeps_the_length_of_a_large_payload(extra: dict[str, int]) -> None:
+    letter = DeadLetter("id", json.dumps({"taskId": "task", "run": 3, **extra}), "json", 1, datetime.now(UTC))
+    assert letter.redrive_message == {"taskId": "task", "run": 4, "redrive": True, **extra}
 
 
 class _Message:

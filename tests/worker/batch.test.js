@@ -40,7 +40,7 @@ for (const store of STORES) describe(`POST /tasks with state in ${store}`, () =>
       payload: { some: ['json'] }, handler: 'echo', parameters: { tone: 'soft' },
       delaySeconds: 60, ttlSeconds: 600, maxRetries: 9, idempotencyKey: `all-of-it-${store}`,
     }]);
-    assert.deepEqual((await api.seen()).sent.at(-1), { taskId, run: 1, delay_seconds: 60, max_retries: 9 });
+    assert.deepEqual((await api.seen()).sent.at(-1), { taskId, run: 1, delay_seconds: 60, max_retries: 9, payload_length: 17 });
     await api.attempt(taskId);
     const { result, maxRetries, expiresAt } = await api.task(taskId);
     assert.deepEqual({ result, maxRetries }, { result: { payload: '{"some":["json"]}', parameters: { tone: 'soft' } }, maxRetries: 9 });

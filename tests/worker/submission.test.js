@@ -23,7 +23,7 @@ for (const store of STORES) describe(`POST /task with state in ${store}`, () => 
     assert.equal(headers.get('Cache-Control'), 'no-store');
     assert.equal(headers.get('Idempotent-Replayed'), null);
     const { sent } = await api.seen();
-    assert.deepEqual(sent.at(-1), { taskId: body.taskId, run: 1, delay_seconds: 0, max_retries: null });
+    assert.deepEqual(sent.at(-1), { taskId: body.taskId, run: 1, delay_seconds: 0, max_retries: null, payload_length: 16 });
   });
 
   test('a task has its defaults', async () => {
@@ -39,12 +39,12 @@ for (const store of STORES) describe(`POST /task with state in ${store}`, () => 
 
   test('delay, ttl and max_retries are kept with the task', async () => {
     const before_ms = Date.now();
-    const taskId = await api.submit('?delay=3600&ttl=600&max_retries=7');
+    const taskId = await api.submit('?delay=3600&ttl=600&max_retries=7', { body: 'four' });
     const { maxRetries, nextAttemptAt, expiresAt } = await api.task(taskId);
     assert.equal(maxRetries, 7);
     assert.ok(Math.abs(Date.parse(nextAttemptAt) - before_ms - 3_600_000) < 10_000, nextAttemptAt);
     assert.ok(Math.abs(Date.parse(expiresAt) - before_ms - 4_200_000) < 10_000, expiresAt);
-    assert.deepEqual((await api.seen()).sent.at(-1), { taskId, run: 1, delay_seconds: 3600, max_retries: 7 });
+    assert.deepEqual((await api.seen()).sent.at(-1), { taskId, run: 1, delay_seconds: 3600, max_retries: 7, payload_length: 4 });
   });
 
   test('the payload is the body, untouched', async () => {

@@ -22,7 +22,7 @@ export async function takeIn(tasks, { store, engine }) {
   const inserted = await store.insert([...firsts.values()]);
   const insertions = new Map([...firsts.values()].map((task, index) => [task, /** @type {Insertion} */ (inserted[index])]));
   await handOver(engine, [...insertions].filter(([, { isNew }]) => isNew)
-    .map(([{ delay_seconds, max_retries }, { taskId, run }]) => ({ taskId, run, delay_seconds, max_retries })));
+    .map(([{ delay_seconds, max_retries, payload }, { taskId, run }]) => ({ taskId, run, delay_seconds, max_retries, payload_length: payload.length })));
   return tasks.map((task) => {
     const first = /** @type {NewTask} */ (firsts.get(identity(task)));
     const insertion = /** @type {Insertion} */ (insertions.get(first));

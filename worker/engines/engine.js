@@ -2,9 +2,11 @@
 
 /** @import { OpenTask } from '../stores/store.js' */
 
-/** A run of a task to be carried to its handler; `max_retries` null: the stack's.
+/**
+ * A run of a task to be carried to its handler; `max_retries` null: the stack's; `payload_length` in bytes or UTF-16 code
+ * units, where it is known.
  *
- * @typedef {{taskId: string, run: number, delay_seconds: number, max_retries: number | null}} Submission
+ * @typedef {{taskId: string, run: number, delay_seconds: number, max_retries: number | null, payload_length?: number}} Submission
  */
 
 /** How much waits, and since when the oldest of it. @typedef {{count: number, oldest_ms: number | null}} Backlog */

@@ -7,11 +7,11 @@ import { attemptInWaves, maxRetries } from '../attempt.js';
 import { shardBinding, shardCount, shardOf } from '../shards.js';
 import { MIN_TTL_SECONDS, SWEEP_GRACE_SECONDS, TASK_TTL_SECONDS } from '../task.js';
 import { creationTime, TASK_ID } from '../task_id.js';
-import { TaskMessages } from './task_messages.js';
+import { LARGE_PAYLOAD_LENGTH, TaskMessages } from './task_messages.js';
 
 /** @import { Handlers } from '../handler.js' */
-/** @import { OpenTask, Store } from '../stores/store.js' */
-/** @import { Outcome } from '../task.js' */
+/** @import { Delivery, OpenTask, Store } from '../stores/store.js' */
+/** @import { ClaimedTask, Outcome } from '../task.js' */
 /** @import { Backlog, Engine, Submission } from './engine.js' */
 /** @import { TaskMessage } from './task_messages.js' */
 
@@ -61,13 +61,21 @@ export class QueueEngine {
    */
   async consume(batch) {
     const messages = new TaskMessages(batch.messages);
-    if (messages.size === 0) return;
-    const claimed = await this.store.claim(messages.deliveries());
-    await this.#releaseUnclaimed(messages, new Set(claimed.map(({ taskId }) => taskId)));
+    for (const portion of messages.portions()) await this.#work(messages, portion);
+  }
+
+  /**
+   * @param {TaskMessages} messages
+   * @param {Delivery[]} deliveries those of a portion
+   */
+  async #work(messages, deliveries) {
+    const claimed = await this.store.claim(deliveries);
+    await this.#releaseUnclaimed(messages, unclaimed(deliveries, claimed));
     if (claimed.length === 0) return;
     const limits = new Map(claimed.map(({ taskId, max_retries }) => [taskId, max_retries]));
     for await (const outcomes of attemptInWaves(this, claimed)) {
-      await this.#bury(outcomes.filter(({ taskId, status }) => status === 'failed' && !this.#isLastDelivery(messages, taskId)));
+      const buried = outcomes.filter(({ taskId, status }) => status === 'failed' && !this.#isLastDelivery(messages, taskId));
+      await this.#bury(buried.map(({ taskId, run }) => ({ taskId, run, payload_length: messages.payloadLength(taskId) })));
       const settled = await this.store.settle(outcomes);
       for (const outcome of outcomes) {
         const { taskId } = outcome;
@@ -128,13 +136,12 @@ export class QueueEngine {
    * whose task is not there is not.
    *
    * @param {TaskMessages} messages
-   * @param {Set<string>} claimed
+   * @param {string[]} taskIds
    */
-  async #releaseUnclaimed(messages, claimed) {
-    const unclaimed = messages.taskIds().filter((taskId) => !claimed.has(taskId));
-    if (unclaimed.length === 0) return;
-    const existing = await this.store.existing(unclaimed);
-    for (const taskId of unclaimed) {
+  async #releaseUnclaimed(messages, taskIds) {
+    if (taskIds.length === 0) return;
+    const existing = await this.store.existing(taskIds);
+    for (const taskId of taskIds) {
       if (existing.has(taskId) || this.#hasOutlived(taskId)) messages.ack(taskId);
       else {
         console.warn('message names a task that is not there', { taskId, attempts: messages.attempts(taskId) });
@@ -153,7 +160,7 @@ export class QueueEngine {
   async #retry(messages, { taskId, run, next_attempt_ms }, max_retries) {
     const delay_seconds = Math.max(0, Math.ceil((next_attempt_ms - Date.now()) / 1000));
     if (!this.#isLastDelivery(messages, taskId)) return messages.retry(taskId, delay_seconds);
-    await this.submit([{ taskId, run, delay_seconds, max_retries }]);
+    await this.submit([{ taskId, run, delay_seconds, max_retries, payload_length: messages.payloadLength(taskId) }]);
     messages.ack(taskId);
   }
 
@@ -161,11 +168,11 @@ export class QueueEngine {
    * Writes the dead letters of tasks whose message does not become one by its last retry. A letter too early or too many
    * is harmless: a redrive starts failed tasks only.
    *
-   * @param {{taskId: string, run: number}[]} failed
+   * @param {{taskId: string, run: number, payload_length?: number}[]} failed
    */
   async #bury(failed) {
     for (let start = 0; start < failed.length; start += SEND_BATCH_MESSAGES) {
-      await this.env.TASK_DLQ.sendBatch(failed.slice(start, start + SEND_BATCH_MESSAGES).map(({ taskId, run }) => ({ body: { taskId, run } })));
+      await this.env.TASK_DLQ.sendBatch(failed.slice(start, start + SEND_BATCH_MESSAGES).map((each) => ({ body: body(each) })));
     }
   }
 
@@ -187,6 +194,16 @@ export class QueueEngine {
   #isLastDelivery(messages, taskId) {
     return messages.attempts(taskId) > Number(this.env.MAX_RETRIES);
   }
+}
+
+/**
+ * @param {Delivery[]} deliveries
+ * @param {ClaimedTask[]} claimed
+ * @returns {string[]} ids of the others
+ */
+function unclaimed(deliveries, claimed) {
+  const taken = new Set(claimed.map(({ taskId }) => taskId));
+  return deliveries.flatMap(({ taskId }) => (taken.has(taskId) ? [] : [taskId]));
 }
 
 /**
@@ -212,11 +229,11 @@ async function sendAll(queue, runs) {
 }
 
 /**
- * @param {Submission} run
+ * @param {Pick<Submission, 'taskId' | 'run' | 'payload_length'>} run
  * @returns {TaskMessage}
  */
-function body({ taskId, run }) {
-  return { taskId, run };
+function body({ taskId, run, payload_length = 0 }) {
+  return { taskId, run, ...(payload_length > LARGE_PAYLOAD_LENGTH && { payload_length }) };
 }
 
 /** @param {Submission} run */

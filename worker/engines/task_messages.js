@@ -1,15 +1,22 @@
 /** A batch's messages by the task that each names. */
 
 /**
- * What the queue carries: a task's name and run; its payload stays in the store. A redrive of a dead letter starts that
- * run itself; any other message finds it started.
+ * What the queue carries: a task's name and run; its payload stays in the store, and `payload_length` tells of a large
+ * one. A redrive of a dead letter starts that run itself; any other message finds it started.
  *
- * @typedef {{taskId: string, run: number, redrive?: boolean}} TaskMessage
+ * @typedef {{taskId: string, run: number, redrive?: boolean, payload_length?: number}} TaskMessage
  */
 
 /** @import { Delivery } from '../stores/store.js' */
 
-/** @typedef {{run: number, redrive: boolean, messages: Message<unknown>[]}} Group several when a message was sent more than once */
+/** @typedef {Required<Omit<TaskMessage, 'taskId'>> & {messages: Message<unknown>[]}} Group several when a message was sent more than once */
+
+/** From what length on a message tells that of its payload: a hundred shorter ones, in one batch, are no trouble. */
+export const LARGE_PAYLOAD_LENGTH = 64 * 1024;
+
+/** How much payload is taken at once: an isolate has 128 MB (https://developers.cloudflare.com/workers/platform/limits/),
+ * and on its way a payload is there several times. */
+const PORTION_LENGTH = 16 * 1024 * 1024;
 
 export class TaskMessages {
   /** @type {Map<string, Group>} */
@@ -31,17 +38,28 @@ export class TaskMessages {
     }
   }
 
-  get size() {
-    return this.#groups.size;
+  /** @returns {Delivery[][]} one for each task, in portions whose payloads fit in memory together: nearly always it is one */
+  portions() {
+    /** @type {Delivery[][]} */
+    const portions = [];
+    let length = Infinity;
+    for (const [taskId, { run, redrive, payload_length }] of this.#groups) {
+      if (length + payload_length > PORTION_LENGTH) {
+        portions.push([]);
+        length = 0;
+      }
+      portions.at(-1)?.push({ taskId, run, redrive, attempts: this.attempts(taskId) });
+      length += payload_length;
+    }
+    return portions;
   }
 
-  taskIds() {
-    return [...this.#groups.keys()];
-  }
-
-  /** @returns {Delivery[]} one for each task */
-  deliveries() {
-    return [...this.#groups].map(([taskId, { run, redrive }]) => ({ taskId, run, redrive, attempts: this.attempts(taskId) }));
+  /**
+   * @param {string} taskId
+   * @returns {number} 0 when it is not large, or not known
+   */
+  payloadLength(taskId) {
+    return this.#groups.get(taskId)?.payload_length ?? 0;
   }
 
   /**
@@ -69,13 +87,13 @@ export class TaskMessages {
    * @param {Required<TaskMessage>} named
    * @param {Message<unknown>} message
    */
-  #add({ taskId, run, redrive }, message) {
-    const group = this.#groups.get(taskId) ?? { run, redrive, messages: [] };
+  #add({ taskId, run, redrive, payload_length }, message) {
+    const group = this.#groups.get(taskId) ?? { run, redrive, payload_length, messages: [] };
     const isNewer = run > group.run;
     const stale = isNewer ? group.messages : run < group.run ? [message] : [];
     for (const each of stale) each.ack();
-    if (isNewer) this.#groups.set(taskId, { run, redrive, messages: [message] });
-    else if (run === group.run) this.#groups.set(taskId, { run, redrive: group.redrive || redrive, messages: [...group.messages, message] });
+    if (isNewer) this.#groups.set(taskId, { run, redrive, payload_length, messages: [message] });
+    else if (run === group.run) this.#groups.set(taskId, { ...group, redrive: group.redrive || redrive, messages: [...group.messages, message] });
   }
 
   /** @param {string} taskId */
@@ -89,7 +107,8 @@ export class TaskMessages {
  * @returns {Required<TaskMessage> | null} null when it names no task
  */
 function readMessage(body) {
-  const { taskId, run = 1, redrive = false } = /** @type {Partial<TaskMessage>} */ (body ?? {});
+  const { taskId, run = 1, redrive = false, payload_length = 0 } = /** @type {Partial<TaskMessage>} */ (body ?? {});
   const isNamed = typeof taskId === 'string' && taskId !== '' && Number.isInteger(run) && run > 0;
-  return isNamed ? { taskId, run, redrive: redrive === true } : null;
+  if (!isNamed) return null;
+  return { taskId, run, redrive: redrive === true, payload_length: Number.isSafeInteger(payload_length) ? Math.max(0, payload_length) : 0 };
 }
