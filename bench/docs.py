@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from bench.node import ROOT
-from bench.report import comparison_table, provenance, sections, table
+from bench.report import headline_table, origin, sections, table
 from bench.results import COMPARISON_PICTURE, GROWTH_PICTURE, LATEST, Results
 from bench.scale import scale_text
 from ops.cost import BASELINE, UNITS_FILE, MeasuredUnits, PriceList, cost, read_prices, read_units
@@ -33,8 +33,8 @@ def write_docs(results: Results, folder: Path) -> None:
     shutil.rmtree(LATEST, ignore_errors=True)
     shutil.copytree(folder, LATEST)
     pictures = [f"../bench/results/latest/{name}" for name in (COMPARISON_PICTURE, GROWTH_PICTURE)]
-    _fill(README, "bench", f"{provenance(results)}\n\n{comparison_table(results)}")
-    write_costs(README)
+    _fill(README, "bench", f"{origin(results)}\n\n{headline_table(results)}")
+    write_costs(README, PERFORMANCE)
     _, *rest = sections(results, pictures)
     _fill(PERFORMANCE, "bench", "\n\n".join(rest))
     write_scale(PERFORMANCE)
@@ -58,13 +58,14 @@ def write_units(results: Results, file: Path) -> None:
     file.write_text(json.dumps(units, indent=2) + "\n")
 
 
-def write_costs(readme: Path) -> None:
-    """Write the README's table of costs from the units that are in use."""
+def write_costs(readme: Path, performance: Path) -> None:
+    """Write the table of costs from the units that are in use, and the prices with their sources."""
     _fill(readme, "cost", cost_text(read_units(), read_prices()))
+    _fill(performance, "prices", price_text(read_units(), read_prices()))
 
 
 def cost_text(measured: MeasuredUnits, prices: PriceList) -> str:
-    """Put the costs of a million tasks side by side, with the prices and their sources."""
+    """Put the costs of a million tasks side by side."""
     rows = [
         [
             name,
@@ -75,22 +76,29 @@ def cost_text(measured: MeasuredUnits, prices: PriceList) -> str:
     ]
     aws = cost(prices.aws_units, prices.aws, _MILLION).usd
     rows.append(["SQS + Lambda + DynamoDB, computed", f"{aws:.2f}", ""])
-    used = {unit for units in measured.full_batches.values() for unit in units}
-    listed = ", ".join(
-        f"[{price.name}]({price.source}) {price.usd_per_million:g}"
-        for unit, price in prices.cloudflare.items()
-        if unit in used or unit == "queue_operations"
-    )
-    of_aws = "; ".join(
-        f"[{price.name}]({price.source}) {price.usd_per_million:g}, {prices.aws_units[unit]:g} a task: "
-        f"{prices.aws_reasons[unit]}"
-        for unit, price in prices.aws.items()
-    )
     head = table(["US$ for a million tasks", "in full batches", "each alone"], rows)
-    return (
-        f"{head}\n\nUnits measured {measured.measured_at}, prices of {prices.as_of} in US$ a million: {listed}. "
-        f"On AWS: {of_aws}."
-    )
+    return f"{head}\n\nUnits measured {measured.measured_at}, prices of {prices.as_of}."
+
+
+def price_text(measured: MeasuredUnits, prices: PriceList) -> str:
+    """List the prices of the units that are used, with their sources, and what is assumed of AWS."""
+    used = {unit for units in measured.full_batches.values() for unit in units} | {"queue_operations"}
+    rows = [
+        [f"[{price.name}]({price.source})", f"{price.usd_per_million:g}", f"{price.included:,}"]
+        for unit, price in prices.cloudflare.items()
+        if unit in used
+    ]
+    of_aws = [
+        [
+            f"[{price.name}]({price.source})",
+            f"{price.usd_per_million:g}",
+            f"{prices.aws_units[unit]:g}: {prices.aws_reasons[unit]}",
+        ]
+        for unit, price in prices.aws.items()
+    ]
+    cloudflare = table(["Cloudflare", "US$ a million", "included a month"], rows)
+    aws = table(["AWS", "US$ a million", "a task"], of_aws)
+    return f"Of {prices.as_of}.\n\n{cloudflare}\n\n{aws}"
 
 
 def _fill(file: Path, marker: str, text: str) -> None:

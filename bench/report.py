@@ -39,6 +39,9 @@ MEASURES = (
     Measure("memory", "loaded_mib", "memory, after a backlog, MiB"),
 )
 
+HEADLINES = {"post_per_second", "post_p50_ms", "drain_per_second", "completed_p50_ms", "idle_mib"}
+"""The measures that the README quotes, under load and alone."""
+
 UNIT_LABELS = {
     "d1_round_trips": "D1 round trips",
     "d1_rows_read": "D1 rows read",
@@ -78,28 +81,39 @@ def sections(results: Results, pictures: Sequence[str] = ()) -> Iterator[str]:
     yield from (f"![{Path(picture).stem}]({picture})" for picture in pictures)
 
 
+def origin(results: Results) -> str:
+    """Say when and where it was measured, and how to read the numbers."""
+    return (
+        f"Measured {results['made_at']} on {machine.in_words(results['machine'])}; profile "
+        f"{results['profile']['name']}. Medians, with the range of the rounds; × and ÷: so many times more or less "
+        "than in the first column."
+    )
+
+
 def provenance(results: Results) -> str:
-    """Say when and where it was measured, and what is on disk when a POST is answered."""
+    """Say when, where and how it was measured, and what is on disk when a POST is answered."""
     profile = results["profile"]
     kinds: dict[str, list[str]] = {}
     for system, durability in results["systems"].items():
         kinds.setdefault(durability, []).append(system)
     durable = "; ".join(f"{', '.join(names)}: {durability}" for durability, names in kinds.items())
-    disk = f" On disk when a POST is answered: {durable}." if durable else ""
+    disk = f"\n\nOn disk when a POST is answered: {durable}." if durable else ""
     return (
-        f"Measured {results['made_at']} on {machine.in_words(results['machine'])}; profile {profile['name']}: "
-        f"{profile['rounds']} rounds in turns, backlogs of {profile['backlog_tasks']:,} tasks of "
-        f"{profile['payload_bytes']} B, submitted over {profile['concurrency']} connections. Medians, with the range "
-        "of the rounds; × and ÷: so many times more or less than in the first column."
-        f"{disk}"
+        f"{origin(results)}\n\n{profile['rounds']} rounds in turns, backlogs of {profile['backlog_tasks']:,} tasks of "
+        f"{profile['payload_bytes']} B, submitted over {profile['concurrency']} connections.{disk}"
     )
 
 
-def comparison_table(results: Results) -> str:
+def comparison_table(results: Results, measures: Sequence[Measure] = MEASURES) -> str:
     """Put the systems side by side, a line a measure."""
     systems: list[str] = list(results["systems"]) or sorted(results.get("memory", {}))
-    rows = [row for measure in MEASURES if (row := _comparison_row(results, measure, systems))]
+    rows = [row for measure in measures if (row := _comparison_row(results, measure, systems))]
     return table(["", *systems], rows) if rows else ""
+
+
+def headline_table(results: Results) -> str:
+    """Put the systems side by side, in what most people ask for first."""
+    return comparison_table(results, [each for each in MEASURES if each.key in HEADLINES and each.part != "steady"])
 
 
 def units_table(units: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench import docs
-from bench.docs import DocsError, cost_text, replaced, write_docs, write_units
+from bench.docs import DocsError, cost_text, price_text, replaced, write_docs, write_units
 from ops.cost import MeasuredUnits, read_prices, read_units
 from tests.bench.test_report import RESULTS
 
@@ -25,7 +25,7 @@ WHOLE: dict[str, Any] = RESULTS | {
     "reload": {},
     "memory": {},
 }
-MARKS = {"README": ("bench", "cost"), "PERFORMANCE": ("bench", "scale")}
+MARKS = {"README": ("bench", "cost"), "PERFORMANCE": ("bench", "scale", "prices")}
 
 
 def test_only_what_is_between_the_marks_is_replaced() -> None:
@@ -76,9 +76,9 @@ def test_units_are_written_as_they_are_read(tmp_path: Path) -> None:
 
 
 def test_prices_that_are_used_are_named_with_their_source() -> None:
-    text = cost_text(
-        MeasuredUnits("today", {"d1, queue": UNITS["backlog"]}, {"d1, queue": UNITS["lone"]}), read_prices()
-    )
-    assert "[D1 rows written](https://developers.cloudflare.com/d1/platform/pricing/) 1," in text
+    measured = MeasuredUnits("today", {"d1, queue": UNITS["backlog"]}, {"d1, queue": UNITS["lone"]})
+    assert "| SQS + Lambda + DynamoDB, computed | 3.62 |" in cost_text(measured, read_prices())
+    text = price_text(measured, read_prices())
+    assert "| [D1 rows written](https://developers.cloudflare.com/d1/platform/pricing/) | 1 | 50,000,000 |" in text
     assert "KV writes" not in text
-    assert "| SQS + Lambda + DynamoDB, computed | 3.62 |" in text
+    assert "| [Lambda requests](https://aws.amazon.com/lambda/pricing/) | 0.2 | 1.1: one for the POST" in text
