@@ -1,4 +1,4 @@
-"""The features that the README lists, each on the stack that ``--stack`` names, deployed as ``deployment.py`` says."""
+"""The features of docs/features.md, each on the stack that ``--stack`` names, deployed as ``deployment.py`` says."""
 
 from __future__ import annotations
 
