@@ -7,6 +7,8 @@ import { Refusal } from './refusal.js';
 /** The media types of JSON (https://www.rfc-editor.org/rfc/rfc6839#section-3.1). */
 const JSON_TYPE = /^\s*(?:application\/json|[^;\s]+\+json)\s*(?:;|$)/i;
 
+const UTF_8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
 /**
  * @param {Uint8Array<ArrayBuffer>} bytes
  * @returns {Payload} none at all is an empty JSON object
@@ -14,7 +16,7 @@ const JSON_TYPE = /^\s*(?:application\/json|[^;\s]+\+json)\s*(?:;|$)/i;
 export function toPayload(bytes) {
   if (bytes.byteLength === 0) return '{}';
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    return UTF_8.decode(bytes);
   } catch {
     return bytes;
   }

@@ -37,10 +37,7 @@ const PARAMETER_LENGTH = 600_000;
 const FORGET_EXPIRED_KEYS = `
   DELETE FROM tasks WHERE idempotency_key IN (SELECT value FROM json_each(?1)) AND expires_at <= ?2`;
 
-const INSERT = `
-  INSERT INTO tasks (taskId, status, handler, parameters, payload, expires_at, own_expires_at, due_at, max_retries,
-    idempotency_key, fingerprint)
-  VALUES (?1, 'pending', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+const UNLESS_KEY_IS_HELD = `
   ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING`;
 
 const FIND_KEYS = `
@@ -359,6 +356,8 @@ function statement(sql, ...parameters) {
 }
 
 /**
+ * Names those columns alone that the task has a value for: most tasks need few, and every one costs time.
+ *
  * @param {NewTask} task
  * @returns {Statement}
  */
@@ -366,13 +365,19 @@ function insertion({ taskId, handler, parameters, payload, delay_seconds, ttl_se
   const created_ms = creationTime(taskId);
   const isOrdinary = delay_seconds === 0 && ttl_seconds === null;
   const expires_at = seconds(created_ms) + delay_seconds + (ttl_seconds ?? TASK_TTL_SECONDS);
+  const columns = Object.entries({
+    taskId, status: 'pending', handler, payload, expires_at, max_retries,
+    parameters: Object.keys(parameters).length > 0 ? JSON.stringify(parameters) : null,
+    own_expires_at: isOrdinary ? null : expires_at,
+    due_at: delay_seconds > 0 ? created_ms + delay_seconds * 1000 : null,
+    idempotency_key: idempotency?.key ?? null,
+    fingerprint: idempotency?.fingerprint ?? null,
+  }).filter(([, value]) => value !== null);
+  const names = columns.map(([name]) => name).join(', ');
+  const values = columns.map((_, index) => `?${index + 1}`).join(', ');
   return {
-    sql: INSERT,
-    parameters: [
-      taskId, handler, Object.keys(parameters).length > 0 ? JSON.stringify(parameters) : null, payload,
-      expires_at, isOrdinary ? null : expires_at, delay_seconds > 0 ? created_ms + delay_seconds * 1000 : null, max_retries,
-      idempotency?.key ?? null, idempotency?.fingerprint ?? null,
-    ],
+    sql: `INSERT INTO tasks (${names}) VALUES (${values})${idempotency ? UNLESS_KEY_IS_HELD : ''}`,
+    parameters: columns.map(([, value]) => value),
   };
 }
 
