@@ -54,9 +54,11 @@ def _measured(options: argparse.Namespace, progress: Progress) -> Path:
     baseline = _baseline(options)
     if baseline is None:
         progress.say("neither --baseline nor --baseline-document: the comparison with a baseline is left out")
-    folder = results.new_folder(datetime.now().astimezone())
+    earlier = None if options.resumed is None else results.load(options.resumed)
+    folder = options.resumed or results.new_folder(datetime.now().astimezone())
+    parts = [part for part in _parts(options) if part not in (earlier or {})]
     profile = QUICK if options.quick else FULL
-    Run(profile, baseline, _parts(options), folder, progress, with_rivals=_can_run_rivals(progress)).measure()
+    Run(profile, baseline, parts, folder, progress, with_rivals=_can_run_rivals(progress), earlier=earlier).measure()
     return folder
 
 
@@ -75,6 +77,13 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="FILE",
         help="a Markdown document with such a Worker in its code blocks",
+    )
+    parser.add_argument(
+        "--resume",
+        type=Path,
+        dest="resumed",
+        metavar="DIR",
+        help="measure what an interrupted run with the same options has left out, into its folder",
     )
     parser.add_argument("--write-docs", action="store_true", help="make this run the one that README and docs quote")
     parser.add_argument(

@@ -45,6 +45,7 @@ class Run:
         parts: of PARTS.
         folder: takes the results.
         with_rivals: whether to measure what users would pick instead.
+        earlier: the results of a run that is resumed.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Run:
         progress: Progress,
         *,
         with_rivals: bool,
+        earlier: Results | None = None,
     ) -> None:
         self._profile = profile
         self._baseline = baseline
@@ -63,7 +65,7 @@ class Run:
         self._folder = folder
         self._progress = progress
         self._with_rivals = with_rivals
-        self.results: Results = {
+        self.results: Results = earlier or {
             "made_at": datetime.now().astimezone().isoformat(timespec="seconds"),
             "machine": machine.describe(),
             "profile": asdict(profile),
@@ -88,6 +90,7 @@ class Run:
             systems = [self._start(stack, make(cloud)) for make in self._makers()]
             self.results["systems"] = {system.name: system.durability for system in systems}
             comparison = Comparison(systems, load, self._profile, self._progress)
+            comparison.results = {part: self.results[part] for part in COMPARED if part in self.results}
             for part in parts:
                 getattr(comparison, part)()
                 self.results |= comparison.results
@@ -116,14 +119,14 @@ class Run:
         for measure in (Growth.with_work, Growth.with_table):
             with _cloud() as cloud, TaskRunner("ephemera", cloud) as runner:
                 self.results["growth"] |= measure(Growth(runner, load, self._profile, self._progress))
-            results.save(self.results, self._folder)
+        results.save(self.results, self._folder)
 
     def _count_combinations(self, load: LoadGenerator) -> None:
         self.results["combinations"] = {}
         for engine in get_args(Engine):
             with _cloud() as cloud:
                 self.results["combinations"] |= measure_engine(engine, cloud, load, self._profile, self._progress)
-            results.save(self.results, self._folder)
+        results.save(self.results, self._folder)
 
     def _makers(self) -> list[Maker]:
         """Return what makes the systems to compare, in the tables' order."""
