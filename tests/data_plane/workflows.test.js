@@ -216,7 +216,7 @@ test('a binding may come before its workflow, and outlive it', async (t) => {
 
 test('an instance is paused, resumed, terminated and restarted', async (t) => {
   const { dataPlane, puppeteer, flow, port } = await show(t);
-  await create(dataPlane, flow, 'a', { plan: [{ name: 'first' }, { name: 'nap', sleep: 300 }, { name: 'last' }] });
+  await create(dataPlane, flow, 'a', { plan: [{ name: 'first' }, { name: 'nap', sleep: 1500 }, { name: 'last' }] });
   await reaches(dataPlane, flow, 'a', 'waiting');
   /** @param {string} command */
   const command = (command, options = {}) =>
@@ -235,6 +235,19 @@ test('an instance is paused, resumed, terminated and restarted', async (t) => {
   assert.deepEqual(told.steps.at(-1), { type: 'termination', trigger: { source: 'api' } });
   const { counts } = await dataPlane.expect('POST', `/workflows/${flow.id}/summary`, {});
   assert.deepEqual(counts, { terminated: 1 });
+});
+
+test('a command that comes right after the creation is obeyed', async (t) => {
+  const { dataPlane, flow } = await show(t);
+  const ids = Array.from({ length: 10 }, (_, index) => `${index}`);
+  for (const { command, status } of [{ command: 'pause', status: 'paused' }, { command: 'terminate', status: 'terminated' }]) {
+    await Promise.all(ids.map(async (number) => {
+      const id = `${command}-${number}`;
+      await create(dataPlane, flow, id, { plan: [{ name: 'nap', sleep: '1 hour' }] });
+      await dataPlane.expect('POST', `/workflows/${flow.id}/command`, { instance_id: id, command });
+    }));
+    for (const number of ids) await reaches(dataPlane, flow, `${command}-${number}`, status);
+  }
 });
 
 test('an event wakes an instance that waits for it', async (t) => {
@@ -275,25 +288,31 @@ test('instances are listed by status, time and page', async (t) => {
  */
 async function inEveryState({ dataPlane, puppeteer, flow }) {
   let blocked = true;
-  puppeteer.plan = (/** @type {any} */ { instance, attempt }) => {
+  let letPause = () => {};
+  puppeteer.plan = (/** @type {any} */ { instance, attempt, step }) => {
     if (instance === 'retrying' && attempt === 1) return { throw: 'not yet' };
     if (instance === 'attempting' && blocked) return new Promise(() => {});
+    // held, so that on no machine, however slow, the instance is over before the pause comes
+    if (instance === 'paused' && step === 'first') return new Promise((resolve) => (letPause = () => resolve({})));
     return {};
   };
   const first = { name: 'first' };
   const last = { name: 'last' };
   const slow = { limit: 1, delay: 1500, backoff: 'constant' };
-  await create(dataPlane, flow, 'sleeping', { plan: [first, { name: 'nap', sleep: 1500 }, last] });
   await create(dataPlane, flow, 'waiting', { plan: [first, { name: 'wait', event: 'go' }, last] });
   await create(dataPlane, flow, 'retrying', { retries: slow, plan: [{ name: 'first' }, last] });
   await create(dataPlane, flow, 'attempting', { plan: [{ name: 'first' }, last] });
   await create(dataPlane, flow, 'paused', { plan: [first, { name: 'nap', sleep: 100 }, last] });
   await create(dataPlane, flow, 'over', { plan: [first] });
+  await create(dataPlane, flow, 'sleeping', { plan: [first, { name: 'nap', sleep: 1500 }, last] });
+  await reaches(dataPlane, flow, 'sleeping', 'waiting');
+  await until('an attempt of each', () => puppeteer.deliveries.length >= 6);
   await dataPlane.expect('POST', `/workflows/${flow.id}/command`, { instance_id: 'paused', command: 'pause' });
-  for (const id of ['sleeping', 'waiting']) await reaches(dataPlane, flow, id, 'waiting');
+  await reaches(dataPlane, flow, 'paused', 'waitingForPause');
+  letPause();
+  await reaches(dataPlane, flow, 'waiting', 'waiting');
   await reaches(dataPlane, flow, 'paused', 'paused');
   await reaches(dataPlane, flow, 'over', 'complete');
-  await until('an attempt of each', () => puppeteer.deliveries.length >= 5);
   await until('a failure', async () => (await describe(dataPlane, flow, 'retrying')).steps[0].attempts[0].end);
   return () => {
     blocked = false;
