@@ -21,7 +21,7 @@ down: setup ## Destroy what `make up` deployed, and stop the local Cloudflare
 # Tests wait for others more than they compute, so more of them run at once than there are cores; the longest begin.
 test: check ## Run every check and every test, on a Cloudflare of its own
 	node --test --test-concurrency=3 'tests/worker/*.test.js' 'tests/data_plane/*.test.js' 'tests/page/*.test.js' 'tests/sdk/*.test.js' 'tests/bench/*.test.js'
-	python -m pytest --numprocesses 4 --dist loadfile tests/journey tests/wrangler tests/deploy tests/ops tests/local tests/unit tests/bench
+	python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder tests/journey tests/wrangler tests/deploy tests/ops tests/local tests/unit tests/bench
 	python -m pytest tests/faults -s -rs
 	@node tests/page/chromium.js
 

@@ -109,9 +109,7 @@ def test_destroying_one_environment_leaves_the_others_alone(projects: dict[str, 
     before = deployed_workers(project.state)
     project.deploy("destroy", "d1-queue")
     assert deployed_workers(project.state) == before - {"task-runner-dev"}
-    suite = project.start_acceptance("d1-workflow")
-    output, _ = suite.communicate(timeout=COMMAND_SECONDS)
-    assert suite.returncode == 0, output
+    assert " completed after " in run("local.first_task", "--stack", "d1-workflow", "--state", project.state)
 
 
 def deployed_workers(state: Path) -> set[str]:
