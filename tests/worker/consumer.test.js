@@ -32,7 +32,10 @@ for (const store of STORES) describe(`with state in ${store}`, () => {
 
   test('one bad message hurts none of the others of its batch', async () => {
     const [first, bad, last] = [await worker.submit('one'), await worker.submit('bad'), await worker.submit('two')];
-    const malformed = [null, 'text', 7, [], [{ taskId: first }], {}, { taskId: 7 }, { taskId: '' }, true];
+    const malformed = [
+      null, 'text', 7, [], [{ taskId: first }], {}, { taskId: 7 }, { taskId: '' }, true,
+      { taskId: '..' }, { taskId: 'x'.repeat(600) }, // which KV takes for no key
+    ];
     const results = await worker.deliver(
       { body: { taskId: first } }, ...malformed.map((body) => ({ body })), { body: { taskId: bad } }, { body: { taskId: last } },
     );

@@ -6,7 +6,7 @@
 import { attemptInWaves, maxRetries } from '../attempt.js';
 import { shardBinding, shardCount, shardOf } from '../shards.js';
 import { MIN_TTL_SECONDS, SWEEP_GRACE_SECONDS, TASK_TTL_SECONDS } from '../task.js';
-import { creationTime, TASK_ID } from '../task_id.js';
+import { creationTime } from '../task_id.js';
 import { LARGE_PAYLOAD_LENGTH, TaskMessages } from './task_messages.js';
 
 /** @import { Handlers } from '../handler.js' */
@@ -184,7 +184,7 @@ export class QueueEngine {
   #hasOutlived(taskId) {
     const age_seconds = (Date.now() - creationTime(taskId)) / 1000;
     const life_seconds = this.store.settling_seconds > 0 ? TASK_TTL_SECONDS : MIN_TTL_SECONDS;
-    return TASK_ID.test(taskId) && age_seconds > life_seconds && age_seconds < MAX_RETENTION_SECONDS;
+    return age_seconds > life_seconds && age_seconds < MAX_RETENTION_SECONDS;
   }
 
   /**
