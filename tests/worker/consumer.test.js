@@ -123,6 +123,12 @@ for (const store of STORES) describe(`with state in ${store}`, () => {
     assert.equal((await worker.outcome(taskId)).attempts, 1);
   });
 
+  test('of two messages for a task that is attempted again the most delivered goes on alone', async () => {
+    const taskId = await worker.submit('bad');
+    assert.deepEqual(await worker.deliver({ body: { taskId } }, { body: { taskId }, attempts: 2 }, { body: { taskId } }), ['ack', 'retry', 'ack']);
+    assert.equal((await worker.outcome(taskId)).status, 'pending');
+  });
+
   const atMost = promises[store].atomic_claim ? 1 : 2;
   test(`two consumers that get a task at once run it at most ${atMost} times in all, and it ends completed`, async () => {
     const taskId = await worker.submit('work');

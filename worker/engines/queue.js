@@ -159,6 +159,7 @@ export class QueueEngine {
    */
   async #retry(messages, { taskId, run, next_attempt_ms }, max_retries) {
     const delay_seconds = Math.max(0, Math.ceil((next_attempt_ms - Date.now()) / 1000));
+    messages.ackCopies(taskId);
     if (!this.#isLastDelivery(messages, taskId)) return messages.retry(taskId, delay_seconds);
     await this.submit([{ taskId, run, delay_seconds, max_retries, payload_length: messages.payloadLength(taskId) }]);
     messages.ack(taskId);

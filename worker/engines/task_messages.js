@@ -78,6 +78,19 @@ export class TaskMessages {
   }
 
   /**
+   * Acknowledges all messages of a task but the most delivered: in batches of their own each would take the task from the
+   * other one's attempt.
+   *
+   * @param {string} taskId
+   */
+  ackCopies(taskId) {
+    const [kept, ...copies] = this.#of(taskId).toSorted((one, other) => other.attempts - one.attempts);
+    for (const copy of copies) copy.ack();
+    const group = this.#groups.get(taskId);
+    if (group && kept) this.#groups.set(taskId, { ...group, messages: [kept] });
+  }
+
+  /**
    * @param {string} taskId
    * @param {number | null} delay_seconds null: the consumer's own retry delay
    */
