@@ -138,6 +138,16 @@ for (const name of /** @type {StoreName[]} */ ([...STORES, 'sharded-d1'])) {
       assert.deepEqual([conflict.taskId, conflict.isNew, conflict.conflict], [taskId, false, true]);
     });
 
+    test('a task whose time to live is over is not there, though the store may still hold it', async () => {
+      const idempotency = { key: 'aa'.repeat(32), fingerprint: 'over' };
+      const taskId = await store.insert({ taskId: newTaskId(Date.now() - 61_000, 'aa'), ttl_seconds: 60, idempotency });
+      assert.deepEqual([await store.call('find', taskId), await store.claim(taskId), await store.call('cancel', taskId)], [null, null, false]);
+      const { tasks } = await store.call('list', { status: null, handler: null, limit: 100, cursor: null });
+      assert.ok(!tasks.some((/** @type {TaskSummary} */ task) => task.taskId === taskId));
+      const [again] = await store.call('insert', [newTask({ taskId: newTaskId(Date.now(), 'aa'), idempotency })]);
+      assert.equal(again.isNew, true);
+    });
+
     test('a delayed task tells when it is due', async () => {
       const before_ms = Date.now();
       const taskId = await store.insert({ delay_seconds: 600, ttl_seconds: 120 });

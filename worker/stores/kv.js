@@ -98,7 +98,7 @@ export class KvStore {
    */
   async find(taskId) {
     const entry = await this.#read(taskId);
-    return entry && { ...summary(taskId, entry), result: entry.result };
+    return entry && isKept(entry) ? { ...summary(taskId, entry), result: entry.result } : null;
   }
 
   /**
@@ -238,8 +238,9 @@ export class KvStore {
     const tasks = [];
     const walk = newestFirst(this.kv, cursor);
     for await (const { name, metadata } of walk.keys) {
-      const task = summary(name, complete(metadata));
-      if ((status && task.status !== status) || (handler && task.handler !== handler)) continue;
+      const entry = complete(metadata);
+      const task = summary(name, entry);
+      if (!isKept(entry) || (status && task.status !== status) || (handler && task.handler !== handler)) continue;
       if (tasks.length === limit) return { tasks, cursor: tasks.at(-1)?.taskId ?? null };
       tasks.push(task);
     }
@@ -270,7 +271,7 @@ export class KvStore {
       /** @type {KeyHolder | null} */
       const holder = await this.kv.get(key, 'json');
       const held = holder && await this.#read(holder.taskId);
-      if (holder && held) {
+      if (holder && held && isKept(held)) {
         return { taskId: holder.taskId, run: held.run, status: held.status, isNew: false, conflict: holder.fingerprint !== idempotency.fingerprint };
       }
     }
@@ -304,7 +305,7 @@ export class KvStore {
   }
 
   /**
-   * Changes an entry if a condition holds.
+   * Changes an entry that is still kept if a condition holds.
    *
    * @param {string} taskId
    * @param {(entry: Entry) => boolean} condition
@@ -313,7 +314,7 @@ export class KvStore {
    */
   async #update(taskId, condition, change) {
     const found = await this.#read(taskId);
-    if (!found || !condition(found)) return null;
+    if (!found || !isKept(found) || !condition(found)) return null;
     const entry = { ...found, ...change(found) };
     await this.#write(taskId, entry);
     return entry;
@@ -417,6 +418,14 @@ function complete(entry) {
     due_at_ms: null, lease_expires_at_ms: null, sent_at_ms: null, started_at_ms: null, finished_at_ms: null,
     progress: null, error: null, result: null, ...entry,
   };
+}
+
+/**
+ * @param {Entry} entry
+ * @returns {boolean} whether its time to live is not over: KV itself keeps a key for a minute after each write
+ */
+function isKept({ expires_at }) {
+  return expires_at * 1000 > Date.now();
 }
 
 /**
