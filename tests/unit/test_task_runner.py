@@ -363,6 +363,8 @@ def test_every_setting_reaches_its_resource() -> None:
         "deliveryPaused": False,
         "messageRetentionPeriod": 86_400,
     }
+    assert texts(stack)["DELIVERY_DELAY_SECONDS"] == "4"
+    assert "DELIVERY_DELAY_SECONDS" not in texts(record_task_runner())
     assert stack.inputs("task-runner-dlq")["settings"]["messageRetentionPeriod"] == 1_209_600
 
 

@@ -54,6 +54,20 @@ test('ordinary payloads are taken all at once, and so is what says nonsense of i
   assert.deepEqual(claims, [100]);
 });
 
+test("a message tells its delay, even none, so that the queue's own does not hold it back", async () => {
+  /** @type {unknown[]} */
+  const delays = [];
+  const queue = {
+    send: async (/** @type {unknown} */ _, /** @type {any} */ { delaySeconds }) => { delays.push(delaySeconds); },
+    sendBatch: async (/** @type {any[]} */ messages) => { delays.push(...messages.map(({ delaySeconds }) => delaySeconds)); },
+  };
+  const engine = new QueueEngine(/** @type {any} */ ({ TASK_QUEUE: queue, MAX_RETRIES: '5' }), /** @type {any} */ ({}), {});
+  const run = { taskId: newTaskId(Date.now()), run: 1, max_retries: null };
+  await engine.submit([{ ...run, delay_seconds: 0 }]);
+  await engine.submit([{ ...run, delay_seconds: 0 }, { ...run, delay_seconds: 9 }]);
+  assert.deepEqual(delays, [0, 0, 9]);
+});
+
 test('a message tells the length of a large payload alone, and so do those that follow it', async () => {
   const { sent, engine } = engineUnderTest();
   const [small, large, unknown] = /** @type {[string, string, string]} */ ([1, 2, 3].map((time_ms) => newTaskId(time_ms)));

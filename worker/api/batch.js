@@ -83,7 +83,7 @@ function readItem(item, handlers) {
   return {
     handler,
     parameters: readParameters(parameters, own),
-    delay_seconds: wholeNumber('delaySeconds', delaySeconds, DELAY_SECONDS, 0),
+    delay_seconds: wholeNumber('delaySeconds', delaySeconds, DELAY_SECONDS, null),
     ttl_seconds: wholeNumber('ttlSeconds', ttlSeconds, TTL_SECONDS, null),
     max_retries: wholeNumber('maxRetries', maxRetries, RETRIES, null),
     idempotencyKey: textLike('idempotencyKey', idempotencyKey, IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_IN_WORDS),

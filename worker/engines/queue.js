@@ -237,9 +237,13 @@ function body({ taskId, run, payload_length = 0 }) {
   return { taskId, run, ...(payload_length > LARGE_PAYLOAD_LENGTH && { payload_length }) };
 }
 
-/** @param {Submission} run */
+/**
+ * @param {Submission} run
+ * @returns {{delaySeconds: number}} said even when it is none, which keeps the queue's own delay from the message
+ *   (https://developers.cloudflare.com/queues/configuration/javascript-apis/#queuesendoptions)
+ */
 function delay({ delay_seconds }) {
-  return delay_seconds > 0 ? { delaySeconds: delay_seconds } : {};
+  return { delaySeconds: delay_seconds };
 }
 
 /**
