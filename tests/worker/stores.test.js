@@ -281,3 +281,23 @@ describe('the objects of store durable-object', () => {
     }
   });
 });
+
+test('store kv keeps an idempotency key as long as its task, which a new run makes longer', async () => {
+  const store = await startStore('kv');
+  try {
+    const kv = await store.worker.miniflare.getKVNamespace('KV', 'task-runner');
+    const lives = async () => (await kv.list()).keys.map(({ expiration = 0 }) => expiration - Math.floor(Date.now() / 1000));
+    const idempotency = { key: 'cd'.repeat(32), fingerprint: 'one' };
+    const retried = await store.insertFailed({ ttl_seconds: 600, idempotency });
+    assert.deepEqual((await lives()).map((seconds) => Math.round(seconds / 100)), [6, 6]);
+    await store.call('retry', retried);
+    assert.deepEqual((await lives()).map((seconds) => Math.round(seconds / 100)), [864, 864]);
+    await store.claim(retried, { run: 2 });
+    await store.call('settle', [{ taskId: retried, run: 2, attempts: 1, status: 'failed', error: ERROR, progress: null }]);
+    await kv.put(`idempotency:${idempotency.key}`, '{}', { expirationTtl: 60 });
+    await store.claim(retried, { run: 3, redrive: true });
+    assert.deepEqual((await lives()).map((seconds) => Math.round(seconds / 100)), [864, 864]);
+  } finally {
+    await store.stop();
+  }
+});

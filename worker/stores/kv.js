@@ -9,7 +9,7 @@ import { newestFirst } from './kv_list.js';
 import { isOpen, mayClaim } from './lease.js';
 import { sumCounts } from './merge.js';
 
-/** @import { AttemptName, ClaimedTask, NewTask, Outcome, Parameters, Payload, Progress, Status, TaskError, TaskRecord, TaskSummary } from '../task.js' */
+/** @import { AttemptName, ClaimedTask, Idempotency, NewTask, Outcome, Parameters, Payload, Progress, Status, TaskError, TaskRecord, TaskSummary } from '../task.js' */
 /** @import { Delivery, Insertion, Moments, OpenTask, Page, Query, Store, SweepCounts } from './store.js' */
 
 /**
@@ -33,12 +33,13 @@ import { sumCounts } from './merge.js';
  * @property {Progress | null} progress
  * @property {TaskError | null} error
  * @property {string | null} result JSON
+ * @property {Idempotency | null} idempotency
  */
 
 /**
  * What lists and the sweeper must know of a task, kept as the key's metadata so that a list has it.
  *
- * @typedef {Omit<Entry, 'parameters' | 'payload' | 'payload_encoding' | 'result'>} Metadata
+ * @typedef {Omit<Entry, 'parameters' | 'payload' | 'payload_encoding' | 'result' | 'idempotency'>} Metadata
  */
 
 /** What a key of an idempotency key holds. @typedef {{taskId: string, fingerprint: string}} KeyHolder */
@@ -118,6 +119,7 @@ export class KvStore {
         lease_expires_at_ms: now_ms + LEASE_SECONDS * 1000,
       }));
       if (!entry) return null;
+      if (delivery.redrive) await this.#holdKey(delivery.taskId, entry);
       await this.#markDue(delivery.taskId, entry, now_ms + LEASE_SECONDS * 1000);
       const { run, attempts, handler, parameters, max_retries } = entry;
       return { taskId: delivery.taskId, run, attempts, handler, parameters, max_retries, payload: decoded(entry) };
@@ -181,6 +183,7 @@ export class KvStore {
       (found) => ({ ...newRun(found, now_ms), status: 'pending', due_at_ms: now_ms }),
     );
     if (!entry) return null;
+    await this.#holdKey(taskId, entry);
     await this.#markDue(taskId, entry, now_ms);
     return entry.run;
   }
@@ -266,19 +269,18 @@ export class KvStore {
   async #insert({ taskId, handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, idempotency }) {
     const created_ms = creationTime(taskId);
     const expires_at = Math.floor(created_ms / 1000) + delay_seconds + (ttl_seconds ?? TASK_TTL_SECONDS);
-    const key = idempotency && `idempotency:${idempotency.key}`;
-    if (key) {
+    if (idempotency) {
       /** @type {KeyHolder | null} */
-      const holder = await this.kv.get(key, 'json');
+      const holder = await this.kv.get(idempotencyKey(idempotency), 'json');
       const held = holder && await this.#read(holder.taskId);
       if (holder && held && isKept(held)) {
         return { taskId: holder.taskId, run: held.run, status: held.status, isNew: false, conflict: holder.fingerprint !== idempotency.fingerprint };
       }
     }
     const due_at_ms = delay_seconds > 0 ? created_ms + delay_seconds * 1000 : null;
-    const entry = complete({ handler, parameters, ...encoded(payload), max_retries, expires_at, due_at_ms });
+    const entry = complete({ handler, parameters, ...encoded(payload), max_retries, expires_at, due_at_ms, idempotency });
     await this.#write(taskId, entry);
-    if (key) await this.#put(key, JSON.stringify({ taskId, fingerprint: idempotency.fingerprint }), expires_at);
+    await this.#holdKey(taskId, entry);
     if (due_at_ms) await this.#markDue(taskId, entry, due_at_ms);
     return { taskId, run: 1, status: 'pending', isNew: true, conflict: false };
   }
@@ -347,6 +349,19 @@ export class KvStore {
   }
 
   /**
+   * Keeps a task's idempotency key, where it has one, for as long as the task.
+   *
+   * @param {string} taskId
+   * @param {Entry} entry
+   */
+  async #holdKey(taskId, { idempotency, expires_at }) {
+    if (!idempotency) return;
+    /** @type {KeyHolder} */
+    const holder = { taskId, fingerprint: idempotency.fingerprint };
+    await this.#put(idempotencyKey(idempotency), JSON.stringify(holder), expires_at);
+  }
+
+  /**
    * Gives a task its second key, where the sweeper would not find it by its id.
    *
    * @param {string} taskId
@@ -393,6 +408,11 @@ export class KvStore {
   }
 }
 
+/** @param {Idempotency} idempotency */
+function idempotencyKey({ key }) {
+  return `idempotency:${key}`;
+}
+
 /** @param {number} time_ms */
 function windowPrefix(time_ms) {
   return timePrefix(time_ms).slice(0, WINDOW_DIGITS);
@@ -416,7 +436,7 @@ function complete(entry) {
   return {
     status: 'pending', handler: 'default', parameters: {}, payload: '', run: 1, attempts: 0, max_retries: null, expires_at: 0,
     due_at_ms: null, lease_expires_at_ms: null, sent_at_ms: null, started_at_ms: null, finished_at_ms: null,
-    progress: null, error: null, result: null, ...entry,
+    progress: null, error: null, result: null, idempotency: null, ...entry,
   };
 }
 
@@ -489,7 +509,7 @@ function summary(taskId, entry) {
  * @param {Entry} entry
  * @returns {Metadata} with texts as long as it can have
  */
-function metadataOf({ parameters: _, payload: __, payload_encoding: ___, result: ____, ...entry }) {
+function metadataOf({ parameters: _, payload: __, payload_encoding: ___, result: ____, idempotency: _____, ...entry }) {
   const candidates = TEXT_LENGTHS.map((length) => ({
     ...entry,
     error: entry.error && { name: entry.error.name.slice(0, TEXT_LENGTHS.at(-1)), message: entry.error.message.slice(0, length) },
