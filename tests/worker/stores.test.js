@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { newTaskId } from '../../worker/task_id.js';
 import { ERROR, newTask, startStore } from './store_under_test.js';
-import { STORES } from './worker_under_test.js';
+import { startWorker, STORES } from './worker_under_test.js';
 
 /** @import { TaskSummary } from '../../worker/task.js' */
 /** @import { StoreName } from './worker_under_test.js' */
@@ -280,6 +280,32 @@ describe('the objects of store durable-object', () => {
       await store.stop();
     }
   });
+});
+
+test('store durable-object asks again by another stub, for one that has failed may fail for ever', async () => {
+  const face = `{
+    async fetch() {
+      let failures = 0;
+      const stub = () => {
+        let isBroken = false;
+        return { async run() {
+          isBroken ||= failures++ === 0;
+          if (isBroken) throw new Error('Durable Object reset because its code was updated.');
+          return [[]];
+        } };
+      };
+      const store = new Store({ TASK_DO: { getByName: stub } });
+      const look = () => store.find('${newTaskId(0)}').catch(String);
+      return Response.json([await look(), await look()]);
+    },
+  }`;
+  const worker = await startWorker({ store: 'durable-object', face });
+  try {
+    const reply = await worker.fetch('/');
+    assert.deepEqual(await reply.json(), ['Error: Durable Object reset because its code was updated.', null]);
+  } finally {
+    await worker.stop();
+  }
 });
 
 test('store kv keeps an idempotency key as long as its task, which a new run makes longer', async () => {
