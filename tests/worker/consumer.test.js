@@ -10,6 +10,7 @@ const HANDLER = `
     if (payload === 'odd') throw Object.create(null);
     if (payload === 'long') return 'x'.repeat(300_000);
     if (payload === 'large') return 'x'.repeat(200_000);
+    if (payload === 'deep') return JSON.parse('['.repeat(50_000) + ']'.repeat(50_000));
     if (payload === 'circular') { const loop = {}; loop.loop = loop; return loop; }
     return { did: payload };
   }`;
@@ -100,6 +101,14 @@ for (const store of STORES) describe(`with state in ${store}`, () => {
     assert.deepEqual(await worker.deliver({ body: { taskId } }), ['retry']);
     const message = 'expected a result of at most 262144 bytes as JSON, got 300002';
     assert.deepEqual((await worker.outcome(taskId)).error, { name: 'RangeError', message });
+  });
+
+  test('a result may be nested as deep as it is long', async () => {
+    const taskId = await worker.submit('deep');
+    assert.deepEqual(await worker.deliver({ body: { taskId } }), ['ack']);
+    const reply = await worker.fetch(`/task/${taskId}`);
+    assert.equal(reply.status, 200);
+    assert.match(await reply.text(), /"result":\[{50000}\]{50000},/);
   });
 
   test('a batch of large results is kept whole', async () => {
