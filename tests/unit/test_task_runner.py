@@ -471,6 +471,13 @@ def test_a_binding_cannot_take_the_name_of_another(name: str) -> None:
         record_task_runner(bindings=[binding])
 
 
+def test_all_bindings_that_cannot_have_their_names_are_told_at_once() -> None:
+    names = ["KV", "CACHE", "SHARDS", "CACHE"]
+    bindings = [cloudflare.WorkerVersionBindingArgs(type="plain_text", name=name, text="x") for name in names]
+    with pytest.raises(ValueError, match=r"got KV, SHARDS, CACHE$"):
+        record_task_runner(bindings=bindings)
+
+
 def test_a_handler_is_a_file() -> None:
     assert "default" in read_handlers(WORKER_FOLDER)
 
