@@ -548,6 +548,19 @@ def test_an_import_of_nothing_is_an_error(tmp_path: Path, path: str) -> None:
         read_modules([Part("d1"), Part("queue")], folder)
 
 
+def test_imports_that_share_a_line_all_count(tmp_path: Path) -> None:
+    folder = tmp_path / "worker"
+    shutil.copytree(WORKER_FOLDER, folder)
+    (folder / "handlers" / "greet.js").write_text(
+        "import './_one.js'; import { two } from './_two.js';export * from'./_three.js'"
+    )
+    for name in ("one", "two", "three"):
+        (folder / "handlers" / f"_{name}.js").touch()
+    modules: list[Any] = read_modules([Part("d1"), Part("queue")], folder)
+    names = {each.name for each in modules}
+    assert {"handlers/_one.js", "handlers/_two.js", "handlers/_three.js"} <= names
+
+
 def worker_folder(folder: Path, *handlers: str) -> Path:
     (folder / "handlers").mkdir()
     for name in handlers:
