@@ -71,7 +71,11 @@ export function maxRetries({ max_retries }, env) {
  */
 async function attempt({ handlers, env }, task, heartbeat) {
   const ending = new AbortController();
-  const running = new Running(task, (reason) => ending.abort(reason));
+  let hasLostTask = false;
+  const running = new Running(task, (reason) => {
+    hasLostTask = true;
+    ending.abort(reason);
+  });
   heartbeat.add(running);
   try {
     const { default: handle, timeout_seconds = MAX_TIMEOUT_SECONDS } = find(handlers, task.handler);
@@ -80,7 +84,7 @@ async function attempt({ handlers, env }, task, heartbeat) {
     ));
     return { ...running.name, progress: running.progress, status: 'completed', result: toJson(result) };
   } catch (thrown) {
-    return { ...running.name, progress: running.progress, ...failure(task, env, thrown) };
+    return { ...running.name, progress: running.progress, ...failure(task, env, thrown, hasLostTask) };
   } finally {
     heartbeat.remove(running);
   }
@@ -103,10 +107,11 @@ function find(handlers, name) {
  * @param {ClaimedTask} task
  * @param {any} env
  * @param {unknown} thrown
+ * @param {boolean} hasLostTask an attempt that has lost its task is not its last: what became of it is not for this one to say
  */
-function failure({ taskId, handler, attempts, max_retries }, env, thrown) {
+function failure({ taskId, handler, attempts, max_retries }, env, thrown, hasLostTask) {
   const error = describeError(thrown);
-  const isLast = attempts > maxRetries({ max_retries }, env) || isPermanent(thrown);
+  const isLast = !hasLostTask && (attempts > maxRetries({ max_retries }, env) || isPermanent(thrown));
   console.error('attempt failed', { taskId, handler, attempts, status: isLast ? 'failed' : 'pending', error: error.name });
   if (isLast) return { status: /** @type {const} */ ('failed'), error };
   return { status: /** @type {const} */ ('pending'), error, next_attempt_ms: Date.now() + retryDelaySeconds(attempts, env) * 1000 };

@@ -82,3 +82,22 @@ test('a message tells the length of a large payload alone, and so do those that 
   await another.consume(batch([message({ taskId: large, run: 1, payload_length: MIB }, lastDelivery)]));
   assert.deepEqual(again, [{ taskId: large, run: 1, payload_length: MIB }]);
 });
+
+test('a task that was cancelled in its last attempt leaves no dead letter', async () => {
+  /** @type {unknown[]} */
+  const letters = [];
+  const store = {
+    settling_seconds: 0,
+    claim: async (/** @type {any[]} */ [{ taskId, run }]) => [{ taskId, run, attempts: 1, handler: 'default', parameters: {}, payload: '', max_retries: 0 }],
+    report: async () => new Set(),
+    settle: async () => new Set(),
+  };
+  const dlq = { sendBatch: async (/** @type {unknown[]} */ messages) => { letters.push(...messages); } };
+  const handlers = { default: { default: () => new Promise(() => {}) } };
+  const engine = new QueueEngine(/** @type {any} */ ({ TASK_DLQ: dlq, MAX_RETRIES: '5', RETRY_DELAY_SECONDS: '0' }), /** @type {any} */ (store), handlers);
+  /** @type {string[]} */
+  const verdicts = [];
+  const cancelled = { ...message({ taskId: newTaskId(Date.now()), run: 1 }), ack: () => verdicts.push('ack'), retry: () => verdicts.push('retry') };
+  await engine.consume(batch([cancelled]));
+  assert.deepEqual({ letters, verdicts }, { letters: [], verdicts: ['ack'] });
+});
