@@ -136,12 +136,12 @@ export class QueueEngine {
    * whose task is not there is not.
    *
    * @param {TaskMessages} messages
-   * @param {string[]} taskIds
+   * @param {Delivery[]} deliveries
    */
-  async #releaseUnclaimed(messages, taskIds) {
-    if (taskIds.length === 0) return;
-    const existing = await this.store.existing(taskIds);
-    for (const taskId of taskIds) {
+  async #releaseUnclaimed(messages, deliveries) {
+    if (deliveries.length === 0) return;
+    const existing = await this.store.existing(deliveries);
+    for (const { taskId } of deliveries) {
       if (existing.has(taskId) || this.#hasOutlived(taskId)) messages.ack(taskId);
       else {
         console.warn('message names a task that is not there', { taskId, attempts: messages.attempts(taskId) });
@@ -200,11 +200,11 @@ export class QueueEngine {
 /**
  * @param {Delivery[]} deliveries
  * @param {ClaimedTask[]} claimed
- * @returns {string[]} ids of the others
+ * @returns {Delivery[]} the others
  */
 function unclaimed(deliveries, claimed) {
   const taken = new Set(claimed.map(({ taskId }) => taskId));
-  return deliveries.flatMap(({ taskId }) => (taken.has(taskId) ? [] : [taskId]));
+  return deliveries.filter(({ taskId }) => !taken.has(taskId));
 }
 
 /**

@@ -64,7 +64,7 @@ async function attemptTask(parts, delivery) {
   const { taskId } = delivery;
   const claimed = await parts.store.claim([delivery]);
   if (claimed.length === 0) {
-    if ((await parts.store.existing([taskId])).has(taskId)) return null; // it has ended, or another attempt holds it
+    if ((await parts.store.existing([delivery])).has(taskId)) return null; // it has ended, or another attempt holds it
     throw new Error(`there is no task ${taskId}`);
   }
   for await (const [outcome] of attemptInWaves(parts, claimed)) {

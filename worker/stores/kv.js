@@ -127,10 +127,13 @@ export class KvStore {
     return (await Promise.all(claims)).filter((claimed) => claimed !== null);
   }
 
-  /** @param {string[]} taskIds */
-  async existing(taskIds) {
-    const entries = await Promise.all(taskIds.map((taskId) => this.#read(taskId)));
-    return new Set(taskIds.filter((_, index) => entries[index]));
+  /** @param {Delivery[]} deliveries */
+  async existing(deliveries) {
+    const seen = await Promise.all(deliveries.map(async (delivery) => {
+      const entry = await this.#read(delivery.taskId);
+      return entry && !isBehind(entry, delivery) ? [delivery.taskId] : [];
+    }));
+    return new Set(seen.flat());
   }
 
   /** @param {Outcome[]} outcomes */
@@ -460,6 +463,17 @@ function newRun({ run }, now_ms) {
     run: run + 1, attempts: 0, expires_at: Math.floor(now_ms / 1000) + TASK_TTL_SECONDS,
     sent_at_ms: null, started_at_ms: null, finished_at_ms: null, progress: null, error: null,
   };
+}
+
+/**
+ * A delivery's run was written before its message was sent, and so was the failure of the run that a redrive is of.
+ *
+ * @param {Entry} entry
+ * @param {Delivery} delivery
+ * @returns {boolean} whether the entry is older than the delivery
+ */
+function isBehind({ run, status }, delivery) {
+  return delivery.redrive ? run < delivery.run - 1 || (run < delivery.run && !ENDED.has(status)) : run < delivery.run;
 }
 
 /**

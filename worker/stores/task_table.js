@@ -214,9 +214,9 @@ export class TaskTable {
     }));
   }
 
-  /** @param {string[]} taskIds */
-  async existing(taskIds) {
-    return ids(await this.#rows(EXISTING, JSON.stringify(taskIds)));
+  /** @param {Delivery[]} deliveries */
+  async existing(deliveries) {
+    return ids(await this.#rows(EXISTING, JSON.stringify(deliveries.map(({ taskId }) => taskId))));
   }
 
   /** @param {Outcome[]} outcomes */
