@@ -57,11 +57,12 @@ const BULK_READ_KEYS = 10;
 const METADATA_BYTES = 1_024;
 const TEXT_LENGTHS = [200, 50];
 
-/** How often the sweeper looks, how far back (in windows of time that share an id's first digits: 17.5 minutes), and at
- * how many pages of a list (1,000 keys) in each: lists are dear. */
+/** How often the sweeper looks, and how far back (in windows of time that share an id's first digits: 17.5 minutes). Of a
+ * window that has more tasks than a list (1,000 keys) it looks at some of its sixteen parts, at all of them within four
+ * times: lists are dear. */
 const SWEEP_INTERVAL_MINUTES = 5;
 const SWEEP_WINDOWS = 3;
-const SWEEP_PAGES = 5;
+const SWEEP_PARTS = 4;
 const WINDOW_DIGITS = 7;
 const WINDOW_MS = 16 ** (12 - WINDOW_DIGITS);
 
@@ -212,9 +213,10 @@ export class KvStore {
    *   windows, and those with a key of their own
    */
   async sweep(before_ms) {
-    if (Math.floor(before_ms / 60_000) % SWEEP_INTERVAL_MINUTES !== 0) return [];
+    const minutes = Math.floor(before_ms / 60_000);
+    if (minutes % SWEEP_INTERVAL_MINUTES !== 0) return [];
     const windows = Array.from({ length: SWEEP_WINDOWS }, (_, age) => windowPrefix(before_ms - age * WINDOW_MS));
-    const keys = (await Promise.all(windows.map((prefix) => this.#list(prefix)))).flat();
+    const keys = (await Promise.all(windows.map((prefix) => this.#listWindow(prefix, minutes / SWEEP_INTERVAL_MINUTES)))).flat();
     const young = keys.filter(({ name }) => name < timePrefix(before_ms)).map(({ name, metadata }) => openTask(name, metadata, before_ms));
     const due = await this.#sweepDue(before_ms);
     const open = [...due, ...young].filter((task) => task !== null);
@@ -393,21 +395,23 @@ export class KvStore {
   }
 
   /**
-   * @param {string} prefix
-   * @returns {Promise<KVNamespaceListKey<Metadata>[]>}
+   * @param {string} prefix of a window
+   * @param {number} round how many sweeps came before
+   * @returns {Promise<KVNamespaceListKey<Metadata>[]>} all in it, or those of the parts whose turn it is
    */
-  async #list(prefix) {
-    const keys = [];
-    /** @type {string | undefined} */
-    let cursor;
-    for (let page = 0; page < SWEEP_PAGES; page++) {
-      /** @type {KVNamespaceListResult<Metadata>} */
-      const list = await this.kv.list({ prefix, ...(cursor && { cursor }) });
-      keys.push(...list.keys);
-      if (list.list_complete) break;
-      cursor = list.cursor;
-    }
-    return keys;
+  async #listWindow(prefix, round) {
+    const whole = await this.#list(prefix);
+    if (whole.list_complete) return whole.keys;
+    const digits = Array.from({ length: SWEEP_PARTS }, (_, part) => ((round * SWEEP_PARTS + part) % 16).toString(16));
+    return (await Promise.all(digits.map((digit) => this.#list(prefix + digit)))).flatMap(({ keys }) => keys);
+  }
+
+  /**
+   * @param {string} prefix
+   * @returns {Promise<KVNamespaceListResult<Metadata>>} its first keys
+   */
+  #list(prefix) {
+    return this.kv.list({ prefix });
   }
 }
 
