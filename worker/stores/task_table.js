@@ -414,7 +414,7 @@ function summary(row) {
  * @param {TaskSummary} task
  * @returns {TaskSummary} as a list shows it
  */
-export function shortened(task) {
+function shortened(task) {
   const { error } = task;
   return { ...task, error: error && { ...error, message: error.message.slice(0, LISTED_ERROR_LENGTH) } };
 }
