@@ -69,7 +69,9 @@ const WINDOW_MS = 16 ** (12 - WINDOW_DIGITS);
 /** A task that is due later than the sweeper looks back has a second key, by its time, and so has a later run of one. */
 const DUE_PREFIX = 'due:';
 
-/** How many open tasks one sweep returns: rescuing them takes two operations each, of the 1,000 that an invocation has. */
+/** How many of these keys one sweep looks at, of which it deletes those of ended tasks, and how many open tasks it returns:
+ * rescuing them takes two operations each, of the 1,000 that an invocation has. */
+const SWEEP_DUE_KEYS = 400;
 const SWEEP_TASKS = 100;
 
 /** How many of the newest tasks statistics are made of: two lists. */
@@ -305,8 +307,9 @@ export class KvStore {
    * @returns {Promise<(Entry | null)[]>} in their order
    */
   async #readAll(taskIds) {
-    const starts = taskIds.flatMap((_, index) => (index % BULK_READ_KEYS === 0 ? [index] : []));
-    const reads = await Promise.all(starts.map((start) => this.kv.get(taskIds.slice(start, start + BULK_READ_KEYS), 'json')));
+    const keys = [...new Set(taskIds)];
+    const starts = keys.flatMap((_, index) => (index % BULK_READ_KEYS === 0 ? [index] : []));
+    const reads = await Promise.all(starts.map((start) => this.kv.get(keys.slice(start, start + BULK_READ_KEYS), 'json')));
     const values = new Map(reads.flatMap((read) => [...read]));
     return taskIds.map((taskId) => entryOf(taskId, values.get(taskId)));
   }
@@ -383,15 +386,20 @@ export class KvStore {
    * @returns {Promise<(OpenTask | null)[]>}
    */
   async #sweepDue(before_ms) {
-    const { keys } = await this.kv.list({ prefix: DUE_PREFIX, limit: SWEEP_TASKS });
+    const { keys } = await this.kv.list({ prefix: DUE_PREFIX, limit: SWEEP_DUE_KEYS });
     const due = keys.filter(({ name }) => name < `${DUE_PREFIX}${timePrefix(before_ms)}`);
-    return Promise.all(due.map(async ({ name }) => {
-      const taskId = name.slice(`${DUE_PREFIX}${timePrefix(0)}:`.length);
-      const entry = await this.#read(taskId);
-      const isUnfinished = entry?.status === 'pending' || entry?.status === 'processing';
-      if (!isUnfinished) await this.kv.delete(name);
-      return isUnfinished ? openTask(taskId, entry, before_ms) : null;
-    }));
+    /** @type {(OpenTask | null)[]} */
+    const open = [];
+    // Some after the others: entries have payloads, and those of all keys together would not fit in memory.
+    for (let start = 0; start < due.length; start += BULK_READ_KEYS) {
+      const names = due.slice(start, start + BULK_READ_KEYS).map(({ name }) => name);
+      const taskIds = names.map((name) => name.slice(`${DUE_PREFIX}${timePrefix(0)}:`.length));
+      const entries = await this.#readAll(taskIds);
+      const spent = names.filter((_, index) => !entries[index] || ENDED.has(entries[index].status));
+      await Promise.all(spent.map((name) => this.kv.delete(name)));
+      open.push(...taskIds.map((taskId, index) => openTask(taskId, entries[index], before_ms)));
+    }
+    return open;
   }
 
   /**
@@ -495,7 +503,7 @@ function mayBeOfAttempt({ run, attempts }) {
 
 /**
  * @param {string} taskId
- * @param {Partial<Entry> | undefined} entry
+ * @param {Partial<Entry> | null | undefined} entry
  * @param {number} before_ms
  * @returns {OpenTask | null} null when it is not open, or not due
  */
