@@ -73,9 +73,13 @@ class CloudflareApi:
             reply = self._session.request(method, url, json=body, timeout=REQUEST_TIMEOUT_SECONDS)
         except requests.RequestException as error:
             raise UnreachableError(f"{self.base_url} cannot be reached: {type(error).__name__}") from error
-        if reply.ok:
+        where = f"({method} {url}: {reply.status_code})"
+        if not reply.ok:
+            raise _kind_of(reply)(f"{_message(reply)} {where}")
+        try:
             return reply.json()["result"]
-        raise _kind_of(reply)(f"{_message(reply)} ({method} {url}: {reply.status_code})")
+        except (ValueError, KeyError, TypeError) as error:
+            raise ApiError(f"expected Cloudflare's API, got {reply.text!r:.60} {where}") from error
 
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})

@@ -162,11 +162,14 @@ def _all_bindings(
 ) -> list[cloudflare.WorkerVersionBindingArgs]:
     """Join bindings in the order in which the API answers: another one is a change."""
     bindings: Bindings = {name: binding for part in parts for name, binding in part.items()}
+    taken: list[str] = []
     for binding in own:
         name: str = cast("Any", binding).name
         if name in bindings or name in RESERVED_BINDINGS:
-            raise ValueError(f"bindings: expected names that the task runner has no use for, got {name}")
+            taken.append(name)
         bindings[name] = binding
+    if taken:
+        raise ValueError(f"bindings: expected names that the task runner has no use for, got {', '.join(taken)}")
     return [bindings[name] for name in sorted(bindings)]
 
 

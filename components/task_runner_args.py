@@ -123,7 +123,7 @@ class TaskRunnerArgs:
     """Most batches in work at the same time; Cloudflare scales up to it by itself."""
 
     delivery_delay_seconds: _DelaySeconds = 0
-    """Wait before a message's first delivery, in seconds."""
+    """Wait before the first attempt at a task that asks for no delay, in seconds."""
 
     message_retention_seconds: _RetentionSeconds = DEFAULT_RETENTION_SECONDS
     """How long the queue keeps a message that nobody took, in seconds."""

@@ -39,7 +39,9 @@ _ENGINE_CLASSES: dict[str, str] = {"queue": "QueueEngine", "workflow": "Workflow
 SWEPT_STORES: frozenset[str] = frozenset({"d1", "kv"})
 """Stores that need the sweeper; a Durable Object sees to itself."""
 
-_STATIC_IMPORT = re.compile(r"""^(?:import\b[^'"]*?|export\b[^'"]*?\bfrom\s*)['"](\.{1,2}/[^'"]+)['"]""", re.MULTILINE)
+_STATIC_IMPORT = re.compile(
+    r"""(?:^|;)[ \t]*(?:import\b[^'"]*?|export\b[^'"]*?\bfrom\s*)['"](\.{1,2}/[^'"]+)['"]""", re.MULTILINE
+)
 
 
 def read_modules(

@@ -17,7 +17,7 @@ SHARDS_BINDING = "SHARDS"
 
 RESERVED_BINDINGS = frozenset(
     {"API_TOKENS", "CORS_ORIGINS", "DB", "FORMER_UNTIL", "HTTP_ALLOWED_HOSTS", "KV", "RATE_LIMITER", "TASK_DLQ"}
-    | {"RATE_LIMIT_PERIOD_SECONDS", SHARDS_BINDING, "TASK_DO", "TASK_QUEUE", "TASK_WORKFLOW"}
+    | {"DELIVERY_DELAY_SECONDS", "RATE_LIMIT_PERIOD_SECONDS", SHARDS_BINDING, "TASK_DO", "TASK_QUEUE", "TASK_WORKFLOW"}
     | {shard_binding(binding, number) for binding in ("DB", "TASK_QUEUE") for number in range(MAX_SHARDS)}
 )
 """Names that the Worker would take for its own, in this deployment or in another."""
@@ -30,6 +30,7 @@ def settings_bindings(args: TaskRunnerArgs) -> Bindings:
         "RETRY_DELAY_SECONDS": str(args.retry_delay_seconds),
         "RETRY_BACKOFF": args.retry_backoff,
         "RETRY_MAX_DELAY_SECONDS": str(args.retry_max_delay_seconds),
+        "DELIVERY_DELAY_SECONDS": str(args.delivery_delay_seconds or ""),
         "CORS_ORIGINS": " ".join(args.cors_origins),
         "HTTP_ALLOWED_HOSTS": " ".join(args.http_allowed_hosts),
         SHARDS_BINDING: "" if args.shards == 1 else str(args.shards),

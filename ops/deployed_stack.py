@@ -136,7 +136,8 @@ def _how_to_deploy(stack: str) -> str:
 def _stack_config(stack: str) -> dict[str, str]:
     """Return the stack file's plain values; secrets are not among them."""
     file = Path(f"Pulumi.{stack}.yaml")
-    config: dict[str, Any] = (yaml.safe_load(file.read_text()).get("config") if file.exists() else None) or {}
+    document: dict[str, Any] = (yaml.safe_load(file.read_text()) if file.exists() else None) or {}
+    config: dict[str, Any] = document.get("config") or {}
     return {key: value for key, value in config.items() if isinstance(value, str)}
 
 

@@ -2,10 +2,10 @@
 
 import { retryDelaySeconds } from './backoff.js';
 import { contextOf } from './context.js';
+import { Ending } from './ending.js';
 import { MAX_TIMEOUT_SECONDS, PermanentError } from './handler.js';
 import { Heartbeat, Running } from './heartbeat.js';
 import { describeError, MAX_RESULT_BYTES } from './task.js';
-import { withinTime } from './time_limit.js';
 
 /** @import { Handlers } from './handler.js' */
 /** @import { Store } from './stores/store.js' */
@@ -17,6 +17,8 @@ import { withinTime } from './time_limit.js';
  * each further wave waits three times as long, so that there are few: seven in {@link MAX_TIMEOUT_SECONDS}. */
 const FIRST_WAVE_MS = 2_000;
 const WAVE_GROWTH = 3;
+
+const ENCODER = new TextEncoder();
 
 /**
  * Attempts tasks at the same time, each on its own.
@@ -70,17 +72,20 @@ export function maxRetries({ max_retries }, env) {
  * @returns {Promise<Outcome>}
  */
 async function attempt({ handlers, env }, task, heartbeat) {
-  const ending = new AbortController();
-  const running = new Running(task, (reason) => ending.abort(reason));
+  const ending = new Ending();
+  let hasLostTask = false;
+  const running = new Running(task, (reason) => {
+    hasLostTask = true;
+    ending.come(reason);
+  });
   heartbeat.add(running);
   try {
     const { default: handle, timeout_seconds = MAX_TIMEOUT_SECONDS } = find(handlers, task.handler);
-    const result = await withinTime(timeout_seconds, ending, (signal) => (
-      handle(task.payload, contextOf(task, env, signal, (progress) => heartbeat.tell(running, progress)))
-    ));
+    const context = contextOf(task, env, ending, (progress) => heartbeat.tell(running, progress));
+    const result = await ending.limit(timeout_seconds, () => handle(task.payload, context));
     return { ...running.name, progress: running.progress, status: 'completed', result: toJson(result) };
   } catch (thrown) {
-    return { ...running.name, progress: running.progress, ...failure(task, env, thrown) };
+    return { ...running.name, progress: running.progress, ...failure(task, env, thrown, hasLostTask) };
   } finally {
     heartbeat.remove(running);
   }
@@ -103,10 +108,11 @@ function find(handlers, name) {
  * @param {ClaimedTask} task
  * @param {any} env
  * @param {unknown} thrown
+ * @param {boolean} hasLostTask an attempt that has lost its task is not its last: what became of it is not for this one to say
  */
-function failure({ taskId, handler, attempts, max_retries }, env, thrown) {
+function failure({ taskId, handler, attempts, max_retries }, env, thrown, hasLostTask) {
   const error = describeError(thrown);
-  const isLast = attempts > maxRetries({ max_retries }, env) || isPermanent(thrown);
+  const isLast = !hasLostTask && (attempts > maxRetries({ max_retries }, env) || isPermanent(thrown));
   console.error('attempt failed', { taskId, handler, attempts, status: isLast ? 'failed' : 'pending', error: error.name });
   if (isLast) return { status: /** @type {const} */ ('failed'), error };
   return { status: /** @type {const} */ ('pending'), error, next_attempt_ms: Date.now() + retryDelaySeconds(attempts, env) * 1000 };
@@ -128,7 +134,7 @@ function isPermanent(thrown) {
  */
 function toJson(result) {
   const json = JSON.stringify(result ?? null) ?? 'null';
-  const length = new TextEncoder().encode(json).byteLength;
+  const length = ENCODER.encode(json).byteLength;
   if (length > MAX_RESULT_BYTES) throw new RangeError(`expected a result of at most ${MAX_RESULT_BYTES} bytes as JSON, got ${length}`);
   return json;
 }

@@ -1,19 +1,23 @@
 /** What a handler is told of its attempt. */
 
+/** @import { Ending } from './ending.js' */
 /** @import { Context } from './handler.js' */
 /** @import { ClaimedTask, Progress } from './task.js' */
 
 /** Longest note of a progress, in UTF-16 code units. */
 const MAX_NOTE_LENGTH = 200;
 
+/** What handlers see of an environment; there is one for all tasks of an invocation. @type {WeakMap<object, Readonly<Record<string, any>>>} */
+const BINDINGS = new WeakMap();
+
 /**
  * @param {ClaimedTask} task
  * @param {any} env the Worker's
- * @param {AbortSignal} signal
+ * @param {Ending} ending
  * @param {(progress: Progress) => void} tell
  * @returns {Context}
  */
-export function contextOf({ taskId, handler, attempts, parameters }, env, signal, tell) {
+export function contextOf({ taskId, handler, attempts, parameters }, env, ending, tell) {
   /** @param {'debug' | 'info' | 'warn' | 'error'} level */
   const logAt = (level) => (/** @type {string} */ message, /** @type {Record<string, unknown>} */ fields = {}) => {
     console[level](message, { taskId, handler, attempt: attempts, ...fields });
@@ -21,7 +25,9 @@ export function contextOf({ taskId, handler, attempts, parameters }, env, signal
   return {
     taskId,
     attempt: attempts,
-    signal,
+    get signal() {
+      return ending.signal;
+    },
     parameters,
     bindings: bindingsOf(env),
     progress: (percent, note) => tell(checkedProgress(percent, note)),
@@ -33,8 +39,12 @@ export function contextOf({ taskId, handler, attempts, parameters }, env, signal
  * @param {any} env the Worker's
  * @returns {Readonly<Record<string, any>>} what a handler may see of it: all but the tokens of those who may call
  */
-export function bindingsOf({ API_TOKENS: _, ...bindings }) {
-  return Object.freeze(bindings);
+export function bindingsOf(env) {
+  const known = BINDINGS.get(env);
+  if (known) return known;
+  const { API_TOKENS: _, ...bindings } = env;
+  BINDINGS.set(env, Object.freeze(bindings));
+  return bindings;
 }
 
 /**

@@ -71,7 +71,7 @@ export class Heartbeat {
   /** @param {Running} attempt */
   add(attempt) {
     this.#attempts.add(attempt);
-    this.#schedule();
+    if (this.#timer === null) this.#schedule(); // one without news makes no report earlier
   }
 
   /**

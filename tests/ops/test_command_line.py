@@ -290,6 +290,12 @@ def test_no_token(no_pulumi: Path) -> None:
     assert deployed_stack.task_runner_token("local") is None
 
 
+def test_a_stack_file_that_says_nothing_has_no_token(no_pulumi: Path) -> None:
+    for text in ("", "# nothing yet\n", "config:\n"):
+        (no_pulumi / "Pulumi.local.yaml").write_text(text)
+        assert deployed_stack.task_runner_token("local") is None
+
+
 def test_a_plain_token_of_the_stack_file(no_pulumi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (no_pulumi / "Pulumi.local.yaml").write_text('config:\n  ephemera:api_tokens: " first, second third"\n')
     assert deployed_stack.task_runner_token("local") == "first"

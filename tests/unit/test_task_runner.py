@@ -363,6 +363,8 @@ def test_every_setting_reaches_its_resource() -> None:
         "deliveryPaused": False,
         "messageRetentionPeriod": 86_400,
     }
+    assert texts(stack)["DELIVERY_DELAY_SECONDS"] == "4"
+    assert "DELIVERY_DELAY_SECONDS" not in texts(record_task_runner())
     assert stack.inputs("task-runner-dlq")["settings"]["messageRetentionPeriod"] == 1_209_600
 
 
@@ -469,6 +471,13 @@ def test_a_binding_cannot_take_the_name_of_another(name: str) -> None:
         record_task_runner(bindings=[binding])
 
 
+def test_all_bindings_that_cannot_have_their_names_are_told_at_once() -> None:
+    names = ["KV", "CACHE", "SHARDS", "CACHE"]
+    bindings = [cloudflare.WorkerVersionBindingArgs(type="plain_text", name=name, text="x") for name in names]
+    with pytest.raises(ValueError, match=r"got KV, SHARDS, CACHE$"):
+        record_task_runner(bindings=bindings)
+
+
 def test_a_handler_is_a_file() -> None:
     assert "default" in read_handlers(WORKER_FOLDER)
 
@@ -537,6 +546,19 @@ def test_an_import_of_nothing_is_an_error(tmp_path: Path, path: str) -> None:
         MissingModuleError, match=f"worker/handlers/greet.js imports {re.escape(path)}: expected a file"
     ):
         read_modules([Part("d1"), Part("queue")], folder)
+
+
+def test_imports_that_share_a_line_all_count(tmp_path: Path) -> None:
+    folder = tmp_path / "worker"
+    shutil.copytree(WORKER_FOLDER, folder)
+    (folder / "handlers" / "greet.js").write_text(
+        "import './_one.js'; import { two } from './_two.js';export * from'./_three.js'"
+    )
+    for name in ("one", "two", "three"):
+        (folder / "handlers" / f"_{name}.js").touch()
+    modules: list[Any] = read_modules([Part("d1"), Part("queue")], folder)
+    names = {each.name for each in modules}
+    assert {"handlers/_one.js", "handlers/_two.js", "handlers/_three.js"} <= names
 
 
 def worker_folder(folder: Path, *handlers: str) -> Path:

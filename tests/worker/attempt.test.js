@@ -55,6 +55,18 @@ test('what a handler is told', async () => {
   });
 });
 
+test('a handler that looks at its signal only after its time finds it aborted', async () => {
+  const { promise: seen, resolve } = Promise.withResolvers();
+  /** @type {HandlerModule['default']} */
+  const late = async (_payload, context) => {
+    await setTimeout(30);
+    resolve(context.signal.reason);
+  };
+  const { outcome } = await attempt({ default: { default: late, timeout_seconds: 0.01 } });
+  assert.equal(outcome.error.name, 'TimeoutError');
+  assert.equal((await seen).name, 'TimeoutError');
+});
+
 test('its log names the attempt', async () => {
   const levels = /** @type {const} */ (['debug', 'info', 'warn', 'error']);
   const spies = levels.map((level) => mock.method(console, level, () => {}));

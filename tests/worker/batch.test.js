@@ -59,6 +59,14 @@ for (const store of STORES) describe(`POST /tasks with state in ${store}`, () =>
     }
   });
 
+  test('a number in a payload stays as it is written, though no double holds it', async () => {
+    const payload = '{"id":12345678901234567890,"huge":1e400,"fine":0.12345678901234567890,"list":[1,-2.5,"1e400"]}';
+    const { body } = await api.call('POST', '/tasks', { body: `{"tasks": [{"payload": ${payload}, "handler": "echo", "delaySeconds": 1e1}]}` });
+    const [{ taskId }] = body.tasks;
+    await api.attempt(taskId);
+    assert.equal((await api.task(taskId)).result.payload, payload);
+  });
+
   test('bad tasks hurt none of the others', async () => {
     const bad = /** @type {[unknown, number, string, object?][]} */ ([
       ['text', 400, 'invalid_parameter', { parameter: 'a task' }],

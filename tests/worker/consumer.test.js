@@ -10,6 +10,7 @@ const HANDLER = `
     if (payload === 'odd') throw Object.create(null);
     if (payload === 'long') return 'x'.repeat(300_000);
     if (payload === 'large') return 'x'.repeat(200_000);
+    if (payload === 'deep') return JSON.parse('['.repeat(50_000) + ']'.repeat(50_000));
     if (payload === 'circular') { const loop = {}; loop.loop = loop; return loop; }
     return { did: payload };
   }`;
@@ -32,7 +33,10 @@ for (const store of STORES) describe(`with state in ${store}`, () => {
 
   test('one bad message hurts none of the others of its batch', async () => {
     const [first, bad, last] = [await worker.submit('one'), await worker.submit('bad'), await worker.submit('two')];
-    const malformed = [null, 'text', 7, [], [{ taskId: first }], {}, { taskId: 7 }, { taskId: '' }, true];
+    const malformed = [
+      null, 'text', 7, [], [{ taskId: first }], {}, { taskId: 7 }, { taskId: '' }, true,
+      { taskId: '..' }, { taskId: 'x'.repeat(600) }, // which KV takes for no key
+    ];
     const results = await worker.deliver(
       { body: { taskId: first } }, ...malformed.map((body) => ({ body })), { body: { taskId: bad } }, { body: { taskId: last } },
     );
@@ -65,10 +69,27 @@ for (const store of STORES) describe(`with state in ${store}`, () => {
   test('a message of a run that is over does nothing; a redrive starts the next one', async () => {
     const taskId = await worker.submit('bad', '?max_retries=0');
     await worker.deliver({ body: { taskId, run: 1 } });
-    assert.deepEqual(await worker.deliver({ body: { taskId, run: 1 }, attempts: 2 }, { body: { taskId, run: 2 } }), ['ack', 'ack']);
+    assert.deepEqual(await worker.deliver({ body: { taskId, run: 1 }, attempts: 2 }), ['ack']);
     assert.deepEqual((await worker.task(taskId)).run, 1);
     assert.deepEqual(await worker.deliver({ body: { taskId, run: 1 } }, { body: { taskId, run: 2, redrive: true } }), ['ack', 'ack']);
     assert.deepEqual((await worker.task(taskId)).run, 2);
+  });
+
+  const ahead = promises[store].read_your_writes ? 'ack' : 'retry';
+  test(`a message that is ahead of what the store shows of its task ends with ${ahead}`, async () => {
+    const failed = await worker.submit('bad', '?max_retries=0');
+    await worker.deliver({ body: { taskId: failed } });
+    const [pending, completed] = [await worker.submit('work'), await worker.submit('work')];
+    await worker.deliver({ body: { taskId: completed } });
+    const redrive = (/** @type {string} */ taskId, run = 2) => ({ body: { taskId, run, redrive: true } });
+    assert.deepEqual(
+      await worker.deliver({ body: { taskId: failed, run: 2 } }, redrive(pending), redrive(completed), redrive(completed, 3)),
+      [ahead, ahead, 'ack', ahead],
+    );
+    await worker.fetch(`/task/${failed}/retry`, { method: 'POST' });
+    assert.deepEqual(await worker.deliver({ body: { taskId: failed, run: 2 }, attempts: 2 }), ['ack']);
+    const { run, attempts } = await worker.task(failed);
+    assert.deepEqual({ run, attempts }, { run: 2, attempts: 1 });
   });
 
   test('a result that JSON cannot hold is an error of the attempt', async () => {
@@ -99,6 +120,14 @@ for (const store of STORES) describe(`with state in ${store}`, () => {
     assert.deepEqual((await worker.outcome(taskId)).error, { name: 'RangeError', message });
   });
 
+  test('a result may be nested as deep as it is long', async () => {
+    const taskId = await worker.submit('deep');
+    assert.deepEqual(await worker.deliver({ body: { taskId } }), ['ack']);
+    const reply = await worker.fetch(`/task/${taskId}`);
+    assert.equal(reply.status, 200);
+    assert.match(await reply.text(), /"result":\[{50000}\]{50000},/);
+  });
+
   test('a batch of large results is kept whole', async () => {
     const ids = await Promise.all(Array.from({ length: 15 }, () => worker.submit('large')));
     const results = await worker.deliver(...ids.map((taskId) => ({ body: { taskId } })));
@@ -118,6 +147,12 @@ for (const store of STORES) describe(`with state in ${store}`, () => {
     const taskId = await worker.submit('work');
     assert.deepEqual(await worker.deliver({ body: { taskId } }, { body: { taskId } }), ['ack', 'ack']);
     assert.equal((await worker.outcome(taskId)).attempts, 1);
+  });
+
+  test('of two messages for a task that is attempted again the most delivered goes on alone', async () => {
+    const taskId = await worker.submit('bad');
+    assert.deepEqual(await worker.deliver({ body: { taskId } }, { body: { taskId }, attempts: 2 }, { body: { taskId } }), ['ack', 'retry', 'ack']);
+    assert.equal((await worker.outcome(taskId)).status, 'pending');
   });
 
   const atMost = promises[store].atomic_claim ? 1 : 2;

@@ -39,7 +39,7 @@ describe('a store of two databases that were three', () => {
     await store.former.call('insert', taskIds.map((taskId) => newTask({ taskId, handler: 'old' })));
     assert.ok((await idsIn('DB_2')).size > 0);
     for (const taskId of taskIds) assert.equal((await store.call('find', taskId)).status, 'pending');
-    assert.deepEqual(new Set(await store.call('existing', taskIds)), new Set(taskIds));
+    assert.deepEqual(new Set(await store.call('existing', taskIds.map((taskId) => ({ taskId, run: 1, attempts: 1, redrive: false })))), new Set(taskIds));
 
     const claimed = await store.call('claim', taskIds.map((taskId) => ({ taskId, run: 1, attempts: 1, redrive: false })));
     assert.deepEqual(claimed.map((/** @type {Named} */ { taskId }) => taskId).sort(), taskIds.toSorted());

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { newTaskId } from '../../worker/task_id.js';
 import { ERROR, newTask, startStore } from './store_under_test.js';
-import { STORES } from './worker_under_test.js';
+import { startWorker, STORES } from './worker_under_test.js';
 
 /** @import { TaskSummary } from '../../worker/task.js' */
 /** @import { StoreName } from './worker_under_test.js' */
@@ -136,6 +136,16 @@ for (const name of /** @type {StoreName[]} */ ([...STORES, 'sharded-d1'])) {
       assert.equal(await store.call('find', again.taskId), null);
       const [conflict] = await store.call('insert', [newTask({ taskId: newTaskId(Date.now(), 'a'), idempotency: { ...idempotency, fingerprint: 'two' } })]);
       assert.deepEqual([conflict.taskId, conflict.isNew, conflict.conflict], [taskId, false, true]);
+    });
+
+    test('a task whose time to live is over is not there, though the store may still hold it', async () => {
+      const idempotency = { key: 'aa'.repeat(32), fingerprint: 'over' };
+      const taskId = await store.insert({ taskId: newTaskId(Date.now() - 61_000, 'aa'), ttl_seconds: 60, idempotency });
+      assert.deepEqual([await store.call('find', taskId), await store.claim(taskId), await store.call('cancel', taskId)], [null, null, false]);
+      const { tasks } = await store.call('list', { status: null, handler: null, limit: 100, cursor: null });
+      assert.ok(!tasks.some((/** @type {TaskSummary} */ task) => task.taskId === taskId));
+      const [again] = await store.call('insert', [newTask({ taskId: newTaskId(Date.now(), 'aa'), idempotency })]);
+      assert.equal(again.isNew, true);
     });
 
     test('a delayed task tells when it is due', async () => {
@@ -270,4 +280,50 @@ describe('the objects of store durable-object', () => {
       await store.stop();
     }
   });
+});
+
+test('store durable-object asks again by another stub, for one that has failed may fail for ever', async () => {
+  const face = `{
+    async fetch() {
+      let failures = 0;
+      const stub = () => {
+        let isBroken = false;
+        return { async run() {
+          isBroken ||= failures++ === 0;
+          if (isBroken) throw new Error('Durable Object reset because its code was updated.');
+          return [[]];
+        } };
+      };
+      const store = new Store({ TASK_DO: { getByName: stub } });
+      const look = () => store.find('${newTaskId(0)}').catch(String);
+      return Response.json([await look(), await look()]);
+    },
+  }`;
+  const worker = await startWorker({ store: 'durable-object', face });
+  try {
+    const reply = await worker.fetch('/');
+    assert.deepEqual(await reply.json(), ['Error: Durable Object reset because its code was updated.', null]);
+  } finally {
+    await worker.stop();
+  }
+});
+
+test('store kv keeps an idempotency key as long as its task, which a new run makes longer', async () => {
+  const store = await startStore('kv');
+  try {
+    const kv = await store.worker.miniflare.getKVNamespace('KV', 'task-runner');
+    const lives = async () => (await kv.list()).keys.map(({ expiration = 0 }) => expiration - Math.floor(Date.now() / 1000));
+    const idempotency = { key: 'cd'.repeat(32), fingerprint: 'one' };
+    const retried = await store.insertFailed({ ttl_seconds: 600, idempotency });
+    assert.deepEqual((await lives()).map((seconds) => Math.round(seconds / 100)), [6, 6]);
+    await store.call('retry', retried);
+    assert.deepEqual((await lives()).map((seconds) => Math.round(seconds / 100)), [864, 864]);
+    await store.claim(retried, { run: 2 });
+    await store.call('settle', [{ taskId: retried, run: 2, attempts: 1, status: 'failed', error: ERROR, progress: null }]);
+    await kv.put(`idempotency:${idempotency.key}`, '{}', { expirationTtl: 60 });
+    await store.claim(retried, { run: 3, redrive: true });
+    assert.deepEqual((await lives()).map((seconds) => Math.round(seconds / 100)), [864, 864]);
+  } finally {
+    await store.stop();
+  }
 });

@@ -227,3 +227,21 @@ test('a task whose message could not be sent is accepted all the same', async ()
     await api.stop();
   }
 });
+
+test("the stack's delivery delay is the delay of a task that asks for none, and its time to live begins after it", async () => {
+  const api = await startApi({ settings: { DELIVERY_DELAY_SECONDS: '600' } });
+  try {
+    const before_ms = Date.now();
+    const taskId = await api.submit('?ttl=60');
+    const { nextAttemptAt, expiresAt } = await api.task(taskId);
+    assert.ok(Math.abs(Date.parse(nextAttemptAt) - before_ms - 600_000) < 10_000, nextAttemptAt);
+    assert.ok(Math.abs(Date.parse(expiresAt) - before_ms - 660_000) < 10_000, expiresAt);
+    assert.equal((await api.seen()).sent.at(-1)?.delay_seconds, 600);
+    const { body } = await api.call('POST', '/tasks', { body: { tasks: [{}, { delaySeconds: 7 }] } });
+    assert.equal(body.tasks.length, 2);
+    assert.deepEqual((await api.seen()).sent.slice(-2).map(({ delay_seconds }) => delay_seconds), [600, 7]);
+    assert.equal((await api.task(await api.submit('?delay=0'))).nextAttemptAt, null);
+  } finally {
+    await api.stop();
+  }
+});

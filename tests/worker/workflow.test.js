@@ -51,6 +51,41 @@ for (const store of STORES) describe(`with state in ${store}`, () => {
   });
 });
 
+/** Tells of an instance, too. */
+const FACE = `{
+  async fetch(request, env, context) {
+    const [, taskId] = /^\\/instance\\/(.+)/.exec(new URL(request.url).pathname) ?? [];
+    return taskId ? Response.json(await (await env.TASK_WORKFLOW.get(taskId)).status()) : runner.fetch(request, env, context);
+  },
+}`;
+
+test('a task that may have one attempt outlives a store that fails before it', async () => {
+  const worker = await startWorker({ engine: 'workflow', handlers: { default: HANDLER }, settings: { RETRY_DELAY_SECONDS: '3' } });
+  try {
+    const taskId = await worker.submit('work', '?max_retries=0&delay=1');
+    await worker.rows('ALTER TABLE tasks RENAME TO elsewhere');
+    await setTimeout(1_800);
+    await worker.rows('ALTER TABLE elsewhere RENAME TO tasks');
+    const { status, attempts } = /** @type {any} */ (await (await worker.fetch(`/task/${taskId}?wait=15`)).json());
+    assert.deepEqual({ status, attempts }, { status: 'completed', attempts: 1 });
+  } finally {
+    await worker.stop();
+  }
+});
+
+test('an instance waits for a task that a store may be late to show', async () => {
+  const worker = await startWorker({ store: 'kv', engine: 'workflow', handlers: { default: HANDLER }, face: FACE });
+  try {
+    const taskId = await worker.submit('work', '?delay=1');
+    await (await worker.miniflare.getKVNamespace('KV', 'task-runner')).delete(taskId);
+    await setTimeout(3_000);
+    const { status } = /** @type {any} */ (await (await worker.fetch(`/instance/${taskId}`)).json());
+    assert.ok(['running', 'waiting'].includes(status), status);
+  } finally {
+    await worker.stop();
+  }
+});
+
 test('open tasks get the instance that they miss; those whose instance has ended fail', async () => {
   const instances = /** @type {Record<string, string>} */ ({ errored: 'errored', running: 'running' });
   /** @type {{created: string[], sent: string[], abandoned: string[]}} */

@@ -15,12 +15,16 @@ import { DELAY_SECONDS, RETRIES, TTL_SECONDS } from './submission.js';
 /** @import { Insertion } from '../stores/store.js' */
 /** @import { Call } from './call.js' */
 /** @import { Submission } from './new_task.js' */
+/** @import { Reviver } from './payload.js' */
 
 /** Most tasks of a batch: as many as a queue's sendBatch takes (https://developers.cloudflare.com/queues/platform/limits/). */
 export const MAX_BATCH_TASKS = 100;
 
 /** Longest body: it and what it becomes must fit in a Worker's 128 MB. */
 export const MAX_BATCH_BYTES = 10 * 1024 * 1024;
+
+/** Where a number may stand that no double holds as it is written; to look at every value takes thirty times as long. */
+const LONG_NUMBER = /[\d.]{16}|\d[eE]/;
 
 const FIELDS = ['payload', 'payloadBase64', 'handler', 'parameters', 'delaySeconds', 'ttlSeconds', 'maxRetries', 'idempotencyKey'];
 
@@ -46,12 +50,23 @@ export async function submitBatch(call) {
  * @throws {Refusal}
  */
 function readItems(body) {
-  const batch = parseJson(toPayload(body), 'POST /tasks takes it');
+  const text = toPayload(body);
+  const batch = parseJson(text, 'POST /tasks takes it', typeof text === 'string' && LONG_NUMBER.test(text) ? asWritten : undefined);
   if (!isObject(batch)) throw invalidParameter('the body', 'an object with a list of tasks', batch);
   for (const name of Object.keys(batch)) requireKnown(name, ['tasks'], 'field');
   const items = batch['tasks'];
   if (Array.isArray(items) && items.length > 0 && items.length <= MAX_BATCH_TASKS) return items;
   throw invalidParameter('tasks', `a list of 1 to ${MAX_BATCH_TASKS} tasks`, Array.isArray(items) ? items.length : items);
+}
+
+/**
+ * Keeps a number that a double would change, such as an id of 64 bits, as its text.
+ *
+ * @type {Reviver}
+ */
+function asWritten(_, value, { source }) {
+  const isExact = typeof value !== 'number' || Number.isSafeInteger(value) || String(value) === source;
+  return isExact ? value : /** @type {any} */ (JSON).rawJSON(source);
 }
 
 /**
@@ -83,7 +98,7 @@ function readItem(item, handlers) {
   return {
     handler,
     parameters: readParameters(parameters, own),
-    delay_seconds: wholeNumber('delaySeconds', delaySeconds, DELAY_SECONDS, 0),
+    delay_seconds: wholeNumber('delaySeconds', delaySeconds, DELAY_SECONDS, null),
     ttl_seconds: wholeNumber('ttlSeconds', ttlSeconds, TTL_SECONDS, null),
     max_retries: wholeNumber('maxRetries', maxRetries, RETRIES, null),
     idempotencyKey: textLike('idempotencyKey', idempotencyKey, IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_IN_WORDS),

@@ -9,7 +9,11 @@ import { Refusal } from './refusal.js';
 /** @import { Idempotency, NewTask } from '../task.js' */
 /** @import { Call } from './call.js' */
 
-/** What a client asks for, in range. @typedef {Omit<NewTask, 'taskId' | 'idempotency'> & {idempotencyKey: string | null}} Submission */
+/**
+ * What a client asks for, in range; `delay_seconds` null: the stack's.
+ *
+ * @typedef {Omit<NewTask, 'taskId' | 'idempotency' | 'delay_seconds'> & {delay_seconds: number | null, idempotencyKey: string | null}} Submission
+ */
 
 /** The handler of a task that names none. */
 export const DEFAULT_HANDLER = 'default';
@@ -50,8 +54,9 @@ export async function newTask(submission, { handlers, env }) {
   const fault = findHandler(handlers, task.handler).check?.(task.parameters, bindingsOf(env));
   if (fault) throw new Refusal('invalid_parameter', fault);
   const idempotency = idempotencyKey === null ? null : await idempotencyOf(idempotencyKey, task);
+  const delay_seconds = task.delay_seconds ?? Number(env.DELIVERY_DELAY_SECONDS ?? 0);
   // Tasks with the same key have the same last digits, so that they meet in the same shard of a store.
-  return { taskId: newTaskId(Date.now(), idempotency?.key.slice(0, 2)), ...task, idempotency };
+  return { taskId: newTaskId(Date.now(), idempotency?.key.slice(0, 2)), ...task, delay_seconds, idempotency };
 }
 
 /**

@@ -32,7 +32,7 @@ export const IDEMPOTENCY_KEY_SCHEMA = {
 };
 
 /** @type {Schema} */
-export const DELAY_SCHEMA = wholeNumber([0, MAX_DELAY_SECONDS], 'Seconds before the first attempt.', 0);
+export const DELAY_SCHEMA = wholeNumber([0, MAX_DELAY_SECONDS], "Seconds before the first attempt; the stack's setting where it is not given.");
 
 /** @type {Schema} */
 export const TTL_SCHEMA = wholeNumber([MIN_TTL_SECONDS, MAX_TTL_SECONDS], 'Seconds for which the task is kept, from the end of its delay.', TASK_TTL_SECONDS);

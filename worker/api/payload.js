@@ -4,6 +4,12 @@ import { Refusal } from './refusal.js';
 
 /** @import { Payload } from '../task.js' */
 
+/**
+ * What JSON.parse asks of each value, with the text of a primitive (https://tc39.es/proposal-json-parse-with-source/).
+ *
+ * @typedef {(name: string, value: unknown, context: {source: string}) => unknown} Reviver
+ */
+
 /** The media types of JSON (https://www.rfc-editor.org/rfc/rfc6839#section-3.1). */
 const JSON_TYPE = /^\s*(?:application\/json|[^;\s]+\+json)\s*(?:;|$)/i;
 
@@ -34,12 +40,13 @@ export function requireDeclaredJson(contentType, payload) {
 /**
  * @param {Payload} payload
  * @param {string} saysWho that it should be JSON
+ * @param {Reviver} [reviver]
  * @returns {unknown}
  * @throws {Refusal} it is not JSON
  */
-export function parseJson(payload, saysWho) {
+export function parseJson(payload, saysWho, reviver) {
   try {
-    if (typeof payload === 'string') return JSON.parse(payload);
+    if (typeof payload === 'string') return JSON.parse(payload, /** @type {any} */ (reviver));
   } catch {
     // as bytes that are no text
   }

@@ -3,7 +3,7 @@
 import { ENDED } from '../task.js';
 import { looksUntil } from './looks.js';
 import { UNCACHED } from './reply.js';
-import { taskView } from './task_view.js';
+import { taskJson } from './task_view.js';
 
 /** @import { TaskRecord } from '../task.js' */
 /** @import { Call } from './call.js' */
@@ -51,7 +51,7 @@ async function* eventsOf({ store, env }, first) {
   /** @type {TaskRecord | null} */
   let task = first;
   for (; task; task = await store.find(first.taskId)) {
-    const json = JSON.stringify(taskView(task, env));
+    const json = taskJson(task, env);
     yield json === sent ? NOTHING_NEW : `id: ${eventId(task)}\nevent: task\ndata: ${json}\n\n`;
     sent = json;
     if (ENDED.has(task.status) || !await nextLook()) return;

@@ -26,7 +26,7 @@ export async function submitTask(call) {
   const settings = {
     handler,
     parameters: Object.fromEntries(own.flatMap((name) => (query[name] === undefined ? [] : [[name, query[name]]]))),
-    delay_seconds: wholeNumber('delay', fromDigits(query['delay']), DELAY_SECONDS, 0),
+    delay_seconds: wholeNumber('delay', fromDigits(query['delay']), DELAY_SECONDS, null),
     ttl_seconds: wholeNumber('ttl', fromDigits(query['ttl']), TTL_SECONDS, null),
     max_retries: wholeNumber('max_retries', fromDigits(query['max_retries']), RETRIES, null),
     idempotencyKey: textLike('Idempotency-Key', request.headers.get('Idempotency-Key') ?? undefined, IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_IN_WORDS),

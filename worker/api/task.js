@@ -4,9 +4,9 @@ import { TASK_ID } from '../task_id.js';
 import { handOver } from './intake.js';
 import { fromDigits, readQuery, wholeNumber } from './parameters.js';
 import { Refusal, taskNotFound } from './refusal.js';
-import { jsonReply } from './reply.js';
+import { jsonReply, jsonTextReply } from './reply.js';
 import { streamTask, wantsStream } from './stream.js';
-import { taskView } from './task_view.js';
+import { taskJson } from './task_view.js';
 import { findEnded, MAX_WAIT_SECONDS } from './wait.js';
 
 /** @import { Store } from '../stores/store.js' */
@@ -26,7 +26,7 @@ export async function showTask(call, taskId) {
   const isStream = wantsStream(call.request);
   const task = await findEnded(call.store, taskId, isStream ? 0 : wait_seconds);
   if (!task) throw taskNotFound();
-  return isStream ? streamTask(call, task) : jsonReply(taskView(task, call.env));
+  return isStream ? streamTask(call, task) : jsonTextReply(taskJson(task, call.env));
 }
 
 /**
@@ -39,7 +39,7 @@ export async function cancelTask(call, taskId) {
   const isCancelled = await call.store.cancel(taskId);
   const task = await find(call.store, taskId);
   if (!isCancelled && task.status !== 'cancelled') throw wrongStatus(task.status, 'pending or processing');
-  return jsonReply(taskView(task, call.env));
+  return jsonTextReply(taskJson(task, call.env));
 }
 
 /**

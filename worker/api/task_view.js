@@ -4,11 +4,16 @@
 /** @import { Environment } from './call.js' */
 
 /**
+ * A task with its result, which goes as the text that it is kept as: it may be nested deeper than can be read and written.
+ *
  * @param {TaskRecord} task
  * @param {Environment} env
+ * @returns {string} JSON
  */
-export function taskView(task, env) {
-  return { ...state(task, env), result: JSON.parse(task.result ?? 'null'), error: task.error, ...times(task) };
+export function taskJson(task, env) {
+  const head = JSON.stringify(state(task, env)).slice(0, -1);
+  const tail = JSON.stringify({ error: task.error, ...times(task) }).slice(1);
+  return `${head},"result":${task.result ?? 'null'},${tail}`;
 }
 
 /**

@@ -6,7 +6,7 @@
 import { attemptInWaves, maxRetries } from '../attempt.js';
 import { shardBinding, shardCount, shardOf } from '../shards.js';
 import { MIN_TTL_SECONDS, SWEEP_GRACE_SECONDS, TASK_TTL_SECONDS } from '../task.js';
-import { creationTime, TASK_ID } from '../task_id.js';
+import { creationTime } from '../task_id.js';
 import { LARGE_PAYLOAD_LENGTH, TaskMessages } from './task_messages.js';
 
 /** @import { Handlers } from '../handler.js' */
@@ -136,12 +136,12 @@ export class QueueEngine {
    * whose task is not there is not.
    *
    * @param {TaskMessages} messages
-   * @param {string[]} taskIds
+   * @param {Delivery[]} deliveries
    */
-  async #releaseUnclaimed(messages, taskIds) {
-    if (taskIds.length === 0) return;
-    const existing = await this.store.existing(taskIds);
-    for (const taskId of taskIds) {
+  async #releaseUnclaimed(messages, deliveries) {
+    if (deliveries.length === 0) return;
+    const existing = await this.store.existing(deliveries);
+    for (const { taskId } of deliveries) {
       if (existing.has(taskId) || this.#hasOutlived(taskId)) messages.ack(taskId);
       else {
         console.warn('message names a task that is not there', { taskId, attempts: messages.attempts(taskId) });
@@ -159,6 +159,7 @@ export class QueueEngine {
    */
   async #retry(messages, { taskId, run, next_attempt_ms }, max_retries) {
     const delay_seconds = Math.max(0, Math.ceil((next_attempt_ms - Date.now()) / 1000));
+    messages.ackCopies(taskId);
     if (!this.#isLastDelivery(messages, taskId)) return messages.retry(taskId, delay_seconds);
     await this.submit([{ taskId, run, delay_seconds, max_retries, payload_length: messages.payloadLength(taskId) }]);
     messages.ack(taskId);
@@ -184,7 +185,7 @@ export class QueueEngine {
   #hasOutlived(taskId) {
     const age_seconds = (Date.now() - creationTime(taskId)) / 1000;
     const life_seconds = this.store.settling_seconds > 0 ? TASK_TTL_SECONDS : MIN_TTL_SECONDS;
-    return TASK_ID.test(taskId) && age_seconds > life_seconds && age_seconds < MAX_RETENTION_SECONDS;
+    return age_seconds > life_seconds && age_seconds < MAX_RETENTION_SECONDS;
   }
 
   /**
@@ -199,11 +200,11 @@ export class QueueEngine {
 /**
  * @param {Delivery[]} deliveries
  * @param {ClaimedTask[]} claimed
- * @returns {string[]} ids of the others
+ * @returns {Delivery[]} the others
  */
 function unclaimed(deliveries, claimed) {
   const taken = new Set(claimed.map(({ taskId }) => taskId));
-  return deliveries.flatMap(({ taskId }) => (taken.has(taskId) ? [] : [taskId]));
+  return deliveries.filter(({ taskId }) => !taken.has(taskId));
 }
 
 /**
@@ -236,9 +237,13 @@ function body({ taskId, run, payload_length = 0 }) {
   return { taskId, run, ...(payload_length > LARGE_PAYLOAD_LENGTH && { payload_length }) };
 }
 
-/** @param {Submission} run */
+/**
+ * @param {Submission} run
+ * @returns {{delaySeconds: number}} said even when it is none, which keeps the queue's own delay from the message
+ *   (https://developers.cloudflare.com/queues/configuration/javascript-apis/#queuesendoptions)
+ */
 function delay({ delay_seconds }) {
-  return delay_seconds > 0 ? { delaySeconds: delay_seconds } : {};
+  return { delaySeconds: delay_seconds };
 }
 
 /**

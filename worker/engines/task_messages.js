@@ -1,5 +1,7 @@
 /** A batch's messages by the task that each names. */
 
+import { TASK_ID } from '../task_id.js';
+
 /**
  * What the queue carries: a task's name and run; its payload stays in the store, and `payload_length` tells of a large
  * one. A redrive of a dead letter starts that run itself; any other message finds it started.
@@ -76,6 +78,19 @@ export class TaskMessages {
   }
 
   /**
+   * Acknowledges all messages of a task but the most delivered: in batches of their own each would take the task from the
+   * other one's attempt.
+   *
+   * @param {string} taskId
+   */
+  ackCopies(taskId) {
+    const [kept, ...copies] = this.#of(taskId).toSorted((one, other) => other.attempts - one.attempts);
+    for (const copy of copies) copy.ack();
+    const group = this.#groups.get(taskId);
+    if (group && kept) this.#groups.set(taskId, { ...group, messages: [kept] });
+  }
+
+  /**
    * @param {string} taskId
    * @param {number | null} delay_seconds null: the consumer's own retry delay
    */
@@ -108,7 +123,8 @@ export class TaskMessages {
  */
 function readMessage(body) {
   const { taskId, run = 1, redrive = false, payload_length = 0 } = /** @type {Partial<TaskMessage>} */ (body ?? {});
-  const isNamed = typeof taskId === 'string' && taskId !== '' && Number.isInteger(run) && run > 0;
+  // What cannot be an id is kept from the store: KV refuses some keys, and with them the whole batch.
+  const isNamed = typeof taskId === 'string' && TASK_ID.test(taskId) && Number.isInteger(run) && run > 0;
   if (!isNamed) return null;
   return { taskId, run, redrive: redrive === true, payload_length: Number.isSafeInteger(payload_length) ? Math.max(0, payload_length) : 0 };
 }

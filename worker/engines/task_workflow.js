@@ -36,12 +36,16 @@ export function taskWorkflow(Store, handlers) {
       const { taskId, run = 1, delay_seconds = 0, max_retries = null } = /** @type {Partial<TaskParams>} */ (payload ?? {});
       if (delay_seconds > 0) await step.sleep('delay', delay_seconds * 1000);
       let wait_ms = 0;
+      // A task whose attempts are spent ends the step itself. A step that could not reach the store is repeated as often as
+      // a queue delivers a message, however few attempts its task may have.
+      const limit = Math.max(maxRetries({ max_retries }, this.env), maxRetries({ max_retries: null }, this.env));
       // The default, exponential, would multiply what the function says.
-      const retries = { limit: maxRetries({ max_retries }, this.env), delay: () => wait_ms, backoff: /** @type {const} */ ('constant') };
+      const retries = { limit, delay: () => wait_ms, backoff: /** @type {const} */ ('constant') };
       await step.do('attempt', { retries, timeout: ATTEMPT_TIMEOUT }, async ({ attempt }) => {
         wait_ms = retryDelaySeconds(attempt, this.env) * 1000;
         if (typeof taskId !== 'string' || taskId === '') throw new TypeError('expected params {"taskId": "..."}');
         const parts = { store: new Store(this.env), handlers, env: this.env };
+        wait_ms = Math.max(wait_ms, parts.store.settling_seconds * 1000);
         const outcome = await attemptTask(parts, { taskId, run, attempts: attempt, redrive: false });
         if (outcome?.status === 'pending') wait_ms = Math.max(0, outcome.next_attempt_ms - Date.now());
         if (outcome) throw errorOf(outcome);
@@ -60,7 +64,7 @@ async function attemptTask(parts, delivery) {
   const { taskId } = delivery;
   const claimed = await parts.store.claim([delivery]);
   if (claimed.length === 0) {
-    if ((await parts.store.existing([taskId])).has(taskId)) return null; // it has ended, or another attempt holds it
+    if ((await parts.store.existing([delivery])).has(taskId)) return null; // it has ended, or another attempt holds it
     throw new Error(`there is no task ${taskId}`);
   }
   for await (const [outcome] of attemptInWaves(parts, claimed)) {

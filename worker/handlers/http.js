@@ -1,7 +1,7 @@
 /** Delivers the payload to a URL, to hosts that the setting `http_allowed_hosts` names. */
 
+import { Ending } from '../ending.js';
 import { PermanentError } from '../handler.js';
-import { following, withinTime } from '../time_limit.js';
 import { hasBody, readDelivery } from './_delivery.js';
 
 /** @import { Context } from '../handler.js' */
@@ -63,7 +63,9 @@ export function check(given, bindings) {
  */
 export default async function deliver(payload, context) {
   const delivery = readDelivery(context.parameters, context.bindings);
-  const answer = await withinTime(delivery.timeout_seconds, following(context.signal), (signal) => exchange(delivery, payload, context, signal));
+  const ending = new Ending();
+  ending.follow(context.signal);
+  const answer = await ending.limit(delivery.timeout_seconds, () => exchange(delivery, payload, context, ending.signal));
   if (!isExpected(answer.status, delivery.expected)) throw new UnexpectedStatus(answer, delivery.expected);
   return answer;
 }

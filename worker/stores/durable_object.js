@@ -28,10 +28,10 @@ const SWEEP_INTERVAL_MS = 60_000;
 export class DurableObjectStore extends ShardedStore {
   /** @param {Env} env */
   constructor({ TASK_DO }) {
-    super(Array.from({ length: OBJECTS }, (_, number) => {
-      const object = /** @type {{run: Run}} */ (/** @type {unknown} */ (TASK_DO.getByName(`tasks-${number}`)));
-      return new TaskTable((statements) => object.run(statements));
-    }));
+    // A stub each time: one whose object was reset fails for ever
+    // (https://developers.cloudflare.com/durable-objects/best-practices/error-handling/).
+    const object = (/** @type {number} */ number) => /** @type {{run: Run}} */ (/** @type {unknown} */ (TASK_DO.getByName(`tasks-${number}`)));
+    super(Array.from({ length: OBJECTS }, (_, number) => new TaskTable((statements) => object(number).run(statements))));
   }
 
   /**

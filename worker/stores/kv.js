@@ -9,7 +9,7 @@ import { newestFirst } from './kv_list.js';
 import { isOpen, mayClaim } from './lease.js';
 import { sumCounts } from './merge.js';
 
-/** @import { AttemptName, ClaimedTask, NewTask, Outcome, Parameters, Payload, Progress, Status, TaskError, TaskRecord, TaskSummary } from '../task.js' */
+/** @import { AttemptName, ClaimedTask, Idempotency, NewTask, Outcome, Parameters, Payload, Progress, Status, TaskError, TaskRecord, TaskSummary } from '../task.js' */
 /** @import { Delivery, Insertion, Moments, OpenTask, Page, Query, Store, SweepCounts } from './store.js' */
 
 /**
@@ -33,12 +33,13 @@ import { sumCounts } from './merge.js';
  * @property {Progress | null} progress
  * @property {TaskError | null} error
  * @property {string | null} result JSON
+ * @property {Idempotency | null} idempotency
  */
 
 /**
  * What lists and the sweeper must know of a task, kept as the key's metadata so that a list has it.
  *
- * @typedef {Omit<Entry, 'parameters' | 'payload' | 'payload_encoding' | 'result'>} Metadata
+ * @typedef {Omit<Entry, 'parameters' | 'payload' | 'payload_encoding' | 'result' | 'idempotency'>} Metadata
  */
 
 /** What a key of an idempotency key holds. @typedef {{taskId: string, fingerprint: string}} KeyHolder */
@@ -56,18 +57,21 @@ const BULK_READ_KEYS = 10;
 const METADATA_BYTES = 1_024;
 const TEXT_LENGTHS = [200, 50];
 
-/** How often the sweeper looks, how far back (in windows of time that share an id's first digits: 17.5 minutes), and at
- * how many pages of a list (1,000 keys) in each: lists are dear. */
+/** How often the sweeper looks, and how far back (in windows of time that share an id's first digits: 17.5 minutes). Of a
+ * window that has more tasks than a list (1,000 keys) it looks at some of its sixteen parts, at all of them within four
+ * times: lists are dear. */
 const SWEEP_INTERVAL_MINUTES = 5;
 const SWEEP_WINDOWS = 3;
-const SWEEP_PAGES = 5;
+const SWEEP_PARTS = 4;
 const WINDOW_DIGITS = 7;
 const WINDOW_MS = 16 ** (12 - WINDOW_DIGITS);
 
 /** A task that is due later than the sweeper looks back has a second key, by its time, and so has a later run of one. */
 const DUE_PREFIX = 'due:';
 
-/** How many open tasks one sweep returns: rescuing them takes two operations each, of the 1,000 that an invocation has. */
+/** How many of these keys one sweep looks at, of which it deletes those of ended tasks, and how many open tasks it returns:
+ * rescuing them takes two operations each, of the 1,000 that an invocation has. */
+const SWEEP_DUE_KEYS = 400;
 const SWEEP_TASKS = 100;
 
 /** How many of the newest tasks statistics are made of: two lists. */
@@ -98,7 +102,7 @@ export class KvStore {
    */
   async find(taskId) {
     const entry = await this.#read(taskId);
-    return entry && { ...summary(taskId, entry), result: entry.result };
+    return entry && isKept(entry) ? { ...summary(taskId, entry), result: entry.result } : null;
   }
 
   /**
@@ -118,6 +122,7 @@ export class KvStore {
         lease_expires_at_ms: now_ms + LEASE_SECONDS * 1000,
       }));
       if (!entry) return null;
+      if (delivery.redrive) await this.#holdKey(delivery.taskId, entry);
       await this.#markDue(delivery.taskId, entry, now_ms + LEASE_SECONDS * 1000);
       const { run, attempts, handler, parameters, max_retries } = entry;
       return { taskId: delivery.taskId, run, attempts, handler, parameters, max_retries, payload: decoded(entry) };
@@ -125,10 +130,13 @@ export class KvStore {
     return (await Promise.all(claims)).filter((claimed) => claimed !== null);
   }
 
-  /** @param {string[]} taskIds */
-  async existing(taskIds) {
-    const entries = await Promise.all(taskIds.map((taskId) => this.#read(taskId)));
-    return new Set(taskIds.filter((_, index) => entries[index]));
+  /** @param {Delivery[]} deliveries */
+  async existing(deliveries) {
+    const seen = await Promise.all(deliveries.map(async (delivery) => {
+      const entry = await this.#read(delivery.taskId);
+      return entry && !isBehind(entry, delivery) ? [delivery.taskId] : [];
+    }));
+    return new Set(seen.flat());
   }
 
   /** @param {Outcome[]} outcomes */
@@ -181,6 +189,7 @@ export class KvStore {
       (found) => ({ ...newRun(found, now_ms), status: 'pending', due_at_ms: now_ms }),
     );
     if (!entry) return null;
+    await this.#holdKey(taskId, entry);
     await this.#markDue(taskId, entry, now_ms);
     return entry.run;
   }
@@ -206,9 +215,10 @@ export class KvStore {
    *   windows, and those with a key of their own
    */
   async sweep(before_ms) {
-    if (Math.floor(before_ms / 60_000) % SWEEP_INTERVAL_MINUTES !== 0) return [];
+    const minutes = Math.floor(before_ms / 60_000);
+    if (minutes % SWEEP_INTERVAL_MINUTES !== 0) return [];
     const windows = Array.from({ length: SWEEP_WINDOWS }, (_, age) => windowPrefix(before_ms - age * WINDOW_MS));
-    const keys = (await Promise.all(windows.map((prefix) => this.#list(prefix)))).flat();
+    const keys = (await Promise.all(windows.map((prefix) => this.#listWindow(prefix, minutes / SWEEP_INTERVAL_MINUTES)))).flat();
     const young = keys.filter(({ name }) => name < timePrefix(before_ms)).map(({ name, metadata }) => openTask(name, metadata, before_ms));
     const due = await this.#sweepDue(before_ms);
     const open = [...due, ...young].filter((task) => task !== null);
@@ -238,8 +248,9 @@ export class KvStore {
     const tasks = [];
     const walk = newestFirst(this.kv, cursor);
     for await (const { name, metadata } of walk.keys) {
-      const task = summary(name, complete(metadata));
-      if ((status && task.status !== status) || (handler && task.handler !== handler)) continue;
+      const entry = complete(metadata);
+      const task = summary(name, entry);
+      if (!isKept(entry) || (status && task.status !== status) || (handler && task.handler !== handler)) continue;
       if (tasks.length === limit) return { tasks, cursor: tasks.at(-1)?.taskId ?? null };
       tasks.push(task);
     }
@@ -265,19 +276,18 @@ export class KvStore {
   async #insert({ taskId, handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, idempotency }) {
     const created_ms = creationTime(taskId);
     const expires_at = Math.floor(created_ms / 1000) + delay_seconds + (ttl_seconds ?? TASK_TTL_SECONDS);
-    const key = idempotency && `idempotency:${idempotency.key}`;
-    if (key) {
+    if (idempotency) {
       /** @type {KeyHolder | null} */
-      const holder = await this.kv.get(key, 'json');
+      const holder = await this.kv.get(idempotencyKey(idempotency), 'json');
       const held = holder && await this.#read(holder.taskId);
-      if (holder && held) {
+      if (holder && held && isKept(held)) {
         return { taskId: holder.taskId, run: held.run, status: held.status, isNew: false, conflict: holder.fingerprint !== idempotency.fingerprint };
       }
     }
     const due_at_ms = delay_seconds > 0 ? created_ms + delay_seconds * 1000 : null;
-    const entry = complete({ handler, parameters, ...encoded(payload), max_retries, expires_at, due_at_ms });
+    const entry = complete({ handler, parameters, ...encoded(payload), max_retries, expires_at, due_at_ms, idempotency });
     await this.#write(taskId, entry);
-    if (key) await this.#put(key, JSON.stringify({ taskId, fingerprint: idempotency.fingerprint }), expires_at);
+    await this.#holdKey(taskId, entry);
     if (due_at_ms) await this.#markDue(taskId, entry, due_at_ms);
     return { taskId, run: 1, status: 'pending', isNew: true, conflict: false };
   }
@@ -297,14 +307,15 @@ export class KvStore {
    * @returns {Promise<(Entry | null)[]>} in their order
    */
   async #readAll(taskIds) {
-    const starts = taskIds.flatMap((_, index) => (index % BULK_READ_KEYS === 0 ? [index] : []));
-    const reads = await Promise.all(starts.map((start) => this.kv.get(taskIds.slice(start, start + BULK_READ_KEYS), 'json')));
+    const keys = [...new Set(taskIds)];
+    const starts = keys.flatMap((_, index) => (index % BULK_READ_KEYS === 0 ? [index] : []));
+    const reads = await Promise.all(starts.map((start) => this.kv.get(keys.slice(start, start + BULK_READ_KEYS), 'json')));
     const values = new Map(reads.flatMap((read) => [...read]));
     return taskIds.map((taskId) => entryOf(taskId, values.get(taskId)));
   }
 
   /**
-   * Changes an entry if a condition holds.
+   * Changes an entry that is still kept if a condition holds.
    *
    * @param {string} taskId
    * @param {(entry: Entry) => boolean} condition
@@ -313,7 +324,7 @@ export class KvStore {
    */
   async #update(taskId, condition, change) {
     const found = await this.#read(taskId);
-    if (!found || !condition(found)) return null;
+    if (!found || !isKept(found) || !condition(found)) return null;
     const entry = { ...found, ...change(found) };
     await this.#write(taskId, entry);
     return entry;
@@ -346,6 +357,19 @@ export class KvStore {
   }
 
   /**
+   * Keeps a task's idempotency key, where it has one, for as long as the task.
+   *
+   * @param {string} taskId
+   * @param {Entry} entry
+   */
+  async #holdKey(taskId, { idempotency, expires_at }) {
+    if (!idempotency) return;
+    /** @type {KeyHolder} */
+    const holder = { taskId, fingerprint: idempotency.fingerprint };
+    await this.#put(idempotencyKey(idempotency), JSON.stringify(holder), expires_at);
+  }
+
+  /**
    * Gives a task its second key, where the sweeper would not find it by its id.
    *
    * @param {string} taskId
@@ -362,34 +386,46 @@ export class KvStore {
    * @returns {Promise<(OpenTask | null)[]>}
    */
   async #sweepDue(before_ms) {
-    const { keys } = await this.kv.list({ prefix: DUE_PREFIX, limit: SWEEP_TASKS });
+    const { keys } = await this.kv.list({ prefix: DUE_PREFIX, limit: SWEEP_DUE_KEYS });
     const due = keys.filter(({ name }) => name < `${DUE_PREFIX}${timePrefix(before_ms)}`);
-    return Promise.all(due.map(async ({ name }) => {
-      const taskId = name.slice(`${DUE_PREFIX}${timePrefix(0)}:`.length);
-      const entry = await this.#read(taskId);
-      const isUnfinished = entry?.status === 'pending' || entry?.status === 'processing';
-      if (!isUnfinished) await this.kv.delete(name);
-      return isUnfinished ? openTask(taskId, entry, before_ms) : null;
-    }));
+    /** @type {(OpenTask | null)[]} */
+    const open = [];
+    // Some after the others: entries have payloads, and those of all keys together would not fit in memory.
+    for (let start = 0; start < due.length; start += BULK_READ_KEYS) {
+      const names = due.slice(start, start + BULK_READ_KEYS).map(({ name }) => name);
+      const taskIds = names.map((name) => name.slice(`${DUE_PREFIX}${timePrefix(0)}:`.length));
+      const entries = await this.#readAll(taskIds);
+      const spent = names.filter((_, index) => !entries[index] || ENDED.has(entries[index].status));
+      await Promise.all(spent.map((name) => this.kv.delete(name)));
+      open.push(...taskIds.map((taskId, index) => openTask(taskId, entries[index], before_ms)));
+    }
+    return open;
+  }
+
+  /**
+   * @param {string} prefix of a window
+   * @param {number} round how many sweeps came before
+   * @returns {Promise<KVNamespaceListKey<Metadata>[]>} all in it, or those of the parts whose turn it is
+   */
+  async #listWindow(prefix, round) {
+    const whole = await this.#list(prefix);
+    if (whole.list_complete) return whole.keys;
+    const digits = Array.from({ length: SWEEP_PARTS }, (_, part) => ((round * SWEEP_PARTS + part) % 16).toString(16));
+    return (await Promise.all(digits.map((digit) => this.#list(prefix + digit)))).flatMap(({ keys }) => keys);
   }
 
   /**
    * @param {string} prefix
-   * @returns {Promise<KVNamespaceListKey<Metadata>[]>}
+   * @returns {Promise<KVNamespaceListResult<Metadata>>} its first keys
    */
-  async #list(prefix) {
-    const keys = [];
-    /** @type {string | undefined} */
-    let cursor;
-    for (let page = 0; page < SWEEP_PAGES; page++) {
-      /** @type {KVNamespaceListResult<Metadata>} */
-      const list = await this.kv.list({ prefix, ...(cursor && { cursor }) });
-      keys.push(...list.keys);
-      if (list.list_complete) break;
-      cursor = list.cursor;
-    }
-    return keys;
+  #list(prefix) {
+    return this.kv.list({ prefix });
   }
+}
+
+/** @param {Idempotency} idempotency */
+function idempotencyKey({ key }) {
+  return `idempotency:${key}`;
 }
 
 /** @param {number} time_ms */
@@ -415,8 +451,16 @@ function complete(entry) {
   return {
     status: 'pending', handler: 'default', parameters: {}, payload: '', run: 1, attempts: 0, max_retries: null, expires_at: 0,
     due_at_ms: null, lease_expires_at_ms: null, sent_at_ms: null, started_at_ms: null, finished_at_ms: null,
-    progress: null, error: null, result: null, ...entry,
+    progress: null, error: null, result: null, idempotency: null, ...entry,
   };
+}
+
+/**
+ * @param {Entry} entry
+ * @returns {boolean} whether its time to live is not over: KV itself keeps a key for a minute after each write
+ */
+function isKept({ expires_at }) {
+  return expires_at * 1000 > Date.now();
 }
 
 /**
@@ -434,6 +478,17 @@ function newRun({ run }, now_ms) {
 }
 
 /**
+ * A delivery's run was written before its message was sent, and so was the failure of the run that a redrive is of.
+ *
+ * @param {Entry} entry
+ * @param {Delivery} delivery
+ * @returns {boolean} whether the entry is older than the delivery
+ */
+function isBehind({ run, status }, delivery) {
+  return delivery.redrive ? run < delivery.run - 1 || (run < delivery.run && !ENDED.has(status)) : run < delivery.run;
+}
+
+/**
  * A read may be older than the attempt itself, which does not take the task from it.
  *
  * @param {AttemptName} attempt
@@ -448,7 +503,7 @@ function mayBeOfAttempt({ run, attempts }) {
 
 /**
  * @param {string} taskId
- * @param {Partial<Entry> | undefined} entry
+ * @param {Partial<Entry> | null | undefined} entry
  * @param {number} before_ms
  * @returns {OpenTask | null} null when it is not open, or not due
  */
@@ -480,7 +535,7 @@ function summary(taskId, entry) {
  * @param {Entry} entry
  * @returns {Metadata} with texts as long as it can have
  */
-function metadataOf({ parameters: _, payload: __, payload_encoding: ___, result: ____, ...entry }) {
+function metadataOf({ parameters: _, payload: __, payload_encoding: ___, result: ____, idempotency: _____, ...entry }) {
   const candidates = TEXT_LENGTHS.map((length) => ({
     ...entry,
     error: entry.error && { name: entry.error.name.slice(0, TEXT_LENGTHS.at(-1)), message: entry.error.message.slice(0, length) },

@@ -55,9 +55,9 @@ export function layered(Present, formers) {
       return claimed;
     }
 
-    /** @param {string[]} taskIds */
-    async existing(taskIds) {
-      return union(await this.#all((store) => store.existing(taskIds)));
+    /** @param {Delivery[]} deliveries */
+    async existing(deliveries) {
+      return union(await this.#all((store) => store.existing(deliveries)));
     }
 
     /** @param {Outcome[]} outcomes */

@@ -41,9 +41,9 @@ export class ShardedStore {
     return (await this.#each(deliveries, ({ taskId }) => taskId, (shard, group) => shard.claim(group))).flat();
   }
 
-  /** @param {string[]} taskIds */
-  async existing(taskIds) {
-    return union(await this.#each(taskIds, (taskId) => taskId, (shard, group) => shard.existing(group)));
+  /** @param {Delivery[]} deliveries */
+  async existing(deliveries) {
+    return union(await this.#each(deliveries, ({ taskId }) => taskId, (shard, group) => shard.existing(group)));
   }
 
   /** @param {Outcome[]} outcomes */

@@ -49,7 +49,8 @@
  *   the time of a lease: pending ones of the delivery's run, and processing ones of that run whose lease has run out or
  *   whose delivery is not the first (it comes again only after the earlier attempt has ended); a redrive also failed ones
  *   of the run before
- * @property {(taskIds: string[]) => Promise<Set<string>>} existing those that are there, in whatever state
+ * @property {(deliveries: Delivery[]) => Promise<Set<string>>} existing those whose task is there, in whatever state; where the
+ *   store may show an earlier one, a task that the delivery is ahead of is not yet there
  * @property {(outcomes: Outcome[]) => Promise<Set<string>>} settle writes what became of processing tasks; tells which
  *   still belonged to the attempt
  * @property {(reports: (AttemptName & {progress: Progress | null})[]) => Promise<Set<string>>} report keeps the progress of

@@ -214,9 +214,9 @@ export class TaskTable {
     }));
   }
 
-  /** @param {string[]} taskIds */
-  async existing(taskIds) {
-    return ids(await this.#rows(EXISTING, JSON.stringify(taskIds)));
+  /** @param {Delivery[]} deliveries */
+  async existing(deliveries) {
+    return ids(await this.#rows(EXISTING, JSON.stringify(deliveries.map(({ taskId }) => taskId))));
   }
 
   /** @param {Outcome[]} outcomes */
@@ -414,7 +414,7 @@ function summary(row) {
  * @param {TaskSummary} task
  * @returns {TaskSummary} as a list shows it
  */
-export function shortened(task) {
+function shortened(task) {
   const { error } = task;
   return { ...task, error: error && { ...error, message: error.message.slice(0, LISTED_ERROR_LENGTH) } };
 }

@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { KvStore } from '../../worker/stores/kv.js';
+import { newTaskId, timePrefix } from '../../worker/task_id.js';
+
+/** How many keys KV lists at once (https://developers.cloudflare.com/kv/api/list-keys/). */
+const LISTED_KEYS = 1_000;
+const SWEEP_MS = 5 * 60_000;
+const WINDOW_MS = 2 ** 20;
+
+/**
+ * A namespace whose values are what is told of them.
+ *
+ * @param {Map<string, object>} tasks by key, metadata and value in one
+ */
+function namespaceOf(tasks) {
+  const names = [...tasks.keys()].sort();
+  return /** @type {KVNamespace} */ (/** @type {unknown} */ ({
+    /** @param {{prefix: string, limit?: number}} options */
+    async list({ prefix, limit = LISTED_KEYS }) {
+      const found = names.filter((name) => name.startsWith(prefix));
+      const keys = found.slice(0, limit).map((name) => ({ name, metadata: tasks.get(name) }));
+      return { keys, list_complete: found.length <= limit };
+    },
+    /** @param {string[]} asked */
+    async get(asked) {
+      assert.ok(asked.length <= 10, 'so many payloads at once are too many');
+      return new Map(asked.map((name) => [name, tasks.get(name) ?? null]));
+    },
+    /** @param {string} name */
+    async delete(name) {
+      tasks.delete(name);
+    },
+  }));
+}
+
+test('the sweep finds a lost task among many more than it looks at in one go', async () => {
+  const start_ms = Math.ceil(Date.now() / WINDOW_MS) * WINDOW_MS;
+  const ids = Array.from({ length: 8_000 }, (_, age) => newTaskId(start_ms + age * 100));
+  const tasks = new Map(ids.map((taskId) => [taskId, { status: 'completed' }]));
+  const lost = /** @type {string} */ (ids.at(-1));
+  tasks.set(lost, { status: 'pending' });
+  const store = new KvStore({ KV: namespaceOf(tasks) });
+  const first_ms = Math.ceil((start_ms + WINDOW_MS) / SWEEP_MS) * SWEEP_MS;
+  const open = [];
+  for (let sweep = 0; sweep < 4; sweep++) open.push(...await store.sweep(first_ms + sweep * SWEEP_MS));
+  assert.deepEqual(open.map(({ taskId }) => taskId), [lost]);
+});
+
+test('the sweep finds a lost task that was due behind many that have ended, and forgets those', async () => {
+  const now_ms = Math.ceil(Date.now() / SWEEP_MS) * SWEEP_MS;
+  const ids = Array.from({ length: 300 }, () => newTaskId(now_ms - 24 * SWEEP_MS));
+  const lost = newTaskId(now_ms - 24 * SWEEP_MS);
+  /** @type {Map<string, object>} */
+  const tasks = new Map([[lost, { status: 'pending' }]]);
+  const due = (/** @type {string} */ taskId, /** @type {number} */ due_ms) => `due:${timePrefix(due_ms)}:${taskId}`;
+  for (const taskId of ids) tasks.set(taskId, { status: 'completed' }).set(due(taskId, now_ms - 3 * SWEEP_MS), {});
+  for (const due_ms of [now_ms - 2 * SWEEP_MS, now_ms - 2 * SWEEP_MS + 1]) tasks.set(due(lost, due_ms), {});
+  const open = await new KvStore({ KV: namespaceOf(tasks) }).sweep(now_ms);
+  assert.deepEqual(open.map(({ taskId }) => taskId), [lost]);
+  assert.deepEqual([...tasks.keys()].filter((name) => name.startsWith('due:')).map((name) => name.slice(-36)), [lost, lost]);
+});
