@@ -15,7 +15,7 @@ from typing import Any, cast
 from local.control_plane import workers
 from local.control_plane.envelope import ApiError, Json, Reply
 from local.control_plane.fields import Fields
-from local.control_plane.routing import Call, Route
+from local.control_plane.routing import Call, Route, whole_number
 
 _PAGE_SIZE = 20
 _LARGEST_PAGE = 1000
@@ -73,12 +73,13 @@ async def list_objects(call: Call) -> Reply:
     namespace_id = call.path["namespace_id"]
     if not _exists(call.cloud.db, namespace_id):
         raise ApiError(404, 10066, "The requested Durable Object namespace could not be found.")  # both are ours
-    limit = call.argument("limit") or str(_OBJECTS)
-    if not limit.isdecimal() or not 1 <= int(limit) <= _LARGEST_OBJECTS:
-        raise ApiError(400, 10021, f"Invalid limit: expected a number from 1 to {_LARGEST_OBJECTS}, received {limit}")
+    text = call.argument("limit") or str(_OBJECTS)
+    limit = whole_number(text) or 0
+    if not 1 <= limit <= _LARGEST_OBJECTS:
+        raise ApiError(400, 10021, f"Invalid limit: expected a number from 1 to {_LARGEST_OBJECTS}, received {text}")
     ids = await call.cloud.data_plane.list_objects(namespace_id)
     left = [object_id for object_id in ids if object_id > (call.argument("cursor") or "")]
-    shown = left[: int(limit)]
+    shown = left[:limit]
     cursor = shown[-1] if len(left) > len(shown) else ""
     return Reply([{"id": object_id, "hasStoredData": True} for object_id in shown], _cursor(len(shown), cursor))
 

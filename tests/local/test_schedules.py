@@ -5,7 +5,7 @@ import doctest
 import pytest
 from cloudflare import Cloudflare
 
-from local.control_plane import cron, sql
+from local.control_plane import cron, json_text, sql
 from local.instance import Instance
 from tests.local.rest import Rest
 
@@ -80,6 +80,6 @@ def test_what_does_not_fit_is_refused(rest: Rest) -> None:
     assert rest.refusal("PUT", path, twice) == (400, 10100, "duplicate cron found: 0 0 * * *")
 
 
-@pytest.mark.parametrize("module", [cron, sql])
+@pytest.mark.parametrize("module", [cron, json_text, sql])
 def test_the_examples_in_the_documentation_hold(module: object) -> None:
     assert doctest.testmod(module).failed == 0  # pyright: ignore[reportArgumentType]
