@@ -4,7 +4,7 @@
  */
 
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { ServerResponse, createServer } from 'node:http';
 
 import { targets } from './desired_state.js';
 import { PlatformError } from './errors.js';
@@ -12,7 +12,7 @@ import { beginRequest } from './workerd_http.js';
 import { pickTarget } from './workers/percentages.js';
 
 /**
- * @import { IncomingMessage, Server, ServerResponse } from 'node:http'
+ * @import { IncomingMessage, Server } from 'node:http'
  * @import { Duplex } from 'node:stream'
  * @import { Target, Worker } from './desired_state.js'
  * @import { Traffic } from './traffic.js'
@@ -27,7 +27,7 @@ const NOTHING_DEPLOYED = 'There is nothing here yet\n';
 const RUNTIME_STOPPED = 'The Workers runtime stopped while it handled this request\n';
 const PLAIN_TEXT = { 'Content-Type': 'text/plain; charset=utf-8' };
 /** Headers about one connection, not about the request: Node writes its own. */
-const CONNECTION_HEADERS = ['connection', 'keep-alive', 'proxy-connection'];
+const CONNECTION_HEADERS = ['connection', 'keep-alive', 'proxy-connection', 'upgrade', 'http2-settings'];
 /** Headers that are Cloudflare's to set; the first is Miniflare's way to `request.cf`. */
 const RESERVED_HEADERS = ['mf-cf-blob', 'cf-connecting-ip'];
 
@@ -95,7 +95,8 @@ export class FrontDoor {
    * @returns {Promise<Door>}
    */
   async #listen(port) {
-    const server = createServer();
+    // Any other offer, of h2c say, which Java's client makes in each request, is declined by an answer in HTTP/1.1.
+    const server = createServer({ shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket' });
     /** @type {Door} */
     const door = { server, targets: [], webSockets: new Set() };
     server.on('request', (request, response) => this.#pass(door, request, response));
@@ -129,8 +130,7 @@ export class FrontDoor {
       outgoing.on('close', () => sent.destroy());
       sent.on('error', () => answerPlainly(outgoing, 502, RUNTIME_STOPPED));
       sent.on('response', (answer) => {
-        outgoing.writeHead(answer.statusCode ?? 502, answer.statusMessage, passedOn(answer, CONNECTION_HEADERS));
-        answer.on('error', () => outgoing.destroy()).pipe(outgoing);
+        passBack(answer, outgoing);
         // What the Worker did not care to read must not stay in the client's way to its next request.
         answer.on('end', () => incoming.unpipe(sent).resume());
       });
@@ -151,14 +151,11 @@ export class FrontDoor {
     const leave = await this.#traffic.enter();
     client.on('close', leave);
     const target = pickTarget(door.targets);
+    if (target === null) return answerPlainly(responseOn(client, incoming), 404, NOTHING_DEPLOYED);
     try {
-      if (target === null) throw new Error(NOTHING_DEPLOYED);
       const sent = await this.#begin(target.service, incoming, passedOn(incoming, []), false);
       sent.on('error', () => client.destroy());
-      sent.on('response', (answer) => {
-        client.write(responseHead(answer));
-        answer.pipe(client);
-      });
+      sent.on('response', (answer) => passBack(answer, responseOn(client, incoming)));
       sent.on('upgrade', (answer, socket, answerHead) => {
         leave(); // an open WebSocket holds up no reload; it ends with it
         door.webSockets.add(client);
@@ -168,7 +165,7 @@ export class FrontDoor {
       });
       sent.end();
     } catch {
-      client.end('HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\n\r\n');
+      answerPlainly(responseOn(client, incoming), 502, RUNTIME_STOPPED);
     }
   }
 
@@ -200,6 +197,29 @@ function passedOn(message, without) {
   }
   if (isRequest) headers.push('CF-Connecting-IP', message.socket.remoteAddress ?? HOST);
   return headers;
+}
+
+/**
+ * @param {IncomingMessage} answer
+ * @param {ServerResponse} outgoing
+ */
+function passBack(answer, outgoing) {
+  outgoing.writeHead(answer.statusCode ?? 502, answer.statusMessage, passedOn(answer, CONNECTION_HEADERS));
+  answer.on('error', () => outgoing.destroy()).pipe(outgoing);
+}
+
+/**
+ * The answer to a request for a WebSocket that comes to nothing; the last one on its connection.
+ *
+ * @param {Duplex} client
+ * @param {IncomingMessage} incoming
+ */
+function responseOn(client, incoming) {
+  const response = new ServerResponse(incoming);
+  response.shouldKeepAlive = false;
+  response.assignSocket(/** @type {import('node:net').Socket} */ (client));
+  response.on('finish', () => client.end());
+  return response;
 }
 
 /** @param {IncomingMessage} answer */

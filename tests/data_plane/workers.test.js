@@ -121,6 +121,32 @@ describe('Workers', () => {
     await closed;
   });
 
+  test('may decline a WebSocket, with an answer of any length', async () => {
+    const source = `export default { fetch() {
+      const parts = new ReadableStream({ start(c) { for (const part of ['not ', 'you']) c.enqueue(new TextEncoder().encode(part)); c.close(); } });
+      return new Response(parts, { status: 401, headers: { 'WWW-Authenticate': 'Bearer' } });
+    } }`;
+    const upgrade = { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Key': base64('0123456789abcdef') };
+    const decline = async () => {
+      const sent = request({ port, host: '127.0.0.1', headers: upgrade }).end();
+      const [response] = await once(sent, 'response');
+      return [response.statusCode, response.headers['www-authenticate'], Buffer.concat(await response.toArray()).toString()];
+    };
+    await dataPlane.configure([worker('w', port, [version(source)])]);
+    assert.deepEqual(await decline(), [401, 'Bearer', 'not you']);
+    await dataPlane.configure([worker('w', port, [])]);
+    assert.equal((await decline())[0], 404);
+  });
+
+  test('take an offer of HTTP/2 for what it is: nothing that they have to accept', async () => {
+    const source = 'export default { async fetch(request) { return new Response(`${request.method} ${await request.text()}`); } }';
+    await dataPlane.configure([worker('w', port, [version(source)])]);
+    const headers = { Connection: 'Upgrade, HTTP2-Settings', Upgrade: 'h2c', 'HTTP2-Settings': 'AAMAAABkAAQAAP__' };
+    const sent = request({ port, host: '127.0.0.1', method: 'POST', headers }).end('body');
+    const [response] = await once(sent, 'response');
+    assert.equal(Buffer.concat(await response.toArray()).toString(), 'POST body');
+  });
+
   test('share traffic by percentage, which changes without a new workerd', async () => {
     const a = { ...answering('a'), percentage: 50 };
     const b = { ...answering('b'), percentage: 50 };
