@@ -101,7 +101,7 @@ async def prepare(
         _check_modules(modules, body)
     found = assets.read(call.cloud.db, call.cloud.asset_token_key, body, previous)
     names = [module["name"] for module in modules]
-    upload, kept = _upload(call.cloud.db, body, names, previous, strict=strict)
+    upload, kept = _upload(call, body, names, previous, strict=strict)
     assets.check(found, upload["bindings"], has_code=upload["main_module"] is not None)
     upload |= {"assets": found, "workflow_classes": [], "classes": [], "named_handlers": []}
     heir_of = previous["id"] if kept and previous is not None else None
@@ -205,7 +205,7 @@ def _main_field(body: Fields) -> str:
 
 
 def _upload(
-    db: sqlite3.Connection, body: Fields, names: list[str], previous: sqlite3.Row | None, *, strict: bool
+    call: Call, body: Fields, names: list[str], previous: sqlite3.Row | None, *, strict: bool
 ) -> tuple[dict[str, Any], bool]:
     """Read a version without modules and assets, as it is stored, and tell whether it keeps anything of another."""
     for name in _ELSEWHERE:
@@ -217,7 +217,8 @@ def _upload(
     if date and not _DATE.fullmatch(date):
         raise body.wrong("compatibility_date", f"Expected a date like 2025-04-01, received '{date}'")
     earlier: list[bindings.Binding] = [] if previous is None else json.loads(previous["upload"])["bindings"]
-    own, kept = bindings.read_bindings(db, body, earlier, strict=strict)
+    uploaded = call.path.get("script_name")
+    own, kept = bindings.read_bindings(call.cloud.db, body, earlier, strict=strict, uploaded=uploaded)
     bindings.check_format([*own, *kept], names, service_worker=service_worker)
     upload = {
         "main_module": body.text(_main_field(body)),
