@@ -3,10 +3,11 @@
  * that comes during a reload waits for its end.
  */
 
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { ServerResponse, createServer } from 'node:http';
 
-import { targets } from './desired_state.js';
+import { serviceName, targets } from './desired_state.js';
 import { PlatformError } from './errors.js';
 import { beginRequest } from './workerd_http.js';
 import { pickTarget } from './workers/percentages.js';
@@ -28,6 +29,11 @@ const RUNTIME_STOPPED = 'The Workers runtime stopped while it handled this reque
 const PLAIN_TEXT = { 'Content-Type': 'text/plain; charset=utf-8' };
 /** Headers about one connection, not about the request: Node writes its own. */
 const CONNECTION_HEADERS = ['connection', 'keep-alive', 'proxy-connection', 'upgrade', 'http2-settings'];
+/** Headers that name the version for a request, or a key whose requests all get the same one. */
+const OVERRIDES_HEADER = 'cloudflare-workers-version-overrides';
+const KEY_HEADER = 'cloudflare-workers-version-key';
+/** A member of a dictionary (RFC 8941) whose value is a string. */
+const OVERRIDE = /(?:^|,)[ \t]*([^\s,;="]+)="([^"]*)"/g;
 /** Headers that are Cloudflare's to set; the first is Miniflare's way to `request.cf`. */
 const RESERVED_HEADERS = ['mf-cf-blob', 'cf-connecting-ip'];
 
@@ -123,7 +129,7 @@ export class FrontDoor {
     const leave = await this.#traffic.enter();
     if (outgoing.closed) return leave(); // the client did not wait
     outgoing.on('close', leave);
-    const target = pickTarget(door.targets);
+    const target = targetOf(incoming, door.targets);
     if (target === null) return answerPlainly(outgoing, 404, NOTHING_DEPLOYED);
     try {
       const sent = await this.#begin(target.service, incoming, passedOn(incoming, CONNECTION_HEADERS));
@@ -150,7 +156,7 @@ export class FrontDoor {
     client.on('error', () => client.destroy());
     const leave = await this.#traffic.enter();
     client.on('close', leave);
-    const target = pickTarget(door.targets);
+    const target = targetOf(incoming, door.targets);
     if (target === null) return answerPlainly(responseOn(client, incoming), 404, NOTHING_DEPLOYED);
     try {
       const sent = await this.#begin(target.service, incoming, passedOn(incoming, []), false);
@@ -179,6 +185,26 @@ export class FrontDoor {
     const { method, url: path } = incoming;
     return beginRequest(() => this.#locate(service), { method, path, headers, ...(agent === false && { agent }) });
   }
+}
+
+/**
+ * The version that a request goes to. An override counts only for a version that is deployed, if with no share at all.
+ *
+ * @param {IncomingMessage} request
+ * @param {Target[]} deployed
+ */
+function targetOf({ headers }, deployed) {
+  for (const [, worker = '', version = ''] of String(headers[OVERRIDES_HEADER] ?? '').matchAll(OVERRIDE)) {
+    const wanted = deployed.find(({ service }) => service === serviceName(worker, version));
+    if (wanted) return wanted;
+  }
+  const key = headers[KEY_HEADER];
+  return key === undefined ? pickTarget(deployed) : pickTarget(deployed, chanceOf(String(key)));
+}
+
+/** @param {string} key the same of which has the same chance, from 0 to 1 */
+function chanceOf(key) {
+  return createHash('sha256').update(key).digest().readUInt32BE() / 2 ** 32;
 }
 
 /**

@@ -164,6 +164,24 @@ describe('Workers', () => {
     assert.equal(await dataPlane.workerdPid(), pid);
   });
 
+  test('get a request that names their version, or comes with a key that is theirs', async () => {
+    const a = { ...answering('a'), percentage: 100 };
+    const b = { ...answering('b'), percentage: 0 };
+    await dataPlane.configure([worker('w', port, [a, b])]);
+    /** @param {Record<string, string>} headers */
+    const answer = async (headers) => (await fetch(url, { headers })).text();
+    /** @param {string} overrides */
+    const overridden = (overrides) => answer({ 'Cloudflare-Workers-Version-Overrides': overrides });
+    assert.equal(await overridden(`other="${a.id}", w="${b.id}"`), 'b');
+    for (const none of [`other="${b.id}"`, `w=${b.id}`, 'w="b"', `ww="${b.id}"`]) assert.equal(await overridden(none), 'a', none);
+    await dataPlane.configure([worker('w', port, [{ ...a, percentage: 50 }, { ...b, percentage: 50 }])]);
+    const keys = Array.from({ length: 20 }, (_, index) => `user ${index}`);
+    const byKey = () => Promise.all(keys.map((key) => answer({ 'Cloudflare-Workers-Version-Key': key })));
+    const first = await byKey();
+    assert.deepEqual([...new Set(first)].sort(), ['a', 'b']);
+    assert.deepEqual(await byKey(), first);
+  });
+
   test('come and go without a new workerd as long as nothing of them is deployed', async () => {
     const live = worker('w', port, [answering('live')]);
     await dataPlane.configure([live]);
