@@ -166,6 +166,22 @@ def test_an_asset_has_another_etag_once_another_changed(rest: Rest) -> None:
     assert answer_of(rest, f"{url}/b.txt").headers["etag"] != before
 
 
+def test_a_tail_worker_is_not_told_names(rest: Rest) -> None:
+    code = """
+      let told
+      export default {
+        fetch: () => Response.json(told ?? null),
+        tail([event]) { told = [event.scriptName, event.scriptVersion === undefined] },
+      }
+    """
+    listener = rest.deployed_worker(code)
+    name = unique("talker")
+    rest.upload(name, tail_consumers=[{"service": listener["name"]}])
+    answer_of(rest, rest.result("GET", f"/workers/workers/{name}")["subdomain"]["url"])
+    told = eventually(lambda: rest.visit(listener["subdomain"]["url"]).json())
+    assert told == [None, True]
+
+
 def test_answers_carry_no_ray(rest: Rest) -> None:
     assert "cf-ray" not in rest.send("GET", "/queues").headers
     assert "cf-ray" not in answer_of(rest, rest.deployed_worker()["subdomain"]["url"]).headers
