@@ -13,7 +13,7 @@ import sqlite3
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial, wraps
+from functools import wraps
 from typing import Any
 
 from local.control_plane import (
@@ -280,7 +280,7 @@ def _keep(
         raise queue_consumers.queue_handler_missing()
     bindings.check_still_bound(db, upload["bindings"])
     for namespace_id in durable_objects.apply_lifecycle(db, worker, upload, deploys=deploys):
-        change.finally_do(partial(call.cloud.data_plane.delete_objects, namespace_id))
+        change.doom("durable_objects", namespace_id)
     durable_objects.bind(db, worker["id"], upload["bindings"], upload["classes"])
     upload["triggered_by"] = triggered_by
     number = 1 if last is None else last["number"] + 1
