@@ -19,7 +19,7 @@ _OBJECT_HEADER = "R2-Object"  # what describes an object beside its bytes: JSON,
 
 _T = TypeVar("_T")
 
-DataKind = Literal["d1", "kv", "r2", "durable_objects"]
+DataKind = Literal["d1", "kv", "r2", "durable_objects", "queues", "workflows"]
 
 
 class DataPlaneRefusedError(Exception):
@@ -103,7 +103,7 @@ class DataPlaneClient:
         return await self._call("POST", "/validate", version, seconds=_APPLY_SECONDS, repeat=True)
 
     async def delete_data(self, kind: DataKind, data_id: str) -> None:
-        """Remove the data of a database, a KV namespace, a bucket or a namespace of Durable Objects, by its id."""
+        """Remove the data of what the configuration does not name any more: of a database, a queue…, by its id."""
         await self._call("DELETE", f"/{kind}/{data_id}", repeat=True)
 
     async def query(self, database_id: str, queries: list[dict[str, Any]], shape: str) -> list[dict[str, Any]]:

@@ -47,6 +47,7 @@ const ROUTES = [
   ['POST', /^\/queues\/([^/]+)\/ack$/, queueCall('ack')],
   ['POST', /^\/queues\/([^/]+)\/purge$/, queueCall('purge')],
   ['GET', /^\/queues\/([^/]+)\/metrics$/, queueCall('metrics')],
+  ['DELETE', /^\/queues\/([^/]+)$/, deleteQueue],
   ['POST', /^\/workflows\/([^/]+)\/create$/, workflowCall('create')],
   ['POST', /^\/workflows\/([^/]+)\/list$/, workflowCall('list')],
   ['POST', /^\/workflows\/([^/]+)\/describe$/, workflowCall('describe')],
@@ -55,6 +56,7 @@ const ROUTES = [
   ['POST', /^\/workflows\/([^/]+)\/summary$/, workflowCall('summary')],
   ['POST', /^\/workflows\/([^/]+)\/command$/, workflowCall('command')],
   ['POST', /^\/workflows\/([^/]+)\/event$/, workflowCall('event')],
+  ['DELETE', /^\/workflows\/([^/]+)$/, deleteWorkflow],
   ['GET', /^\/health$/, ({ platform }) => ({ workerd_pid: platform.workerdPid })],
 ];
 
@@ -86,6 +88,18 @@ export function createInternalApi(context) {
 /** @type {Route} */
 async function applyConfig({ platform }, body) {
   await platform.apply(desiredState(body));
+  return {};
+}
+
+/** @type {Route} */
+async function deleteQueue({ platform }, _body, id) {
+  await platform.deleteQueue(id);
+  return {};
+}
+
+/** @type {Route} */
+async function deleteWorkflow({ platform }, _body, id) {
+  await platform.deleteWorkflow(id);
   return {};
 }
 
