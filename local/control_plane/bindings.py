@@ -19,9 +19,11 @@ _MODULES_ONLY = ("d1",)  # of the types that are here; quoted
 
 Binding = dict[str, Any]  # as stored: what was sent, and the ids that it stands for
 
-# Types that Cloudflare knows (API reference, "multipart upload metadata") and this machine does not have yet.
+# Types that Cloudflare knows and this machine does not have yet (API reference, "multipart upload metadata";
+# workers-sdk, deploy-helpers/src/deploy/helpers/create-worker-upload-form.ts).
 _ELSEWHERE = frozenset(
     (
+        "agent_memory",
         "ai",
         "ai_search",
         "ai_search_namespace",
@@ -32,6 +34,7 @@ _ELSEWHERE = frozenset(
         "hyperdrive",
         "images",
         "k2",
+        "logfwdr",
         "media",
         "messaging",
         "mtls_certificate",
@@ -39,9 +42,13 @@ _ELSEWHERE = frozenset(
         "secret_key",
         "secrets_store_secret",
         "send_email",
+        "stream",
+        "unsafe_hello_world",
         "vectorize",
         "vpc_network",
         "vpc_service",
+        "websearch",
+        "worker_loader",
     )
 )
 

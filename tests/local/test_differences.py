@@ -88,8 +88,9 @@ def test_a_product_that_is_not_here_answers_501(rest: Rest) -> None:
         assert rest.refusal("GET", path)[:2] == (501, 7000)
 
 
-def test_a_binding_to_such_a_product_is_refused(rest: Rest) -> None:
-    binding = {"type": "browser", "name": "BROWSER"}
+@pytest.mark.parametrize("kind", ["browser", "stream", "websearch", "worker_loader"])
+def test_a_binding_to_such_a_product_is_refused(rest: Rest, kind: str) -> None:
+    binding = {"type": kind, "name": "BOUND"}
     refusal = rest.refusal("PUT", f"/workers/scripts/{unique('bound')}", **form(bindings=[binding]))
     assert refusal[:2] == (501, 10021)
 
