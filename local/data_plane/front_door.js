@@ -9,7 +9,7 @@ import { ServerResponse, createServer } from 'node:http';
 
 import { serviceName, targets } from './desired_state.js';
 import { PlatformError } from './errors.js';
-import { beginRequest } from './workerd_http.js';
+import { MAX_HEADER_BYTES, beginRequest } from './workerd_http.js';
 import { pickTarget } from './workers/percentages.js';
 
 /**
@@ -102,7 +102,10 @@ export class FrontDoor {
    */
   async #listen(port) {
     // Any other offer, of h2c say, which Java's client makes in each request, is declined by an answer in HTTP/1.1.
-    const server = createServer({ shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket' });
+    const server = createServer({
+      shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket',
+      maxHeaderSize: MAX_HEADER_BYTES,
+    });
     /** @type {Door} */
     const door = { server, targets: [], webSockets: new Set() };
     server.on('request', (request, response) => this.#pass(door, request, response));

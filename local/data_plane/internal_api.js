@@ -10,6 +10,7 @@ import { desiredState } from './desired_state.js';
 import { PlatformError } from './errors.js';
 import { log } from './log.js';
 import { tryVersion } from './trial.js';
+import { MAX_HEADER_BYTES } from './workerd_http.js';
 
 /**
  * @import { IncomingMessage, Server, ServerResponse } from 'node:http'
@@ -68,7 +69,7 @@ const OBJECT_URL = /^\/r2\/([^/]+)\/object\?(.*)$/;
  * @returns {Server}
  */
 export function createInternalApi(context) {
-  const server = createServer(async (request, response) => {
+  const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES }, async (request, response) => {
     try {
       authorize(request, context.token);
       const [, bucket, query] = OBJECT_URL.exec(request.url ?? '') ?? [];

@@ -71,6 +71,15 @@ describe('Workers', () => {
     assert.equal(seen.headers['mf-cf-blob'], undefined);
   });
 
+  test('may have 128 KB of headers each way', async () => {
+    const source = "export default { fetch: ({ headers }) => new Response('', { headers: { 'X-Long': headers.get('X-Long') } }) }";
+    await dataPlane.configure([worker('w', port, [version(source)])]);
+    const long = 'x'.repeat(125_000);
+    const sent = request({ port, host: '127.0.0.1', headers: { 'X-Long': long }, maxHeaderSize: 200_000 }).end();
+    const [response] = await once(sent, 'response');
+    assert.equal(response.headers['x-long'], long);
+  });
+
   test('stream both ways', async () => {
     const source = `export default { fetch(request) {
       const { readable, writable } = new TransformStream();

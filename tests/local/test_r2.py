@@ -211,7 +211,9 @@ def test_a_worker_and_rest_share_a_bucket(rest: Rest, bucket: str) -> None:
 
 def test_metadata_of_any_text_passes_through_headers(rest: Rest, bucket: str) -> None:
     code = """export default { async fetch(request, env) {
-      await env.BUCKET.put("written", "x", { httpMetadata: { contentDisposition: 'filename="日\\r\\nä"' } })
+      const customMetadata = { long: "日".repeat(2_600) }  // R2 takes 8,192 bytes of it
+      const httpMetadata = { contentDisposition: 'filename="日\\r\\nä"' }
+      await env.BUCKET.put("written", "x", { httpMetadata, customMetadata })
       return new Response((await env.BUCKET.head("sent")).httpMetadata.contentDisposition)
     } }"""
     named = 'filename="日ä"'.encode()
