@@ -36,6 +36,7 @@ const KEY_HEADER = 'cloudflare-workers-version-key';
 const OVERRIDE = /(?:^|,)[ \t]*([^\s,;="]+)="([^"]*)"/g;
 /** Headers that are Cloudflare's to set; the first is Miniflare's way to `request.cf`. */
 const RESERVED_HEADERS = ['mf-cf-blob', 'cf-connecting-ip'];
+const TIME_ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 export class FrontDoor {
   /** @type {Map<number, Door>} by port */
@@ -224,7 +225,9 @@ function passedOn(message, without) {
     const name = message.rawHeaders[i] ?? '';
     if (!dropped.has(name.toLowerCase())) headers.push(name, message.rawHeaders[i + 1] ?? '');
   }
-  if (isRequest) headers.push('CF-Connecting-IP', message.socket.remoteAddress ?? HOST);
+  if (isRequest) {
+    headers.push('CF-Connecting-IP', message.socket.remoteAddress ?? HOST, 'MF-CF-Blob', JSON.stringify(cf(message)));
+  }
   return headers;
 }
 
@@ -249,6 +252,15 @@ function responseOn(client, incoming) {
   response.assignSocket(/** @type {import('node:net').Socket} */ (client));
   response.on('finish', () => client.end());
   return response;
+}
+
+/**
+ * What `request.cf` tells: of all that it does at Cloudflare, what is true on this machine.
+ *
+ * @param {IncomingMessage} request
+ */
+function cf({ headers, httpVersion }) {
+  return { httpProtocol: `HTTP/${httpVersion}`, clientAcceptEncoding: String(headers['accept-encoding'] ?? ''), timezone: TIME_ZONE };
 }
 
 /** @param {IncomingMessage} answer */

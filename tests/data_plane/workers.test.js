@@ -50,13 +50,13 @@ describe('Workers', () => {
 
   test('see the request as it was, and are seen as they answer', async () => {
     const source = `export default { async fetch(request) {
-      const { method, url, headers } = request;
+      const { method, url, headers, cf } = request;
       const body = await request.text();
-      return Response.json({ method, url, body, headers: Object.fromEntries(headers) }, {
+      return Response.json({ method, url, body, cf, headers: Object.fromEntries(headers) }, {
         status: 201, headers: [['X-Two', 'a'], ['X-Two', 'b'], ['Set-Cookie', 'c=1'], ['Set-Cookie', 'd=2']] });
     } }`;
     await dataPlane.configure([worker('w', port, [version(source)])]);
-    const headers = { 'X-Mine': 'yes', 'MF-CF-Blob': '{', 'Content-Type': 'text/x' };
+    const headers = { 'X-Mine': 'yes', 'MF-CF-Blob': '{', 'Content-Type': 'text/x', 'Accept-Encoding': 'gzip' };
     const response = await fetch(`${url}/a/b?c=%20d`, { method: 'PATCH', body: 'hällo', headers });
     assert.equal(response.status, 201);
     assert.equal(response.headers.get('X-Two'), 'a, b');
@@ -69,6 +69,8 @@ describe('Workers', () => {
     assert.equal(seen.headers['content-type'], 'text/x');
     assert.equal(seen.headers['cf-connecting-ip'], '127.0.0.1');
     assert.equal(seen.headers['mf-cf-blob'], undefined);
+    const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
+    assert.deepEqual(seen.cf, { httpProtocol: 'HTTP/1.1', clientAcceptEncoding: 'gzip', timezone: timeZone });
   });
 
   test('may have 128 KB of headers each way', async () => {

@@ -167,6 +167,12 @@ def test_an_asset_has_another_etag_once_another_changed(rest: Rest) -> None:
     assert answer_of(rest, f"{url}/b.txt").headers["etag"] != before
 
 
+def test_request_cf_knows_no_place(rest: Rest) -> None:
+    worker = rest.deployed_worker("export default { fetch: ({ cf }) => Response.json(Object.keys(cf)) }")
+    known = answer_of(rest, worker["subdomain"]["url"]).json()
+    assert sorted(known) == ["clientAcceptEncoding", "httpProtocol", "timezone"]
+
+
 def test_a_tail_worker_is_not_told_names(rest: Rest) -> None:
     code = """
       let told
