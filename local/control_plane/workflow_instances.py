@@ -289,9 +289,12 @@ def _cursor(offset: int) -> str:
 
 def _offset(cursor: str) -> int:
     try:
-        return int(base64.urlsafe_b64decode(cursor))
+        offset = whole_number(base64.urlsafe_b64decode(cursor).decode())
     except (binascii.Error, ValueError) as error:
         raise invalid("cursor", "Invalid cursor") from error
+    if offset is None:
+        raise invalid("cursor", "Invalid cursor")
+    return offset
 
 
 _INSTANCES = "/accounts/{account_id}/workflows/{workflow_name}/instances"
