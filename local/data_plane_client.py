@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 from urllib.parse import unquote, urlencode
 
 import httpx
@@ -18,6 +18,8 @@ _RESTORE_PAUSE_SECONDS = 1
 _OBJECT_HEADER = "R2-Object"  # what describes an object beside its bytes: JSON, percent-encoded
 
 _T = TypeVar("_T")
+
+DataKind = Literal["d1", "kv", "r2", "durable_objects", "queues", "workflows"]
 
 
 class DataPlaneRefusedError(Exception):
@@ -100,6 +102,10 @@ class DataPlaneClient:
         """Run a version in a workerd of its own: {startup_time_ms, handlers, named_handlers, workflow_classes}."""
         return await self._call("POST", "/validate", version, seconds=_APPLY_SECONDS, repeat=True)
 
+    async def delete_data(self, kind: DataKind, data_id: str) -> None:
+        """Remove the data of what the configuration does not name any more: of a database, a queue…, by its id."""
+        await self._call("DELETE", f"/{kind}/{data_id}", repeat=True)
+
     async def query(self, database_id: str, queries: list[dict[str, Any]], shape: str) -> list[dict[str, Any]]:
         """Run statements as one transaction; shape is objects or arrays."""
         answer = await self._call("POST", f"/d1/{database_id}/query", {"queries": queries, "format": shape})
@@ -116,10 +122,6 @@ class DataPlaneClient:
         """Write a database as SQL: {sql, bookmark}. No tables means all."""
         body = {"no_schema": no_schema, "no_data": no_data, "tables": tables}
         return await self._call("POST", f"/d1/{database_id}/export", body, seconds=_APPLY_SECONDS, repeat=True)
-
-    async def delete_database(self, database_id: str) -> None:
-        """Remove a database's data."""
-        await self._call("DELETE", f"/d1/{database_id}", repeat=True)
 
     async def get_values(self, namespace_id: str, keys: list[str]) -> list[dict[str, Any] | None]:
         """Read values of KV: {value_base64, expiration, metadata} each, or None."""
@@ -138,10 +140,6 @@ class DataPlaneClient:
         """List keys of KV: {keys: [{key, expiration, metadata}], cursor}."""
         body = {"prefix": prefix, "limit": limit, "cursor": cursor}
         return await self._call("POST", f"/kv/{namespace_id}/list", body, repeat=True)
-
-    async def delete_kv_namespace(self, namespace_id: str) -> None:
-        """Remove a KV namespace's data."""
-        await self._call("DELETE", f"/kv/{namespace_id}", repeat=True)
 
     async def put_object(
         self, bucket_id: str, key: str, content: bytes, http_metadata: dict[str, Any]
@@ -190,17 +188,9 @@ class DataPlaneClient:
         """Measure a bucket of R2: {object_count, payload_bytes, metadata_bytes}."""
         return await self._call("POST", f"/r2/{bucket_id}/measure", {}, repeat=True)
 
-    async def delete_bucket(self, bucket_id: str) -> None:
-        """Remove a bucket's data."""
-        await self._call("DELETE", f"/r2/{bucket_id}", repeat=True)
-
     async def list_objects(self, namespace_id: str) -> list[str]:
         """List a namespace's Durable Objects that hold data, by id, in order."""
         return (await self._call("GET", f"/durable_objects/{namespace_id}/objects", repeat=True))["ids"]
-
-    async def delete_objects(self, namespace_id: str) -> None:
-        """Remove the data of all Durable Objects of a namespace."""
-        await self._call("DELETE", f"/durable_objects/{namespace_id}", repeat=True)
 
     async def push(self, queue_id: str, messages: list[dict[str, Any]]) -> dict[str, Any]:
         """Store messages; they are durable when this returns. Gives the queue's metrics."""

@@ -81,10 +81,7 @@ def site_name(files: Mapping[str, str], texts: Mapping[str, str]) -> str:
 
 def is_safe(path: str) -> bool:
     """Tell whether a path, from the slash that it begins with, stays within its folder and can be a file there."""
-    try:
-        names = path.encode().split(b"/")
-    except UnicodeEncodeError:  # half of a surrogate pair
-        return False
+    names = path.encode().split(b"/")
     return (
         names[0] == b""
         and len(names) > 1

@@ -19,9 +19,11 @@ _MODULES_ONLY = ("d1",)  # of the types that are here; quoted
 
 Binding = dict[str, Any]  # as stored: what was sent, and the ids that it stands for
 
-# Types that Cloudflare knows (API reference, "multipart upload metadata") and this machine does not have yet.
+# Types that Cloudflare knows and this machine does not have yet (API reference, "multipart upload metadata";
+# workers-sdk, deploy-helpers/src/deploy/helpers/create-worker-upload-form.ts).
 _ELSEWHERE = frozenset(
     (
+        "agent_memory",
         "ai",
         "ai_search",
         "ai_search_namespace",
@@ -32,6 +34,7 @@ _ELSEWHERE = frozenset(
         "hyperdrive",
         "images",
         "k2",
+        "logfwdr",
         "media",
         "messaging",
         "mtls_certificate",
@@ -39,22 +42,27 @@ _ELSEWHERE = frozenset(
         "secret_key",
         "secrets_store_secret",
         "send_email",
+        "stream",
+        "unsafe_hello_world",
         "vectorize",
         "vpc_network",
         "vpc_service",
+        "websearch",
+        "worker_loader",
     )
 )
 
 
 def read_bindings(
-    db: sqlite3.Connection, body: Fields, earlier: list[Binding], *, strict: bool
+    db: sqlite3.Connection, body: Fields, earlier: list[Binding], *, strict: bool, uploaded: str | None
 ) -> tuple[list[Binding], list[Binding]]:
     """Read the bindings of an upload: its own, and those that it keeps of an earlier version.
 
-    Finds what they bind. Raises ApiError for what is not there.
+    Finds what they bind. Raises ApiError for what is not there, except the Worker that is `uploaded` itself.
     """
     parts = body.objects("bindings") or []
     own = [_read(db, part) for part in parts if part.values.get("type") != "inherit"]
+    _check_services(db, [binding for binding in own if binding.get("service") != uploaded])
     kept = _inherited([part for part in parts if part.values.get("type") == "inherit"], earlier, strict=strict)
     taken = {binding["name"] for binding in (*own, *kept)}
     types = body.texts("keep_bindings") or []
@@ -78,6 +86,7 @@ def patched(db: sqlite3.Connection, bindings: list[Binding], patch: Fields) -> l
     """Merge a patch, {name: binding or null}, into bindings."""
     parts = {name: patch.fields(name) for name in patch.values}
     added = [_read(db, Fields({**part.values, "name": name}, patch.invalid)) for name, part in parts.items() if part]
+    _check_services(db, added)
     return [binding for binding in bindings if binding["name"] not in parts] + added
 
 
@@ -129,6 +138,17 @@ def _read(db: sqlite3.Connection, part: Fields) -> Binding:
     if reader is None:
         raise ApiError(400, 10021, f"binding {name} has unknown type {kind}")
     return {"name": name, "type": kind, **reader(db, part)}
+
+
+def _check_services(db: sqlite3.Connection, bindings: list[Binding]) -> None:
+    """Refuse a binding to a Worker that is not there. Raises ApiError 10143 (quoted)."""
+    for binding in bindings:
+        if binding["type"] == "service" and not _exists(db, "workers", "name", binding["service"]):
+            message = (
+                f"Service binding '{binding['name']}' references Worker '{binding['service']}' which was not found."
+                " Verify the Worker exists in your account and that the service name in your configuration is correct."
+            )
+            raise ApiError(400, 10143, message)
 
 
 def _inherited(parts: list[Fields], earlier: list[Binding], *, strict: bool) -> list[Binding]:
@@ -246,16 +266,11 @@ def _nothing_more(_: sqlite3.Connection, part: Fields) -> Binding:  # noqa: ARG0
     return {}
 
 
-def _service(db: sqlite3.Connection, part: Fields) -> Binding:
+def _service(_: sqlite3.Connection, part: Fields) -> Binding:
+    """Read a service binding, whose Worker `_check_services` looks for."""
     service = part.text("service")
     if not service:
         raise _must_have(part, "a `service`")
-    if not _exists(db, "workers", "name", service):  # quoted
-        message = (
-            f"Service binding '{part.values['name']}' references Worker '{service}' which was not found. Verify the"
-            " Worker exists in your account and that the service name in your configuration is correct."
-        )
-        raise ApiError(400, 10143, message)
     named = {name: part.text(name) for name in ("entrypoint", "environment")}
     return {"service": service} | {name: text for name, text in named.items() if text}
 

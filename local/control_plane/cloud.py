@@ -14,7 +14,7 @@ from local.control_plane.listeners import Listeners
 from local.control_plane.store import Store
 from local.control_plane.transfers import Transfers
 from local.credentials import Credentials
-from local.data_plane_client import DataPlaneAwayError, DataPlaneClient, DataPlaneRefusedError
+from local.data_plane_client import DataKind, DataPlaneAwayError, DataPlaneClient, DataPlaneRefusedError
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +31,10 @@ class Change:
 
     db: sqlite3.Connection
     last_steps: list[Callable[[], Awaitable[object]]] = field(default_factory=list[Callable[[], Awaitable[object]]])
+
+    def doom(self, kind: DataKind, data_id: str) -> None:
+        """Have data deleted after the commit: once they are gone, nothing could be taken back."""
+        self.db.execute("INSERT INTO doomed_data VALUES (?, ?)", (kind, data_id))
 
     def finally_do(self, step: Callable[[], Awaitable[object]]) -> None:
         """Add a step that runs once the data plane has taken the new configuration."""
@@ -71,6 +75,7 @@ class Cloud:
         await self._delete_unused_assets()
         await self._lay_out_assets(self.db)
         await self.data_plane.apply(desired_state.build(self.db))
+        await self._delete_doomed()
 
     @asynccontextmanager
     async def change(self) -> AsyncGenerator[Change]:
@@ -105,6 +110,16 @@ class Cloud:
                 raise
             if forgot_assets:
                 await self._delete_unused_assets()
+            await self._delete_doomed()
+
+    async def _delete_doomed(self) -> None:
+        """Delete the data of what is gone. What cannot be deleted is tried again after the next change or start."""
+        try:
+            for row in self.db.execute("SELECT kind, id FROM doomed_data").fetchall():
+                await self.data_plane.delete_data(row["kind"], row["id"])
+                self._store.writer.execute("DELETE FROM doomed_data WHERE (kind, id) = (?, ?)", tuple(row))
+        except (DataPlaneRefusedError, DataPlaneAwayError, sqlite3.OperationalError):
+            _log.exception("data of what was deleted could not be deleted; the next change tries again")
 
     async def _lay_out_assets(self, db: sqlite3.Connection) -> None:
         """Make the folders that versions serve and that are not there yet."""

@@ -94,7 +94,7 @@ async def delete_database(call: Call) -> Reply:
     async with call.cloud.change() as change:
         row = find(change.db, call.path["database_id"])
         change.db.execute("DELETE FROM d1_databases WHERE uuid = ?", (row["uuid"],))
-        change.finally_do(lambda: call.cloud.data_plane.delete_database(row["uuid"]))
+        change.doom("d1", row["uuid"])
     return Reply(None)
 
 

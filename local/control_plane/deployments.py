@@ -13,7 +13,7 @@ from local.control_plane.fields import Fields
 from local.control_plane.identity import AUTHOR_EMAIL
 from local.control_plane.routing import Call, Route
 
-_SMALLEST_PERCENTAGE = 0.01
+_PRECISION = 0.01  # of a percentage
 _PAGE_SIZE = 10  # recorded, see d1.py
 _LARGEST_PAGE = 100
 _TRIGGERED_BY: dict[str, Json] = {"workers/triggered_by": "deployment"}  # quoted in public code, of the real API
@@ -128,7 +128,7 @@ def _split(body: Fields) -> Split:
         raise body.wrong("versions", "Array must contain at least 1 element(s)")
     split: Split = [{"version_id": part.required_text("version_id"), "percentage": _percentage(part)} for part in parts]
     total = math.fsum(part["percentage"] for part in split)
-    if not math.isclose(total, 100, abs_tol=_SMALLEST_PERCENTAGE / 2):
+    if not math.isclose(total, 100, abs_tol=_PRECISION / 2):
         raise body.wrong("versions", f"The percentages must add up to 100, received {total:g}")
     ids = [part["version_id"] for part in split]
     if len(set(ids)) < len(ids):
@@ -137,8 +137,9 @@ def _split(body: Fields) -> Split:
 
 
 def _percentage(part: Fields) -> float:
+    """Read a share; a version with none of the traffic gets what names it (workers/…/version-overrides)."""
     part.required("percentage")
-    percentage = part.number("percentage", _SMALLEST_PERCENTAGE, 100)
+    percentage = part.number("percentage", 0, 100)
     if percentage is None:
         raise part.wrong("percentage", "Expected number, received null")
     return percentage

@@ -66,12 +66,21 @@ def _workers(db: sqlite3.Connection) -> list[Config]:
                     **_version(db, part["version_id"]),
                     "percentage": part["percentage"],
                     "durable_objects": _hosted(db, worker["id"], part["version_id"]),
+                    "tail_consumers": _tail_consumers(db, worker),
                 }
                 for part in split_of(db, worker["id"])
             ],
         }
-        for worker in db.execute("SELECT id, name, port FROM workers ORDER BY name").fetchall()
+        for worker in db.execute("SELECT id, name, port, settings FROM workers ORDER BY name").fetchall()
     ]
+
+
+def _tail_consumers(db: sqlite3.Connection, worker: sqlite3.Row) -> list[Config]:
+    """Describe the deployed Workers that get a Worker's tail; one that got its own would never end."""
+    names = {consumer["name"] for consumer in json.loads(worker["settings"])["tail_consumers"]} - {worker["name"]}
+    found = [db.execute("SELECT id FROM workers WHERE name = ?", (name,)).fetchone() for name in sorted(names)]
+    versions = {name: main_version_of(db, row["id"]) for name, row in zip(sorted(names), found, strict=True) if row}
+    return [{"worker": name, "version_id": version_id} for name, version_id in versions.items() if version_id]
 
 
 def _schedules(db: sqlite3.Connection, worker_id: str) -> list[str]:

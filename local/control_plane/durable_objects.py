@@ -15,7 +15,7 @@ from typing import Any, cast
 from local.control_plane import workers
 from local.control_plane.envelope import ApiError, Json, Reply
 from local.control_plane.fields import Fields
-from local.control_plane.routing import Call, Route
+from local.control_plane.routing import Call, Route, whole_number
 
 _PAGE_SIZE = 20
 _LARGEST_PAGE = 1000
@@ -53,8 +53,15 @@ class _Plan:
 
     def names(self) -> set[str]:
         """Name the classes that have a namespace afterwards."""
-        kept = {self.renamed.get(name, name) for name in self.provisioned if name not in self.deleted}
-        return kept | set(self.created)
+        return {self.renamed.get(name, name) for name in self._kept} | set(self.created)
+
+    def origin(self, name: str) -> str | None:
+        """Name the provisioned class whose namespace a class has afterwards."""
+        return next((old for old in self._kept if self.renamed.get(old, old) == name), None)
+
+    @property
+    def _kept(self) -> list[str]:
+        return [name for name in self.provisioned if name not in self.deleted]
 
 
 async def list_namespaces(call: Call) -> Reply:
@@ -73,12 +80,13 @@ async def list_objects(call: Call) -> Reply:
     namespace_id = call.path["namespace_id"]
     if not _exists(call.cloud.db, namespace_id):
         raise ApiError(404, 10066, "The requested Durable Object namespace could not be found.")  # both are ours
-    limit = call.argument("limit") or str(_OBJECTS)
-    if not limit.isdecimal() or not 1 <= int(limit) <= _LARGEST_OBJECTS:
-        raise ApiError(400, 10021, f"Invalid limit: expected a number from 1 to {_LARGEST_OBJECTS}, received {limit}")
+    text = call.argument("limit") or str(_OBJECTS)
+    limit = whole_number(text) or 0
+    if not 1 <= limit <= _LARGEST_OBJECTS:
+        raise ApiError(400, 10021, f"Invalid limit: expected a number from 1 to {_LARGEST_OBJECTS}, received {text}")
     ids = await call.cloud.data_plane.list_objects(namespace_id)
     left = [object_id for object_id in ids if object_id > (call.argument("cursor") or "")]
-    shown = left[: int(limit)]
+    shown = left[:limit]
     cursor = shown[-1] if len(left) > len(shown) else ""
     return Reply([{"id": object_id, "hasStoredData": True} for object_id in shown], _cursor(len(shown), cursor))
 
@@ -320,32 +328,32 @@ def _migrate(
     for step in steps:
         for use_sqlite, key in ((False, "new_classes"), (True, "new_sqlite_classes")):
             for name in step.get(key) or []:
-                _migrate_new(plan, name, classes, use_sqlite=use_sqlite)
+                _migrate_new(plan, name, use_sqlite=use_sqlite)
         for rename in step.get("renamed_classes") or []:
-            _migrate_renamed(plan, rename["from"], rename["to"], classes)
+            _migrate_renamed(plan, rename["from"], rename["to"])
         for name in step.get("deleted_classes") or []:
-            _migrate_deleted(plan, name, bound)
+            _migrate_deleted(plan, name)
+    _check_migrated(plan, classes, bound)
 
 
-def _migrate_new(plan: _Plan, name: str, classes: Collection[str], *, use_sqlite: bool) -> None:
+def _migrate_new(plan: _Plan, name: str, *, use_sqlite: bool) -> None:
     if name in plan.names():  # the code is quoted
         raise _occupied("new-class", name)
-    if name not in classes:  # quoted
-        raise ApiError(400, 10070, f"Cannot apply new-class migration to class '{name}' that is not exported by script")
     plan.created[name] = use_sqlite
 
 
-def _migrate_renamed(plan: _Plan, name: str, target: str, classes: Collection[str]) -> None:
-    if name not in plan.provisioned:
+def _migrate_renamed(plan: _Plan, name: str, target: str) -> None:
+    origin = plan.origin(name)
+    if origin is None and name not in plan.created:
         raise ApiError(
             400, 10074, f"Cannot apply renamed-class migration to class '{name}' that has no Durable Objects"
         )
     if target in plan.names():
         raise _occupied("renamed-class", target)
-    if target not in classes:
-        message = f"Cannot apply renamed-class migration to class '{target}' that is not exported by script"
-        raise ApiError(400, 10070, message)
-    plan.renamed[name] = target
+    if origin is None:
+        plan.created[target] = plan.created.pop(name)
+    else:
+        plan.renamed[origin] = target
 
 
 def _occupied(migration: str, name: str) -> ApiError:
@@ -355,20 +363,35 @@ def _occupied(migration: str, name: str) -> ApiError:
     return ApiError(400, 10074, message)
 
 
-def _migrate_deleted(plan: _Plan, name: str, bound: Collection[str]) -> None:
-    if name not in plan.provisioned:  # quoted
+def _migrate_deleted(plan: _Plan, name: str) -> None:
+    origin = plan.origin(name)
+    if origin is None and name not in plan.created:  # quoted
         message = (
             f"Cannot apply delete-class migration to class '{name}'"
             " which was not exported in the previous version of the script"
         )
         raise ApiError(400, 10074, message)
-    if name in bound:  # quoted
-        message = (
-            f"Cannot apply --delete-class migration to class '{name}'"
-            " without also removing the binding that references it."
-        )
-        raise ApiError(400, 10061, message)
-    plan.deleted.append(name)
+    if origin is None:
+        del plan.created[name]
+    else:
+        plan.renamed.pop(origin, None)
+        plan.deleted.append(origin)
+
+
+def _check_migrated(plan: _Plan, classes: Collection[str], bound: Collection[str]) -> None:
+    """Compare what all steps come to with the code: a class may have had another name, or an end, in between."""
+    for migration, names in (("new", plan.created), ("renamed", plan.renamed.values())):
+        for name in names:
+            if name not in classes:  # quoted
+                message = f"Cannot apply {migration}-class migration to class '{name}' that is not exported by script"
+                raise ApiError(400, 10070, message)
+    for name in plan.deleted:
+        if name in bound and name not in plan.names():  # quoted
+            message = (
+                f"Cannot apply --delete-class migration to class '{name}'"
+                " without also removing the binding that references it."
+            )
+            raise ApiError(400, 10061, message)
 
 
 def _check_exported(needed: Collection[str], classes: Collection[str]) -> None:
@@ -440,10 +463,9 @@ def _remember(db: sqlite3.Connection, worker: sqlite3.Row, lifecycle: Lifecycle)
 def _execute(db: sqlite3.Connection, worker_id: str, plan: _Plan) -> list[str]:
     deleted = [plan.provisioned[name]["id"] for name in plan.deleted]
     db.executemany("DELETE FROM durable_object_namespaces WHERE id = ?", [(row_id,) for row_id in deleted])
-    db.executemany(
-        "UPDATE durable_object_namespaces SET class_name = ? WHERE id = ?",
-        [(target, plan.provisioned[name]["id"]) for name, target in plan.renamed.items()],
-    )
+    renamed = [(target, plan.provisioned[name]["id"]) for name, target in plan.renamed.items()]
+    db.executemany("UPDATE durable_object_namespaces SET class_name = id WHERE id = ?", [(one,) for _, one in renamed])
+    db.executemany("UPDATE durable_object_namespaces SET class_name = ? WHERE id = ?", renamed)
     db.executemany(
         "INSERT INTO durable_object_namespaces VALUES (?, ?, ?, ?)",
         [(uuid.uuid4().hex, worker_id, name, use_sqlite) for name, use_sqlite in plan.created.items()],

@@ -6,6 +6,7 @@ import json
 import time
 from typing import Any, cast
 
+from local.control_plane import json_text
 from local.control_plane.envelope import ApiError, Json, RawReply, Reply
 from local.control_plane.fields import Fields, type_name
 from local.control_plane.kv_namespaces import find, invalid
@@ -146,7 +147,7 @@ def _value_and_metadata(call: Call) -> tuple[bytes, Json]:
     if "value" not in parts:
         raise invalid("value", "Required")
     try:
-        return parts["value"], json.loads(parts.get("metadata") or b"null")
+        return parts["value"], json_text.parse(parts.get("metadata") or b"null")
     except ValueError as error:
         raise invalid("metadata", f"Invalid JSON: {error}") from error
 
@@ -243,7 +244,7 @@ def _listed(key: dict[str, Any]) -> dict[str, Json]:
 def _bulk_value(entry: dict[str, Any], kind: str, *, with_metadata: bool) -> Json:
     text = base64.b64decode(entry["value_base64"]).decode(errors="replace")
     try:
-        value = json.loads(text) if kind == "json" else text
+        value = json_text.parse(text) if kind == "json" else text
     except ValueError as error:
         message = "At least one of the requested keys corresponds to a non-json value"
         raise ApiError(400, 10029, message) from error

@@ -76,6 +76,7 @@ async def delete_queue(call: Call) -> Reply:
         _refuse_if_bound(change.db, row)
         _refuse_if_dead_letter_queue(change.db, row)
         change.db.execute("DELETE FROM queues WHERE id = ?", (row["id"],))
+        change.doom("queues", row["id"])
     return Reply(None)
 
 

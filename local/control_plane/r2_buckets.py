@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from local.control_plane.envelope import ApiError, Json, Reply, now
-from local.control_plane.routing import Call, Route
+from local.control_plane.routing import Call, Route, whole_number
 
 JURISDICTIONS = ("default", "eu", "us", "fedramp", "fedramp-high")
 STORAGE_CLASSES = ("Standard", "InfrequentAccess")
@@ -93,7 +93,7 @@ async def delete_bucket(call: Call) -> Reply:
             where = f"(account {call.path['account_id']})"
             raise ApiError(409, 10008, f"The bucket you tried to delete ({row['name']}) is not empty {where}.")
         change.db.execute("DELETE FROM r2_buckets WHERE id = ?", (row["id"],))
-        change.finally_do(lambda: call.cloud.data_plane.delete_bucket(row["id"]))
+        change.doom("r2", row["id"])
     return Reply({})
 
 
@@ -108,10 +108,10 @@ def find(call: Call, db: sqlite3.Connection | None = None) -> sqlite3.Row:
 
 def page_size(call: Call, *, default: int, largest: int) -> int:
     """Read `per_page`. Raises ApiError."""
-    text = call.argument("per_page") or str(default)
-    if not text.isdecimal() or not 1 <= int(text) <= largest:  # quoted of S3's MaxKeys, and Miniflare's text
+    size = whole_number(call.argument("per_page") or str(default)) or 0
+    if not 1 <= size <= largest:  # quoted of S3's MaxKeys, and Miniflare's text
         raise ApiError(400, 10022, f"MaxKeys params must be positive integer <= {largest}.")
-    return int(text)
+    return size
 
 
 def invalid(path: str, problem: str) -> ApiError:

@@ -1,5 +1,6 @@
 """Objects of R2 by REST, as `wrangler r2 object` and the SDK have them. Codes and texts are as in r2_buckets.py."""
 
+import re
 import sqlite3
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
@@ -23,6 +24,7 @@ _HTTP_METADATA = {
     "content-language": "contentLanguage",
     "content-type": "contentType",
 }
+_NO_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _EXPIRES = "expires"
 _CACHE_EXPIRY = "cacheExpiry"  # epoch milliseconds
 
@@ -87,7 +89,7 @@ def _key(call: Call) -> str:
 
 def _http_metadata(call: Call) -> dict[str, Any]:
     metadata: dict[str, Any] = {
-        field: call.headers[header] for header, field in _HTTP_METADATA.items() if header in call.headers
+        field: _from_header(call.headers[header]) for header, field in _HTTP_METADATA.items() if header in call.headers
     }
     expires = call.headers.get(_EXPIRES)
     if expires is not None:
@@ -97,10 +99,20 @@ def _http_metadata(call: Call) -> dict[str, Any]:
 
 def _headers(stored: dict[str, Any]) -> dict[str, str]:
     metadata: dict[str, Any] = stored["http_metadata"]
-    headers = {header: metadata[field] for header, field in _HTTP_METADATA.items() if metadata.get(field)}
+    headers = {header: _to_header(metadata[field]) for header, field in _HTTP_METADATA.items() if metadata.get(field)}
     if metadata.get(_CACHE_EXPIRY) is not None:
         headers[_EXPIRES] = _http_date(metadata[_CACHE_EXPIRY])
     return headers | {"etag": f'"{stored["etag"]}"', "last-modified": _http_date(stored["uploaded_ms"])}
+
+
+def _from_header(value: str) -> str:
+    """Read a header's bytes, which come as Latin-1, as the UTF-8 that a Worker's binding has them in."""
+    return value.encode("latin-1").decode(errors="replace")
+
+
+def _to_header(text: str) -> str:
+    """Write the other way round. A binding takes line ends as well, which no header can have."""
+    return _NO_HEADER.sub(" ", text).encode().decode("latin-1")
 
 
 def _is_known(call: Call, headers: dict[str, str]) -> bool:

@@ -4,12 +4,12 @@ A path is split before it is decoded: a key that holds "/" comes as %2F and stay
 of a template, takes all that is left, slashes and all.
 """
 
-import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, unquote
 
+from local.control_plane import json_text
 from local.control_plane.cloud import Cloud
 from local.control_plane.envelope import Json, Page, RawReply, Reply
 from local.control_plane.fields import Fields, Invalid
@@ -49,8 +49,8 @@ class Call:
         Raises what `malformed`, the product's own, makes of a body that is not JSON.
         """
         try:
-            return json.loads(self.body or b"null", parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as error:
+            return json_text.parse(self.body or b"null")
+        except ValueError as error:
             raise malformed("", f"Request body is not valid JSON: {error}") from error
 
     def fields(self, invalid: Invalid, malformed: Invalid | None = None) -> Fields:
@@ -81,11 +81,12 @@ class Call:
         text = self.argument(name)
         if text is None or text == "":
             return default
-        if not text.isdecimal():
+        count = whole_number(text)
+        if count is None:
             raise invalid(name, "Expected number, received nan")
-        if int(text) < 1:
+        if count < 1:
             raise invalid(name, "Number must be greater than or equal to 1")
-        return int(text) if largest is None else min(int(text), largest)
+        return count if largest is None else min(count, largest)
 
 
 Handler = Callable[[Call], Awaitable[Reply | RawReply]]
@@ -122,15 +123,17 @@ class Router:
         return route, {n.strip("{*}"): value for n, value in zip(template, cut, strict=True) if _is_name(n)}
 
 
+def whole_number(text: str) -> int | None:
+    """Read digits; None for anything else, and for more of them than Python reads."""
+    try:
+        return int(text) if text.isdecimal() else None
+    except ValueError:
+        return None
+
+
 def parse_query(raw: bytes) -> dict[str, list[str]]:
     """Decode a query string; a repeated name keeps all its values."""
     return parse_qs(raw.decode("latin-1"), keep_blank_values=True)
-
-
-def _refuse_constant(name: str) -> None:
-    """Refuse NaN and the infinities, which Python reads and JSON does not have."""
-    msg = f"{name} is not JSON"
-    raise ValueError(msg)
 
 
 def _cut(segments: list[str], template: list[str]) -> list[str]:

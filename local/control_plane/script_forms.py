@@ -1,10 +1,10 @@
 """A Worker as a multipart form: `metadata` beside the modules, as uploads come in and as code goes out."""
 
 import base64
-import json
 from dataclasses import dataclass
 from typing import Any
 
+from local.control_plane import json_text
 from local.control_plane.envelope import ApiError, RawReply
 from local.control_plane.fields import Fields
 from local.control_plane.multipart import Part, boundary_of, form_parts, write_form
@@ -41,7 +41,7 @@ def read_form(call: Call) -> ScriptForm:
     if metadata is None:
         raise ApiError(400, 10021, f"could not read content for part {_METADATA}")
     try:
-        fields = Fields(json.loads(metadata.content), invalid)
+        fields = Fields(json_text.parse(metadata.content), invalid)
     except ValueError as error:
         raise invalid(_METADATA, f"Invalid JSON: {error}") from error
     by_file = not fields.has("body_part")

@@ -10,6 +10,7 @@ from typing import Any
 from local.control_plane import (
     bindings,
     desired_state,
+    json_text,
     scripts,
     uploads,
     worker_versions,
@@ -58,7 +59,7 @@ async def patch_settings(call: Call) -> Reply:
     """
     parts = {part.name: part.content for part in read_parts(call)}
     try:
-        given = Fields(json.loads(parts.get("settings", b"null")), _invalid, "settings").values
+        given = Fields(json_text.parse(parts.get("settings", b"null")), _invalid, "settings").values
     except ValueError as error:
         raise _invalid("settings", f"Invalid JSON: {error}") from error
     of_worker = {name: value for name, value in given.items() if name in _OF_THE_WORKER}

@@ -185,8 +185,16 @@ CREATE TABLE worker_version_assets (
 );
 """
 
+_DOOMED = """
+CREATE TABLE doomed_data (           -- of what was deleted, as long as the data plane may still have it
+    kind TEXT NOT NULL,
+    id TEXT NOT NULL,
+    PRIMARY KEY (kind, id)
+);
+"""
+
 # What brings a file from one version to the next; a file of version n has had the first n of them.
-_STEPS = (_FIRST, _STORES, _WORKFLOWS, _TAILS, _R2, _ASSETS)
+_STEPS = (_FIRST, _STORES, _WORKFLOWS, _TAILS, _R2, _ASSETS, _DOOMED)
 
 
 class Store:

@@ -13,7 +13,7 @@ import sqlite3
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial, wraps
+from functools import wraps
 from typing import Any
 
 from local.control_plane import (
@@ -67,7 +67,7 @@ class Draft:
     modules: list[Module]
     handlers: list[str]
     startup_time_ms: int
-    heir_of: str | None = None  # the version that it keeps something of
+    heir_of: str | None = None  # the version that it keeps of what is there; None when it keeps nothing
 
     @property
     def etag(self) -> str:
@@ -101,10 +101,10 @@ async def prepare(
         _check_modules(modules, body)
     found = assets.read(call.cloud.db, call.cloud.asset_token_key, body, previous)
     names = [module["name"] for module in modules]
-    upload, kept = _upload(call.cloud.db, body, names, previous, strict=strict)
+    upload = _upload(call, body, names, previous, strict=strict)
     assets.check(found, upload["bindings"], has_code=upload["main_module"] is not None)
     upload |= {"assets": found, "workflow_classes": [], "classes": [], "named_handlers": []}
-    heir_of = previous["id"] if kept and previous is not None else None
+    heir_of = _id_of(previous) if _keeps(body) else None
     version_id = str(uuid.uuid4())
     if upload["main_module"] is None:
         return Draft(version_id, upload, modules, [], 0, heir_of)
@@ -205,9 +205,9 @@ def _main_field(body: Fields) -> str:
 
 
 def _upload(
-    db: sqlite3.Connection, body: Fields, names: list[str], previous: sqlite3.Row | None, *, strict: bool
-) -> tuple[dict[str, Any], bool]:
-    """Read a version without modules and assets, as it is stored, and tell whether it keeps anything of another."""
+    call: Call, body: Fields, names: list[str], previous: sqlite3.Row | None, *, strict: bool
+) -> dict[str, Any]:
+    """Read a version without modules and assets, as it is stored."""
     for name in _ELSEWHERE:
         if body.values.get(name):
             raise ApiError(501, 10021, f"The local Cloudflare does not have {name} of a Worker version")
@@ -217,9 +217,10 @@ def _upload(
     if date and not _DATE.fullmatch(date):
         raise body.wrong("compatibility_date", f"Expected a date like 2025-04-01, received '{date}'")
     earlier: list[bindings.Binding] = [] if previous is None else json.loads(previous["upload"])["bindings"]
-    own, kept = bindings.read_bindings(db, body, earlier, strict=strict)
+    uploaded = call.path.get("script_name")
+    own, kept = bindings.read_bindings(call.cloud.db, body, earlier, strict=strict, uploaded=uploaded)
     bindings.check_format([*own, *kept], names, service_worker=service_worker)
-    upload = {
+    return {
         "main_module": body.text(_main_field(body)),
         "service_worker": service_worker,
         "compatibility_date": date or _DEFAULT_COMPATIBILITY_DATE,
@@ -233,7 +234,17 @@ def _upload(
         # The provider compares these with what its program says, null and empty being different things to it.
         | {name: body.values[name] for name in ("compatibility_date", "compatibility_flags") if body.has(name)},
     }
-    return upload, bool(kept or body.flag("keep_assets"))
+
+
+def _keeps(body: Fields) -> bool:
+    """Tell whether an upload keeps whatever the version before it has: it may have nothing of it yet."""
+    inherits = any(part.values.get("type") == "inherit" for part in body.objects("bindings") or [])
+    return bool(inherits or body.texts("keep_bindings") or body.flag("keep_assets"))
+
+
+def _id_of(version: sqlite3.Row | None) -> str:
+    """Name a version; one that is not there has no name."""
+    return "" if version is None else version["id"]
 
 
 def _check_modules(modules: list[Module], body: Fields) -> None:
@@ -272,14 +283,14 @@ def _keep(
     last = db.execute(
         "SELECT id, number FROM worker_versions WHERE worker_id = ? ORDER BY number DESC", (worker["id"],)
     ).fetchone()
-    if draft.heir_of is not None and (last is None or last["id"] != draft.heir_of):
+    if draft.heir_of not in (None, _id_of(last)):
         raise OutdatedError
     consumes = db.execute("SELECT 1 FROM queue_consumers WHERE worker_id = ?", (worker["id"],)).fetchone()
     if consumes is not None and "queue" not in draft.handlers:
         raise queue_consumers.queue_handler_missing()
     bindings.check_still_bound(db, upload["bindings"])
     for namespace_id in durable_objects.apply_lifecycle(db, worker, upload, deploys=deploys):
-        change.finally_do(partial(call.cloud.data_plane.delete_objects, namespace_id))
+        change.doom("durable_objects", namespace_id)
     durable_objects.bind(db, worker["id"], upload["bindings"], upload["classes"])
     upload["triggered_by"] = triggered_by
     number = 1 if last is None else last["number"] + 1

@@ -9,7 +9,6 @@ import re
 import socket
 import sqlite3
 import uuid
-from functools import partial
 from typing import Any, cast
 
 from local.control_plane import asset_manifests, dependents
@@ -165,7 +164,7 @@ def delete(call: Call, change: Change, row: sqlite3.Row) -> None:
         raise ApiError(403, 10064, message)
     namespaces = change.db.execute("SELECT id FROM durable_object_namespaces WHERE worker_id = ?", (row["id"],))
     for namespace in namespaces.fetchall():
-        change.finally_do(partial(call.cloud.data_plane.delete_objects, namespace["id"]))
+        change.doom("durable_objects", namespace["id"])
     for name in (row["id"], row["name"]):
         asset_manifests.expire(change.db, name)
     change.db.execute("DELETE FROM workers WHERE id = ?", (row["id"],))

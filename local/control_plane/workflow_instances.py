@@ -13,9 +13,10 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
+from local.control_plane import json_text
 from local.control_plane.envelope import ApiError, Json, Reply, now
 from local.control_plane.fields import Fields, one_of, type_name
-from local.control_plane.routing import Call, Route
+from local.control_plane.routing import Call, Route, whole_number
 from local.control_plane.workflows import STATUSES, find, invalid, latest_version, not_found
 from local.data_plane_client import DataPlaneRefusedError
 
@@ -118,10 +119,11 @@ async def get_step(call: Call) -> Reply:
     name, kind = call.argument("name"), _option(call, "type", ("step", "waitForEvent"))
     if not name or not kind:
         raise invalid("type" if name else "name", "Required")
-    attempt = call.argument("attempt")
-    if attempt is not None and (not attempt.isdecimal() or int(attempt) < 1):
+    text = call.argument("attempt")
+    attempt = None if text is None else whole_number(text) or 0
+    if attempt == 0:
         raise invalid("attempt", "Expected a number from 1")
-    step: dict[str, Json] = {"name": name, "type": kind, "attempt": None if attempt is None else int(attempt)}
+    step: dict[str, Json] = {"name": name, "type": kind, "attempt": attempt}
     async with _refusals():
         return Reply(await call.cloud.data_plane.workflow_step(workflow["id"], call.path["instance_id"], step))
 
@@ -229,7 +231,7 @@ def _params(body: Fields) -> Json:
     if not isinstance(params, str):
         return params
     try:
-        return json.loads(params)
+        return json_text.parse(params)
     except ValueError as error:
         raise body.wrong("params", f"Expected JSON-encoded text: {error}") from error
 
@@ -287,9 +289,12 @@ def _cursor(offset: int) -> str:
 
 def _offset(cursor: str) -> int:
     try:
-        return int(base64.urlsafe_b64decode(cursor))
+        offset = whole_number(base64.urlsafe_b64decode(cursor).decode())
     except (binascii.Error, ValueError) as error:
         raise invalid("cursor", "Invalid cursor") from error
+    if offset is None:
+        raise invalid("cursor", "Invalid cursor")
+    return offset
 
 
 _INSTANCES = "/accounts/{account_id}/workflows/{workflow_name}/instances"

@@ -86,6 +86,7 @@ async def delete_workflow(call: Call) -> Reply:
     async with call.cloud.change() as change:
         row = find(change.db, call.path["workflow_name"])
         change.db.execute("DELETE FROM workflows WHERE id = ?", (row["id"],))
+        change.doom("workflows", row["id"])
     return Reply({"status": "ok", "success": True})
 
 

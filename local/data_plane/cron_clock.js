@@ -37,6 +37,7 @@ export class CronClock {
   }
 
   #sleep() {
+    clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#tick(), startOfMinute() + MINUTE_MS - Date.now());
   }
 

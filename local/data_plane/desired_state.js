@@ -23,9 +23,11 @@ import { PlatformError } from './errors.js';
  *   bindings: Binding[],
  *   service_worker?: boolean,
  *   durable_objects?: ObjectClass[],
+ *   tail_consumers?: {worker: string, version_id: string}[],
  *   assets?: Assets,
  * }} Version its main module is a script in the service worker syntax when `service_worker` says so, and without one it is
- *   assets alone; `durable_objects` are the classes whose objects run in it
+ *   assets alone; `durable_objects` are the classes whose objects run in it, and `tail_consumers` the versions
+ *   whose `tail` is told of its invocations
  * @typedef {Version & {percentage: number}} DeployedVersion
  * @typedef {{name: string, port: number, schedules: string[], tailed?: boolean, versions: DeployedVersion[]}} Worker
  *   `versions` is empty when nothing is deployed; `tailed` when somebody wants to see each invocation

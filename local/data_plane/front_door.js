@@ -3,16 +3,17 @@
  * that comes during a reload waits for its end.
  */
 
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { ServerResponse, createServer } from 'node:http';
 
-import { targets } from './desired_state.js';
+import { serviceName, targets } from './desired_state.js';
 import { PlatformError } from './errors.js';
-import { beginRequest } from './workerd_http.js';
+import { MAX_HEADER_BYTES, beginRequest } from './workerd_http.js';
 import { pickTarget } from './workers/percentages.js';
 
 /**
- * @import { IncomingMessage, Server, ServerResponse } from 'node:http'
+ * @import { IncomingMessage, Server } from 'node:http'
  * @import { Duplex } from 'node:stream'
  * @import { Target, Worker } from './desired_state.js'
  * @import { Traffic } from './traffic.js'
@@ -27,9 +28,15 @@ const NOTHING_DEPLOYED = 'There is nothing here yet\n';
 const RUNTIME_STOPPED = 'The Workers runtime stopped while it handled this request\n';
 const PLAIN_TEXT = { 'Content-Type': 'text/plain; charset=utf-8' };
 /** Headers about one connection, not about the request: Node writes its own. */
-const CONNECTION_HEADERS = ['connection', 'keep-alive', 'proxy-connection'];
+const CONNECTION_HEADERS = ['connection', 'keep-alive', 'proxy-connection', 'upgrade', 'http2-settings'];
+/** Headers that name the version for a request, or a key whose requests all get the same one. */
+const OVERRIDES_HEADER = 'cloudflare-workers-version-overrides';
+const KEY_HEADER = 'cloudflare-workers-version-key';
+/** A member of a dictionary (RFC 8941) whose value is a string. */
+const OVERRIDE = /(?:^|,)[ \t]*([^\s,;="]+)="([^"]*)"/g;
 /** Headers that are Cloudflare's to set; the first is Miniflare's way to `request.cf`. */
 const RESERVED_HEADERS = ['mf-cf-blob', 'cf-connecting-ip'];
+const TIME_ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 export class FrontDoor {
   /** @type {Map<number, Door>} by port */
@@ -95,7 +102,11 @@ export class FrontDoor {
    * @returns {Promise<Door>}
    */
   async #listen(port) {
-    const server = createServer();
+    // Any other offer, of h2c say, which Java's client makes in each request, is declined by an answer in HTTP/1.1.
+    const server = createServer({
+      shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket',
+      maxHeaderSize: MAX_HEADER_BYTES,
+    });
     /** @type {Door} */
     const door = { server, targets: [], webSockets: new Set() };
     server.on('request', (request, response) => this.#pass(door, request, response));
@@ -122,15 +133,14 @@ export class FrontDoor {
     const leave = await this.#traffic.enter();
     if (outgoing.closed) return leave(); // the client did not wait
     outgoing.on('close', leave);
-    const target = pickTarget(door.targets);
+    const target = targetOf(incoming, door.targets);
     if (target === null) return answerPlainly(outgoing, 404, NOTHING_DEPLOYED);
     try {
       const sent = await this.#begin(target.service, incoming, passedOn(incoming, CONNECTION_HEADERS));
       outgoing.on('close', () => sent.destroy());
       sent.on('error', () => answerPlainly(outgoing, 502, RUNTIME_STOPPED));
       sent.on('response', (answer) => {
-        outgoing.writeHead(answer.statusCode ?? 502, answer.statusMessage, passedOn(answer, CONNECTION_HEADERS));
-        answer.on('error', () => outgoing.destroy()).pipe(outgoing);
+        passBack(answer, outgoing);
         // What the Worker did not care to read must not stay in the client's way to its next request.
         answer.on('end', () => incoming.unpipe(sent).resume());
       });
@@ -150,15 +160,12 @@ export class FrontDoor {
     client.on('error', () => client.destroy());
     const leave = await this.#traffic.enter();
     client.on('close', leave);
-    const target = pickTarget(door.targets);
+    const target = targetOf(incoming, door.targets);
+    if (target === null) return answerPlainly(responseOn(client, incoming), 404, NOTHING_DEPLOYED);
     try {
-      if (target === null) throw new Error(NOTHING_DEPLOYED);
       const sent = await this.#begin(target.service, incoming, passedOn(incoming, []), false);
       sent.on('error', () => client.destroy());
-      sent.on('response', (answer) => {
-        client.write(responseHead(answer));
-        answer.pipe(client);
-      });
+      sent.on('response', (answer) => passBack(answer, responseOn(client, incoming)));
       sent.on('upgrade', (answer, socket, answerHead) => {
         leave(); // an open WebSocket holds up no reload; it ends with it
         door.webSockets.add(client);
@@ -168,7 +175,7 @@ export class FrontDoor {
       });
       sent.end();
     } catch {
-      client.end('HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\n\r\n');
+      answerPlainly(responseOn(client, incoming), 502, RUNTIME_STOPPED);
     }
   }
 
@@ -185,6 +192,26 @@ export class FrontDoor {
 }
 
 /**
+ * The version that a request goes to. An override counts only for a version that is deployed, if with no share at all.
+ *
+ * @param {IncomingMessage} request
+ * @param {Target[]} deployed
+ */
+function targetOf({ headers }, deployed) {
+  for (const [, worker = '', version = ''] of String(headers[OVERRIDES_HEADER] ?? '').matchAll(OVERRIDE)) {
+    const wanted = deployed.find(({ service }) => service === serviceName(worker, version));
+    if (wanted) return wanted;
+  }
+  const key = headers[KEY_HEADER];
+  return key === undefined ? pickTarget(deployed) : pickTarget(deployed, chanceOf(String(key)));
+}
+
+/** @param {string} key the same of which has the same chance, from 0 to 1 */
+function chanceOf(key) {
+  return createHash('sha256').update(key).digest().readUInt32BE() / 2 ** 32;
+}
+
+/**
  * A message's headers as they came, in order, without some, and with what Cloudflare adds to a request.
  *
  * @param {IncomingMessage} message
@@ -198,8 +225,42 @@ function passedOn(message, without) {
     const name = message.rawHeaders[i] ?? '';
     if (!dropped.has(name.toLowerCase())) headers.push(name, message.rawHeaders[i + 1] ?? '');
   }
-  if (isRequest) headers.push('CF-Connecting-IP', message.socket.remoteAddress ?? HOST);
+  if (isRequest) {
+    headers.push('CF-Connecting-IP', message.socket.remoteAddress ?? HOST, 'MF-CF-Blob', JSON.stringify(cf(message)));
+  }
   return headers;
+}
+
+/**
+ * @param {IncomingMessage} answer
+ * @param {ServerResponse} outgoing
+ */
+function passBack(answer, outgoing) {
+  outgoing.writeHead(answer.statusCode ?? 502, answer.statusMessage, passedOn(answer, CONNECTION_HEADERS));
+  answer.on('error', () => outgoing.destroy()).pipe(outgoing);
+}
+
+/**
+ * The answer to a request for a WebSocket that comes to nothing; the last one on its connection.
+ *
+ * @param {Duplex} client
+ * @param {IncomingMessage} incoming
+ */
+function responseOn(client, incoming) {
+  const response = new ServerResponse(incoming);
+  response.shouldKeepAlive = false;
+  response.assignSocket(/** @type {import('node:net').Socket} */ (client));
+  response.on('finish', () => client.end());
+  return response;
+}
+
+/**
+ * What `request.cf` tells: of all that it does at Cloudflare, what is true on this machine.
+ *
+ * @param {IncomingMessage} request
+ */
+function cf({ headers, httpVersion }) {
+  return { httpProtocol: `HTTP/${httpVersion}`, clientAcceptEncoding: String(headers['accept-encoding'] ?? ''), timezone: TIME_ZONE };
 }
 
 /** @param {IncomingMessage} answer */

@@ -10,6 +10,7 @@ import { desiredState } from './desired_state.js';
 import { PlatformError } from './errors.js';
 import { log } from './log.js';
 import { tryVersion } from './trial.js';
+import { MAX_HEADER_BYTES } from './workerd_http.js';
 
 /**
  * @import { IncomingMessage, Server, ServerResponse } from 'node:http'
@@ -47,6 +48,7 @@ const ROUTES = [
   ['POST', /^\/queues\/([^/]+)\/ack$/, queueCall('ack')],
   ['POST', /^\/queues\/([^/]+)\/purge$/, queueCall('purge')],
   ['GET', /^\/queues\/([^/]+)\/metrics$/, queueCall('metrics')],
+  ['DELETE', /^\/queues\/([^/]+)$/, deleteQueue],
   ['POST', /^\/workflows\/([^/]+)\/create$/, workflowCall('create')],
   ['POST', /^\/workflows\/([^/]+)\/list$/, workflowCall('list')],
   ['POST', /^\/workflows\/([^/]+)\/describe$/, workflowCall('describe')],
@@ -55,6 +57,7 @@ const ROUTES = [
   ['POST', /^\/workflows\/([^/]+)\/summary$/, workflowCall('summary')],
   ['POST', /^\/workflows\/([^/]+)\/command$/, workflowCall('command')],
   ['POST', /^\/workflows\/([^/]+)\/event$/, workflowCall('event')],
+  ['DELETE', /^\/workflows\/([^/]+)$/, deleteWorkflow],
   ['GET', /^\/health$/, ({ platform }) => ({ workerd_pid: platform.workerdPid })],
 ];
 
@@ -66,7 +69,7 @@ const OBJECT_URL = /^\/r2\/([^/]+)\/object\?(.*)$/;
  * @returns {Server}
  */
 export function createInternalApi(context) {
-  const server = createServer(async (request, response) => {
+  const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES }, async (request, response) => {
     try {
       authorize(request, context.token);
       const [, bucket, query] = OBJECT_URL.exec(request.url ?? '') ?? [];
@@ -86,6 +89,18 @@ export function createInternalApi(context) {
 /** @type {Route} */
 async function applyConfig({ platform }, body) {
   await platform.apply(desiredState(body));
+  return {};
+}
+
+/** @type {Route} */
+async function deleteQueue({ platform }, _body, id) {
+  await platform.deleteQueue(id);
+  return {};
+}
+
+/** @type {Route} */
+async function deleteWorkflow({ platform }, _body, id) {
+  await platform.deleteWorkflow(id);
   return {};
 }
 

@@ -118,6 +118,25 @@ export class Platform {
   }
 
   /**
+   * Deletes the messages of a queue that is not in the state any more.
+   *
+   * @param {string} id
+   */
+  async deleteQueue(id) {
+    await this.call('/queues/destroy', { id });
+  }
+
+  /**
+   * Deletes the instances of a workflow that is not in the state any more.
+   *
+   * @param {string} id
+   */
+  async deleteWorkflow(id) {
+    await this.call('/workflows/destroy', { id });
+    removeFolder(this.#instancesFolder(id));
+  }
+
+  /**
    * Deletes a database from the disk.
    *
    * @param {string} id
@@ -212,15 +231,15 @@ export class Platform {
         this.#frontDoor.close(opened);
         throw error;
       });
-      const goneQueues = gone(this.#state.queues, next.queues);
-      const goneWorkflows = gone(this.#state.workflows, next.workflows);
+      const queues = gone(this.#state.queues, next.queues);
+      const workflows = gone(this.#state.workflows, next.workflows);
       this.#state = next;
       this.#frontDoor.route(next.workers);
       this.#crons.set(next.workers);
       await this.#wake();
-      await this.#gateway.call('/queues/destroy', { ids: goneQueues });
-      await this.#gateway.call('/workflows/destroy', { ids: goneWorkflows });
-      for (const id of goneWorkflows) removeFolder(this.#instancesFolder(id));
+      // They lose their data when that is asked for: the state before may be put in force again.
+      await this.#gateway.call('/queues/retire', { ids: queues });
+      await this.#gateway.call('/workflows/retire', { ids: workflows });
     } finally {
       this.#traffic.release(); // not before the queues know where their consumers run now
     }

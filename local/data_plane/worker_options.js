@@ -131,7 +131,8 @@ function deployedVersions(worker, sites) {
   return worker.versions.map((version) => {
     const options = versionOptions(serviceName(worker.name, version.id), version);
     const props = { worker: worker.name, version: version.id };
-    options.config.tailConsumers = [{ worker: SYSTEM_WORKER, entrypoint: 'Tail', props }];
+    const consumers = (version.tail_consumers ?? []).map((consumer) => ({ worker: serviceName(consumer.worker, consumer.version_id) }));
+    options.config.tailConsumers = [{ worker: SYSTEM_WORKER, entrypoint: 'Tail', props }, ...consumers];
     if (version.assets) options.config.assets = assetOptions(version.assets, sites, version.main_module !== null);
     return options;
   });

@@ -7,6 +7,12 @@ import { PlatformError } from './errors.js';
 
 /** @import { ClientRequest, RequestOptions } from 'node:http' */
 
+/**
+ * Of a request or an answer: Cloudflare takes 128 KB of headers each way, and a URL of 16 KB
+ * (https://developers.cloudflare.com/workers/platform/limits/#request-and-response-limits). Node counts both.
+ */
+export const MAX_HEADER_BYTES = (128 + 16) * 1024;
+
 /** workerd closes an idle connection after 5 s; ours go first, so that none is used while it closes. */
 const IDLE_CONNECTION_MS = 2_000;
 /** How long to wait for a workerd that is starting, and how often to look. */
@@ -46,7 +52,7 @@ export async function beginRequest(locate, options) {
   const deadline = Date.now() + PATIENCE_MS;
   do {
     const { hostname, port } = await locate();
-    const sent = request({ agent, ...options, hostname, port });
+    const sent = request({ agent, maxHeaderSize: MAX_HEADER_BYTES, ...options, hostname, port });
     sent.on('error', () => {}); // a refused connection is seen below
     if (await isConnected(sent)) return sent;
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));

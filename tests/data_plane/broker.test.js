@@ -367,6 +367,11 @@ describe('the broker', () => {
     const reply = await dataPlane.call('GET', `/queues/${id}/metrics`);
     assert.equal(reply.status, 404);
     assert.equal(reply.body.error.kind, 'not_found');
+    await configure(queue(id, null)); // the change was taken back
+    assert.equal(await dataPlane.backlog(id), 1);
+    known = known.filter((one) => /** @type {any} */ (one).id !== id);
+    await configure();
+    await dataPlane.expect('DELETE', `/queues/${id}`);
     await configure(queue(id, null));
     assert.equal(await dataPlane.backlog(id), 0);
   });

@@ -85,6 +85,9 @@ describe('KV', () => {
   test('lists keys in the order of their bytes, by prefix and in pages', async () => {
     const names = ['p:A', 'p:a', 'p:b', 'p:ä', 'p_x'];
     await rest('put', { pairs: names.map((name) => pair(name, '', { metadata: '1' })) });
+    await rest('put', { pairs: ['n\0', 'n\0\u{10ffff}x', 'nn'].map((name) => pair(name, '')) });
+    const found = await kv('list', { prefix: 'n\0' });
+    assert.deepEqual(found.keys, [{ name: 'n\0' }, { name: 'n\0\u{10ffff}x' }]);
     const list = await kv('list', { prefix: 'p:', limit: 3 });
     assert.deepEqual(list.keys, ['p:A', 'p:a', 'p:b'].map((name) => ({ name, metadata: 1 })));
     assert.equal(list.list_complete, false);

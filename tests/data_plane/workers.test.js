@@ -50,13 +50,13 @@ describe('Workers', () => {
 
   test('see the request as it was, and are seen as they answer', async () => {
     const source = `export default { async fetch(request) {
-      const { method, url, headers } = request;
+      const { method, url, headers, cf } = request;
       const body = await request.text();
-      return Response.json({ method, url, body, headers: Object.fromEntries(headers) }, {
+      return Response.json({ method, url, body, cf, headers: Object.fromEntries(headers) }, {
         status: 201, headers: [['X-Two', 'a'], ['X-Two', 'b'], ['Set-Cookie', 'c=1'], ['Set-Cookie', 'd=2']] });
     } }`;
     await dataPlane.configure([worker('w', port, [version(source)])]);
-    const headers = { 'X-Mine': 'yes', 'MF-CF-Blob': '{', 'Content-Type': 'text/x' };
+    const headers = { 'X-Mine': 'yes', 'MF-CF-Blob': '{', 'Content-Type': 'text/x', 'Accept-Encoding': 'gzip' };
     const response = await fetch(`${url}/a/b?c=%20d`, { method: 'PATCH', body: 'hällo', headers });
     assert.equal(response.status, 201);
     assert.equal(response.headers.get('X-Two'), 'a, b');
@@ -69,6 +69,17 @@ describe('Workers', () => {
     assert.equal(seen.headers['content-type'], 'text/x');
     assert.equal(seen.headers['cf-connecting-ip'], '127.0.0.1');
     assert.equal(seen.headers['mf-cf-blob'], undefined);
+    const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
+    assert.deepEqual(seen.cf, { httpProtocol: 'HTTP/1.1', clientAcceptEncoding: 'gzip', timezone: timeZone });
+  });
+
+  test('may have 128 KB of headers each way', async () => {
+    const source = "export default { fetch: ({ headers }) => new Response('', { headers: { 'X-Long': headers.get('X-Long') } }) }";
+    await dataPlane.configure([worker('w', port, [version(source)])]);
+    const long = 'x'.repeat(125_000);
+    const sent = request({ port, host: '127.0.0.1', headers: { 'X-Long': long }, maxHeaderSize: 200_000 }).end();
+    const [response] = await once(sent, 'response');
+    assert.equal(response.headers['x-long'], long);
   });
 
   test('stream both ways', async () => {
@@ -121,6 +132,32 @@ describe('Workers', () => {
     await closed;
   });
 
+  test('may decline a WebSocket, with an answer of any length', async () => {
+    const source = `export default { fetch() {
+      const parts = new ReadableStream({ start(c) { for (const part of ['not ', 'you']) c.enqueue(new TextEncoder().encode(part)); c.close(); } });
+      return new Response(parts, { status: 401, headers: { 'WWW-Authenticate': 'Bearer' } });
+    } }`;
+    const upgrade = { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Key': base64('0123456789abcdef') };
+    const decline = async () => {
+      const sent = request({ port, host: '127.0.0.1', headers: upgrade }).end();
+      const [response] = await once(sent, 'response');
+      return [response.statusCode, response.headers['www-authenticate'], Buffer.concat(await response.toArray()).toString()];
+    };
+    await dataPlane.configure([worker('w', port, [version(source)])]);
+    assert.deepEqual(await decline(), [401, 'Bearer', 'not you']);
+    await dataPlane.configure([worker('w', port, [])]);
+    assert.equal((await decline())[0], 404);
+  });
+
+  test('take an offer of HTTP/2 for what it is: nothing that they have to accept', async () => {
+    const source = 'export default { async fetch(request) { return new Response(`${request.method} ${await request.text()}`); } }';
+    await dataPlane.configure([worker('w', port, [version(source)])]);
+    const headers = { Connection: 'Upgrade, HTTP2-Settings', Upgrade: 'h2c', 'HTTP2-Settings': 'AAMAAABkAAQAAP__' };
+    const sent = request({ port, host: '127.0.0.1', method: 'POST', headers }).end('body');
+    const [response] = await once(sent, 'response');
+    assert.equal(Buffer.concat(await response.toArray()).toString(), 'POST body');
+  });
+
   test('share traffic by percentage, which changes without a new workerd', async () => {
     const a = { ...answering('a'), percentage: 50 };
     const b = { ...answering('b'), percentage: 50 };
@@ -136,6 +173,24 @@ describe('Workers', () => {
     ]);
     assert.deepEqual([...new Set(await Promise.all(Array.from({ length: 30 }, () => text())))], ['b']);
     assert.equal(await dataPlane.workerdPid(), pid);
+  });
+
+  test('get a request that names their version, or comes with a key that is theirs', async () => {
+    const a = { ...answering('a'), percentage: 100 };
+    const b = { ...answering('b'), percentage: 0 };
+    await dataPlane.configure([worker('w', port, [a, b])]);
+    /** @param {Record<string, string>} headers */
+    const answer = async (headers) => (await fetch(url, { headers })).text();
+    /** @param {string} overrides */
+    const overridden = (overrides) => answer({ 'Cloudflare-Workers-Version-Overrides': overrides });
+    assert.equal(await overridden(`other="${a.id}", w="${b.id}"`), 'b');
+    for (const none of [`other="${b.id}"`, `w=${b.id}`, 'w="b"', `ww="${b.id}"`]) assert.equal(await overridden(none), 'a', none);
+    await dataPlane.configure([worker('w', port, [{ ...a, percentage: 50 }, { ...b, percentage: 50 }])]);
+    const keys = Array.from({ length: 20 }, (_, index) => `user ${index}`);
+    const byKey = () => Promise.all(keys.map((key) => answer({ 'Cloudflare-Workers-Version-Key': key })));
+    const first = await byKey();
+    assert.deepEqual([...new Set(first)].sort(), ['a', 'b']);
+    assert.deepEqual(await byKey(), first);
   });
 
   test('come and go without a new workerd as long as nothing of them is deployed', async () => {

@@ -408,6 +408,10 @@ test('a deleted workflow leaves no instance, also when it was deleted while noth
   for (const each of [flow, other]) await create(dataPlane, each, 'a', { plan: [{ name: 'nap', sleep: '1 hour' }] });
   assert.deepEqual([existsSync(folder(flow)), existsSync(folder(other))], [true, true]);
   await dataPlane.configure([flows], [], [flow]);
+  await dataPlane.configure([flows], [], [flow, other]); // the change was taken back
+  assert.equal((await describe(dataPlane, other, 'a')).status, 'waiting');
+  await dataPlane.configure([flows], [], [flow]);
+  await dataPlane.expect('DELETE', `/workflows/${other.id}`);
   assert.deepEqual([existsSync(folder(flow)), existsSync(folder(other))], [true, false]);
   await dataPlane.configure([flows], [], [flow, other]);
   assert.equal((await dataPlane.call('POST', `/workflows/${other.id}/describe`, { instance_id: 'a' })).body.error.message, 'instance.not_found');

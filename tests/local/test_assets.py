@@ -377,7 +377,7 @@ def test_a_token_of_a_session_opens_no_other_route(rest: Rest) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        *("index.html", "", "/", "//a", "/a/../../b", "/./a", "/a/", "/.../a", "/a\0b", "/\ud800"),
+        *("index.html", "", "/", "//a", "/a/../../b", "/./a", "/a/", "/.../a", "/a\0b"),
         *("/" + "x" * 256, "/x" * 2000, "/_headers", "/_redirects", "/.assetsignore"),
     ],
 )

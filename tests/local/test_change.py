@@ -15,7 +15,7 @@ from local.control_plane.cloud import Cloud
 from local.control_plane.desired_state import EMPTY, Config
 from local.control_plane.store import Store
 from local.credentials import Credentials
-from local.data_plane_client import DataPlaneAwayError, DataPlaneClient, DataPlaneRefusedError
+from local.data_plane_client import DataKind, DataPlaneAwayError, DataPlaneClient, DataPlaneRefusedError
 from tests.local.rest import Rest, unique
 
 
@@ -27,6 +27,7 @@ class StubDataPlane(DataPlaneClient):
     def __init__(self) -> None:
         super().__init__(self)
         self.puts: list[Config] = []
+        self.deleted: list[tuple[str, str]] = []
         self.failure: Exception | None = None
 
     async def url(self) -> str:
@@ -39,6 +40,12 @@ class StubDataPlane(DataPlaneClient):
             raise failure
         self.puts.append(body)
         return {}
+
+    async def delete_data(self, kind: DataKind, data_id: str) -> None:
+        failure, self.failure = self.failure, None
+        if failure is not None:
+            raise failure
+        self.deleted.append((kind, data_id))
 
 
 class Bench:
@@ -58,6 +65,13 @@ class Bench:
         async with self.cloud.change() as change:
             insert(change.db, name)
             change.finally_do(fail)
+
+    async def doom(self, data_id: str, *, commits: bool = True) -> None:
+        async with self.cloud.change() as change:
+            change.doom("d1", data_id)
+            if not commits:
+                change.db.execute("PRAGMA defer_foreign_keys = ON")
+                change.db.execute("INSERT INTO worker_tails VALUES ('a', 'no Worker', 'b', '', '')")
 
     def queues(self) -> list[str]:
         return [row["name"] for row in self.cloud.db.execute("SELECT name FROM queues ORDER BY name")]
@@ -144,6 +158,21 @@ def test_a_put_whose_answer_was_lost_is_repeated(bench: Bench) -> None:
     bench.data_plane.failure = httpx.ReadError("lost")
     play(bench, bench.add("a"))
     assert bench.queues() == bench.running() == ["a"]
+
+
+def test_data_are_deleted_once_nothing_can_be_taken_back(bench: Bench) -> None:
+    play(bench, bench.doom("gone"), bench.doom("kept", commits=False), expect=sqlite3.IntegrityError)
+    assert bench.data_plane.deleted == [("d1", "gone")]
+
+
+def test_data_that_cannot_be_deleted_are_deleted_later(bench: Bench) -> None:
+    async def doom_in_vain() -> None:
+        bench.data_plane.failure = DataPlaneAwayError("gone")
+        await bench.doom("first")
+        assert bench.data_plane.deleted == []
+
+    play(bench, doom_in_vain(), bench.cloud.start(), bench.doom("second"))
+    assert bench.data_plane.deleted == [("d1", "first"), ("d1", "second")]
 
 
 def test_an_unchanged_configuration_is_not_put_again(bench: Bench) -> None:

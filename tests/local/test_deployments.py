@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import httpx
 import pytest
 from cloudflare import Cloudflare
 
@@ -67,6 +68,17 @@ def test_a_split_reaches_both_versions(rest: Rest) -> None:
     assert answers == {"a", "b"}
 
 
+def test_a_version_without_a_share_answers_who_names_it(rest: Rest) -> None:
+    """Documented: "Version overrides" of gradual deployments."""
+    worker = rest.worker()
+    url = worker["subdomain"]["url"]
+    one, two = (greeting_version(rest, worker, text) for text in ("one", "two"))
+    rest.result("POST", f"/workers/scripts/{worker['name']}/deployments", split((one, 100), (two, 0)))
+    named = {"Cloudflare-Workers-Version-Overrides": f'{worker["name"]}="{two}"'}
+    assert httpx.get(url, headers=named, trust_env=False).json() == {"greeting": "two"}
+    assert {rest.visit(url).json()["greeting"] for _ in range(10)} == {"one"}
+
+
 def test_percentages_add_up_to_100(rest: Rest) -> None:
     worker = rest.worker()
     path = f"/workers/scripts/{worker['name']}/deployments"
@@ -87,7 +99,7 @@ def secret(name: str, text: str) -> dict[str, str]:
         {"strategy": "percentage"},
         {"strategy": "percentage", "versions": []},
         {"strategy": "gradual", "versions": [{"percentage": 100, "version_id": UNKNOWN}]},
-        {"strategy": "percentage", "versions": [{"percentage": 0, "version_id": UNKNOWN}]},
+        {"strategy": "percentage", "versions": [{"percentage": -1, "version_id": UNKNOWN}]},
         {"strategy": "percentage", "versions": [{"percentage": 101, "version_id": UNKNOWN}]},
         {"strategy": "percentage", "versions": [{"percentage": None, "version_id": UNKNOWN}]},
         {"strategy": "percentage", "versions": [{"version_id": UNKNOWN}]},

@@ -88,8 +88,9 @@ def test_a_product_that_is_not_here_answers_501(rest: Rest) -> None:
         assert rest.refusal("GET", path)[:2] == (501, 7000)
 
 
-def test_a_binding_to_such_a_product_is_refused(rest: Rest) -> None:
-    binding = {"type": "browser", "name": "BROWSER"}
+@pytest.mark.parametrize("kind", ["browser", "stream", "websearch", "worker_loader"])
+def test_a_binding_to_such_a_product_is_refused(rest: Rest, kind: str) -> None:
+    binding = {"type": kind, "name": "BOUND"}
     refusal = rest.refusal("PUT", f"/workers/scripts/{unique('bound')}", **form(bindings=[binding]))
     assert refusal[:2] == (501, 10021)
 
@@ -164,6 +165,28 @@ def test_an_asset_has_another_etag_once_another_changed(rest: Rest) -> None:
     before = answer_of(rest, f"{url}/b.txt").headers["etag"]
     site(rest, name, {"/a.txt": ("two", "text/plain"), "/b.txt": same})
     assert answer_of(rest, f"{url}/b.txt").headers["etag"] != before
+
+
+def test_request_cf_knows_no_place(rest: Rest) -> None:
+    worker = rest.deployed_worker("export default { fetch: ({ cf }) => Response.json(Object.keys(cf)) }")
+    known = answer_of(rest, worker["subdomain"]["url"]).json()
+    assert sorted(known) == ["clientAcceptEncoding", "httpProtocol", "timezone"]
+
+
+def test_a_tail_worker_is_not_told_names(rest: Rest) -> None:
+    code = """
+      let told
+      export default {
+        fetch: () => Response.json(told ?? null),
+        tail([event]) { told = [event.scriptName, event.scriptVersion === undefined] },
+      }
+    """
+    listener = rest.deployed_worker(code)
+    name = unique("talker")
+    rest.upload(name, tail_consumers=[{"service": listener["name"]}])
+    answer_of(rest, rest.result("GET", f"/workers/workers/{name}")["subdomain"]["url"])
+    told = eventually(lambda: rest.visit(listener["subdomain"]["url"]).json())
+    assert told == [None, True]
 
 
 def test_answers_carry_no_ray(rest: Rest) -> None:

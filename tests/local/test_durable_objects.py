@@ -226,6 +226,27 @@ def test_migrations_are_steps_with_tags(rest: Rest) -> None:
     assert namespace_of(rest, worker) is None
 
 
+def test_all_steps_of_a_history_come_to_one_change(rest: Rest) -> None:
+    """wrangler sends a Worker's whole history where it was never deployed: classes of the past are not exported."""
+    worker = rest.worker()
+    past: list[dict[str, Any]] = [
+        {"new_classes": ["Draft"], "new_sqlite_classes": ["First"]},
+        {"renamed_classes": [{"from": "First", "to": "Second"}], "deleted_classes": ["Draft"]},
+        {"renamed_classes": [{"from": "Second", "to": "Counter"}]},
+    ]
+    deploy(rest, worker, counter(), bindings=[BINDING], migrations={"new_tag": "v3", "steps": past})
+    assert count(rest, worker) == 1
+    both = counter() + "export class Other extends Counter {}"
+    deploy(rest, worker, both, migrations={"old_tag": "v3", "new_tag": "v4", "new_sqlite_classes": ["Other"]})
+    swap = [{"from": "Counter", "to": "T"}, {"from": "Other", "to": "Counter"}, {"from": "T", "to": "Other"}]
+    swapped = {"old_tag": "v4", "new_tag": "v5", "steps": [{"renamed_classes": [one]} for one in swap]}
+    deploy(rest, worker, both, bindings=[BINDING | {"class_name": "Other"}], migrations=swapped)
+    assert count(rest, worker) == 2
+    anew = {"old_tag": "v5", "new_tag": "v6", "steps": [{"deleted_classes": ["Other"]}, {"new_classes": ["Other"]}]}
+    deploy(rest, worker, both, bindings=[BINDING | {"class_name": "Other"}], migrations=anew)
+    assert count(rest, worker) == 1
+
+
 def test_migrations_give_way_to_exports_for_good(rest: Rest) -> None:
     worker = rest.worker()
     deploy(rest, worker, counter(), bindings=[BINDING], migrations={"new_tag": "v1", "new_classes": ["Counter"]})

@@ -7,7 +7,7 @@ from cloudflare import Cloudflare
 from local import log_file
 from local.credentials import Credentials
 from local.instance import Instance
-from tests.local.rest import Rest, refusal_of
+from tests.local.rest import Rest, refusal_of, unique
 
 MISSING = (400, 9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers")
 
@@ -128,7 +128,9 @@ def test_a_path_outside_the_api_is_not_found(cloud: Instance) -> None:
     assert refusal_of(response)[:2] == (404, 7000)
 
 
-@pytest.mark.parametrize("body", [b"{", b"nonsense", b'{"name": NaN}', b"\xff\xfe", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "body", [b"{", b"nonsense", b'{"name": NaN}', b'{"name": 1e999}', b"\xff\xfe", b"\xed\xa0\x80", b"[" * 100_000]
+)
 def test_a_body_that_is_not_json_is_refused(rest: Rest, body: bytes) -> None:
     codes = {
         "/d1/database": 7400,
@@ -146,6 +148,30 @@ def test_a_body_that_is_not_json_is_refused(rest: Rest, body: bytes) -> None:
 def test_a_body_that_is_no_object_is_refused(rest: Rest, body: bytes) -> None:
     for path in ("/d1/database", "/queues", "/workers/workers"):
         assert rest.refusal("POST", path, content=body)[0] == 400
+
+
+@pytest.mark.parametrize("text", ["{", '{"main_module": "i.js", "limits": {"cpu_ms": NaN}}', "[" * 100_000])
+def test_json_within_a_form_is_no_other(rest: Rest, text: str) -> None:
+    metadata = {"files": {"metadata": (None, text, "application/json")}}
+    assert "Invalid JSON: " in rest.refusal("PUT", f"/workers/scripts/{unique('json')}", **metadata)[2]
+    settings = {"files": {"settings": (None, text, "application/json")}}
+    path = f"/workers/scripts/{rest.idle_worker()['name']}/settings"
+    assert "Invalid JSON: " in rest.refusal("PATCH", path, **settings)[2]
+
+
+def test_half_a_surrogate_pair_is_replaced(rest: Rest) -> None:
+    title = unique("half")
+    path = "/storage/kv/namespaces"
+    made = rest.result("POST", path, content=f'{{"title": "{title} \\ud83d \\ud83d\\ude00"}}'.encode())
+    assert made["title"] == f"{title} \ufffd \U0001f600"
+    message = rest.refusal("POST", "/queues", content=b'{"queue_name": "\\ud800"}')[2]
+    assert message.startswith("Queue name '\ufffd' is invalid")
+
+
+def test_a_page_of_too_many_digits_is_refused(rest: Rest) -> None:
+    digits = "9" * 5000
+    assert rest.refusal("GET", f"/queues?page={digits}")[:2] == (400, 10026)
+    assert rest.refusal("GET", f"/r2/buckets?per_page={digits}")[:2] == (400, 10022)
 
 
 def test_json_is_read_whatever_its_label(rest: Rest) -> None:

@@ -92,6 +92,8 @@ def test_bulk_through_the_sdk(sdk: Cloudflare, rest: Rest, cloud: Instance) -> N
     assert got is not None
     assert got.to_dict()["values"] == {"text": {"value": "one", "metadata": {"n": 1}}, "none": None}
     assert rest.result("POST", f"{path}/bulk/get", {"keys": ["json"], "type": "json"}) == {"values": {"json": {"a": 1}}}
+    put(rest, path, "text", "NaN")
+    assert rest.refusal("POST", f"{path}/bulk/get", {"keys": ["text"], "type": "json"})[:2] == (400, 10029)
     deleted = sdk.kv.namespaces.bulk_delete(namespace, account_id=account, body=["text", "none"])
     assert deleted is not None
     assert deleted.successful_key_count == 2

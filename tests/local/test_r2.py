@@ -209,6 +209,22 @@ def test_a_worker_and_rest_share_a_bucket(rest: Rest, bucket: str) -> None:
     assert rest.visit(url).text == "nothing"  # a bucket of the same name is another one
 
 
+def test_metadata_of_any_text_passes_through_headers(rest: Rest, bucket: str) -> None:
+    code = """export default { async fetch(request, env) {
+      const customMetadata = { long: "日".repeat(2_600) }  // R2 takes 8,192 bytes of it
+      const httpMetadata = { contentDisposition: 'filename="日\\r\\nä"' }
+      await env.BUCKET.put("written", "x", { httpMetadata, customMetadata })
+      return new Response((await env.BUCKET.head("sent")).httpMetadata.contentDisposition)
+    } }"""
+    named = 'filename="日ä"'.encode()
+    rest.result("PUT", f"{bucket}/objects/sent", content=b"x", headers=[(b"content-disposition", named)])
+    worker = rest.deployed_worker(code, **binding(bucket.removeprefix(f"{BUCKETS}/")))
+    assert rest.visit(worker["subdomain"]["url"]).text == 'filename="日ä"'
+    for key, expected in (("sent", named), ("written", 'filename="日  ä"'.encode())):
+        headers = dict(rest.send("GET", f"{bucket}/objects/{key}").headers.raw)
+        assert headers[b"content-disposition"] == expected
+
+
 def test_a_binding_needs_its_bucket(rest: Rest) -> None:
     path = f"/workers/scripts/{unique('bound')}"
     message = (

@@ -5,7 +5,7 @@ import doctest
 import pytest
 from cloudflare import Cloudflare
 
-from local.control_plane import cron, sql
+from local.control_plane import cron, json_text, sql
 from local.instance import Instance
 from tests.local.rest import Rest
 
@@ -31,6 +31,13 @@ INVALID = [
     "0 20 * * 0",
     "*/0 * * * *",
     "0 0 32W * *",
+    "0 0 L,3 * *",
+    "0 0 * * MON#2,FRI",
+    "0 0 lw * *",
+    "0 0 * * monl",
+    " 0 0 1 * *",
+    "0\n0 1 * *",
+    "*/\u0665 * * * *",
 ]
 
 
@@ -73,6 +80,6 @@ def test_what_does_not_fit_is_refused(rest: Rest) -> None:
     assert rest.refusal("PUT", path, twice) == (400, 10100, "duplicate cron found: 0 0 * * *")
 
 
-@pytest.mark.parametrize("module", [cron, sql])
+@pytest.mark.parametrize("module", [cron, json_text, sql])
 def test_the_examples_in_the_documentation_hold(module: object) -> None:
     assert doctest.testmod(module).failed == 0  # pyright: ignore[reportArgumentType]

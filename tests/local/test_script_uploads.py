@@ -148,6 +148,18 @@ def test_bindings_are_kept_and_inherited(rest: Rest) -> None:
     assert rest.visit(address(rest, name)).json() == ["TASKS"]
 
 
+def test_a_first_upload_may_bind_itself(rest: Rest) -> None:
+    """As OpenNext's WORKER_SELF_REFERENCE does, and workers-sdk's fixtures/workers-with-assets."""
+    code = """
+      import { WorkerEntrypoint } from 'cloudflare:workers';
+      export class Adder extends WorkerEntrypoint { add(a, b) { return a + b } }
+      export default { async fetch(request, env) { return Response.json(await env.SELF.add(1, 2)) } }
+    """
+    name = unique("script")
+    rest.upload(name, code, bindings=[{"name": "SELF", "type": "service", "service": name, "entrypoint": "Adder"}])
+    assert rest.visit(address(rest, name)).json() == 3
+
+
 def test_what_cannot_be_inherited(rest: Rest) -> None:
     """The texts are quoted: workers-sdk, wrangler's tests of secrets; and users' logs of a refused version_id."""
     name = unique("script")

@@ -28,6 +28,15 @@ export default {
   },
 }
 """
+TAIL_WORKER = """
+let heard = []
+export default {
+  fetch: () => Response.json(heard),
+  tail(events) {
+    for (const { outcome, logs, event } of events) heard.push([outcome, logs[0].message[1], event.response?.status])
+  },
+}
+"""
 SECONDS = 5  # an event comes within milliseconds
 
 
@@ -188,3 +197,19 @@ SCHEDULED = EVENT | {"event": {"cron": "* * * * *"}}
 )
 def test_what_a_filter_lets_pass(one: dict[str, Any], event: Event, expected: bool) -> None:
     assert passes(event, [{}, one]) is expected
+
+
+def test_a_tail_worker_is_told_of_each_invocation(rest: Rest) -> None:
+    listener = rest.deployed_worker(TAIL_WORKER)
+    name = unique("talker")
+    consumers = [{"service": consumer} for consumer in (listener["name"], name, "nobody")]
+    rest.upload(name, CODE, tail_consumers=consumers)
+    url = rest.result("GET", f"/workers/workers/{name}")["subdomain"]["url"]
+    for path in ("/a", "/throw"):
+        rest.visit(url + path)
+    heard = [["ok", "/a", 201], ["exception", "/throw", None]]
+    eventually(lambda: rest.visit(listener["subdomain"]["url"]).json() == heard or None)
+    again = rest.deployed_worker(TAIL_WORKER)
+    rest.result("PATCH", f"/workers/scripts/{name}/script-settings", {"tail_consumers": [{"service": again["name"]}]})
+    rest.visit(url + "/b")
+    eventually(lambda: rest.visit(again["subdomain"]["url"]).json() == [["ok", "/b", 201]] or None)

@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
 from cloudflare import Cloudflare
 
 from local.instance import Instance
@@ -110,8 +111,9 @@ def test_a_patch_makes_a_version_of_the_latest(rest: Rest) -> None:
     assert rest.refusal("PATCH", idle, patch)[:2] == (404, 10222)
 
 
-def test_a_secret_is_not_lost_to_uploads_that_began_before_it(rest: Rest) -> None:
-    path, url = deployed(rest, bindings=[secret("A", "old")])
+@pytest.mark.parametrize("former", [[secret("A", "old")], []])
+def test_a_secret_is_not_lost_to_uploads_that_began_before_it(rest: Rest, former: list[dict[str, str]]) -> None:
+    path, url = deployed(rest, bindings=former)
     name = path.rsplit("/", 1)[-1]
     with ThreadPoolExecutor() as pool:  # an upload takes a trial's time, a secret a fraction of it
         uploads = [pool.submit(rest.upload, name, KEYS, keep_bindings=["secret_text"]) for _ in range(3)]

@@ -47,7 +47,8 @@ const ROUTES = {
   '/r2/list': listObjects,
   '/r2/measure': measureBucket,
   '/queues/configure': configureQueues,
-  '/queues/destroy': destroyQueues,
+  '/queues/retire': retireQueues,
+  '/queues/destroy': destroyQueue,
   '/queues/drain': drainQueues,
   '/queues/messages': pushMessages,
   '/queues/pull': pullMessages,
@@ -101,8 +102,14 @@ async function configureQueues(env, { queues }) {
 }
 
 /** @type {(env: Env, body: {ids: string[]}) => Promise<object>} */
-async function destroyQueues(env, { ids }) {
-  await Promise.all(ids.map((id) => env.QUEUES.getByName(id).destroy()));
+async function retireQueues(env, { ids }) {
+  await Promise.all(ids.map((id) => env.QUEUES.getByName(id).retire()));
+  return {};
+}
+
+/** @type {(env: Env, body: {id: string}) => Promise<object>} */
+async function destroyQueue(env, { id }) {
+  await env.QUEUES.getByName(id).destroy();
   return {};
 }
 

@@ -68,7 +68,7 @@ export class KvObject extends DurableObject {
   }
 
   /**
-   * Lists keys in the order of their UTF-8 bytes.
+   * Lists keys in the order of their UTF-8 bytes, none of which is 0xFF.
    *
    * @param {string} prefix
    * @param {number} limit
@@ -78,7 +78,7 @@ export class KvObject extends DurableObject {
   list(prefix, limit, after) {
     const rows = this.#sql.exec(
       `SELECT key, expiration, metadata FROM entries
-       WHERE key >= ?1 AND substr(key, 1, length(?1)) = ?1 AND key > ?2 AND (expiration IS NULL OR expiration > ?3)
+       WHERE key >= ?1 AND key < CAST(?1 || x'FF' AS TEXT) AND key > ?2 AND (expiration IS NULL OR expiration > ?3)
        ORDER BY key LIMIT ?4`,
       prefix, after, now(), limit + 1,
     );

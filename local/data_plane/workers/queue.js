@@ -98,10 +98,15 @@ export class QueueObject extends DurableObject {
     this.#moveDeadLetters();
   }
 
-  /** Deletes the queue and all that is in it. */
-  async destroy() {
+  /** Is no queue any more, until it is configured again. */
+  retire() {
     this.#settings = null;
     this.#pump();
+  }
+
+  /** Deletes all that is in it. */
+  async destroy() {
+    this.retire();
     await this.ctx.storage.deleteAll();
     this.#store = new QueueStore(this.ctx.storage.sql);
   }

@@ -86,9 +86,14 @@ export class WorkflowObject extends DurableObject {
     if (settings.active) for (const row of this.#unended()) this.#run(row);
   }
 
+  /** Is no workflow any more, until it is configured again. */
+  retire() {
+    this.#settings = null;
+  }
+
   /** Forgets all instances. */
   async destroy() {
-    this.#settings = null;
+    this.retire();
     await this.ctx.storage.deleteAll();
     this.ctx.storage.sql.exec(SCHEMA);
   }

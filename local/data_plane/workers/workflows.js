@@ -11,6 +11,7 @@
 /** @type {Record<string, (env: Env, body: any) => Promise<object>>} */
 export const WORKFLOW_ROUTES = {
   '/workflows/configure': configure,
+  '/workflows/retire': retire,
   '/workflows/destroy': destroy,
   '/workflows/drain': drain,
   '/workflows/create': create,
@@ -30,8 +31,14 @@ async function configure(env, { workflows }) {
 }
 
 /** @type {(env: Env, body: {ids: string[]}) => Promise<object>} */
-async function destroy(env, { ids }) {
-  await Promise.all(ids.map((id) => env.WORKFLOWS.getByName(id).destroy()));
+async function retire(env, { ids }) {
+  await Promise.all(ids.map((id) => env.WORKFLOWS.getByName(id).retire()));
+  return {};
+}
+
+/** @type {(env: Env, body: {id: string}) => Promise<object>} */
+async function destroy(env, { id }) {
+  await env.WORKFLOWS.getByName(id).destroy();
   return {};
 }
 
