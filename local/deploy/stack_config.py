@@ -148,9 +148,21 @@ def _as_text(value: Any) -> str:
     return json.dumps(value, default=str) if isinstance(value, bool | int | float | dict | list) else str(value)
 
 
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """Refuses a key that is there twice, as the Pulumi CLI does; PyYAML alone would let the last one win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key in [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key.value} is there twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def _read_yaml(path: Path, hint: str) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(path.read_text())
+        document = _UniqueKeyLoader(path.read_text()).get_single_data()
     except FileNotFoundError:
         raise DeployError(f"there is no {path.name} in {path.parent.resolve()} ({hint})") from None
     except (OSError, yaml.YAMLError) as error:
