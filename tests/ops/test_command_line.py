@@ -290,6 +290,14 @@ def test_no_token(no_pulumi: Path) -> None:
     assert deployed_stack.task_runner_token("local") is None
 
 
+def test_a_stack_file_that_cannot_be_read_is_said_so(no_pulumi: Path) -> None:
+    (no_pulumi / "Pulumi.local.yaml").write_text("config:\n    ephemera:env: dev\n  ephemera:engine: queue\n")
+    with pytest.raises(deployed_stack.NotReadyError, match=r"cannot read Pulumi.local.yaml: (.|\n)*line 3"):
+        deployed_stack.task_runner_token("local")
+    (no_pulumi / "Pulumi.local.yaml").write_text("")
+    assert deployed_stack.task_runner_token("local") is None
+
+
 def test_a_plain_token_of_the_stack_file(no_pulumi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (no_pulumi / "Pulumi.local.yaml").write_text('config:\n  ephemera:api_tokens: " first, second third"\n')
     assert deployed_stack.task_runner_token("local") == "first"
