@@ -89,7 +89,8 @@ async def _start(cloud: Cloud) -> None:
         await cloud.start()
     except DataPlaneRefusedError as error:
         if error.kind == "port_in_use":
-            raise InstanceError(error.message) from error
+            msg = f"{error.message}: stop that one"
+            raise InstanceError(msg) from error
         msg = f"the data plane does not take the state of this folder: {error}"
         raise InstanceError(msg) from error
     except DataPlaneAwayError as error:

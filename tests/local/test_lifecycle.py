@@ -295,7 +295,10 @@ def test_a_port_of_a_worker_that_is_taken_is_one_clear_line(state_dir: Path) -> 
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind(("127.0.0.1", int(deployed.url.rpartition(":")[2])))
         other.listen()
-        with pytest.raises(InstanceError, match=r"^port [0-9]+ "):
+        name = deployed.worker["name"]
+        with pytest.raises(
+            InstanceError, match=rf"^port [0-9]+, where Worker {name} answers, is in use .*: stop that one$"
+        ):
             instance.start(state_dir)
     assert instance.start(state_dir)[1]
     assert deployed.visit() == 1
