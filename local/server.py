@@ -142,6 +142,7 @@ def _listen(port: int) -> socket.socket:
         listener.listen()
     except OSError as error:
         listener.close()
-        msg = f"port {port} is in use by another program: stop it, or choose another with --port N"
+        another = "`python -m local start --port N`"
+        msg = f"port {port} is in use by another program: stop it, or choose another with {another}"
         raise InstanceError(msg) from error
     return listener

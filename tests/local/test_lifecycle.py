@@ -123,6 +123,9 @@ def test_commands_of_a_day(state_dir: Path) -> None:
     base_url = started.stdout.split()[-1]
     assert httpx.URL(base_url).port in range(10_000, 30_000)  # no connection ever has that port
     assert run("start", state_dir=state_dir).stdout == f"already running: {base_url}\n"
+    elsewhere = run("start", "--port", "8999", state_dir=state_dir)
+    assert elsewhere.returncode == 1
+    assert elsewhere.stderr.endswith(": stop it first, then start it on port 8999\n")
     assert stat.S_IMODE(state_dir.stat().st_mode) == 0o700
     deployed = Deployed(state_dir)
     assert deployed.visit() == 1
@@ -166,7 +169,8 @@ def test_a_taken_port_is_one_clear_line(state_dir: Path) -> None:
         port = other.getsockname()[1]
         answer = run("start", "--port", str(port), state_dir=state_dir)
     assert answer.returncode == 1
-    expected = f"error: port {port} is in use by another program: stop it, or choose another with --port N\n"
+    command = "`python -m local start --port N`"
+    expected = f"error: port {port} is in use by another program: stop it, or choose another with {command}\n"
     assert answer.stderr == expected
     assert Instance.find(state_dir) is None
 
