@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -142,6 +143,17 @@ def test_commands_of_a_day(state_dir: Path) -> None:
     assert run("reset", state_dir=state_dir).stdout == f"deleted {state_dir}\n"
     assert not state_dir.exists()
     assert deployed.all_gone()
+
+
+def test_it_ends_once_its_folder_was_deleted_and_leaves_the_next_one_alone(state_dir: Path) -> None:
+    deployed = Deployed(state_dir)
+    shutil.rmtree(state_dir)
+    following, started = instance.start(state_dir, port=0)
+    assert started
+    eventually(deployed.all_gone)
+    assert following.answers()
+    with Rest(following) as rest:
+        assert rest.result("GET", "/workers/workers") == []
 
 
 def test_reset_deletes_nothing_but_a_state_folder(tmp_path: Path) -> None:
