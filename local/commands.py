@@ -57,6 +57,9 @@ def _port(text: str) -> int:
 
 def _start(arguments: argparse.Namespace) -> int:
     running, started = instance.start(arguments.state, arguments.port)
+    if not started and arguments.port not in (None, 0, running.port):
+        msg = f"already running, on port {running.port}: stop it first, then start it on port {arguments.port}"
+        raise InstanceError(msg)
     _print(f"{'started' if started else 'already running'}: {running.base_url}")
     return 0
 

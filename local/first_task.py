@@ -9,19 +9,12 @@ from pathlib import Path
 
 from local.instance import DEFAULT_STATE_DIR
 from ops.client import TaskRunnerClient
-from ops.deployed_stack import NotReadyError, connect
+from ops.deployed_stack import NotReadyError, connect, task_runner_token
 from ops.errors import TaskRunnerError
 from ops.task import Status
 
 PATIENCE_SECONDS = 30
 POLL_SECONDS = 0.02
-
-NEXT_STEPS = """
-Next:
-  curl -X POST {url}/task -d '{{"work": "yours"}}'     submit a task of your own; then curl {url}/task/<taskId>
-  python -m ops --help                                 the same, and lists, retries, statistics, dead letters
-  python -m local logs --follow                        what the Worker warns of (first: source .venv/bin/activate)
-  make down                                            destroy all of it and stop"""
 
 
 def main() -> int:
@@ -37,8 +30,24 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     if completed:
-        print(NEXT_STEPS.format(url=client.url))
+        print(next_steps(client.url, asks_for_token=task_runner_token(options.stack) is not None))
     return 0 if completed else 1
+
+
+def next_steps(url: str, *, asks_for_token: bool) -> str:
+    """Say what to type next, and what for."""
+    header = ' -H "Authorization: Bearer $token"' if asks_for_token else ""
+    token = ", with $token one of api_tokens" if asks_for_token else ""
+    steps = {
+        f'curl{header} {url}/task -d \'{{"work": "yours"}}\'': f"a task of your own{token}",
+        f"curl{header} {url}/task/ID": "where it is, by the taskId that was answered",
+        "source .venv/bin/activate": "for what follows:",
+        "python -m ops --help": "the same, and lists, retries, statistics, dead letters",
+        "python -m local logs --follow": "what the Worker warns of",
+        "make down": "destroy all of it and stop",
+    }
+    width = max(map(len, steps))
+    return "\n".join(["", "Next:", *(f"  {step:<{width}}  {purpose}" for step, purpose in steps.items())])
 
 
 def _follow_one_task(client: TaskRunnerClient) -> bool:

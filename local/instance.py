@@ -105,6 +105,13 @@ class InstanceLock:
         """Say that the instance is ready on this port."""
         self._write(port=port)
 
+    def is_in_place(self) -> bool:
+        """Tell whether the folder is still there, and is the one that was taken."""
+        try:
+            return os.path.samestat(self._path.stat(), os.fstat(self._file.fileno()))
+        except FileNotFoundError:
+            return False
+
     def release(self) -> None:
         """Let go of the folder."""
         self._file.close()

@@ -29,6 +29,7 @@ from local.web_socket import TolerantWebSocket
 _GRACE_SECONDS = 5  # for requests that run when the server is told to stop
 _KEEP_ALIVE_SECONDS = 75  # longer than a client lets a connection lie idle, so that none closes under a request
 _PORT_SETTING = "port"
+_FOLDER_LOOK_SECONDS = 0.5
 
 _LASTING_PORTS = range(10_000, 30_000, 50)
 """What port 0 is chosen from, with room for Workers after each: below those that systems give to connections (Linux
@@ -76,6 +77,7 @@ async def _run(state_dir: Path, store: Store, listener: socket.socket, lock: Ins
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, server.stop)
         log.write("api", "info", f"listening on http://127.0.0.1:{port}{instance.API_PATH}")
+        _stop_without_folder(lock, server)
         await server.serve(sockets=[listener])
         log.write("api", "info", "stopped")
     finally:
@@ -89,12 +91,21 @@ async def _start(cloud: Cloud) -> None:
         await cloud.start()
     except DataPlaneRefusedError as error:
         if error.kind == "port_in_use":
-            raise InstanceError(error.message) from error
+            msg = f"{error.message}: stop that one"
+            raise InstanceError(msg) from error
         msg = f"the data plane does not take the state of this folder: {error}"
         raise InstanceError(msg) from error
     except DataPlaneAwayError as error:
         msg = f"the data plane does not take the state of this folder: {error}"
         raise InstanceError(msg) from error
+
+
+def _stop_without_folder(lock: InstanceLock, server: "_Server") -> None:
+    """Stop once the state folder was deleted: nobody could find this instance any more, to stop it."""
+    if lock.is_in_place():
+        asyncio.get_running_loop().call_later(_FOLDER_LOOK_SECONDS, _stop_without_folder, lock, server)
+    else:
+        server.stop()
 
 
 class _Server(uvicorn.Server):
@@ -141,6 +152,7 @@ def _listen(port: int) -> socket.socket:
         listener.listen()
     except OSError as error:
         listener.close()
-        msg = f"port {port} is in use by another program: stop it, or choose another with --port N"
+        another = "`python -m local start --port N`"
+        msg = f"port {port} is in use by another program: stop it, or choose another with {another}"
         raise InstanceError(msg) from error
     return listener

@@ -9,7 +9,7 @@ from typing import Any
 from ops.client import TaskRunnerClient
 from ops.console import Console
 from ops.deployed_stack import TOKEN_VARIABLE, connect
-from ops.errors import RateLimitedError, TaskNotFoundError, TaskRunnerError, UnauthorizedError
+from ops.errors import TaskNotFoundError, TaskRunnerError, UnauthorizedError
 
 SUCCESS, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes."""
@@ -43,7 +43,5 @@ def explained(error: TaskRunnerError) -> str:
             return f"{error.message}: set {TOKEN_VARIABLE} to one of the stack's api_tokens"
         case TaskNotFoundError():
             return f"{error.message}: there is no such task, or its time to live is over"
-        case RateLimitedError():
-            return f"{error.message}: try again in {error.retry_after_seconds:.0f} s"
         case _:
             return error.message

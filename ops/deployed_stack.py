@@ -12,8 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from components.cloudflare_api import (
     CLOUDFLARE_API_URL,
     ApiError,
@@ -24,6 +22,7 @@ from components.cloudflare_api import (
 )
 from local.deploy.errors import DeployError
 from local.deploy.outputs import read_outputs
+from local.deploy.stack_config import read_values
 from local.instance import Instance
 from ops.client import TaskRunnerClient
 
@@ -136,9 +135,11 @@ def _how_to_deploy(stack: str) -> str:
 def _stack_config(stack: str) -> dict[str, str]:
     """Return the stack file's plain values; secrets are not among them."""
     file = Path(f"Pulumi.{stack}.yaml")
-    document: dict[str, Any] = (yaml.safe_load(file.read_text()) if file.exists() else None) or {}
-    config: dict[str, Any] = document.get("config") or {}
-    return {key: value for key, value in config.items() if isinstance(value, str)}
+    try:
+        values = read_values(file) if file.exists() else {}
+    except DeployError as error:
+        raise NotReadyError(str(error)) from error
+    return {key: value for key, value in values.items() if isinstance(value, str)}
 
 
 def _pulumi_outputs(stack: str) -> dict[str, Any] | None:

@@ -54,18 +54,18 @@ export class FrontDoor {
   }
 
   /**
-   * Listens on ports that are not open yet: on all of them or, with an error of kind `port_in_use`, on none.
+   * Listens on Workers' ports that are not open yet: on all of them or, with an error of kind `port_in_use`, on none.
    *
-   * @param {number[]} ports
+   * @param {Worker[]} workers
    * @returns {Promise<number[]>} the ports that are new
    */
-  async open(ports) {
+  async open(workers) {
     /** @type {number[]} */
     const opened = [];
     try {
-      for (const port of ports) {
+      for (const { name, port } of workers) {
         if (this.#doors.has(port)) continue;
-        this.#doors.set(port, await this.#listen(port));
+        this.#doors.set(port, await this.#listen(port, name));
         opened.push(port);
       }
     } catch (error) {
@@ -99,9 +99,10 @@ export class FrontDoor {
 
   /**
    * @param {number} port
+   * @param {string} worker its name
    * @returns {Promise<Door>}
    */
-  async #listen(port) {
+  async #listen(port, worker) {
     // Any other offer, of h2c say, which Java's client makes in each request, is declined by an answer in HTTP/1.1.
     const server = createServer({
       shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket',
@@ -119,7 +120,7 @@ export class FrontDoor {
       await once(server, 'listening');
     } catch (error) {
       if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'EADDRINUSE') throw error;
-      throw new PlatformError('port_in_use', `port ${port} is in use by another program`);
+      throw new PlatformError('port_in_use', `port ${port}, where Worker ${worker} answers, is in use by another program`);
     }
     return door;
   }

@@ -225,7 +225,7 @@ export class Platform {
 
   /** @param {DesiredState} next */
   async #apply(next) {
-    const opened = await this.#frontDoor.open(next.workers.map(({ port }) => port));
+    const opened = await this.#frontDoor.open(next.workers);
     try {
       await this.#reload(next).catch((error) => {
         this.#frontDoor.close(opened);

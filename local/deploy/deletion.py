@@ -32,5 +32,6 @@ def protected_error(resource: Resource, fate: str) -> StepError:
     return StepError(
         resource.urn,
         f"{label(resource.urn)} would be {fate}, but it is protected: nothing was touched. If you mean it, set "
-        "protect=False in the program, run `up`, and then repeat this",
+        "protect=False in the program, run `up`, and then repeat this; "
+        "`python -m local reset` deletes everything",
     )

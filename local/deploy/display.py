@@ -238,4 +238,5 @@ def summary(tally: Counter[Action], *, foretold: bool, complete: bool) -> str:
     for action, look in _LOOKS.items():
         word = f"to {look.word}" if foretold and look.done != "unchanged" else look.done
         counts[word] += tally[action]
-    return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "none"
+    nothing = "none" if complete else "nothing changed"
+    return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or nothing

@@ -68,9 +68,8 @@ def load_config(project_dir: Path, stack: str) -> StackConfig:
     project = project_name(project_dir)
     file_name = f"Pulumi.{stack}.yaml"
     known = sorted(path.name[len("Pulumi.") : -len(".yaml")] for path in project_dir.glob("Pulumi.*.yaml"))
-    stack_file = _read_yaml(project_dir / file_name, f"known stacks: {', '.join(known) or 'none'}")
-    given = _config_of(stack_file, file_name)
-    schema = _config_of(_read_yaml(project_dir / PROJECT_FILE, ""), PROJECT_FILE)
+    given = read_values(project_dir / file_name, f"known stacks: {', '.join(known) or 'none'}")
+    schema = read_values(project_dir / PROJECT_FILE)
     reader = _Reader(project, file_name)
     for key, declaration in schema.items():
         reader.declare(key, declaration, given)
@@ -79,6 +78,15 @@ def load_config(project_dir: Path, stack: str) -> StackConfig:
     if reader.problems:
         raise DeployError("\n".join(reader.problems))
     return StackConfig(project, stack, reader.values, frozenset(reader.secret_keys))
+
+
+def read_values(path: Path, hint: str = "") -> dict[str, Any]:
+    """Read what is under a file's `config:`; keys are texts, whatever YAML takes them for. Raises DeployError."""
+    config: object = _read_yaml(path, hint).get("config")
+    if not isinstance(config, dict | None):
+        got = json.dumps(config, default=str)
+        raise DeployError(f"{path.name}: `config:` must be a mapping of keys to values, got {got}")
+    return {str(key): value for key, value in cast("dict[Any, Any]", config or {}).items()}
 
 
 class _Reader:
@@ -134,23 +142,26 @@ class _Reader:
             self.values[key] = _as_text(value)
 
 
-def _config_of(document: dict[str, Any], file_name: str) -> dict[str, Any]:
-    """Take the mapping under `config:`; its keys are texts, whatever YAML takes them for."""
-    config: object = document.get("config")
-    if not isinstance(config, dict | None):
-        got = json.dumps(config, default=str)
-        raise DeployError(f"{file_name}: `config:` must be a mapping of keys to values, got {got}")
-    return {str(key): value for key, value in cast("dict[Any, Any]", config or {}).items()}
-
-
 def _as_text(value: Any) -> str:
     """Write a value as the program reads it; YAML has scalars that JSON has not (dates)."""
     return json.dumps(value, default=str) if isinstance(value, bool | int | float | dict | list) else str(value)
 
 
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """Refuses a key that is there twice, as the Pulumi CLI does; PyYAML alone would let the last one win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key in [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key.value} is there twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def _read_yaml(path: Path, hint: str) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(path.read_text())
+        document = _UniqueKeyLoader(path.read_text()).get_single_data()
     except FileNotFoundError:
         raise DeployError(f"there is no {path.name} in {path.parent.resolve()} ({hint})") from None
     except (OSError, yaml.YAMLError) as error:

@@ -240,7 +240,9 @@ def test_protect_refuses_destroy(stack: Stack) -> None:
     stack.program(DATABASE.format(name="one", options="protect=True"))
     stack.up()
     stack.api.changes()
-    assert "protected" in stack.deploy("destroy").errors[0]
+    [error] = stack.deploy("destroy").errors
+    assert "protected" in error
+    assert "python -m local reset" in error
     assert stack.api.changes() == []
     stack.program(DATABASE.format(name="one", options="protect=False"))
     stack.up()

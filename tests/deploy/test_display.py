@@ -88,6 +88,7 @@ def test_summaries() -> None:
     assert summary(Counter({Action.SAME: 3}), foretold=False, complete=True) == "3, nothing changed"
     assert summary(Counter({Action.SAME: 3}), foretold=False, complete=False) == "3 unchanged"
     assert summary(Counter(), foretold=False, complete=True) == "none"
+    assert summary(Counter(), foretold=False, complete=False) == "nothing changed"
 
 
 def test_outputs_of_one_stack_among_several(tmp_path: Path) -> None:

@@ -87,6 +87,12 @@ def test_a_config_that_is_no_mapping_is_one_line(stack: Stack, config: str, show
     assert str(caught.value) == f"Pulumi.local.yaml: `config:` must be a mapping of keys to values, got {shown}"
 
 
+def test_a_key_that_is_there_twice_is_refused(stack: Stack) -> None:
+    stack.write("Pulumi.local.yaml", "config:\n  sample:size: 1\nconfig:\n  sample:name: two\n")
+    with pytest.raises(DeployError, match=r"cannot read Pulumi.local.yaml: key config is there twice\n.*line 3"):
+        load_config(stack.folder, "local")
+
+
 def test_an_encrypted_api_token_does_not_matter(stack: Stack) -> None:
     stack.configure("cloudflare:apiToken: {secure: v1:abc}")
     stack.program("pulumi.export('token', pulumi.Config('cloudflare').require('apiToken'))")

@@ -125,6 +125,16 @@ def client(stack: DeployedStack) -> Iterator[TaskRunnerClient]:
         yield client
 
 
+def shell(command: str, **variables: str) -> str:
+    return subprocess.run(  # noqa: S603
+        ["/bin/sh", "-c", command],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
 def eventually(probe: Callable[[], Any]) -> Any:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while (found := probe()) is None:
@@ -143,6 +153,16 @@ def test_a_task_from_a_file_is_followed_to_its_result(operator: Operator, tmp_pa
     assert operator.asks("wait", task["taskId"])["status"] == "completed"
     assert operator.types("watch", task["taskId"]).splitlines()[1].split() == ["status", "completed"]
     assert task["taskId"] in operator.types("list", "--status", "completed", "--handler", "default")
+
+
+def test_what_make_up_says_to_type_next_works_with_tokens(operator: Operator) -> None:
+    project = operator.project
+    printed = run("local.first_task", "--stack", "ops", "--state", project.state, cwd=project.folder)
+    submit, look = (line.split("  ")[1] for line in printed.splitlines() if line.startswith("  curl "))
+    task = json.loads(shell(submit, token=TOKENS.split()[0]))
+    assert task["status"] == "pending"
+    seen = shell(look.replace("ID", task["taskId"]), token=TOKENS.split()[0])
+    assert json.loads(seen)["taskId"] == task["taskId"]
 
 
 def test_the_same_key_gives_the_same_task(operator: Operator) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -123,6 +124,9 @@ def test_commands_of_a_day(state_dir: Path) -> None:
     base_url = started.stdout.split()[-1]
     assert httpx.URL(base_url).port in range(10_000, 30_000)  # no connection ever has that port
     assert run("start", state_dir=state_dir).stdout == f"already running: {base_url}\n"
+    elsewhere = run("start", "--port", "8999", state_dir=state_dir)
+    assert elsewhere.returncode == 1
+    assert elsewhere.stderr.endswith(": stop it first, then start it on port 8999\n")
     assert stat.S_IMODE(state_dir.stat().st_mode) == 0o700
     deployed = Deployed(state_dir)
     assert deployed.visit() == 1
@@ -139,6 +143,17 @@ def test_commands_of_a_day(state_dir: Path) -> None:
     assert run("reset", state_dir=state_dir).stdout == f"deleted {state_dir}\n"
     assert not state_dir.exists()
     assert deployed.all_gone()
+
+
+def test_it_ends_once_its_folder_was_deleted_and_leaves_the_next_one_alone(state_dir: Path) -> None:
+    deployed = Deployed(state_dir)
+    shutil.rmtree(state_dir)
+    following, started = instance.start(state_dir, port=0)
+    assert started
+    eventually(deployed.all_gone)
+    assert following.answers()
+    with Rest(following) as rest:
+        assert rest.result("GET", "/workers/workers") == []
 
 
 def test_reset_deletes_nothing_but_a_state_folder(tmp_path: Path) -> None:
@@ -166,7 +181,8 @@ def test_a_taken_port_is_one_clear_line(state_dir: Path) -> None:
         port = other.getsockname()[1]
         answer = run("start", "--port", str(port), state_dir=state_dir)
     assert answer.returncode == 1
-    expected = f"error: port {port} is in use by another program: stop it, or choose another with --port N\n"
+    command = "`python -m local start --port N`"
+    expected = f"error: port {port} is in use by another program: stop it, or choose another with {command}\n"
     assert answer.stderr == expected
     assert Instance.find(state_dir) is None
 
@@ -295,7 +311,10 @@ def test_a_port_of_a_worker_that_is_taken_is_one_clear_line(state_dir: Path) -> 
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind(("127.0.0.1", int(deployed.url.rpartition(":")[2])))
         other.listen()
-        with pytest.raises(InstanceError, match=r"^port [0-9]+ "):
+        name = deployed.worker["name"]
+        with pytest.raises(
+            InstanceError, match=rf"^port [0-9]+, where Worker {name} answers, is in use .*: stop that one$"
+        ):
             instance.start(state_dir)
     assert instance.start(state_dir)[1]
     assert deployed.visit() == 1

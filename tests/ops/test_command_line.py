@@ -212,7 +212,7 @@ def test_a_rate_limit_is_waited_for_and_told_in_the_end(run: Run, runner: StandI
     runner.replies = [limited, limited, Reply({"taskId": "t1", "status": "pending"})]
     assert run("retry", "t1") == (0, "t1 pending\n", "")
     runner.replies = [limited]
-    assert run("retry", "t1", "t2") == (1, "", "error: No.: try again in 0 s\n")
+    assert run("retry", "t1", "t2") == (1, "", "error: No.\n")
 
 
 def test_watch_prints_a_line_for_each_change(run: Run, runner: StandIn) -> None:
@@ -294,6 +294,12 @@ def test_a_stack_file_that_says_nothing_has_no_token(no_pulumi: Path) -> None:
     for text in ("", "# nothing yet\n", "config:\n"):
         (no_pulumi / "Pulumi.local.yaml").write_text(text)
         assert deployed_stack.task_runner_token("local") is None
+
+
+def test_a_stack_file_that_cannot_be_read_is_said_so(no_pulumi: Path) -> None:
+    (no_pulumi / "Pulumi.local.yaml").write_text("config:\n    ephemera:env: dev\n  ephemera:engine: queue\n")
+    with pytest.raises(deployed_stack.NotReadyError, match=r"cannot read Pulumi.local.yaml: (.|\n)*line 3"):
+        deployed_stack.task_runner_token("local")
 
 
 def test_a_plain_token_of_the_stack_file(no_pulumi: Path, monkeypatch: pytest.MonkeyPatch) -> None:

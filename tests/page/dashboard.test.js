@@ -257,10 +257,26 @@ describe('the dashboard', { skip }, () => {
       const { page } = await open(browser, url, options);
       await page.getByText('Live').waitFor();
       assert.deepEqual(await accessibilityProblems(page), []);
-      assert.ok(await page.evaluate('document.documentElement.scrollWidth <= innerWidth'), 'nothing has to be scrolled sideways');
+      assert.ok(await fitsAcross(page));
     });
   }
+
+  test('fits across when there is nothing to be done about any task', async () => {
+    api.add({ status: 'completed' });
+    const { page } = await open(browser, url, { viewport: { width: 1000, height: 740 } });
+    await page.getByText('Live').waitFor();
+    await waitFor(async () => await page.locator('#tasks tbody tr').count() === 1);
+    assert.ok(await fitsAcross(page));
+  });
 });
+
+/**
+ * @param {import('playwright-core').Page} page
+ * @returns {Promise<boolean>} whether nothing has to be scrolled sideways
+ */
+async function fitsAcross(page) {
+  return await page.evaluate('document.documentElement.scrollWidth <= innerWidth');
+}
 
 /**
  * @param {import('playwright-core').Page} page
