@@ -20,6 +20,9 @@ const WAVE_GROWTH = 3;
 
 const ENCODER = new TextEncoder();
 
+/** The error of a task whose last attempt was begun, and whose Worker was lost with it. */
+export const ATTEMPTS_SPENT = { name: 'AttemptsSpent', message: 'the last attempt that it may have did not end' };
+
 /**
  * Attempts tasks at the same time, each on its own.
  *
@@ -80,6 +83,7 @@ async function attempt({ handlers, env }, task, heartbeat) {
   });
   heartbeat.add(running);
   try {
+    if (task.attempts > maxRetries(task, env) + 1) throw Object.assign(new Error(), ATTEMPTS_SPENT);
     const { default: handle, timeout_seconds = MAX_TIMEOUT_SECONDS } = find(handlers, task.handler);
     const context = contextOf(task, env, ending, (progress) => heartbeat.tell(running, progress));
     const result = await ending.limit(timeout_seconds, () => handle(task.payload, context));

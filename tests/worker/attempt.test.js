@@ -97,6 +97,15 @@ test('the last attempt is the one after the retries, those of the task before th
   assert.ok(!('next_attempt_ms' in /** @type {object} */ (outcomes[1])));
 });
 
+test('a task whose last attempt was lost with its Worker is not attempted once more', async () => {
+  let runs = 0;
+  const count = () => { runs += 1; };
+  const { outcomes } = await attempt(count, { attempts: 1, max_retries: 0 }, { attempts: 2, max_retries: 0 }, { attempts: 4 }, { attempts: 3 });
+  assert.deepEqual(outcomes.map(({ status }) => status), ['completed', 'failed', 'failed', 'completed']);
+  assert.deepEqual(/** @type {any} */ (outcomes[1]).error, { name: 'AttemptsSpent', message: 'the last attempt that it may have did not end' });
+  assert.equal(runs, 2);
+});
+
 test('after a permanent error there is no other attempt', async () => {
   for (const thrown of [new PermanentError('never'), Object.assign(new Error('never'), { permanent: true }), { permanent: true }]) {
     assert.equal((await attempt(() => { throw thrown; })).outcome.status, 'failed');

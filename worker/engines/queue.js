@@ -3,7 +3,7 @@
  * here is safe to repeat; the store's conditional updates decide.
  */
 
-import { attemptInWaves, maxRetries } from '../attempt.js';
+import { ATTEMPTS_SPENT, attemptInWaves, maxRetries } from '../attempt.js';
 import { shardBinding, shardCount, shardOf } from '../shards.js';
 import { MIN_TTL_SECONDS, SWEEP_GRACE_SECONDS, TASK_TTL_SECONDS } from '../task.js';
 import { creationTime } from '../task_id.js';
@@ -102,7 +102,7 @@ export class QueueEngine {
     const { spent = [], again = [] } = Object.groupBy(lost, (task) => (task.attempts > maxRetries(task, this.env) ? 'spent' : 'again'));
     if (spent.length > 0) {
       await this.#bury(spent);
-      await this.store.abandon(spent.map(({ taskId }) => taskId), { name: 'AttemptsSpent', message: 'the last attempt that it may have did not end' });
+      await this.store.abandon(spent.map(({ taskId }) => taskId), ATTEMPTS_SPENT);
     }
     if (again.length > 0) {
       // Marked first: what writes whole entries must not do it after a consumer has begun.
