@@ -109,7 +109,9 @@ def test_destroying_one_environment_leaves_the_others_alone(projects: dict[str, 
     before = deployed_workers(project.state)
     project.deploy("destroy", "d1-queue")
     assert deployed_workers(project.state) == before - {"task-runner-dev"}
-    assert " completed after " in run("local.first_task", "--stack", "d1-workflow", "--state", project.state)
+    assert " completed after " in run(
+        "local.first_task", "--stack", "d1-workflow", "--state", project.state, cwd=project.folder
+    )
 
 
 def deployed_workers(state: Path) -> set[str]:
