@@ -2,8 +2,9 @@
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export NODE_COMPILE_CACHE := $(CURDIR)/.venv/node_compile_cache
 
-.PHONY: up down test bench check lint types setup help
+.PHONY: up down test test-worker test-faults bench check lint types setup help
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -20,10 +21,16 @@ down: setup ## Destroy what `make up` deployed, and stop the local Cloudflare
 
 # Tests wait for others more than they compute, so more of them run at once than there are cores; the longest begin.
 test: check ## Run every check and every test, on a Cloudflare of its own
-	node --test --test-concurrency=3 'tests/worker/*.test.js' 'tests/data_plane/*.test.js' 'tests/page/*.test.js' 'tests/sdk/*.test.js' 'tests/bench/*.test.js'
+	@echo "Running the Worker's tests beside the faults', which print when they have ended"
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync test-worker test-faults
 	python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder tests/journey tests/wrangler tests/deploy tests/ops tests/local tests/unit tests/bench
-	python -m pytest tests/faults -s -rs
 	@node tests/page/chromium.js
+
+test-worker:
+	node --test --test-concurrency=3 'tests/worker/*.test.js' 'tests/data_plane/*.test.js' 'tests/page/*.test.js' 'tests/sdk/*.test.js' 'tests/bench/*.test.js'
+
+test-faults:
+	python -m pytest tests/faults -s -rs
 
 bench: setup .venv/.bench bench/rivals/bullmq/node_modules/.package-lock.json ## Measure on this machine, for 25 minutes; BENCH='--quick', BENCH=--help and more
 	@python -m bench $(BENCH)
