@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export NODE_COMPILE_CACHE := $(CURDIR)/.venv/node_compile_cache
 
-.PHONY: up down test test-worker test-faults bench check lint types setup help
+.PHONY: up down test test-faults test-others bench check lint types setup help
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -19,18 +19,18 @@ down: setup ## Destroy what `make up` deployed, and stop the local Cloudflare
 	@python -m local destroy --stack local
 	@python -m local stop
 
-# Tests wait for others more than they compute, so more of them run at once than there are cores; the longest begin.
 test: check ## Run every check and every test, on a Cloudflare of its own
-	@echo "Running the Worker's tests beside the faults', which print when they have ended"
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync test-worker test-faults
-	python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder tests/journey tests/wrangler tests/deploy tests/ops tests/local tests/unit tests/bench
+	@$(MAKE) --no-print-directory --jobs 2 test-faults test-others
 	@node tests/page/chromium.js
 
-test-worker:
-	node --test --test-concurrency=3 'tests/worker/*.test.js' 'tests/data_plane/*.test.js' 'tests/page/*.test.js' 'tests/sdk/*.test.js' 'tests/bench/*.test.js'
-
+# These wait most of their time, so they run beside the others. What they measured is printed at their end.
 test-faults:
-	python -m pytest tests/faults -s -rs
+	@python -m pytest tests/faults -rsP
+
+# Tests wait for others more than they compute, so more of them run at once than there are cores; the longest begin.
+test-others:
+	node --test --test-concurrency=3 'tests/worker/*.test.js' 'tests/data_plane/*.test.js' 'tests/page/*.test.js' 'tests/sdk/*.test.js' 'tests/bench/*.test.js'
+	python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder tests/journey tests/wrangler tests/deploy tests/ops tests/local tests/unit tests/bench
 
 bench: setup .venv/.bench bench/rivals/bullmq/node_modules/.package-lock.json ## Measure on this machine, for 25 minutes; BENCH='--quick', BENCH=--help and more
 	@python -m bench $(BENCH)

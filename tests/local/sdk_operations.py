@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import get_args
 
 import cloudflare
@@ -20,6 +21,7 @@ RouteKey = tuple[str, str]  # method and path
 
 _RESOURCES = Path(cloudflare.__file__).parent / "resources"
 _METHODS = {"_get": "GET", "_post": "POST", "_put": "PUT", "_patch": "PATCH", "_delete": "DELETE"}
+_PARSING = Lock()  # CPython 3.11 counts the depth of all parses together, and takes two in threads for a fault
 _BYTES = ("BinaryAPIResponse", "str")  # what the SDK calls a reply that is no JSON
 
 
@@ -44,9 +46,14 @@ def nameless(method: str, path: str) -> RouteKey:
     return method, re.sub(r"{[^}]*}", "{}", path)
 
 
-@cache
 def operations(product: str = "") -> tuple[Operation, ...]:
     """Read all operations, or those of one product by the SDK's name for it."""
+    with _PARSING:
+        return _operations_of(product)
+
+
+@cache
+def _operations_of(product: str) -> tuple[Operation, ...]:
     return tuple(found for file in sorted((_RESOURCES / product).rglob("*.py")) for found in _operations(file))
 
 
