@@ -1,5 +1,6 @@
 """A change is made in the state and in the data plane together, or not at all."""
 
+import asyncio
 import sqlite3
 from collections.abc import Coroutine, Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,6 @@ from local.control_plane.desired_state import EMPTY, Config
 from local.control_plane.store import Store
 from local.credentials import Credentials
 from local.data_plane_client import DataKind, DataPlaneAwayError, DataPlaneClient, DataPlaneRefusedError
-from tests.local.event_loop import run_to_end
 from tests.local.rest import Rest, unique
 
 
@@ -110,7 +110,7 @@ def play(bench: Bench, *steps: Coroutine[Any, Any, None], expect: type[Exception
         finally:
             await bench.data_plane.close()
 
-    run_to_end(run())
+    asyncio.run(run())
 
 
 def test_what_the_data_plane_takes_is_kept(bench: Bench) -> None:

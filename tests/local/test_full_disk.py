@@ -1,5 +1,6 @@
 """What the server does of itself when the disk has no room; tests/faults fills a real one."""
 
+import asyncio
 import resource
 import signal
 import sqlite3
@@ -15,7 +16,6 @@ from local.control_plane.store import Store
 from local.credentials import Credentials
 from local.data_plane_client import DataPlaneClient
 from local.log_file import LogFile
-from tests.local.event_loop import run_to_end
 
 ROOM_BYTES = 1_000
 
@@ -67,6 +67,6 @@ def test_a_transaction_that_sqlite_ended_itself_keeps_its_own_error(tmp_path: Pa
 
     try:
         with pytest.raises(sqlite3.OperationalError, match="disk is full"):
-            run_to_end(change())
+            asyncio.run(change())
     finally:
         store.close()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import pulumi
@@ -84,8 +85,15 @@ def _name(urn: str) -> str:
     return urn.rsplit("::", 1)[-1]
 
 
+@cache
+def _event_loop() -> asyncio.AbstractEventLoop:
+    """Give the loop that the SDK expects of its thread; a test that ran ``asyncio.run`` before left the thread none."""
+    return asyncio.new_event_loop()
+
+
 def record(declare: Callable[[], Any]) -> tuple[dict[str, Registration], Any]:
     """Run a part of a program under mocks; return what it registered and what it returned."""
+    asyncio.set_event_loop(_event_loop())
     monitor = _RecordingMonitor()
     mocks.set_mocks(monitor.mocks, project="ephemera", stack="test", monitor=monitor)
     returned: list[Any] = []
