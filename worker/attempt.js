@@ -117,7 +117,8 @@ function find(handlers, name) {
 function failure({ taskId, handler, attempts, max_retries }, env, thrown, hasLostTask) {
   const error = describeError(thrown);
   const isLast = !hasLostTask && (attempts > maxRetries({ max_retries }, env) || isPermanent(thrown));
-  console.error('attempt failed', { taskId, handler, attempts, status: isLast ? 'failed' : 'pending', error: error.name });
+  if (hasLostTask) console.warn('attempt stopped', { taskId, handler, attempts, reason: error.name });
+  else console.error('attempt failed', { taskId, handler, attempts, status: isLast ? 'failed' : 'pending', error: error.name });
   if (isLast) return { status: /** @type {const} */ ('failed'), error };
   return { status: /** @type {const} */ ('pending'), error, next_attempt_ms: Date.now() + retryDelaySeconds(attempts, env) * 1000 };
 }

@@ -97,6 +97,15 @@ test('the last attempt is the one after the retries, those of the task before th
   assert.ok(!('next_attempt_ms' in /** @type {object} */ (outcomes[1])));
 });
 
+test('an attempt that has lost its task is logged as stopped, not as failed', async () => {
+  const warn = mock.method(console, 'warn', () => {});
+  const { logged } = await attempt((_, { signal }) => new Promise((resolve) => { signal.addEventListener('abort', resolve); }));
+  assert.deepEqual(logged, []);
+  const attributes = { taskId: 'task', handler: 'default', attempts: 1, reason: 'Cancelled' };
+  assert.deepEqual(warn.mock.calls.map(({ arguments: line }) => line), [['attempt stopped', attributes]]);
+  warn.mock.restore();
+});
+
 test('a task whose last attempt was lost with its Worker is not attempted once more', async () => {
   let runs = 0;
   const count = () => { runs += 1; };

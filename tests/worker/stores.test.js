@@ -110,6 +110,17 @@ for (const name of /** @type {StoreName[]} */ ([...STORES, 'sharded-d1'])) {
       assert.deepEqual([claimed.run, claimed.attempts], [2, 1]);
     });
 
+    test('ends what nobody will attempt again, but not what has gone on since', async () => {
+      const [lost, retried, claimed] = [await store.insert(), await store.insertFailed(), await store.insert()];
+      await store.call('retry', retried);
+      await store.claim(claimed);
+      const seen = [{ taskId: lost, run: 1, attempts: 0 }, { taskId: retried, run: 1, attempts: 1 }, { taskId: claimed, run: 1, attempts: 0 }];
+      await store.call('abandon', seen, ERROR);
+      const tasks = await Promise.all(seen.map(({ taskId }) => store.call('find', taskId)));
+      assert.deepEqual(tasks.map(({ status, error }) => [status, error]), [['failed', ERROR], ['pending', null], ['processing', null]]);
+      assert.ok(tasks[0].finished_ms);
+    });
+
     test('a redrive starts the next run of a failed task, once', async () => {
       const taskId = await store.insertFailed();
       assert.equal(await store.claim(taskId, { run: 2 }), null);

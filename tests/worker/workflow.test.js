@@ -102,8 +102,8 @@ test('open tasks get the instance that they miss; those whose instance has ended
   const store = {
     /** @param {string[]} ids */
     markSent: async (ids) => { seen.sent.push(...ids); },
-    /** @param {string[]} ids */
-    abandon: async (ids) => { seen.abandoned.push(...ids); },
+    /** @param {{taskId: string}[]} lost */
+    abandon: async (lost) => { seen.abandoned.push(...lost.map(({ taskId }) => taskId)); },
   };
   const engine = new WorkflowEngine(/** @type {any} */ ({ TASK_WORKFLOW: workflow }), /** @type {any} */ (store));
   const open = ['missing', 'errored', 'running'].map((taskId) => (

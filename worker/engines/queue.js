@@ -102,7 +102,7 @@ export class QueueEngine {
     const { spent = [], again = [] } = Object.groupBy(lost, (task) => (task.attempts > maxRetries(task, this.env) ? 'spent' : 'again'));
     if (spent.length > 0) {
       await this.#bury(spent);
-      await this.store.abandon(spent.map(({ taskId }) => taskId), ATTEMPTS_SPENT);
+      await this.store.abandon(spent, ATTEMPTS_SPENT);
     }
     if (again.length > 0) {
       // Marked first: what writes whole entries must not do it after a consumer has begun.

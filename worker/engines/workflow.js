@@ -43,7 +43,7 @@ export class WorkflowEngine {
   async rescue(tasks) {
     const statuses = await Promise.all(tasks.map((task) => this.#instanceStatus(task)));
     const missing = tasks.filter((_, index) => statuses[index] === null);
-    const ended = tasks.filter((_, index) => ENDED.has(statuses[index] ?? '')).map(({ taskId }) => taskId);
+    const ended = tasks.filter((_, index) => ENDED.has(statuses[index] ?? ''));
     if (ended.length > 0) {
       await this.store.abandon(ended, { name: 'InstanceEnded', message: 'the workflow instance ended before its task' });
     }

@@ -195,13 +195,15 @@ export class KvStore {
   }
 
   /**
-   * @param {string[]} taskIds
+   * @param {AttemptName[]} lost
    * @param {TaskError} error
    */
-  async abandon(taskIds, error) {
-    await Promise.all(taskIds.map((taskId) => this.#update(taskId, (entry) => isOpen(entry, Date.now()), () => ({
-      status: 'failed', error, finished_at_ms: Date.now(), due_at_ms: null, lease_expires_at_ms: null,
-    }))));
+  async abandon(lost, error) {
+    await Promise.all(lost.map(({ taskId, run, attempts }) => this.#update(
+      taskId,
+      (entry) => isOpen(entry, Date.now()) && entry.run === run && entry.attempts === attempts,
+      () => ({ status: 'failed', error, finished_at_ms: Date.now(), due_at_ms: null, lease_expires_at_ms: null }),
+    )));
   }
 
   /** @param {string[]} taskIds */

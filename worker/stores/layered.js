@@ -81,11 +81,11 @@ export function layered(Present, formers) {
     }
 
     /**
-     * @param {string[]} taskIds
+     * @param {AttemptName[]} lost
      * @param {TaskError} error
      */
-    async abandon(taskIds, error) {
-      await this.#all((store) => store.abandon(taskIds, error));
+    async abandon(lost, error) {
+      await this.#all((store) => store.abandon(lost, error));
     }
 
     /** @param {string[]} taskIds */

@@ -67,11 +67,11 @@ export class ShardedStore {
   }
 
   /**
-   * @param {string[]} taskIds
+   * @param {AttemptName[]} lost
    * @param {TaskError} error
    */
-  async abandon(taskIds, error) {
-    await this.#each(taskIds, (taskId) => taskId, (shard, group) => shard.abandon(group, error));
+  async abandon(lost, error) {
+    await this.#each(lost, ({ taskId }) => taskId, (shard, group) => shard.abandon(group, error));
   }
 
   /** @param {string[]} taskIds */

@@ -58,7 +58,8 @@
  * @property {(taskId: string) => Promise<boolean>} cancel ends an unfinished task; false when it has ended or is not there
  * @property {(taskId: string) => Promise<number | null>} retry starts a new run of a failed or cancelled task, which is
  *   pending then, with a new time to live; its number, or null when the task is in another state or not there
- * @property {(taskIds: string[], error: TaskError) => Promise<void>} abandon ends open tasks that nobody will attempt again
+ * @property {(lost: AttemptName[], error: TaskError) => Promise<void>} abandon ends open tasks that nobody will attempt again; not
+ *   those that have gone on since, with another attempt or run
  * @property {(taskIds: string[]) => Promise<void>} markSent remembers that the sweeper has handed over these tasks
  * @property {(before_ms: number) => Promise<OpenTask[]>} sweep open tasks due before a Unix time, a bounded number
  * @property {() => Promise<number>} expire deletes tasks whose time to live is over, a bounded number; tells how many

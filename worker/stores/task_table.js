@@ -100,7 +100,8 @@ const RETRY = `
 
 const ABANDON = `
   UPDATE tasks SET status = 'failed', error = ?2, finished_at = ?3, lease_expires_at = NULL, due_at = NULL
-  WHERE taskId IN (SELECT value FROM json_each(?1))
+  FROM json_each(?1) AS lost
+  WHERE taskId = lost.value ->> 'taskId' AND run = lost.value ->> 'run' AND attempts = lost.value ->> 'attempts'
     AND (status = 'pending' OR (status = 'processing' AND lease_expires_at <= ?3))`;
 
 const MARK_SENT = `UPDATE tasks SET sent_at = ?2 WHERE taskId IN (SELECT value FROM json_each(?1))`;
@@ -255,11 +256,11 @@ export class TaskTable {
   }
 
   /**
-   * @param {string[]} taskIds
+   * @param {AttemptName[]} lost
    * @param {TaskError} error
    */
-  async abandon(taskIds, error) {
-    await this.#rows(ABANDON, JSON.stringify(taskIds), JSON.stringify(error), Date.now());
+  async abandon(lost, error) {
+    await this.#rows(ABANDON, JSON.stringify(lost), JSON.stringify(error), Date.now());
   }
 
   /** @param {string[]} taskIds */
