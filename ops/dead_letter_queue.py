@@ -114,7 +114,11 @@ class DeadLetterQueue:
 
         Whenever this is interrupted, each letter is in a queue: the other way round it could be in none.
         """
-        redriven = [{"body": each.letter.redrive_message, "content_type": TASK_CONTENT_TYPE} for each in leased]
+        redriven = [
+            # A delay is said even when it is none, which keeps the queue's own from the message.
+            {"body": each.letter.redrive_message, "content_type": TASK_CONTENT_TYPE, "delay_seconds": 0}
+            for each in leased
+        ]
         self._push(self._queue_id, redriven)
         self._settle(acks=leased)
 

@@ -90,6 +90,15 @@ def test_tasks_go_through_the_main_queue_again(queues: Queues) -> None:
     assert redrive(queues) == RedriveCounts()
 
 
+def test_a_redriven_task_does_not_wait_for_the_delay_of_its_queue(queues: Queues) -> None:
+    queue = f"/queues/{queues.queue_id}"
+    queues.rest.result("PATCH", queue, {"settings": {"delivery_delay": 60}})
+    queues.rest.result("POST", f"{queue}/consumers", {"type": "http_pull"})
+    queues.bury(letter("t1"))
+    assert redrive(queues) == RedriveCounts(redriven=1)
+    assert len(queues.rest.result("POST", f"{queue}/messages/pull", {"batch_size": 10})["messages"]) == 1
+
+
 def test_what_names_no_task_stays(queues: Queues) -> None:
     queues.bury(*MALFORMED, letter("t1"))
     counts = redrive(queues)
