@@ -14,6 +14,7 @@ from local.control_plane.identity import AUTHOR_EMAIL
 from local.control_plane.routing import Call, Route
 
 _PRECISION = 0.01  # of a percentage
+_MAX_VERSIONS = 2  # https://developers.cloudflare.com/workers/versions-and-deployments/#deployments
 _PAGE_SIZE = 10  # recorded, see d1.py
 _LARGEST_PAGE = 100
 _TRIGGERED_BY: dict[str, Json] = {"workers/triggered_by": "deployment"}  # quoted in public code, of the real API
@@ -126,6 +127,8 @@ def _split(body: Fields) -> Split:
     parts = body.objects("versions")
     if not parts:
         raise body.wrong("versions", "Array must contain at least 1 element(s)")
+    if len(parts) > _MAX_VERSIONS:
+        raise body.wrong("versions", f"Array must contain at most {_MAX_VERSIONS} element(s)")
     split: Split = [{"version_id": part.required_text("version_id"), "percentage": _percentage(part)} for part in parts]
     total = math.fsum(part["percentage"] for part in split)
     if not math.isclose(total, 100, abs_tol=_PRECISION / 2):

@@ -258,9 +258,10 @@ def _check_modules(modules: list[Module], body: Fields) -> None:
     if main_module not in names:
         raise ApiError(400, 10021, f'No such module "{main_module}".')
     for index, module in enumerate(modules):
-        if module["content_type"] in _PYTHON:
+        media_type = module["content_type"].partition(";")[0].strip()  # without its charset
+        if media_type in _PYTHON:
             raise ApiError(501, 10021, f"The local Cloudflare does not have Python Workers (module {module['name']})")
-        if module["content_type"] not in _CONTENT_TYPES:
+        if media_type not in _CONTENT_TYPES:
             problem = f"Unsupported content type '{module['content_type']}'"
             raise invalid(f"modules.{index}.content_type", problem)
     _check_size([base64.b64decode(module["content_base64"]) for module in modules])

@@ -53,6 +53,7 @@ async def create_worker(call: Call) -> Reply:
         try:
             async with call.cloud.change() as change:
                 _check_free(change.db, name, None)
+                _check_tail_workers(change.db, name, settings)
                 worker_id = insert(change.db, name, settings, call.cloud.first_port, refused)
             return Reply(describe(call.cloud.db, find(call.cloud.db, worker_id)))
         except DataPlaneRefusedError as error:
@@ -138,7 +139,9 @@ def insert(db: sqlite3.Connection, name: str, settings: dict[str, Json], first_p
 
 
 def store_settings(db: sqlite3.Connection, worker_id: str, settings: dict[str, Json]) -> None:
-    """Write a Worker's settings."""
+    """Write a Worker's settings. Raises ApiError 10203 when they newly name a Tail Worker that is not there."""
+    row = find(db, worker_id)
+    _check_tail_workers(db, row["name"], settings, json.loads(row["settings"]))
     db.execute("UPDATE workers SET settings = ?, updated_on = ? WHERE id = ?", (json.dumps(settings), now(), worker_id))
 
 
@@ -224,6 +227,7 @@ async def _update(call: Call, name: str, settings: dict[str, Json]) -> Reply:
     async with call.cloud.change() as change:
         row = find(change.db, call.path["worker_id"])
         _check_free(change.db, name, row["id"])
+        _check_tail_workers(change.db, name, settings, json.loads(row["settings"]))
         change.db.execute(
             "UPDATE workers SET name = ?, settings = ?, updated_on = ? WHERE id = ?",
             (name, json.dumps(settings), now(), row["id"]),
@@ -249,6 +253,16 @@ def read_settings(body: Fields) -> dict[str, Json]:
         "tail_consumers": None if consumers is None else [_tail_consumer(part) for part in consumers],
     }
     return DEFAULT_SETTINGS | {key: value for key, value in read.items() if value is not None}
+
+
+def _check_tail_workers(
+    db: sqlite3.Connection, name: str, settings: dict[str, Json], kept: dict[str, Json] = DEFAULT_SETTINGS
+) -> None:
+    """Refuse new names of Workers that are not there. Code and text are quoted (workers-sdk issue 8275)."""
+    wanted = {part["name"] for part in settings["tail_consumers"]} - {part["name"] for part in kept["tail_consumers"]}
+    known = {row["name"] for row in db.execute("SELECT name FROM workers")}
+    if wanted - known - {name}:
+        raise ApiError(400, 10203, "Tail Worker does not exist on this account. Check the Worker name and try again.")
 
 
 def _tail_consumer(part: Fields) -> dict[str, Json]:

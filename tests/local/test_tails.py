@@ -202,7 +202,7 @@ def test_what_a_filter_lets_pass(one: dict[str, Any], event: Event, expected: bo
 def test_a_tail_worker_is_told_of_each_invocation(rest: Rest) -> None:
     listener = rest.deployed_worker(TAIL_WORKER)
     name = unique("talker")
-    consumers = [{"service": consumer} for consumer in (listener["name"], name, "nobody")]
+    consumers = [{"service": consumer} for consumer in (listener["name"], name)]
     rest.upload(name, CODE, tail_consumers=consumers)
     url = rest.result("GET", f"/workers/workers/{name}")["subdomain"]["url"]
     for path in ("/a", "/throw"):
@@ -213,3 +213,16 @@ def test_a_tail_worker_is_told_of_each_invocation(rest: Rest) -> None:
     rest.result("PATCH", f"/workers/scripts/{name}/script-settings", {"tail_consumers": [{"service": again["name"]}]})
     rest.visit(url + "/b")
     eventually(lambda: rest.visit(again["subdomain"]["url"]).json() == [["ok", "/b", 201]] or None)
+
+
+def test_a_tail_worker_has_to_be_there(rest: Rest) -> None:
+    """The code and the text are those that a user met (workers-sdk issue 8275)."""
+    refusal = (400, 10203, "Tail Worker does not exist on this account. Check the Worker name and try again.")
+    listener, name = rest.deployed_worker(TAIL_WORKER), unique("talker")
+    script, nobody = f"/workers/scripts/{name}/script-settings", {"tail_consumers": [{"name": "nobody"}]}
+    assert rest.refusal("POST", "/workers/workers", {"name": name, **nobody}) == refusal
+    rest.upload(name, CODE, tail_consumers=[{"service": listener["name"]}])
+    worker = f"/workers/workers/{name}"
+    assert rest.refusal("PATCH", script, nobody) == rest.refusal("PATCH", worker, nobody) == refusal
+    rest.result("DELETE", f"/workers/scripts/{listener['name']}?force=true")
+    assert rest.result("PATCH", worker, {"logpush": True})["tail_consumers"] == [{"name": listener["name"]}]
