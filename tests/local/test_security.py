@@ -4,6 +4,7 @@ import json
 import socket
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -30,12 +31,20 @@ def get(cloud: Instance, headers: dict[str, str]) -> httpx.Response:
 
 def listening(pids: set[int]) -> set[tuple[str, int]]:
     """Find where processes listen: address as the kernel writes it, and port."""
-    links = [descriptor for pid in pids for descriptor in Path(f"/proc/{pid}/fd").iterdir() if descriptor.is_symlink()]
-    inodes = {str(link.readlink()).removeprefix("socket:[").removesuffix("]") for link in links}
+    links = [descriptor for pid in pids for descriptor in Path(f"/proc/{pid}/fd").iterdir()]
+    inodes = {target(link).removeprefix("socket:[").removesuffix("]") for link in links}
     tables = [Path(f"/proc/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
     rows = [row.split() for table in tables for row in table]
     found = [row[1].split(":") for row in rows if row[3] == LISTEN and row[9] in inodes]
     return {(address, int(port, 16)) for address, port in found}
+
+
+def target(descriptor: Path) -> str:
+    """Tell what a descriptor is of; nothing when it was closed since it was listed."""
+    try:
+        return str(descriptor.readlink())
+    except FileNotFoundError:
+        return ""
 
 
 def processes(cloud: Instance) -> set[int]:
@@ -46,8 +55,9 @@ def processes(cloud: Instance) -> set[int]:
 def descendants(pid: int) -> set[int]:
     found = {pid}
     for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            found |= descendants(int(child))
+        with suppress(FileNotFoundError, ProcessLookupError):  # the thread, or the child, has ended meanwhile
+            for child in (task / "children").read_text().split():
+                found |= descendants(int(child))
     return found
 
 
