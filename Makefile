@@ -30,7 +30,7 @@ test-faults:
 # Tests wait for others more than they compute, so more of them run at once than there are cores; the longest begin.
 test-others:
 	node --test --test-concurrency=3 'tests/worker/*.test.js' 'tests/data_plane/*.test.js' 'tests/page/*.test.js' 'tests/sdk/*.test.js' 'tests/bench/*.test.js'
-	python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder tests/journey tests/local/test_python_sdk.py tests/wrangler tests/deploy tests/ops tests/local tests/unit tests/bench
+	python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder tests/journey tests/local/test_workflows.py tests/local/test_lifecycle.py tests/wrangler tests/deploy tests/ops tests/local tests/unit tests/bench
 
 bench: setup .venv/.bench bench/rivals/bullmq/node_modules/.package-lock.json ## Measure on this machine, for 25 minutes; BENCH='--quick', BENCH=--help and more
 	@python -m bench $(BENCH)
