@@ -33,6 +33,7 @@ STOP_SECONDS = 30  # the server drains running requests before it goes
 _ANSWER_SECONDS = 5  # for a request that needs neither database nor data plane
 _LOCK_SECONDS = 2  # a reader holds the lock for an instant only
 _POLL_SECONDS = 0.05
+_RECORD_BYTES = 256  # one width for all: a record replaces another in one write, and no reader sees half of one
 
 _servers: list["subprocess.Popen[bytes]"] = []  # they outlive us; a handle that is dropped would warn of that
 
@@ -96,9 +97,9 @@ class InstanceLock:
 
     def __init__(self, state_dir: Path) -> None:
         self._path = _lock_path(state_dir)
-        self._file = self._path.open("a+")
-        self._take()
         self._process = ProcessRecord.of(os.getpid())
+        self._file = os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT, _PRIVATE_FILE), "r+")
+        self._take()
         self._write(port=None)
 
     def announce(self, port: int) -> None:
@@ -132,10 +133,8 @@ class InstanceLock:
             time.sleep(_POLL_SECONDS)
 
     def _write(self, *, port: int | None) -> None:
-        self._file.seek(0)
-        self._file.truncate()
-        json.dump({"process": asdict(self._process), "port": port}, self._file)
-        self._file.flush()
+        record = json.dumps({"process": asdict(self._process), "port": port})
+        os.pwrite(self._file.fileno(), record.ljust(_RECORD_BYTES).encode(), 0)
 
 
 def start(state_dir: Path, port: int | None = None) -> tuple[Instance, bool]:
@@ -166,7 +165,7 @@ def start(state_dir: Path, port: int | None = None) -> tuple[Instance, bool]:
                 server.wait()
             return instance, started
         # Of two starts at once one server gives up: then the other's instance is the answer, once it is ready.
-        if server.poll() is not None and _read_lock(state_dir) is None:
+        if server.poll() is not None and not _is_held(state_dir):
             raise InstanceError(_last_words(log_path, own_words))
         time.sleep(_POLL_SECONDS)
     stop(state_dir)
@@ -261,6 +260,15 @@ def _read_lock(state_dir: Path) -> dict[str, Any] | None:
             return None if _try_lock(file.fileno()) else _living_record(json.load(file))
     except (FileNotFoundError, ValueError):
         return None
+
+
+def _is_held(state_dir: Path) -> bool:
+    """Tell whether anybody holds the folder: a server that took it this moment has said nothing of itself yet."""
+    try:
+        with _lock_path(state_dir).open() as file:
+            return not _try_lock(file.fileno())
+    except FileNotFoundError:
+        return False
 
 
 def _is_held_by_a_server(lock_path: Path) -> bool:

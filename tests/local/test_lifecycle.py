@@ -194,6 +194,77 @@ def test_a_second_server_on_the_folder_gives_up(state_dir: Path) -> None:
     assert answer.stderr == f"error: another local Cloudflare already runs on {state_dir}\n"
 
 
+BUSY = """
+import sys
+from pathlib import Path
+from local.instance import InstanceLock
+
+with InstanceLock(Path(sys.argv[1])) as lock:
+    print("held", flush=True)
+    while True:
+        lock.announce(8787)
+"""
+
+
+def test_a_holder_is_seen_while_it_writes(state_dir: Path) -> None:
+    instance.prepare(state_dir)
+    with subprocess.Popen([sys.executable, "-c", BUSY, str(state_dir)], stdout=subprocess.PIPE) as holder:  # noqa: S603
+        try:
+            assert holder.stdout is not None
+            holder.stdout.readline()
+            eventually(lambda: Instance.find(state_dir))
+            found = [Instance.find(state_dir) for _ in range(1000)]
+        finally:
+            holder.kill()
+    assert {one.pid if one else None for one in found} == {holder.pid}
+
+
+SILENT = """
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from local.instance import InstanceLock
+
+write = InstanceLock._write
+
+def write_late(lock, *, port):
+    InstanceLock._write = write
+    print("held", flush=True)
+    sys.stdin.readline()
+    write(lock, port=port)
+
+InstanceLock._write = write_late
+with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server, InstanceLock(Path(sys.argv[1])) as lock:
+    lock.announce(server.server_port)
+    server.serve_forever()
+"""
+
+
+def test_a_holder_that_has_said_nothing_yet_is_waited_for(state_dir: Path) -> None:
+    """A busy machine may pause a server right after it took the folder, for longer than another waits."""
+    log = instance.prepare(state_dir) / "logs" / "server.log"
+    command = [sys.executable, "-c", SILENT, str(state_dir)]
+    with (
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder,  # noqa: S603
+        ThreadPoolExecutor(1) as pool,
+    ):
+        try:
+            assert holder.stdin is not None
+            assert holder.stdout is not None
+            holder.stdout.readline()
+            outcome = pool.submit(instance.start, state_dir, 0)
+            eventually(lambda: (log.exists() and "already runs on" in log.read_text()) or None)
+            time.sleep(0.5)  # the one that gave up is gone
+            assert not outcome.done()
+            holder.stdin.write(b"\n")
+            holder.stdin.flush()
+            running, started = outcome.result()
+        finally:
+            holder.kill()
+    assert running.pid == holder.pid
+    assert not started
+
+
 DYING = """
 import socket, sys, time
 from pathlib import Path
