@@ -289,11 +289,13 @@ test('instances are listed by status, time and page', async (t) => {
 async function inEveryState({ dataPlane, puppeteer, flow }) {
   let blocked = true;
   let letPause = () => {};
+  let letFail = () => {};
   puppeteer.plan = (/** @type {any} */ { instance, attempt, step }) => {
-    if (instance === 'retrying' && attempt === 1) return { throw: 'not yet' };
     if (instance === 'attempting' && blocked) return new Promise(() => {});
-    // held, so that on no machine, however slow, the instance is over before the pause comes
-    if (instance === 'paused' && step === 'first') return new Promise((resolve) => (letPause = () => resolve({})));
+    // both held, so that on no machine, however slow, a second attempt or the end comes before the others are ready
+    const held = step === 'first' && attempt === 1;
+    if (instance === 'retrying' && held) return new Promise((resolve) => (letFail = () => resolve({ throw: 'not yet' })));
+    if (instance === 'paused' && held) return new Promise((resolve) => (letPause = () => resolve({})));
     return {};
   };
   const first = { name: 'first' };
@@ -313,6 +315,7 @@ async function inEveryState({ dataPlane, puppeteer, flow }) {
   await reaches(dataPlane, flow, 'waiting', 'waiting');
   await reaches(dataPlane, flow, 'paused', 'paused');
   await reaches(dataPlane, flow, 'over', 'complete');
+  letFail();
   await until('a failure', async () => (await describe(dataPlane, flow, 'retrying')).steps[0].attempts[0].end);
   return () => {
     blocked = false;
