@@ -189,11 +189,15 @@ test('workerd killed again and again under load: every acknowledged message arri
       if (response?.ok) acknowledged.push(number);
     }
   });
+  const fortyMore = () => {
+    const enough = acknowledged.length + 40;
+    return until('forty more are acknowledged', () => acknowledged.length >= enough);
+  };
   for (let i = 0; i < 3; i += 1) {
-    await sleep(400);
+    await fortyMore();
     process.kill(await dataPlane.workerdPid(), 'SIGKILL');
-    await sleep(600);
   }
+  await fortyMore();
   sending = false;
   await Promise.all(senders);
   await until('an empty queue', async () => (await dataPlane.backlog(id)) === 0);
@@ -204,7 +208,6 @@ test('workerd killed again and again under load: every acknowledged message arri
   assert.equal(new Set(dead).size, dead.length, 'a dead letter came twice');
   const seen = new Set(puppeteer.bodies.filter(({ poison }) => !poison).map(({ number }) => number));
   const lost = acknowledged.filter((number) => !(number % 10 === 0 ? dead.includes(number) : seen.has(number)));
-  assert.ok(acknowledged.length > 100, `only ${acknowledged.length} were sent`);
   assert.deepEqual(lost, []);
 });
 
