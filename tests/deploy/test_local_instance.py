@@ -64,8 +64,8 @@ PROGRAM = """
     cf.WorkersCronTrigger(
         "cron", account_id=account, script_name=deployment.script_name, schedules=[{"cron": "0 0 1 1 *"}],
     )
-    if config.get_float("pause_seconds"):
-        paused = Pause("pause", config.require_float("pause_seconds"), pulumi.ResourceOptions(depends_on=[consumer]))
+    if config.get_bool("pause"):
+        paused = Pause("pause", pulumi.ResourceOptions(depends_on=[consumer]))
         cf.Queue("late", account_id=account, queue_name="late", opts=pulumi.ResourceOptions(depends_on=[paused]))
     pulumi.export("url", worker.subdomain.url)
     pulumi.export("tables", schema.tables)
@@ -107,8 +107,11 @@ RESOURCES = """
 
     class PauseProvider(ResourceProvider):
         def create(self, props):
-            Path("paused").touch()
-            time.sleep(props["seconds"])
+            paused = Path("paused")
+            paused.touch()
+            end = time.monotonic() + 60
+            while paused.exists() and time.monotonic() < end:
+                time.sleep(0.05)
             return CreateResult("pause", props)
 
         def diff(self, id_, olds, news):
@@ -116,8 +119,8 @@ RESOURCES = """
 
 
     class Pause(Resource):
-        def __init__(self, name, seconds, opts):
-            super().__init__(PauseProvider(), name, {"seconds": seconds}, opts)
+        def __init__(self, name, opts):
+            super().__init__(PauseProvider(), name, {}, opts)
 """
 
 WORKER = """
@@ -156,7 +159,7 @@ class Project:
         path.parent.mkdir(exist_ok=True)
         path.write_text(textwrap.dedent(text))
 
-    def configure(self, **values: float) -> None:
+    def configure(self, **values: object) -> None:
         lines = [
             "config:",
             "  cloudflare:baseUrl: http://127.0.0.1:8787/client/v4",
@@ -201,10 +204,10 @@ class Project:
         with urllib.request.urlopen(self.outputs["url"], timeout=10) as reply:  # noqa: S310
             return reply.read().decode()
 
-    def pause(self, seconds: float) -> "subprocess.Popen[str]":
-        """Begin an `up` that pauses before its last resource; returns in the pause."""
-        self.configure(pause_seconds=seconds)
-        (self.folder / "paused").unlink(missing_ok=True)
+    def pause(self) -> "subprocess.Popen[str]":
+        """Begin an `up` that pauses before its last resource until `go_on`; returns in the pause."""
+        self.configure(pause="true")
+        self.go_on()
         process = self.command("up")
         until = time.monotonic() + COMMAND_SECONDS
         while not (self.folder / "paused").exists():
@@ -212,6 +215,10 @@ class Project:
             assert time.monotonic() < until
             time.sleep(0.05)
         return process
+
+    def go_on(self) -> None:
+        """End the pause."""
+        (self.folder / "paused").unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="module")
@@ -306,17 +313,23 @@ def test_a_secret_is_the_owners_alone(project: Project) -> None:
 
 
 def test_a_killed_up_and_an_interrupted_one_are_gone_on_with(project: Project) -> None:
-    with project.pause(60) as process:
+    with project.pause() as process:
         process.kill()
     assert [item["operation"] for item in project.state["pending"]] == ["create"]
 
-    with project.pause(3) as process:
+    with project.pause() as process:
         assert f"is being deployed by process {process.pid}" in project.run("up", expect=1)
         process.send_signal(signal.SIGINT)
-        printed, _ = process.communicate(timeout=COMMAND_SECONDS)
+        assert process.stdout
+        printed = ""
+        while "stopping; what is under way is finished first" not in printed:
+            line = process.stdout.readline()
+            assert line, printed
+            printed += line
+        project.go_on()
+        printed += process.communicate(timeout=COMMAND_SECONDS)[0]
     assert process.returncode == 1
     assert "info: Resource pause: its create was interrupted" in printed
-    assert "stopping; what is under way is finished first" in printed
     assert "error: interrupted; what was done is kept" in printed
     assert "Resources: 1 created, 10 unchanged" in printed
 
