@@ -186,12 +186,18 @@ function code({ main_module }, uploaded) {
   return main_module === null ? NO_CODE : { mainModule: main_module, modules: uploaded };
 }
 
+/** @param {Module} module */
+function mediaType({ content_type }) {
+  return content_type.split(';')[0]?.trim();
+}
+
 /** @param {Module[]} uploaded */
 function modules(uploaded) {
-  const code = uploaded.filter(({ content_type }) => content_type !== SOURCE_MAP);
+  const code = uploaded.filter((module) => mediaType(module) !== SOURCE_MAP);
   return Object.fromEntries(
-    code.map(({ name, content_type, content_base64 }) => {
-      const type = MODULE_TYPES[/** @type {keyof typeof MODULE_TYPES} */ (content_type.split(';')[0]?.trim())];
+    code.map((module) => {
+      const { name, content_type, content_base64 } = module;
+      const type = MODULE_TYPES[/** @type {keyof typeof MODULE_TYPES} */ (mediaType(module))];
       if (!type) throw new PlatformError('invalid_worker', `module ${name}: unknown content type ${content_type}`);
       const bytes = Buffer.from(content_base64, 'base64');
       return [name, { type, contents: type === 'wasm' || type === 'data' ? bytes : bytes.toString() }];

@@ -75,7 +75,8 @@ def test_a_version_runs_once_it_is_deployed(rest: Rest) -> None:
 def test_modules_come_back_byte_for_byte_and_in_order(rest: Rest) -> None:
     main = "import { text } from './lib/text.js'; export default { fetch: () => new Response(text) }\n\n"
     library = module("export const text = 'ü';", "lib/text.js")
-    modules = [library | {"content_type": "application/javascript+module; charset=utf-8"}, module(main)]
+    source_map = module("{}", "index.js.map") | {"content_type": "application/source-map; charset=utf-8"}
+    modules = [library | {"content_type": "application/javascript+module; charset=utf-8"}, module(main), source_map]
     worker = rest.worker()
     created = upload(rest, worker, {**version(), "modules": modules}, "?deploy=true")
     got = rest.result("GET", f"/workers/workers/{worker['id']}/versions/{created['id']}?include=modules")
