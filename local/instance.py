@@ -98,7 +98,8 @@ class InstanceLock:
     def __init__(self, state_dir: Path) -> None:
         self._path = _lock_path(state_dir)
         self._process = ProcessRecord.of(os.getpid())
-        self._file = os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT, _PRIVATE_FILE), "r+")
+        self._path.touch(_PRIVATE_FILE)
+        self._file = self._path.open("r+b", buffering=0)
         self._take()
         self._write(port=None)
 
@@ -134,7 +135,8 @@ class InstanceLock:
 
     def _write(self, *, port: int | None) -> None:
         record = json.dumps({"process": asdict(self._process), "port": port})
-        os.pwrite(self._file.fileno(), record.ljust(_RECORD_BYTES).encode(), 0)
+        self._file.seek(0)
+        self._file.write(record.ljust(_RECORD_BYTES).encode())
 
 
 def start(state_dir: Path, port: int | None = None) -> tuple[Instance, bool]:
@@ -255,11 +257,7 @@ def _try_lock(descriptor: int) -> bool:
 
 def _read_lock(state_dir: Path) -> dict[str, Any] | None:
     """Read what the holder of the folder says of itself; None when nobody holds it (or has said nothing yet)."""
-    try:
-        with _lock_path(state_dir).open() as file:
-            return None if _try_lock(file.fileno()) else _living_record(json.load(file))
-    except (FileNotFoundError, ValueError):
-        return None
+    return _living_record(_lock_path(state_dir)) if _is_held(state_dir) else None
 
 
 def _is_held(state_dir: Path) -> bool:
@@ -273,13 +271,14 @@ def _is_held(state_dir: Path) -> bool:
 
 def _is_held_by_a_server(lock_path: Path) -> bool:
     """Tell a server's lock from that of a reader, who holds it for an instant and writes nothing."""
+    return _living_record(lock_path) is not None
+
+
+def _living_record(lock_path: Path) -> dict[str, Any] | None:
     try:
-        return _living_record(json.loads(lock_path.read_text())) is not None
-    except ValueError:
-        return False
-
-
-def _living_record(record: dict[str, Any]) -> dict[str, Any] | None:
+        record = json.loads(lock_path.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
     return record if ProcessRecord(**record["process"]).is_running() else None
 
 
