@@ -53,7 +53,6 @@ async def create_worker(call: Call) -> Reply:
         try:
             async with call.cloud.change() as change:
                 _check_free(change.db, name, None)
-                _check_tail_workers(change.db, name, settings)
                 worker_id = insert(change.db, name, settings, call.cloud.first_port, refused)
             return Reply(describe(call.cloud.db, find(call.cloud.db, worker_id)))
         except DataPlaneRefusedError as error:
@@ -126,7 +125,8 @@ def find(db: sqlite3.Connection, id_or_name: str) -> sqlite3.Row:
 def insert(db: sqlite3.Connection, name: str, settings: dict[str, Json], first_port: int, refused: set[int]) -> str:
     """Write a new Worker, with a port of its own that is none of those refused before, and return its id.
 
-    Its port is refused from now on: it turned out to be in use when this comes to be called again.
+    Its port is refused from now on: it turned out to be in use when this comes to be called again. Raises ApiError
+    10203 when the settings name a Tail Worker that is not there.
     """
     port = _free_port(db, first_port, refused)
     refused.add(port)
@@ -135,13 +135,13 @@ def insert(db: sqlite3.Connection, name: str, settings: dict[str, Json], first_p
         "INSERT INTO workers (id, name, port, created_on, updated_on, settings) VALUES (?, ?, ?, ?, ?, ?)",
         (worker_id, name, port, moment, moment, json.dumps(settings)),
     )
+    _check_tail_workers(db, settings, DEFAULT_SETTINGS)
     return worker_id
 
 
 def store_settings(db: sqlite3.Connection, worker_id: str, settings: dict[str, Json]) -> None:
     """Write a Worker's settings. Raises ApiError 10203 when they newly name a Tail Worker that is not there."""
-    row = find(db, worker_id)
-    _check_tail_workers(db, row["name"], settings, json.loads(row["settings"]))
+    _check_tail_workers(db, settings, json.loads(find(db, worker_id)["settings"]))
     db.execute("UPDATE workers SET settings = ?, updated_on = ? WHERE id = ?", (json.dumps(settings), now(), worker_id))
 
 
@@ -227,11 +227,8 @@ async def _update(call: Call, name: str, settings: dict[str, Json]) -> Reply:
     async with call.cloud.change() as change:
         row = find(change.db, call.path["worker_id"])
         _check_free(change.db, name, row["id"])
-        _check_tail_workers(change.db, name, settings, json.loads(row["settings"]))
-        change.db.execute(
-            "UPDATE workers SET name = ?, settings = ?, updated_on = ? WHERE id = ?",
-            (name, json.dumps(settings), now(), row["id"]),
-        )
+        change.db.execute("UPDATE workers SET name = ? WHERE id = ?", (name, row["id"]))
+        store_settings(change.db, row["id"], settings)
     return Reply(describe(call.cloud.db, find(call.cloud.db, row["id"])))
 
 
@@ -255,13 +252,11 @@ def read_settings(body: Fields) -> dict[str, Json]:
     return DEFAULT_SETTINGS | {key: value for key, value in read.items() if value is not None}
 
 
-def _check_tail_workers(
-    db: sqlite3.Connection, name: str, settings: dict[str, Json], kept: dict[str, Json] = DEFAULT_SETTINGS
-) -> None:
+def _check_tail_workers(db: sqlite3.Connection, settings: dict[str, Json], kept: dict[str, Json]) -> None:
     """Refuse new names of Workers that are not there. Code and text are quoted (workers-sdk issue 8275)."""
     wanted = {part["name"] for part in settings["tail_consumers"]} - {part["name"] for part in kept["tail_consumers"]}
     known = {row["name"] for row in db.execute("SELECT name FROM workers")}
-    if wanted - known - {name}:
+    if wanted - known:
         raise ApiError(400, 10203, "Tail Worker does not exist on this account. Check the Worker name and try again.")
 
 
