@@ -9,7 +9,7 @@ from local.control_plane.envelope import ApiError, RawReply
 from local.control_plane.fields import Fields
 from local.control_plane.multipart import Part, boundary_of, form_parts, write_form
 from local.control_plane.routing import Call
-from local.control_plane.uploads import Module, invalid
+from local.control_plane.uploads import Module, invalid, media_type
 
 _METADATA = "metadata"
 _DEFAULT_CONTENT_TYPE = "application/octet-stream"
@@ -34,7 +34,7 @@ class ScriptForm:
 
 def read_form(call: Call) -> ScriptForm:
     """Read the form of an upload. Raises ApiError; 10021 without metadata is quoted (cloudflare-typescript #2645)."""
-    if call.content_type.partition(";")[0].strip().lower() in _BARE_CODE:
+    if media_type(call.content_type).lower() in _BARE_CODE:
         return ScriptForm(Fields({"body_part": _BARE_PART}, invalid), [_bare_code(call)])
     parts = read_parts(call)
     metadata = next((part for part in parts if part.name == _METADATA), None)

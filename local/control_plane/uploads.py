@@ -247,6 +247,11 @@ def _id_of(version: sqlite3.Row | None) -> str:
     return "" if version is None else version["id"]
 
 
+def media_type(content_type: str) -> str:
+    """Tell a content type without its parameters, such as a charset."""
+    return content_type.partition(";")[0].strip()
+
+
 def _check_modules(modules: list[Module], body: Fields) -> None:
     if not modules:
         raise ApiError(400, 10021, "A Worker version needs at least one module")
@@ -258,10 +263,10 @@ def _check_modules(modules: list[Module], body: Fields) -> None:
     if main_module not in names:
         raise ApiError(400, 10021, f'No such module "{main_module}".')
     for index, module in enumerate(modules):
-        media_type = module["content_type"].partition(";")[0].strip()  # without its charset
-        if media_type in _PYTHON:
+        kind = media_type(module["content_type"])
+        if kind in _PYTHON:
             raise ApiError(501, 10021, f"The local Cloudflare does not have Python Workers (module {module['name']})")
-        if media_type not in _CONTENT_TYPES:
+        if kind not in _CONTENT_TYPES:
             problem = f"Unsupported content type '{module['content_type']}'"
             raise invalid(f"modules.{index}.content_type", problem)
     _check_size([base64.b64decode(module["content_base64"]) for module in modules])
