@@ -167,7 +167,7 @@ export class KvStore {
       return entry && mayBeOfAttempt(attempt)(entry) ? [{ attempt, entry, progress }] : [];
     });
     await Promise.all(belonging.map(async ({ attempt, entry, progress }) => (
-      progress && entry.attempts === attempt.attempts && entry.run === attempt.run && this.#write(attempt.taskId, { ...entry, progress })
+      progress && isAtAttempt(attempt)(entry) && this.#write(attempt.taskId, { ...entry, progress })
     )));
     return new Set(belonging.map(({ attempt }) => attempt.taskId));
   }
@@ -199,9 +199,9 @@ export class KvStore {
    * @param {TaskError} error
    */
   async abandon(lost, error) {
-    await Promise.all(lost.map(({ taskId, run, attempts }) => this.#update(
-      taskId,
-      (entry) => isOpen(entry, Date.now()) && entry.run === run && entry.attempts === attempts,
+    await Promise.all(lost.map((attempt) => this.#update(
+      attempt.taskId,
+      (entry) => isOpen(entry, Date.now()) && isAtAttempt(attempt)(entry),
       () => ({ status: 'failed', error, finished_at_ms: Date.now(), due_at_ms: null, lease_expires_at_ms: null }),
     )));
   }
@@ -488,6 +488,11 @@ function newRun({ run }, now_ms) {
  */
 function isBehind({ run, status }, delivery) {
   return delivery.redrive ? run < delivery.run - 1 || (run < delivery.run && !ENDED.has(status)) : run < delivery.run;
+}
+
+/** @param {AttemptName} attempt */
+function isAtAttempt({ run, attempts }) {
+  return (/** @type {Entry} */ entry) => entry.run === run && entry.attempts === attempts;
 }
 
 /**

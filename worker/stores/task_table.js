@@ -67,9 +67,10 @@ const CLAIM = `
 
 const EXISTING = `SELECT taskId FROM tasks WHERE taskId IN (SELECT value FROM json_each(?1))`;
 
-const IS_OF_ATTEMPT = (/** @type {string} */ name) => `
-  taskId = ${name}.value ->> 'taskId' AND status = 'processing'
-    AND run = ${name}.value ->> 'run' AND attempts = ${name}.value ->> 'attempts'`;
+const IS_AT_ATTEMPT = (/** @type {string} */ name) => `
+  taskId = ${name}.value ->> 'taskId' AND run = ${name}.value ->> 'run' AND attempts = ${name}.value ->> 'attempts'`;
+
+const IS_OF_ATTEMPT = (/** @type {string} */ name) => `${IS_AT_ATTEMPT(name)} AND status = 'processing'`;
 
 const SETTLE = `
   UPDATE tasks SET status = outcome.value ->> 'status', result = outcome.value ->> 'result',
@@ -101,7 +102,7 @@ const RETRY = `
 const ABANDON = `
   UPDATE tasks SET status = 'failed', error = ?2, finished_at = ?3, lease_expires_at = NULL, due_at = NULL
   FROM json_each(?1) AS lost
-  WHERE taskId = lost.value ->> 'taskId' AND run = lost.value ->> 'run' AND attempts = lost.value ->> 'attempts'
+  WHERE ${IS_AT_ATTEMPT('lost')}
     AND (status = 'pending' OR (status = 'processing' AND lease_expires_at <= ?3))`;
 
 const MARK_SENT = `UPDATE tasks SET sent_at = ?2 WHERE taskId IN (SELECT value FROM json_each(?1))`;
