@@ -27,13 +27,10 @@ test: check ## Run every check and every test, on a Cloudflare of its own
 test-faults:
 	@python -m pytest tests/faults -rsP
 
-# pytest forgets the order of a file that is in a folder named beside it.
-LONGEST := tests/local/test_workflows.py tests/local/test_lifecycle.py
-
 # Tests wait for others more than they compute, so more of them run at once than there are cores; the longest begin.
 test-others:
 	node --test --test-concurrency=3 'tests/worker/*.test.js' 'tests/data_plane/*.test.js' 'tests/page/*.test.js' 'tests/sdk/*.test.js' 'tests/bench/*.test.js'
-	python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder tests/journey $(LONGEST) tests/wrangler tests/deploy tests/ops $(filter-out $(LONGEST),$(wildcard tests/local/test_*.py)) tests/unit tests/bench
+	python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder tests/journey tests/wrangler tests/deploy tests/ops tests/local tests/unit tests/bench
 
 bench: setup .venv/.bench bench/rivals/bullmq/node_modules/.package-lock.json ## Measure on this machine, for 25 minutes; BENCH='--quick', BENCH=--help and more
 	@python -m bench $(BENCH)
