@@ -12,7 +12,7 @@ help: ## Show this list
 up: setup ## Start the local Cloudflare, deploy to it, follow one real task to completed
 	@python -m local start
 	@python -m local up --stack local
-	@python -m local.first_task
+	@python -m ops.first_task
 
 down: setup ## Destroy what `make up` deployed, and stop the local Cloudflare
 	@python -m local start

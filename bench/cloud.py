@@ -9,8 +9,8 @@ import httpx
 
 from bench.errors import MeasuredSystemError
 from bench.processes import resident_bytes
-from local import instance
-from local.instance import Instance
+from local.cli import instance
+from local.cli.instance import Instance
 
 Json = Any
 

@@ -14,7 +14,7 @@ from bench.cloud import LocalCloud
 from bench.deployed_worker import DeployedWorker
 from bench.errors import MeasuredSystemError
 from bench.node import ROOT
-from local.credentials import LOCAL_ACCOUNT_ID, LOCAL_API_TOKEN
+from local.core.credentials import LOCAL_ACCOUNT_ID, LOCAL_API_TOKEN
 
 _PROGRAM = ("__main__.py", "components", "worker", "local", "pyproject.toml", "Pulumi.yaml")
 

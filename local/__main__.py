@@ -3,9 +3,9 @@
 import argparse
 import sys
 
-from local import commands
-from local.deploy import commands as deploy_commands
-from local.instance import InstanceError
+from local.cli import commands
+from local.cli.instance import InstanceError
+from local.pulumi import commands as deploy_commands
 
 
 def main() -> int:

@@ -20,10 +20,10 @@ from components.cloudflare_api import (
     RefusedTokenError,
     UnreachableError,
 )
-from local.deploy.errors import DeployError
-from local.deploy.outputs import read_outputs
-from local.deploy.stack_config import read_values
-from local.instance import Instance
+from local.cli.instance import Instance
+from local.pulumi.errors import DeployError
+from local.pulumi.outputs import read_outputs
+from local.pulumi.stack_config import read_values
 from ops.client import TaskRunnerClient
 
 TOKEN_VARIABLE = "TASK_RUNNER_TOKEN"  # noqa: S105 a variable's name

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from local.instance import DEFAULT_STATE_DIR
+from local.cli.instance import DEFAULT_STATE_DIR
 from ops.client import TaskRunnerClient
 from ops.deployed_stack import NotReadyError, connect, task_runner_token
 from ops.errors import TaskRunnerError
@@ -19,7 +19,7 @@ POLL_SECONDS = 0.02
 
 def main() -> int:
     """Run the command; return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m local.first_task", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m ops.first_task", description=__doc__)
     parser.add_argument("--stack", default="local")
     parser.add_argument("--state", type=Path, default=DEFAULT_STATE_DIR)
     options = parser.parse_args()

@@ -1,1 +1,1 @@
-"""Cloudflare's REST API over the state of this machine: one file a product, each with its table of routes."""
+"""The REST API's frame: routes, bodies, envelopes, errors."""

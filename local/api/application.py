@@ -9,43 +9,43 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from local.control_plane import (
-    asset_uploads,
-    containers,
-    d1,
-    d1_transfers,
+from local.api.envelope import ApiError, error_response
+from local.api.origin_check import check_caller
+from local.api.request_body import read_body
+from local.api.routing import Call, Route, Router, parse_query
+from local.cli.instance import API_PATH
+from local.cli.log_file import LogFile
+from local.core.cloud import Cloud
+from local.products.assets import uploads as asset_uploads
+from local.products.containers import applications as containers
+from local.products.d1 import databases as d1
+from local.products.d1 import import_export as d1_transfers
+from local.products.durable_objects import namespaces as durable_objects
+from local.products.identity import identity
+from local.products.kv import namespaces as kv_namespaces
+from local.products.kv import values as kv_values
+from local.products.queues import consumers as queue_consumers
+from local.products.queues import messages as queue_messages
+from local.products.queues import queues
+from local.products.r2 import buckets as r2_buckets
+from local.products.r2 import metrics as r2_metrics
+from local.products.r2 import objects as r2_objects
+from local.products.tails import tails
+from local.products.workers import (
     deployments,
-    durable_objects,
-    identity,
-    kv_namespaces,
-    kv_values,
-    queue_consumers,
-    queue_messages,
-    queues,
-    r2_buckets,
-    r2_metrics,
-    r2_objects,
     references,
     schedules,
     script_settings,
     script_versions,
     scripts,
     services,
-    tails,
-    worker_secrets,
-    worker_versions,
     workers,
-    workflow_instances,
-    workflows,
 )
-from local.control_plane.callers import check_caller
-from local.control_plane.cloud import Cloud
-from local.control_plane.envelope import ApiError, error_response
-from local.control_plane.request_body import read_body
-from local.control_plane.routing import Call, Route, Router, parse_query
-from local.data_plane_client import DataPlaneAwayError, DataPlaneRefusedError
-from local.instance import API_PATH
-from local.log_file import LogFile
+from local.products.workers import script_secrets as worker_secrets
+from local.products.workers import versions as worker_versions
+from local.products.workflows import instances as workflow_instances
+from local.products.workflows import workflows
+from local.runtime.data_plane_client import DataPlaneAwayError, DataPlaneRefusedError
 
 _log = logging.getLogger(__name__)
 

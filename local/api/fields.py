@@ -7,7 +7,7 @@ Required", "Expected object, received string"); which code and which frame go ar
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
-from local.control_plane.envelope import ApiError, Json
+from local.api.envelope import ApiError, Json
 
 Invalid = Callable[[str, str], ApiError]  # (path of the field, what is wrong with it) -> the product's error
 

@@ -8,7 +8,7 @@ import json
 import math
 import re
 
-from local.control_plane.envelope import Json
+from local.api.envelope import Json
 
 _HALF_ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")
 _HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair: no text in UTF-8 holds one

@@ -2,7 +2,7 @@
 
 from starlette.requests import Request
 
-from local.control_plane.envelope import ApiError
+from local.api.envelope import ApiError
 
 # Cloudflare's edge takes no more on a Free or Pro plan (developers.cloudflare.com/workers/platform/limits, "Request
 # body size"). Products refuse less by themselves, in words of their own: a script of 64 MiB (10 MiB compressed), a

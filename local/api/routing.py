@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, unquote
 
-from local.control_plane import json_text
-from local.control_plane.cloud import Cloud
-from local.control_plane.envelope import Json, Page, RawReply, Reply
-from local.control_plane.fields import Fields, Invalid
-from local.control_plane.request_body import LARGEST_BODY_BYTES
+from local.api import json_text
+from local.api.envelope import Json, Page, RawReply, Reply
+from local.api.fields import Fields, Invalid
+from local.api.request_body import LARGEST_BODY_BYTES
+from local.core.cloud import Cloud
 
 
 @dataclass(frozen=True)

@@ -13,18 +13,18 @@ from pathlib import Path
 
 import uvicorn
 
-from local import instance
-from local.control_plane import tails
-from local.control_plane.application import Application
-from local.control_plane.asset_files import AssetFiles
-from local.control_plane.cloud import Cloud
-from local.control_plane.store import Store
-from local.credentials import Credentials
-from local.data_plane_client import DataPlaneAwayError, DataPlaneClient, DataPlaneRefusedError
-from local.data_plane_process import DataPlaneProcess
-from local.instance import DEFAULT_PORT, InstanceError, InstanceLock
-from local.log_file import LogFile, log_path
-from local.web_socket import TolerantWebSocket
+from local.api.application import Application
+from local.api.web_socket import TolerantWebSocket
+from local.cli import instance
+from local.cli.instance import DEFAULT_PORT, InstanceError, InstanceLock
+from local.cli.log_file import LogFile, log_path
+from local.core.cloud import Cloud
+from local.core.credentials import Credentials
+from local.core.store import Store
+from local.products.assets.files import AssetFiles
+from local.products.tails import tails
+from local.runtime.data_plane_client import DataPlaneAwayError, DataPlaneClient, DataPlaneRefusedError
+from local.runtime.data_plane_process import DataPlaneProcess
 
 _GRACE_SECONDS = 5  # for requests that run when the server is told to stop
 _KEEP_ALIVE_SECONDS = 75  # longer than a client lets a connection lie idle, so that none closes under a request

@@ -9,9 +9,9 @@ from typing import Any
 
 import httpx
 
-from local import instance, log_file
-from local.environment import FORMATS, variables
-from local.instance import DEFAULT_STATE_DIR, Instance, InstanceError
+from local.cli import instance, log_file
+from local.cli.environment import FORMATS, variables
+from local.cli.instance import DEFAULT_STATE_DIR, Instance, InstanceError
 
 _NOT_RUNNING = 3  # exit code, as service managers have it
 _CALL_SECONDS = 20
@@ -65,7 +65,7 @@ def _start(arguments: argparse.Namespace) -> int:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    from local.server import serve
+    from local.api.server import serve
 
     serve(arguments.state, arguments.port)
     return 0

@@ -4,8 +4,8 @@ import json
 import shlex
 from collections.abc import Callable
 
-from local.credentials import ACCOUNT_VARIABLE, TOKEN_VARIABLE
-from local.instance import Instance
+from local.cli.instance import Instance
+from local.core.credentials import ACCOUNT_VARIABLE, TOKEN_VARIABLE
 
 Variables = dict[str, str]
 

@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from local.credentials import ACCOUNT_VARIABLE, LOCAL_ACCOUNT_ID, LOCAL_API_TOKEN
-from local.processes import ProcessRecord, stop_group
+from local.cli.processes import ProcessRecord, stop_group
+from local.core.credentials import ACCOUNT_VARIABLE, LOCAL_ACCOUNT_ID, LOCAL_API_TOKEN
 
 DEFAULT_STATE_DIR = Path(".local")
 DEFAULT_PORT = 8787
@@ -221,7 +221,7 @@ def stop_leftovers(state_dir: Path, *, grace_seconds: float = 1) -> None:
 
 def _environment() -> dict[str, str]:
     """Make the server's own: what is printed reaches the log at once, and `local` is found from any folder."""
-    here = str(Path(__file__).resolve().parent.parent)
+    here = str(Path(__file__).resolve().parents[2])
     paths = [here, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     return {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join(paths)}
 

@@ -8,13 +8,14 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from local.control_plane import asset_manifests, desired_state
-from local.control_plane.asset_files import AssetFiles
-from local.control_plane.listeners import Listeners
-from local.control_plane.store import Store
-from local.control_plane.transfers import Transfers
-from local.credentials import Credentials
-from local.data_plane_client import DataKind, DataPlaneAwayError, DataPlaneClient, DataPlaneRefusedError
+from local.core import desired_state
+from local.core.credentials import Credentials
+from local.core.store import Store
+from local.products.assets import manifests as asset_manifests
+from local.products.assets.files import AssetFiles
+from local.products.d1.presigned_files import Transfers
+from local.products.tails.subscribers import Listeners
+from local.runtime.data_plane_client import DataKind, DataPlaneAwayError, DataPlaneClient, DataPlaneRefusedError
 
 _log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ import json
 import sqlite3
 from typing import Any
 
-from local.control_plane import assets
+from local.products.assets import assets
 
 Config = dict[str, Any]  # the body of the data plane's PUT /config
 

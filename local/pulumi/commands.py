@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from local.deploy.errors import DeployError
-from local.instance import DEFAULT_STATE_DIR, Instance
+from local.cli.instance import DEFAULT_STATE_DIR, Instance
+from local.pulumi.errors import DeployError
 
 if TYPE_CHECKING:
-    from local.deploy.deployment import Deployment, Outcome
+    from local.pulumi.deployment import Deployment, Outcome
 
 # The Pulumi SDK takes a second to import; only a command that is run pays for it, so the rest is imported there.
 
@@ -71,7 +71,7 @@ def _deploy(arguments: argparse.Namespace) -> int:
 
 
 def _deploy_console(arguments: argparse.Namespace, began: float) -> int:
-    from local.deploy.display import ConsoleDisplay, output_lines, summary
+    from local.pulumi.display import ConsoleDisplay, output_lines, summary
 
     display = ConsoleDisplay()
     with _deployment(arguments, display) as deployment, display.watching():
@@ -86,8 +86,8 @@ def _deploy_console(arguments: argparse.Namespace, began: float) -> int:
 
 
 def _deploy_json(arguments: argparse.Namespace) -> int:
-    from local.deploy.display import JsonDisplay
-    from local.deploy.wire import hide
+    from local.pulumi.display import JsonDisplay
+    from local.pulumi.wire import hide
 
     display = JsonDisplay()
     # What the program prints is not part of the document.
@@ -116,7 +116,7 @@ def _report(outcome: "Outcome") -> int:
 
 
 def _deployment(arguments: argparse.Namespace, display: Any) -> "Deployment":
-    from local.deploy.deployment import Deployment, Target
+    from local.pulumi.deployment import Deployment, Target
 
     instance = Instance.find(arguments.state)
     if instance is None:
@@ -137,9 +137,9 @@ def _command(deployment: "Deployment", name: str) -> "Callable[[], Outcome]":
 
 
 def _output(arguments: argparse.Namespace) -> int:
-    from local.deploy.outputs import stack_outputs
-    from local.deploy.stack_config import project_name
-    from local.deploy.wire import hide, reveal
+    from local.pulumi.outputs import stack_outputs
+    from local.pulumi.stack_config import project_name
+    from local.pulumi.wire import hide, reveal
 
     try:
         outputs = stack_outputs(arguments.state, arguments.stack, project_name(Path()))

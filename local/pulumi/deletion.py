@@ -2,9 +2,9 @@
 
 from collections.abc import Collection
 
-from local.deploy.errors import StepError
-from local.deploy.state_file import Resource
-from local.deploy.urn import label
+from local.pulumi.errors import StepError
+from local.pulumi.state_file import Resource
+from local.pulumi.urn import label
 
 
 def deletion_order(resources: Collection[Resource]) -> list[Resource]:

@@ -10,20 +10,20 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
-from local.deploy.cloudflare_types import cloudflare_types
-from local.deploy.cloudflare_types.api import Api
-from local.deploy.dynamic import TYPE_PREFIX, DynamicType
-from local.deploy.engine import Engine
-from local.deploy.errors import DeployError, ProgramError, StoppedError
-from local.deploy.monitor import EngineLog, Monitor
-from local.deploy.program import Program
-from local.deploy.recovery import settle_pending
-from local.deploy.refresh import refresh
-from local.deploy.resource_types import ResourceTypes
-from local.deploy.stack_config import load_config
-from local.deploy.state_file import State, StateFile, copy_of
-from local.deploy.steps import Action, Display, Severity, Step
-from local.deploy.wire import Properties
+from local.pulumi.cloudflare_types import cloudflare_types
+from local.pulumi.cloudflare_types.api import Api
+from local.pulumi.dynamic import TYPE_PREFIX, DynamicType
+from local.pulumi.engine import Engine
+from local.pulumi.errors import DeployError, ProgramError, StoppedError
+from local.pulumi.monitor import EngineLog, Monitor
+from local.pulumi.program import Program
+from local.pulumi.recovery import settle_pending
+from local.pulumi.refresh import refresh
+from local.pulumi.resource_types import ResourceTypes
+from local.pulumi.stack_config import load_config
+from local.pulumi.state_file import State, StateFile, copy_of
+from local.pulumi.steps import Action, Display, Severity, Step
+from local.pulumi.wire import Properties
 
 
 @dataclass(frozen=True)

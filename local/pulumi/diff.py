@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from local.deploy.wire import Properties, has_secret, is_list, is_object, is_secret, unwrap
+from local.pulumi.wire import Properties, has_secret, is_list, is_object, is_secret, unwrap
 
 # Steps from the top: object keys, list positions, or (in keyed lists) the name of the element.
 Path: TypeAlias = tuple[str | int, ...]

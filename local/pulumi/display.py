@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from local.deploy.diff import Change
-from local.deploy.steps import Action, Severity, Step
-from local.deploy.urn import label, name_of, type_of
-from local.deploy.wire import UNKNOWN, Properties, hide
+from local.pulumi.diff import Change
+from local.pulumi.steps import Action, Severity, Step
+from local.pulumi.urn import label, name_of, type_of
+from local.pulumi.wire import UNKNOWN, Properties, hide
 
 _TICK_SECONDS = 0.1
 _REMINDER_SECONDS = 10  # without a terminal, say this often that a step still runs

@@ -14,11 +14,11 @@ from pulumi.dynamic import Config, ConfigureRequest, ResourceProvider
 from pulumi.runtime import rpc
 from pulumi.runtime._serialization import _deserialize  # pyright: ignore[reportPrivateUsage, reportUnknownVariableType]
 
-from local.deploy.diff import Change, Diff, compare
-from local.deploy.errors import CheckError, DeployError
-from local.deploy.resource_types import Created, Found
-from local.deploy.state_file import Resource
-from local.deploy.wire import UNKNOWN, Properties, from_struct, mark_like, reveal, to_struct
+from local.pulumi.diff import Change, Diff, compare
+from local.pulumi.errors import CheckError, DeployError
+from local.pulumi.resource_types import Created, Found
+from local.pulumi.state_file import Resource
+from local.pulumi.wire import UNKNOWN, Properties, from_struct, mark_like, reveal, to_struct
 
 TYPE_PREFIX = "pulumi-python:dynamic"
 _PROVIDER_KEY = "__provider"

@@ -13,15 +13,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from local.deploy.deletion import deletion_order, protected_error, refuse_protected
-from local.deploy.diff import Diff, keep_old
-from local.deploy.errors import NOT_FOUND, ApiError, CheckError, DeployError, StepError, StoppedError
-from local.deploy.goal import Goal
-from local.deploy.resource_types import Created, ResourceType, ResourceTypes
-from local.deploy.state_file import Operation, PendingOperation, Resource, State, timestamp
-from local.deploy.steps import Action, Display, Step
-from local.deploy.urn import PROVIDER_TYPE_PREFIX, STACK_TYPE, label
-from local.deploy.wire import UNKNOWN, Properties, has_secret, has_unknown, mark_like, reveal, secret
+from local.pulumi.deletion import deletion_order, protected_error, refuse_protected
+from local.pulumi.diff import Diff, keep_old
+from local.pulumi.errors import NOT_FOUND, ApiError, CheckError, DeployError, StepError, StoppedError
+from local.pulumi.goal import Goal
+from local.pulumi.resource_types import Created, ResourceType, ResourceTypes
+from local.pulumi.state_file import Operation, PendingOperation, Resource, State, timestamp
+from local.pulumi.steps import Action, Display, Step
+from local.pulumi.urn import PROVIDER_TYPE_PREFIX, STACK_TYPE, label
+from local.pulumi.wire import UNKNOWN, Properties, has_secret, has_unknown, mark_like, reveal, secret
 
 _T = TypeVar("_T")
 

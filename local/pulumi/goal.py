@@ -6,10 +6,10 @@ from typing import Any, cast
 
 from pulumi.runtime.proto import alias_pb2, resource_pb2
 
-from local.deploy.errors import DeployError
-from local.deploy.state_file import Resource
-from local.deploy.urn import make_urn, name_of, type_of
-from local.deploy.wire import Properties, from_struct
+from local.pulumi.errors import DeployError
+from local.pulumi.state_file import Resource
+from local.pulumi.urn import make_urn, name_of, type_of
+from local.pulumi.wire import Properties, from_struct
 
 
 @dataclass(frozen=True)

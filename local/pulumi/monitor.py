@@ -6,11 +6,11 @@ from typing import NoReturn
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import engine_pb2, resource_pb2
 
-from local.deploy.engine import Engine
-from local.deploy.errors import DeployError
-from local.deploy.goal import goal_from_request
-from local.deploy.steps import Display, Severity
-from local.deploy.wire import from_struct, to_struct
+from local.pulumi.engine import Engine
+from local.pulumi.errors import DeployError
+from local.pulumi.goal import goal_from_request
+from local.pulumi.steps import Display, Severity
+from local.pulumi.wire import from_struct, to_struct
 
 _FEATURES = [
     resource_pb2.RESOURCE_MONITOR_FEATURE_SECRETS,

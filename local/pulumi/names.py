@@ -2,7 +2,7 @@
 
 import re
 
-from local.deploy.errors import DeployError
+from local.pulumi.errors import DeployError
 
 # As the Pulumi CLI has it, but for names of periods alone, which are no files of their own.
 _LONGEST = 100

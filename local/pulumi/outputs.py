@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from local.deploy.errors import DeployError
-from local.deploy.names import check_name
-from local.deploy.state_file import StateFile
-from local.deploy.wire import Properties, reveal
+from local.pulumi.errors import DeployError
+from local.pulumi.names import check_name
+from local.pulumi.state_file import StateFile
+from local.pulumi.wire import Properties, reveal
 
 
 def read_outputs(state_dir: Path, stack: str = "local", project: str = "") -> Properties:

@@ -18,9 +18,9 @@ from pulumi.runtime import settings as pulumi_settings
 from pulumi.runtime.config import set_all_config
 from pulumi.runtime.stack import run_in_stack
 
-from local.deploy.errors import DeployError, ProgramError
-from local.deploy.monitor import EngineLog, Monitor
-from local.deploy.stack_config import StackConfig
+from local.pulumi.errors import DeployError, ProgramError
+from local.pulumi.monitor import EngineLog, Monitor
+from local.pulumi.stack_config import StackConfig
 
 _T = TypeVar("_T")
 

@@ -2,10 +2,10 @@
 
 from datetime import datetime, timedelta
 
-from local.deploy.resource_types import Found, ResourceType, ResourceTypes
-from local.deploy.state_file import PendingOperation, Resource, State
-from local.deploy.urn import label
-from local.deploy.wire import mark_like, reveal
+from local.pulumi.resource_types import Found, ResourceType, ResourceTypes
+from local.pulumi.state_file import PendingOperation, Resource, State
+from local.pulumi.urn import label
+from local.pulumi.wire import mark_like, reveal
 
 # How much earlier than the step an object may seem to have been made (clocks, rounding to seconds).
 _CLOCK_SLACK = timedelta(seconds=2)

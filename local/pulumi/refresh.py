@@ -4,13 +4,13 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from local.deploy.diff import compare
-from local.deploy.errors import ApiError, DeployError, StepError
-from local.deploy.resource_types import Found, ResourceTypes
-from local.deploy.state_file import Resource, State
-from local.deploy.steps import Action, Display, Step
-from local.deploy.urn import label
-from local.deploy.wire import mark_like
+from local.pulumi.diff import compare
+from local.pulumi.errors import ApiError, DeployError, StepError
+from local.pulumi.resource_types import Found, ResourceTypes
+from local.pulumi.state_file import Resource, State
+from local.pulumi.steps import Action, Display, Step
+from local.pulumi.urn import label
+from local.pulumi.wire import mark_like
 
 
 def refresh(

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from local.deploy.diff import Change, Diff
-from local.deploy.errors import DeployError
-from local.deploy.state_file import Resource
-from local.deploy.wire import Properties
+from local.pulumi.diff import Change, Diff
+from local.pulumi.errors import DeployError
+from local.pulumi.state_file import Resource
+from local.pulumi.wire import Properties
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from local.deploy.errors import DeployError
-from local.deploy.names import check_name
+from local.pulumi.errors import DeployError
+from local.pulumi.names import check_name
 
 PROJECT_FILE = "Pulumi.yaml"
 _BASE_URL = "cloudflare:baseUrl"

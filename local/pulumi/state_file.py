@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from local.deploy.errors import DeployError
-from local.deploy.names import check_name
-from local.deploy.urn import PROVIDER_TYPE_PREFIX
-from local.deploy.wire import Properties
+from local.pulumi.errors import DeployError
+from local.pulumi.names import check_name
+from local.pulumi.urn import PROVIDER_TYPE_PREFIX
+from local.pulumi.wire import Properties
 
 _VERSION = 1
 _PRIVATE = 0o600

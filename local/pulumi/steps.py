@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, Protocol
 
-from local.deploy.diff import Change
+from local.pulumi.diff import Change
 
 Severity = Literal["info", "warning", "error"]
 

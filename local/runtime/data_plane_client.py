@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlencode
 
 import httpx
 
-from local.control_plane.desired_state import EMPTY, Config
+from local.core.desired_state import EMPTY, Config
 
 _WAIT_SECONDS = 20  # for a data plane that is being restarted
 _APPLY_SECONDS = 180  # a reload drains what runs; a consumer may take its time

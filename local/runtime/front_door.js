@@ -10,7 +10,7 @@ import { ServerResponse, createServer } from 'node:http';
 import { serviceName, targets } from './desired_state.js';
 import { PlatformError } from './errors.js';
 import { MAX_HEADER_BYTES, beginRequest } from './workerd_http.js';
-import { pickTarget } from './workers/percentages.js';
+import { pickTarget } from './system/percentages.js';
 
 /**
  * @import { IncomingMessage, Server } from 'node:http'

@@ -9,7 +9,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { announceReady } from './log.js';
-import { leashWorkerd } from './workerd_leash.js';
+import { superviseWorkerd } from './workerd_supervisor.js';
 
 /** Time for an orderly end; state is on disk at any time, so it need not be long. */
 const SHUTDOWN_MS = 2_000;
@@ -26,7 +26,7 @@ const temporary = join(stateDir, 'tmp');
 rmSync(temporary, { recursive: true, force: true }); // a killed process cannot clean up after itself
 mkdirSync(temporary, { recursive: true });
 process.env.TMPDIR = temporary;
-leashWorkerd();
+superviseWorkerd();
 
 enableCompileCache(join(stateDir, 'compile-cache'));
 // Loaded late, so that Miniflare, which is large, comes out of the cache.

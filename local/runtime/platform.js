@@ -16,13 +16,13 @@ import { Traffic } from './traffic.js';
 import { Watchdog } from './watchdog.js';
 import { KV_NAMESPACE, QUEUE_NAMESPACE, SYSTEM_WORKER, WORKFLOW_NAMESPACE, workerOptions } from './worker_options.js';
 import { cleaned, refusedWorker, runtimeLine } from './workerd_errors.js';
-import { WORKERD_PID_FILE } from './workerd_leash.js';
+import { WORKERD_PID_FILE } from './workerd_supervisor.js';
 
 /**
  * @import { IncomingMessage, ServerResponse } from 'node:http'
  * @import { MiniflareOptions } from 'miniflare'
  * @import { DesiredState } from './desired_state.js'
- * @import { TailReport } from './workers/logging.js'
+ * @import { TailReport } from './system/logging.js'
  */
 
 /** How long a reload waits for requests and batches that are under way. */

@@ -19,7 +19,7 @@ const STARTUP_LIMIT_MS = 5_000;
 const STARTUP_TOO_LONG = 'Script startup exceeded CPU time limit.';
 const NAME = 'trial';
 const MAIN_MODULE = '__trial.js';
-const MAIN_SOURCE = readFileSync(new URL('./workers/trial/trial.js', import.meta.url), 'utf8');
+const MAIN_SOURCE = readFileSync(new URL('./trial_worker/trial.js', import.meta.url), 'utf8');
 
 /** The trial Worker itself, as workerd.capnp's `ServiceDesignator`. */
 const ITSELF = { name: `core:user:${NAME}` };

@@ -1,6 +1,6 @@
 /** From the desired state to Miniflare's options: one Miniflare Worker a deployed version, and the system Worker. */
 
-import { readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -11,7 +11,7 @@ import { PLUGIN_NAME, codeBinding } from './workerd_plugin.js';
 /**
  * @import { MiniflareOptions } from 'miniflare'
  * @import { Assets, Binding, DesiredState, Module, ObjectClass, Version, Worker, Workflow } from './desired_state.js'
- * @import { TailReport } from './workers/logging.js'
+ * @import { TailReport } from './system/logging.js'
  *
  * @typedef {MiniflareOptions['workers'][number]} WorkerOptions
  * @typedef {NonNullable<WorkerOptions['config']['env']>[string]} Env
@@ -19,7 +19,9 @@ import { PLUGIN_NAME, codeBinding } from './workerd_plugin.js';
 
 /** No Worker's name can hold a colon. */
 export const SYSTEM_WORKER = 'local:system';
-const SYSTEM_MODULES = new URL('./workers/', import.meta.url);
+/** The package's folder; the system Worker's modules are named by their paths in it, so that their imports are those of the files. */
+const PACKAGE = new URL('../', import.meta.url);
+const SYSTEM_MODULE = 'runtime/system/system.js';
 const SYSTEM_COMPATIBILITY_DATE = '2026-06-01';
 /** Fixed, because the folders of the objects' files are named by them. */
 export const QUEUE_NAMESPACE = 'local-queues';
@@ -218,7 +220,7 @@ function systemWorker(state, { token, receive }) {
       compatibilityDate: SYSTEM_COMPATIBILITY_DATE,
       // For `.queue()` and `.scheduled()` on service bindings.
       compatibilityFlags: ['experimental', 'service_binding_extra_handlers'],
-      manifest: { mainModule: 'system.js', modulesRoot: '/', modules: systemModules() },
+      manifest: { mainModule: SYSTEM_MODULE, modulesRoot: '/', modules: systemModules() },
       env: {
         ...Object.fromEntries(services.map((name) => [`SERVICE ${name}`, workerdBinding(codeBinding(`core:user:${name}`))])),
         KV_NAMESPACES: { type: 'durable-object', worker: SYSTEM_WORKER, exportName: 'KvObject' },
@@ -304,13 +306,22 @@ export function workerdBinding(options) {
 }
 
 function systemModules() {
-  const files = readdirSync(SYSTEM_MODULES).filter((name) => name.endsWith('.js'));
+  const folders = ['runtime/system', ...readdirSync(new URL('products/', PACKAGE)).map((product) => `products/${product}/runtime`)];
   return Object.fromEntries(
-    files.map((name) => [
+    folders.flatMap(modulesIn).map((name) => [
       name,
-      { type: /** @type {const} */ ('esm'), contents: readFileSync(new URL(name, SYSTEM_MODULES), 'utf8') },
+      { type: /** @type {const} */ ('esm'), contents: readFileSync(new URL(name, PACKAGE), 'utf8') },
     ]),
   );
+}
+
+/** @param {string} folder of the package; one that is not there has none */
+function modulesIn(folder) {
+  const url = new URL(`${folder}/`, PACKAGE);
+  if (!existsSync(url)) return [];
+  return readdirSync(url)
+    .filter((name) => name.endsWith('.js'))
+    .map((name) => `${folder}/${name}`);
 }
 
 /** @param {(report: TailReport) => void} receive */

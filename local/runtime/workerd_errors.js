@@ -5,7 +5,7 @@ import { stripVTControlCharacters } from 'node:util';
 import { MiniflareCoreError } from 'miniflare';
 
 import { PlatformError } from './errors.js';
-import { MARK } from './workers/logging.js';
+import { MARK } from './system/logging.js';
 
 /** Lines that workerd writes about itself, and not for a Worker. */
 const RUNTIME_LINE = /^(workerd|kj|capnp)\/\S+:\d+:/;

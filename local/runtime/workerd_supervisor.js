@@ -1,4 +1,4 @@
-/** Ties every workerd that Miniflare starts to this process: see leash.sh. */
+/** Ties every workerd that Miniflare starts to this process: see workerd_supervisor.sh. */
 
 import { subscribe } from 'node:diagnostics_channel';
 import { createRequire } from 'node:module';
@@ -6,14 +6,14 @@ import { fileURLToPath } from 'node:url';
 
 /** @import { ChildProcess } from 'node:child_process' */
 
-/** The variable that tells leash.sh where to write workerd's pid. */
+/** The variable that tells workerd_supervisor.sh where to write workerd's pid. */
 export const WORKERD_PID_FILE = 'WORKERD_PID_FILE';
 
 /** To be called before the first Miniflare starts. */
-export function leashWorkerd() {
+export function superviseWorkerd() {
   const miniflare = createRequire(import.meta.resolve('miniflare'));
   process.env.WORKERD_BINARY ??= miniflare('workerd').default;
-  process.env.MINIFLARE_WORKERD_PATH = fileURLToPath(new URL('./leash.sh', import.meta.url));
+  process.env.MINIFLARE_WORKERD_PATH = fileURLToPath(new URL('./workerd_supervisor.sh', import.meta.url));
   subscribe('child_process', (message) => {
     const { process: child } = /** @type {{process: ChildProcess}} */ (message);
     child.on('exit', () => reportUnread(child));

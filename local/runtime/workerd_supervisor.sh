@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs workerd so that it dies with its parent, even when the parent is killed with SIGKILL.
-# Called in workerd's place: leash.sh ARGUMENT...  Needs WORKERD_BINARY; writes its pid to WORKERD_PID_FILE, if set.
+# Called in workerd's place: workerd_supervisor.sh ARGUMENT...  Needs WORKERD_BINARY; writes its pid to WORKERD_PID_FILE, if set.
 
 [ -z "$WORKERD_PID_FILE" ] || echo $$ > "$WORKERD_PID_FILE"
 

@@ -5,11 +5,11 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { mock, test } from 'node:test';
 
-import { CronClock } from '../../local/data_plane/cron_clock.js';
-import { cronMatches, parseCron } from '../../local/data_plane/cron.js';
+import { CronClock } from '../../local/runtime/cron_clock.js';
+import { cronMatches, parseCron } from '../../local/runtime/cron.js';
 import { DataPlane, freePort, module, sleep, until, version, worker } from './data_plane.js';
 
-/** @import { Worker } from '../../local/data_plane/desired_state.js' */
+/** @import { Worker } from '../../local/runtime/desired_state.js' */
 
 /** Time for a data plane to start and to be configured. */
 const UNTIL_NEXT_MINUTE_MS = 8_000;

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-const MAIN = fileURLToPath(new URL('../../local/data_plane/main.js', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../local/runtime/main.js', import.meta.url));
 const POLL_MS = 10;
 const PATIENCE_MS = 15_000;
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
 
-import { Watchdog } from '../../local/data_plane/watchdog.js';
+import { Watchdog } from '../../local/runtime/watchdog.js';
 
 test('the watchdog bites when a ping stays unanswered for too long, and not before', async () => {
   mock.timers.enable({ apis: ['setTimeout'] });

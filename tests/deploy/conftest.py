@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from local.deploy.deployment import Deployment, Outcome, Target
-from local.deploy.display import ConsoleDisplay
-from local.deploy.outputs import read_outputs
+from local.pulumi.deployment import Deployment, Outcome, Target
+from local.pulumi.display import ConsoleDisplay
+from local.pulumi.outputs import read_outputs
 from tests.deploy.stand_in_api import TOKEN, StandInApi
 
 PROJECT = "sample"

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from local.deploy import display as display_module
-from local.deploy.diff import Change
-from local.deploy.display import ConsoleDisplay, brief, describe, output_lines, summary
-from local.deploy.errors import DeployError
-from local.deploy.outputs import read_outputs
-from local.deploy.state_file import Resource, State, StateFile
-from local.deploy.steps import Action, Step
-from local.deploy.wire import UNKNOWN, secret
+from local.pulumi import display as display_module
+from local.pulumi.diff import Change
+from local.pulumi.display import ConsoleDisplay, brief, describe, output_lines, summary
+from local.pulumi.errors import DeployError
+from local.pulumi.outputs import read_outputs
+from local.pulumi.state_file import Resource, State, StateFile
+from local.pulumi.steps import Action, Step
+from local.pulumi.wire import UNKNOWN, secret
 
 QUEUE_URN = "urn:pulumi:local::sample::cloudflare:index/queue:Queue::queue"
 

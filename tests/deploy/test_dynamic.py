@@ -1,6 +1,6 @@
 """Dynamic resources: the program's own provider code, run in process."""
 
-from local.deploy.steps import Action
+from local.pulumi.steps import Action
 from tests.deploy.conftest import Stack
 
 # A provider that keeps a text in a file, named by the resource's id.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from local.deploy.errors import DeployError
+from local.pulumi.errors import DeployError
 from tests.deploy.conftest import Stack
 from tests.deploy.stand_in_api import Call
 
@@ -183,7 +183,7 @@ def test_only_one_deploy_at_a_time(stack: Stack) -> None:
         return None
 
     def stack_file_lock() -> None:
-        from local.deploy.state_file import StateFile
+        from local.pulumi.state_file import StateFile
 
         with StateFile(stack.state_dir, "sample", "local").locked():
             pass

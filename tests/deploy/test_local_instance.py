@@ -16,8 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
-from local.deploy.outputs import read_outputs
-from local.instance import Instance
+from local.cli.instance import Instance
+from local.pulumi.outputs import read_outputs
 
 REPOSITORY = Path(__file__).parents[2]
 COMMAND_SECONDS = 120

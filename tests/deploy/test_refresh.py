@@ -2,7 +2,7 @@
 
 import pytest
 
-from local.deploy.steps import Action
+from local.pulumi.steps import Action
 from tests.deploy.conftest import Stack
 from tests.deploy.test_changes import CONSUMER, VERSION
 

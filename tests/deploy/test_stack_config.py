@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from local.deploy.errors import DeployError
-from local.deploy.outputs import read_outputs
-from local.deploy.stack_config import load_config
-from local.deploy.state_file import State, StateFile
+from local.pulumi.errors import DeployError
+from local.pulumi.outputs import read_outputs
+from local.pulumi.stack_config import load_config
+from local.pulumi.state_file import State, StateFile
 from tests.deploy.conftest import Stack
 
 PROJECT = """

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from local.credentials import LOCAL_ACCOUNT_ID, LOCAL_API_TOKEN
+from local.core.credentials import LOCAL_ACCOUNT_ID, LOCAL_API_TOKEN
 from tests.faults.ledger import Ledger
 
 _CALL_SECONDS = 30

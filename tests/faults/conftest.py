@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from local import instance
-from local.deploy.outputs import read_outputs
+from local.cli import instance
+from local.pulumi.outputs import read_outputs
 from tests.faults.cloud import Cloud
 from tests.faults.events import Events
 from tests.faults.ledger import Ledger

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from local.deploy.outputs import read_outputs
+from local.pulumi.outputs import read_outputs
 from ops.client import TaskRunnerClient
 from ops.task import Status
 from tests.faults.audit import print_kills

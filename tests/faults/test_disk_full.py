@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from local import instance
+from local.cli import instance
 from tests.faults.audit import audit
 from tests.faults.conftest import STACK
 from tests.faults.events import Events

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from local.instance import Instance
+from local.cli.instance import Instance
 from tests.faults.audit import audit
 from tests.faults.conftest import configure, deploy_all
 from tests.faults.deployer import DELAYS_SECONDS, Deployer

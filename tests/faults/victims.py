@@ -11,9 +11,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from local import instance
-from local.instance import Instance, InstanceError
-from local.processes import ProcessRecord
+from local.cli import instance
+from local.cli.instance import Instance, InstanceError
+from local.cli.processes import ProcessRecord
 from tests.faults.events import Events
 
 CONTROL_PLANE, DATA_PLANE, WORKERD, EVERYTHING = "control plane", "data plane", "workerd", "everything"

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from local.credentials import LOCAL_ACCOUNT_ID, LOCAL_API_TOKEN
+from local.core.credentials import LOCAL_ACCOUNT_ID, LOCAL_API_TOKEN
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROGRAM = ("__main__.py", "components", "worker", "tests", "local", "ops", "pyproject.toml", "Pulumi.yaml")

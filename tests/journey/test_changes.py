@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from components.cloudflare_api import CloudflareApi
-from local.deploy.outputs import read_outputs
-from local.instance import Instance
+from local.cli.instance import Instance
+from local.pulumi.outputs import read_outputs
 from tests.journey.project import Project, run
 
 PATIENCE_SECONDS = 120

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from components.state_store import read_caveat
-from local.deploy.outputs import read_outputs
-from local.instance import Instance
+from local.cli.instance import Instance
+from local.pulumi.outputs import read_outputs
 from tests.features import deployment
 from tests.journey.project import COMMAND_SECONDS, Project, run
 from tests.journey.receiver import receiver
@@ -110,7 +110,7 @@ def test_destroying_one_environment_leaves_the_others_alone(projects: dict[str, 
     project.deploy("destroy", "d1-queue")
     assert deployed_workers(project.state) == before - {"task-runner-dev"}
     assert " completed after " in run(
-        "local.first_task", "--stack", "d1-workflow", "--state", project.state, cwd=project.folder
+        "ops.first_task", "--stack", "d1-workflow", "--state", project.state, cwd=project.folder
     )
 
 

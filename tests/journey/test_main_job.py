@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from local.deploy.outputs import read_outputs
-from local.instance import Instance
+from local.cli.instance import Instance
+from local.pulumi.outputs import read_outputs
 from tests.journey.project import run
 
 
@@ -35,7 +35,7 @@ def api(state: Path) -> Iterator[httpx.Client]:
 
 
 def test_one_real_task_runs_to_completed(state: Path) -> None:
-    printed = run("local.first_task", "--state", state)
+    printed = run("ops.first_task", "--state", state)
     assert " completed after " in printed
 
 

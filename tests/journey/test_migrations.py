@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from components.cloudflare_api import CloudflareApi
-from local.deploy.outputs import read_outputs
-from local.instance import Instance
+from local.cli.instance import Instance
+from local.pulumi.outputs import read_outputs
 from tests.journey.project import ROOT, Project, run
 
 FIRST = "0001_tasks.sql"

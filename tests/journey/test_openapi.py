@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from local.deploy.outputs import read_outputs
+from local.pulumi.outputs import read_outputs
 from tests.journey.project import Project, run
 
 STACK = "described"

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from local.deploy.outputs import read_outputs
-from local.instance import Instance
+from local.cli.instance import Instance
+from local.pulumi.outputs import read_outputs
 from ops.client import TaskRunnerClient
 from ops.deployed_stack import DeployedStack
 from ops.errors import UnauthorizedError
@@ -157,7 +157,7 @@ def test_a_task_from_a_file_is_followed_to_its_result(operator: Operator, tmp_pa
 
 def test_what_make_up_says_to_type_next_works_with_tokens(operator: Operator) -> None:
     project = operator.project
-    printed = run("local.first_task", "--stack", "ops", "--state", project.state, cwd=project.folder)
+    printed = run("ops.first_task", "--stack", "ops", "--state", project.state, cwd=project.folder)
     submit, look = (line.split("  ")[1] for line in printed.splitlines() if line.startswith("  curl "))
     task = json.loads(shell(submit, token=TOKENS.split()[0]))
     assert task["status"] == "pending"

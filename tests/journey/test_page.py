@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.deploy.outputs import read_outputs
+from local.pulumi.outputs import read_outputs
 from tests.journey.project import COMMAND_SECONDS, ROOT, Project, run
 
 TOKEN = "token-of-the-stack-with-a-page-0123456789"  # noqa: S105

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from cloudflare import Cloudflare
 
-from local import instance, log_file
-from local.instance import Instance
+from local.cli import instance, log_file
+from local.cli.instance import Instance
 from tests.local import coverage
 from tests.local.rest import Rest
 

@@ -14,11 +14,11 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-from local import log_file
-from local.control_plane import d1_transfers
-from local.control_plane.application import PRODUCTS
-from local.control_plane.routing import Router
-from local.instance import API_PATH
+from local.api.application import PRODUCTS
+from local.api.routing import Router
+from local.cli import log_file
+from local.cli.instance import API_PATH
+from local.products.d1 import import_export as d1_transfers
 from tests.local.sdk_operations import RouteKey, nameless, operations
 
 REPORT = Path(__file__).resolve().parent.parent.parent / "local" / "COVERAGE.md"

@@ -15,9 +15,9 @@ import pydantic
 from cloudflare import BaseModel
 from pydantic.errors import PydanticSchemaGenerationError
 
-from local.control_plane.application import PRODUCTS
-from local.control_plane.routing import Router
-from local.instance import API_PATH
+from local.api.application import PRODUCTS
+from local.api.routing import Router
+from local.cli.instance import API_PATH
 from tests.local.errata import ERRATA, Erratum
 from tests.local.sdk_operations import Operation, RouteKey, nameless, operations
 

@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from local.instance import Instance
+from local.cli.instance import Instance
 from tests.local import published
 
 Json = Any

@@ -1,7 +1,7 @@
 """Analytics Engine: a Worker's points are checked by workerd, which tells the Worker's log what is wrong with one."""
 
-from local import log_file
-from local.instance import Instance
+from local.cli import log_file
+from local.cli.instance import Instance
 from tests.local.rest import Rest, eventually, unique
 
 WRITER = """

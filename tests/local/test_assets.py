@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from local import instance
-from local.instance import Instance
+from local.cli import instance
+from local.cli.instance import Instance
 from tests.local.rest import Rest, form, module, refusal_of, unique
 
 SITE = {

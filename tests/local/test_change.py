@@ -10,12 +10,12 @@ from typing import Any
 import httpx
 import pytest
 
-from local.control_plane.asset_files import AssetFiles
-from local.control_plane.cloud import Cloud
-from local.control_plane.desired_state import EMPTY, Config
-from local.control_plane.store import Store
-from local.credentials import Credentials
-from local.data_plane_client import DataKind, DataPlaneAwayError, DataPlaneClient, DataPlaneRefusedError
+from local.core.cloud import Cloud
+from local.core.credentials import Credentials
+from local.core.desired_state import EMPTY, Config
+from local.core.store import Store
+from local.products.assets.files import AssetFiles
+from local.runtime.data_plane_client import DataKind, DataPlaneAwayError, DataPlaneClient, DataPlaneRefusedError
 from tests.local.rest import Rest, unique
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from cloudflare import BadRequestError, Cloudflare
 
-from local.instance import Instance
+from local.cli.instance import Instance
 from tests.local.rest import Rest, unique
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"

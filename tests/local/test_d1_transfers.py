@@ -7,7 +7,7 @@ import httpx
 import pytest
 from cloudflare import Cloudflare
 
-from local.instance import Instance
+from local.cli.instance import Instance
 from tests.local.rest import Rest
 
 SCHEMA = """

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from cloudflare import Cloudflare
 
-from local.instance import Instance
+from local.cli.instance import Instance
 from tests.local.rest import Rest, version
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"

@@ -12,8 +12,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from local.credentials import LOCAL_API_TOKEN
-from local.instance import Instance
+from local.cli.instance import Instance
+from local.core.credentials import LOCAL_API_TOKEN
 from tests.local.rest import Rest, eventually, form, unique
 
 LIST = Path(__file__).resolve().parent.parent.parent / "local" / "DIFFERENCES.md"

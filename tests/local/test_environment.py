@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from local.instance import Instance
+from local.cli.instance import Instance
 
 HERE = Path(__file__).resolve().parent.parent.parent
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from local import log_file
-from local.control_plane.asset_files import AssetFiles
-from local.control_plane.cloud import Cloud
-from local.control_plane.store import Store
-from local.credentials import Credentials
-from local.data_plane_client import DataPlaneClient
-from local.log_file import LogFile
+from local.cli import log_file
+from local.cli.log_file import LogFile
+from local.core.cloud import Cloud
+from local.core.credentials import Credentials
+from local.core.store import Store
+from local.products.assets.files import AssetFiles
+from local.runtime.data_plane_client import DataPlaneClient
 
 ROOM_BYTES = 1_000
 

@@ -4,9 +4,9 @@ import httpx
 import pytest
 from cloudflare import Cloudflare
 
-from local import log_file
-from local.credentials import Credentials
-from local.instance import Instance
+from local.cli import log_file
+from local.cli.instance import Instance
+from local.core.credentials import Credentials
 from tests.local.rest import Rest, refusal_of, unique
 
 MISSING = (400, 9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers")

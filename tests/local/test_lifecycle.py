@@ -18,9 +18,9 @@ from typing import Any
 import httpx
 import pytest
 
-from local import instance
-from local.instance import Instance, InstanceError
-from local.processes import ProcessRecord
+from local.cli import instance
+from local.cli.instance import Instance, InstanceError
+from local.cli.processes import ProcessRecord
 from tests.local.rest import Rest, eventually, version
 
 COUNTER = """
@@ -197,7 +197,7 @@ def test_a_second_server_on_the_folder_gives_up(state_dir: Path) -> None:
 BUSY = """
 import sys
 from pathlib import Path
-from local.instance import InstanceLock
+from local.cli.instance import InstanceLock
 
 with InstanceLock(Path(sys.argv[1])) as lock:
     print("held", flush=True)
@@ -223,7 +223,7 @@ SILENT = """
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from local.instance import InstanceLock
+from local.cli.instance import InstanceLock
 
 write = InstanceLock._write
 
@@ -268,7 +268,7 @@ def test_a_holder_that_has_said_nothing_yet_is_waited_for(state_dir: Path) -> No
 DYING = """
 import socket, sys, time
 from pathlib import Path
-from local.instance import InstanceLock
+from local.cli.instance import InstanceLock
 
 with socket.create_server(("127.0.0.1", 0)) as listener, InstanceLock(Path(sys.argv[1])) as lock:
     lock.announce(listener.getsockname()[1])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from local.control_plane.application import PRODUCTS
+from local.api.application import PRODUCTS
 from tests.local import published, sdk_operations
 
 HANDLERS = {

@@ -12,8 +12,8 @@ import httpx
 import pytest
 from cloudflare import Cloudflare, DefaultHttpxClient
 
-from local.control_plane.application import PRODUCTS
-from local.instance import Instance
+from local.api.application import PRODUCTS
+from local.cli.instance import Instance
 from tests.local import published, sdk_operations
 from tests.local.errata import ERRATA, Erratum
 from tests.local.rest import ECHO, Rest, eventually, module, unique

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from cloudflare import Cloudflare
 
-from local.instance import Instance
+from local.cli.instance import Instance
 from tests.local.rest import Rest, eventually, unique
 
 UNKNOWN = "0" * 32

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from cloudflare import Cloudflare
 
-from local import instance
-from local.instance import Instance
+from local.cli import instance
+from local.cli.instance import Instance
 from tests.local.rest import Rest, eventually, form, unique, version
 
 BUCKETS = "/r2/buckets"

@@ -5,8 +5,10 @@ import doctest
 import pytest
 from cloudflare import Cloudflare
 
-from local.control_plane import cron, json_text, sql
-from local.instance import Instance
+from local.api import json_text
+from local.cli.instance import Instance
+from local.products.d1 import sql
+from local.products.workers import cron
 from tests.local.rest import Rest
 
 VALID = [

@@ -7,8 +7,8 @@ import httpx
 import pytest
 from cloudflare import Cloudflare
 
-from local.control_plane.multipart import Part, boundary_of, form_parts
-from local.instance import Instance
+from local.api.multipart import Part, boundary_of, form_parts
+from local.cli.instance import Instance
 from tests.local.rest import ECHO, Rest, form, unique
 
 WRANGLER = {"User-Agent": "wrangler/4.164.0"}

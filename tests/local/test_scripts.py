@@ -2,7 +2,7 @@
 
 from cloudflare import Cloudflare
 
-from local.instance import Instance
+from local.cli.instance import Instance
 from tests.local.rest import Rest, unique, version
 
 

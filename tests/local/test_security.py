@@ -10,11 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from local import instance
-from local.control_plane.request_body import LARGEST_BODY_BYTES
-from local.credentials import LOCAL_API_TOKEN, Credentials
-from local.instance import Instance
-from local.processes import ProcessRecord
+from local.api.request_body import LARGEST_BODY_BYTES
+from local.cli import instance
+from local.cli.instance import Instance
+from local.cli.processes import ProcessRecord
+from local.core.credentials import LOCAL_API_TOKEN, Credentials
 from tests.local.rest import Rest, eventually, refusal_of, unique
 
 NOT_HERE = (403, 10000, "Authentication error: the local Cloudflare answers callers on this machine only")

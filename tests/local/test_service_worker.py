@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from local import log_file
-from local.instance import Instance
+from local.cli import log_file
+from local.cli.instance import Instance
 from tests.local.rest import Rest, eventually, unique
 from tests.local.test_modules import ADD_WASM
 

@@ -12,10 +12,10 @@ from websockets.exceptions import InvalidStatus
 from websockets.frames import Frame, Opcode
 from websockets.sync.client import ClientConnection, connect
 
-from local.control_plane.listeners import Event
-from local.control_plane.tail_filters import passes
-from local.instance import Instance
-from local.web_socket import Masker
+from local.api.web_socket import Masker
+from local.cli.instance import Instance
+from local.products.tails.filters import passes
+from local.products.tails.subscribers import Event
 from tests.local.rest import Rest, eventually, unique
 
 CODE = """

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from cloudflare import Cloudflare
 
-from local.instance import Instance
+from local.cli.instance import Instance
 from tests.local.rest import Rest, providers_worker, unique
 
 NOT_FOUND = (404, 10007, "This Worker does not exist on your account.")

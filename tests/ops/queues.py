@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from local.instance import Instance
+from local.cli.instance import Instance
 from ops.client import TaskRunnerClient
 from ops.dead_letter_queue import DeadLetterQueue
 from ops.errors import TaskNotFoundError

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from components.cloudflare_api import ApiError, RefusedTokenError, UnreachableError
-from local.instance import Instance
+from local.cli.instance import Instance
 from ops.dead_letter import DeadLetter, TaskRun
 from ops.dead_letter_queue import DeadLetterQueue, LeasedLetter
 from ops.dead_letter_round import DeadLetterRound

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from local import instance
-from local.instance import Instance
+from local.cli import instance
+from local.cli.instance import Instance
 from tests.local.rest import Rest
 
 

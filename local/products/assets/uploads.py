@@ -8,15 +8,16 @@ import base64
 import binascii
 import re
 
-from local.control_plane import asset_manifests, asset_tokens
-from local.control_plane.asset_files import is_safe
-from local.control_plane.asset_manifests import Entry, File
-from local.control_plane.envelope import ApiError, Reply
-from local.control_plane.fields import Fields
-from local.control_plane.multipart import Part
-from local.control_plane.routing import Call, Route
-from local.control_plane.script_forms import read_parts
-from local.control_plane.workers import check_name
+from local.api.envelope import ApiError, Reply
+from local.api.fields import Fields
+from local.api.multipart import Part
+from local.api.routing import Call, Route
+from local.products.assets import manifests as asset_manifests
+from local.products.assets import tokens as asset_tokens
+from local.products.assets.files import is_safe
+from local.products.assets.manifests import Entry, File
+from local.products.workers.script_forms import read_parts
+from local.products.workers.workers import check_name
 
 MAX_FILE_BYTES = 25 * 1024 * 1024
 # https://developers.cloudflare.com/workers/platform/limits/#static-assets, paid plan

@@ -1,7 +1,7 @@
 """Containers, of which there are none here: wrangler looks for a Worker's before it deletes the Worker."""
 
-from local.control_plane.envelope import Reply
-from local.control_plane.routing import Call, Route
+from local.api.envelope import Reply
+from local.api.routing import Call, Route
 
 
 async def list_applications(_: Call) -> Reply:

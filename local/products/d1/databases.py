@@ -9,11 +9,11 @@ import sqlite3
 import uuid
 from typing import Any
 
-from local.control_plane.envelope import ApiError, Json, Reply, now
-from local.control_plane.fields import Fields, one_of
-from local.control_plane.routing import Call, Route
-from local.control_plane.sql import statements
-from local.data_plane_client import DataPlaneRefusedError
+from local.api.envelope import ApiError, Json, Reply, now
+from local.api.fields import Fields, one_of
+from local.api.routing import Call, Route
+from local.products.d1.sql import statements
+from local.runtime.data_plane_client import DataPlaneRefusedError
 
 # https://developers.cloudflare.com/d1/platform/limits/
 MAX_STATEMENT_BYTES = 100_000

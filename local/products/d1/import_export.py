@@ -7,12 +7,12 @@ the same. The shapes are those of Cloudflare's API reference (d1/database, impor
 import hashlib
 from typing import Any
 
-from local.control_plane import d1
-from local.control_plane.envelope import ApiError, Json, RawReply, Reply
-from local.control_plane.fields import Fields
-from local.control_plane.routing import Call, Route
-from local.control_plane.sql import statements
-from local.data_plane_client import DataPlaneRefusedError
+from local.api.envelope import ApiError, Json, RawReply, Reply
+from local.api.fields import Fields
+from local.api.routing import Call, Route
+from local.products.d1 import databases as d1
+from local.products.d1.sql import statements
+from local.runtime.data_plane_client import DataPlaneRefusedError
 
 _IMPORTS = "/d1-imports/"
 _EXPORTS = "/d1-exports/"

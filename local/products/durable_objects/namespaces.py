@@ -12,10 +12,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from local.control_plane import workers
-from local.control_plane.envelope import ApiError, Json, Reply
-from local.control_plane.fields import Fields
-from local.control_plane.routing import Call, Route, whole_number
+from local.api.envelope import ApiError, Json, Reply
+from local.api.fields import Fields
+from local.api.routing import Call, Route, whole_number
+from local.products.workers import workers
 
 _PAGE_SIZE = 20
 _LARGEST_PAGE = 1000

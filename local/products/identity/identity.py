@@ -1,7 +1,7 @@
 """Who is calling: token, user, accounts, memberships. What `wrangler whoami` reads."""
 
-from local.control_plane.envelope import ApiError, Json, Page, Reply
-from local.control_plane.routing import Call, Route
+from local.api.envelope import ApiError, Json, Page, Reply
+from local.api.routing import Call, Route
 
 _TOKEN_ID = "1" * 32
 _USER_ID = "2" * 32

@@ -9,9 +9,9 @@ import re
 import sqlite3
 import uuid
 
-from local.control_plane.envelope import ApiError, Json, Reply, now
-from local.control_plane.fields import Fields
-from local.control_plane.routing import Call, Route
+from local.api.envelope import ApiError, Json, Reply, now
+from local.api.fields import Fields
+from local.api.routing import Call, Route
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _MAX_TITLE_LENGTH = 512

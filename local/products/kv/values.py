@@ -6,13 +6,13 @@ import json
 import time
 from typing import Any, cast
 
-from local.control_plane import json_text
-from local.control_plane.envelope import ApiError, Json, RawReply, Reply
-from local.control_plane.fields import Fields, type_name
-from local.control_plane.kv_namespaces import find, invalid
-from local.control_plane.multipart import boundary_of, form_parts
-from local.control_plane.routing import Call, Route
-from local.data_plane_client import DataPlaneRefusedError
+from local.api import json_text
+from local.api.envelope import ApiError, Json, RawReply, Reply
+from local.api.fields import Fields, type_name
+from local.api.multipart import boundary_of, form_parts
+from local.api.routing import Call, Route
+from local.products.kv.namespaces import find, invalid
+from local.runtime.data_plane_client import DataPlaneRefusedError
 
 # https://developers.cloudflare.com/kv/platform/limits/
 MAX_KEY_BYTES = 512

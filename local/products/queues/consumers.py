@@ -8,10 +8,12 @@ import sqlite3
 import uuid
 from typing import Any
 
-from local.control_plane import desired_state, queues, workers
-from local.control_plane.envelope import ApiError, Json, Page, Reply, now
-from local.control_plane.fields import Fields
-from local.control_plane.routing import Call, Route
+from local.api.envelope import ApiError, Json, Page, Reply, now
+from local.api.fields import Fields
+from local.api.routing import Call, Route
+from local.core import desired_state
+from local.products.queues import queues
+from local.products.workers import workers
 
 # https://developers.cloudflare.com/queues/platform/limits/ and /queues/configuration/configure-queues/
 MAX_BATCH_SIZE = 100

@@ -8,11 +8,11 @@ import base64
 import json
 from typing import Any
 
-from local.control_plane import queues
-from local.control_plane.envelope import ApiError, Json, Reply
-from local.control_plane.fields import Fields, type_name
-from local.control_plane.queue_consumers import MAX_BATCH_SIZE, MAX_VISIBILITY_TIMEOUT_MS
-from local.control_plane.routing import Call, Route
+from local.api.envelope import ApiError, Json, Reply
+from local.api.fields import Fields, type_name
+from local.api.routing import Call, Route
+from local.products.queues import queues
+from local.products.queues.consumers import MAX_BATCH_SIZE, MAX_VISIBILITY_TIMEOUT_MS
 
 # https://developers.cloudflare.com/queues/platform/limits/; 1 KB is 1000 bytes
 MAX_MESSAGE_BYTES = 128_000

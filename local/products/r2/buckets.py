@@ -12,8 +12,8 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from local.control_plane.envelope import ApiError, Json, Reply, now
-from local.control_plane.routing import Call, Route, whole_number
+from local.api.envelope import ApiError, Json, Reply, now
+from local.api.routing import Call, Route, whole_number
 
 JURISDICTIONS = ("default", "eu", "us", "fedramp", "fedramp-high")
 STORAGE_CLASSES = ("Standard", "InfrequentAccess")

@@ -13,9 +13,9 @@ from typing import Any
 from graphql import GraphQLError, GraphQLSyntaxError, build_schema, parse, validate
 from graphql import graphql as execute  # pyright: ignore[reportUnknownVariableType] its middleware has no type
 
-from local.control_plane.envelope import ApiError, Json, RawReply, now
-from local.control_plane.r2_buckets import JURISDICTIONS
-from local.control_plane.routing import Call, Route
+from local.api.envelope import ApiError, Json, RawReply, now
+from local.api.routing import Call, Route
+from local.products.r2.buckets import JURISDICTIONS
 
 _SCHEMA = build_schema(
     """

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
 
-from local.control_plane import r2_buckets
-from local.control_plane.envelope import ApiError, Json, RawReply, Reply
-from local.control_plane.routing import Call, Route
-from local.data_plane_client import DataPlaneRefusedError
+from local.api.envelope import ApiError, Json, RawReply, Reply
+from local.api.routing import Call, Route
+from local.products.r2 import buckets as r2_buckets
+from local.runtime.data_plane_client import DataPlaneRefusedError
 
 _MAX_KEY_BYTES = 1024  # https://developers.cloudflare.com/r2/platform/limits/
 _LARGEST_UPLOAD_BYTES = 300 * 1024 * 1024  # "300 MB" in the API reference; wrangler sends up to 300 MiB

@@ -6,9 +6,9 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from local.control_plane.envelope import Json
-from local.control_plane.fields import Fields
-from local.control_plane.listeners import Event
+from local.api.envelope import Json
+from local.api.fields import Fields
+from local.products.tails.subscribers import Event
 
 _SELF = "self"  # in a filter of client addresses: whoever listens, who is on this machine
 

@@ -14,12 +14,13 @@ from datetime import UTC, datetime, timedelta
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from local.control_plane import tail_filters, workers
-from local.control_plane.cloud import Cloud
-from local.control_plane.envelope import ApiError, Json, Reply
-from local.control_plane.fields import Fields
-from local.control_plane.listeners import Event, Queue
-from local.control_plane.routing import Call, Route
+from local.api.envelope import ApiError, Json, Reply
+from local.api.fields import Fields
+from local.api.routing import Call, Route
+from local.core.cloud import Cloud
+from local.products.tails import filters as tail_filters
+from local.products.tails.subscribers import Event, Queue
+from local.products.workers import workers
 
 _LIFETIME = timedelta(hours=6)  # recorded
 _PATH = "/tails/"

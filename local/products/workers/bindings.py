@@ -8,9 +8,12 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
-from local.control_plane import desired_state, kv_namespaces, queues, r2_buckets
-from local.control_plane.envelope import ApiError, Json
-from local.control_plane.fields import Fields
+from local.api.envelope import ApiError, Json
+from local.api.fields import Fields
+from local.core import desired_state
+from local.products.kv import namespaces as kv_namespaces
+from local.products.queues import queues
+from local.products.r2 import buckets as r2_buckets
 
 _LARGEST_LIMIT = 2**31 - 1
 _LONGEST_TEXT_BYTES = 5 * 1024  # https://developers.cloudflare.com/workers/platform/limits/#environment-variables

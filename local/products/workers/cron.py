@@ -1,6 +1,6 @@
 """Cloudflare's cron expressions: five fields, UTC; a day of the week is 1 (Sunday) to 7, and never 0.
 
-The data plane reads them too (data_plane/cron.js); this says what is allowed, to refuse the rest in Cloudflare's words.
+The data plane reads them too (runtime/cron.js); this says what is allowed, to refuse the rest in Cloudflare's words.
 What is allowed is what Cloudflare's own parser takes: github.com/cloudflare/saffron, src/parse.rs.
 """
 

@@ -7,11 +7,14 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from local.control_plane import bindings, desired_state, durable_objects, queue_consumers, workers
-from local.control_plane.envelope import ApiError, Json, Reply, now
-from local.control_plane.fields import Fields
-from local.control_plane.identity import AUTHOR_EMAIL
-from local.control_plane.routing import Call, Route
+from local.api.envelope import ApiError, Json, Reply, now
+from local.api.fields import Fields
+from local.api.routing import Call, Route
+from local.core import desired_state
+from local.products.durable_objects import namespaces as durable_objects
+from local.products.identity.identity import AUTHOR_EMAIL
+from local.products.queues import consumers as queue_consumers
+from local.products.workers import bindings, workers
 
 _PRECISION = 0.01  # of a percentage
 _MAX_VERSIONS = 2  # https://developers.cloudflare.com/workers/versions-and-deployments/#deployments

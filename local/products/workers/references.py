@@ -6,9 +6,9 @@ The shapes are those that wrangler reads before it deletes a Worker (workers-sdk
 import json
 import sqlite3
 
-from local.control_plane import dependents, workers
-from local.control_plane.envelope import Json, Reply
-from local.control_plane.routing import Call, Route
+from local.api.envelope import Json, Reply
+from local.api.routing import Call, Route
+from local.products.workers import dependents, workers
 
 _ENVIRONMENT = "production"  # the only one that a Worker has
 

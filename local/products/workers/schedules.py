@@ -6,10 +6,10 @@ found: 0 0 * * *".
 
 import sqlite3
 
-from local.control_plane import cron, workers
-from local.control_plane.envelope import ApiError, Json, Reply, now
-from local.control_plane.fields import Fields, type_name
-from local.control_plane.routing import Call, Route
+from local.api.envelope import ApiError, Json, Reply, now
+from local.api.fields import Fields, type_name
+from local.api.routing import Call, Route
+from local.products.workers import cron, workers
 
 
 async def put_schedules(call: Call) -> Reply:

@@ -4,12 +4,12 @@ import base64
 from dataclasses import dataclass
 from typing import Any
 
-from local.control_plane import json_text
-from local.control_plane.envelope import ApiError, RawReply
-from local.control_plane.fields import Fields
-from local.control_plane.multipart import Part, boundary_of, form_parts, write_form
-from local.control_plane.routing import Call
-from local.control_plane.uploads import Module, invalid, media_type
+from local.api import json_text
+from local.api.envelope import ApiError, RawReply
+from local.api.fields import Fields
+from local.api.multipart import Part, boundary_of, form_parts, write_form
+from local.api.routing import Call
+from local.products.workers.uploads import Module, invalid, media_type
 
 _METADATA = "metadata"
 _DEFAULT_CONTENT_TYPE = "application/octet-stream"

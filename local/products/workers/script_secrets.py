@@ -6,10 +6,11 @@
 import json
 from collections.abc import Mapping
 
-from local.control_plane import bindings, uploads, worker_versions, workers
-from local.control_plane.envelope import ApiError, Json, Reply
-from local.control_plane.fields import Fields
-from local.control_plane.routing import Call, Route
+from local.api.envelope import ApiError, Json, Reply
+from local.api.fields import Fields
+from local.api.routing import Call, Route
+from local.products.workers import bindings, uploads, workers
+from local.products.workers import versions as worker_versions
 
 _SECRET = "secret_text"  # noqa: S105 a type of bindings
 _TRIGGER: dict[str, Json] = {"workers/triggered_by": "secret"}  # quoted in public code, of the real API

@@ -7,19 +7,14 @@ import json
 import sqlite3
 from typing import Any
 
-from local.control_plane import (
-    bindings,
-    desired_state,
-    json_text,
-    scripts,
-    uploads,
-    worker_versions,
-    workers,
-)
-from local.control_plane.envelope import ApiError, Json, Reply
-from local.control_plane.fields import Fields
-from local.control_plane.routing import Call, Route
-from local.control_plane.script_forms import read_parts
+from local.api import json_text
+from local.api.envelope import ApiError, Json, Reply
+from local.api.fields import Fields
+from local.api.routing import Call, Route
+from local.core import desired_state
+from local.products.workers import bindings, scripts, uploads, workers
+from local.products.workers import versions as worker_versions
+from local.products.workers.script_forms import read_parts
 
 _OF_THE_WORKER = ("logpush", "observability", "tags", "tail_consumers")
 

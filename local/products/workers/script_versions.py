@@ -7,11 +7,14 @@ import json
 import sqlite3
 from typing import Any
 
-from local.control_plane import bindings, desired_state, durable_objects, uploads, worker_versions, workers
-from local.control_plane.envelope import ApiError, Json, Reply
-from local.control_plane.identity import AUTHOR_EMAIL, AUTHOR_ID
-from local.control_plane.routing import Call, Route
-from local.control_plane.script_forms import read_form
+from local.api.envelope import ApiError, Json, Reply
+from local.api.routing import Call, Route
+from local.core import desired_state
+from local.products.durable_objects import namespaces as durable_objects
+from local.products.identity.identity import AUTHOR_EMAIL, AUTHOR_ID
+from local.products.workers import bindings, uploads, workers
+from local.products.workers import versions as worker_versions
+from local.products.workers.script_forms import read_form
 
 _PAGE_SIZE = 10  # recorded
 _LARGEST_PAGE = 100

@@ -9,13 +9,16 @@ import json
 import sqlite3
 from typing import Any
 
-from local.control_plane import desired_state, durable_objects, uploads, worker_versions, workers
-from local.control_plane.envelope import ApiError, Json, RawReply, Reply
-from local.control_plane.fields import Fields
-from local.control_plane.routing import Call, Route
-from local.control_plane.script_forms import code_reply, read_form
-from local.control_plane.uploads import Draft
-from local.data_plane_client import DataPlaneRefusedError
+from local.api.envelope import ApiError, Json, RawReply, Reply
+from local.api.fields import Fields
+from local.api.routing import Call, Route
+from local.core import desired_state
+from local.products.durable_objects import namespaces as durable_objects
+from local.products.workers import uploads, workers
+from local.products.workers import versions as worker_versions
+from local.products.workers.script_forms import code_reply, read_form
+from local.products.workers.uploads import Draft
+from local.runtime.data_plane_client import DataPlaneRefusedError
 
 _UPLOAD = "upload"
 _AUTOMATIC: dict[str, Json] = {  # recorded

@@ -6,9 +6,9 @@ provider's WorkersScript).
 
 import sqlite3
 
-from local.control_plane import scripts, workers
-from local.control_plane.envelope import ApiError, Reply
-from local.control_plane.routing import Call, Route
+from local.api.envelope import ApiError, Reply
+from local.api.routing import Call, Route
+from local.products.workers import scripts, workers
 
 _ENVIRONMENT = "production"
 

@@ -16,18 +16,15 @@ from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any
 
-from local.control_plane import (
-    assets,
-    bindings,
-    deployments,
-    desired_state,
-    durable_objects,
-    queue_consumers,
-)
-from local.control_plane.cloud import Change
-from local.control_plane.envelope import ApiError, Json, RawReply, Reply, now
-from local.control_plane.fields import Fields
-from local.control_plane.routing import Call, Handler
+from local.api.envelope import ApiError, Json, RawReply, Reply, now
+from local.api.fields import Fields
+from local.api.routing import Call, Handler
+from local.core import desired_state
+from local.core.cloud import Change
+from local.products.assets import assets
+from local.products.durable_objects import namespaces as durable_objects
+from local.products.queues import consumers as queue_consumers
+from local.products.workers import bindings, deployments
 
 # https://developers.cloudflare.com/workers/platform/limits/#worker-size, paid plan
 MAX_COMPRESSED_BYTES = 10 * 1024 * 1024

@@ -11,12 +11,13 @@ import sqlite3
 import uuid
 from typing import Any, cast
 
-from local.control_plane import asset_manifests, dependents
-from local.control_plane.cloud import Change
-from local.control_plane.envelope import ApiError, Json, Reply, now
-from local.control_plane.fields import Fields
-from local.control_plane.routing import Call, Route
-from local.data_plane_client import DataPlaneRefusedError
+from local.api.envelope import ApiError, Json, Reply, now
+from local.api.fields import Fields
+from local.api.routing import Call, Route
+from local.core.cloud import Change
+from local.products.assets import manifests as asset_manifests
+from local.products.workers import dependents
+from local.runtime.data_plane_client import DataPlaneRefusedError
 
 _NAME = re.compile(r"[a-z0-9_][a-z0-9_-]{0,62}")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")

@@ -13,12 +13,12 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
-from local.control_plane import json_text
-from local.control_plane.envelope import ApiError, Json, Reply, now
-from local.control_plane.fields import Fields, one_of, type_name
-from local.control_plane.routing import Call, Route, whole_number
-from local.control_plane.workflows import STATUSES, find, invalid, latest_version, not_found
-from local.data_plane_client import DataPlaneRefusedError
+from local.api import json_text
+from local.api.envelope import ApiError, Json, Reply, now
+from local.api.fields import Fields, one_of, type_name
+from local.api.routing import Call, Route, whole_number
+from local.products.workflows.workflows import STATUSES, find, invalid, latest_version, not_found
+from local.runtime.data_plane_client import DataPlaneRefusedError
 
 # https://developers.cloudflare.com/workflows/reference/limits/
 MAX_BATCH = 100

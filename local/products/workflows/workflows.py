@@ -11,10 +11,10 @@ import sqlite3
 import uuid
 from typing import Any
 
-from local.control_plane import desired_state
-from local.control_plane.envelope import ApiError, Json, Reply, now
-from local.control_plane.fields import Fields
-from local.control_plane.routing import Call, Route
+from local.api.envelope import ApiError, Json, Reply, now
+from local.api.fields import Fields
+from local.api.routing import Call, Route
+from local.core import desired_state
 
 # https://developers.cloudflare.com/workflows/reference/limits/
 MAX_STEPS = 25_000

@@ -1,9 +1,9 @@
 """The Cloudflare resources that can be deployed: one table entry each, in a file per product."""
 
-from local.deploy.cloudflare_types import d1, kv, queues, workers, workflows
-from local.deploy.cloudflare_types.api import Api
-from local.deploy.cloudflare_types.rest_type import RestType
-from local.deploy.resource_types import ResourceType
+from local.pulumi.cloudflare_types import d1, kv, queues, workers, workflows
+from local.pulumi.cloudflare_types.api import Api
+from local.pulumi.cloudflare_types.rest_type import RestType
+from local.pulumi.resource_types import ResourceType
 
 _SPECS = {**d1.TYPES, **kv.TYPES, **queues.TYPES, **workers.TYPES, **workflows.TYPES}
 

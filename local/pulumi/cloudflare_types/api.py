@@ -4,8 +4,8 @@ from typing import Any, Literal, cast
 
 import cloudflare
 
-from local.deploy.errors import ApiError
-from local.deploy.wire import Properties
+from local.pulumi.errors import ApiError
+from local.pulumi.wire import Properties
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 

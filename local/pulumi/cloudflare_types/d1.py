@@ -1,6 +1,6 @@
 """D1 databases."""
 
-from local.deploy.cloudflare_types.rest_type import RestSpec
+from local.pulumi.cloudflare_types.rest_type import RestSpec
 
 DATABASE = RestSpec(
     collection="/accounts/{account_id}/d1/database",

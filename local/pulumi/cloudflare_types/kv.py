@@ -1,6 +1,6 @@
 """Workers KV namespaces."""
 
-from local.deploy.cloudflare_types.rest_type import RestSpec
+from local.pulumi.cloudflare_types.rest_type import RestSpec
 
 NAMESPACE = RestSpec(
     collection="/accounts/{account_id}/storage/kv/namespaces",

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Collection
 from typing import Any
 
-from local.deploy.wire import Properties, is_list, is_object
+from local.pulumi.wire import Properties, is_list, is_object
 
 _CAPITAL = re.compile(r"(?<!^)([A-Z])")
 _BREAK = re.compile(r"[_/]([a-z0-9])")

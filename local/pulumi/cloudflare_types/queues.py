@@ -1,7 +1,7 @@
 """Queues and their consumers."""
 
-from local.deploy.cloudflare_types.rest_type import RestSpec
-from local.deploy.wire import Properties
+from local.pulumi.cloudflare_types.rest_type import RestSpec
+from local.pulumi.wire import Properties
 
 QUEUE = RestSpec(
     collection="/accounts/{account_id}/queues",

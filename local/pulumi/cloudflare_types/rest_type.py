@@ -6,14 +6,14 @@ from string import Formatter
 from typing import Any, cast
 from urllib.parse import quote
 
-from local.deploy.cloudflare_types.api import Api, Method
-from local.deploy.cloudflare_types.names import to_camel, to_snake
-from local.deploy.cloudflare_types.shapes import carry_removals, complete, project
-from local.deploy.diff import Change, Diff, compare
-from local.deploy.errors import NOT_FOUND, ApiError, CheckError
-from local.deploy.resource_types import Created, Found
-from local.deploy.state_file import Resource
-from local.deploy.wire import UNKNOWN, Properties, reveal
+from local.pulumi.cloudflare_types.api import Api, Method
+from local.pulumi.cloudflare_types.names import to_camel, to_snake
+from local.pulumi.cloudflare_types.shapes import carry_removals, complete, project
+from local.pulumi.diff import Change, Diff, compare
+from local.pulumi.errors import NOT_FOUND, ApiError, CheckError
+from local.pulumi.resource_types import Created, Found
+from local.pulumi.state_file import Resource
+from local.pulumi.wire import UNKNOWN, Properties, reveal
 
 
 def _same(value: Properties) -> Any:

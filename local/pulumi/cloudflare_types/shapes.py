@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from local.deploy.wire import Properties, is_list, is_object
+from local.pulumi.wire import Properties, is_list, is_object
 
 
 def complete(inputs: Properties, reply: Properties, keyed_lists: Mapping[str, str]) -> Properties:

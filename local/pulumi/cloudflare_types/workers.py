@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from local.deploy.cloudflare_types.rest_type import RestSpec
-from local.deploy.wire import UNKNOWN, Properties, is_list, is_object
+from local.pulumi.cloudflare_types.rest_type import RestSpec
+from local.pulumi.wire import UNKNOWN, Properties, is_list, is_object
 
 _ALL_TRACES: Properties = {"destinations": [], "enabled": False, "head_sampling_rate": 1, "persist": True}
 _ALL_LOGS: Properties = {

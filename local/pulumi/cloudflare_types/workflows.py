@@ -1,6 +1,6 @@
 """Workflows."""
 
-from local.deploy.cloudflare_types.rest_type import RestSpec
+from local.pulumi.cloudflare_types.rest_type import RestSpec
 
 _ITEM = "/accounts/{account_id}/workflows/{workflow_name}"
 

@@ -3,23 +3,23 @@
  * handlers. JSON over HTTP; objects of R2 as they are.
  */
 
-import { exportDatabase, importStatements, queryDatabase } from './d1.js';
-import { deleteValues, getValues, listKeys, putValues } from './kv.js';
-import { KvRefusal } from './kv_limits.js';
-import { Refusal, checkMessages } from './queue_limits.js';
-import { deleteObject, listObjects, measureBucket, passObject } from './r2.js';
+import { exportDatabase, importStatements, queryDatabase } from '../../products/d1/runtime/calls.js';
+import { deleteValues, getValues, listKeys, putValues } from '../../products/kv/runtime/calls.js';
+import { KvRefusal } from '../../products/kv/runtime/limits.js';
+import { Refusal, checkMessages } from '../../products/queues/runtime/limits.js';
+import { deleteObject, listObjects, measureBucket, passObject } from '../../products/r2/runtime/calls.js';
 import { pickService } from './services.js';
-import { listenTo } from './tail.js';
-import { reasonOf } from './workflow_limits.js';
-import { WORKFLOW_ROUTES } from './workflows.js';
+import { listenTo } from '../../products/tails/runtime/tail.js';
+import { reasonOf } from '../../products/workflows/runtime/limits.js';
+import { WORKFLOW_ROUTES } from '../../products/workflows/runtime/calls.js';
 
 /**
  * @import { QueueSettings, Target } from '../desired_state.js'
- * @import { KvObject } from './kv_store.js'
- * @import { QueueObject, ReadMessage } from './queue.js'
- * @import { QueueMetrics } from './queue_store.js'
+ * @import { KvObject } from '../../products/kv/runtime/object.js'
+ * @import { QueueObject, ReadMessage } from '../../products/queues/runtime/object.js'
+ * @import { QueueMetrics } from '../../products/queues/runtime/store.js'
  * @import { Services } from './services.js'
- * @import { WorkflowObject } from './workflow.js'
+ * @import { WorkflowObject } from '../../products/workflows/runtime/object.js'
  *
  * @typedef {Services & {
  *   QUEUES: DurableObjectNamespace<QueueObject>,

@@ -4,7 +4,7 @@ import { pickTarget } from './percentages.js';
 
 /**
  * @import { Target } from '../desired_state.js'
- * @import { BatchResult } from './verdicts.js'
+ * @import { BatchResult } from '../../products/queues/runtime/verdicts.js'
  *
  * @typedef {{
  *   queue(name: string, messages: object[], metadata: object): Promise<BatchResult>,

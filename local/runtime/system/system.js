@@ -1,11 +1,11 @@
 /** The system Worker: what the data plane runs inside workerd, beside the user's Workers. */
 
-export { AnalyticsDataset } from './analytics_dataset.js';
+export { AnalyticsDataset } from '../../products/analytics_engine/runtime/dataset.js';
 export { default } from './gateway.js';
-export { KvBinding } from './kv_binding.js';
-export { KvObject } from './kv_store.js';
-export { QueueObject } from './queue.js';
-export { QueueProducer } from './queue_producer.js';
-export { Tail } from './tail.js';
-export { WorkflowObject } from './workflow.js';
-export { WorkflowBinding } from './workflow_binding.js';
+export { KvBinding } from '../../products/kv/runtime/binding.js';
+export { KvObject } from '../../products/kv/runtime/object.js';
+export { QueueObject } from '../../products/queues/runtime/object.js';
+export { QueueProducer } from '../../products/queues/runtime/producer.js';
+export { Tail } from '../../products/tails/runtime/tail.js';
+export { WorkflowObject } from '../../products/workflows/runtime/object.js';
+export { WorkflowBinding } from '../../products/workflows/runtime/binding.js';

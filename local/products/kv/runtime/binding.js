@@ -2,10 +2,10 @@
 
 import { WorkerEntrypoint } from 'cloudflare:workers';
 
-import { KvRefusal, MAX_BULK_KEYS, checkKey, checkList, checkMetadata, checkValue, expirationOf } from './kv_limits.js';
+import { KvRefusal, MAX_BULK_KEYS, checkKey, checkList, checkMetadata, checkValue, expirationOf } from './limits.js';
 
 /**
- * @import { Entry, KvObject } from './kv_store.js'
+ * @import { Entry, KvObject } from './object.js'
  *
  * @typedef {{KV_NAMESPACES: DurableObjectNamespace<KvObject>}} Env
  * @typedef {{namespaceId: string}} Props

@@ -1,9 +1,9 @@
 /** KV by namespace id, without a binding: the same Durable Objects that the Workers' bindings reach. */
 
-import { fromCursor, toCursor } from './kv_binding.js';
+import { fromCursor, toCursor } from './binding.js';
 
 /**
- * @import { Attributes, KvObject, Pair } from './kv_store.js'
+ * @import { Attributes, KvObject, Pair } from './object.js'
  *
  * @typedef {{KV_NAMESPACES: DurableObjectNamespace<KvObject>}} Env
  * @typedef {Attributes & {value_base64: string}} EntryReply

@@ -3,7 +3,7 @@
  * Both ways in, a Worker's binding and the REST API, are checked here.
  */
 
-/** @import { IncomingMessage } from './queue_store.js' */
+/** @import { IncomingMessage } from './store.js' */
 
 const MAX_MESSAGE_BYTES = 128_000;
 const MAX_BATCH_MESSAGES = 100;

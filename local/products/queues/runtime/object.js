@@ -7,15 +7,15 @@
 
 import { DurableObject } from 'cloudflare:workers';
 
-import { pickService } from './services.js';
-import { describe } from './logging.js';
-import { QueueStore } from './queue_store.js';
+import { pickService } from '../../../runtime/system/services.js';
+import { describe } from '../../../runtime/system/logging.js';
+import { QueueStore } from './store.js';
 import { verdicts } from './verdicts.js';
 
 /**
- * @import { QueueSettings } from '../desired_state.js'
- * @import { DeadLetter, IncomingMessage, NewMessage, QueueMetrics, StoredMessage } from './queue_store.js'
- * @import { Service, Services } from './services.js'
+ * @import { QueueSettings } from '../../../runtime/desired_state.js'
+ * @import { DeadLetter, IncomingMessage, NewMessage, QueueMetrics, StoredMessage } from './store.js'
+ * @import { Service, Services } from '../../../runtime/system/services.js'
  * @import { BatchResult } from './verdicts.js'
  *
  * @typedef {Services & {QUEUES: DurableObjectNamespace<QueueObject>}} Env

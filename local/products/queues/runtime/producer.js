@@ -2,11 +2,11 @@
 
 import { WorkerEntrypoint } from 'cloudflare:workers';
 
-import { Refusal, checkMessages } from './queue_limits.js';
+import { Refusal, checkMessages } from './limits.js';
 
 /**
- * @import { QueueObject } from './queue.js'
- * @import { IncomingMessage } from './queue_store.js'
+ * @import { QueueObject } from './object.js'
+ * @import { IncomingMessage } from './store.js'
  *
  * @typedef {{QUEUES: DurableObjectNamespace<QueueObject>}} Env
  * @typedef {{queueId: string, deliveryDelay: number | null}} Props the binding's own delay, in seconds

@@ -6,7 +6,7 @@
 import { WorkerEntrypoint } from 'cloudflare:workers';
 
 /**
- * @import { Line, TailReport } from './logging.js'
+ * @import { Line, TailReport } from '../../../runtime/system/logging.js'
  *
  * @typedef {{LOG: Fetcher}} Env
  * @typedef {{worker: string, version: string}} Props

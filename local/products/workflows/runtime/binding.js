@@ -5,10 +5,10 @@
 
 import { RpcTarget, WorkerEntrypoint } from 'cloudflare:workers';
 
-import { MAX_BATCH, reasonOf, refusal } from './workflow_limits.js';
+import { MAX_BATCH, reasonOf, refusal } from './limits.js';
 
 /**
- * @import { NewInstance, WorkflowObject } from './workflow.js'
+ * @import { NewInstance, WorkflowObject } from './object.js'
  *
  * @typedef {{WORKFLOWS: DurableObjectNamespace<WorkflowObject>, WORKFLOW_IDS: Record<string, string>}} Env
  *   the ids of the workflows, by name

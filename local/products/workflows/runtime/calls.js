@@ -1,9 +1,9 @@
 /** Workflows by id, for the Node side: the routes of the gateway. */
 
 /**
- * @import { WorkflowSettings } from '../desired_state.js'
- * @import { Command, NewInstance, Query, WorkflowObject } from './workflow.js'
- * @import { WantedStep } from './workflow_report.js'
+ * @import { WorkflowSettings } from '../../../runtime/desired_state.js'
+ * @import { Command, NewInstance, Query, WorkflowObject } from './object.js'
+ * @import { WantedStep } from './report.js'
  *
  * @typedef {{WORKFLOWS: DurableObjectNamespace<WorkflowObject>}} Env
  */

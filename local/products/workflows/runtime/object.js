@@ -6,13 +6,13 @@
 
 import { DurableObject } from 'cloudflare:workers';
 
-import { describe as describeError } from './logging.js';
-import { checkInstanceId, refusal } from './workflow_limits.js';
-import { hasEnded, isAttempting, report, stepReport } from './workflow_report.js';
+import { describe as describeError } from '../../../runtime/system/logging.js';
+import { checkInstanceId, refusal } from './limits.js';
+import { hasEnded, isAttempting, report, stepReport } from './report.js';
 
 /**
- * @import { WorkflowSettings } from '../desired_state.js'
- * @import { LogEntry, Report, Status, WantedStep } from './workflow_report.js'
+ * @import { WorkflowSettings } from '../../../runtime/desired_state.js'
+ * @import { LogEntry, Report, Status, WantedStep } from './report.js'
  *
  * @typedef {'api' | 'binding'} Trigger
  * @typedef {{id?: string, params?: unknown}} NewInstance

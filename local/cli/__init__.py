@@ -1,0 +1,1 @@
+"""The command line, and a running instance seen from outside."""

@@ -1,0 +1,1 @@
+"""The state of one instance, and the one way to change it."""

@@ -1,0 +1,1 @@
+"""Tails of Workers."""
