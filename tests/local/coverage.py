@@ -56,7 +56,7 @@ Written by `python -m tests.local.coverage`; not to be edited. What is not in th
 def all_routes() -> dict[str, list[RouteKey]]:
     """List every route of the control plane by its module, in the order of its table."""
     found = {_name(product.__name__): [(r.method, API_PATH + r.path) for r in product.ROUTES] for product in PRODUCTS}
-    found["d1_transfers"] += [(route.method, route.path) for route in d1_transfers.OPEN_ROUTES]
+    found["d1/import_export"] += [(route.method, route.path) for route in d1_transfers.OPEN_ROUTES]
     return found
 
 
@@ -114,7 +114,7 @@ def _product_table(routes: Mapping[str, list[RouteKey]]) -> Iterator[str]:
 
 
 def _name(module: str) -> str:
-    return module.rpartition(".")[2]
+    return module.removeprefix("local.products.").replace(".", "/")
 
 
 def main() -> int:
