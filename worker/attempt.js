@@ -5,58 +5,109 @@ import { contextOf } from './context.js';
 import { Ending } from './ending.js';
 import { MAX_TIMEOUT_SECONDS, PermanentError } from './handler.js';
 import { Heartbeat, Running } from './heartbeat.js';
-import { describeError, MAX_RESULT_BYTES } from './task.js';
+import { describeError, MAX_DELAY_SECONDS, MAX_RESULT_BYTES } from './task.js';
 
 /** @import { Handlers } from './handler.js' */
-/** @import { Store } from './stores/store.js' */
-/** @import { ClaimedTask, Outcome } from './task.js' */
+/** @import { Standing, Store } from './stores/store.js' */
+/** @import { ClaimedTask, Outcome, TaskError } from './task.js' */
 
 /** @typedef {{store: Store, handlers: Handlers, env: any}} Parts */
 
-/** How long those that have ended wait for the others of their batch at first, so that a quick batch is written at once;
- * each further wave waits three times as long, so that there are few: seven in {@link MAX_TIMEOUT_SECONDS}. */
-const FIRST_WAVE_MS = 2_000;
-const WAVE_GROWTH = 3;
+/** How long an outcome waits for others, which are written with it; where attempts end one after the other, the time grows by so
+ * much with each write, so that an invocation makes few (the Free plan has 50 queries for it,
+ * https://developers.cloudflare.com/d1/platform/limits/). */
+const LINGER_MS = 5;
+
+/** The wait before outcomes are offered again to a store that did not answer. */
+const AGAIN_MS = 1_000;
 
 const ENCODER = new TextEncoder();
 
-/** The error of a task whose last attempt was begun, and whose Worker was lost with it. */
-export const ATTEMPTS_SPENT = { name: 'AttemptsSpent', message: 'the last attempt that it may have did not end' };
+/** The error of a task that may have no further attempt, though none has failed last: fewer are allowed than were. @type {TaskError} */
+export const ATTEMPTS_SPENT = { name: 'AttemptsSpent', message: 'it has had as many attempts as it may have' };
+
+/** @type {TaskError} */
+export const CRASHED = {
+  name: 'Crashed',
+  message: 'each time that it ran its isolate died, last when it ran alone: it may have used up the CPU time or the memory that an isolate has',
+};
+
+/** What became of an attempt: whose the task was when its outcome was written; `lost`: the store did not answer in time.
+ *
+ * @typedef {{task: ClaimedTask, outcome: Outcome, standing: Standing}} Settlement
+ */
 
 /**
- * Attempts tasks at the same time, each on its own.
+ * Attempts tasks at the same time, each on its own, and writes what becomes of each as soon as it has ended, together with
+ * whatever else has ended by then.
  *
  * @param {Parts} parts
  * @param {ClaimedTask[]} tasks
- * @returns {AsyncGenerator<Outcome[]>} waves of those that have ended, so that a slow task does not hold back the quick ones;
- *   in the order of the tasks within each. Never rejects: what a handler throws is the outcome's error
+ * @param {number} end_ms Unix time until which the store is asked again when it does not answer; handlers that still run then are
+ *   told by their signal that the store is lost
+ * @param {(settlements: Settlement[]) => void} onSettled called as outcomes are written; each task comes once
+ * @returns {Promise<void>} when all have; never rejects for what a handler throws: that is the outcome's error
+ * @throws what the store is at fault for, but for its being away
  */
-export async function* attemptInWaves(parts, tasks) {
+export async function attemptAll(parts, tasks, end_ms, onSettled) {
   const heartbeat = new Heartbeat(parts.store);
-  /** @type {Map<ClaimedTask, Outcome>} */
-  const ended = new Map();
-  const running = new Set(tasks);
-  const all = Promise.all(tasks.map(async (task) => ended.set(task, await attempt(parts, task, heartbeat))));
-  for (let wave_ms = FIRST_WAVE_MS; running.size > 0; wave_ms *= WAVE_GROWTH) {
-    await withinMilliseconds(wave_ms, all);
-    await heartbeat.settled();
-    const wave = [...running].filter((task) => ended.has(task));
-    for (const task of wave) running.delete(task);
-    if (wave.length > 0) yield wave.map((task) => /** @type {Outcome} */ (ended.get(task)));
+  const running = new Set(tasks.map((task) => new Attempt(parts, task, heartbeat)));
+  /** @type {{task: ClaimedTask, outcome: Outcome}[]} */
+  let ended = [];
+  let wake = () => {};
+  for (const each of running) {
+    void each.run().then((outcome) => {
+      running.delete(each);
+      if (each.isStoreLost) onSettled([{ task: each.task, outcome, standing: 'lost' }]);
+      else ended.push({ task: each.task, outcome });
+      wake();
+    });
+  }
+  const stopAll = () => running.forEach((each) => each.loseStore());
+  const timer = setTimeout(stopAll, end_ms - Date.now());
+  try {
+    for (let writes = 0; running.size > 0 || ended.length > 0; writes++) {
+      if (ended.length === 0) {
+        await new Promise((resolve) => { wake = () => resolve(undefined); });
+        continue;
+      }
+      if (running.size > 0) await wait(LINGER_MS * (writes + 1), (stop) => { wake = () => running.size === 0 && stop(); });
+      await heartbeat.settled();
+      const offered = ended;
+      ended = [];
+      const standings = await parts.store.settle(offered.map(({ outcome }) => outcome));
+      const isTimeUp = Date.now() >= end_ms;
+      /** @type {Settlement[]} */
+      const settled = [];
+      for (const each of offered) {
+        const standing = standings.get(each.task.taskId) ?? 'lost';
+        if (standing === 'lost' && !isTimeUp) ended.push(each);
+        else settled.push({ ...each, standing });
+      }
+      if (settled.length > 0) onSettled(settled);
+      if (settled.length < offered.length) await wait(Math.min(AGAIN_MS, end_ms - Date.now()));
+    }
+  } finally {
+    clearTimeout(timer);
+    stopAll();
   }
 }
 
 /**
- * Waits for something, but no longer than that.
- *
  * @param {number} time_ms
- * @param {Promise<unknown>} promise
+ * @param {(stop: () => void) => void} [interrupt] is given what ends the wait earlier
  */
-async function withinMilliseconds(time_ms, promise) {
-  const timeIsUp = Promise.withResolvers();
-  const timer = setTimeout(timeIsUp.resolve, time_ms);
-  await Promise.race([promise, timeIsUp.promise]);
+async function wait(time_ms, interrupt = () => {}) {
+  /** @type {PromiseWithResolvers<void>} */
+  const { promise, resolve } = Promise.withResolvers();
+  const timer = setTimeout(resolve, time_ms);
+  interrupt(resolve);
+  await promise;
   clearTimeout(timer);
+}
+
+function storeLost() {
+  return Object.assign(new Error('the task store does not answer; the task will be attempted again'), { name: 'StoreLost' });
 }
 
 /**
@@ -68,30 +119,52 @@ export function maxRetries({ max_retries }, env) {
   return max_retries ?? Number(env.MAX_RETRIES);
 }
 
-/**
- * @param {Parts} parts
- * @param {ClaimedTask} task
- * @param {Heartbeat} heartbeat
- * @returns {Promise<Outcome>}
- */
-async function attempt({ handlers, env }, task, heartbeat) {
-  const ending = new Ending();
-  let hasLostTask = false;
-  const running = new Running(task, (reason) => {
-    hasLostTask = true;
-    ending.come(reason);
-  });
-  heartbeat.add(running);
-  try {
-    if (task.attempts > maxRetries(task, env) + 1) throw Object.assign(new Error(), ATTEMPTS_SPENT);
-    const { default: handle, timeout_seconds = MAX_TIMEOUT_SECONDS } = find(handlers, task.handler);
-    const context = contextOf(task, env, ending, (progress) => heartbeat.tell(running, progress));
-    const result = await ending.limit(timeout_seconds, () => handle(task.payload, context));
-    return { ...running.name, progress: running.progress, status: 'completed', result: toJson(result) };
-  } catch (thrown) {
-    return { ...running.name, progress: running.progress, ...failure(task, env, thrown, hasLostTask) };
-  } finally {
-    heartbeat.remove(running);
+/** One start of a handler. */
+class Attempt {
+  #ending = new Ending();
+  #hasLostTask = false;
+  isStoreLost = false;
+
+  /**
+   * @param {Parts} parts
+   * @param {ClaimedTask} task
+   * @param {Heartbeat} heartbeat
+   */
+  constructor({ handlers, env }, task, heartbeat) {
+    this.handlers = handlers;
+    this.env = env;
+    this.task = task;
+    this.heartbeat = heartbeat;
+    this.running = new Running(task, (reason) => this.#lose(reason));
+  }
+
+  /** Stops it without an outcome. */
+  loseStore() {
+    this.isStoreLost = true;
+    this.#lose(storeLost());
+  }
+
+  /** @param {Error} reason why what it makes of the task no longer counts */
+  #lose(reason) {
+    this.#hasLostTask = true;
+    this.#ending.come(reason);
+  }
+
+  /** @returns {Promise<Outcome>} never rejects */
+  async run() {
+    const { task, env, running, heartbeat } = this;
+    heartbeat.add(running);
+    const named = () => ({ ...running.name, progress: running.progress, ended_ms: Date.now() });
+    try {
+      const { default: handle, timeout_seconds = MAX_TIMEOUT_SECONDS } = find(this.handlers, task.handler);
+      const context = contextOf(task, env, this.#ending, (progress) => heartbeat.tell(running, progress));
+      const result = await this.#ending.limit(timeout_seconds, () => handle(task.payload, context));
+      return { ...named(), status: 'completed', result: toJson(result) };
+    } catch (thrown) {
+      return { ...named(), ...failure(task, env, thrown, this.#hasLostTask) };
+    } finally {
+      heartbeat.remove(running);
+    }
   }
 }
 
@@ -120,7 +193,22 @@ function failure({ taskId, handler, attempts, max_retries }, env, thrown, hasLos
   if (hasLostTask) console.warn('attempt stopped', { taskId, handler, attempts, reason: error.name });
   else console.error('attempt failed', { taskId, handler, attempts, status: isLast ? 'failed' : 'pending', error: error.name });
   if (isLast) return { status: /** @type {const} */ ('failed'), error };
-  return { status: /** @type {const} */ ('pending'), error, next_attempt_ms: Date.now() + retryDelaySeconds(attempts, env) * 1000 };
+  const delay_seconds = chosenDelaySeconds(thrown) ?? retryDelaySeconds(attempts, env);
+  return { status: /** @type {const} */ ('pending'), error, next_attempt_ms: Date.now() + delay_seconds * 1000 };
+}
+
+/**
+ * @param {unknown} thrown
+ * @returns {number | null} after how long the handler asks to be run again, see `RetryLater`; null when it does not say
+ */
+function chosenDelaySeconds(thrown) {
+  try {
+    const { retry_after_seconds } = /** @type {{retry_after_seconds?: unknown}} */ (thrown ?? {});
+    if (typeof retry_after_seconds !== 'number' || !(retry_after_seconds >= 0)) return null;
+    return Math.min(Math.ceil(retry_after_seconds), MAX_DELAY_SECONDS);
+  } catch {
+    return null;
+  }
 }
 
 /** @param {unknown} thrown */

@@ -7,14 +7,14 @@
 const FIRST_REPORT_MS = 1_000;
 
 /**
- * The time between two reports: a fifth of the batch's age, with bounds. What is new is reported earlier, but only so
- * many times. That makes at most 40 reports in {@link MAX_TIMEOUT_SECONDS}: an invocation has 50 queries on the Free plan
- * (https://developers.cloudflare.com/d1/platform/limits/), and taking the tasks and ending them in waves needs nine.
+ * The time between two reports: a quarter of the batch's age, with bounds. What is new is reported earlier, but only so
+ * many times. That makes at most 36 reports in {@link MAX_TIMEOUT_SECONDS}: an invocation has 50 queries on the Free plan
+ * (https://developers.cloudflare.com/d1/platform/limits/), and taking ten tasks and writing the end of each needs twelve.
  */
-const INTERVAL_PER_AGE = 0.2;
+const INTERVAL_PER_AGE = 0.25;
 const SHORTEST_INTERVAL_MS = 2_000;
 const LONGEST_INTERVAL_MS = 60_000;
-const EARLY_REPORTS = 7;
+const EARLY_REPORTS = 6;
 
 /** The shortest interval where the store is slow to settle: that is KV, which takes one write of a key a second
  * (https://developers.cloudflare.com/kv/platform/limits/), and the attempt writes its outcome too. */
@@ -36,8 +36,8 @@ export class Running {
    * @param {AttemptName} attempt
    * @param {(reason: Error) => void} stop
    */
-  constructor({ taskId, run, attempts }, stop) {
-    this.name = { taskId, run, attempts };
+  constructor({ taskId, run, attempts, crashes, claim }, stop) {
+    this.name = { taskId, run, attempts, crashes, claim };
     this.stop = stop;
   }
 
@@ -145,10 +145,11 @@ export class Heartbeat {
   async #tellStore(attempts) {
     const told = attempts.map(({ progress }) => progress);
     try {
-      const belonging = await this.store.report(attempts.map(({ name, news }) => ({ ...name, progress: news })));
+      const standings = await this.store.report(attempts.map(({ name, news }) => ({ ...name, progress: news })));
       attempts.forEach((attempt, index) => {
-        attempt.reported = told[index] ?? null;
-        if (!belonging.has(attempt.name.taskId)) attempt.stop(cancelled());
+        const standing = standings.get(attempt.name.taskId);
+        if (standing !== 'lost') attempt.reported = told[index] ?? null;
+        if (standing === 'superseded') attempt.stop(cancelled());
       });
     } catch (error) {
       console.warn('the progress of a batch was not stored; the next report has it', { error: String(error) });

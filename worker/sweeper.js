@@ -1,35 +1,62 @@
-/** The sweep: deletes tasks whose time to live is over and rescues unfinished ones whose message or consumer was lost. */
+/** The sweep: rescues unfinished tasks whose message or consumer was lost, and deletes tasks whose time to live is over. */
 
 import { SWEEP_GRACE_SECONDS } from './task.js';
 
 /** @import { Engine } from './engines/engine.js' */
 /** @import { Store } from './stores/store.js' */
 
-/** How many chunks one sweep deletes at most: more than a minute's tasks, in fewer than the 50 statements that an
- * invocation has on the Free plan (https://developers.cloudflare.com/d1/platform/limits/), five each. */
-const EXPIRE_CHUNKS = 8;
+/** How long a sweep rescues, and how long it works in all; the next one comes after a minute. */
+const RESCUE_MS = 25_000;
+const SWEEP_MS = 45_000;
+
+/** From what part of its limit on a database is told of in the log. */
+export const NEARLY_FULL = 0.8;
 
 /**
+ * Does what there is to do, each on its own: one that fails stops no other.
+ *
  * @param {Store} store
  * @param {Engine} engine
  */
 export async function sweep(store, engine) {
-  const expired = await expire(store);
-  const open = await store.sweep(Date.now() - SWEEP_GRACE_SECONDS * 1000);
-  const rescued = open.length > 0 ? await engine.rescue(open) : { resent: 0, returned: 0, failed: 0 };
-  const counts = { expired, ...rescued };
+  const start_ms = Date.now();
+  const counts = { expired: 0, resent: 0, returned: 0, failed: 0 };
+  await chore('rescue', () => rescue(store, engine, counts, start_ms + RESCUE_MS));
+  await chore('expiry', async () => { counts.expired = await store.expire(() => Date.now() > start_ms + SWEEP_MS); });
+  await chore('look at the size', async () => {
+    for (const { name, bytes, limit_bytes } of await store.fill()) {
+      if (bytes >= limit_bytes * NEARLY_FULL) console.warn('a database is nearly full', { database: name, bytes, limit_bytes });
+    }
+  });
   if (Object.values(counts).every((count) => count === 0)) return;
   console.log('swept', counts);
-  await store.countSweep(counts);
+  await chore('count', () => store.countSweep(counts));
 }
 
-/** @param {Store} store */
-async function expire(store) {
-  let expired = 0;
-  for (let chunk = 0; chunk < EXPIRE_CHUNKS; chunk++) {
-    const count = await store.expire();
-    expired += count;
-    if (count === 0) break;
+/**
+ * @param {Store} store
+ * @param {Engine} engine
+ * @param {{resent: number, returned: number, failed: number}} counts
+ * @param {number} end_ms
+ */
+async function rescue(store, engine, counts, end_ms) {
+  for await (const tasks of store.open(Date.now() - SWEEP_GRACE_SECONDS * 1000)) {
+    const { resent, returned, failed } = await engine.rescue(tasks);
+    counts.resent += resent;
+    counts.returned += returned;
+    counts.failed += failed;
+    if (Date.now() > end_ms) return;
   }
-  return expired;
+}
+
+/**
+ * @param {string} name
+ * @param {() => Promise<void>} work
+ */
+async function chore(name, work) {
+  try {
+    await work();
+  } catch (error) {
+    console.error('a part of the sweep failed; the next one comes in a minute', { part: name, error: String(error) });
+  }
 }

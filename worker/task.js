@@ -7,8 +7,9 @@
  *    │    └────────────┴─────> cancelled
  *    └─── a new run, of what has failed or was cancelled
  *
- * A run is what one submission, retry by hand or redrive starts; each run has attempts of its own. Together they name an
- * attempt, so that one that has lost its task cannot write to it.
+ * A run is what one submission, retry by hand or redrive starts; each run has attempts of its own. An attempt holds its task
+ * by a claim, whose name is in the task: one that has lost its task cannot write to it. An attempt that did not end, because
+ * its isolate died, is a crash: the same attempt starts again.
  */
 
 /** @typedef {'pending' | 'processing' | 'completed' | 'failed' | 'cancelled'} Status */
@@ -49,7 +50,7 @@
  * @property {Status} status
  * @property {string} handler
  * @property {number} run 1 for the first
- * @property {number} attempts of this run
+ * @property {number} attempts of this run; never more than the retries that it may have and one
  * @property {number | null} max_retries of this task; null: the stack's
  * @property {Progress | null} progress
  * @property {TaskError | null} error of the last attempt that failed
@@ -60,28 +61,33 @@
  * @property {number} expires_ms
  */
 
-/** A task as it is kept, beside its payload. `result` is JSON text. @typedef {TaskSummary & {result: string | null}} TaskRecord */
+/** A task as it is kept, beside its payload. `result` is JSON text; `crashes` those of this run.
+ *
+ * @typedef {TaskSummary & {result: string | null, crashes: number}} TaskRecord
+ */
 
 /**
- * A task that an attempt may work on; run and attempts name the attempt.
+ * A task that an attempt may work on.
  *
  * @typedef {object} ClaimedTask
  * @property {string} taskId
  * @property {number} run
  * @property {number} attempts 1 for the first of a run
+ * @property {number} crashes earlier ones of this run
+ * @property {string} claim the name of the claim, another one each time
  * @property {string} handler
  * @property {Parameters} parameters
  * @property {Payload} payload
  * @property {number | null} max_retries
  */
 
-/** The name of an attempt. @typedef {Pick<ClaimedTask, 'taskId' | 'run' | 'attempts'>} AttemptName */
+/** The name of an attempt. @typedef {Pick<ClaimedTask, 'taskId' | 'run' | 'attempts' | 'crashes' | 'claim'>} AttemptName */
 
 /**
  * What an attempt made of a task: `pending` waits for the next attempt, due at `next_attempt_ms`; `completed` and
- * `failed` are final. `result` is JSON text.
+ * `failed` are final. `result` is JSON text; `ended_ms` is when the handler ended.
  *
- * @typedef {AttemptName & {progress: Progress | null} & ({status: 'completed', result: string}
+ * @typedef {AttemptName & {progress: Progress | null, ended_ms: number} & ({status: 'completed', result: string}
  *   | {status: 'failed', error: TaskError}
  *   | {status: 'pending', error: TaskError, next_attempt_ms: number})} Outcome
  */
@@ -114,6 +120,9 @@ export const LEASE_SECONDS = 15 * 60;
 
 /** How long the sweeper leaves a young task alone: its POST may still be handing it over. */
 export const SWEEP_GRACE_SECONDS = 60;
+
+/** How often a task's isolate may die before the task is held to be the cause, and fails. */
+export const MAX_CRASHES = 3;
 
 /** Longest request body of one task. A D1 row may have 2 MB (https://developers.cloudflare.com/d1/platform/limits/). */
 export const MAX_PAYLOAD_BYTES = 1024 * 1024;

@@ -2,6 +2,7 @@
 
 import { handleRequest } from './api/router.js';
 import { requireHandlers } from './handler.js';
+import { CONSUMER_PATIENCE_SECONDS, REQUEST_PATIENCE_SECONDS } from './stores/connection.js';
 
 /** @import { Engine } from './engines/engine.js' */
 /** @import { Handlers } from './handler.js' */
@@ -9,7 +10,7 @@ import { requireHandlers } from './handler.js';
 
 /**
  * @typedef {object} Parts
- * @property {new (env: any) => Store} Store
+ * @property {new (env: any, patience_seconds?: number) => Store} Store
  * @property {new (env: any, store: Store, handlers: Handlers) => Engine} Engine what new tasks are handed to
  * @property {Handlers} handlers
  * @property {new (env: any, store: Store, handlers: Handlers) => {consume(batch: MessageBatch<unknown>): Promise<void>}} [Consumer]
@@ -31,12 +32,12 @@ export function taskRunner({ Store, Engine, handlers, Consumer, sweep }) {
     },
     ...(Consumer && {
       queue(batch, env) {
-        return new Consumer(env, new Store(env), handlers).consume(batch);
+        return new Consumer(env, new Store(env, CONSUMER_PATIENCE_SECONDS), handlers).consume(batch);
       },
     }),
     ...(sweep && {
       scheduled(_controller, env) {
-        const store = new Store(env);
+        const store = new Store(env, REQUEST_PATIENCE_SECONDS);
         return sweep(store, new Engine(env, store, handlers));
       },
     }),

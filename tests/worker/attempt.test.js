@@ -2,31 +2,51 @@ import assert from 'node:assert/strict';
 import { after, before, describe, mock, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 
-import { attemptInWaves } from '../../worker/attempt.js';
+import { attemptAll as attemptAndSettle } from '../../worker/attempt.js';
 import { PermanentError, requireHandlers } from '../../worker/handler.js';
 import { startWorker, STORES } from './worker_under_test.js';
 
 /** @import { HandlerModule, Handlers } from '../../worker/handler.js' */
-/** @import { Store } from '../../worker/stores/store.js' */
-/** @import { ClaimedTask } from '../../worker/task.js' */
+/** @import { Parts, Settlement } from '../../worker/attempt.js' */
+/** @import { Standing, Store } from '../../worker/stores/store.js' */
+/** @import { AttemptName, ClaimedTask, Outcome } from '../../worker/task.js' */
 
 const ENV = { MAX_RETRIES: '2', RETRY_DELAY_SECONDS: '10', RETRY_BACKOFF: 'exponential', RETRY_MAX_DELAY_SECONDS: '3600', API_TOKENS: 'secret', OTHER: 'open' };
 
-const STORE = /** @type {Store} */ (/** @type {unknown} */ ({ settling_seconds: 0, report: async () => new Set() }));
+/** @param {Standing} standing of every attempt */
+const standingOf = (standing) => async (/** @type {AttemptName[]} */ attempts) => new Map(attempts.map(({ taskId }) => [taskId, standing]));
+
+const STORE = /** @type {Store} */ (/** @type {unknown} */ ({ settling_seconds: 0, report: standingOf('superseded'), settle: standingOf('ours') }));
 
 /**
  * @param {Partial<ClaimedTask>} [parts]
  * @returns {ClaimedTask}
  */
 function task(parts) {
-  return { taskId: 'task', run: 1, attempts: 1, handler: 'default', parameters: {}, payload: 'payload', max_retries: null, ...parts };
+  return { taskId: 'task', run: 1, attempts: 1, crashes: 0, claim: 'claim', handler: 'default', parameters: {}, payload: 'payload', max_retries: null, ...parts };
 }
 
-/** @param {Parameters<typeof attemptInWaves>} parts */
-async function attemptAll(...parts) {
-  const waves = [];
-  for await (const wave of attemptInWaves(...parts)) waves.push(wave);
-  return waves.flat();
+/**
+ * @param {Parts} parts
+ * @param {ClaimedTask[]} tasks
+ * @param {number} [end_ms]
+ * @returns {Promise<Settlement[]>} in the order in which they were written
+ */
+async function settleAll(parts, tasks, end_ms = Date.now() + 60_000) {
+  /** @type {Settlement[]} */
+  const settlements = [];
+  await attemptAndSettle(parts, tasks, end_ms, (settled) => settlements.push(...settled));
+  return settlements;
+}
+
+/**
+ * @param {Parts} parts
+ * @param {ClaimedTask[]} tasks
+ * @returns {Promise<Outcome[]>} in the order of the tasks
+ */
+async function attemptAll(parts, tasks) {
+  const settlements = await settleAll(parts, tasks);
+  return tasks.map((each) => /** @type {Settlement} */ (settlements.find(({ task }) => task === each)).outcome);
 }
 
 /**
@@ -82,9 +102,10 @@ test('its log names the attempt', async () => {
 test('an attempt that fails is followed by another one, after its backoff', async () => {
   const before_ms = Date.now();
   const { outcome, logged } = await attempt(() => { throw new RangeError('cannot do the payload'); });
-  const { next_attempt_ms, ...rest } = outcome;
+  const { next_attempt_ms, ended_ms, ...rest } = outcome;
+  assert.ok(ended_ms >= before_ms && ended_ms <= Date.now());
   const error = { name: 'RangeError', message: 'cannot do the payload' };
-  assert.deepEqual(rest, { taskId: 'task', run: 1, attempts: 1, progress: null, status: 'pending', error });
+  assert.deepEqual(rest, { taskId: 'task', run: 1, attempts: 1, crashes: 0, claim: 'claim', progress: null, status: 'pending', error });
   assert.ok(next_attempt_ms >= before_ms + 5_000 && next_attempt_ms <= Date.now() + 10_000);
   assert.deepEqual(logged, [['attempt failed', { taskId: 'task', handler: 'default', attempts: 1, status: 'pending', error: 'RangeError' }]]);
 });
@@ -106,13 +127,15 @@ test('an attempt that has lost its task is logged as stopped, not as failed', as
   warn.mock.restore();
 });
 
-test('a task whose last attempt was lost with its Worker is not attempted once more', async () => {
-  let runs = 0;
-  const count = () => { runs += 1; };
-  const { outcomes } = await attempt(count, { attempts: 1, max_retries: 0 }, { attempts: 2, max_retries: 0 }, { attempts: 4 }, { attempts: 3 });
-  assert.deepEqual(outcomes.map(({ status }) => status), ['completed', 'failed', 'failed', 'completed']);
-  assert.deepEqual(/** @type {any} */ (outcomes[1]).error, { name: 'AttemptsSpent', message: 'the last attempt that it may have did not end' });
-  assert.equal(runs, 2);
+test('a handler may say when it is to be run again', async () => {
+  for (const [asked, seconds] of /** @type {[unknown, [number, number]][]} */ ([
+    [90, [90, 90]], [0, [0, 0]], [0.5, [1, 1]], [1e9, [86_400, 86_400]], [-1, [5, 10]], [NaN, [5, 10]], ['9', [5, 10]],
+  ])) {
+    const before_ms = Date.now();
+    const { outcome } = await attempt(() => { throw Object.assign(new Error('later'), { retry_after_seconds: asked }); });
+    const waits_seconds = (outcome.next_attempt_ms - before_ms) / 1000;
+    assert.ok(waits_seconds >= seconds[0] && waits_seconds < seconds[1] + 1, `${asked}: ${waits_seconds}`);
+  }
 });
 
 test('after a permanent error there is no other attempt', async () => {
@@ -255,13 +278,61 @@ for (const store of STORES) describe(`with state in ${store}`, () => {
   });
 });
 
-test('a slow task does not hold back the quick ones of its batch', async () => {
+test('what has ended is written at once, together with what ends meanwhile', async () => {
+  /** @type {{at_ms: number, results: (string | false)[]}[]} */
+  const writes = [];
+  const start_ms = Date.now();
+  const settle = async (/** @type {Outcome[]} */ outcomes) => {
+    writes.push({ at_ms: Date.now() - start_ms, results: outcomes.map((outcome) => 'result' in outcome && outcome.result) });
+    await setTimeout(100);
+    return standingOf('ours')(outcomes);
+  };
   /** @type {Handlers} */
-  const handlers = { default: { default: () => 'quick' }, slow: { default: () => setTimeout(3_000, 'slow') } };
-  const store = { ...STORE, report: async () => new Set(['task']) };
-  const waves = [];
-  for await (const wave of attemptInWaves({ store, handlers, env: ENV }, [task({ handler: 'slow' }), task(), task()])) {
-    waves.push(wave.map((outcome) => 'result' in outcome && outcome.result));
+  const handlers = { default: { default: (payload) => setTimeout(Number(payload), payload) } };
+  const settlements = await settleAll({ store: { ...STORE, settle }, handlers, env: ENV }, ['1', '50', '60', '400'].map((payload) => task({ taskId: payload, payload })));
+  assert.deepEqual(writes.map(({ results }) => results), [['"1"'], ['"50"', '"60"'], ['"400"']]);
+  assert.ok(Number(writes[0]?.at_ms) < 45, `${writes[0]?.at_ms} ms`);
+  for (const { task: { taskId }, outcome } of settlements) {
+    const late_ms = outcome.ended_ms - start_ms - Number(taskId);
+    assert.ok(late_ms >= -2 && late_ms < 45, `${taskId} was told to have ended ${late_ms} ms late`);
   }
-  assert.deepEqual(waves, [['"quick"', '"quick"'], ['"slow"']]);
+});
+
+test('a store that is away gets the outcome when it is back, and handlers go on meanwhile', async () => {
+  let refusals = 0;
+  /** @param {Outcome[]} outcomes */
+  const settle = (outcomes) => standingOf(refusals++ < 2 ? 'lost' : 'ours')(outcomes);
+  const handlers = { default: { default: () => 'done' }, slow: { default: () => setTimeout(500, 'late') } };
+  const settlements = await settleAll({ store: { ...STORE, settle }, handlers, env: ENV }, [task({ taskId: 'quick' }), task({ taskId: 'slow', handler: 'slow' })]);
+  assert.deepEqual(settlements.map(({ outcome: { taskId, status }, standing }) => [taskId, status, standing]), [
+    ['quick', 'completed', 'ours'], ['slow', 'completed', 'ours'],
+  ]);
+});
+
+test('when the time is up what could not be written is lost, and handlers that run are told by their signal', async () => {
+  const warn = mock.method(console, 'warn', () => {});
+  /** @type {string[]} */
+  const reasons = [];
+  const handlers = {
+    default: { default: () => 'done' },
+    slow: { default: (/** @type {unknown} */ _, /** @type {any} */ { signal }) => new Promise(() => { signal.addEventListener('abort', () => reasons.push(signal.reason.name)); }) },
+  };
+  const store = { ...STORE, settle: standingOf('lost') };
+  const settlements = await settleAll({ store, handlers, env: ENV }, [task({ taskId: 'quick' }), task({ taskId: 'slow', handler: 'slow' })], Date.now() + 200);
+  assert.deepEqual(settlements.map(({ task: { taskId }, standing }) => [taskId, standing]).sort(), [['quick', 'lost'], ['slow', 'lost']]);
+  assert.deepEqual(reasons, ['StoreLost']);
+  warn.mock.restore();
+});
+
+test('a store that is broken stops the handlers that run', async () => {
+  let reason = '';
+  const handlers = {
+    default: { default: () => 'done' },
+    slow: { default: (/** @type {unknown} */ _, /** @type {any} */ { signal }) => new Promise(() => { signal.addEventListener('abort', () => { reason = signal.reason.name; }); }) },
+  };
+  const store = { ...STORE, settle: async () => { throw new TypeError('a bug'); } };
+  const warn = mock.method(console, 'warn', () => {});
+  await assert.rejects(settleAll({ store, handlers, env: ENV }, [task(), task({ handler: 'slow' })]), { message: 'a bug' });
+  assert.equal(reason, 'StoreLost');
+  warn.mock.restore();
 });

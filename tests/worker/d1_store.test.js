@@ -3,7 +3,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
 
 import { D1Store } from '../../worker/stores/d1.js';
-import { newTask } from './store_under_test.js';
+import { deliveryOf, newTask } from './store_under_test.js';
 import { readMigrations, startWorker } from './worker_under_test.js';
 
 /** @type {import('./worker_under_test.js').WorkerUnderTest} */
@@ -13,14 +13,19 @@ after(() => worker.stop());
 
 test('a task costs three written rows and three statements, a batch two statements', async () => {
   const { database, metas } = metered(await worker.database);
-  const store = new D1Store({ DB: database });
+  const store = new D1Store({ DB: database, MAX_RETRIES: '5' });
   const tasks = Array.from({ length: 10 }, () => newTask());
   const ids = tasks.map(({ taskId }) => taskId);
   for (const task of tasks) await store.insert([task]);
-  await store.claim(ids.map((taskId) => ({ taskId, run: 1, attempts: 1, redrive: false })));
-  await store.settle(ids.map((taskId) => ({ taskId, run: 1, attempts: 1, status: 'completed', result: 'null', progress: null })));
+  const answers = await store.claim(ids.map((taskId) => deliveryOf(taskId)));
+  const claimed = [...answers.values()].flatMap((answer) => (answer.kind === 'claimed' ? [answer.task] : []));
+  await store.settle(claimed.map(({ taskId, run, attempts, crashes, claim }) => (
+    { taskId, run, attempts, crashes, claim, status: 'completed', result: 'null', progress: null, ended_ms: 0 }
+  )));
   assert.equal(metas.length, ids.length + 2);
   assert.equal(metas.reduce((sum, { rows_written }) => sum + rows_written, 0), 3 * ids.length);
+  const [payloads] = await worker.rows('SELECT count(payload) AS count FROM tasks');
+  assert.equal(payloads?.['count'], 0, 'nobody can read them any more');
 });
 
 test('lists, statistics and sweeps read a bounded number of rows, however many tasks there are', async () => {
@@ -28,7 +33,7 @@ test('lists, statistics and sweeps read a bounded number of rows, however many t
     INSERT INTO tasks (taskId, status, expires_at)
     SELECT printf('01%06x-0000-7000-8000-000000000000', n), CASE n % 1000 WHEN 0 THEN 'failed' ELSE 'completed' END, 9999999999 FROM number`);
   const { database, metas } = metered(await worker.database);
-  const store = new D1Store({ DB: database });
+  const store = new D1Store({ DB: database, MAX_RETRIES: '5' });
   const all = { status: null, handler: null, limit: 20, cursor: null };
   /** @param {() => Promise<unknown>} look */
   const rowsRead = async (look) => {
@@ -41,10 +46,13 @@ test('lists, statistics and sweeps read a bounded number of rows, however many t
   assert.ok(await rowsRead(() => store.list({ ...all, status: 'pending' })) <= 2_000);
   assert.ok(await rowsRead(() => store.list({ ...all, handler: 'none', status: 'failed' })) <= 2_000);
   assert.ok(await rowsRead(() => store.recent()) <= 10_000);
-  assert.ok(await rowsRead(() => store.sweep(Date.now())) <= 101_000);
-  assert.ok(await rowsRead(() => store.expire()) <= 31_000);
-  for (let rest = 0; rest < 2; rest++) await store.sweep(Date.now());
-  assert.ok(await rowsRead(() => store.sweep(Date.now())) <= 100, 'what has ended is not read again');
+  const sweep = () => Array.fromAsync(store.open(Date.now()));
+  assert.ok(await rowsRead(sweep) <= 101_000);
+  let chunks = 0;
+  const expiring = await rowsRead(() => store.expire(() => chunks++ > 0));
+  assert.ok(expiring <= 8_000, `${expiring}`);
+  for (let rest = 0; rest < 2; rest++) await sweep();
+  assert.ok(await rowsRead(sweep) <= 100, 'what has ended is not read again');
 });
 
 test('tasks of the first schema are kept by the next ones', async () => {

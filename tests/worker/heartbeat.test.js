@@ -3,6 +3,7 @@ import { afterEach, beforeEach, mock, test } from 'node:test';
 
 import { Heartbeat, Running } from '../../worker/heartbeat.js';
 
+/** @import { Standing } from '../../worker/stores/store.js' */
 /** @import { AttemptName, Progress } from '../../worker/task.js' */
 
 /** @typedef {AttemptName & {progress: Progress | null}} Report */
@@ -28,14 +29,15 @@ function startHeartbeat({ settling_seconds = 0, answer = async (reports) => new 
   const stopped = [];
   const heartbeat = new Heartbeat({
     settling_seconds,
-    report: (told) => {
+    report: async (told) => {
       reports.push({ at_seconds: (Date.now() - start_ms) / 1000, progress: told.map(({ progress }) => progress) });
-      return answer(told);
+      const belonging = await answer(told);
+      return new Map(told.map(({ taskId }) => [taskId, /** @type {Standing} */ (belonging.has(taskId) ? 'ours' : 'superseded')]));
     },
   });
   /** @param {string} taskId */
   const add = (taskId) => {
-    const running = new Running({ taskId, run: 1, attempts: 1 }, ({ name }) => stopped.push(`${taskId}: ${name}`));
+    const running = new Running({ taskId, run: 1, attempts: 1, crashes: 0, claim: 'claim' }, ({ name }) => stopped.push(`${taskId}: ${name}`));
     heartbeat.add(running);
     return running;
   };
@@ -71,13 +73,13 @@ test('a batch that has ended within a second costs nothing', async () => {
   assert.deepEqual(times(), []);
 });
 
-test('reports come after a second, then at a fifth of the age, at most a minute apart', async () => {
+test('reports come after a second, then at a quarter of the age, at most a minute apart', async () => {
   const { add, times } = startHeartbeat();
   add('one');
   await pass(LONGEST_SECONDS);
   const intervals = times().map((time, index) => time - (times()[index - 1] ?? 0));
-  assert.deepEqual(times().slice(0, 7), [1, 3, 5, 7, 9, 11, 13.2]);
-  assert.ok(intervals.slice(6).every((interval, index) => interval <= Number(times()[index + 5]) * 0.2 + 0.1));
+  assert.deepEqual(times().slice(0, 7), [1, 3, 5, 7, 9, 11.3, 14.2]);
+  assert.ok(intervals.slice(6).every((interval, index) => interval <= Number(times()[index + 5]) * 0.25 + 0.1));
   assert.deepEqual(intervals.slice(-2), [60, 60]);
   assert.equal(times().length, 33);
 });

@@ -38,13 +38,14 @@ function namespaceOf(tasks) {
 test('the sweep finds a lost task among many more than it looks at in one go', async () => {
   const start_ms = Math.ceil(Date.now() / WINDOW_MS) * WINDOW_MS;
   const ids = Array.from({ length: 8_000 }, (_, age) => newTaskId(start_ms + age * 100));
+  /** @type {Map<string, object>} */
   const tasks = new Map(ids.map((taskId) => [taskId, { status: 'completed' }]));
   const lost = /** @type {string} */ (ids.at(-1));
-  tasks.set(lost, { status: 'pending' });
-  const store = new KvStore({ KV: namespaceOf(tasks) });
+  tasks.set(lost, { status: 'pending', expires_at: 9_999_999_999 });
+  const store = new KvStore({ KV: namespaceOf(tasks), MAX_RETRIES: '5' });
   const first_ms = Math.ceil((start_ms + WINDOW_MS) / SWEEP_MS) * SWEEP_MS;
   const open = [];
-  for (let sweep = 0; sweep < 4; sweep++) open.push(...await store.sweep(first_ms + sweep * SWEEP_MS));
+  for (let sweep = 0; sweep < 4; sweep++) open.push(...(await Array.fromAsync(store.open(first_ms + sweep * SWEEP_MS))).flat());
   assert.deepEqual(open.map(({ taskId }) => taskId), [lost]);
 });
 
@@ -53,11 +54,11 @@ test('the sweep finds a lost task that was due behind many that have ended, and 
   const ids = Array.from({ length: 300 }, () => newTaskId(now_ms - 24 * SWEEP_MS));
   const lost = newTaskId(now_ms - 24 * SWEEP_MS);
   /** @type {Map<string, object>} */
-  const tasks = new Map([[lost, { status: 'pending' }]]);
+  const tasks = new Map([[lost, { status: 'pending', expires_at: 9_999_999_999 }]]);
   const due = (/** @type {string} */ taskId, /** @type {number} */ due_ms) => `due:${timePrefix(due_ms)}:${taskId}`;
   for (const taskId of ids) tasks.set(taskId, { status: 'completed' }).set(due(taskId, now_ms - 3 * SWEEP_MS), {});
   for (const due_ms of [now_ms - 2 * SWEEP_MS, now_ms - 2 * SWEEP_MS + 1]) tasks.set(due(lost, due_ms), {});
-  const open = await new KvStore({ KV: namespaceOf(tasks) }).sweep(now_ms);
+  const open = (await Array.fromAsync(new KvStore({ KV: namespaceOf(tasks), MAX_RETRIES: '5' }).open(now_ms))).flat();
   assert.deepEqual(open.map(({ taskId }) => taskId), [lost]);
   assert.deepEqual([...tasks.keys()].filter((name) => name.startsWith('due:')).map((name) => name.slice(-36)), [lost, lost]);
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
+import { newTaskId } from '../../worker/task_id.js';
 import { ERROR, newTask, startStore } from './store_under_test.js';
 import { STORES } from './worker_under_test.js';
 
@@ -15,13 +16,11 @@ for (const former of STORES) for (const present of STORES.filter((each) => each 
         await store.call('insert', [fresh]);
         assert.equal((await store.call('find', old.taskId)).status, 'pending');
         assert.equal(await store.former.call('find', fresh.taskId), null, 'the new task is in the present store');
-        const deliveries = [old, fresh].map(({ taskId }) => ({ taskId, run: 1, attempts: 1, redrive: false }));
-        const claimed = await store.call('claim', deliveries);
-        assert.deepEqual(new Set(claimed.map((/** @type {{taskId: string}} */ { taskId }) => taskId)), new Set([old.taskId, fresh.taskId]));
-        await store.call('settle', [old, fresh].map(({ taskId }) => ({ taskId, run: 1, attempts: 1, status: 'failed', error: ERROR, progress: null })));
+        for (const { taskId } of [old, fresh]) assert.equal(await store.settle(await store.claim(taskId), { status: 'failed', error: ERROR }), 'ours');
+        assert.deepEqual(await store.ask(newTaskId(Date.now())), { kind: 'absent' });
         const { tasks } = await store.call('list', { status: 'failed', handler: null, limit: 10, cursor: null });
         assert.deepEqual(tasks.map((/** @type {{taskId: string}} */ { taskId }) => taskId), [fresh.taskId, old.taskId].sort().reverse());
-        assert.equal(await store.call('retry', old.taskId), 2);
+        assert.equal(await store.call('retry', old.taskId, 1), 2);
         assert.equal(await store.call('cancel', old.taskId), true);
         assert.equal((await store.former.call('find', old.taskId)).status, 'cancelled');
       } finally {

@@ -1,103 +1,280 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { beforeEach, mock, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 
 import { QueueEngine } from '../../worker/engines/queue.js';
 import { newTaskId } from '../../worker/task_id.js';
 
-const MIB = 1024 * 1024;
+/** @import { ClaimAnswer, Delivery, Standing } from '../../worker/stores/store.js' */
+/** @import { Outcome } from '../../worker/task.js' */
 
-/** An engine whose store counts how many tasks it has given at once, and whose queues keep what they are sent. */
-function engineUnderTest() {
-  /** @type {number[]} */
-  const claims = [];
-  /** @type {any[]} */
+const MAX_RETRIES = 3;
+
+beforeEach((context) => {
+  for (const level of /** @type {const} */ (['warn', 'error'])) mock.method(console, level, () => {});
+  /** @type {any} */ (context).after?.(() => mock.restoreAll());
+});
+
+/**
+ * An engine whose store answers as it is told, and whose queues keep what they are sent.
+ *
+ * @param {object} [options]
+ * @param {(delivery: Delivery, isAlone: boolean) => ClaimAnswer | 'claimed'} [options.claim]
+ * @param {(outcome: Outcome) => Standing} [options.settle]
+ * @param {(payload: string) => unknown} [options.handler] the payload is the task's id
+ * @param {() => boolean} [options.refuses] whether the queues refuse messages now
+ */
+function engineUnderTest({ claim = () => 'claimed', settle = () => 'ours', handler = () => null, refuses = () => false } = {}) {
+  /** @type {{body: any, delaySeconds?: number}[]} */
   const sent = [];
-  const queue = {
-    send: async (/** @type {unknown} */ body) => { sent.push(body); },
-    sendBatch: async (/** @type {{body: unknown}[]} */ messages) => { sent.push(...messages.map(({ body }) => body)); },
+  /** @type {any[]} */
+  const letters = [];
+  /** @type {string[]} */
+  const abandoned = [];
+  /** @type {Delivery[][]} */
+  const claims = [];
+  const take = (/** @type {any[]} */ into) => (/** @type {any[]} */ messages) => {
+    if (refuses()) throw new Error('Queue sendBatch failed: Too Many Requests');
+    into.push(...messages);
   };
+  const queueInto = (/** @type {any[]} */ into) => ({
+    send: async (/** @type {unknown} */ body, /** @type {object} */ options) => take(into)([{ body, ...options }]),
+    sendBatch: async (/** @type {any[]} */ messages) => take(into)(messages),
+  });
   const store = {
     settling_seconds: 0,
-    claim: async (/** @type {any[]} */ deliveries) => {
-      claims.push(deliveries.length);
-      return deliveries.map(({ taskId, run }) => ({ taskId, run, attempts: 1, handler: 'default', parameters: {}, payload: '', max_retries: null }));
+    claim: async (/** @type {Delivery[]} */ deliveries, isAlone = false) => {
+      claims.push(deliveries);
+      return new Map(deliveries.map((delivery) => {
+        const { taskId, run, claim: name } = delivery;
+        const answer = claim(delivery, isAlone);
+        const task = { taskId, run, claim: name, attempts: 1, crashes: 0, handler: 'default', parameters: {}, payload: taskId, max_retries: null };
+        return [taskId, answer === 'claimed' ? { kind: 'claimed', task } : answer];
+      }));
     },
-    settle: async (/** @type {any[]} */ outcomes) => new Set(outcomes.map(({ taskId }) => taskId)),
+    settle: async (/** @type {Outcome[]} */ outcomes) => new Map(outcomes.map((outcome) => [outcome.taskId, settle(outcome)])),
+    report: async () => new Map(),
+    abandon: async (/** @type {any[]} */ lost, /** @type {Error} */ { name }) => { abandoned.push(...lost.map(({ taskId }) => `${taskId} ${name}`)); },
   };
-  const handlers = { default: { default: async () => { throw new Error('never'); } } };
-  const env = { TASK_QUEUE: queue, TASK_DLQ: queue, MAX_RETRIES: '5' };
-  return { claims, sent, engine: new QueueEngine(/** @type {any} */ (env), /** @type {any} */ (store), handlers) };
+  const env = {
+    TASK_QUEUE: queueInto(sent), TASK_DLQ: queueInto(letters), MAX_RETRIES: String(MAX_RETRIES),
+    RETRY_DELAY_SECONDS: '7', RETRY_BACKOFF: 'fixed', RETRY_MAX_DELAY_SECONDS: '7',
+  };
+  const engine = new QueueEngine(/** @type {any} */ (env), /** @type {any} */ (store), { default: { default: /** @type {any} */ (handler) } });
+  return { engine, sent, letters, abandoned, claims };
 }
 
-/** @param {object} body */
-function message(body, attempts = 1) {
-  return /** @type {any} */ ({ id: crypto.randomUUID(), body, attempts, ack() {}, retry() {} });
+/**
+ * @param {object} [body]
+ * @param {number} [attempts]
+ */
+function message(body = { taskId: newTaskId(Date.now()), run: 1 }, attempts = 1) {
+  /** @type {(string | {delaySeconds: number} | undefined)[]} */
+  const verdicts = [];
+  return {
+    id: crypto.randomUUID(), timestamp: new Date(), body: /** @type {any} */ (body), attempts, verdicts,
+    ack: () => { verdicts.push('ack'); },
+    retry: (/** @type {{delaySeconds: number} | undefined} */ options) => { verdicts.push(options ?? 'retry'); },
+  };
 }
 
-/** @param {any[]} messages */
-function batch(messages) {
+/** @param {ReturnType<typeof message>[]} messages */
+function batch(...messages) {
   return /** @type {any} */ ({ messages });
 }
 
-test('a batch of large payloads is taken in portions that fit in memory', async () => {
-  const { claims, engine } = engineUnderTest();
-  const large = Array.from({ length: 40 }, () => message({ taskId: newTaskId(Date.now()), run: 1, payload_length: MIB }));
-  const small = Array.from({ length: 60 }, () => message({ taskId: newTaskId(Date.now()), run: 1 }));
-  await engine.consume(batch([...large, ...small]));
-  assert.deepEqual(claims, [16, 16, 68]);
-});
-
-test('ordinary payloads are taken all at once, and so is what says nonsense of its length', async () => {
-  const { claims, engine } = engineUnderTest();
-  const lengths = [undefined, 0, -1, 0.5, 'long', [MIB], {}, null];
-  await engine.consume(batch(Array.from({ length: 100 }, (_, n) => message({ taskId: newTaskId(Date.now()), run: 1, payload_length: lengths[n % lengths.length] }))));
-  assert.deepEqual(claims, [100]);
-});
+/** @param {ReturnType<typeof message>} told */
+function delayOf({ verdicts }) {
+  const [verdict] = verdicts;
+  return typeof verdict === 'object' ? verdict.delaySeconds : undefined;
+}
 
 test("a message tells its delay, even none, so that the queue's own does not hold it back", async () => {
-  /** @type {unknown[]} */
-  const delays = [];
-  const queue = {
-    send: async (/** @type {unknown} */ _, /** @type {any} */ { delaySeconds }) => { delays.push(delaySeconds); },
-    sendBatch: async (/** @type {any[]} */ messages) => { delays.push(...messages.map(({ delaySeconds }) => delaySeconds)); },
-  };
-  const engine = new QueueEngine(/** @type {any} */ ({ TASK_QUEUE: queue, MAX_RETRIES: '5' }), /** @type {any} */ ({}), {});
+  const { engine, sent } = engineUnderTest();
   const run = { taskId: newTaskId(Date.now()), run: 1, max_retries: null };
   await engine.submit([{ ...run, delay_seconds: 0 }]);
   await engine.submit([{ ...run, delay_seconds: 0 }, { ...run, delay_seconds: 9 }]);
-  assert.deepEqual(delays, [0, 0, 9]);
+  assert.deepEqual(sent.map(({ delaySeconds }) => delaySeconds), [0, 0, 9]);
+  assert.deepEqual(sent[0]?.body, { taskId: run.taskId, run: 1 });
 });
 
-test('a message tells the length of a large payload alone, and so do those that follow it', async () => {
-  const { sent, engine } = engineUnderTest();
-  const [small, large, unknown] = /** @type {[string, string, string]} */ ([1, 2, 3].map((time_ms) => newTaskId(time_ms)));
-  const submission = { run: 1, delay_seconds: 0, max_retries: null };
-  await engine.submit([{ ...submission, taskId: small, payload_length: 64 * 1024 }]);
-  await engine.submit([{ ...submission, taskId: large, payload_length: MIB }]);
-  await engine.submit([{ ...submission, taskId: unknown }]);
-  const first = [{ taskId: small, run: 1 }, { taskId: large, run: 1, payload_length: MIB }, { taskId: unknown, run: 1 }];
-  assert.deepEqual(sent, first);
-  const lastDelivery = 6;
-  const { sent: again, engine: another } = engineUnderTest();
-  await another.consume(batch([message({ taskId: large, run: 1, payload_length: MIB }, lastDelivery)]));
-  assert.deepEqual(again, [{ taskId: large, run: 1, payload_length: MIB }]);
+test('a queue that refuses for a moment is asked again; one that goes on refusing is told of', async () => {
+  let refusals = 2;
+  const { engine, sent } = engineUnderTest({ refuses: () => refusals-- > 0 });
+  const run = { taskId: newTaskId(Date.now()), run: 1, max_retries: null, delay_seconds: 0 };
+  await engine.submit([run]);
+  assert.equal(sent.length, 1);
+  refusals = Infinity;
+  await assert.rejects(engine.submit([run]), { name: 'HandoverRefused', retry_after_seconds: 1 });
+});
+
+test('a failed task leaves a dead letter, whatever delivery it is; the message is done with then', async () => {
+  const { engine, letters } = engineUnderTest({ handler: () => { throw Object.assign(new Error('no'), { permanent: true }); } });
+  const first = message();
+  await engine.consume(batch(first));
+  assert.deepEqual([first.verdicts, letters.map(({ body }) => body)], [['ack'], [first.body]]);
+});
+
+test('a dead letter that cannot be written is written when the message comes again', async () => {
+  let isDown = true;
+  const { engine, letters, sent } = engineUnderTest({
+    claim: ({ delivery }) => (delivery === 1 ? 'claimed' : { kind: 'over', hasFailed: true }),
+    handler: () => { throw Object.assign(new Error('no'), { permanent: true }); },
+    refuses: () => isDown,
+  });
+  const first = message();
+  mock.timers.enable({ apis: ['setTimeout', 'Date'] });
+  const consumed = engine.consume(batch(first));
+  for (let second = 0; second < 120; second++) {
+    mock.timers.tick(1_000);
+    for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+  }
+  await consumed;
+  mock.timers.reset();
+  assert.ok(Number(delayOf(first)) > 0, 'it comes again');
+  isDown = false;
+  const again = { ...message(first.body, 2), id: first.id };
+  await engine.consume(batch(again));
+  assert.deepEqual([again.verdicts, letters.map(({ body }) => body), sent], [['ack'], [first.body], []]);
 });
 
 test('a task that was cancelled in its last attempt leaves no dead letter', async () => {
-  /** @type {unknown[]} */
-  const letters = [];
-  const store = {
-    settling_seconds: 0,
-    claim: async (/** @type {any[]} */ [{ taskId, run }]) => [{ taskId, run, attempts: 1, handler: 'default', parameters: {}, payload: '', max_retries: 0 }],
-    report: async () => new Set(),
-    settle: async () => new Set(),
-  };
-  const dlq = { sendBatch: async (/** @type {unknown[]} */ messages) => { letters.push(...messages); } };
-  const handlers = { default: { default: () => new Promise(() => {}) } };
-  const engine = new QueueEngine(/** @type {any} */ ({ TASK_DLQ: dlq, MAX_RETRIES: '5', RETRY_DELAY_SECONDS: '0' }), /** @type {any} */ (store), handlers);
+  const { engine, letters } = engineUnderTest({ handler: () => { throw new Error('no'); }, settle: () => 'superseded' });
+  const cancelled = message();
+  await engine.consume(batch(cancelled));
+  assert.deepEqual([letters, cancelled.verdicts], [[], ['ack']]);
+});
+
+test('messages at their last delivery are sent anew with all of their batch, before anything runs', async () => {
+  const { engine, sent, claims } = engineUnderTest();
+  const [last, other, malformed] = [message(undefined, MAX_RETRIES + 1), message(), message({ no: 'task' })];
+  await engine.consume(batch(last, other, malformed));
+  assert.deepEqual([last.verdicts, other.verdicts, malformed.verdicts, claims], [['ack'], ['ack'], ['retry'], []]);
+  assert.deepEqual(sent.map(({ body }) => body), [
+    { ...last.body, holder: last.id, deliveries: MAX_RETRIES + 1 }, { ...other.body, holder: other.id, deliveries: 1 },
+  ]);
+  const again = message(sent[0]?.body);
+  await engine.consume(batch(again));
+  const [[delivery] = []] = claims;
+  assert.deepEqual([delivery?.holder, delivery?.delivery], [last.id, MAX_RETRIES + 2], 'it goes on as the same holder');
+});
+
+test('a store that is away costs nothing: each message comes again by itself, later each time, and tells that it holds nothing', async () => {
+  const { engine, sent } = engineUnderTest({ claim: () => ({ kind: 'unreachable', error: new Error('D1_ERROR: Network connection lost.') }) });
+  const [first, older] = [message(), message(undefined, 3)];
+  await engine.consume(batch(first, older));
+  assert.deepEqual([first.verdicts, older.verdicts], [['ack'], ['ack']]);
+  assert.deepEqual(sent.map(({ body }) => [body.holder, body.deliveries, body.released]), [[first.id, 1, 1], [older.id, 3, 3]]);
+  assert.ok(Number(sent[1]?.delaySeconds) > Number(sent[0]?.delaySeconds) && Number(sent[1]?.delaySeconds) <= 8);
+  assert.equal(/** @type {any} */ (console.warn).mock.callCount(), 1, 'one line a batch');
+  const [long] = [message({ ...first.body, holder: first.id, deliveries: 99 })];
+  await engine.consume(batch(long));
+  assert.ok(Number(sent[2]?.delaySeconds) >= 60 && Number(sent[2]?.delaySeconds) <= 120, 'up to minutes');
+});
+
+test('a part of the store that is down does not hold back the tasks of the others', async () => {
+  const down = newTaskId(Date.now());
+  const { engine, sent } = engineUnderTest({ claim: ({ taskId }) => (taskId === down ? { kind: 'unreachable', error: new Error('down') } : 'claimed') });
+  const [one, other] = [message({ taskId: down, run: 1 }), message()];
+  await engine.consume(batch(one, other));
+  assert.deepEqual([other.verdicts, sent.map(({ body }) => body.taskId)], [['ack'], [down]]);
+});
+
+test('a bug of ours buries nothing: the whole batch comes again, and one line is logged', async () => {
+  const { engine, sent, letters } = engineUnderTest({ settle: () => { throw new TypeError('a bug'); } });
+  const [one, other] = [message(), message()];
+  await engine.consume(batch(one, other));
+  assert.deepEqual([sent.length, letters.length, one.verdicts, other.verdicts], [2, 0, ['ack'], ['ack']]);
+  assert.equal(/** @type {any} */ (console.error).mock.callCount(), 1);
+});
+
+test('a retry that is due while others of its batch run is sent anew; otherwise the message is retried', async () => {
+  const slow = newTaskId(Date.now());
+  const { engine, sent } = engineUnderTest({
+    handler: async (taskId) => {
+      if (taskId === slow) return setTimeout(600, 'slow');
+      throw Object.assign(new Error('later'), { retry_after_seconds: Number(taskId.slice(-1)) });
+    },
+  });
+  const [soon, late] = [message({ taskId: `${slow.slice(0, -1)}0`, run: 1 }), message({ taskId: `${slow.slice(0, -1)}9`, run: 1 })];
+  const slowOne = message({ taskId: slow.slice(0, -1) + 'a', run: 1 });
+  const other = engineUnderTest({ handler: async (taskId) => {
+    if (taskId === slowOne.body.taskId) return setTimeout(600, 'slow');
+    throw Object.assign(new Error('later'), { retry_after_seconds: Number(taskId.slice(-1)) });
+  } });
+  await other.engine.consume(batch(soon, late, slowOne));
+  assert.deepEqual(other.sent.map(({ body }) => body.taskId), [soon.body.taskId]);
+  assert.deepEqual([soon.verdicts, slowOne.verdicts], [['ack'], ['ack']]);
+  assert.ok(Number(delayOf(late)) >= 8 && Number(delayOf(late)) <= 9);
+  const alone = message({ taskId: `${slow.slice(0, -1)}0`, run: 1 });
+  await engine.consume(batch(alone));
+  assert.deepEqual([alone.verdicts, sent], [[{ delaySeconds: 0 }], []], 'no message is spent when nothing waits');
+});
+
+test('what does not fit in memory, or waits, comes when it can', async () => {
+  const later = newTaskId(Date.now());
+  const { engine } = engineUnderTest({ claim: ({ taskId }) => (taskId === later ? { kind: 'later' } : { kind: 'wait', until_ms: Date.now() + 30_000 }) });
+  const [one, other] = [message({ taskId: later, run: 1 }), message()];
+  await engine.consume(batch(one, other));
+  assert.equal(delayOf(one), 0);
+  assert.ok(Number(delayOf(other)) >= 29 && Number(delayOf(other)) <= 30);
+});
+
+test('those whose isolate died run after the others, each alone, the ones that died least first', async () => {
   /** @type {string[]} */
-  const verdicts = [];
-  const cancelled = { ...message({ taskId: newTaskId(Date.now()), run: 1 }), ack: () => verdicts.push('ack'), retry: () => verdicts.push('retry') };
-  await engine.consume(batch([cancelled]));
-  assert.deepEqual({ letters, verdicts }, { letters: [], verdicts: ['ack'] });
+  const order = [];
+  const ids = Array.from({ length: 4 }, (_, index) => newTaskId(Date.now(), `${index}`));
+  const [healthy, often, seldom, once] = /** @type {[string, string, string, string]} */ (ids);
+  const crashes = { [often]: 2, [seldom]: 0, [once]: 1 };
+  let running = 0;
+  const { engine, claims } = engineUnderTest({
+    claim: ({ taskId }, isAlone) => (taskId in crashes && !isAlone ? { kind: 'suspect', crashes: crashes[taskId] ?? 0 } : 'claimed'),
+    handler: async (taskId) => {
+      assert.equal(running++, 0, 'nothing else runs');
+      order.push(taskId);
+      await setTimeout(5);
+      running--;
+    },
+  });
+  await engine.consume(batch(...[healthy, often, seldom, once].map((taskId) => message({ taskId, run: 1 }, 2))));
+  assert.deepEqual(order, [healthy, seldom, once, often]);
+  assert.deepEqual(claims.map(({ length }) => length), [4, 1, 1, 1], 'each is claimed only when its turn comes');
+});
+
+test('a task whose isolate died too often fails, and so does one that has no attempts left', async () => {
+  for (const [kind, name] of /** @type {const} */ ([['crashed', 'Crashed'], ['spent', 'AttemptsSpent']])) {
+    const { engine, letters, abandoned } = engineUnderTest({ claim: () => ({ kind, attempts: 1 }) });
+    const one = message(undefined, 3);
+    await engine.consume(batch(one));
+    assert.deepEqual([one.verdicts, abandoned, letters.map(({ body }) => body)], [['ack'], [`${one.body.taskId} ${name}`], [one.body]]);
+  }
+});
+
+test('a message whose task is not there becomes a dead letter after its retries, not before', async () => {
+  const { engine, letters, sent } = engineUnderTest({ claim: () => ({ kind: 'absent' }) });
+  const early = message(undefined, MAX_RETRIES);
+  await engine.consume(batch(early));
+  assert.deepEqual([early.verdicts, letters], [['retry'], []]);
+  await engine.consume(batch(message(early.body, MAX_RETRIES + 1)));
+  const renewed = message(sent[0]?.body);
+  await engine.consume(batch(renewed));
+  assert.deepEqual([renewed.verdicts, letters.map(({ body }) => body)], [['ack'], [early.body]]);
+});
+
+test('of two messages for a task that another attempt holds, the one that may be its own is kept', async () => {
+  const { engine } = engineUnderTest({ claim: () => ({ kind: 'held' }) });
+  const first = message();
+  const copy = message(first.body, 2);
+  await engine.consume(batch(first, copy));
+  assert.deepEqual([copy.verdicts, first.verdicts], [['ack'], [{ delaySeconds: 1 }]]);
+});
+
+test('what a message says of itself is checked: anybody with a token may have sent it', async () => {
+  const { engine, claims } = engineUnderTest();
+  const nonsense = { holder: 'x'.repeat(65), deliveries: -1, released: '1', redrive: 'yes' };
+  const one = message({ taskId: newTaskId(Date.now()), run: 1, ...nonsense });
+  await engine.consume(batch(one));
+  const [[delivery] = []] = claims;
+  const { claim, taskId, ...rest } = /** @type {Delivery} */ (delivery);
+  assert.deepEqual(rest, { run: 1, redrive: false, holder: one.id, delivery: 1, released: 0 });
 });

@@ -3,17 +3,19 @@
 import { newTaskId } from '../../worker/task_id.js';
 import { startWorker } from './worker_under_test.js';
 
-/** @import { Store } from '../../worker/stores/store.js' */
-/** @import { NewTask } from '../../worker/task.js' */
+/** @import { Delivery, Store } from '../../worker/stores/store.js' */
+/** @import { AttemptName, NewTask } from '../../worker/task.js' */
 /** @import { StoreName, WorkerUnderTest } from './worker_under_test.js' */
 
-/** Calls a method of a class, `Store` or one that it is made of; a set comes back as an array. */
+/** Calls a method of a class, `Store` or one that it is made of; a map comes back as an object, pages as one list. */
 const face = (/** @type {string} */ expression) => `{
   ...runner,
   async fetch(request, env) {
     const { isPart, method, parameters } = await request.json();
-    const result = await new (isPart ? ${expression} : Store)(env)[method](...parameters);
-    return Response.json({ result: result instanceof Set ? [...result] : result });
+    if (method === 'expire') parameters.push(() => false);
+    const answer = new (isPart ? ${expression} : Store)(env)[method](...parameters);
+    const result = Symbol.asyncIterator in answer ? (await Array.fromAsync(answer)).flat() : await answer;
+    return Response.json({ result: result instanceof Map ? Object.fromEntries(result) : result });
   },
 }`;
 
@@ -67,11 +69,42 @@ export class StoreUnderTest {
 
   /**
    * @param {string} taskId
-   * @param {{run?: number, attempts?: number, redrive?: boolean}} [delivery]
+   * @param {Partial<Delivery>} [delivery]
+   * @param {boolean} [isAlone]
+   * @returns {Promise<any>} what the store answers
    */
-  async claim(taskId, { run = 1, attempts = 1, redrive = false } = {}) {
-    const [claimed] = await this.call('claim', [{ taskId, run, attempts, redrive }]);
-    return claimed ?? null;
+  async ask(taskId, delivery, isAlone = false) {
+    return (await this.call('claim', [deliveryOf(taskId, delivery)], isAlone))[taskId];
+  }
+
+  /**
+   * @param {string} taskId
+   * @param {Partial<Delivery>} [delivery]
+   * @param {boolean} [isAlone]
+   * @returns {Promise<any>} the task, or null
+   */
+  async claim(taskId, delivery, isAlone) {
+    const { kind, task } = await this.ask(taskId, delivery, isAlone);
+    return kind === 'claimed' ? task : null;
+  }
+
+  /**
+   * @param {AttemptName} attempt
+   * @param {object} outcome
+   * @returns {Promise<string>} whose the task was
+   */
+  async settle({ taskId, run, attempts, crashes, claim }, outcome) {
+    const name = { taskId, run, attempts, crashes, claim };
+    return (await this.call('settle', [{ ...name, progress: null, ended_ms: Date.now(), ...outcome }]))[taskId];
+  }
+
+  /**
+   * @param {AttemptName} attempt
+   * @param {object | null} progress
+   * @returns {Promise<string>} whose the task was
+   */
+  async report({ taskId, run, attempts, crashes, claim }, progress) {
+    return (await this.call('report', [{ taskId, run, attempts, crashes, claim, progress }]))[taskId];
   }
 
   /**
@@ -81,8 +114,7 @@ export class StoreUnderTest {
    */
   async insertFailed(settings) {
     const taskId = await this.insert(settings);
-    await this.claim(taskId);
-    await this.call('settle', [{ taskId, run: 1, attempts: 1, status: 'failed', error: ERROR, progress: null }]);
+    await this.settle(await this.claim(taskId), { status: 'failed', error: ERROR });
     return taskId;
   }
 
@@ -102,4 +134,13 @@ export function newTask(settings) {
     taskId: newTaskId(Date.now()), handler: 'default', parameters: {}, payload: 'work', delay_seconds: 0, ttl_seconds: null,
     max_retries: null, idempotency: null, ...settings,
   };
+}
+
+/**
+ * @param {string} taskId
+ * @param {Partial<Delivery>} [delivery]
+ * @returns {Delivery} the first of a message of its own
+ */
+export function deliveryOf(taskId, delivery) {
+  return { taskId, run: 1, redrive: false, holder: crypto.randomUUID(), delivery: 1, claim: crypto.randomUUID(), released: 0, ...delivery };
 }

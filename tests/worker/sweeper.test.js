@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
-import { after, before, beforeEach, test } from 'node:test';
+import { after, before, beforeEach, mock, test } from 'node:test';
 
 import { QueueEngine } from '../../worker/engines/queue.js';
 import { D1Store } from '../../worker/stores/d1.js';
+import { sweep } from '../../worker/sweeper.js';
 import { newTaskId } from '../../worker/task_id.js';
-import { MAX_RETRIES, startWorker } from './worker_under_test.js';
+import { startWorker } from './worker_under_test.js';
 
-/** @import { OpenTask } from '../../worker/stores/store.js' */
+/** @import { OpenTask, Probe } from '../../worker/stores/store.js' */
 
 const HOUR_MS = 3_600_000;
 
@@ -16,7 +17,7 @@ before(async () => { worker = await startWorker(); });
 after(() => worker.stop());
 beforeEach(async () => {
   await worker.rows('DELETE FROM tasks');
-  await worker.rows("UPDATE sweep_progress SET cursor = '', first_open = NULL, expire_cursor = '', expired = 0, resent = 0, returned = 0, failed = 0");
+  await worker.rows("UPDATE sweep_progress SET cursor = '', first_open = NULL, expire_cursor = '', probes = NULL, expired = 0, resent = 0, returned = 0, failed = 0");
 });
 
 /**
@@ -51,15 +52,6 @@ test('a processing task is rescued only after its lease', async () => {
   assert.ok(await wasSentAgain(dropped));
 });
 
-test('a task whose attempts are spent fails', async () => {
-  const spent = { attempts: MAX_RETRIES + 1 };
-  const dropped = await oldTask(HOUR_MS, { status: 'processing', lease_expires_at: Date.now() - 1, ...spent });
-  await worker.sweep();
-  const row = await worker.row(dropped);
-  assert.equal(row?.['status'], 'failed');
-  assert.deepEqual(JSON.parse(row?.['error']), { name: 'AttemptsSpent', message: 'the last attempt that it may have did not end' });
-});
-
 test('finished tasks are left as they are until their time to live is over', async () => {
   const [kept, expired] = [await oldTask(23 * HOUR_MS, { status: 'completed' }), await oldTask(25 * HOUR_MS, { status: 'completed' })];
   await worker.sweep();
@@ -90,11 +82,10 @@ test('a time to live of its own ends a task, be it shorter or longer than a day'
 test('what the sweeper did is counted', async () => {
   await oldTask(HOUR_MS);
   await oldTask(HOUR_MS, { status: 'processing', attempts: 1, lease_expires_at: Date.now() - 1 });
-  await oldTask(HOUR_MS, { status: 'processing', attempts: MAX_RETRIES + 1, lease_expires_at: Date.now() - 1 });
   for (let each = 0; each < 3; each++) await oldTask(25 * HOUR_MS + each, { status: 'completed' });
   await worker.sweep();
   const { sweeper } = /** @type {any} */ (await (await worker.fetch('/stats')).json());
-  assert.deepEqual(sweeper, { expired: 3, resent: 1, returned: 1, failed: 1 });
+  assert.deepEqual(sweeper, { expired: 3, resent: 1, returned: 1, failed: 0 });
 });
 
 test('an expired task that was not swept yet is not there, and is not attempted', async () => {
@@ -105,12 +96,13 @@ test('an expired task that was not swept yet is not there, and is not attempted'
 });
 
 test('each round goes on where unfinished tasks begin', async () => {
-  const store = new D1Store({ DB: /** @type {any} */ (await worker.database) });
+  const store = new D1Store({ DB: /** @type {any} */ (await worker.database), MAX_RETRIES: '5' });
+  const sweep = async () => (await Array.fromAsync(store.open(Date.now()))).flat();
   for (let each = 0; each < 5; each++) await oldTask(10 * HOUR_MS - each, { status: 'completed' });
   const open = await oldTask(9 * HOUR_MS);
   await oldTask(8 * HOUR_MS, { status: 'completed' });
   for (let round = 0; round < 2; round++) {
-    assert.deepEqual((await store.sweep(Date.now())).map(({ taskId }) => taskId), [open]);
+    assert.deepEqual((await sweep()).map(({ taskId }) => taskId), [open]);
   }
   const [progress] = await worker.rows('SELECT cursor FROM sweep_progress');
   const [{ unread }] = /** @type {[{unread: number}]} */ (
@@ -118,31 +110,108 @@ test('each round goes on where unfinished tasks begin', async () => {
   );
   assert.equal(unread, 2);
   await worker.rows("UPDATE tasks SET status = 'completed'");
-  assert.deepEqual(await store.sweep(Date.now()), []);
+  assert.deepEqual(await sweep(), []);
   const [end] = await worker.rows('SELECT cursor = (SELECT max(taskId) FROM tasks) AS reached FROM sweep_progress');
   assert.equal(end?.['reached'], 1);
 });
 
-test('a task whose message may still be in the queue is left to the queue for a while', async () => {
-  const now_ms = Date.now();
-  /** @type {string[]} */
-  const sent = [];
-  const queue = {
-    metrics: async () => ({ backlogCount: 1, backlogBytes: 1, oldestMessageTimestamp: new Date(now_ms - HOUR_MS) }),
-    /** @param {{body: {taskId: string}}[]} messages */
-    sendBatch: async (messages) => { sent.push(...messages.map(({ body }) => body.taskId)); },
+/**
+ * An engine whose queue tells its backlog, and which the tests hand open tasks.
+ *
+ * @param {{oldest_ms: number | null, probes?: Probe[], found?: Record<string, object>, refuses?: boolean}} state
+ */
+function engineUnderTest({ oldest_ms, probes = [], found = {}, refuses = false }) {
+  /** @type {{sent: string[], marked: Record<string, number>, probes: Probe[]}} */
+  const seen = { sent: [], marked: {}, probes };
+  /** @param {{body: {taskId: string}}[]} messages */
+  const sendBatch = async (messages) => {
+    if (refuses) throw new Error('Queue send failed: Too Many Requests');
+    seen.sent.push(...messages.map(({ body }) => body.taskId));
   };
-  const store = { markSent: async () => {} };
-  const engine = new QueueEngine(/** @type {any} */ ({ TASK_QUEUE: queue, MAX_RETRIES: '5' }), /** @type {any} */ (store), {});
-  /** @param {number} age_ms @param {Partial<OpenTask>} [rest] */
-  const open = (age_ms, rest) => (
-    { taskId: newTaskId(now_ms - age_ms), run: 1, attempts: 0, max_retries: null, due_ms: now_ms - age_ms, sent_at_ms: null, isHeld: false, ...rest }
-  );
-  const older = open(2 * HOUR_MS, { isHeld: true });
-  const given_up = open(HOUR_MS / 2);
-  const young = open(HOUR_MS / 6);
-  const sentAgain = open(3 * HOUR_MS, { sent_at_ms: now_ms });
-  const delayed = open(3 * HOUR_MS, { due_ms: now_ms - HOUR_MS / 6 });
-  assert.deepEqual(await engine.rescue([older, given_up, young, sentAgain, delayed]), { resent: 1, returned: 1, failed: 0 });
-  assert.deepEqual(sent, [older.taskId, given_up.taskId]);
+  const queue = {
+    metrics: async () => ({ backlogCount: oldest_ms === null ? 0 : 1, backlogBytes: 1, oldestMessageTimestamp: oldest_ms === null ? undefined : new Date(oldest_ms) }),
+    sendBatch,
+    send: (/** @type {{taskId: string}} */ body) => sendBatch([{ body }]),
+  };
+  const store = {
+    markSent: async (/** @type {string[]} */ taskIds, /** @type {number} */ at_ms) => { for (const taskId of taskIds) seen.marked[taskId] = at_ms; },
+    probes: async () => seen.probes,
+    setProbes: async (/** @type {Probe[]} */ set) => { seen.probes = set; },
+    find: async (/** @type {string} */ taskId) => found[taskId] ?? null,
+  };
+  return { seen, engine: new QueueEngine(/** @type {any} */ ({ TASK_QUEUE: queue, MAX_RETRIES: '5' }), /** @type {any} */ (store), {}) };
+}
+
+/** @param {number} age_ms @param {Partial<OpenTask>} [rest] @returns {OpenTask} */
+function openTask(age_ms, rest) {
+  const due_ms = Date.now() - age_ms;
+  return { taskId: newTaskId(due_ms), run: 1, attempts: 0, max_retries: null, due_ms, sent_at_ms: null, isHeld: false, ...rest };
+}
+
+test('of tasks whose messages may still be in the queue the oldest is sent again, as a probe', async () => {
+  const { engine, seen } = engineUnderTest({ oldest_ms: Date.now() - HOUR_MS });
+  const [older, given_up] = [openTask(2 * HOUR_MS, { isHeld: true }), openTask(HOUR_MS / 2)];
+  const [probe, young] = [openTask(HOUR_MS / 6), openTask(HOUR_MS / 7)];
+  const sentAgain = openTask(3 * HOUR_MS, { sent_at_ms: Date.now() });
+  assert.deepEqual(await engine.rescue([older, given_up, probe, young, sentAgain]), { resent: 2, returned: 1, failed: 0 });
+  assert.deepEqual(seen.sent, [older.taskId, given_up.taskId, probe.taskId]);
+  assert.deepEqual(seen.probes.map(({ queue, taskId }) => [queue, taskId]), [[0, probe.taskId]]);
+});
+
+test('once the probe has come, what was sent before it and has not come is lost, though a delayed message is older', async () => {
+  const now_ms = Date.now();
+  const probed = openTask(HOUR_MS / 6);
+  const probes = [{ queue: 0, taskId: probed.taskId, run: 1, attempts: 0, sent_at_ms: now_ms - 60_000 }];
+  const [lost, sentSince] = [openTask(HOUR_MS / 7), openTask(30_000)];
+  for (const [task, isLost] of /** @type {const} */ ([[null, true], [{ status: 'completed', run: 1, attempts: 1 }, true], [{ status: 'pending', run: 1, attempts: 1 }, true], [{ status: 'pending', run: 1, attempts: 0 }, false]])) {
+    const { engine, seen } = engineUnderTest({ oldest_ms: now_ms - 2 * HOUR_MS, probes, found: task ? { [probed.taskId]: task } : {} });
+    await engine.rescue([lost, sentSince]);
+    assert.deepEqual(seen.sent, isLost ? [lost.taskId, sentSince.taskId] : [], 'the second is the next probe');
+  }
+});
+
+test('a queue that refuses messages leaves its tasks for the next sweep', async () => {
+  const { engine, seen } = engineUnderTest({ oldest_ms: null, refuses: true });
+  const lost = openTask(HOUR_MS);
+  await assert.rejects(engine.rescue([lost]), { name: 'HandoverRefused' });
+  assert.deepEqual(seen.marked, { [lost.taskId]: 0 });
+});
+
+test('one chore that fails stops no other', async () => {
+  const error = mock.method(console, 'error', () => {});
+  const log = mock.method(console, 'log', () => {});
+  const done = /** @type {string[]} */ ([]);
+  const broken = async () => { throw new Error('down'); };
+  const store = {
+    open: async function* () { yield [openTask(HOUR_MS)]; },
+    expire: async () => { done.push('expire'); return 3; },
+    fill: broken,
+    countSweep: async (/** @type {object} */ counts) => { done.push(JSON.stringify(counts)); },
+  };
+  await sweep(/** @type {any} */ (store), /** @type {any} */ ({ rescue: broken }));
+  assert.deepEqual(done, ['expire', '{"expired":3,"resent":0,"returned":0,"failed":0}']);
+  assert.deepEqual(error.mock.calls.map(({ arguments: [, fields] }) => fields.part), ['rescue', 'look at the size']);
+  error.mock.restore();
+  log.mock.restore();
+});
+
+test('a database that is nearly full is told of', async () => {
+  const warn = mock.method(console, 'warn', () => {});
+  for (const bytes of [799, 800]) {
+    const fill = async () => [{ name: 'DB', bytes, limit_bytes: 1_000 }];
+    await sweep(/** @type {any} */ ({ open: async function* () {}, expire: async () => 0, fill }), /** @type {any} */ ({}));
+  }
+  assert.deepEqual(warn.mock.calls.map(({ arguments: [, { bytes }] }) => bytes), [800]);
+  warn.mock.restore();
+});
+
+test('expiry deletes large tasks a few at a time, and ends when its time is up', async () => {
+  await worker.rows(`WITH RECURSIVE number (n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM number WHERE n < 150)
+    INSERT INTO tasks (taskId, status, expires_at, payload)
+    SELECT printf('01%06x-0000-7000-8000-000000000000', n), 'failed', 1, zeroblob(1000000) FROM number`);
+  const store = new D1Store({ DB: /** @type {any} */ (await worker.database), MAX_RETRIES: '5' });
+  let looks = 0;
+  const expired = await store.expire(() => looks++ === 1);
+  assert.ok(expired > 50 && expired < 100, `${expired}`);
+  assert.equal(await store.expire(() => false), 150 - expired);
 });

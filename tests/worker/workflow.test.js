@@ -86,15 +86,15 @@ test('an instance waits for a task that a store may be late to show', async () =
   }
 });
 
-test('open tasks get the instance that they miss; those whose instance has ended fail', async () => {
-  const instances = /** @type {Record<string, string>} */ ({ errored: 'errored', running: 'running' });
-  /** @type {{created: string[], sent: string[], abandoned: string[]}} */
-  const seen = { created: [], sent: [], abandoned: [] };
+test('open tasks get the instance that they miss; one that ended without its task starts again, one that was terminated ends it', async () => {
+  const instances = /** @type {Record<string, string>} */ ({ errored: 'errored', running: 'running', terminated: 'terminated' });
+  /** @type {{created: string[], sent: string[], abandoned: string[], restarted: string[]}} */
+  const seen = { created: [], sent: [], abandoned: [], restarted: [] };
   const workflow = {
     /** @param {string} id */
     get: async (id) => {
       if (!(id in instances)) throw new Error('(instance.not_found) Provided instance id does not exist');
-      return { status: async () => ({ status: instances[id] }) };
+      return { status: async () => ({ status: instances[id] }), restart: async () => { seen.restarted.push(id); } };
     },
     /** @param {{id: string}[]} batch */
     createBatch: async (batch) => { seen.created.push(...batch.map(({ id }) => id)); },
@@ -106,10 +106,10 @@ test('open tasks get the instance that they miss; those whose instance has ended
     abandon: async (lost) => { seen.abandoned.push(...lost.map(({ taskId }) => taskId)); },
   };
   const engine = new WorkflowEngine(/** @type {any} */ ({ TASK_WORKFLOW: workflow }), /** @type {any} */ (store));
-  const open = ['missing', 'errored', 'running'].map((taskId) => (
+  const open = ['missing', 'errored', 'running', 'terminated'].map((taskId) => (
     { taskId, run: 1, attempts: 1, max_retries: null, due_ms: 0, sent_at_ms: null, isHeld: false }
   ));
   const again = { .../** @type {typeof open[0]} */ (open[0]), taskId: 'held', run: 2, isHeld: true };
-  assert.deepEqual(await engine.rescue([...open, again]), { resent: 1, returned: 1, failed: 1 });
-  assert.deepEqual(seen, { created: ['missing', 'held-2'], sent: ['missing', 'held'], abandoned: ['errored'] });
+  assert.deepEqual(await engine.rescue([...open, again]), { resent: 2, returned: 1, failed: 1 });
+  assert.deepEqual(seen, { created: ['missing', 'held-2'], sent: ['missing', 'held', 'errored'], abandoned: ['terminated'], restarted: ['errored'] });
 });

@@ -35,8 +35,8 @@ export async function submitBatch(call) {
   const tasks = await Promise.all(items.map((item) => readTask(item, call)));
   const good = tasks.flatMap((task) => (task instanceof Refusal ? [] : [task]));
   const inserted = good.length > 0 ? await takeIn(good, call) : [];
-  const insertions = new Map(good.map((task, index) => [task, /** @type {Insertion} */ (inserted[index])]));
-  const answers = tasks.map((task) => (task instanceof Refusal ? task : answerTo(/** @type {Insertion} */ (insertions.get(task)))));
+  const insertions = new Map(good.map((task, index) => [task, /** @type {Insertion | Error} */ (inserted[index])]));
+  const answers = tasks.map((task) => (task instanceof Refusal ? task : answerTo(/** @type {Insertion | Error} */ (insertions.get(task)))));
   return jsonReply({
     tasks: answers.map((answer) => (
       answer instanceof Refusal ? { httpStatus: answer.status, ...answer.body } : { httpStatus: 200, ...answer }

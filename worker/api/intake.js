@@ -13,20 +13,21 @@ import { Refusal } from './refusal.js';
  *
  * @param {NewTask[]} tasks
  * @param {Parts} parts
- * @returns {Promise<Insertion[]>} one each, in their order
+ * @returns {Promise<(Insertion | Error)[]>} one each, in their order
  */
 export async function takeIn(tasks, { store, engine }) {
   /** @type {Map<string, NewTask>} */
   const firsts = new Map();
   for (const task of tasks) if (!firsts.has(identity(task))) firsts.set(identity(task), task);
   const inserted = await store.insert([...firsts.values()]);
-  const insertions = new Map([...firsts.values()].map((task, index) => [task, /** @type {Insertion} */ (inserted[index])]));
-  await handOver(engine, [...insertions].filter(([, { isNew }]) => isNew)
-    .map(([{ delay_seconds, max_retries, payload }, { taskId, run }]) => ({ taskId, run, delay_seconds, max_retries, payload_length: payload.length })));
+  const insertions = new Map([...firsts.values()].map((task, index) => [task, /** @type {Insertion | Error} */ (inserted[index])]));
+  await handOver(engine, [...insertions].flatMap(([{ delay_seconds, max_retries }, insertion]) => (
+    !(insertion instanceof Error) && insertion.isNew ? [{ taskId: insertion.taskId, run: insertion.run, delay_seconds, max_retries }] : []
+  )));
   return tasks.map((task) => {
     const first = /** @type {NewTask} */ (firsts.get(identity(task)));
-    const insertion = /** @type {Insertion} */ (insertions.get(first));
-    if (task === first) return insertion;
+    const insertion = /** @type {Insertion | Error} */ (insertions.get(first));
+    if (task === first || insertion instanceof Error) return insertion;
     const isSame = task.idempotency?.fingerprint === first.idempotency?.fingerprint;
     return { ...insertion, isNew: false, conflict: insertion.conflict || !isSame };
   });
@@ -48,10 +49,12 @@ export async function handOver(engine, runs) {
 }
 
 /**
- * @param {Insertion} insertion
+ * @param {Insertion | Error} insertion
  * @returns {{taskId: string, status: string} | Refusal} what the client is told of it
  */
-export function answerTo({ taskId, status, conflict }) {
+export function answerTo(insertion) {
+  if (insertion instanceof Error) throw insertion;
+  const { taskId, status, conflict } = insertion;
   if (!conflict) return { taskId, status };
   return new Refusal('idempotency_conflict', 'expected what the idempotency key was first used with, got another payload or other settings', {
     extras: { taskId },

@@ -33,8 +33,8 @@ export async function submitTask(call) {
   };
   const payload = toPayload(await readBody(request, MAX_PAYLOAD_BYTES));
   requireDeclaredJson(request.headers.get('Content-Type'), payload);
-  const [insertion] = /** @type {[Insertion]} */ (await takeIn([await newTask({ ...settings, payload }, call)], call));
+  const [insertion] = /** @type {[Insertion | Error]} */ (await takeIn([await newTask({ ...settings, payload }, call)], call));
   const answer = answerTo(insertion);
   if (answer instanceof Refusal) throw answer;
-  return jsonReply(answer, insertion.isNew ? {} : { headers: { 'Idempotent-Replayed': 'true' } });
+  return jsonReply(answer, 'isNew' in insertion && insertion.isNew ? {} : { headers: { 'Idempotent-Replayed': 'true' } });
 }

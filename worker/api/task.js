@@ -49,8 +49,10 @@ export async function cancelTask(call, taskId) {
 export async function retryTask({ url, store, engine }, taskId) {
   readQuery(url, []);
   requireTaskId(taskId);
-  const { max_retries } = await find(store, taskId);
-  const run = await store.retry(taskId);
+  const task = await find(store, taskId);
+  const { max_retries, status } = task;
+  if (status !== 'failed' && status !== 'cancelled') throw wrongStatus(status, 'failed or cancelled');
+  const run = await store.retry(taskId, task.run);
   if (run === null) throw wrongStatus((await find(store, taskId)).status, 'failed or cancelled');
   await handOver(engine, [{ taskId, run, delay_seconds: 0, max_retries }]);
   return jsonReply({ taskId, status: 'pending' });

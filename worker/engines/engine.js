@@ -3,21 +3,37 @@
 /** @import { OpenTask } from '../stores/store.js' */
 
 /**
- * A run of a task to be carried to its handler; `max_retries` null: the stack's; `payload_length` in bytes or UTF-16 code
- * units, where it is known.
+ * A run of a task to be carried to its handler; `max_retries` null: the stack's.
  *
- * @typedef {{taskId: string, run: number, delay_seconds: number, max_retries: number | null, payload_length?: number}} Submission
+ * @typedef {{taskId: string, run: number, delay_seconds: number, max_retries: number | null}} Submission
  */
 
 /** How much waits, and since when the oldest of it. @typedef {{count: number, oldest_ms: number | null}} Backlog */
 
 /**
  * @typedef {object} Engine
- * @property {(runs: Submission[]) => Promise<void>} submit hands over runs of stored tasks; doing it twice is harmless
+ * @property {(runs: Submission[]) => Promise<void>} submit hands over runs of stored tasks; doing it twice is harmless. Throws
+ *   {@link HandoverRefused}
  * @property {(tasks: OpenTask[]) => Promise<{resent: number, returned: number, failed: number}>} rescue hands over once more
  *   those open tasks that it no longer carries (resent: the message was lost; returned: the consumer was), and ends those
- *   whose attempts are spent
+ *   whose attempts are spent. Throws {@link HandoverRefused} when it could not hand over all
  * @property {() => Promise<{backlog: Backlog, deadLetters: Backlog} | null>} backlogs null for an engine without queues
  */
 
-export {};
+/** How long an engine goes on offering runs where nothing else is said: a client waits for it. */
+export const HANDOVER_PATIENCE_SECONDS = 3;
+
+/** The platform does not take some or all of the runs now. */
+export class HandoverRefused extends Error {
+  /** @override */
+  name = 'HandoverRefused';
+
+  /**
+   * @param {string} message
+   * @param {{retry_after_seconds?: number, cause?: unknown}} [more]
+   */
+  constructor(message, { retry_after_seconds = 1, cause } = {}) {
+    super(message, { cause });
+    this.retry_after_seconds = retry_after_seconds;
+  }
+}

@@ -1,18 +1,24 @@
 /**
  * Carries tasks to their handler over a Cloudflare Queue. Delivery is at least once and in no order, so every step
- * here is safe to repeat; the store's conditional updates decide.
+ * here is safe to repeat; the store's claims decide. A message becomes a dead letter only when no task can be made of it; that of a
+ * task whose attempts are spent is written when it has failed.
  */
 
-import { ATTEMPTS_SPENT, attemptInWaves, maxRetries } from '../attempt.js';
+import { attemptAll, ATTEMPTS_SPENT, CRASHED } from '../attempt.js';
+import { patiently } from '../patience.js';
 import { shardBinding, shardCount, shardOf } from '../shards.js';
-import { MIN_TTL_SECONDS, SWEEP_GRACE_SECONDS, TASK_TTL_SECONDS } from '../task.js';
+import { MAX_DELAY_SECONDS, MIN_TTL_SECONDS, SWEEP_GRACE_SECONDS, TASK_TTL_SECONDS } from '../task.js';
 import { creationTime } from '../task_id.js';
-import { LARGE_PAYLOAD_LENGTH, TaskMessages } from './task_messages.js';
+import { HandoverRefused, HANDOVER_PATIENCE_SECONDS } from './engine.js';
+import { Returns } from './returns.js';
+import { TaskMessages } from './task_messages.js';
 
+/** @import { Settlement } from '../attempt.js' */
 /** @import { Handlers } from '../handler.js' */
-/** @import { Delivery, OpenTask, Store } from '../stores/store.js' */
-/** @import { ClaimedTask, Outcome } from '../task.js' */
+/** @import { ClaimAnswer, Delivery, OpenTask, Probe, Store } from '../stores/store.js' */
+/** @import { ClaimedTask, TaskError } from '../task.js' */
 /** @import { Backlog, Engine, Submission } from './engine.js' */
+/** @import { Outgoing } from './returns.js' */
 /** @import { TaskMessage } from './task_messages.js' */
 
 /** A sendBatch takes 100 messages (https://developers.cloudflare.com/queues/platform/limits/). */
@@ -21,8 +27,25 @@ const SEND_BATCH_MESSAGES = 100;
 /** How long a queue keeps a message at most (https://developers.cloudflare.com/queues/platform/limits/). */
 const MAX_RETENTION_SECONDS = 14 * 86_400;
 
+/** How long a batch may be worked on: the wall-clock limit of a consumer (15 minutes,
+ * https://developers.cloudflare.com/queues/platform/limits/) less what it takes to let the rest come again. */
+const BATCH_MS = 14.5 * 60_000;
+
+/** A task that runs alone is begun only so early in a batch that it has the time that it may take. */
+const ALONE_BEFORE_MS = 20_000;
+
+/** How long a consumer goes on offering messages to a queue that refuses them. */
+const CONSUMER_PATIENCE_SECONDS = 20;
+
+/** When a message comes again whose store is away: doubled with each delivery, up to two minutes. */
+const FIRST_RETURN_SECONDS = 1;
+const LONGEST_RETURN_SECONDS = 120;
+
 /** A message that has not come this long after it was due is given up for lost, whatever else is in the queue. */
 const LOST_AFTER_SECONDS = 15 * 60;
+
+/** Messages come in no order: one sent so long before another that has come should have come, too. */
+const DISORDER_SECONDS = 10;
 
 /**
  * @typedef {{TASK_QUEUE: Queue<TaskMessage>, TASK_DLQ: Queue<TaskMessage>, MAX_RETRIES: string, SHARDS?: string}} Env beside the
@@ -31,6 +54,11 @@ const LOST_AFTER_SECONDS = 15 * 60;
 
 /** @implements {Engine} */
 export class QueueEngine {
+  /** Messages sent before these Unix times, of each queue, have come or are lost; as of this sweep.
+   *
+   * @type {Promise<Passage[]> | null} */
+  #passages = null;
+
   /**
    * @param {Env} env
    * @param {Store} store
@@ -46,134 +74,91 @@ export class QueueEngine {
    * Sends a message for each run.
    *
    * @param {Submission[]} runs
+   * @throws {HandoverRefused} a queue did not take all
    */
-  async submit(runs) {
-    const shards = shardCount(this.env);
-    const byShard = Map.groupBy(runs, ({ taskId }) => shardOf(taskId, shards));
-    await Promise.all([...byShard].map(([shard, group]) => sendAll(/** @type {Queue<TaskMessage>} */ (queueOf(this.env, shard)), group)));
+  submit(runs) {
+    return this.#send(runs.map(({ taskId, run, delay_seconds }) => ({ body: { taskId, run }, delay_seconds })), HANDOVER_PATIENCE_SECONDS);
   }
 
   /**
-   * Takes each message of a batch on its own: one that cannot be processed is retried until the queue moves it to the
-   * dead-letter queue, and hurts none of the others. Should the store fail, all that is not yet acknowledged comes again.
+   * Works off a batch: each task on its own, so that one hurts none of the others. What cannot be done now, because the store is
+   * away or a task must wait, comes again, and no attempt is spent.
    *
    * @param {MessageBatch<unknown>} batch
    */
   async consume(batch) {
+    const end_ms = Date.now() + BATCH_MS;
     const messages = new TaskMessages(batch.messages);
-    for (const portion of messages.portions()) await this.#work(messages, portion);
-  }
-
-  /**
-   * @param {TaskMessages} messages
-   * @param {Delivery[]} deliveries those of a portion
-   */
-  async #work(messages, deliveries) {
-    const claimed = await this.store.claim(deliveries);
-    await this.#releaseUnclaimed(messages, unclaimed(deliveries, claimed));
-    if (claimed.length === 0) return;
-    const limits = new Map(claimed.map(({ taskId, max_retries }) => [taskId, max_retries]));
-    for await (const outcomes of attemptInWaves(this, claimed)) {
-      const buried = outcomes.filter(({ taskId, status }) => status === 'failed' && !this.#isLastDelivery(messages, taskId));
-      await this.#bury(buried.map(({ taskId, run }) => ({ taskId, run, payload_length: messages.payloadLength(taskId) })));
-      const settled = await this.store.settle(outcomes);
-      for (const outcome of outcomes) {
-        const { taskId } = outcome;
-        const isOver = outcome.status === 'completed' || !settled.has(taskId);
-        if (outcome.status === 'pending' && !isOver) await this.#retry(messages, outcome, limits.get(taskId) ?? null);
-        else if (outcome.status === 'failed' && !isOver && this.#isLastDelivery(messages, taskId)) messages.retry(taskId, null);
-        else messages.ack(taskId);
-      }
+    if (this.#mayRunOut(messages) && await this.#renew(messages)) return;
+    const returns = new Returns(messages, (outgoing) => this.#send(outgoing, 0));
+    const work = new Work(this, messages, returns, end_ms);
+    try {
+      await work.do();
+    } catch (error) {
+      console.error('batch failed; its tasks come again', { tasks: messages.taskIds.length, error: String(error) });
+      for (const taskId of messages.taskIds) work.comeAgain(taskId);
     }
+    await returns.finish();
   }
 
   /**
-   * Rescues unfinished tasks whose message is lost: sends it again, or ends a task that has used up its attempts. A
-   * task as old as the oldest message may still be on its way, so it is left to the queue for a while.
+   * Sends again the messages of open tasks that are lost. Which are, a queue does not tell; but what was sent before a message that
+   * has come, has come or is lost. Where no other message tells, the oldest task's is sent again first, as a probe.
    *
    * @param {OpenTask[]} tasks
+   * @throws {HandoverRefused}
    */
   async rescue(tasks) {
-    const oldest_ms = (await this.#backlog()).oldest_ms ?? Infinity;
-    const lost = tasks.filter(({ sent_at_ms, due_ms }) => {
-      const sent_ms = Math.max(sent_at_ms ?? 0, due_ms); // its message came within the grace
-      return sent_ms + SWEEP_GRACE_SECONDS * 1000 < oldest_ms || sent_ms + LOST_AFTER_SECONDS * 1000 < Date.now();
-    });
-    const { spent = [], again = [] } = Object.groupBy(lost, (task) => (task.attempts > maxRetries(task, this.env) ? 'spent' : 'again'));
-    if (spent.length > 0) {
-      await this.#bury(spent);
-      await this.store.abandon(spent, ATTEMPTS_SPENT);
+    this.#passages ??= this.#measurePassages();
+    const passages = await this.#passages;
+    const shards = shardCount(this.env);
+    /** @type {OpenTask[]} */
+    const lost = [];
+    /** @type {Probe[]} */
+    const probes = [];
+    const now_ms = Date.now();
+    for (const task of tasks) {
+      const queue = shardOf(task.taskId, shards);
+      const passage = passages[queue] ?? { lostBefore_ms: 0, isProbed: true };
+      const sent_ms = Math.max(task.sent_at_ms ?? 0, task.due_ms);
+      if (sent_ms < Math.max(passage.lostBefore_ms, now_ms - LOST_AFTER_SECONDS * 1000)) lost.push(task);
+      else if (!passage.isProbed && !task.isHeld) {
+        passage.isProbed = true;
+        lost.push(task);
+        probes.push({ queue, taskId: task.taskId, run: task.run, attempts: task.attempts, sent_at_ms: now_ms });
+      }
     }
-    if (again.length > 0) {
-      // Marked first: what writes whole entries must not do it after a consumer has begun.
-      await this.store.markSent(again.map(({ taskId }) => taskId));
-      await this.submit(again.map((task) => ({ ...task, delay_seconds: 0 })));
+    for (let start = 0; start < lost.length; start += SEND_BATCH_MESSAGES) {
+      await this.#resend(lost.slice(start, start + SEND_BATCH_MESSAGES), now_ms);
     }
-    const returned = again.filter(({ isHeld }) => isHeld).length;
-    return { resent: again.length - returned, returned, failed: spent.length };
+    if (probes.length > 0) {
+      const others = (await this.store.probes()).filter(({ queue }) => !probes.some((probe) => probe.queue === queue));
+      await this.store.setProbes([...others, ...probes]);
+    }
+    const returned = lost.filter(({ isHeld }) => isHeld).length;
+    return { resent: lost.length - returned, returned, failed: 0 };
   }
 
   /** @returns {Promise<{backlog: Backlog, deadLetters: Backlog}>} */
   async backlogs() {
-    const [backlog, deadLetters] = await Promise.all([this.#backlog(), backlogOf(this.env.TASK_DLQ)]);
-    return { backlog, deadLetters };
-  }
-
-  /** @returns {Promise<Backlog>} of all queues, those of shards that the deployment has left as well */
-  async #backlog() {
-    const queues = [];
-    for (let queue; (queue = queueOf(this.env, queues.length)); ) queues.push(queue);
-    const backlogs = await Promise.all(queues.map(backlogOf));
+    const [deadLetters, ...backlogs] = await Promise.all([this.env.TASK_DLQ, ...this.#queues()].map(backlogOf));
     const since = backlogs.flatMap(({ oldest_ms }) => oldest_ms ?? []);
-    return {
+    const backlog = {
       count: backlogs.reduce((sum, { count }) => sum + count, 0),
       oldest_ms: since.length > 0 ? Math.min(...since) : null,
     };
+    return { backlog, deadLetters: /** @type {Backlog} */ (deadLetters) };
   }
 
   /**
-   * A message that got no task is done with when its task has ended or is being worked on, or is gone for its age; one
-   * whose task is not there is not.
+   * Writes the dead letters of tasks that have failed. One too many is harmless: a redrive starts failed tasks only.
    *
-   * @param {TaskMessages} messages
-   * @param {Delivery[]} deliveries
+   * @param {{taskId: string, run: number}[]} failed
    */
-  async #releaseUnclaimed(messages, deliveries) {
-    if (deliveries.length === 0) return;
-    const existing = await this.store.existing(deliveries);
-    for (const { taskId } of deliveries) {
-      if (existing.has(taskId) || this.#hasOutlived(taskId)) messages.ack(taskId);
-      else {
-        console.warn('message names a task that is not there', { taskId, attempts: messages.attempts(taskId) });
-        messages.retry(taskId, this.store.settling_seconds || null);
-      }
-    }
-  }
-
-  /**
-   * A message has the deliveries of the consumer's setting; a task that may have more attempts goes on with another one.
-   *
-   * @param {TaskMessages} messages
-   * @param {Extract<Outcome, {status: 'pending'}>} outcome
-   * @param {number | null} max_retries
-   */
-  async #retry(messages, { taskId, run, next_attempt_ms }, max_retries) {
-    const delay_seconds = Math.max(0, Math.ceil((next_attempt_ms - Date.now()) / 1000));
-    messages.ackCopies(taskId);
-    if (!this.#isLastDelivery(messages, taskId)) return messages.retry(taskId, delay_seconds);
-    await this.submit([{ taskId, run, delay_seconds, max_retries, payload_length: messages.payloadLength(taskId) }]);
-    messages.ack(taskId);
-  }
-
-  /**
-   * Writes the dead letters of tasks whose message does not become one by its last retry. A letter too early or too many
-   * is harmless: a redrive starts failed tasks only.
-   *
-   * @param {{taskId: string, run: number, payload_length?: number}[]} failed
-   */
-  async #bury(failed) {
-    for (let start = 0; start < failed.length; start += SEND_BATCH_MESSAGES) {
-      await this.env.TASK_DLQ.sendBatch(failed.slice(start, start + SEND_BATCH_MESSAGES).map((each) => ({ body: body(each) })));
+  async bury(failed) {
+    const letters = failed.map(({ taskId, run }) => ({ body: { taskId, run } }));
+    for (let start = 0; start < letters.length; start += SEND_BATCH_MESSAGES) {
+      await offer(CONSUMER_PATIENCE_SECONDS, () => this.env.TASK_DLQ.sendBatch(letters.slice(start, start + SEND_BATCH_MESSAGES)));
     }
   }
 
@@ -182,29 +167,239 @@ export class QueueEngine {
    * @returns {boolean} whether a task of that id was there and its time to live is over, for all that the id tells: one that
    *   a store does not have that sees each task at once
    */
-  #hasOutlived(taskId) {
+  hasOutlived(taskId) {
     const age_seconds = (Date.now() - creationTime(taskId)) / 1000;
     const life_seconds = this.store.settling_seconds > 0 ? TASK_TTL_SECONDS : MIN_TTL_SECONDS;
     return age_seconds > life_seconds && age_seconds < MAX_RETENTION_SECONDS;
   }
 
+  /** Most retries of a message. */
+  get max_retries() {
+    return Number(this.env.MAX_RETRIES);
+  }
+
   /**
+   * A consumer whose isolate dies retries its whole batch, and a message at its last delivery becomes a dead letter then, whatever its
+   * task was. So the last delivery is not used where there is an earlier one.
+   *
    * @param {TaskMessages} messages
-   * @param {string} taskId
    */
-  #isLastDelivery(messages, taskId) {
-    return messages.attempts(taskId) > Number(this.env.MAX_RETRIES);
+  #mayRunOut(messages) {
+    return this.max_retries > 0 && messages.hasLastDelivery(this.max_retries);
+  }
+
+  /**
+   * Sends the batch's messages anew, which gives them new deliveries.
+   *
+   * @param {TaskMessages} messages
+   * @returns {Promise<boolean>} false when the queue did not take them
+   */
+  async #renew(messages) {
+    const { taskIds } = messages;
+    try {
+      await this.#send(taskIds.flatMap((taskId) => messages.successors(taskId)).map((body) => ({ body, delay_seconds: 0 })), CONSUMER_PATIENCE_SECONDS);
+    } catch (error) {
+      console.warn('messages at their last delivery could not be sent anew', { tasks: taskIds.length, error: String(error) });
+      return false;
+    }
+    for (const taskId of taskIds) messages.ack(taskId);
+    return true;
+  }
+
+  /**
+   * @param {OpenTask[]} tasks
+   * @param {number} sent_at_ms
+   */
+  async #resend(tasks, sent_at_ms) {
+    const taskIds = tasks.map(({ taskId }) => taskId);
+    // Marked first: what writes whole entries must not do it after a consumer has begun.
+    await this.store.markSent(taskIds, sent_at_ms);
+    try {
+      await this.submit(tasks.map((task) => ({ ...task, delay_seconds: 0 })));
+    } catch (error) {
+      await this.store.markSent(taskIds, 0);
+      throw error;
+    }
+  }
+
+  /**
+   * @param {Outgoing[]} outgoing
+   * @param {number} patience_seconds
+   * @throws {HandoverRefused} a queue did not take all; the others did
+   */
+  async #send(outgoing, patience_seconds) {
+    const shards = shardCount(this.env);
+    const queues = this.#queues();
+    const byShard = Map.groupBy(outgoing, ({ body }) => shardOf(body.taskId, shards));
+    const results = await Promise.allSettled([...byShard].map(([shard, group]) => (
+      sendAll(/** @type {Queue<TaskMessage>} */ (queues[shard]), group, patience_seconds)
+    )));
+    for (const result of results) {
+      if (result.status === 'rejected') throw new HandoverRefused(String(result.reason), { cause: result.reason });
+    }
+  }
+
+  /** @returns {Promise<Passage[]>} of each queue */
+  async #measurePassages() {
+    const probes = await this.store.probes();
+    return Promise.all(this.#queues().map(async (queue, number) => {
+      const { oldest_ms } = await backlogOf(queue);
+      const lostBefore_ms = (oldest_ms ?? Date.now()) - SWEEP_GRACE_SECONDS * 1000;
+      const probe = probes.find((each) => each.queue === number);
+      if (!probe) return { lostBefore_ms, isProbed: false };
+      if (await this.#hasArrived(probe)) return { lostBefore_ms: Math.max(lostBefore_ms, probe.sent_at_ms - DISORDER_SECONDS * 1000), isProbed: false };
+      return { lostBefore_ms, isProbed: Date.now() - probe.sent_at_ms < LOST_AFTER_SECONDS * 1000 };
+    }));
+  }
+
+  /** @param {Probe} probe */
+  async #hasArrived({ taskId, run, attempts }) {
+    const task = await this.store.find(taskId);
+    return !task || task.status !== 'pending' || task.run !== run || task.attempts !== attempts;
+  }
+
+  /** @returns {Queue<TaskMessage>[]} those of shards that the deployment has left as well */
+  #queues() {
+    const queues = [];
+    for (let queue; (queue = queueOf(this.env, queues.length)); ) queues.push(queue);
+    return queues;
   }
 }
 
-/**
- * @param {Delivery[]} deliveries
- * @param {ClaimedTask[]} claimed
- * @returns {Delivery[]} the others
+/** How far a queue has come: what was sent before that Unix time has come or is lost; whether a probe is on its way.
+ *
+ * @typedef {{lostBefore_ms: number, isProbed: boolean}} Passage
  */
-function unclaimed(deliveries, claimed) {
-  const taken = new Set(claimed.map(({ taskId }) => taskId));
-  return deliveries.filter(({ taskId }) => !taken.has(taskId));
+
+/** What is done with a batch. */
+class Work {
+  /** Failures that are being written, beside the attempts. @type {Promise<void>[]} */
+  #failures = [];
+  #hasWarned = false;
+
+  /**
+   * @param {QueueEngine} engine
+   * @param {TaskMessages} messages
+   * @param {Returns} returns
+   * @param {number} end_ms
+   */
+  constructor(engine, messages, returns, end_ms) {
+    this.engine = engine;
+    this.messages = messages;
+    this.returns = returns;
+    this.end_ms = end_ms;
+  }
+
+  /** Those that may have killed an isolate run after the others, each alone; the ones that did it least first. */
+  async do() {
+    const start_ms = Date.now();
+    const suspects = await this.#attempt(this.messages.deliveries(), false);
+    suspects.sort((one, other) => one.crashes - other.crashes);
+    for (const { delivery } of suspects) {
+      if (Date.now() - start_ms < ALONE_BEFORE_MS) await this.#attempt([delivery], true);
+      else this.returns.add(delivery.taskId, Date.now());
+    }
+    await Promise.all(this.#failures);
+  }
+
+  /**
+   * @param {Delivery[]} deliveries
+   * @param {boolean} isAlone
+   * @returns {Promise<{delivery: Delivery, crashes: number}[]>} those that must run alone
+   */
+  async #attempt(deliveries, isAlone) {
+    if (deliveries.length === 0) return [];
+    const answers = await this.engine.store.claim(deliveries, isAlone);
+    const suspects = [];
+    /** @type {ClaimedTask[]} */
+    const tasks = [];
+    for (const delivery of deliveries) {
+      const answer = answers.get(delivery.taskId) ?? { kind: 'absent' };
+      if (answer.kind === 'claimed') tasks.push(answer.task);
+      else if (answer.kind === 'suspect') suspects.push({ delivery, crashes: answer.crashes });
+      else this.#release(delivery, answer);
+    }
+    if (tasks.length > 0) await attemptAll(this.engine, tasks, this.end_ms, (settlements) => this.#settled(settlements));
+    return suspects;
+  }
+
+  /**
+   * @param {Delivery} delivery
+   * @param {Exclude<ClaimAnswer, {kind: 'claimed' | 'suspect'}>} answer why it got no task
+   */
+  #release(delivery, answer) {
+    const { messages, returns, engine } = this;
+    const { taskId, run } = delivery;
+    switch (answer.kind) {
+      case 'wait': return returns.add(taskId, answer.until_ms);
+      case 'later': return returns.add(taskId, Date.now());
+      case 'held': return messages.yield(taskId);
+      // Should an isolate have died before it wrote the dead letter, this is the time.
+      case 'over': return answer.hasFailed && delivery.delivery > 1 ? this.#fail([{ taskId, run }]) : messages.ack(taskId);
+      case 'spent': return this.#abandon(delivery, answer.attempts, ATTEMPTS_SPENT);
+      case 'crashed': return this.#abandon(delivery, answer.attempts, CRASHED);
+      case 'unreachable':
+        if (!this.#hasWarned) console.warn('the task store does not answer; tasks come again', { error: String(answer.error) });
+        this.#hasWarned = true;
+        return this.comeAgain(taskId);
+      default:
+        if (engine.hasOutlived(taskId)) return messages.ack(taskId);
+        console.warn('message names a task that is not there', { taskId, deliveries: delivery.delivery });
+        if (delivery.delivery > engine.max_retries && engine.max_retries > 0) return this.#fail([{ taskId, run }]);
+        return messages.retryAll(taskId, engine.store.settling_seconds || null);
+    }
+  }
+
+  /** @param {Settlement[]} settlements */
+  #settled(settlements) {
+    /** @type {{taskId: string, run: number}[]} */
+    const failed = [];
+    for (const { task, outcome, standing } of settlements) {
+      const { taskId, run } = task;
+      if (standing === 'lost') this.comeAgain(taskId);
+      else if (standing === 'superseded' || outcome.status === 'completed') this.messages.ack(taskId);
+      else if (outcome.status === 'failed') failed.push({ taskId, run });
+      else this.returns.add(taskId, outcome.next_attempt_ms);
+    }
+    if (failed.length > 0) this.#fail(failed);
+  }
+
+  /**
+   * @param {Delivery} delivery
+   * @param {number} attempts
+   * @param {TaskError} error
+   */
+  #abandon({ taskId, run, holder, delivery }, attempts, error) {
+    console.error('task failed', { taskId, attempts, error: error.name });
+    this.#fail([{ taskId, run }], () => this.engine.store.abandon([{ taskId, run, attempts, holder, delivery }], error));
+  }
+
+  /**
+   * Writes dead letters, and is done with the messages then; should that fail, they come again for it.
+   *
+   * @param {{taskId: string, run: number}[]} failed
+   * @param {() => Promise<void>} [before] what is written first
+   */
+  #fail(failed, before = async () => {}) {
+    this.#failures.push(before().then(() => this.engine.bury(failed)).then(
+      () => failed.forEach(({ taskId }) => this.messages.ack(taskId)),
+      (error) => {
+        console.warn('dead letters could not be written; their messages come again', { tasks: failed.length, error: String(error) });
+        for (const { taskId } of failed) this.comeAgain(taskId);
+      },
+    ));
+  }
+
+  /** @param {string} taskId whose store is away, and which no attempt of this batch holds any more */
+  comeAgain(taskId) {
+    const deliveries = this.messages.deliveriesOf(taskId);
+    this.returns.add(taskId, Date.now() + returnSeconds(deliveries) * 1000, true);
+  }
+}
+
+/** @param {number} deliveries so far */
+function returnSeconds(deliveries) {
+  return Math.min(FIRST_RETURN_SECONDS * 2 ** deliveries, LONGEST_RETURN_SECONDS) * (1 + Math.random()) / 2;
 }
 
 /**
@@ -218,32 +413,37 @@ function queueOf(env, shard) {
 
 /**
  * @param {Queue<TaskMessage>} queue
- * @param {Submission[]} runs
+ * @param {Outgoing[]} outgoing
+ * @param {number} patience_seconds
  */
-async function sendAll(queue, runs) {
-  const [first] = runs;
+async function sendAll(queue, outgoing, patience_seconds) {
+  const [first] = outgoing;
   // Most submissions are of one task, and a batch of one costs more.
-  if (first && runs.length === 1) return void await queue.send(body(first), delay(first));
-  for (let start = 0; start < runs.length; start += SEND_BATCH_MESSAGES) {
-    await queue.sendBatch(runs.slice(start, start + SEND_BATCH_MESSAGES).map((run) => ({ body: body(run), ...delay(run) })));
+  if (first && outgoing.length === 1) return offer(patience_seconds, () => queue.send(first.body, delay(first)));
+  for (let start = 0; start < outgoing.length; start += SEND_BATCH_MESSAGES) {
+    const messages = outgoing.slice(start, start + SEND_BATCH_MESSAGES).map((each) => ({ body: each.body, ...delay(each) }));
+    await offer(patience_seconds, () => queue.sendBatch(messages));
   }
 }
 
 /**
- * @param {Pick<Submission, 'taskId' | 'run' | 'payload_length'>} run
- * @returns {TaskMessage}
+ * Offers messages to a queue until it takes them: it refuses more than 5,000 a second
+ * (https://developers.cloudflare.com/queues/platform/limits/). One sent twice is harmless.
+ *
+ * @param {number} patience_seconds
+ * @param {() => Promise<unknown>} send
  */
-function body({ taskId, run, payload_length = 0 }) {
-  return { taskId, run, ...(payload_length > LARGE_PAYLOAD_LENGTH && { payload_length }) };
+async function offer(patience_seconds, send) {
+  await patiently(patience_seconds, send, (error) => !(error instanceof TypeError));
 }
 
 /**
- * @param {Submission} run
+ * @param {Pick<Outgoing, 'delay_seconds'>} outgoing
  * @returns {{delaySeconds: number}} said even when it is none, which keeps the queue's own delay from the message
  *   (https://developers.cloudflare.com/queues/configuration/javascript-apis/#queuesendoptions)
  */
 function delay({ delay_seconds }) {
-  return { delaySeconds: delay_seconds };
+  return { delaySeconds: Math.min(delay_seconds, MAX_DELAY_SECONDS) };
 }
 
 /**

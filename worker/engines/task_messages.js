@@ -3,25 +3,25 @@
 import { TASK_ID } from '../task_id.js';
 
 /**
- * What the queue carries: a task's name and run; its payload stays in the store, and `payload_length` tells of a large
- * one. A redrive of a dead letter starts that run itself; any other message finds it started.
+ * What the queue carries: a task's name and run; its payload stays in the store. A redrive of a dead letter starts that run itself;
+ * any other message finds it started. A message that takes another one's place, so that this one is not moved to the
+ * dead-letter queue or need not wait for its batch, tells of it: the `holder` that claims are made for, its `deliveries` so
+ * far, and up to which of them claims are `released`: their attempts have ended, though no outcome was written.
  *
- * @typedef {{taskId: string, run: number, redrive?: boolean, payload_length?: number}} TaskMessage
+ * @typedef {{taskId: string, run: number, redrive?: boolean, holder?: string, deliveries?: number, released?: number}} TaskMessage
  */
 
 /** @import { Delivery } from '../stores/store.js' */
 
-/** @typedef {Required<Omit<TaskMessage, 'taskId'>> & {messages: Message<unknown>[]}} Group several when a message was sent more than once */
+/** @typedef {{message: Message<unknown>, body: TaskMessage, deliveries: number}} Named */
 
-/** From what length on a message tells that of its payload: a hundred shorter ones, in one batch, are no trouble. */
-export const LARGE_PAYLOAD_LENGTH = 64 * 1024;
-
-/** How much payload is taken at once: an isolate has 128 MB (https://developers.cloudflare.com/workers/platform/limits/),
- * and on its way a payload is there several times. */
-const PORTION_LENGTH = 16 * 1024 * 1024;
+/** Longest name of a holder: Cloudflare's message ids have 32 characters. */
+const MAX_HOLDER_LENGTH = 64;
 
 export class TaskMessages {
-  /** @type {Map<string, Group>} */
+  /** Of each task all that name its run; several when a message was sent more than once; the most delivered first.
+   *
+   * @type {Map<string, [Named, ...Named[]]>} */
   #groups = new Map();
 
   /**
@@ -32,99 +32,160 @@ export class TaskMessages {
    */
   constructor(messages) {
     for (const message of messages) {
-      const named = readMessage(message.body);
-      if (!named) {
+      const body = readMessage(message.body);
+      if (body) this.#add({ message, body, deliveries: (body.deliveries ?? 0) + message.attempts });
+      else {
         console.warn('message names no task', { message: message.id, attempts: message.attempts });
         message.retry();
-      } else this.#add(named, message);
-    }
-  }
-
-  /** @returns {Delivery[][]} one for each task, in portions whose payloads fit in memory together: nearly always it is one */
-  portions() {
-    /** @type {Delivery[][]} */
-    const portions = [];
-    let length = Infinity;
-    for (const [taskId, { run, redrive, payload_length }] of this.#groups) {
-      if (length + payload_length > PORTION_LENGTH) {
-        portions.push([]);
-        length = 0;
       }
-      portions.at(-1)?.push({ taskId, run, redrive, attempts: this.attempts(taskId) });
-      length += payload_length;
     }
-    return portions;
+  }
+
+  /** The tasks that the messages name and that are not done with. */
+  get taskIds() {
+    return [...this.#groups.keys()];
+  }
+
+  /**
+   * @param {number} max_retries of the consumer
+   * @returns {boolean} whether one of them comes for the last time: should the isolate die now, it would be a dead letter
+   */
+  hasLastDelivery(max_retries) {
+    return [...this.#groups.values()].flat().some(({ message }) => message.attempts > max_retries);
+  }
+
+  /** @returns {Delivery[]} one for each task */
+  deliveries() {
+    const claim = crypto.randomUUID();
+    return [...this.#groups].map(([taskId, [{ message, body, deliveries }, ...copies]]) => ({
+      taskId, claim,
+      run: body.run,
+      redrive: [body, ...copies.map((copy) => copy.body)].some(({ redrive }) => redrive === true),
+      holder: body.holder ?? message.id,
+      delivery: deliveries,
+      released: body.released ?? 0,
+    }));
   }
 
   /**
    * @param {string} taskId
-   * @returns {number} 0 when it is not large, or not known
+   * @returns {number} how often its message was delivered, and those whose place it took
    */
-  payloadLength(taskId) {
-    return this.#groups.get(taskId)?.payload_length ?? 0;
+  deliveriesOf(taskId) {
+    return this.#groups.get(taskId)?.[0].deliveries ?? 0;
   }
 
   /**
    * @param {string} taskId
-   * @returns {number} how often the most delivered of its messages was delivered
+   * @param {boolean} [isReleased] whether all claims so far are released
+   * @returns {TaskMessage[]} what takes the place of its message; none when that is done with
    */
-  attempts(taskId) {
-    return Math.max(...this.#of(taskId).map(({ attempts }) => attempts));
-  }
-
-  /** @param {string} taskId */
-  ack(taskId) {
-    for (const message of this.#of(taskId)) message.ack();
+  successors(taskId, isReleased = false) {
+    const [first] = this.#groups.get(taskId) ?? [];
+    if (!first) return [];
+    const { message, body, deliveries } = first;
+    return [{ ...body, holder: body.holder ?? message.id, deliveries, ...(isReleased && { released: deliveries }) }];
   }
 
   /**
-   * Acknowledges all messages of a task but the most delivered: in batches of their own each would take the task from the
-   * other one's attempt.
+   * Is done with a task, in this batch.
    *
    * @param {string} taskId
    */
-  ackCopies(taskId) {
-    const [kept, ...copies] = this.#of(taskId).toSorted((one, other) => other.attempts - one.attempts);
-    for (const copy of copies) copy.ack();
-    const group = this.#groups.get(taskId);
-    if (group && kept) this.#groups.set(taskId, { ...group, messages: [kept] });
+  ack(taskId) {
+    for (const { message } of this.#take(taskId)) message.ack();
   }
 
   /**
+   * Lets one message of a task come again and is done with the others: in batches of their own each would ask for the task.
+   *
    * @param {string} taskId
    * @param {number | null} delay_seconds null: the consumer's own retry delay
    */
   retry(taskId, delay_seconds) {
-    for (const message of this.#of(taskId)) message.retry(delay_seconds === null ? undefined : { delaySeconds: delay_seconds });
+    const [kept, ...copies] = this.#take(taskId);
+    for (const { message } of copies) message.ack();
+    kept?.message.retry(delay_seconds === null ? undefined : { delaySeconds: delay_seconds });
   }
 
   /**
-   * @param {Required<TaskMessage>} named
-   * @param {Message<unknown>} message
+   * Lets all messages of a task come again that is not there: each becomes a dead letter in the end.
+   *
+   * @param {string} taskId
+   * @param {number | null} delay_seconds null: the consumer's own retry delay
    */
-  #add({ taskId, run, redrive, payload_length }, message) {
-    const group = this.#groups.get(taskId) ?? { run, redrive, payload_length, messages: [] };
-    const isNewer = run > group.run;
-    const stale = isNewer ? group.messages : run < group.run ? [message] : [];
-    for (const each of stale) each.ack();
-    if (isNewer) this.#groups.set(taskId, { run, redrive, payload_length, messages: [message] });
-    else if (run === group.run) this.#groups.set(taskId, { ...group, redrive: group.redrive || redrive, messages: [...group.messages, message] });
+  retryAll(taskId, delay_seconds) {
+    for (const { message } of this.#take(taskId)) message.retry(delay_seconds === null ? undefined : { delaySeconds: delay_seconds });
   }
 
-  /** @param {string} taskId */
-  #of(taskId) {
-    return this.#groups.get(taskId)?.messages ?? [];
+  /**
+   * Is done with the message that asked for a task that another attempt holds. Its copies come again: one of them may be the
+   * attempt's own, and is needed should that one crash.
+   *
+   * @param {string} taskId
+   */
+  yield(taskId) {
+    const [asked, ...copies] = this.#take(taskId);
+    asked?.message.ack();
+    for (const { message } of copies) message.retry({ delaySeconds: 1 });
+  }
+
+  /** @param {Named} named */
+  #add(named) {
+    const { taskId, run } = named.body;
+    const group = this.#groups.get(taskId);
+    const known = group?.[0].body.run ?? 0;
+    if (run < known) return named.message.ack();
+    if (group && run === known) {
+      group.push(named);
+      group.sort((one, other) => other.deliveries - one.deliveries);
+    } else {
+      for (const { message } of group ?? []) message.ack();
+      this.#groups.set(taskId, [named]);
+    }
+  }
+
+  /**
+   * @param {string} taskId
+   * @returns {Named[]} its messages, which are no longer here
+   */
+  #take(taskId) {
+    const group = this.#groups.get(taskId) ?? [];
+    this.#groups.delete(taskId);
+    return group;
   }
 }
 
 /**
  * @param {unknown} body which anybody with the API token may have sent
- * @returns {Required<TaskMessage> | null} null when it names no task
+ * @returns {TaskMessage | null} null when it names no task
  */
 function readMessage(body) {
-  const { taskId, run = 1, redrive = false, payload_length = 0 } = /** @type {Partial<TaskMessage>} */ (body ?? {});
+  const { taskId, run = 1, redrive, holder, deliveries, released } = /** @type {Partial<TaskMessage>} */ (body ?? {});
   // What cannot be an id is kept from the store: KV refuses some keys, and with them the whole batch.
   const isNamed = typeof taskId === 'string' && TASK_ID.test(taskId) && Number.isInteger(run) && run > 0;
   if (!isNamed) return null;
-  return { taskId, run, redrive: redrive === true, payload_length: Number.isSafeInteger(payload_length) ? Math.max(0, payload_length) : 0 };
+  return {
+    taskId, run,
+    ...(redrive === true && { redrive }),
+    ...(isHolder(holder) && { holder }),
+    ...(isCount(deliveries) && { deliveries }),
+    ...(isCount(released) && { released }),
+  };
+}
+
+/**
+ * @param {unknown} value
+ * @returns {value is string}
+ */
+function isHolder(value) {
+  return typeof value === 'string' && value !== '' && value.length <= MAX_HOLDER_LENGTH;
+}
+
+/**
+ * @param {unknown} value
+ * @returns {value is number}
+ */
+function isCount(value) {
+  return Number.isSafeInteger(value) && Number(value) > 0;
 }

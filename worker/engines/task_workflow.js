@@ -1,80 +1,130 @@
-/** What a workflow instance does: attempts its task, in one step that is retried. */
+/** What a workflow instance does: attempts its task, in one step that is repeated until the task has ended. */
 
 import { WorkflowEntrypoint } from 'cloudflare:workers';
 import { NonRetryableError } from 'cloudflare:workflows';
 
-import { attemptInWaves, maxRetries } from '../attempt.js';
+import { attemptAll, ATTEMPTS_SPENT, CRASHED } from '../attempt.js';
 import { retryDelaySeconds } from '../backoff.js';
+import { CONSUMER_PATIENCE_SECONDS } from '../stores/connection.js';
+import { instanceId } from './workflow.js';
 
 /** @import { WorkflowEvent, WorkflowStep } from 'cloudflare:workers' */
+/** @import { Settlement } from '../attempt.js' */
 /** @import { Handlers } from '../handler.js' */
 /** @import { Delivery, Store } from '../stores/store.js' */
-/** @import { Outcome } from '../task.js' */
 /** @import { TaskParams } from './workflow.js' */
 
 /** The time that an attempt may take: that of a queue's consumer, so that handlers need not know their engine. */
 const ATTEMPT_TIMEOUT = '15 minutes';
+const ATTEMPT_MS = 14.5 * 60_000;
+
+/** As often as a step may be repeated (https://developers.cloudflare.com/workflows/reference/limits/): the task's own retries end it,
+ * and what is the store's fault does not count. */
+const STEP_RETRIES = 10_000;
+
+/** When the step is repeated whose store is away: doubled each time, up to two minutes. */
+const FIRST_RETURN_SECONDS = 1;
+const LONGEST_RETURN_SECONDS = 120;
 
 /**
  * Makes the class of the workflow.
  *
- * @param {new (env: any) => Store} Store
+ * @param {new (env: any, patience_seconds?: number) => Store} Store
  * @param {Handlers} handlers
  */
 export function taskWorkflow(Store, handlers) {
   return class TaskWorkflow extends WorkflowEntrypoint {
     /**
-     * One step, so that a task costs one; a delay is another. It can be repeated: the store's conditional updates
-     * decide. An instance that names no task ends errored after its retries, as a message would end in the dead-letter
-     * queue.
+     * One step, so that a task costs one; a delay is another. It can be repeated: the store's claims decide. An instance that
+     * names no task ends errored after the stack's retries, as a message would end in the dead-letter queue.
      *
      * @override
      * @param {Readonly<WorkflowEvent<TaskParams>>} event
      * @param {WorkflowStep} step
      */
     async run({ payload }, step) {
-      const { taskId, run = 1, delay_seconds = 0, max_retries = null } = /** @type {Partial<TaskParams>} */ (payload ?? {});
+      const { taskId, run = 1, delay_seconds = 0 } = /** @type {Partial<TaskParams>} */ (payload ?? {});
       if (delay_seconds > 0) await step.sleep('delay', delay_seconds * 1000);
       let wait_ms = 0;
-      // A task whose attempts are spent ends the step itself. A step that could not reach the store is repeated as often as
-      // a queue delivers a message, however few attempts its task may have.
-      const limit = Math.max(maxRetries({ max_retries }, this.env), maxRetries({ max_retries: null }, this.env));
+      let released = 0;
       // The default, exponential, would multiply what the function says.
-      const retries = { limit, delay: () => wait_ms, backoff: /** @type {const} */ ('constant') };
+      const retries = { limit: STEP_RETRIES, delay: () => wait_ms, backoff: /** @type {const} */ ('constant') };
       await step.do('attempt', { retries, timeout: ATTEMPT_TIMEOUT }, async ({ attempt }) => {
-        wait_ms = retryDelaySeconds(attempt, this.env) * 1000;
-        if (typeof taskId !== 'string' || taskId === '') throw new TypeError('expected params {"taskId": "..."}');
-        const parts = { store: new Store(this.env), handlers, env: this.env };
-        wait_ms = Math.max(wait_ms, parts.store.settling_seconds * 1000);
-        const outcome = await attemptTask(parts, { taskId, run, attempts: attempt, redrive: false });
-        if (outcome?.status === 'pending') wait_ms = Math.max(0, outcome.next_attempt_ms - Date.now());
-        if (outcome) throw errorOf(outcome);
+        const parts = { store: new Store(this.env, CONSUMER_PATIENCE_SECONDS), handlers, env: this.env };
+        const settings = { attempt, max_retries: Number(this.env.MAX_RETRIES) };
+        if (typeof taskId !== 'string' || taskId === '') {
+          wait_ms = retryDelaySeconds(attempt, this.env) * 1000;
+          throw noTask('expected params {"taskId": "..."}', settings);
+        }
+        const delivery = { taskId, run, redrive: false, holder: instanceId({ taskId, run }), delivery: attempt, claim: crypto.randomUUID(), released };
+        const next = await attemptTask(parts, delivery).catch((error) => {
+          if (error instanceof NonRetryableError) throw error;
+          return away(attempt, error);
+        });
+        if (next === 'done') return;
+        if (next === 'absent') {
+          wait_ms = Math.max(retryDelaySeconds(attempt, this.env), parts.store.settling_seconds) * 1000;
+          throw noTask(`there is no task ${taskId}`, settings);
+        }
+        wait_ms = Math.max(0, next.at_ms - Date.now());
+        if (next.isReleased) released = attempt;
+        throw next.error;
       });
     }
   };
 }
 
+/** When a task is to be attempted again, and what the step says of it.
+ *
+ * @typedef {{at_ms: number, isReleased: boolean, error: Error}} Next
+ */
+
 /**
  * @param {{store: Store, handlers: Handlers, env: any}} parts
  * @param {Delivery} delivery
- * @returns {Promise<Exclude<Outcome, {status: 'completed'}> | null>} null when there is nothing more to do
- * @throws {Error} the task is not there
+ * @returns {Promise<'done' | 'absent' | Next>}
+ * @throws {NonRetryableError} the task has failed
  */
-async function attemptTask(parts, delivery) {
-  const { taskId } = delivery;
-  const claimed = await parts.store.claim([delivery]);
-  if (claimed.length === 0) {
-    if ((await parts.store.existing([delivery])).has(taskId)) return null; // it has ended, or another attempt holds it
-    throw new Error(`there is no task ${taskId}`);
+async function attemptTask({ store, handlers, env }, delivery) {
+  const { taskId, run, holder, delivery: number } = delivery;
+  const answer = (await store.claim([delivery], true)).get(taskId) ?? { kind: 'absent' };
+  switch (answer.kind) {
+    case 'claimed': break;
+    case 'absent': return 'absent';
+    case 'wait': return { at_ms: answer.until_ms, isReleased: false, error: new Error('the task is not due yet') };
+    case 'unreachable': return away(number, answer.error);
+    case 'spent': case 'crashed': {
+      const error = answer.kind === 'spent' ? ATTEMPTS_SPENT : CRASHED;
+      await store.abandon([{ taskId, run, attempts: answer.attempts, holder, delivery: number }], error);
+      throw new NonRetryableError(error.message, error.name);
+    }
+    default: return 'done'; // it has ended, or another attempt holds it
   }
-  for await (const [outcome] of attemptInWaves(parts, claimed)) {
-    const settled = outcome && await parts.store.settle([outcome]);
-    if (outcome && outcome.status !== 'completed' && settled?.has(taskId)) return outcome;
-  }
-  return null;
+  /** @type {Settlement | undefined} */
+  let settlement;
+  await attemptAll({ store, handlers, env }, [answer.task], Date.now() + ATTEMPT_MS, ([first]) => { settlement = first; });
+  const { outcome, standing } = /** @type {Settlement} */ (settlement);
+  if (standing === 'lost') return away(number, new Error('the outcome of the attempt could not be written'));
+  if (standing === 'superseded' || outcome.status === 'completed') return 'done';
+  if (outcome.status === 'failed') throw new NonRetryableError(outcome.error.message, outcome.error.name);
+  const { name, message } = outcome.error;
+  return { at_ms: outcome.next_attempt_ms, isReleased: false, error: Object.assign(new Error(message), { name }) };
 }
 
-/** @param {Exclude<Outcome, {status: 'completed'}>} outcome */
-function errorOf({ status, error }) {
-  return status === 'failed' ? new NonRetryableError(error.message, error.name) : Object.assign(new Error(error.message), { name: error.name });
+/**
+ * @param {number} attempt of the step
+ * @param {Error} error
+ * @returns {Next}
+ */
+function away(attempt, error) {
+  const delay_seconds = Math.min(FIRST_RETURN_SECONDS * 2 ** Math.min(attempt, 20), LONGEST_RETURN_SECONDS) * (1 + Math.random()) / 2;
+  return { at_ms: Date.now() + delay_seconds * 1000, isReleased: true, error };
+}
+
+/**
+ * @param {string} message
+ * @param {{attempt: number, max_retries: number}} settings
+ */
+function noTask(message, { attempt, max_retries }) {
+  return attempt > max_retries ? new NonRetryableError(message) : new TypeError(message);
 }

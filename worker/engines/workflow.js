@@ -1,5 +1,8 @@
 /** Carries tasks to their handler in Cloudflare Workflows: one instance a run, named after its task. */
 
+import { patiently } from '../patience.js';
+import { HANDOVER_PATIENCE_SECONDS, HandoverRefused } from './engine.js';
+
 /** @import { OpenTask, Store } from '../stores/store.js' */
 /** @import { Engine, Submission } from './engine.js' */
 
@@ -8,8 +11,12 @@
 /** A createBatch takes 100 instances (https://developers.cloudflare.com/workflows/reference/limits/). */
 const CREATE_BATCH_INSTANCES = 100;
 
-/** Instances that will not run again. */
-const ENDED = new Set(['errored', 'terminated', 'complete']);
+/** Instances that will not run again by themselves; one that somebody terminated stays so. */
+const ENDED = new Set(['errored', 'complete']);
+
+/** How many instances are asked at once: each is a request, of the 1,000 that an invocation has
+ * (https://developers.cloudflare.com/workers/platform/limits/#subrequests). */
+const ASKED_AT_ONCE = 50;
 
 /** @implements {Engine} */
 export class WorkflowEngine {
@@ -23,40 +30,64 @@ export class WorkflowEngine {
   }
 
   /**
-   * Creates an instance for each run; those that have one keep it.
+   * Creates an instance for each run; those that have one keep it, so that the same may be asked again. Cloudflare creates 100
+   * instances a second (https://developers.cloudflare.com/workflows/reference/limits/).
    *
    * @param {Submission[]} runs
+   * @throws {HandoverRefused}
    */
   async submit(runs) {
     for (let start = 0; start < runs.length; start += CREATE_BATCH_INSTANCES) {
-      await this.workflow.createBatch(runs.slice(start, start + CREATE_BATCH_INSTANCES).map(
-        ({ taskId, run, delay_seconds, max_retries }) => ({ id: instanceId({ taskId, run }), params: { taskId, run, delay_seconds, max_retries } }),
+      const instances = runs.slice(start, start + CREATE_BATCH_INSTANCES).map(({ taskId, run, delay_seconds, max_retries }) => (
+        { id: instanceId({ taskId, run }), params: { taskId, run, delay_seconds, max_retries } }
       ));
+      try {
+        await patiently(HANDOVER_PATIENCE_SECONDS, () => this.workflow.createBatch(instances), (error) => !(error instanceof TypeError));
+      } catch (error) {
+        throw new HandoverRefused(String(error), { cause: error });
+      }
     }
   }
 
   /**
-   * Creates the instances that are missing, and ends tasks whose instance has ended without them.
+   * Creates the instances that are missing, starts those again that ended without their task, and ends tasks whose instance
+   * somebody terminated.
    *
    * @param {OpenTask[]} tasks
+   * @throws {HandoverRefused}
    */
   async rescue(tasks) {
-    const statuses = await Promise.all(tasks.map((task) => this.#instanceStatus(task)));
-    const missing = tasks.filter((_, index) => statuses[index] === null);
-    const ended = tasks.filter((_, index) => ENDED.has(statuses[index] ?? ''));
-    if (ended.length > 0) {
-      await this.store.abandon(ended, { name: 'InstanceEnded', message: 'the workflow instance ended before its task' });
+    const counts = { resent: 0, returned: 0, failed: 0 };
+    for (let start = 0; start < tasks.length; start += ASKED_AT_ONCE) {
+      const { resent, returned, failed } = await this.#rescue(tasks.slice(start, start + ASKED_AT_ONCE));
+      counts.resent += resent;
+      counts.returned += returned;
+      counts.failed += failed;
     }
-    if (missing.length > 0) {
-      await this.store.markSent(missing.map(({ taskId }) => taskId));
-      await this.submit(missing.map((task) => ({ ...task, delay_seconds: 0 })));
-    }
-    const returned = missing.filter(({ isHeld }) => isHeld).length;
-    return { resent: missing.length - returned, returned, failed: ended.length };
+    return counts;
   }
 
   async backlogs() {
     return null; // instances start by themselves, and those that failed stay where they are
+  }
+
+  /** @param {OpenTask[]} tasks */
+  async #rescue(tasks) {
+    const statuses = await Promise.all(tasks.map((task) => this.#instanceStatus(task)));
+    const missing = tasks.filter((_, index) => statuses[index] === null);
+    const ended = tasks.filter((_, index) => ENDED.has(statuses[index] ?? ''));
+    const terminated = tasks.filter((_, index) => statuses[index] === 'terminated');
+    const again = [...missing, ...ended];
+    if (terminated.length > 0) {
+      await this.store.abandon(terminated, { name: 'InstanceTerminated', message: 'the workflow instance was terminated before its task had ended' });
+    }
+    if (again.length > 0) {
+      await this.store.markSent(again.map(({ taskId }) => taskId), Date.now());
+      await this.submit(missing.map((task) => ({ ...task, delay_seconds: 0 })));
+      for (const task of ended) await (await this.workflow.get(instanceId(task))).restart();
+    }
+    const returned = again.filter(({ isHeld }) => isHeld).length;
+    return { resent: again.length - returned, returned, failed: terminated.length };
   }
 
   /**
@@ -74,6 +105,6 @@ export class WorkflowEngine {
 }
 
 /** @param {Pick<Submission, 'taskId' | 'run'>} run of which the first has the task's id */
-function instanceId({ taskId, run }) {
+export function instanceId({ taskId, run }) {
   return run === 1 ? taskId : `${taskId}-${run}`;
 }

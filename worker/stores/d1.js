@@ -1,13 +1,35 @@
 /** Task state in D1. */
 
+import { askStore, REQUEST_PATIENCE_SECONDS } from './connection.js';
 import { TaskTable } from './task_table.js';
 
-/** @import { Statement } from './task_table.js' */
+/** @import { Fill } from './store.js' */
+/** @import { Row, Statement, TableSettings } from './task_table.js' */
+
+/** The largest database of an account on the Paid plan (https://developers.cloudflare.com/d1/platform/limits/). */
+const DATABASE_LIMIT_MB = 10_000;
+
+/** @typedef {TableSettings & {DB: D1Database, DATABASE_LIMIT_MB?: string}} Env */
 
 export class D1Store extends TaskTable {
-  /** @param {{DB: D1Database}} env */
-  constructor({ DB }) {
-    super((statements) => run(DB, statements));
+  /**
+   * @param {Env} env
+   * @param {number} [patience_seconds]
+   * @param {string} [name] of the database, in what is told of it
+   */
+  constructor(env, patience_seconds = REQUEST_PATIENCE_SECONDS, name = 'DB') {
+    super((statements, isRepeatable = true) => askStore(isRepeatable ? patience_seconds : 0, () => run(env.DB, statements)), env);
+    this.env = env;
+    this.name = name;
+  }
+
+  /**
+   * @override
+   * @returns {Promise<Fill[]>}
+   */
+  async fill() {
+    const { meta } = await askStore(0, () => this.env.DB.prepare('SELECT 1').run());
+    return [{ name: this.name, bytes: meta.size_after, limit_bytes: Number(this.env.DATABASE_LIMIT_MB ?? DATABASE_LIMIT_MB) * 1e6 }];
   }
 }
 
@@ -19,5 +41,5 @@ async function run(database, statements) {
   const prepared = statements.map(({ sql, parameters }) => database.prepare(sql).bind(...parameters));
   const [first] = prepared;
   const results = first && prepared.length === 1 ? [await first.all()] : await database.batch(prepared);
-  return results.map(({ results: rows }) => /** @type {Record<string, any>[]} */ (rows));
+  return results.map(({ results: rows }) => /** @type {Row[]} */ (rows));
 }

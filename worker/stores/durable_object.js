@@ -6,14 +6,15 @@
 import { DurableObject } from 'cloudflare:workers';
 
 import { sweep } from '../sweeper.js';
+import { askStore, REQUEST_PATIENCE_SECONDS } from './connection.js';
 import { ShardedStore } from './sharded.js';
 import { TaskTable } from './task_table.js';
 
 /** @import { Engine } from '../engines/engine.js' */
-/** @import { OpenTask, Store } from './store.js' */
-/** @import { Row, Run, Statement } from './task_table.js' */
+/** @import { Fill, OpenTask, Store } from './store.js' */
+/** @import { Row, Statement, TableSettings } from './task_table.js' */
 
-/** @typedef {{TASK_DO: DurableObjectNamespace}} Env of the class that `taskObject` makes */
+/** @typedef {TableSettings & {TASK_DO: DurableObjectNamespace}} Env of the class that `taskObject` makes */
 
 /**
  * How many objects there are. One takes about 1,000 requests a second
@@ -25,22 +26,51 @@ const OBJECTS = 4;
 /** How often an object with tasks sweeps its table. */
 const SWEEP_INTERVAL_MS = 60_000;
 
-export class DurableObjectStore extends ShardedStore {
-  /** @param {Env} env */
-  constructor({ TASK_DO }) {
-    // A stub each time: one whose object was reset fails for ever
-    // (https://developers.cloudflare.com/durable-objects/best-practices/error-handling/).
-    const object = (/** @type {number} */ number) => /** @type {{run: Run}} */ (/** @type {unknown} */ (TASK_DO.getByName(`tasks-${number}`)));
-    super(Array.from({ length: OBJECTS }, (_, number) => new TaskTable((statements) => object(number).run(statements))));
+/** The largest database of an object (https://developers.cloudflare.com/durable-objects/platform/limits/). */
+const OBJECT_LIMIT_BYTES = 10e9;
+
+/** What an object is asked. @typedef {{run(statements: Statement[]): Promise<Row[][]>, size(): Promise<number>}} TaskObjectStub */
+
+class ObjectTable extends TaskTable {
+  /**
+   * @param {string} name
+   * @param {() => TaskObjectStub} stub
+   * @param {number} patience_seconds
+   * @param {TableSettings} settings
+   */
+  constructor(name, stub, patience_seconds, settings) {
+    super((statements, isRepeatable = true) => askStore(isRepeatable ? patience_seconds : 0, () => stub().run(statements)), settings);
+    this.name = name;
+    this.stub = stub;
   }
 
   /**
    * @override
-   * @returns {Promise<OpenTask[]>} none: each object sees to its own
+   * @returns {Promise<Fill[]>}
    */
-  async sweep() {
-    return [];
+  async fill() {
+    return [{ name: this.name, bytes: await askStore(0, () => this.stub().size()), limit_bytes: OBJECT_LIMIT_BYTES }];
   }
+}
+
+export class DurableObjectStore extends ShardedStore {
+  /**
+   * @param {Env} env
+   * @param {number} [patience_seconds]
+   */
+  constructor(env, patience_seconds = REQUEST_PATIENCE_SECONDS) {
+    const names = Array.from({ length: OBJECTS }, (_, number) => `tasks-${number}`);
+    // A stub each time: one whose object was reset fails for ever
+    // (https://developers.cloudflare.com/durable-objects/best-practices/error-handling/).
+    const stub = (/** @type {string} */ name) => /** @type {TaskObjectStub} */ (/** @type {unknown} */ (env.TASK_DO.getByName(name)));
+    super(names.map((name) => new ObjectTable(name, () => stub(name), patience_seconds, env)));
+  }
+
+  /**
+   * @override
+   * @returns {AsyncGenerator<OpenTask[]>} none: each object sees to its own
+   */
+  async *open() {}
 
   /** @override */
   async expire() {
@@ -55,7 +85,7 @@ export class DurableObjectStore extends ShardedStore {
  * @param {(env: any, store: Store) => Engine} engineOf what hands a task over again
  */
 export function taskObject(migrations, engineOf) {
-  return class TaskObject extends DurableObject {
+  return class TaskObject extends /** @type {typeof DurableObject<TableSettings>} */ (DurableObject) {
     #isReady = false;
 
     /**
@@ -80,6 +110,11 @@ export function taskObject(migrations, engineOf) {
       return rows;
     }
 
+    /** @returns {number} of the database, in bytes */
+    size() {
+      return this.ctx.storage.sql.databaseSize;
+    }
+
     /**
      * Sweeps the table. With the last task everything else goes too.
      *
@@ -87,12 +122,8 @@ export function taskObject(migrations, engineOf) {
      */
     async alarm() {
       const { storage } = this.ctx;
-      const store = new TaskTable((statements) => this.run(statements));
-      try {
-        await sweep(store, engineOf(this.env, store));
-      } catch (error) {
-        console.error('sweep failed; the next one comes in a minute', { error: String(error) });
-      }
+      const store = new TaskTable((statements) => this.run(statements), this.env);
+      await sweep(store, engineOf(this.env, store));
       this.#migrate();
       const isEmpty = storage.sql.exec('SELECT 1 FROM tasks LIMIT 1').toArray().length === 0;
       if (!isEmpty) return storage.setAlarm(Date.now() + SWEEP_INTERVAL_MS);

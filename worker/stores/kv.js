@@ -5,12 +5,17 @@
 
 import { ENDED, LEASE_SECONDS, MIN_TTL_SECONDS, TASK_TTL_SECONDS } from '../task.js';
 import { creationTime, timePrefix } from '../task_id.js';
+import { REQUEST_PATIENCE_SECONDS } from './connection.js';
 import { newestFirst } from './kv_list.js';
-import { isOpen, mayClaim } from './lease.js';
+import { isAbandoned, isOpen, verdictOn } from './lease.js';
 import { sumCounts } from './merge.js';
+import { patientKv } from './patient_kv.js';
+import { isStoreError } from './store_error.js';
 
-/** @import { AttemptName, ClaimedTask, Idempotency, NewTask, Outcome, Parameters, Payload, Progress, Status, TaskError, TaskRecord, TaskSummary } from '../task.js' */
-/** @import { Delivery, Insertion, Moments, OpenTask, Page, Query, Store, SweepCounts } from './store.js' */
+/** @import { AttemptName, Idempotency, NewTask, Outcome, Parameters, Payload, Progress, Status, TaskError, TaskRecord, TaskSummary } from '../task.js' */
+/** @import { Leased } from './lease.js' */
+/** @import { Abandoned, ClaimAnswer, Delivery, Fill, Insertion, Moments, OpenTask, Page, Probe, Query, Standing, Store, SweepCounts } from './store.js' */
+/** @import { TableSettings } from './task_table.js' */
 
 /**
  * A task's value. A payload that is not text is in base64. Times are Unix times.
@@ -23,10 +28,14 @@ import { sumCounts } from './merge.js';
  * @property {'base64'} [payload_encoding]
  * @property {number} run
  * @property {number} attempts
+ * @property {number} crashes
  * @property {number | null} max_retries
  * @property {number} expires_at in seconds
  * @property {number | null} due_at_ms when a pending task may be attempted that has to wait
  * @property {number | null} lease_expires_at_ms
+ * @property {string | null} holder
+ * @property {number | null} delivery
+ * @property {string | null} claim
  * @property {number | null} sent_at_ms
  * @property {number | null} started_at_ms
  * @property {number | null} finished_at_ms
@@ -39,14 +48,10 @@ import { sumCounts } from './merge.js';
 /**
  * What lists and the sweeper must know of a task, kept as the key's metadata so that a list has it.
  *
- * @typedef {Omit<Entry, 'parameters' | 'payload' | 'payload_encoding' | 'result' | 'idempotency'>} Metadata
+ * @typedef {Omit<Entry, 'parameters' | 'payload' | 'payload_encoding' | 'result' | 'idempotency' | 'crashes' | 'holder' | 'delivery' | 'claim'>} Metadata
  */
 
 /** What a key of an idempotency key holds. @typedef {{taskId: string, fingerprint: string}} KeyHolder */
-
-/** KV takes one write a second of a key (https://developers.cloudflare.com/kv/platform/limits/). */
-const WRITE_INTERVAL_MS = 1_000;
-const WRITE_TRIES = 6;
 
 /** A bulk read has at most 25 MB (https://developers.cloudflare.com/kv/api/read-key-value-pairs/), and a task that is being
  * worked on a payload of up to 1 MiB, longer as JSON. */
@@ -56,6 +61,9 @@ const BULK_READ_KEYS = 10;
  * when that is too long. */
 const METADATA_BYTES = 1_024;
 const TEXT_LENGTHS = [200, 50];
+
+/** How much payload is claimed at once: as much as a table claims. */
+const CLAIM_BYTES = 8 * 1024 * 1024;
 
 /** How often the sweeper looks, and how far back (in windows of time that share an id's first digits: 17.5 minutes). Of a
  * window that has more tasks than a list (1,000 keys) it looks at some of its sixteen parts, at all of them within four
@@ -69,10 +77,10 @@ const WINDOW_MS = 16 ** (12 - WINDOW_DIGITS);
 /** A task that is due later than the sweeper looks back has a second key, by its time, and so has a later run of one. */
 const DUE_PREFIX = 'due:';
 
-/** How many of these keys one sweep looks at, of which it deletes those of ended tasks, and how many open tasks it returns:
+/** How many of these keys one sweep looks at, of which it deletes those of ended tasks, and how many open tasks it shows at once:
  * rescuing them takes two operations each, of the 1,000 that an invocation has. */
 const SWEEP_DUE_KEYS = 400;
-const SWEEP_TASKS = 100;
+const PAGE_TASKS = 100;
 
 /** How many of the newest tasks statistics are made of: two lists. */
 const RECENT_TASKS = 2_000;
@@ -81,19 +89,27 @@ const RECENT_TASKS = 2_000;
 export class KvStore {
   settling_seconds = 15; // with the default of five retries, more than the minute that KV takes to be consistent
 
-  /** @param {{KV: KVNamespace}} env */
-  constructor(env) {
-    this.kv = env.KV;
+  /**
+   * @param {TableSettings & {KV: KVNamespace}} env
+   * @param {number} [patience_seconds]
+   */
+  constructor({ KV, MAX_RETRIES, KEEP_PAYLOAD }, patience_seconds = REQUEST_PATIENCE_SECONDS) {
+    this.kv = patientKv(KV, patience_seconds);
+    this.max_retries = Number(MAX_RETRIES);
+    this.keepsPayload = KEEP_PAYLOAD === 'always';
   }
 
   /**
    * Submissions with one key at the same time may each store a task: KV cannot tell which was first.
    *
    * @param {NewTask[]} tasks
-   * @returns {Promise<Insertion[]>}
+   * @returns {Promise<(Insertion | Error)[]>}
    */
   insert(tasks) {
-    return Promise.all(tasks.map((task) => this.#insert(task)));
+    return Promise.all(tasks.map((task) => this.#insert(task).catch((error) => {
+      if (!isStoreError(error)) throw error;
+      return error;
+    })));
   }
 
   /**
@@ -102,74 +118,64 @@ export class KvStore {
    */
   async find(taskId) {
     const entry = await this.#read(taskId);
-    return entry && isKept(entry) ? { ...summary(taskId, entry), result: entry.result } : null;
+    return entry && isKept(entry) ? { ...summary(taskId, entry), result: entry.result, crashes: entry.crashes } : null;
   }
 
   /**
    * @param {Delivery[]} deliveries
-   * @returns {Promise<ClaimedTask[]>}
+   * @param {boolean} [isAlone]
+   * @returns {Promise<Map<string, ClaimAnswer>>}
    */
-  async claim(deliveries) {
-    const now_ms = Date.now();
-    const claims = deliveries.map(async (delivery) => {
-      const entry = await this.#update(delivery.taskId, (found) => mayClaim(found, delivery, now_ms), (found) => ({
-        ...(found.run !== delivery.run && newRun(found, now_ms)),
-        status: 'processing',
-        attempts: found.run === delivery.run ? found.attempts + 1 : 1,
-        started_at_ms: found.run === delivery.run ? found.started_at_ms ?? now_ms : now_ms,
-        progress: null,
-        due_at_ms: null,
-        lease_expires_at_ms: now_ms + LEASE_SECONDS * 1000,
-      }));
-      if (!entry) return null;
-      if (delivery.redrive) await this.#holdKey(delivery.taskId, entry);
-      await this.#markDue(delivery.taskId, entry, now_ms + LEASE_SECONDS * 1000);
-      const { run, attempts, handler, parameters, max_retries } = entry;
-      return { taskId: delivery.taskId, run, attempts, handler, parameters, max_retries, payload: decoded(entry) };
-    });
-    return (await Promise.all(claims)).filter((claimed) => claimed !== null);
-  }
-
-  /** @param {Delivery[]} deliveries */
-  async existing(deliveries) {
-    const seen = await Promise.all(deliveries.map(async (delivery) => {
-      const entry = await this.#read(delivery.taskId);
-      return entry && !isBehind(entry, delivery) ? [delivery.taskId] : [];
+  async claim(deliveries, isAlone = false) {
+    let bytes = 0;
+    const answers = await Promise.all(deliveries.map(async (delivery) => {
+      try {
+        const answer = await this.#claim(delivery, isAlone, (length) => bytes === 0 || bytes + length <= CLAIM_BYTES ? (bytes += length, true) : false);
+        return /** @type {const} */ ([delivery.taskId, answer]);
+      } catch (error) {
+        if (!isStoreError(error)) throw error;
+        return /** @type {const} */ ([delivery.taskId, /** @type {ClaimAnswer} */ ({ kind: 'unreachable', error })]);
+      }
     }));
-    return new Set(seen.flat());
+    return new Map(answers);
   }
 
   /** @param {Outcome[]} outcomes */
-  async settle(outcomes) {
-    const settled = await Promise.all(outcomes.map(async ({ taskId, run, attempts, ...outcome }) => {
-      const entry = await this.#update(taskId, mayBeOfAttempt({ taskId, run, attempts }), (found) => ({
-        run,
-        attempts,
+  settle(outcomes) {
+    return this.#standings(outcomes, async ({ taskId, run, attempts, crashes, claim, ...outcome }) => {
+      const entry = await this.#update(taskId, mayBeOfAttempt({ taskId, run, attempts, crashes, claim }, outcome.status), (found) => ({
+        run, attempts, crashes, claim,
         status: outcome.status,
         result: 'result' in outcome ? outcome.result : null,
         error: 'error' in outcome ? outcome.error : null,
         progress: outcome.progress ?? found.progress,
         due_at_ms: 'next_attempt_ms' in outcome ? outcome.next_attempt_ms : null,
-        finished_at_ms: outcome.status === 'pending' ? null : Date.now(),
+        finished_at_ms: outcome.status === 'pending' ? null : outcome.ended_ms,
         lease_expires_at_ms: null,
+        ...(outcome.status === 'completed' && !this.keepsPayload && { payload: '', payload_encoding: undefined }),
       }));
       if (entry?.due_at_ms) await this.#markDue(taskId, entry, entry.due_at_ms);
-      return entry && taskId;
-    }));
-    return new Set(settled.filter((taskId) => taskId !== null));
+      return entry !== null;
+    });
   }
 
   /** @param {(AttemptName & {progress: Progress | null})[]} reports */
   async report(reports) {
-    const entries = await this.#readAll(reports.map(({ taskId }) => taskId));
-    const belonging = reports.flatMap(({ progress, ...attempt }, index) => {
-      const entry = entries[index];
-      return entry && mayBeOfAttempt(attempt)(entry) ? [{ attempt, entry, progress }] : [];
+    /** @type {(Entry | null)[]} */
+    let entries = [];
+    try {
+      entries = await this.#readAll(reports.map(({ taskId }) => taskId));
+    } catch (error) {
+      if (!isStoreError(error)) throw error;
+      return new Map(reports.map(({ taskId }) => [taskId, /** @type {Standing} */ ('lost')]));
+    }
+    const found = new Map(reports.map(({ taskId }, index) => [taskId, entries[index]]));
+    return this.#standings(reports, async ({ progress, ...attempt }) => {
+      const entry = found.get(attempt.taskId);
+      if (!entry || !mayBeOfAttempt(attempt, 'processing')(entry)) return false;
+      if (progress && entry.claim === attempt.claim) await this.#write(attempt.taskId, { ...entry, progress });
+      return true;
     });
-    await Promise.all(belonging.map(async ({ attempt, entry, progress }) => (
-      progress && isAtAttempt(attempt)(entry) && this.#write(attempt.taskId, { ...entry, progress })
-    )));
-    return new Set(belonging.map(({ attempt }) => attempt.taskId));
   }
 
   /** @param {string} taskId */
@@ -180,12 +186,15 @@ export class KvStore {
     return cancelled !== null;
   }
 
-  /** @param {string} taskId */
-  async retry(taskId) {
+  /**
+   * @param {string} taskId
+   * @param {number} run
+   */
+  async retry(taskId, run) {
     const now_ms = Date.now();
     const entry = await this.#update(
       taskId,
-      ({ status }) => status === 'failed' || status === 'cancelled',
+      (found) => found.run === run && (found.status === 'failed' || found.status === 'cancelled'),
       (found) => ({ ...newRun(found, now_ms), status: 'pending', due_at_ms: now_ms }),
     );
     if (!entry) return null;
@@ -195,36 +204,45 @@ export class KvStore {
   }
 
   /**
-   * @param {AttemptName[]} lost
+   * @param {Abandoned[]} lost
    * @param {TaskError} error
    */
   async abandon(lost, error) {
-    await Promise.all(lost.map((attempt) => this.#update(
-      attempt.taskId,
-      (entry) => isOpen(entry, Date.now()) && isAtAttempt(attempt)(entry),
-      () => ({ status: 'failed', error, finished_at_ms: Date.now(), due_at_ms: null, lease_expires_at_ms: null }),
+    await Promise.all(lost.map(({ taskId, run, attempts, holder = '', delivery = 0 }) => this.#update(
+      taskId,
+      (entry) => entry.run === run && entry.attempts === attempts && (entry.status === 'pending'
+        || (entry.status === 'processing' && isAbandoned(leased(entry), { holder, delivery }, Date.now()))),
+      ({ status, crashes }) => ({
+        status: 'failed', error, finished_at_ms: Date.now(), due_at_ms: null, lease_expires_at_ms: null,
+        crashes: crashes + (status === 'processing' ? 1 : 0),
+      }),
     )));
   }
 
-  /** @param {string[]} taskIds */
-  async markSent(taskIds) {
-    await Promise.all(taskIds.map((taskId) => this.#update(taskId, (entry) => isOpen(entry, Date.now()), () => ({ sent_at_ms: Date.now() }))));
+  /**
+   * @param {string[]} taskIds
+   * @param {number} sent_at_ms
+   */
+  async markSent(taskIds, sent_at_ms) {
+    await Promise.all(taskIds.map((taskId) => this.#update(taskId, (entry) => isOpen(leased(entry), Date.now()), () => ({ sent_at_ms }))));
   }
 
   /**
+   * Every {@link SWEEP_INTERVAL_MINUTES}: those created in the last {@link SWEEP_WINDOWS} windows, and those with a key of their own.
+   *
    * @param {number} before_ms
-   * @returns {Promise<OpenTask[]>} every {@link SWEEP_INTERVAL_MINUTES}: those created in the last {@link SWEEP_WINDOWS}
-   *   windows, and those with a key of their own
+   * @returns {AsyncGenerator<OpenTask[]>}
    */
-  async sweep(before_ms) {
+  async *open(before_ms) {
     const minutes = Math.floor(before_ms / 60_000);
-    if (minutes % SWEEP_INTERVAL_MINUTES !== 0) return [];
+    if (minutes % SWEEP_INTERVAL_MINUTES !== 0) return;
     const windows = Array.from({ length: SWEEP_WINDOWS }, (_, age) => windowPrefix(before_ms - age * WINDOW_MS));
     const keys = (await Promise.all(windows.map((prefix) => this.#listWindow(prefix, minutes / SWEEP_INTERVAL_MINUTES)))).flat();
     const young = keys.filter(({ name }) => name < timePrefix(before_ms)).map(({ name, metadata }) => openTask(name, metadata, before_ms));
     const due = await this.#sweepDue(before_ms);
-    const open = [...due, ...young].filter((task) => task !== null);
-    return [...new Map(open.map((task) => [task.taskId, task])).values()].slice(0, SWEEP_TASKS);
+    const found = [...due, ...young].filter((task) => task !== null);
+    const open = [...new Map(found.map((task) => [task.taskId, task])).values()].sort((one, other) => one.due_ms - other.due_ms);
+    for (let first = 0; first < open.length; first += PAGE_TASKS) yield open.slice(first, first + PAGE_TASKS);
   }
 
   async expire() {
@@ -239,6 +257,21 @@ export class KvStore {
   /** @returns {Promise<SweepCounts>} */
   async sweepCounts() {
     return await this.kv.get('sweeper', 'json') ?? sumCounts([]);
+  }
+
+  /** @returns {Promise<Probe[]>} */
+  async probes() {
+    return await this.kv.get('probes', 'json') ?? [];
+  }
+
+  /** @param {Probe[]} probes */
+  async setProbes(probes) {
+    await this.kv.put('probes', JSON.stringify(probes));
+  }
+
+  /** @returns {Promise<Fill[]>} none: a namespace has no limit */
+  async fill() {
+    return [];
   }
 
   /**
@@ -283,7 +316,8 @@ export class KvStore {
       const holder = await this.kv.get(idempotencyKey(idempotency), 'json');
       const held = holder && await this.#read(holder.taskId);
       if (holder && held && isKept(held)) {
-        return { taskId: holder.taskId, run: held.run, status: held.status, isNew: false, conflict: holder.fingerprint !== idempotency.fingerprint };
+        const isNew = holder.taskId === taskId; // written before, and the reply was lost
+        return { taskId: holder.taskId, run: held.run, status: held.status, isNew, conflict: holder.fingerprint !== idempotency.fingerprint };
       }
     }
     const due_at_ms = delay_seconds > 0 ? created_ms + delay_seconds * 1000 : null;
@@ -292,6 +326,63 @@ export class KvStore {
     await this.#holdKey(taskId, entry);
     if (due_at_ms) await this.#markDue(taskId, entry, due_at_ms);
     return { taskId, run: 1, status: 'pending', isNew: true, conflict: false };
+  }
+
+  /**
+   * @param {Delivery} delivery
+   * @param {boolean} isAlone
+   * @param {(length: number) => boolean} fits whether a payload fits in memory beside the others
+   * @returns {Promise<ClaimAnswer>}
+   */
+  async #claim(delivery, isAlone, fits) {
+    const { taskId, run, holder, delivery: number, claim } = delivery;
+    const now_ms = Date.now();
+    const found = await this.#read(taskId);
+    if (!found) return { kind: 'absent' };
+    if (!isKept(found)) return { kind: 'over', hasFailed: false };
+    const verdict = verdictOn(leased(found), delivery, { now_ms, max_retries: this.max_retries, isAlone });
+    if (verdict === 'behind') return { kind: 'absent' }; // not yet to be seen
+    if (verdict !== 'take' && verdict !== 'take over') return verdict;
+    if (!fits(found.payload.length)) return { kind: 'later' };
+    const isRedrive = found.run !== run;
+    /** @type {Entry} */
+    const entry = {
+      ...found,
+      ...(isRedrive && newRun(found, now_ms)),
+      holder, claim,
+      delivery: number,
+      status: 'processing',
+      attempts: isRedrive ? 1 : found.attempts + (found.status === 'pending' ? 1 : 0),
+      crashes: isRedrive ? 0 : found.crashes + (verdict === 'take over' ? 1 : 0),
+      started_at_ms: isRedrive ? now_ms : found.started_at_ms ?? now_ms,
+      progress: null,
+      due_at_ms: null,
+      lease_expires_at_ms: now_ms + LEASE_SECONDS * 1000,
+    };
+    await this.#write(taskId, entry);
+    if (isRedrive) await this.#holdKey(taskId, entry);
+    await this.#markDue(taskId, entry, now_ms + LEASE_SECONDS * 1000);
+    const { attempts, crashes, handler, parameters, max_retries } = entry;
+    return { kind: 'claimed', task: { taskId, run, attempts, crashes, claim, handler, parameters, max_retries, payload: decoded(entry) } };
+  }
+
+  /**
+   * @template {AttemptName} Attempt
+   * @param {Attempt[]} attempts
+   * @param {(attempt: Attempt) => Promise<boolean>} isOurs
+   * @returns {Promise<Map<string, Standing>>}
+   */
+  async #standings(attempts, isOurs) {
+    return new Map(await Promise.all(attempts.map(async (attempt) => {
+      /** @type {Standing} */
+      let standing = 'lost';
+      try {
+        standing = await isOurs(attempt) ? 'ours' : 'superseded';
+      } catch (error) {
+        if (!isStoreError(error)) throw error;
+      }
+      return /** @type {const} */ ([attempt.taskId, standing]);
+    })));
   }
 
   /**
@@ -347,15 +438,8 @@ export class KvStore {
    * @param {Metadata} [metadata]
    */
   async #put(name, text, expires_at, metadata) {
-    for (let tries = 1; ; tries++) {
-      const expiration = Math.max(expires_at, Math.ceil(Date.now() / 1000) + MIN_TTL_SECONDS);
-      try {
-        return await this.kv.put(name, text, { expiration, ...(metadata && { metadata }) });
-      } catch (error) {
-        if (!String(error).includes('429') || tries === WRITE_TRIES) throw error;
-        await scheduler.wait(WRITE_INTERVAL_MS);
-      }
-    }
+    const expiration = Math.max(expires_at, Math.ceil(Date.now() / 1000) + MIN_TTL_SECONDS);
+    await this.kv.put(name, text, { expiration, ...(metadata && { metadata }) });
   }
 
   /**
@@ -451,14 +535,14 @@ function entryOf(key, value) {
  */
 function complete(entry) {
   return {
-    status: 'pending', handler: 'default', parameters: {}, payload: '', run: 1, attempts: 0, max_retries: null, expires_at: 0,
-    due_at_ms: null, lease_expires_at_ms: null, sent_at_ms: null, started_at_ms: null, finished_at_ms: null,
+    status: 'pending', handler: 'default', parameters: {}, payload: '', run: 1, attempts: 0, crashes: 0, max_retries: null,
+    expires_at: 0, due_at_ms: null, lease_expires_at_ms: null, holder: null, delivery: null, claim: null, sent_at_ms: null, started_at_ms: null, finished_at_ms: null,
     progress: null, error: null, result: null, idempotency: null, ...entry,
   };
 }
 
 /**
- * @param {Entry} entry
+ * @param {Pick<Entry, 'expires_at'>} entry
  * @returns {boolean} whether its time to live is not over: KV itself keeps a key for a minute after each write
  */
 function isKept({ expires_at }) {
@@ -472,39 +556,33 @@ function isKept({ expires_at }) {
  * @param {number} now_ms
  * @returns {Partial<Entry>}
  */
-function newRun({ run }, now_ms) {
+function newRun({ run, expires_at }, now_ms) {
   return {
-    run: run + 1, attempts: 0, expires_at: Math.floor(now_ms / 1000) + TASK_TTL_SECONDS,
-    sent_at_ms: null, started_at_ms: null, finished_at_ms: null, progress: null, error: null,
+    run: run + 1, attempts: 0, crashes: 0, expires_at: Math.max(expires_at, Math.floor(now_ms / 1000) + TASK_TTL_SECONDS),
+    holder: null, delivery: null, claim: null, sent_at_ms: null, started_at_ms: null, finished_at_ms: null, progress: null, error: null,
   };
 }
 
 /**
- * A delivery's run was written before its message was sent, and so was the failure of the run that a redrive is of.
- *
  * @param {Entry} entry
- * @param {Delivery} delivery
- * @returns {boolean} whether the entry is older than the delivery
+ * @returns {Leased}
  */
-function isBehind({ run, status }, delivery) {
-  return delivery.redrive ? run < delivery.run - 1 || (run < delivery.run && !ENDED.has(status)) : run < delivery.run;
-}
-
-/** @param {AttemptName} attempt */
-function isAtAttempt({ run, attempts }) {
-  return (/** @type {Entry} */ entry) => entry.run === run && entry.attempts === attempts;
+function leased({ due_at_ms, lease_expires_at_ms, ...entry }) {
+  return { ...entry, due_at: due_at_ms, lease_expires_at: lease_expires_at_ms };
 }
 
 /**
- * A read may be older than the attempt itself, which does not take the task from it.
+ * A read may be older than the attempt's own claim, which does not take the task from it; nor does an earlier write of the same
+ * outcome, whose reply was lost.
  *
  * @param {AttemptName} attempt
+ * @param {Status} status that it is to have
  */
-function mayBeOfAttempt({ run, attempts }) {
+function mayBeOfAttempt({ run, attempts, crashes, claim }, status) {
   return (/** @type {Entry} */ entry) => {
     if (entry.run !== run) return entry.run < run;
-    if (ENDED.has(entry.status)) return false;
-    return entry.attempts < attempts || (entry.attempts === attempts && entry.status === 'processing');
+    if (entry.claim === claim) return entry.status === 'processing' || entry.status === status;
+    return !ENDED.has(entry.status) && entry.attempts + entry.crashes < attempts + crashes;
   };
 }
 
@@ -515,9 +593,9 @@ function mayBeOfAttempt({ run, attempts }) {
  * @returns {OpenTask | null} null when it is not open, or not due
  */
 function openTask(taskId, entry, before_ms) {
-  const { status, run, attempts, max_retries, sent_at_ms, due_at_ms, lease_expires_at_ms } = complete(entry);
+  const { status, run, attempts, max_retries, sent_at_ms, due_at_ms, lease_expires_at_ms, expires_at } = complete(entry);
   const due_ms = due_at_ms ?? creationTime(taskId);
-  if (!entry || due_ms >= before_ms || !isOpen({ status, run, lease_expires_at_ms }, Date.now())) return null;
+  if (!entry || !isKept({ expires_at }) || due_ms >= before_ms || !isOpen({ status, lease_expires_at: lease_expires_at_ms }, Date.now())) return null;
   return { taskId, run, attempts, max_retries, due_ms, sent_at_ms, isHeld: status === 'processing' };
 }
 
@@ -542,14 +620,18 @@ function summary(taskId, entry) {
  * @param {Entry} entry
  * @returns {Metadata} with texts as long as it can have
  */
-function metadataOf({ parameters: _, payload: __, payload_encoding: ___, result: ____, idempotency: _____, ...entry }) {
+function metadataOf(entry) {
+  const {
+    parameters: _parameters, payload: _payload, payload_encoding: _encoding, result: _result, idempotency: _idempotency,
+    crashes: _crashes, holder: _holder, delivery: _delivery, claim: _claim, ...kept
+  } = entry;
   const candidates = TEXT_LENGTHS.map((length) => ({
-    ...entry,
+    ...kept,
     error: entry.error && { name: entry.error.name.slice(0, TEXT_LENGTHS.at(-1)), message: entry.error.message.slice(0, length) },
     progress: entry.progress && { ...entry.progress, note: entry.progress.note?.slice(0, length) ?? null },
   }));
   return candidates.find((metadata) => new TextEncoder().encode(JSON.stringify(metadata)).byteLength <= METADATA_BYTES)
-    ?? { ...entry, error: null, progress: null };
+    ?? { ...kept, error: null, progress: null };
 }
 
 /**

@@ -2,6 +2,8 @@
 
 import { timePrefix } from '../task_id.js';
 
+/** @import { Kv } from './patient_kv.js' */
+
 /** How many lists one walk takes at most: they are dear. */
 const LISTS = 20;
 
@@ -19,7 +21,7 @@ const DIGITS_LAST_FIRST = [...'fedcba9876543210'];
 const AFTER = 'g';
 
 /**
- * @param {KVNamespace} kv
+ * @param {Kv} kv
  * @param {string | null} cursor only ids before it
  * @returns {{keys: AsyncGenerator<KVNamespaceListKey<any>>, stoppedAt: () => string | null}} keys in descending order; once
  *   they are done, the cursor that goes on where the walk had taken its lists, null when it came to the end

@@ -3,12 +3,13 @@
  * are read and finished there, until their time to live is over.
  */
 
-import { mergePages, mergeRecent, sumCounts, union } from './merge.js';
+import { askAll, claimFrom, mergePages, mergeRecent, mergeStandings, pagesOf, sumCounts } from './merge.js';
+import { mergeClaims } from './sharded.js';
 
-/** @import { AttemptName, ClaimedTask, NewTask, Outcome, Progress, TaskError } from '../task.js' */
-/** @import { Delivery, Query, Store, SweepCounts } from './store.js' */
+/** @import { AttemptName, NewTask, Outcome, Progress, TaskError } from '../task.js' */
+/** @import { Abandoned, ClaimAnswer, Delivery, Probe, Query, Store, SweepCounts } from './store.js' */
 
-/** @typedef {new (env: any) => Store} StoreClass */
+/** @typedef {new (env: any, patience_seconds?: number) => Store} StoreClass */
 
 /**
  * @param {StoreClass} Present
@@ -18,14 +19,17 @@ import { mergePages, mergeRecent, sumCounts, union } from './merge.js';
  */
 export function layered(Present, formers) {
   return class LayeredStore {
-    /** @param {{FORMER_UNTIL: string}} env */
-    constructor(env) {
+    /**
+     * @param {{FORMER_UNTIL: string}} env
+     * @param {number} [patience_seconds]
+     */
+    constructor(env, patience_seconds) {
       /** @type {Record<string, string>} */
       const until = JSON.parse(env.FORMER_UNTIL);
       const inUse = Object.keys(formers).filter((name) => Date.now() < Date.parse(until[name] ?? ''));
-      this.present = new Present(env);
+      this.present = new Present(env, patience_seconds);
       /** @type {Store[]} */
-      this.stores = [this.present, ...inUse.map((name) => new /** @type {StoreClass} */ (formers[name])(env))];
+      this.stores = [this.present, ...inUse.map((name) => new /** @type {StoreClass} */ (formers[name])(env, patience_seconds))];
       this.settling_seconds = Math.max(...this.stores.map(({ settling_seconds }) => settling_seconds));
     }
 
@@ -43,31 +47,28 @@ export function layered(Present, formers) {
       return this.#first((store) => store.find(taskId), null);
     }
 
-    /** @param {Delivery[]} deliveries */
-    async claim(deliveries) {
-      /** @type {ClaimedTask[]} */
-      const claimed = [];
+    /**
+     * @param {Delivery[]} deliveries
+     * @param {boolean} [isAlone]
+     */
+    async claim(deliveries, isAlone = false) {
+      /** @type {Map<string, ClaimAnswer>} */
+      let answers = new Map();
       for (const store of this.stores) {
-        const taken = new Set(claimed.map(({ taskId }) => taskId));
-        const left = deliveries.filter(({ taskId }) => !taken.has(taskId));
-        if (left.length > 0) claimed.push(...await store.claim(left));
+        const left = deliveries.filter(({ taskId }) => ['absent', 'unreachable', undefined].includes(answers.get(taskId)?.kind));
+        if (left.length > 0) answers = mergeClaims([answers, await claimFrom(store, left, isAlone)]);
       }
-      return claimed;
-    }
-
-    /** @param {Delivery[]} deliveries */
-    async existing(deliveries) {
-      return union(await this.#all((store) => store.existing(deliveries)));
+      return answers;
     }
 
     /** @param {Outcome[]} outcomes */
     async settle(outcomes) {
-      return union(await this.#all((store) => store.settle(outcomes)));
+      return mergeStandings(await this.#all((store) => store.settle(outcomes)));
     }
 
     /** @param {(AttemptName & {progress: Progress | null})[]} reports */
     async report(reports) {
-      return union(await this.#all((store) => store.report(reports)));
+      return mergeStandings(await this.#all((store) => store.report(reports)));
     }
 
     /** @param {string} taskId */
@@ -75,31 +76,38 @@ export function layered(Present, formers) {
       return this.#first((store) => store.cancel(taskId), false);
     }
 
-    /** @param {string} taskId */
-    retry(taskId) {
-      return this.#first((store) => store.retry(taskId), null);
+    /**
+     * @param {string} taskId
+     * @param {number} run
+     */
+    retry(taskId, run) {
+      return this.#first((store) => store.retry(taskId, run), null);
     }
 
     /**
-     * @param {AttemptName[]} lost
+     * @param {Abandoned[]} lost
      * @param {TaskError} error
      */
     async abandon(lost, error) {
       await this.#all((store) => store.abandon(lost, error));
     }
 
-    /** @param {string[]} taskIds */
-    async markSent(taskIds) {
-      await this.#all((store) => store.markSent(taskIds));
+    /**
+     * @param {string[]} taskIds
+     * @param {number} sent_at_ms
+     */
+    async markSent(taskIds, sent_at_ms) {
+      await this.#all((store) => store.markSent(taskIds, sent_at_ms));
     }
 
     /** @param {number} before_ms */
-    async sweep(before_ms) {
-      return (await this.#all((store) => store.sweep(before_ms))).flat();
+    open(before_ms) {
+      return pagesOf(this.stores.map((store) => store.open(before_ms)));
     }
 
-    async expire() {
-      return (await this.#all((store) => store.expire())).reduce((sum, count) => sum + count, 0);
+    /** @param {() => boolean} isTimeUp */
+    async expire(isTimeUp) {
+      return (await this.#all((store) => store.expire(isTimeUp))).reduce((sum, count) => sum + count, 0);
     }
 
     /** @param {SweepCounts} counts */
@@ -109,6 +117,19 @@ export function layered(Present, formers) {
 
     async sweepCounts() {
       return sumCounts(await this.#all((store) => store.sweepCounts()));
+    }
+
+    probes() {
+      return this.present.probes();
+    }
+
+    /** @param {Probe[]} probes */
+    setProbes(probes) {
+      return this.present.setProbes(probes);
+    }
+
+    async fill() {
+      return (await this.#all((store) => store.fill())).flat();
     }
 
     /** @param {Query} query */
@@ -125,7 +146,7 @@ export function layered(Present, formers) {
      * @param {(store: Store) => Promise<Result>} ask
      */
     #all(ask) {
-      return Promise.all(this.stores.map(ask));
+      return askAll(this.stores, ask);
     }
 
     /**

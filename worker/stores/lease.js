@@ -1,25 +1,85 @@
-/** Who may work on a task, for the store that decides it in code; the others decide it in SQL. */
+/** Who may work on a task. Stores with SQL decide it in their statement, and by this only tell why a task was not taken. */
+
+import { ENDED, MAX_CRASHES } from '../task.js';
 
 /** @import { Status } from '../task.js' */
-/** @import { Delivery } from './store.js' */
-
-/** @typedef {{status: Status, run: number, lease_expires_at_ms: number | null}} Leased */
+/** @import { ClaimAnswer, Delivery } from './store.js' */
 
 /**
- * @param {Leased} task
+ * What of a task decides; times are Unix times in milliseconds.
+ *
+ * @typedef {object} Leased
+ * @property {Status} status
+ * @property {number} run
+ * @property {number} attempts
+ * @property {number} crashes
+ * @property {number | null} max_retries
+ * @property {number | null} due_at
+ * @property {number | null} lease_expires_at
+ * @property {string | null} holder
+ * @property {number | null} delivery
+ * @property {string | null} claim
+ */
+
+/** Clocks differ, and a queue's delays are whole seconds: a task that is due so soon is due. */
+export const EARLY_MS = 1_000;
+
+/**
+ * @param {Pick<Leased, 'status' | 'lease_expires_at'>} task
  * @param {number} now_ms
  * @returns {boolean} whether it is unfinished and nobody works on it
  */
-export function isOpen({ status, lease_expires_at_ms }, now_ms) {
-  return status === 'pending' || (status === 'processing' && (lease_expires_at_ms ?? 0) <= now_ms);
+export function isOpen({ status, lease_expires_at }, now_ms) {
+  return status === 'pending' || (status === 'processing' && (lease_expires_at ?? 0) <= now_ms);
+}
+
+/**
+ * @param {Leased} task which is being worked on
+ * @param {Pick<Delivery, 'holder' | 'delivery'>} delivery
+ * @param {number} now_ms
+ * @returns {boolean} whether the attempt that has it is over without an outcome: its lease has run out, or what carries the
+ *   task comes again, which it does only then
+ */
+export function isAbandoned({ lease_expires_at, holder, delivery: delivered }, { holder: by, delivery }, now_ms) {
+  return (lease_expires_at ?? 0) <= now_ms || (holder === by && (delivered ?? 0) < delivery);
 }
 
 /**
  * @param {Leased} task
- * @param {Delivery} delivery that asks for it; one that is not the first comes only after the earlier attempt has ended
- * @param {number} now_ms
+ * @param {Delivery} delivery
  */
-export function mayClaim(task, delivery, now_ms) {
-  if (task.run !== delivery.run) return delivery.redrive && task.status === 'failed' && task.run + 1 === delivery.run;
-  return isOpen(task, now_ms) || (task.status === 'processing' && delivery.attempts > 1);
+function isReleased({ holder, delivery: delivered }, { holder: by, released }) {
+  return holder === by && (delivered ?? Infinity) <= released;
+}
+
+/**
+ * @param {Leased} task
+ * @param {Delivery} delivery
+ * @param {{now_ms: number, max_retries: number, isAlone: boolean}} settings the stack's retries; whether the task would run
+ *   alone
+ * @returns {'take' | 'take over' | 'behind' | Exclude<ClaimAnswer, {kind: 'claimed' | 'absent' | 'unreachable' | 'later'}>} `take over`
+ *   is a crash; `behind`: the delivery is ahead of the task
+ */
+export function verdictOn(task, delivery, { now_ms, max_retries, isAlone }) {
+  if (task.run > delivery.run) return { kind: 'over', hasFailed: false };
+  if (task.run < delivery.run) return verdictOnRedrive(task, delivery);
+  if (ENDED.has(task.status)) return { kind: 'over', hasFailed: task.status === 'failed' };
+  if (task.status === 'pending') {
+    if (task.attempts > (task.max_retries ?? max_retries)) return { kind: 'spent', attempts: task.attempts };
+    return (task.due_at ?? 0) <= now_ms + EARLY_MS ? 'take' : { kind: 'wait', until_ms: task.due_at ?? 0 };
+  }
+  if (task.claim === delivery.claim || isReleased(task, delivery)) return 'take';
+  if (!isAbandoned(task, delivery, now_ms)) return { kind: 'held' };
+  if (task.crashes + 1 >= MAX_CRASHES) return { kind: 'crashed', attempts: task.attempts };
+  return isAlone ? 'take over' : { kind: 'suspect', crashes: task.crashes };
+}
+
+/**
+ * @param {Leased} task of a run before the delivery's
+ * @param {Delivery} delivery
+ */
+function verdictOnRedrive({ run, status }, delivery) {
+  if (!delivery.redrive || run + 1 < delivery.run) return 'behind';
+  if (status === 'failed') return 'take';
+  return ENDED.has(status) ? { kind: /** @type {const} */ ('over'), hasFailed: false } : 'behind';
 }

@@ -1,6 +1,6 @@
 /** Joins what several stores say, for those that are made of others. */
 
-/** @import { Moments, Page, SweepCounts } from './store.js' */
+/** @import { ClaimAnswer, Delivery, Moments, Page, Standing, Store, SweepCounts } from './store.js' */
 
 /**
  * @param {Page[]} pages each newest first
@@ -43,9 +43,73 @@ export function sumCounts(parts) {
 }
 
 /**
- * @template Item
- * @param {Set<Item>[]} sets
+ * Asks several parts of a store, and hears all of them before it tells of one that failed.
+ *
+ * @template Part, Answer
+ * @param {Part[]} parts
+ * @param {(part: Part) => Promise<Answer>} ask
+ * @returns {Promise<Answer[]>}
+ * @throws the first error
  */
-export function union(sets) {
-  return new Set(sets.flatMap((set) => [...set]));
+export async function askAll(parts, ask) {
+  const answers = await Promise.allSettled(parts.map(ask));
+  return answers.map((answer) => {
+    if (answer.status === 'rejected') throw answer.reason;
+    return answer.value;
+  });
+}
+
+/**
+ * The pages of several parts of a store, one part after the other, each whether or not another one fails.
+ *
+ * @template Page
+ * @param {AsyncGenerator<Page>[]} parts
+ * @returns {AsyncGenerator<Page>}
+ * @throws the first error, at the end
+ */
+export async function* pagesOf(parts) {
+  /** @type {unknown[]} */
+  const errors = [];
+  for (const pages of parts) {
+    try {
+      yield* pages;
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  if (errors.length > 0) throw errors[0];
+}
+
+/**
+ * What a part of a store answers to a claim; a part that is down answers of each task that it is.
+ *
+ * @param {Pick<Store, 'claim'>} part
+ * @param {Delivery[]} deliveries
+ * @param {boolean} isAlone
+ * @returns {Promise<Map<string, ClaimAnswer>>}
+ */
+export async function claimFrom(part, deliveries, isAlone) {
+  try {
+    return await part.claim(deliveries, isAlone);
+  } catch (thrown) {
+    const error = /** @type {Error} */ (thrown);
+    return new Map(deliveries.map(({ taskId }) => [taskId, { kind: 'unreachable', error }]));
+  }
+}
+
+/** How much each answer to a write tells: an attempt's task is in one place only. @type {readonly Standing[]} */
+const TELLING = ['superseded', 'lost', 'ours'];
+
+/**
+ * @param {Map<string, Standing>[]} parts
+ * @returns {Map<string, Standing>} of each task what tells most
+ */
+export function mergeStandings(parts) {
+  /** @type {Map<string, Standing>} */
+  const merged = new Map();
+  for (const [taskId, standing] of parts.flatMap((part) => [...part])) {
+    const known = merged.get(taskId);
+    if (!known || TELLING.indexOf(standing) > TELLING.indexOf(known)) merged.set(taskId, standing);
+  }
+  return merged;
 }

@@ -1,10 +1,11 @@
 /** A store made of shards: a task's id tells which of them has it. */
 
 import { shardOf } from '../shards.js';
-import { mergePages, mergeRecent, sumCounts, union } from './merge.js';
+import { askAll, claimFrom, mergePages, mergeRecent, mergeStandings, pagesOf, sumCounts } from './merge.js';
+import { isStoreError } from './store_error.js';
 
 /** @import { AttemptName, NewTask, Outcome, Progress, TaskError } from '../task.js' */
-/** @import { Delivery, Insertion, Query, Store, SweepCounts } from './store.js' */
+/** @import { Abandoned, ClaimAnswer, Delivery, Insertion, Probe, Query, Store, SweepCounts } from './store.js' */
 
 /** @implements {Store} */
 export class ShardedStore {
@@ -19,16 +20,22 @@ export class ShardedStore {
     this.settling_seconds = Math.max(...shards.map(({ settling_seconds }) => settling_seconds));
   }
 
-  /** @param {NewTask[]} tasks those with the same idempotency key belong to the same shard, see `newTaskId` */
+  /**
+   * @param {NewTask[]} tasks those with the same idempotency key belong to the same shard, see `newTaskId`
+   * @returns {Promise<(Insertion | Error)[]>}
+   */
   async insert(tasks) {
     const groups = Map.groupBy(tasks, ({ taskId }) => shardOf(taskId, this.counts[0] ?? 1));
-    /** @type {Map<NewTask, Insertion | undefined>} */
+    /** @type {Map<NewTask, Insertion | Error | undefined>} */
     const insertions = new Map();
     await Promise.all([...groups].map(async ([number, group]) => {
-      const inserted = await this.#shard(number).insert(group);
+      const inserted = await this.#shard(number).insert(group).catch((error) => {
+        if (!isStoreError(error)) throw error;
+        return group.map(() => error);
+      });
       group.forEach((task, index) => insertions.set(task, inserted[index]));
     }));
-    return tasks.map((task) => /** @type {Insertion} */ (insertions.get(task)));
+    return tasks.map((task) => /** @type {Insertion | Error} */ (insertions.get(task)));
   }
 
   /** @param {string} taskId */
@@ -36,24 +43,23 @@ export class ShardedStore {
     return this.#first(taskId, (shard) => shard.find(taskId), null);
   }
 
-  /** @param {Delivery[]} deliveries */
-  async claim(deliveries) {
-    return (await this.#each(deliveries, ({ taskId }) => taskId, (shard, group) => shard.claim(group))).flat();
-  }
-
-  /** @param {Delivery[]} deliveries */
-  async existing(deliveries) {
-    return union(await this.#each(deliveries, ({ taskId }) => taskId, (shard, group) => shard.existing(group)));
+  /**
+   * @param {Delivery[]} deliveries
+   * @param {boolean} [isAlone]
+   */
+  async claim(deliveries, isAlone = false) {
+    const parts = await this.#each(deliveries, ({ taskId }) => taskId, (shard, group) => claimFrom(shard, group, isAlone));
+    return mergeClaims(parts);
   }
 
   /** @param {Outcome[]} outcomes */
   async settle(outcomes) {
-    return union(await this.#each(outcomes, ({ taskId }) => taskId, (shard, group) => shard.settle(group)));
+    return mergeStandings(await this.#each(outcomes, ({ taskId }) => taskId, (shard, group) => shard.settle(group)));
   }
 
   /** @param {(AttemptName & {progress: Progress | null})[]} reports */
   async report(reports) {
-    return union(await this.#each(reports, ({ taskId }) => taskId, (shard, group) => shard.report(group)));
+    return mergeStandings(await this.#each(reports, ({ taskId }) => taskId, (shard, group) => shard.report(group)));
   }
 
   /** @param {string} taskId */
@@ -61,31 +67,38 @@ export class ShardedStore {
     return this.#first(taskId, (shard) => shard.cancel(taskId), false);
   }
 
-  /** @param {string} taskId */
-  retry(taskId) {
-    return this.#first(taskId, (shard) => shard.retry(taskId), null);
+  /**
+   * @param {string} taskId
+   * @param {number} run
+   */
+  retry(taskId, run) {
+    return this.#first(taskId, (shard) => shard.retry(taskId, run), null);
   }
 
   /**
-   * @param {AttemptName[]} lost
+   * @param {Abandoned[]} lost
    * @param {TaskError} error
    */
   async abandon(lost, error) {
     await this.#each(lost, ({ taskId }) => taskId, (shard, group) => shard.abandon(group, error));
   }
 
-  /** @param {string[]} taskIds */
-  async markSent(taskIds) {
-    await this.#each(taskIds, (taskId) => taskId, (shard, group) => shard.markSent(group));
+  /**
+   * @param {string[]} taskIds
+   * @param {number} sent_at_ms
+   */
+  async markSent(taskIds, sent_at_ms) {
+    await this.#each(taskIds, (taskId) => taskId, (shard, group) => shard.markSent(group, sent_at_ms));
   }
 
   /** @param {number} before_ms */
-  async sweep(before_ms) {
-    return (await Promise.all(this.shards.map((shard) => shard.sweep(before_ms)))).flat();
+  open(before_ms) {
+    return pagesOf(this.shards.map((shard) => shard.open(before_ms)));
   }
 
-  async expire() {
-    const counts = await Promise.all(this.shards.map((shard) => shard.expire()));
+  /** @param {() => boolean} isTimeUp */
+  async expire(isTimeUp) {
+    const counts = await askAll(this.shards, (shard) => shard.expire(isTimeUp));
     return counts.reduce((sum, count) => sum + count, 0);
   }
 
@@ -95,16 +108,29 @@ export class ShardedStore {
   }
 
   async sweepCounts() {
-    return sumCounts(await Promise.all(this.shards.map((shard) => shard.sweepCounts())));
+    return sumCounts(await askAll(this.shards, (shard) => shard.sweepCounts()));
+  }
+
+  async probes() {
+    return this.#shard(0).probes();
+  }
+
+  /** @param {Probe[]} probes */
+  setProbes(probes) {
+    return this.#shard(0).setProbes(probes);
+  }
+
+  async fill() {
+    return (await askAll(this.shards, (shard) => shard.fill())).flat();
   }
 
   /** @param {Query} query */
   async list(query) {
-    return mergePages(await Promise.all(this.shards.map((shard) => shard.list(query))), query.limit);
+    return mergePages(await askAll(this.shards, (shard) => shard.list(query)), query.limit);
   }
 
   async recent() {
-    return mergeRecent(await Promise.all(this.shards.map((shard) => shard.recent())));
+    return mergeRecent(await askAll(this.shards, (shard) => shard.recent()));
   }
 
   /** @param {number} number */
@@ -146,6 +172,20 @@ export class ShardedStore {
     for (const item of items) {
       for (const number of this.#homes(idOf(item))) groups.set(number, [...(groups.get(number) ?? []), item]);
     }
-    return Promise.all([...groups].map(([number, group]) => ask(this.#shard(number), group)));
+    return askAll([...groups], ([number, group]) => ask(this.#shard(number), group));
   }
+}
+
+/**
+ * @param {Map<string, ClaimAnswer>[]} parts what each shard says that may have the task: one that is down may be the one
+ * @returns {Map<string, ClaimAnswer>}
+ */
+export function mergeClaims(parts) {
+  /** @type {Map<string, ClaimAnswer>} */
+  const merged = new Map();
+  for (const [taskId, answer] of parts.flatMap((part) => [...part])) {
+    const known = merged.get(taskId);
+    if (!known || known.kind === 'absent' || (known.kind === 'unreachable' && answer.kind !== 'absent')) merged.set(taskId, answer);
+  }
+  return merged;
 }

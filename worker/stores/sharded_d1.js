@@ -7,10 +7,13 @@ import { ShardedStore } from './sharded.js';
 /** @param {number[]} counts how many databases new tasks are spread over, then those of earlier deployments */
 export function shardedD1(counts) {
   return class ShardedD1Store extends ShardedStore {
-    /** @param {Record<string, D1Database>} env */
-    constructor(env) {
-      const database = (/** @type {number} */ number) => /** @type {D1Database} */ (env[shardBinding('DB', number)]);
-      super(Array.from({ length: Math.max(...counts) }, (_, number) => new D1Store({ DB: database(number) })), counts);
+    /**
+     * @param {Record<string, any>} env
+     * @param {number} [patience_seconds]
+     */
+    constructor(env, patience_seconds) {
+      const names = Array.from({ length: Math.max(...counts) }, (_, number) => shardBinding('DB', number));
+      super(names.map((name) => new D1Store({ ...env, DB: env[name] }, patience_seconds, name)), counts);
     }
   };
 }

@@ -13,11 +13,37 @@
  */
 
 /**
- * A message's name for its task: the run that it is for, how often it was delivered, and whether it starts that run
- * itself (a redrive of a dead letter of the run before).
+ * What asks for a task, on behalf of a message or of a workflow's instance.
  *
- * @typedef {{taskId: string, run: number, attempts: number, redrive: boolean}} Delivery
+ * @typedef {object} Delivery
+ * @property {string} taskId
+ * @property {number} run that it is for
+ * @property {boolean} redrive whether it starts that run itself: a redrive of a dead letter of the run before
+ * @property {string} holder the message or instance
+ * @property {number} delivery how often that was delivered, 1 for the first time: it comes again only after the earlier
+ *   attempt has ended
+ * @property {string} claim a new name each time; a repetition with the same name finds what it already holds
+ * @property {number} released up to which delivery claims are released: their attempts have ended, though no outcome was
+ *   written; 0 for none
  */
+
+/**
+ * What a claim gets.
+ *
+ * - `claimed`: the task, for the time of a lease;
+ * - `suspect`: its attempt was lost with its isolate, so it may be claimed only by one that runs it alone;
+ * - `wait`: it is not due before then; `later`: too much was claimed with it to fit in memory;
+ * - `held`: another attempt works on it;
+ * - `over`: it has ended, or gone on to another run; `hasFailed` when it has failed in this one;
+ * - `spent`: it has no attempts left, which happens when fewer are allowed than were; `crashed`: its isolate died too often;
+ * - `absent`: there is no such task; `unreachable`: its store does not answer.
+ *
+ * @typedef {{kind: 'claimed', task: ClaimedTask} | {kind: 'suspect', crashes: number} | {kind: 'wait', until_ms: number}
+ *   | {kind: 'later'} | {kind: 'held'} | {kind: 'over', hasFailed: boolean} | {kind: 'spent', attempts: number}
+ *   | {kind: 'crashed', attempts: number} | {kind: 'absent'} | {kind: 'unreachable', error: Error}} ClaimAnswer
+ */
+
+/** Whose a task is that an attempt writes to: `ours`, or no longer; `lost` when its store does not answer. @typedef {'ours' | 'superseded' | 'lost'} Standing */
 
 /**
  * An unfinished task that nobody works on and that is due; `sent_at_ms` is when the sweeper last handed it to the engine,
@@ -26,6 +52,19 @@
  * @typedef {{taskId: string, run: number, attempts: number, max_retries: number | null, due_ms: number,
  *   sent_at_ms: number | null, isHeld: boolean}} OpenTask
  */
+
+/** An open task that will not be attempted again; by the delivery that found it, or by the sweeper.
+ *
+ * @typedef {Pick<AttemptName, 'taskId' | 'run' | 'attempts'> & Partial<Pick<Delivery, 'holder' | 'delivery'>>} Abandoned
+ */
+
+/** A task whose message the sweeper sent again, first of all that may be lost: once it has arrived in its queue, so have those
+ * sent before it, or they are lost.
+ *
+ * @typedef {{queue: number, taskId: string, run: number, attempts: number, sent_at_ms: number}} Probe
+ */
+
+/** How full a database is; `name` is its binding, or the object's. @typedef {{name: string, bytes: number, limit_bytes: number}} Fill */
 
 /** Which tasks a list shows: all of a status and of a handler, where given; those older than a cursor, where given.
  *
@@ -40,31 +79,35 @@
 /** What the sweeper has done since the store has had tasks. @typedef {{expired: number, resent: number, returned: number, failed: number}} SweepCounts */
 
 /**
+ * Methods may be repeated: each finds what it has already done. Those of several tasks tell of each on its own, so that a part
+ * of the store that is down hurts its own tasks alone; the others throw `StoreUnavailable` or `StoreFull`.
+ *
  * @typedef {object} Store
  * @property {number} settling_seconds how long to wait for a task that should be there and is not yet seen
- * @property {(tasks: NewTask[]) => Promise<Insertion[]>} insert new tasks, pending, each of another idempotency key; one
- *   answer each, in their order
+ * @property {(tasks: NewTask[]) => Promise<(Insertion | Error)[]>} insert new tasks, pending, each of another idempotency key; one
+ *   answer each, in their order: an error where its part of the store is down or full
  * @property {(taskId: string) => Promise<TaskRecord | null>} find null when there is no such task, or its time to live is over
- * @property {(deliveries: Delivery[]) => Promise<ClaimedTask[]>} claim takes the tasks that may be worked on now, for
- *   the time of a lease: pending ones of the delivery's run, and processing ones of that run whose lease has run out or
- *   whose delivery is not the first (it comes again only after the earlier attempt has ended); a redrive also failed ones
- *   of the run before
- * @property {(deliveries: Delivery[]) => Promise<Set<string>>} existing those whose task is there, in whatever state; where the
- *   store may show an earlier one, a task that the delivery is ahead of is not yet there
- * @property {(outcomes: Outcome[]) => Promise<Set<string>>} settle writes what became of processing tasks; tells which
- *   still belonged to the attempt
- * @property {(reports: (AttemptName & {progress: Progress | null})[]) => Promise<Set<string>>} report keeps the progress of
- *   processing tasks (null: none that is new); tells which still belong to the attempt
+ * @property {(deliveries: Delivery[], isAlone?: boolean) => Promise<Map<string, ClaimAnswer>>} claim takes the tasks that may be
+ *   worked on now, each of another delivery, as many as fit in memory; an answer for each
+ * @property {(outcomes: Outcome[]) => Promise<Map<string, Standing>>} settle writes what became of claimed tasks
+ * @property {(reports: (AttemptName & {progress: Progress | null})[]) => Promise<Map<string, Standing>>} report keeps the progress
+ *   of claimed tasks (null: none that is new)
  * @property {(taskId: string) => Promise<boolean>} cancel ends an unfinished task; false when it has ended or is not there
- * @property {(taskId: string) => Promise<number | null>} retry starts a new run of a failed or cancelled task, which is
- *   pending then, with a new time to live; its number, or null when the task is in another state or not there
- * @property {(lost: AttemptName[], error: TaskError) => Promise<void>} abandon ends open tasks that nobody will attempt again; not
- *   those that have gone on since, with another attempt or run
- * @property {(taskIds: string[]) => Promise<void>} markSent remembers that the sweeper has handed over these tasks
- * @property {(before_ms: number) => Promise<OpenTask[]>} sweep open tasks due before a Unix time, a bounded number
- * @property {() => Promise<number>} expire deletes tasks whose time to live is over, a bounded number; tells how many
+ * @property {(taskId: string, run: number) => Promise<number | null>} retry starts the run after that one of a failed or cancelled
+ *   task, which is pending then and lives at least as long as a new one; its number, or null when the task is in another
+ *   state or not there
+ * @property {(lost: Abandoned[], error: TaskError) => Promise<void>} abandon fails open tasks that nobody will attempt
+ *   again; not those that have gone on since, with another attempt or run
+ * @property {(taskIds: string[], sent_at_ms: number) => Promise<void>} markSent remembers when the sweeper handed over these tasks
+ * @property {(before_ms: number) => AsyncGenerator<OpenTask[]>} open pages of the open tasks due before a Unix time, oldest first;
+ *   each page that was worked off is not shown again in this round
+ * @property {(isTimeUp: () => boolean) => Promise<number>} expire deletes tasks whose time to live is over, until there are none or
+ *   the time is up; tells how many
  * @property {(counts: SweepCounts) => Promise<void>} countSweep adds to what the sweeper has done
  * @property {() => Promise<SweepCounts>} sweepCounts
+ * @property {() => Promise<Probe[]>} probes those that the last sweep sent
+ * @property {(probes: Probe[]) => Promise<void>} setProbes
+ * @property {() => Promise<Fill[]>} fill how full its databases are
  * @property {(query: Query) => Promise<Page>} list
  * @property {() => Promise<{tasks: Moments[], isAll: boolean}>} recent the newest tasks, a bounded number; whether these are all
  */

@@ -4,25 +4,39 @@
  * https://developers.cloudflare.com/d1/platform/limits/). `migrations/` has the schema.
  */
 
-import { LEASE_SECONDS, TASK_TTL_SECONDS } from '../task.js';
+import { LEASE_SECONDS, MAX_CRASHES, TASK_TTL_SECONDS } from '../task.js';
 import { creationTime, timePrefix } from '../task_id.js';
+import { EARLY_MS, verdictOn } from './lease.js';
+import { isStoreError } from './store_error.js';
 
-/** @import { AttemptName, ClaimedTask, NewTask, Outcome, Progress, TaskError, TaskRecord, TaskSummary } from '../task.js' */
-/** @import { Delivery, Insertion, Moments, OpenTask, Page, Query, Store, SweepCounts } from './store.js' */
+/** @import { AttemptName, NewTask, Outcome, Progress, TaskError, TaskRecord, TaskSummary } from '../task.js' */
+/** @import { Leased } from './lease.js' */
+/** @import { Abandoned, ClaimAnswer, Delivery, Fill, Insertion, Moments, OpenTask, Page, Probe, Query, Standing, Store, SweepCounts } from './store.js' */
 
 /** @typedef {{sql: string, parameters: (string | number | null | Uint8Array)[]}} Statement */
 
 /**
  * @typedef {Record<string, any>} Row
- * @typedef {(statements: Statement[]) => Promise<Row[][]>} Run runs statements in one transaction; gives the rows of each
+ * @typedef {(statements: Statement[], isRepeatable?: boolean) => Promise<Row[][]>} Run runs statements in one transaction; gives
+ *   the rows of each. It asks again when the platform fails, unless they may be run only once
  */
 
-/** How many rows one sweep reads, and how many it deletes: bounds its cost. */
-const SWEEP_ROWS = 50_000;
-const EXPIRE_ROWS = 10_000;
+/** What of the Worker's settings a table needs. @typedef {{MAX_RETRIES?: string, KEEP_PAYLOAD?: string}} TableSettings */
 
-/** How many open tasks one sweep returns of new ones, and of those that had to wait. */
-const SWEEP_TASKS = 100;
+/** How much payload is claimed at once: an isolate has 128 MB (https://developers.cloudflare.com/workers/platform/limits/), and on
+ * its way from D1, as JSON, bytes that are no text take several times their number. */
+const CLAIM_BYTES = 8 * 1024 * 1024;
+
+/** How many rows a sweep reads at once and at most, which bounds its cost, and how many tasks it rescues at once. */
+const WINDOW_ROWS = 10_000;
+const SWEEP_ROWS = 50_000;
+const PAGE_TASKS = 1_000;
+
+/** How many rows, and rows of how many bytes together, are deleted at once at first; half of it after each time that took longer
+ * than this, or failed (a query may take 30 s, https://developers.cloudflare.com/d1/platform/limits/). */
+const EXPIRE_ROWS = 1_000;
+const EXPIRE_BYTES = 64 * 1024 * 1024;
+const EXPIRE_LONG_MS = 2_000;
 
 /** How many rows a filtered list looks at, and how many of the newest tasks statistics are made of. */
 const LIST_ROWS = 1_000;
@@ -37,8 +51,8 @@ const PARAMETER_LENGTH = 600_000;
 const FORGET_EXPIRED_KEYS = `
   DELETE FROM tasks WHERE idempotency_key IN (SELECT value FROM json_each(?1)) AND expires_at <= ?2`;
 
-const UNLESS_KEY_IS_HELD = `
-  ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING`;
+/** A repetition finds its own task there, and a submission with a key that is held the other one. */
+const UNLESS_THERE = 'ON CONFLICT DO NOTHING';
 
 const FIND_KEYS = `
   SELECT idempotency_key, fingerprint, taskId, run, status FROM tasks
@@ -46,47 +60,71 @@ const FIND_KEYS = `
 
 const SUMMARY = `taskId, status, handler, run, attempts, max_retries, progress, started_at, finished_at, due_at, expires_at`;
 
-const FIND = `SELECT ${SUMMARY}, error, result FROM tasks WHERE taskId = ?1 AND expires_at > ?2`;
+const FIND = `SELECT ${SUMMARY}, error, result, crashes FROM tasks WHERE taskId = ?1 AND expires_at > ?2`;
+
+/** As `isAbandoned` in `lease.js`. */
+const IS_ABANDONED = (/** @type {string} */ task, /** @type {string} */ by) => `(${task}.lease_expires_at <= ?3
+  OR (${task}.holder = ${by}.value ->> 'holder' AND ${task}.delivery < ${by}.value ->> 'delivery'))`;
+
+/** The claim itself, repeated, or one that was released. */
+const IS_HELD_BY_ASKED = `(wanted.claim IS asked.value ->> 'claim'
+  OR (wanted.holder IS asked.value ->> 'holder' AND wanted.delivery IS NOT NULL AND wanted.delivery <= asked.value ->> 'released'))`;
+
+/**
+ * Who may take a task, as `verdictOn` in `lease.js`: ?3 is now, ?4 in seconds, ?6 the stack's retries, ?7 whether it would run
+ * alone. Those whose payloads come before it in the batch are counted with `bytes_before`, so that what is claimed fits in memory.
+ */
+const CLAIMABLE = `
+  SELECT wanted.taskId AS wantedId, asked.value AS value, octet_length(payload) AS bytes,
+    sum(octet_length(payload)) OVER (ORDER BY asked.key) - octet_length(payload) AS bytes_before,
+    wanted.status = 'processing' AND NOT ${IS_HELD_BY_ASKED} AS isCrash
+  FROM json_each(?1) AS asked JOIN tasks AS wanted ON wanted.taskId = asked.value ->> 'taskId'
+  WHERE expires_at > ?4 AND CASE WHEN run = asked.value ->> 'run' THEN CASE wanted.status
+      WHEN 'pending' THEN coalesce(due_at, 0) <= ?3 + ${EARLY_MS} AND attempts <= coalesce(max_retries, ?6)
+      WHEN 'processing' THEN ${IS_HELD_BY_ASKED}
+        OR (?7 AND crashes + 1 < ${MAX_CRASHES} AND ${IS_ABANDONED('wanted', 'asked')})
+      END
+    ELSE wanted.status = 'failed' AND asked.value ->> 'redrive' AND run + 1 = asked.value ->> 'run' END`;
 
 /** A redrive starts a new run of a failed task, just as `RETRY` does, and takes it at once. */
 const CLAIM = `
   UPDATE tasks SET status = 'processing', run = delivery.value ->> 'run', lease_expires_at = ?2,
-    attempts = CASE WHEN status = 'failed' THEN 1 ELSE tasks.attempts + 1 END,
+    attempts = CASE status WHEN 'failed' THEN 1 WHEN 'pending' THEN tasks.attempts + 1 ELSE tasks.attempts END,
+    crashes = CASE WHEN status = 'failed' THEN 0 ELSE crashes + delivery.isCrash END,
+    holder = delivery.value ->> 'holder', delivery = delivery.value ->> 'delivery', claim = delivery.value ->> 'claim',
     started_at = CASE WHEN status = 'failed' THEN ?3 ELSE coalesce(started_at, ?3) END,
     due_at = CASE WHEN status = 'failed' OR due_at IS NOT NULL THEN ?2 END,
     error = CASE WHEN status = 'failed' THEN NULL ELSE error END,
-    expires_at = CASE WHEN status = 'failed' THEN ?5 ELSE expires_at END,
-    own_expires_at = CASE WHEN status = 'failed' THEN ?5 ELSE own_expires_at END,
+    expires_at = CASE WHEN status = 'failed' THEN max(expires_at, ?5) ELSE expires_at END,
+    own_expires_at = CASE WHEN status = 'failed' THEN max(expires_at, ?5) ELSE own_expires_at END,
     finished_at = NULL, progress = NULL
-  FROM json_each(?1) AS delivery
-  WHERE taskId = delivery.value ->> 'taskId' AND expires_at > ?4 AND CASE
-    WHEN run = delivery.value ->> 'run' THEN status = 'pending'
-      OR (status = 'processing' AND (lease_expires_at <= ?3 OR delivery.value ->> 'attempts' > 1))
-    ELSE status = 'failed' AND delivery.value ->> 'redrive' AND run + 1 = delivery.value ->> 'run' END
-  RETURNING taskId, run, attempts, handler, parameters, payload, max_retries`;
+  FROM (${CLAIMABLE}) AS delivery
+  WHERE taskId = delivery.wantedId AND (delivery.bytes_before = 0 OR delivery.bytes_before + delivery.bytes <= ${CLAIM_BYTES})
+  RETURNING taskId, run, attempts, crashes, claim, handler, parameters, payload, max_retries`;
 
-const EXISTING = `SELECT taskId FROM tasks WHERE taskId IN (SELECT value FROM json_each(?1))`;
+const LEASED = `SELECT taskId, status, run, attempts, crashes, max_retries, due_at, lease_expires_at, holder, delivery, claim, expires_at FROM tasks
+  WHERE taskId IN (SELECT value ->> 'taskId' FROM json_each(?1))`;
 
-const IS_AT_ATTEMPT = (/** @type {string} */ name) => `
-  taskId = ${name}.value ->> 'taskId' AND run = ${name}.value ->> 'run' AND attempts = ${name}.value ->> 'attempts'`;
+const IS_AT_CLAIM = (/** @type {string} */ name) => `
+  taskId = ${name}.value ->> 'taskId' AND run = ${name}.value ->> 'run' AND claim = ${name}.value ->> 'claim'`;
 
-const IS_OF_ATTEMPT = (/** @type {string} */ name) => `${IS_AT_ATTEMPT(name)} AND status = 'processing'`;
-
+/** The status that it sets may be there already: then it was this outcome that set it, for no other has the claim's name. */
 const SETTLE = `
   UPDATE tasks SET status = outcome.value ->> 'status', result = outcome.value ->> 'result',
     error = outcome.value ->> 'error', progress = coalesce(outcome.value ->> 'progress', progress),
     due_at = outcome.value ->> 'next_attempt_ms', lease_expires_at = NULL,
-    finished_at = CASE outcome.value ->> 'status' WHEN 'pending' THEN NULL ELSE ?2 END
+    finished_at = CASE outcome.value ->> 'status' WHEN 'pending' THEN NULL ELSE outcome.value ->> 'ended_ms' END,
+    payload = CASE WHEN outcome.value ->> 'status' = 'completed' AND NOT ?2 THEN NULL ELSE payload END
   FROM json_each(?1) AS outcome
-  WHERE ${IS_OF_ATTEMPT('outcome')}
+  WHERE ${IS_AT_CLAIM('outcome')} AND status IN ('processing', outcome.value ->> 'status')
   RETURNING taskId`;
 
 const REPORT = `
   UPDATE tasks SET progress = coalesce(report.value ->> 'progress', progress) FROM json_each(?1) AS report
-  WHERE ${IS_OF_ATTEMPT('report')}
+  WHERE ${IS_AT_CLAIM('report')} AND status = 'processing'
   RETURNING taskId`;
 
-const BELONGING = `SELECT taskId FROM tasks, json_each(?1) AS report WHERE ${IS_OF_ATTEMPT('report')}`;
+const BELONGING = `SELECT taskId FROM tasks, json_each(?1) AS report WHERE ${IS_AT_CLAIM('report')} AND status = 'processing'`;
 
 const CANCEL = `
   UPDATE tasks SET status = 'cancelled', finished_at = ?2, lease_expires_at = NULL, due_at = NULL
@@ -94,57 +132,67 @@ const CANCEL = `
   RETURNING taskId`;
 
 const RETRY = `
-  UPDATE tasks SET status = 'pending', run = run + 1, attempts = 0, due_at = ?2, expires_at = ?4, own_expires_at = ?4,
-    sent_at = NULL, started_at = NULL, finished_at = NULL, progress = NULL, error = NULL
-  WHERE taskId = ?1 AND status IN ('failed', 'cancelled') AND expires_at > ?3
-  RETURNING run`;
+  UPDATE tasks SET status = 'pending', run = run + 1, attempts = 0, crashes = 0, due_at = ?2,
+    expires_at = max(expires_at, ?4), own_expires_at = max(expires_at, ?4), sent_at = NULL, started_at = NULL,
+    finished_at = NULL, progress = NULL, error = NULL, holder = NULL, delivery = NULL, claim = NULL
+  WHERE taskId = ?1 AND run = ?5 AND status IN ('failed', 'cancelled') AND expires_at > ?3`;
+
+const RUN = 'SELECT run FROM tasks WHERE taskId = ?1 AND expires_at > ?2';
 
 const ABANDON = `
-  UPDATE tasks SET status = 'failed', error = ?2, finished_at = ?3, lease_expires_at = NULL, due_at = NULL
+  UPDATE tasks SET status = 'failed', error = ?2, finished_at = ?3, lease_expires_at = NULL, due_at = NULL,
+    crashes = crashes + (status = 'processing')
   FROM json_each(?1) AS lost
-  WHERE ${IS_AT_ATTEMPT('lost')}
-    AND (status = 'pending' OR (status = 'processing' AND lease_expires_at <= ?3))`;
+  WHERE taskId = lost.value ->> 'taskId' AND run = lost.value ->> 'run' AND attempts = lost.value ->> 'attempts'
+    AND (status = 'pending' OR (status = 'processing' AND ${IS_ABANDONED('tasks', 'lost')}))`;
 
 const MARK_SENT = `UPDATE tasks SET sent_at = ?2 WHERE taskId IN (SELECT value FROM json_each(?1))`;
 
-const EXPIRE_ADVANCE = `
-  UPDATE sweep_progress SET expire_from = expire_cursor, expire_cursor = coalesce(
-    (SELECT max(taskId) FROM (SELECT taskId FROM tasks WHERE taskId > expire_cursor AND taskId < ?1
-      ORDER BY taskId LIMIT ${EXPIRE_ROWS})), expire_cursor)`;
+/** Up to where the next rows may be deleted by their ids: at most so many rows and bytes. */
+const EXPIRE_END = `
+  SELECT max(taskId) AS last FROM (
+    SELECT taskId, bytes, sum(bytes) OVER (ORDER BY taskId) AS total FROM (
+      SELECT taskId, coalesce(octet_length(payload), 0) + coalesce(octet_length(result), 0) AS bytes FROM tasks
+      WHERE taskId > (SELECT expire_cursor FROM sweep_progress) AND taskId < ?1 ORDER BY taskId LIMIT ?2))
+  WHERE total - bytes < ?3`;
 
 const EXPIRE = `
-  DELETE FROM tasks WHERE own_expires_at IS NULL
-    AND taskId > (SELECT expire_from FROM sweep_progress) AND taskId <= (SELECT expire_cursor FROM sweep_progress)`;
+  DELETE FROM tasks WHERE own_expires_at IS NULL AND taskId > (SELECT expire_cursor FROM sweep_progress) AND taskId <= ?1
+  RETURNING 1`;
+
+const EXPIRE_ADVANCE = 'UPDATE sweep_progress SET expire_cursor = ?1';
 
 const EXPIRE_OWN = `
-  DELETE FROM tasks WHERE taskId IN
-    (SELECT taskId FROM tasks WHERE own_expires_at <= ?1 ORDER BY own_expires_at LIMIT ${EXPIRE_ROWS})`;
-
-const CHANGES = 'SELECT changes() AS count';
+  DELETE FROM tasks WHERE taskId IN (
+    SELECT taskId FROM (
+      SELECT taskId, bytes, sum(bytes) OVER (ORDER BY own_expires_at, taskId) AS total FROM (
+        SELECT taskId, own_expires_at, coalesce(octet_length(payload), 0) + coalesce(octet_length(result), 0) AS bytes FROM tasks
+        WHERE own_expires_at <= ?1 ORDER BY own_expires_at, taskId LIMIT ?2))
+    WHERE total - bytes < ?3)
+  RETURNING 1`;
 
 const OPEN = `taskId, run, attempts, max_retries, sent_at AS sent_at_ms, due_at, status = 'processing' AS isHeld`;
 
-const SWEEP_DUE = `
-  SELECT ${OPEN} FROM tasks WHERE due_at IS NOT NULL AND due_at < ?1 ORDER BY due_at LIMIT ${SWEEP_TASKS}`;
+const OPEN_DUE = `
+  SELECT ${OPEN} FROM tasks WHERE due_at IS NOT NULL AND due_at < ?1 AND (due_at, taskId) > (?2, ?3) AND expires_at > ?4
+  ORDER BY due_at, taskId LIMIT ${PAGE_TASKS}`;
 
-/** The new rows of one sweep: those after the cursor and old enough, oldest first. */
-const SWEEP_WINDOW = `
-  WITH swept AS (SELECT taskId, status, run, attempts, max_retries, sent_at, due_at, lease_expires_at FROM tasks
-    WHERE taskId > (SELECT cursor FROM sweep_progress) AND taskId < ?1 ORDER BY taskId LIMIT ${SWEEP_ROWS})`;
+/** A window of rows, those after an id that are old enough, oldest first: the open ones, and what there is in all. */
+const WINDOW = `
+  WITH swept AS (SELECT taskId, status, run, attempts, max_retries, sent_at, due_at, lease_expires_at, expires_at FROM tasks
+    WHERE taskId > ?1 AND taskId < ?2 ORDER BY taskId LIMIT ${WINDOW_ROWS})`;
+const OPEN_IN_WINDOW = `${WINDOW}
+  SELECT ${OPEN} FROM swept WHERE due_at IS NULL AND expires_at > ?4
+    AND (status = 'pending' OR (status = 'processing' AND lease_expires_at <= ?3)) ORDER BY taskId`;
+const WHOLE_WINDOW = `${WINDOW}
+  SELECT count(*) AS rows, max(taskId) AS last,
+    min(CASE WHEN due_at IS NULL AND status IN ('pending', 'processing') THEN taskId END) AS open FROM swept`;
 
-const SWEEP_OPEN = `${SWEEP_WINDOW}
-  SELECT ${OPEN} FROM swept WHERE due_at IS NULL
-    AND (status = 'pending' OR (status = 'processing' AND lease_expires_at <= ?2)) ORDER BY taskId LIMIT ${SWEEP_TASKS}`;
+const SWEEP_POSITION = 'SELECT cursor, first_open FROM sweep_progress';
+const SWEEP_ADVANCE = 'UPDATE sweep_progress SET cursor = ?1, first_open = ?2';
 
-/** The sweep goes on after the rows it has seen. Once it has seen all, the next round starts at the oldest task that
- * was still open, so that the finished ones before it are never read again. */
-const SWEEP_ADVANCE = `${SWEEP_WINDOW}, seen AS (SELECT count(*) AS rows, max(taskId) AS last,
-    min(CASE WHEN due_at IS NULL AND status IN ('pending', 'processing') THEN taskId END) AS open FROM swept)
-  UPDATE sweep_progress SET
-    cursor = CASE WHEN seen.rows = ${SWEEP_ROWS} THEN seen.last
-      ELSE coalesce(substr(coalesce(first_open, seen.open), 1, ${timePrefix(0).length}), seen.last, cursor) END,
-    first_open = CASE WHEN seen.rows = ${SWEEP_ROWS} THEN coalesce(first_open, seen.open) END
-  FROM seen`;
+const PROBES = 'SELECT probes FROM sweep_progress';
+const SET_PROBES = 'UPDATE sweep_progress SET probes = ?1';
 
 const COUNT_SWEEP = `
   UPDATE sweep_progress SET expired = expired + ?1, resent = resent + ?2, returned = returned + ?3, failed = failed + ?4`;
@@ -162,14 +210,19 @@ const LAST_ID = 'g';
 export class TaskTable {
   settling_seconds = 0;
 
-  /** @param {Run} run */
-  constructor(run) {
+  /**
+   * @param {Run} run
+   * @param {TableSettings} settings
+   */
+  constructor(run, { MAX_RETRIES, KEEP_PAYLOAD }) {
     this.run = run;
+    this.max_retries = Number(MAX_RETRIES);
+    this.keepsPayload = KEEP_PAYLOAD === 'always';
   }
 
   /**
    * @param {NewTask[]} tasks
-   * @returns {Promise<Insertion[]>}
+   * @returns {Promise<(Insertion | Error)[]>}
    */
   async insert(tasks) {
     const keys = JSON.stringify(tasks.flatMap(({ idempotency }) => idempotency?.key ?? []));
@@ -196,48 +249,49 @@ export class TaskTable {
    */
   async find(taskId) {
     const [row] = await this.#rows(FIND, taskId, seconds(Date.now()));
-    return row ? { ...summary(row), result: row['result'] } : null;
+    return row ? { ...summary(row), result: row['result'], crashes: row['crashes'] } : null;
   }
 
   /**
    * @param {Delivery[]} deliveries one for each task
-   * @returns {Promise<ClaimedTask[]>}
+   * @param {boolean} [isAlone]
+   * @returns {Promise<Map<string, ClaimAnswer>>}
    */
-  async claim(deliveries) {
+  async claim(deliveries, isAlone = false) {
     const now_ms = Date.now();
     const now_seconds = seconds(now_ms);
+    const parameter = JSON.stringify(deliveries);
     const rows = await this.#rows(
-      CLAIM, JSON.stringify(deliveries), now_ms + LEASE_SECONDS * 1000, now_ms, now_seconds, now_seconds + TASK_TTL_SECONDS,
+      CLAIM, parameter, now_ms + LEASE_SECONDS * 1000, now_ms, now_seconds, now_seconds + TASK_TTL_SECONDS, this.max_retries, Number(isAlone),
     );
-    return rows.map(({ taskId, run, attempts, handler, max_retries, parameters, payload }) => ({
-      taskId, run, attempts, handler, max_retries,
-      parameters: JSON.parse(parameters ?? '{}'),
-      payload: typeof payload === 'string' ? payload : new Uint8Array(payload),
-    }));
-  }
-
-  /** @param {Delivery[]} deliveries */
-  async existing(deliveries) {
-    return ids(await this.#rows(EXISTING, JSON.stringify(deliveries.map(({ taskId }) => taskId))));
+    const answers = new Map(rows.map((row) => [String(row['taskId']), /** @type {ClaimAnswer} */ ({ kind: 'claimed', task: claimedTask(row) })]));
+    if (rows.length === deliveries.length) return answers;
+    const leased = new Map((await this.#rows(LEASED, parameter)).map((row) => [row['taskId'], /** @type {Leased & {expires_at: number}} */ (row)]));
+    for (const delivery of deliveries) {
+      const { taskId } = delivery;
+      if (answers.has(taskId)) continue;
+      const found = leased.get(taskId);
+      answers.set(taskId, found ? this.#whyNot(found, delivery, now_ms, isAlone) : { kind: 'absent' });
+    }
+    return answers;
   }
 
   /** @param {Outcome[]} outcomes */
-  async settle(outcomes) {
-    const now_ms = Date.now();
+  settle(outcomes) {
     const rows = outcomes.map((outcome) => JSON.stringify({
       ...outcome,
       ...('error' in outcome && { error: JSON.stringify(outcome.error) }),
       progress: outcome.progress && JSON.stringify(outcome.progress),
     }));
-    const results = await this.run(jsonArrays(rows).map((array) => statement(SETTLE, array, now_ms)));
-    return ids(results.flat());
+    const statements = jsonArrays(rows).map((array) => statement(SETTLE, array, Number(this.keepsPayload)));
+    return standings(outcomes, async () => ids((await this.run(statements)).flat()));
   }
 
   /** @param {(AttemptName & {progress: Progress | null})[]} reports */
-  async report(reports) {
+  report(reports) {
     const parameter = JSON.stringify(reports.map((each) => ({ ...each, progress: each.progress && JSON.stringify(each.progress) })));
     const hasNews = reports.some(({ progress }) => progress);
-    return ids(await this.#rows(hasNews ? REPORT : BELONGING, parameter));
+    return standings(reports, async () => ids(await this.#rows(hasNews ? REPORT : BELONGING, parameter)));
   }
 
   /** @param {string} taskId */
@@ -248,65 +302,123 @@ export class TaskTable {
 
   /**
    * @param {string} taskId
+   * @param {number} run
    * @returns {Promise<number | null>}
    */
-  async retry(taskId) {
+  async retry(taskId, run) {
     const now_ms = Date.now();
-    const [row] = await this.#rows(RETRY, taskId, now_ms, seconds(now_ms), seconds(now_ms) + TASK_TTL_SECONDS);
-    return row?.['run'] ?? null;
+    const now_seconds = seconds(now_ms);
+    const [, [row] = []] = await this.run([
+      statement(RETRY, taskId, now_ms, now_seconds, now_seconds + TASK_TTL_SECONDS, run),
+      statement(RUN, taskId, now_seconds),
+    ]);
+    return row?.['run'] === run + 1 ? run + 1 : null;
   }
 
   /**
-   * @param {AttemptName[]} lost
+   * @param {Abandoned[]} lost
    * @param {TaskError} error
    */
   async abandon(lost, error) {
     await this.#rows(ABANDON, JSON.stringify(lost), JSON.stringify(error), Date.now());
   }
 
-  /** @param {string[]} taskIds */
-  async markSent(taskIds) {
-    await this.#rows(MARK_SENT, JSON.stringify(taskIds), Date.now());
+  /**
+   * @param {string[]} taskIds
+   * @param {number} sent_at_ms
+   */
+  async markSent(taskIds, sent_at_ms) {
+    await this.#rows(MARK_SENT, JSON.stringify(taskIds), sent_at_ms);
   }
 
   /**
-   * @param {number} before_ms only tasks due before this Unix time, of those not yet swept in this round
-   * @returns {Promise<OpenTask[]>} at most {@link SWEEP_TASKS} of either kind, oldest first
+   * First those that had to wait, or are no new ones; then new ones, from where the last sweep came to. A round ends with the
+   * youngest that is old enough; the next one starts at the oldest that was unfinished, so that finished ones before it are
+   * never read again.
+   *
+   * @param {number} before_ms
+   * @returns {AsyncGenerator<OpenTask[]>}
    */
-  async sweep(before_ms) {
+  async *open(before_ms) {
+    let after = { due_at: 0, taskId: '' };
+    for (;;) {
+      const rows = await this.#rows(OPEN_DUE, before_ms, after.due_at, after.taskId, seconds(Date.now()));
+      if (rows.length > 0) yield rows.map(openTask);
+      if (rows.length < PAGE_TASKS) break;
+      after = /** @type {typeof after} */ (rows.at(-1));
+    }
+    const [start] = /** @type {[{cursor: string, first_open: string | null}]} */ (await this.#rows(SWEEP_POSITION));
+    let { cursor, first_open } = start;
     const frontier = timePrefix(before_ms);
-    const results = await this.run([
-      statement(SWEEP_DUE, before_ms),
-      statement(SWEEP_OPEN, frontier, Date.now()),
-      statement(SWEEP_ADVANCE, frontier),
-    ]);
-    return results.flat().map(({ taskId, due_at, isHeld, ...rest }) => (
-      /** @type {OpenTask} */ ({ taskId, ...rest, due_ms: due_at ?? creationTime(taskId), isHeld: isHeld === 1 })
-    ));
+    try {
+      for (let read = 0; read < SWEEP_ROWS; read += WINDOW_ROWS) {
+        const [rows = [], [window] = []] = await this.run([
+          statement(OPEN_IN_WINDOW, cursor, frontier, Date.now(), seconds(Date.now())), statement(WHOLE_WINDOW, cursor, frontier),
+        ]);
+        for (let first = 0; first < rows.length; first += PAGE_TASKS) yield rows.slice(first, first + PAGE_TASKS).map(openTask);
+        first_open ??= window?.['open'];
+        cursor = window?.['last'] ?? cursor;
+        if (window?.['rows'] === WINDOW_ROWS) continue;
+        cursor = first_open?.slice(0, timePrefix(0).length) ?? cursor;
+        first_open = null;
+        break;
+      }
+    } finally {
+      if (cursor !== start.cursor || first_open !== start.first_open) await this.#rows(SWEEP_ADVANCE, cursor, first_open);
+    }
   }
 
-  /** @returns {Promise<number>} how many, at most {@link EXPIRE_ROWS} of either kind, the oldest first */
-  async expire() {
-    const now_ms = Date.now();
-    const results = await this.run([
-      statement(EXPIRE_ADVANCE, timePrefix(now_ms - TASK_TTL_SECONDS * 1000)),
-      statement(EXPIRE),
-      statement(CHANGES),
-      statement(EXPIRE_OWN, seconds(now_ms)),
-      statement(CHANGES),
-    ]);
-    return results.flat().reduce((sum, { count }) => sum + count, 0);
+  /**
+   * Deletes the oldest first, a chunk at a time: a smaller one after one that took long or failed, so that it always goes on.
+   *
+   * @param {() => boolean} isTimeUp
+   */
+  async expire(isTimeUp) {
+    const size = { rows: EXPIRE_ROWS, bytes: EXPIRE_BYTES };
+    let expired = 0;
+    for (const chunk of [this.#expireByAge.bind(this), this.#expireByOwnTime.bind(this)]) {
+      while (!isTimeUp()) {
+        const start_ms = Date.now();
+        const deleted = await chunk(size).catch((error) => {
+          if (!isStoreError(error) || size.rows === 1) throw error;
+          return -1;
+        });
+        if (deleted === null) break;
+        expired += Math.max(deleted, 0);
+        if (deleted < 0 || Date.now() - start_ms > EXPIRE_LONG_MS) {
+          size.rows = Math.ceil(size.rows / 4);
+          size.bytes = Math.ceil(size.bytes / 4);
+        }
+      }
+    }
+    return expired;
   }
 
   /** @param {SweepCounts} counts */
   async countSweep({ expired, resent, returned, failed }) {
-    await this.#rows(COUNT_SWEEP, expired, resent, returned, failed);
+    await this.run([statement(COUNT_SWEEP, expired, resent, returned, failed)], false); // twice would count twice
   }
 
   /** @returns {Promise<SweepCounts>} */
   async sweepCounts() {
     const [counts] = await this.#rows(SWEEP_COUNTS);
     return /** @type {SweepCounts} */ (counts);
+  }
+
+  /** @returns {Promise<Probe[]>} */
+  async probes() {
+    const [row] = await this.#rows(PROBES);
+    return JSON.parse(row?.['probes'] ?? '[]');
+  }
+
+  /** @param {Probe[]} probes */
+  async setProbes(probes) {
+    await this.#rows(SET_PROBES, JSON.stringify(probes));
+  }
+
+  /** @returns {Promise<Fill[]>} none: whoever has the database tells */
+  async fill() {
+    return [];
   }
 
   /**
@@ -336,6 +448,41 @@ export class TaskTable {
     const rows = await this.#rows(RECENT);
     const tasks = rows.map(({ id, ...moments }) => /** @type {Moments} */ ({ ...moments, created_ms: creationTime(id) }));
     return { tasks, isAll: rows.length < RECENT_ROWS };
+  }
+
+  /**
+   * @param {Leased & {expires_at: number}} found
+   * @param {Delivery} delivery
+   * @param {number} now_ms
+   * @param {boolean} isAlone
+   * @returns {ClaimAnswer}
+   */
+  #whyNot(found, delivery, now_ms, isAlone) {
+    if (found.expires_at * 1000 <= now_ms) return { kind: 'over', hasFailed: false };
+    const verdict = verdictOn(found, delivery, { now_ms, max_retries: this.max_retries, isAlone });
+    if (verdict === 'behind') return { kind: 'over', hasFailed: false }; // what was written is seen: the message is at fault
+    return typeof verdict === 'string' ? { kind: 'later' } : verdict;
+  }
+
+  /**
+   * @param {{rows: number, bytes: number}} size
+   * @returns {Promise<number | null>} how many; null when there are none
+   */
+  async #expireByAge({ rows, bytes }) {
+    const [end] = await this.#rows(EXPIRE_END, timePrefix(Date.now() - TASK_TTL_SECONDS * 1000), rows, bytes);
+    const last = end?.['last'] ?? null;
+    if (last === null) return null;
+    const [deleted = []] = await this.run([statement(EXPIRE, last), statement(EXPIRE_ADVANCE, last)]);
+    return deleted.length;
+  }
+
+  /**
+   * @param {{rows: number, bytes: number}} size
+   * @returns {Promise<number | null>}
+   */
+  async #expireByOwnTime({ rows, bytes }) {
+    const deleted = await this.#rows(EXPIRE_OWN, seconds(Date.now()), rows, bytes);
+    return deleted.length > 0 ? deleted.length : null;
   }
 
   /**
@@ -378,7 +525,7 @@ function insertion({ taskId, handler, parameters, payload, delay_seconds, ttl_se
   const names = columns.map(([name]) => name).join(', ');
   const values = columns.map((_, index) => `?${index + 1}`).join(', ');
   return {
-    sql: `INSERT INTO tasks (${names}) VALUES (${values})${idempotency ? UNLESS_KEY_IS_HELD : ''}`,
+    sql: `INSERT INTO tasks (${names}) VALUES (${values}) ${UNLESS_THERE}`,
     parameters: columns.map(([, value]) => value),
   };
 }
@@ -419,6 +566,38 @@ function summary(row) {
 function shortened(task) {
   const { error } = task;
   return { ...task, error: error && { ...error, message: error.message.slice(0, LISTED_ERROR_LENGTH) } };
+}
+
+/** @param {Row} row @returns {import('../task.js').ClaimedTask} */
+function claimedTask({ taskId, run, attempts, crashes, claim, handler, max_retries, parameters, payload }) {
+  return {
+    taskId, run, attempts, crashes, claim, handler, max_retries,
+    parameters: JSON.parse(parameters ?? '{}'),
+    payload: typeof payload === 'string' ? payload : new Uint8Array(payload),
+  };
+}
+
+/**
+ * @param {Row} row
+ * @returns {OpenTask}
+ */
+function openTask({ taskId, run, attempts, max_retries, sent_at_ms, due_at, isHeld }) {
+  return { taskId, run, attempts, max_retries, sent_at_ms, due_ms: due_at ?? creationTime(taskId), isHeld: isHeld === 1 };
+}
+
+/**
+ * @param {AttemptName[]} attempts
+ * @param {() => Promise<Set<string>>} ask which of their tasks are still theirs
+ * @returns {Promise<Map<string, Standing>>}
+ */
+async function standings(attempts, ask) {
+  try {
+    const ours = await ask();
+    return new Map(attempts.map(({ taskId }) => [taskId, ours.has(taskId) ? 'ours' : 'superseded']));
+  } catch (error) {
+    if (!isStoreError(error)) throw error;
+    return new Map(attempts.map(({ taskId }) => [taskId, 'lost']));
+  }
 }
 
 /** @param {Row[]} rows */

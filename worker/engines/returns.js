@@ -1,0 +1,101 @@
+/**
+ * How tasks of a batch come again. A queue carries out a `retry()` only when the batch's handler returns, which may be as late as its
+ * slowest task; so what is due before then is sent anew, and only the rest is retried.
+ */
+
+import { MAX_DELAY_SECONDS } from '../task.js';
+
+/** @import { TaskMessage, TaskMessages } from './task_messages.js' */
+
+/** A message with its delay. @typedef {{body: TaskMessage, delay_seconds: number}} Outgoing */
+
+/** How long after it is due a task waits for the end of its batch, which saves a message. */
+const GRACE_MS = 200;
+
+export class Returns {
+  /** When each task is due, and whether its claims are released. @type {Map<string, {at_ms: number, isReleased: boolean}>} */
+  #waiting = new Map();
+  /** @type {ReturnType<typeof setTimeout> | null} */
+  #timer = null;
+  /** @type {Promise<void>} */
+  #sending = Promise.resolve();
+  #isFinishing = false;
+
+  /**
+   * @param {TaskMessages} messages
+   * @param {(outgoing: Outgoing[]) => Promise<void>} send
+   */
+  constructor(messages, send) {
+    this.messages = messages;
+    this.send = send;
+  }
+
+  /**
+   * @param {string} taskId
+   * @param {number} at_ms Unix time when it is due
+   * @param {boolean} [isReleased] whether its message must tell that no attempt holds the task any more, though the store may say
+   *   so: it is sent anew then, for a retry cannot tell
+   */
+  add(taskId, at_ms, isReleased = false) {
+    this.#waiting.set(taskId, { at_ms, isReleased });
+    this.#schedule();
+  }
+
+  /** Lets come again what still waits: the batch ends. */
+  async finish() {
+    this.#isFinishing = true;
+    this.#unschedule();
+    await this.#sending;
+    await this.#sendAnew([...this.#waiting].filter(([, { isReleased }]) => isReleased).map(([taskId]) => taskId));
+    for (const [taskId, { at_ms }] of this.#waiting) this.messages.retry(taskId, delaySeconds(at_ms));
+  }
+
+  #unschedule() {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+
+  #schedule() {
+    this.#unschedule();
+    if (this.#waiting.size === 0) return;
+    const first_ms = Math.min(...[...this.#waiting.values()].map(({ at_ms }) => at_ms));
+    this.#timer = setTimeout(() => {
+      const due = [...this.#waiting].filter(([, { at_ms }]) => at_ms <= Date.now()).map(([taskId]) => taskId);
+      this.#sending = this.#sendAnew(due).finally(() => this.#isFinishing || this.#schedule());
+    }, Math.max(first_ms - Date.now(), 0) + GRACE_MS);
+  }
+
+  /** @param {string[]} taskIds */
+  async #sendAnew(taskIds) {
+    const outgoing = taskIds.flatMap((taskId) => {
+      const { at_ms = 0, isReleased = false } = this.#waiting.get(taskId) ?? {};
+      return this.messages.successors(taskId, isReleased).map((body) => ({ body, delay_seconds: delaySeconds(at_ms) }));
+    });
+    if (outgoing.length === 0) return;
+    try {
+      await this.send(outgoing);
+    } catch (error) {
+      console.warn('tasks come again only after their batch: the queue takes no messages', { tasks: outgoing.length, error: String(error) });
+      for (const taskId of taskIds) this.#postpone(taskId);
+      return;
+    }
+    for (const taskId of taskIds) {
+      this.#waiting.delete(taskId);
+      this.messages.ack(taskId);
+    }
+  }
+
+  /** @param {string} taskId that could not be sent */
+  #postpone(taskId) {
+    const waiting = this.#waiting.get(taskId);
+    if (waiting) this.#waiting.set(taskId, { ...waiting, at_ms: Math.max(waiting.at_ms, Date.now() + RESEND_MS) });
+  }
+}
+
+/** How long a message that was refused waits before it is offered again. */
+const RESEND_MS = 5_000;
+
+/** @param {number} at_ms */
+function delaySeconds(at_ms) {
+  return Math.min(Math.max(0, Math.ceil((at_ms - Date.now()) / 1000)), MAX_DELAY_SECONDS);
+}
