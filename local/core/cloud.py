@@ -87,7 +87,6 @@ class Cloud:
         """
         async with self._lock:
             change = Change(self._store.writer)
-            before = self.data_plane.config
             in_doubt = False
             change.db.execute("BEGIN IMMEDIATE")
             try:
@@ -107,7 +106,7 @@ class Cloud:
                 if change.db.in_transaction:  # SQLite has ended it by itself when the disk is full
                     change.db.execute("ROLLBACK")
                 if in_doubt:
-                    await self._return_to(before)
+                    await self._return()
                 raise
             if forgot_assets:
                 await self._delete_unused_assets()
@@ -137,9 +136,9 @@ class Cloud:
         except OSError:
             _log.exception("files of assets that nothing uses could not be deleted; the next start tries again")
 
-    async def _return_to(self, config: desired_state.Config) -> None:
+    async def _return(self) -> None:
         """Put the configuration of the committed state in force again."""
         try:
-            await self.data_plane.apply(config, force=True)
+            await self.data_plane.apply(desired_state.build(self.db), force=True)
         except (DataPlaneRefusedError, DataPlaneAwayError):
             _log.exception("the data plane could not be returned to the committed state")

@@ -8,8 +8,6 @@ from local.products.assets import assets
 
 Config = dict[str, Any]  # the body of the data plane's PUT /config
 
-EMPTY: Config = {"workers": [], "queues": [], "workflows": []}
-
 
 def build(db: sqlite3.Connection) -> Config:
     """Describe everything that shall run, from the state alone."""

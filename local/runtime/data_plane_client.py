@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlencode
 
 import httpx
 
-from local.core.desired_state import EMPTY, Config
+from local.core.desired_state import Config
 
 _WAIT_SECONDS = 20  # for a data plane that is being restarted
 _APPLY_SECONDS = 180  # a reload drains what runs; a consumer may take its time
@@ -69,7 +69,7 @@ class DataPlaneClient:
     """Calls the data plane, and gives it back its configuration after a restart."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self.config: Config = EMPTY  # what is in force
+        self.config: Config | None = None  # what is in force; None until the data plane has taken one
         self._endpoint = endpoint
         self._http = httpx.AsyncClient(
             headers={"Authorization": f"Bearer {endpoint.token}"}, timeout=_CALL_SECONDS, trust_env=False
@@ -87,8 +87,11 @@ class DataPlaneClient:
         self.config = config
 
     async def restore(self, url: str) -> None:
-        """Give a restarted data plane the configuration in force; tries until it is taken or the process is gone."""
-        while True:
+        """Give a restarted data plane the configuration in force; tries until it is taken or the process is gone.
+
+        Before one was taken there is none to give: whoever sends the first one sends it again.
+        """
+        while self.config is not None:
             try:
                 await self._send("PUT", f"{url}/config", self.config, seconds=_APPLY_SECONDS)
             except DataPlaneRefusedError as error:

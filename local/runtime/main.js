@@ -8,6 +8,7 @@ import { enableCompileCache } from 'node:module';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
+import { reached } from './fault_points.js';
 import { announceReady } from './log.js';
 import { superviseWorkerd } from './workerd_supervisor.js';
 
@@ -47,4 +48,7 @@ process.stdout.on('error', shutDown);
 process.on('SIGTERM', shutDown).on('SIGINT', shutDown);
 
 const api = createInternalApi({ token, platform });
-api.listen(0, '127.0.0.1', () => announceReady(/** @type {import('node:net').AddressInfo} */ (api.address()).port));
+api.listen(0, '127.0.0.1', () => {
+  announceReady(/** @type {import('node:net').AddressInfo} */ (api.address()).port);
+  reached('listening');
+});

@@ -49,26 +49,3 @@ export function removeObject(folder, id) {
 export function removeFolder(folder) {
   rmSync(folder, { recursive: true, force: true });
 }
-
-/**
- * Deletes all namespaces but some. Only while workerd is down.
- *
- * @param {string} folder that holds a folder a namespace
- * @param {Set<string>} kept names of folders
- */
-export function removeOtherFolders(folder, kept) {
-  for (const name of readdirSync(folder)) if (!kept.has(name)) removeFolder(join(folder, name));
-}
-
-/**
- * Deletes the files of all objects but some. Only while workerd is down.
- *
- * @param {string} folder of their namespace
- * @param {Set<string>} kept ids
- */
-export function removeOtherObjects(folder, kept) {
-  for (const file of readdirSync(folder, { recursive: false })) {
-    const id = String(file).split('.')[0] ?? '';
-    if (!kept.has(id) && id !== 'metadata') removeObject(folder, id);
-  }
-}

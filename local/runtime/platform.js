@@ -1,20 +1,21 @@
 /** The running platform: one Miniflare instance, which holds workerd, and all that must change together with it. */
 
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { Log, LogLevel, Miniflare, MiniflareCoreError } from 'miniflare';
 
 import { CronClock } from './cron_clock.js';
 import { NOTHING, queueSettings, targets, workflowSettings } from './desired_state.js';
+import { reached } from './fault_points.js';
 import { FrontDoor } from './front_door.js';
 import { GatewayClient } from './gateway_client.js';
 import { log, logWorkerLine, reportEvent } from './log.js';
-import { objectId, objectIds, removeFolder, removeObject, removeOtherFolders, removeOtherObjects } from './object_files.js';
+import { objectId, objectIds, removeFolder, removeObject } from './object_files.js';
 import { Traffic } from './traffic.js';
 import { Watchdog } from './watchdog.js';
-import { KV_NAMESPACE, QUEUE_NAMESPACE, SYSTEM_WORKER, WORKFLOW_NAMESPACE, workerOptions } from './worker_options.js';
+import { KV_NAMESPACE, SYSTEM_WORKER, workerOptions } from './worker_options.js';
 import { cleaned, refusedWorker, runtimeLine } from './workerd_errors.js';
 import { WORKERD_PID_FILE } from './workerd_supervisor.js';
 
@@ -35,9 +36,7 @@ const CPU_LIMIT_SECONDS = 30;
 const SITES_FOLDER = join('assets', 'sites');
 /** Where Miniflare keeps Durable Objects and D1 databases, under its own folder. */
 const OBJECTS_FOLDER = 'do';
-const QUEUE_FOLDER = join(OBJECTS_FOLDER, QUEUE_NAMESPACE);
 const KV_FOLDER = join(OBJECTS_FOLDER, KV_NAMESPACE);
-const WORKFLOW_FOLDER = join(OBJECTS_FOLDER, WORKFLOW_NAMESPACE);
 /** Where Miniflare keeps the instances of workflows: each workflow's in a folder of its own. */
 const INSTANCES_FOLDER = 'workflows';
 const INSTANCES_PREFIX = 'miniflare-workflows-';
@@ -225,7 +224,9 @@ export class Platform {
 
   /** @param {DesiredState} next */
   async #apply(next) {
+    reached('change: received');
     const opened = await this.#frontDoor.open(next.workers);
+    reached('change: ports open');
     try {
       await this.#reload(next).catch((error) => {
         this.#frontDoor.close(opened);
@@ -236,10 +237,13 @@ export class Platform {
       this.#state = next;
       this.#frontDoor.route(next.workers);
       this.#crons.set(next.workers);
+      reached('change: routed');
       await this.#wake();
+      reached('change: told');
       // They lose their data when that is asked for: the state before may be put in force again.
       await this.#gateway.call('/queues/retire', { ids: queues });
       await this.#gateway.call('/workflows/retire', { ids: workflows });
+      reached('change: done');
     } finally {
       this.#traffic.release(); // not before the queues know where their consumers run now
     }
@@ -250,9 +254,10 @@ export class Platform {
     if (this.#running === runs(next)) return;
     this.#traffic.hold();
     await this.#drain();
-    if (this.#miniflare === null && next !== NOTHING) this.#forgetOthers(next);
+    reached('change: drained');
     try {
       await this.#run(next);
+      reached('change: runtime started');
     } catch (error) {
       if (this.#state !== NOTHING) {
         await this.#run(this.#state);
@@ -343,35 +348,6 @@ export class Platform {
     await this.#gateway.call('/tails/configure', { workers: tailed });
     await this.#gateway.call('/queues/configure', { queues: queueSettings(this.#state) });
     await this.#gateway.call('/workflows/configure', { workflows: workflowSettings(this.#state) });
-  }
-
-  /**
-   * Queues and workflows that were deleted while nothing ran lose their data now.
-   *
-   * @param {DesiredState} state
-   */
-  #forgetOthers(state) {
-    this.#forgetOtherObjects(QUEUE_FOLDER, QUEUE_NAMESPACE, ids(state.queues));
-    this.#forgetOtherObjects(WORKFLOW_FOLDER, WORKFLOW_NAMESPACE, ids(state.workflows));
-    this.#forgetOtherInstances(state);
-  }
-
-  /**
-   * @param {string} path of the folder
-   * @param {string} namespace
-   * @param {string[]} kept the names of the objects that stay
-   */
-  #forgetOtherObjects(path, namespace, kept) {
-    const folder = join(this.#resources, path);
-    mkdirSync(folder, { recursive: true });
-    removeOtherObjects(folder, new Set(kept.map((id) => objectId(namespace, id))));
-  }
-
-  /** @param {DesiredState} state */
-  #forgetOtherInstances(state) {
-    const folder = join(this.#resources, INSTANCES_FOLDER);
-    mkdirSync(folder, { recursive: true });
-    removeOtherFolders(folder, new Set(ids(state.workflows).map((id) => INSTANCES_PREFIX + id)));
   }
 
   /** @param {string} workflowId */

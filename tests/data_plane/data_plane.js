@@ -167,6 +167,12 @@ export class DataPlane {
     return (await this.expect('GET', '/health')).workerd_pid;
   }
 
+  /** Waits until it has ended, which somebody else sees to. */
+  async ended() {
+    const child = this.#process;
+    if (child && child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  }
+
   /** Ends it as a crash would, and returns when it is gone. */
   async kill() {
     const ended = this.#process && once(this.#process, 'exit');

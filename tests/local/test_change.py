@@ -12,7 +12,7 @@ import pytest
 
 from local.core.cloud import Cloud
 from local.core.credentials import Credentials
-from local.core.desired_state import EMPTY, Config
+from local.core.desired_state import Config
 from local.core.store import Store
 from local.products.assets.files import AssetFiles
 from local.runtime.data_plane_client import DataKind, DataPlaneAwayError, DataPlaneClient, DataPlaneRefusedError
@@ -123,7 +123,7 @@ def test_what_it_refuses_is_not(bench: Bench) -> None:
     play(bench, bench.add("a"), expect=DataPlaneRefusedError)
     assert bench.queues() == []
     assert bench.data_plane.puts == []
-    assert bench.data_plane.config == EMPTY
+    assert bench.data_plane.config is None
 
 
 def test_a_failing_last_step_brings_the_configuration_back(bench: Bench) -> None:
@@ -171,7 +171,7 @@ def test_data_that_cannot_be_deleted_are_deleted_later(bench: Bench) -> None:
         await bench.doom("first")
         assert bench.data_plane.deleted == []
 
-    play(bench, doom_in_vain(), bench.cloud.start(), bench.doom("second"))
+    play(bench, bench.cloud.start(), doom_in_vain(), bench.cloud.start(), bench.doom("second"))
     assert bench.data_plane.deleted == [("d1", "first"), ("d1", "second")]
 
 
