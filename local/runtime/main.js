@@ -9,11 +9,14 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { reached } from './fault_points.js';
-import { announceReady } from './log.js';
+import { announceReady, openLog } from './log.js';
 import { superviseWorkerd } from './workerd_supervisor.js';
 
 /** Time for an orderly end; state is on disk at any time, so it need not be long. */
 const SHUTDOWN_MS = 2_000;
+
+/** In the state folder. */
+const LOG_FILE = join('logs', 'cloudflare.log');
 
 const { state } = parseArgs({ options: { state: { type: 'string' } } }).values;
 const token = process.env.EPHEMERA_DATA_PLANE_TOKEN;
@@ -23,6 +26,7 @@ if (!state || !token) {
 }
 
 const stateDir = resolve(state);
+openLog(join(stateDir, LOG_FILE));
 const temporary = join(stateDir, 'tmp');
 rmSync(temporary, { recursive: true, force: true }); // a killed process cannot clean up after itself
 mkdirSync(temporary, { recursive: true });

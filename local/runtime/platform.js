@@ -11,7 +11,7 @@ import { NOTHING, queueSettings, targets, workflowSettings } from './desired_sta
 import { reached } from './fault_points.js';
 import { FrontDoor } from './front_door.js';
 import { GatewayClient } from './gateway_client.js';
-import { log, logWorkerLine, reportEvent } from './log.js';
+import { log, logWorkerLines, reportEvents } from './log.js';
 import { objectId, objectIds, removeFolder, removeObject } from './object_files.js';
 import { Traffic } from './traffic.js';
 import { Watchdog } from './watchdog.js';
@@ -63,6 +63,7 @@ export class Platform {
   #gateway = new GatewayClient(this.#token, () => this.#locate(SYSTEM_WORKER));
   #crons = new CronClock((worker, cron, time) => this.#runScheduled(worker.name, cron, time));
   #watchdog = new Watchdog(
+    async () => this.#miniflare?.ready,
     () => this.#gateway.call('/ping', {}),
     () => this.#endBusyRuntime(),
     CPU_LIMIT_SECONDS * 1000,
@@ -374,9 +375,12 @@ export class Platform {
   }
 
   #endBusyRuntime() {
-    if (this.workerdPid === null) return;
     log('error', `restarting the runtime: a Worker kept it busy for ${CPU_LIMIT_SECONDS} s, Cloudflare's CPU limit`);
-    process.kill(this.workerdPid, 'SIGKILL'); // Miniflare starts another
+    try {
+      if (this.workerdPid !== null) process.kill(this.workerdPid, 'SIGKILL'); // Miniflare starts another
+    } catch (error) {
+      log('warn', `the runtime ended by itself: ${error}`);
+    }
   }
 
   /**
@@ -392,8 +396,8 @@ export class Platform {
 
 /** @param {TailReport} report */
 function report({ worker, lines, events }) {
-  lines.forEach((line) => logWorkerLine(worker, line));
-  events.forEach((event) => reportEvent(worker, event));
+  logWorkerLines(worker, lines);
+  reportEvents(worker, events);
 }
 
 /** Miniflare's own warnings, as lines of the log. */

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 
 import { serviceName, targets } from './desired_state.js';
 import { PlatformError } from './errors.js';
+import { log } from './log.js';
 import { PLUGIN_NAME, codeBinding } from './workerd_plugin.js';
 
 /**
@@ -331,8 +332,12 @@ function reportHandler(receive) {
    * @param {import('node:http').ServerResponse} response
    */
   return async (request, response) => {
-    const body = await request.toArray();
-    receive(JSON.parse(Buffer.concat(body).toString()));
+    try {
+      const body = await request.toArray();
+      receive(JSON.parse(Buffer.concat(body).toString()));
+    } catch (error) {
+      log('warn', `a report of what a Worker did was lost: ${error}`); // workerd ended in the middle of it
+    }
     response.end();
   };
 }

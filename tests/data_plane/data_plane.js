@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import { randomBytes, randomInt, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,8 +31,8 @@ export class Ending {
 }
 
 export class DataPlane {
-  /** @type {{worker?: string, source: string, level: string, message: string}[]} */
-  logs = [];
+  /** @type {any[]} events on its stdout */
+  events = [];
   #token = randomBytes(16).toString('hex');
   /** @type {import('node:child_process').ChildProcess | null} */
   #process = null;
@@ -64,9 +64,17 @@ export class DataPlane {
       createInterface(child.stdout).on('line', (line) => {
         const event = JSON.parse(line);
         if (event.event === 'ready') resolve(event.port);
-        else this.logs.push(event);
+        else this.events.push(event);
       });
     });
+  }
+
+  /** @returns {{worker?: string, source: string, level: string, message: string}[]} the lines of its log */
+  get logs() {
+    const path = join(this.stateDir, 'logs', 'cloudflare.log');
+    if (!existsSync(path)) return [];
+    const lines = readFileSync(path, 'utf8').split('\n');
+    return lines.filter(Boolean).map((line) => JSON.parse(line));
   }
 
   get pid() {

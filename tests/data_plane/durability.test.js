@@ -392,7 +392,6 @@ for (const moment of MOMENTS) {
     /** @param {() => Promise<unknown>} action which ends at the moment */
     const killedDuring = async (action) => {
       writeFileSync(join(faults, moment), '');
-      const ended = dataPlane.ended;
       await action().catch(() => {});
       await dataPlane.ended();
       assert.deepEqual(readdirSync(faults), []);

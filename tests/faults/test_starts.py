@@ -1,4 +1,4 @@
-"""Node is killed at each named moment of a start, under a control plane that starts too: nothing acknowledged is lost."""
+"""Node is killed at each named moment of a start, under a control plane that starts too: nothing is lost."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import local
 from local.cli import instance
 from local.cli.log_file import log_path
 from tests.local.rest import Rest, eventually
