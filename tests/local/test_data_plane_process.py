@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from local.cli.log_file import LogFile
 from local.runtime import data_plane_process
 from local.runtime.data_plane_process import DataPlaneProcess
-from local.cli.log_file import LogFile
 
 TAIL = {"event": "tail", "worker": "w", "tail_event": {"n": 1}}
 READY = json.dumps({"event": "ready", "port": 1})
