@@ -25,7 +25,7 @@ export function objectId(namespace, name) {
  *
  * @param {string} folder of the namespace
  */
-export function objectIds(folder) {
+function objectIds(folder) {
   if (!existsSync(folder)) return [];
   const names = readdirSync(folder).filter((name) => name.endsWith('.sqlite') && !name.startsWith('metadata.'));
   return names.map((name) => name.replace('.sqlite', '')).sort();
@@ -37,7 +37,7 @@ export function objectIds(folder) {
  * @param {string} folder of its namespace
  * @param {string} id
  */
-export function removeObject(folder, id) {
+function removeObject(folder, id) {
   for (const suffix of ['.sqlite', '.sqlite-wal', '.sqlite-shm']) rmSync(join(folder, id + suffix), { force: true });
 }
 
@@ -46,6 +46,41 @@ export function removeObject(folder, id) {
  *
  * @param {string} folder of the namespace
  */
-export function removeFolder(folder) {
+function removeFolder(folder) {
   rmSync(folder, { recursive: true, force: true });
+}
+
+/** Data under one folder, for products: each says where Miniflare keeps its own. */
+export class ObjectFiles {
+  #root;
+
+  /** @param {string} root */
+  constructor(root) {
+    this.#root = root;
+  }
+
+  /**
+   * The ids of all objects that have a file.
+   *
+   * @param {string} folder of their namespace
+   */
+  ids(folder) {
+    return objectIds(join(this.#root, folder));
+  }
+
+  /**
+   * Deletes a named object.
+   *
+   * @param {string} folder of its namespace
+   * @param {string} namespace the namespace's unique key
+   * @param {string} name
+   */
+  removeNamed(folder, namespace, name) {
+    removeObject(join(this.#root, folder), objectId(namespace, name));
+  }
+
+  /** @param {string} folder with all that is in it */
+  removeFolder(folder) {
+    removeFolder(join(this.#root, folder));
+  }
 }

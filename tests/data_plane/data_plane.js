@@ -123,9 +123,9 @@ export class DataPlane {
   async object(method, bucketId, key, body, httpMetadata = {}) {
     const query = new URLSearchParams({ key, http_metadata: JSON.stringify(httpMetadata) });
     const headers = { Authorization: `Bearer ${this.#token}` };
-    const response = await fetch(`http://127.0.0.1:${this.#port}/r2/${bucketId}/object?${query}`, { method, headers, body });
+    const response = await fetch(`http://127.0.0.1:${this.#port}/objects/r2/${bucketId}/bytes?${query}`, { method, headers, body });
     if (!response.ok) throw new Error(`${method} of ${key}: ${response.status} ${await response.text()}`);
-    const fields = JSON.parse(decodeURIComponent(response.headers.get('R2-Object') ?? 'null'));
+    const fields = JSON.parse(decodeURIComponent(response.headers.get('Object-Fields') ?? 'null'));
     return { bytes: Buffer.from(await response.arrayBuffer()), fields };
   }
 
@@ -149,12 +149,12 @@ export class DataPlane {
       content_type: 'json',
       delay_seconds: delaySeconds ?? null,
     }));
-    return this.expect('POST', `/queues/${queueId}/messages`, { messages });
+    return this.expect('POST', `/objects/queues/${queueId}/push`, { messages });
   }
 
   /** @param {string} queueId */
   async backlog(queueId) {
-    return (await this.expect('GET', `/queues/${queueId}/metrics`)).backlog_count;
+    return (await this.expect('POST', `/objects/queues/${queueId}/metrics`)).backlog_count;
   }
 
   /**
@@ -163,7 +163,7 @@ export class DataPlane {
    * @param {unknown[]} [params]
    */
   async query(databaseId, sql, params = []) {
-    const { results } = await this.expect('POST', `/d1/${databaseId}/query`, {
+    const { results } = await this.expect('POST', `/objects/d1/${databaseId}/query`, {
       queries: [{ sql, params }],
       format: 'objects',
     });

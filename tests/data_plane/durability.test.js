@@ -203,7 +203,7 @@ test('workerd killed again and again under load: every acknowledged message arri
   await until('an empty queue', async () => (await dataPlane.backlog(id)) === 0);
   await sleep(200);
 
-  const { messages } = await dataPlane.expect('POST', `/queues/${deadLetters}/peek`, { batch_size: 100_000 });
+  const { messages } = await dataPlane.expect('POST', `/objects/queues/${deadLetters}/peek`, { batch_size: 100_000 });
   const dead = messages.map((/** @type {any} */ { body_base64 }) => JSON.parse(atob(body_base64)).number);
   assert.equal(new Set(dead).size, dead.length, 'a dead letter came twice');
   const seen = new Set(puppeteer.bodies.filter(({ poison }) => !poison).map(({ number }) => number));
@@ -296,7 +296,7 @@ test('workerd killed while it comes back: it is no refusal, and queues and workf
   };
   await dataPlane.expect('PUT', '/config', state);
   await dataPlane.send(id, ['kept']);
-  await dataPlane.expect('POST', `/workflows/${workflowId}/create`, { instances: [{ id: 'kept' }] });
+  await dataPlane.expect('POST', `/objects/workflows/${workflowId}/create`, { instances: [{ id: 'kept' }] });
 
   await dataPlane.kill();
   writeFileSync(join(folder, 'doomed'), '');
@@ -307,7 +307,7 @@ test('workerd killed while it comes back: it is no refusal, and queues and workf
 
   await dataPlane.expect('PUT', '/config', state);
   assert.equal(await dataPlane.backlog(id), 1);
-  const { total } = await dataPlane.expect('POST', `/workflows/${workflowId}/list`, { query: { offset: 0, limit: 10 } });
+  const { total } = await dataPlane.expect('POST', `/objects/workflows/${workflowId}/list`, { query: { offset: 0, limit: 10 } });
   assert.equal(total, 1);
 });
 
@@ -341,7 +341,7 @@ test('what a configuration does not name keeps its data; only a delete takes the
   const { flow, ...state } = await flowState([id, kept], workflowId);
   await dataPlane.expect('PUT', '/config', state);
   for (const queueId of [id, kept]) await dataPlane.send(queueId, ['message']);
-  await dataPlane.expect('POST', `/workflows/${workflowId}/create`, { instances: [{ id: 'kept' }] });
+  await dataPlane.expect('POST', `/objects/workflows/${workflowId}/create`, { instances: [{ id: 'kept' }] });
   const left = async () => [await dataPlane.backlog(id), await dataPlane.backlog(kept), await instances(dataPlane, workflowId)];
 
   for (const stop of [async () => {}, () => dataPlane.stop(), () => dataPlane.kill()]) {
@@ -352,8 +352,8 @@ test('what a configuration does not name keeps its data; only a delete takes the
     assert.deepEqual(await left(), [1, 1, 1]);
   }
   await dataPlane.configure([flow], [queue(kept, null)]);
-  await dataPlane.expect('DELETE', `/queues/${id}`);
-  await dataPlane.expect('DELETE', `/workflows/${workflowId}`);
+  await dataPlane.expect('DELETE', `/data/queues/${id}`);
+  await dataPlane.expect('DELETE', `/data/workflows/${workflowId}`);
   await dataPlane.expect('PUT', '/config', state);
   assert.deepEqual(await left(), [0, 1, 0]);
 });
@@ -383,7 +383,7 @@ for (const moment of MOMENTS) {
     await dataPlane.start(environment);
     await dataPlane.expect('PUT', '/config', state);
     await dataPlane.send(id, [1, 2, 3, 4, 5]);
-    await dataPlane.expect('POST', `/workflows/${workflowId}/create`, { instances: [{ id: 'kept' }] });
+    await dataPlane.expect('POST', `/objects/workflows/${workflowId}/create`, { instances: [{ id: 'kept' }] });
     const assertKept = async () => {
       assert.equal(await dataPlane.backlog(id), 5);
       assert.equal(await instances(dataPlane, workflowId), 1);
@@ -439,7 +439,7 @@ async function flowState(queueIds, workflowId) {
  * @returns {Promise<number>}
  */
 async function instances(dataPlane, workflowId) {
-  return (await dataPlane.expect('POST', `/workflows/${workflowId}/list`, { query: { offset: 0, limit: 10 } })).total;
+  return (await dataPlane.expect('POST', `/objects/workflows/${workflowId}/list`, { query: { offset: 0, limit: 10 } })).total;
 }
 
 test('its parent gone: it ends, and workerd with it', async (t) => {

@@ -41,7 +41,7 @@ class StubDataPlane(DataPlaneClient):
         self.puts.append(body)
         return {}
 
-    async def delete_data(self, kind: data_id: str) -> None:
+    async def delete_data(self, kind: str, data_id: str) -> None:
         failure, self.failure = self.failure, None
         if failure is not None:
             raise failure

@@ -214,7 +214,7 @@ async def _all_of(call: Call, workflow_id: str, status: str) -> list[str]:
 
 async def _terminate(call: Call, workflow_id: str, instance_id: str) -> None:
     try:
-        command = {"instance_id": instance_id, "command": "terminate", "options": {}}
+        command: dict[str, Json] = {"instance_id": instance_id, "command": "terminate", "options": {}}
         await call.cloud.data_plane.call("workflows", workflow_id, "command", command)
     except DataPlaneRefusedError as error:
         if error.kind != "workflow":  # otherwise it ended by itself
