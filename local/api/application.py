@@ -10,74 +10,17 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from local.api.envelope import ApiError, error_response
-from local.api.origin_check import check_caller
+from local.api.origin_check import check_origin
 from local.api.request_body import read_body
 from local.api.routing import Call, Route, Router, parse_query
 from local.cli.instance import API_PATH
 from local.cli.log_file import LogFile
 from local.core.cloud import Cloud
-from local.products.assets import uploads as asset_uploads
-from local.products.containers import applications as containers
-from local.products.d1 import databases as d1
-from local.products.d1 import import_export as d1_transfers
-from local.products.durable_objects import namespaces as durable_objects
-from local.products.identity import identity
-from local.products.kv import namespaces as kv_namespaces
-from local.products.kv import values as kv_values
-from local.products.queues import consumers as queue_consumers
-from local.products.queues import messages as queue_messages
-from local.products.queues import queues
-from local.products.r2 import buckets as r2_buckets
-from local.products.r2 import metrics as r2_metrics
-from local.products.r2 import objects as r2_objects
-from local.products.tails import tails
-from local.products.workers import (
-    deployments,
-    references,
-    schedules,
-    script_settings,
-    script_versions,
-    scripts,
-    services,
-    workers,
-)
-from local.products.workers import script_secrets as worker_secrets
-from local.products.workers import versions as worker_versions
-from local.products.workflows import instances as workflow_instances
-from local.products.workflows import workflows
+from local.core.product import SocketHandler
+from local.core.registry import products
 from local.runtime.data_plane_client import DataPlaneAwayError, DataPlaneRefusedError
 
 _log = logging.getLogger(__name__)
-
-PRODUCTS = (
-    identity,
-    d1,
-    d1_transfers,
-    kv_namespaces,
-    kv_values,
-    r2_buckets,
-    r2_objects,
-    r2_metrics,
-    queues,
-    queue_consumers,
-    queue_messages,
-    workers,
-    worker_versions,
-    asset_uploads,
-    deployments,
-    durable_objects,
-    schedules,
-    scripts,
-    script_settings,
-    script_versions,
-    worker_secrets,
-    services,
-    references,
-    tails,
-    workflows,
-    workflow_instances,
-    containers,
-)
 
 _BEARER = re.compile(r"Bearer [A-Za-z0-9\-._~+/]+=*")  # RFC 6750; anything else in the header is 6111 at Cloudflare
 _ACCOUNT_ID = re.compile(r"[0-9a-f]{32}")
@@ -90,8 +33,8 @@ class Application:
     def __init__(self, cloud: Cloud, log: LogFile) -> None:
         self._cloud = cloud
         self._log = log
-        self._router = Router(route for product in PRODUCTS for route in product.ROUTES)
-        self._open_router = Router(d1_transfers.OPEN_ROUTES)
+        self._router = Router(route for product in products() for route in product.routes)
+        self._open_router = Router(route for product in products() for route in product.open_routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request, or talk to one WebSocket."""
@@ -109,8 +52,10 @@ class Application:
         await response(scope, receive, send)
 
     async def _talk(self, socket: WebSocket) -> None:
+        path = _raw_path(socket)
         try:
-            await tails.talk(self._cloud, socket, _local_path(socket))
+            check_origin(socket)
+            await _socket_handler(path)(self._cloud, socket, path)
         except ApiError as error:
             self._log.write("api", "warn", f"WebSocket {socket.url.path} refused: {error}")
             await socket.send_denial_response(error_response(error))
@@ -186,9 +131,18 @@ class Application:
             raise ApiError(403, 10000, "Authentication error")
 
 
+def _socket_handler(path: str) -> SocketHandler:
+    """Find who talks to a WebSocket at this path. Raises ApiError."""
+    for product in products():
+        for prefix, handler in product.sockets.items():
+            if path.startswith(prefix):
+                return handler
+    raise ApiError(404, 7000, "No route for that URI")
+
+
 def _local_path(request: HTTPConnection) -> str:
-    """Take the percent-encoded path of a request, from a caller that is let in."""
-    check_caller(request)
+    """Take the percent-encoded path of a request, from a client that is let in."""
+    check_origin(request)
     return _raw_path(request)
 
 

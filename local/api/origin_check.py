@@ -1,4 +1,4 @@
-"""Callers: programs on this machine, and not the web pages that its user looks at.
+"""Who may ask: programs on this machine, and not the web pages that its user looks at.
 
 A page can make a browser send requests to loopback. A name of its own that resolves to 127.0.0.1 (DNS rebinding) shows
 in Host; a request from another site shows in Origin and, of browsers since 2023, in Sec-Fetch-Site.
@@ -14,7 +14,7 @@ _LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 _HTTP_PORT = 80  # of an address that names none
 
 
-def check_caller(request: HTTPConnection) -> None:
+def check_origin(request: HTTPConnection) -> None:
     """Let in who asks for loopback and this very port, and is no page of another site. Raises ApiError."""
     headers = request.headers
     _, port = request.scope["server"]

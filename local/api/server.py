@@ -77,7 +77,7 @@ async def _run(state_dir: Path, store: Store, listener: socket.socket, lock: Ins
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, server.stop)
         log.write("api", "info", f"listening on http://127.0.0.1:{port}{instance.API_PATH}")
-        _stop_without_folder(lock, server)
+        _look_after_folder(lock, server, log)
         await server.serve(sockets=[listener])
         log.write("api", "info", "stopped")
     finally:
@@ -100,10 +100,11 @@ async def _start(cloud: Cloud) -> None:
         raise InstanceError(msg) from error
 
 
-def _stop_without_folder(lock: InstanceLock, server: "_Server") -> None:
-    """Stop once the state folder was deleted: nobody could find this instance any more, to stop it."""
+def _look_after_folder(lock: InstanceLock, server: "_Server", log: LogFile) -> None:
+    """Rotate the log, and stop once the state folder was deleted: nobody could find this instance any more."""
     if lock.is_in_place():
-        asyncio.get_running_loop().call_later(_FOLDER_LOOK_SECONDS, _stop_without_folder, lock, server)
+        log.rotate()
+        asyncio.get_running_loop().call_later(_FOLDER_LOOK_SECONDS, _look_after_folder, lock, server, log)
     else:
         server.stop()
 

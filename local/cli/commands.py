@@ -12,6 +12,7 @@ import httpx
 from local.cli import instance, log_file
 from local.cli.environment import FORMATS, variables
 from local.cli.instance import DEFAULT_STATE_DIR, Instance, InstanceError
+from local.core.registry import products
 
 _NOT_RUNNING = 3  # exit code, as service managers have it
 _CALL_SECONDS = 20
@@ -98,24 +99,14 @@ def _status(arguments: argparse.Namespace) -> int:
     headers = {"Authorization": f"Bearer {running.api_token}"}
     account = f"{running.base_url}/accounts/{running.account_id}"
     with httpx.Client(headers=headers, timeout=_CALL_SECONDS, trust_env=False) as http:
-        workers = _all(http, f"{account}/workers/workers")
-        queues = _all(http, f"{account}/queues")
-        databases = _all(http, f"{account}/d1/database")
-        namespaces = _all(http, f"{account}/storage/kv/namespaces")
-        workflows = _all(http, f"{account}/workflows")
-        backlogs = [_result(http, f"{account}/queues/{queue['queue_id']}/metrics")["backlog_count"] for queue in queues]
+        api = _Api(http, account)
+        tables = [(table.title, table.rows(api)) for product in products() for table in product.status]
     _print(f"API       {running.base_url}")
     _print(f"account   {running.account_id}")
     _print(f"token     {running.api_token}")
     _print(f"state     {running.state_dir} (pid {running.pid})")
-    _table("Workers", [(w["name"], w["subdomain"]["url"], "" if w["deployed_on"] else "not deployed") for w in workers])
-    rows = [
-        (q["queue_name"], q["queue_id"], _messages(n), _consumers(q)) for q, n in zip(queues, backlogs, strict=True)
-    ]
-    _table("Queues", rows)
-    _table("Workflows", [(w["name"], _instances(w), f"of {w['script_name']}") for w in workflows])
-    _table("Databases", [(d["name"], d["uuid"]) for d in databases])
-    _table("KV namespaces", [(n["title"], n["id"]) for n in namespaces])
+    for title, rows in tables:
+        _table(title, rows)
     return 0
 
 
@@ -144,35 +135,28 @@ def _logs(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _instances(workflow: dict[str, Any]) -> str:
-    counts = [f"{count} {status}" for status, count in workflow["instances"].items() if count]
-    return ", ".join(counts) or "no instances"
+class _Api:
+    """The account's part of the API, as `Listing` wants it."""
 
+    def __init__(self, http: httpx.Client, account: str) -> None:
+        self._http = http
+        self._account = account
 
-def _all(http: httpx.Client, url: str) -> list[dict[str, Any]]:
-    """Read all pages of a list."""
-    items: list[dict[str, Any]] = []
-    page = 1
-    while True:
-        body = http.get(url, params={"page": page, "per_page": 100}).raise_for_status().json()
-        items += body["result"]
-        if page >= body["result_info"]["total_pages"]:
-            return items
-        page += 1
+    def all(self, path: str) -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = []
+        page = 1
+        while True:
+            body = self._get(path, {"page": page, "per_page": 100})
+            items += body["result"]
+            if page >= body["result_info"]["total_pages"]:
+                return items
+            page += 1
 
+    def one(self, path: str) -> dict[str, Any]:
+        return self._get(path, {})["result"]
 
-def _result(http: httpx.Client, url: str) -> dict[str, Any]:
-    return http.get(url).raise_for_status().json()["result"]
-
-
-def _messages(count: int) -> str:
-    return f"{count} message{'' if count == 1 else 's'}"
-
-
-def _consumers(queue: dict[str, Any]) -> str:
-    paused = " (paused)" if queue["settings"]["delivery_paused"] else ""
-    names = [consumer.get("script") or consumer["type"] for consumer in queue["consumers"]]
-    return f"to {', '.join(names)}{paused}" if names else f"no consumer{paused}"
+    def _get(self, path: str, params: dict[str, int]) -> dict[str, Any]:
+        return self._http.get(f"{self._account}/{path}", params=params).raise_for_status().json()
 
 
 def _table(title: str, rows: list[tuple[str, ...]]) -> None:

@@ -22,7 +22,7 @@ def log_path(state_dir: Path) -> Path:
 
 
 class LogFile:
-    """Appends entries."""
+    """Appends entries, to a file that the data plane appends to as well, and moves the file away once it is large."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -38,13 +38,19 @@ class LogFile:
         """Append an entry as it is. One that finds no room on the disk is dropped: what it tells of must go on."""
         line = (json.dumps(entry) + "\n").encode()
         with suppress(OSError):
-            end = self._file.seek(0, os.SEEK_END)
-            if end > _LARGEST_BYTES:
-                self._file.close()
+            written = self._file.write(line)
+            if written != len(line):
+                self._file.truncate(
+                    self._file.seek(0, os.SEEK_END) - written
+                )  # a torn line would spoil the next one too
+
+    def rotate(self) -> None:
+        """Begin a new file when this one is large. Nobody else does; the data plane follows."""
+        with suppress(OSError):
+            if self._file.seek(0, os.SEEK_END) > _LARGEST_BYTES:
                 self._path.replace(self._path.with_suffix(".log.1"))
-                self._file, end = _open(self._path), 0
-            if self._file.write(line) != len(line):
-                self._file.truncate(end)  # a torn line would spoil the next one too
+                self._file.close()
+                self._file = _open(self._path)
 
     def close(self) -> None:
         """Close the file."""

@@ -8,14 +8,14 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from local.core import desired_state
 from local.core.credentials import Credentials
+from local.core.registry import configuration
 from local.core.store import Store
 from local.products.assets import manifests as asset_manifests
 from local.products.assets.files import AssetFiles
 from local.products.d1.presigned_files import Transfers
 from local.products.tails.subscribers import Listeners
-from local.runtime.data_plane_client import DataKind, DataPlaneAwayError, DataPlaneClient, DataPlaneRefusedError
+from local.runtime.data_plane_client import DataPlaneAwayError, DataPlaneClient, DataPlaneRefusedError
 
 _log = logging.getLogger(__name__)
 
@@ -33,9 +33,9 @@ class Change:
     db: sqlite3.Connection
     last_steps: list[Callable[[], Awaitable[object]]] = field(default_factory=list[Callable[[], Awaitable[object]]])
 
-    def doom(self, kind: DataKind, data_id: str) -> None:
+    def bury(self, kind: str, data_id: str) -> None:
         """Have data deleted after the commit: once they are gone, nothing could be taken back."""
-        self.db.execute("INSERT INTO doomed_data VALUES (?, ?)", (kind, data_id))
+        self.db.execute("INSERT INTO tombstones VALUES (?, ?)", (kind, data_id))
 
     def finally_do(self, step: Callable[[], Awaitable[object]]) -> None:
         """Add a step that runs once the data plane has taken the new configuration."""
@@ -75,8 +75,8 @@ class Cloud:
             self._store.remember(_TOKEN_KEY_SETTING, secrets.token_hex(_TOKEN_KEY_BYTES))
         await self._delete_unused_assets()
         await self._lay_out_assets(self.db)
-        await self.data_plane.apply(desired_state.build(self.db))
-        await self._delete_doomed()
+        await self.data_plane.apply(configuration(self.db))
+        await self._delete_buried()
 
     @asynccontextmanager
     async def change(self) -> AsyncGenerator[Change]:
@@ -87,7 +87,6 @@ class Cloud:
         """
         async with self._lock:
             change = Change(self._store.writer)
-            before = self.data_plane.config
             in_doubt = False
             change.db.execute("BEGIN IMMEDIATE")
             try:
@@ -96,7 +95,7 @@ class Cloud:
                 await self._lay_out_assets(change.db)
                 in_doubt = True
                 try:
-                    await self.data_plane.apply(desired_state.build(change.db))
+                    await self.data_plane.apply(configuration(change.db))
                 except DataPlaneRefusedError as error:
                     in_doubt = error.kind not in _CERTAIN_REFUSALS
                     raise
@@ -107,18 +106,18 @@ class Cloud:
                 if change.db.in_transaction:  # SQLite has ended it by itself when the disk is full
                     change.db.execute("ROLLBACK")
                 if in_doubt:
-                    await self._return_to(before)
+                    await self._return()
                 raise
             if forgot_assets:
                 await self._delete_unused_assets()
-            await self._delete_doomed()
+            await self._delete_buried()
 
-    async def _delete_doomed(self) -> None:
+    async def _delete_buried(self) -> None:
         """Delete the data of what is gone. What cannot be deleted is tried again after the next change or start."""
         try:
-            for row in self.db.execute("SELECT kind, id FROM doomed_data").fetchall():
+            for row in self.db.execute("SELECT kind, id FROM tombstones").fetchall():
                 await self.data_plane.delete_data(row["kind"], row["id"])
-                self._store.writer.execute("DELETE FROM doomed_data WHERE (kind, id) = (?, ?)", tuple(row))
+                self._store.writer.execute("DELETE FROM tombstones WHERE (kind, id) = (?, ?)", tuple(row))
         except (DataPlaneRefusedError, DataPlaneAwayError, sqlite3.OperationalError):
             _log.exception("data of what was deleted could not be deleted; the next change tries again")
 
@@ -137,9 +136,9 @@ class Cloud:
         except OSError:
             _log.exception("files of assets that nothing uses could not be deleted; the next start tries again")
 
-    async def _return_to(self, config: desired_state.Config) -> None:
+    async def _return(self) -> None:
         """Put the configuration of the committed state in force again."""
         try:
-            await self.data_plane.apply(config, force=True)
+            await self.data_plane.apply(configuration(self.db), force=True)
         except (DataPlaneRefusedError, DataPlaneAwayError):
             _log.exception("the data plane could not be returned to the committed state")

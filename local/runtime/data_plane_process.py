@@ -23,6 +23,7 @@ _CRASH_GRACE_SECONDS = 0.5  # what is left of a dead data plane's group gets thi
 _SERVED_SECONDS = 1  # a run that came up and served for so long is followed by the next one at once
 _PAUSES_SECONDS = (0.0, 0.5, 1, 2, 5)  # after it, and after one, two, … in a row that did not get that far
 _LONGEST_LINE_BYTES = 16_000_000
+_SHOWN_BYTES = 500  # of a line that makes no sense
 
 Restore = Callable[[str], Awaitable[None]]
 TailListener = Callable[[str, dict[str, Any]], None]
@@ -76,7 +77,7 @@ class DataPlaneProcess:
             process = self._process
             assert process is not None  # noqa: S101
             served_from = asyncio.get_running_loop().time()
-            code = await process.wait()
+            code = await self._ended(process)
             if self._url.done():  # else somebody waits for it since the last end
                 self._url = asyncio.get_running_loop().create_future()
             served_seconds = asyncio.get_running_loop().time() - served_from
@@ -93,10 +94,26 @@ class DataPlaneProcess:
             else:
                 self._url.set_result(url)
 
+    async def _ended(self, process: asyncio.subprocess.Process) -> int:
+        """Wait for a process to end, and end one whose output nobody reads any more; gives its exit code."""
+        exited = asyncio.create_task(process.wait())
+        try:
+            done, _ = await asyncio.wait({exited, *self._readers}, return_when=asyncio.FIRST_COMPLETED)
+            for reader in done - {exited}:
+                if error := reader.exception():
+                    self._log.write("data-plane", "error", f"the data plane's output could not be read: {error!r}")
+            try:
+                return await asyncio.wait_for(asyncio.shield(exited), _CRASH_GRACE_SECONDS)
+            except TimeoutError:
+                await self._end_attempt()
+                return await exited
+        finally:
+            exited.cancel()
+
     async def _end_attempt(self) -> None:
-        assert self._process is not None  # noqa: S101
-        with suppress(ProcessLookupError):
-            self._process.kill()
+        """End what runs, all of its group: whatever still holds a pipe of it keeps `wait` from returning."""
+        if self._leader is not None:
+            await asyncio.to_thread(stop_group, self._leader, grace_seconds=0)
 
     async def _spawn(self) -> str:
         """Start node; returns its address once it said that it is ready."""
@@ -117,51 +134,62 @@ class DataPlaneProcess:
         assert process.stdout is not None  # noqa: S101
         assert process.stderr is not None  # noqa: S101
         errors: list[str] = []
-        self._readers = [asyncio.create_task(self._read_errors(process.stderr, errors))]
+        ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._readers = [
+            asyncio.create_task(self._read_errors(process.stderr, errors)),
+            asyncio.create_task(self._read_events(process.stdout, ready)),
+        ]
         try:
-            port = await asyncio.wait_for(self._ready_port(process.stdout), _READY_SECONDS)
-        except (TimeoutError, ValueError) as error:
+            async with asyncio.timeout(_READY_SECONDS):
+                await asyncio.wait({ready, self._readers[1]}, return_when=asyncio.FIRST_COMPLETED)
+                port = ready.result()
+        except (TimeoutError, asyncio.InvalidStateError) as error:
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
-            await asyncio.gather(*self._readers)
+            await asyncio.gather(*self._readers, return_exceptions=True)
             why = errors[-1] if errors else "it said nothing"
             msg = f"the data plane did not start: {why}"
             raise InstanceError(msg) from error
-        self._readers.append(asyncio.create_task(self._read_events(process.stdout)))
         return f"http://127.0.0.1:{port}"
 
-    async def _ready_port(self, stdout: asyncio.StreamReader) -> int:
-        while True:
-            line = await stdout.readline()
-            if not line:
-                msg = "ended"
-                raise ValueError(msg)
-            event: dict[str, Any] = json.loads(line)
-            if event["event"] == "ready":
-                return event["port"]
-            self._take(event)
-
-    async def _read_events(self, stdout: asyncio.StreamReader) -> None:
-        while line := await stdout.readline():
+    async def _read_events(self, stdout: asyncio.StreamReader, ready: asyncio.Future[int]) -> None:
+        """Take every event. Nothing that the data plane, or who listens to it, does wrong ends the reading."""
+        while line := await _read_line(stdout):
             try:
-                self._take(json.loads(line))
-            except (ValueError, KeyError):
-                self._log.write("data-plane", "info", line.decode(errors="replace").rstrip())
+                self._take(json.loads(line), ready)
+            except Exception as error:
+                said = line[:_SHOWN_BYTES].decode(errors="replace").rstrip()
+                self._log.write("data-plane", "error", f"the data plane's output was not understood: {said}: {error!r}")
 
-    def _take(self, event: dict[str, Any]) -> None:
-        if event["event"] == "log":
-            self._log.append({key: value for key, value in event.items() if key != "event"})
+    def _take(self, event: dict[str, Any], ready: asyncio.Future[int]) -> None:
+        if event["event"] == "ready":
+            ready.set_result(event["port"])
         elif event["event"] == "tail" and self.on_tail_event is not None:
             self.on_tail_event(event["worker"], event["tail_event"])
 
     async def _read_errors(self, stderr: asyncio.StreamReader, last: list[str]) -> None:
-        while line := await stderr.readline():
+        while line := await _read_line(stderr):
             text = line.decode(errors="replace").rstrip()
             if text:
                 last.append(text)
                 del last[:-20]
                 self._log.write("data-plane", "error", text)
+
+
+async def _read_line(stream: asyncio.StreamReader) -> bytes:
+    """Read a line; of one that is too long, its beginning; nothing at the end."""
+    beginning: bytes | None = None
+    while True:
+        try:
+            line = await stream.readuntil()
+        except asyncio.LimitOverrunError as error:
+            part = await stream.readexactly(error.consumed)
+            beginning = beginning or part[:_SHOWN_BYTES]
+        except asyncio.IncompleteReadError as error:
+            return beginning or error.partial
+        else:
+            return beginning or line
 
 
 def _node() -> str:

@@ -107,33 +107,3 @@ export function targets(worker) {
   const versions = worker?.versions ?? [];
   return versions.map(({ id, percentage }) => ({ service: serviceName(worker?.name ?? '', id), percentage }));
 }
-
-/**
- * What each workflow's Durable Object is told.
- *
- * @param {DesiredState} state
- * @returns {WorkflowSettings[]}
- */
-export function workflowSettings({ workflows }) {
-  return workflows.map(({ id, name, version_id, worker_version_id }) => ({ id, name, version_id, active: worker_version_id !== null }));
-}
-
-/**
- * What each queue's Durable Object is told, by queue id.
- *
- * @param {DesiredState} state
- * @returns {Record<string, QueueSettings>}
- */
-export function queueSettings({ workers, queues }) {
-  const byName = new Map(workers.map((worker) => [worker.name, worker]));
-  return Object.fromEntries(
-    queues.map(({ id, consumer, ...settings }) => [
-      id,
-      {
-        ...settings,
-        consumer:
-          consumer?.type === 'worker' ? { ...consumer, targets: targets(byName.get(consumer.script_name)) } : consumer,
-      },
-    ]),
-  );
-}

@@ -39,11 +39,8 @@ export class GatewayClient {
     const sent = await beginRequest(this.#locate, { method: 'POST', path, headers });
     sent.end(text);
     const [response] = /** @type {[IncomingMessage]} */ (await once(sent, 'response'));
-    const reply = JSON.parse(Buffer.concat(await response.toArray()).toString());
-    if (response.statusCode === 200) return reply;
-    /** @type {{kind: ErrorKind, message: string}} */
-    const { kind, message } = reply.error;
-    throw new PlatformError(kind, message);
+    if (response.statusCode !== 200) throw await refusal(response);
+    return json(response);
   }
 
   /**
@@ -60,7 +57,20 @@ export class GatewayClient {
       /** @type {Promise<[IncomingMessage]>} */ (once(sent, 'response')),
       pipeline(request, sent),
     ]);
-    response.writeHead(answer.statusCode ?? 0, answer.headers);
+    if (answer.statusCode !== 200) throw await refusal(answer);
+    response.writeHead(answer.statusCode, answer.headers);
     await pipeline(answer, response);
   }
+}
+
+/** @param {IncomingMessage} response */
+async function json(response) {
+  return JSON.parse(Buffer.concat(await response.toArray()).toString());
+}
+
+/** @param {IncomingMessage} response */
+async function refusal(response) {
+  /** @type {{error: {kind: ErrorKind, message: string}}} */
+  const { error } = await json(response);
+  return new PlatformError(error.kind, error.message);
 }

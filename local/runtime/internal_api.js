@@ -1,5 +1,5 @@
 /**
- * The internal HTTP API, which the control plane calls. JSON in and out, but for objects of R2, which come and go as they
+ * The internal HTTP API, which the control plane calls. JSON in and out, but for bytes of objects, which come and go as they
  * are; a bearer token on every request.
  */
 
@@ -17,7 +17,7 @@ import { MAX_HEADER_BYTES } from './workerd_http.js';
  * @import { Platform } from './platform.js'
  *
  * @typedef {{token: string, platform: Platform}} Context
- * @typedef {(context: Context, body: any, id: string) => Promise<object> | object} Route
+ * @typedef {(context: Context, body: any, ...names: string[]) => Promise<object> | object} Route
  */
 
 /** Longer than any client keeps an idle connection, so that none is closed while a request is on its way. */
@@ -27,42 +27,13 @@ const KEEP_ALIVE_MS = 75_000;
 const ROUTES = [
   ['PUT', /^\/config$/, applyConfig],
   ['POST', /^\/validate$/, (_context, version) => tryVersion(version)],
-  ['POST', /^\/d1\/([^/]+)\/query$/, d1Call('query')],
-  ['POST', /^\/d1\/([^/]+)\/import$/, d1Call('import')],
-  ['POST', /^\/d1\/([^/]+)\/export$/, d1Call('export')],
-  ['DELETE', /^\/d1\/([^/]+)$/, deleteDatabase],
-  ['POST', /^\/kv\/([^/]+)\/get$/, kvCall('get')],
-  ['POST', /^\/kv\/([^/]+)\/put$/, kvCall('put')],
-  ['POST', /^\/kv\/([^/]+)\/delete$/, kvCall('delete')],
-  ['POST', /^\/kv\/([^/]+)\/list$/, kvCall('list')],
-  ['DELETE', /^\/kv\/([^/]+)$/, deleteKvNamespace],
-  ['POST', /^\/r2\/([^/]+)\/delete$/, r2Call('delete')],
-  ['POST', /^\/r2\/([^/]+)\/list$/, r2Call('list')],
-  ['POST', /^\/r2\/([^/]+)\/measure$/, r2Call('measure')],
-  ['DELETE', /^\/r2\/([^/]+)$/, deleteBucket],
-  ['GET', /^\/durable_objects\/([^/]+)\/objects$/, listObjects],
-  ['DELETE', /^\/durable_objects\/([^/]+)$/, deleteObjects],
-  ['POST', /^\/queues\/([^/]+)\/messages$/, queueCall('messages')],
-  ['POST', /^\/queues\/([^/]+)\/pull$/, queueCall('pull')],
-  ['POST', /^\/queues\/([^/]+)\/peek$/, queueCall('peek')],
-  ['POST', /^\/queues\/([^/]+)\/ack$/, queueCall('ack')],
-  ['POST', /^\/queues\/([^/]+)\/purge$/, queueCall('purge')],
-  ['GET', /^\/queues\/([^/]+)\/metrics$/, queueCall('metrics')],
-  ['DELETE', /^\/queues\/([^/]+)$/, deleteQueue],
-  ['POST', /^\/workflows\/([^/]+)\/create$/, workflowCall('create')],
-  ['POST', /^\/workflows\/([^/]+)\/list$/, workflowCall('list')],
-  ['POST', /^\/workflows\/([^/]+)\/describe$/, workflowCall('describe')],
-  ['POST', /^\/workflows\/([^/]+)\/step$/, workflowCall('step')],
-  ['POST', /^\/workflows\/([^/]+)\/delete$/, workflowCall('delete')],
-  ['POST', /^\/workflows\/([^/]+)\/summary$/, workflowCall('summary')],
-  ['POST', /^\/workflows\/([^/]+)\/command$/, workflowCall('command')],
-  ['POST', /^\/workflows\/([^/]+)\/event$/, workflowCall('event')],
-  ['DELETE', /^\/workflows\/([^/]+)$/, deleteWorkflow],
+  ['POST', /^\/objects\/([^/]+)\/([^/]+)\/([^/]+)$/, ({ platform }, body, kind, id, method) => platform.call(kind, id, method, body)],
+  ['DELETE', /^\/data\/([^/]+)\/([^/]+)$/, deleteData],
   ['GET', /^\/health$/, ({ platform }) => ({ workerd_pid: platform.workerdPid })],
 ];
 
-/** PUT and GET of one object, named in the query. */
-const OBJECT_URL = /^\/r2\/([^/]+)\/object\?(.*)$/;
+/** PUT and GET of bytes. */
+const BYTES_URL = /^\/objects\/[^/]+\/[^/]+\/bytes\?/;
 
 /**
  * @param {Context} context
@@ -72,10 +43,10 @@ export function createInternalApi(context) {
   const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES }, async (request, response) => {
     try {
       authorize(request, context.token);
-      const [, bucket, query] = OBJECT_URL.exec(request.url ?? '') ?? [];
-      if (bucket) return await context.platform.pass(`/r2/object?id=${bucket}&${query}`, request, response);
-      const [route, id] = findRoute(request);
-      answer(response, 200, await route(context, await body(request), id));
+      const url = request.url ?? '';
+      if (BYTES_URL.test(url)) return await context.platform.pass(url, request, response);
+      const [route, names] = findRoute(request);
+      answer(response, 200, await route(context, await body(request), ...names));
     } catch (error) {
       const { status, kind, message } = asPlatformError(error);
       if (response.headersSent) response.destroy(); // in the middle of an object
@@ -93,84 +64,9 @@ async function applyConfig({ platform }, body) {
 }
 
 /** @type {Route} */
-async function deleteQueue({ platform }, _body, id) {
-  await platform.deleteQueue(id);
+async function deleteData({ platform }, _body, kind, id) {
+  await platform.deleteData(kind, id);
   return {};
-}
-
-/** @type {Route} */
-async function deleteWorkflow({ platform }, _body, id) {
-  await platform.deleteWorkflow(id);
-  return {};
-}
-
-/** @type {Route} */
-function deleteDatabase({ platform }, _body, id) {
-  platform.deleteDatabase(id);
-  return {};
-}
-
-/** @type {Route} */
-function deleteKvNamespace({ platform }, _body, id) {
-  platform.deleteKvNamespace(id);
-  return {};
-}
-
-/** @type {Route} */
-function deleteBucket({ platform }, _body, id) {
-  platform.deleteBucket(id);
-  return {};
-}
-
-/** @type {Route} */
-function listObjects({ platform }, _body, id) {
-  return { ids: platform.listObjects(id) };
-}
-
-/** @type {Route} */
-function deleteObjects({ platform }, _body, id) {
-  platform.deleteObjects(id);
-  return {};
-}
-
-/**
- * @param {string} operation
- * @returns {Route}
- */
-function d1Call(operation) {
-  return ({ platform }, body, id) => platform.call(`/d1/${operation}`, { ...body, id });
-}
-
-/**
- * @param {string} operation
- * @returns {Route}
- */
-function kvCall(operation) {
-  return ({ platform }, body, id) => platform.call(`/kv/${operation}`, { ...body, id });
-}
-
-/**
- * @param {string} operation
- * @returns {Route}
- */
-function r2Call(operation) {
-  return ({ platform }, body, id) => platform.call(`/r2/${operation}`, { ...body, id });
-}
-
-/**
- * @param {string} operation
- * @returns {Route}
- */
-function queueCall(operation) {
-  return ({ platform }, body, id) => platform.call(`/queues/${operation}`, { ...body, id });
-}
-
-/**
- * @param {string} operation
- * @returns {Route}
- */
-function workflowCall(operation) {
-  return ({ platform }, body, id) => platform.call(`/workflows/${operation}`, { ...body, id });
 }
 
 /**
@@ -187,12 +83,12 @@ function authorize({ headers }, token) {
 
 /**
  * @param {IncomingMessage} request
- * @returns {[Route, string]} and the id in its path, if any
+ * @returns {[Route, string[]]} and the names in its path
  */
 function findRoute({ method, url = '' }) {
   for (const [routeMethod, path, route] of ROUTES) {
     const match = routeMethod === method && path.exec(url);
-    if (match) return [route, decodeURIComponent(match[1] ?? '')];
+    if (match) return [route, match.slice(1).map(decodeURIComponent)];
   }
   throw new PlatformError('not_found', `no route ${method} ${url}`);
 }

@@ -1,15 +1,23 @@
-/** The log: JSON lines on stdout. */
+/** What the data plane says: lines of the log, which it writes itself, and events on stdout, for the control plane. */
+
+import { LogFile } from './log_file.js';
 
 /** @typedef {'debug' | 'log' | 'info' | 'warn' | 'error'} Level */
 
-/** @param {object} event */
-function print(event) {
-  process.stdout.write(`${JSON.stringify(event)}\n`);
+/** Events of Workers that may wait for a control plane that does not read; more are dropped. */
+const LONGEST_BACKLOG_BYTES = 16_000_000;
+
+/** @type {LogFile | null} */
+let file = null;
+
+/** @param {string} path of the log */
+export function openLog(path) {
+  file = new LogFile(path);
 }
 
 /** @param {number} port of the internal API */
 export function announceReady(port) {
-  print({ event: 'ready', port });
+  emit({ event: 'ready', port });
 }
 
 /**
@@ -19,25 +27,34 @@ export function announceReady(port) {
  * @param {string} message
  */
 export function log(level, message) {
-  print({ event: 'log', time: new Date().toISOString(), source: 'data-plane', level, message });
+  file?.append([{ time: new Date().toISOString(), source: 'data-plane', level, message }]);
 }
 
 /**
- * An invocation of a user's Worker that somebody listens to.
+ * Invocations of a user's Worker that somebody listens to.
  *
  * @param {string} worker
- * @param {object} tailEvent
+ * @param {object[]} tailEvents
  */
-export function reportEvent(worker, tailEvent) {
-  print({ event: 'tail', worker, tail_event: tailEvent });
+export function reportEvents(worker, tailEvents) {
+  if (process.stdout.writableLength > LONGEST_BACKLOG_BYTES) return;
+  for (const tail_event of tailEvents) emit({ event: 'tail', worker, tail_event });
 }
 
 /**
- * A line of a user's Worker.
+ * Lines of a user's Worker.
  *
  * @param {string} worker
- * @param {{time: number, level: string, message: string}} line
+ * @param {{time: number, level: string, message: string}[]} lines
  */
-export function logWorkerLine(worker, { time, level, message }) {
-  print({ event: 'log', time: new Date(time).toISOString(), source: 'worker', worker, level, message });
+export function logWorkerLines(worker, lines) {
+  const entries = lines.map(({ time, level, message }) => {
+    return { time: new Date(time).toISOString(), source: 'worker', worker, level, message };
+  });
+  if (entries.length > 0) file?.append(entries);
+}
+
+/** @param {object} event */
+function emit(event) {
+  process.stdout.write(`${JSON.stringify(event)}\n`);
 }

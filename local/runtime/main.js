@@ -8,11 +8,15 @@ import { enableCompileCache } from 'node:module';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { announceReady } from './log.js';
+import { reached } from './fault_points.js';
+import { announceReady, openLog } from './log.js';
 import { superviseWorkerd } from './workerd_supervisor.js';
 
 /** Time for an orderly end; state is on disk at any time, so it need not be long. */
 const SHUTDOWN_MS = 2_000;
+
+/** In the state folder. */
+const LOG_FILE = join('logs', 'cloudflare.log');
 
 const { state } = parseArgs({ options: { state: { type: 'string' } } }).values;
 const token = process.env.EPHEMERA_DATA_PLANE_TOKEN;
@@ -22,6 +26,7 @@ if (!state || !token) {
 }
 
 const stateDir = resolve(state);
+openLog(join(stateDir, LOG_FILE));
 const temporary = join(stateDir, 'tmp');
 rmSync(temporary, { recursive: true, force: true }); // a killed process cannot clean up after itself
 mkdirSync(temporary, { recursive: true });
@@ -47,4 +52,7 @@ process.stdout.on('error', shutDown);
 process.on('SIGTERM', shutDown).on('SIGINT', shutDown);
 
 const api = createInternalApi({ token, platform });
-api.listen(0, '127.0.0.1', () => announceReady(/** @type {import('node:net').AddressInfo} */ (api.address()).port));
+api.listen(0, '127.0.0.1', () => {
+  announceReady(/** @type {import('node:net').AddressInfo} */ (api.address()).port);
+  reached('listening');
+});

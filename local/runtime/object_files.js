@@ -25,7 +25,7 @@ export function objectId(namespace, name) {
  *
  * @param {string} folder of the namespace
  */
-export function objectIds(folder) {
+function objectIds(folder) {
   if (!existsSync(folder)) return [];
   const names = readdirSync(folder).filter((name) => name.endsWith('.sqlite') && !name.startsWith('metadata.'));
   return names.map((name) => name.replace('.sqlite', '')).sort();
@@ -37,7 +37,7 @@ export function objectIds(folder) {
  * @param {string} folder of its namespace
  * @param {string} id
  */
-export function removeObject(folder, id) {
+function removeObject(folder, id) {
   for (const suffix of ['.sqlite', '.sqlite-wal', '.sqlite-shm']) rmSync(join(folder, id + suffix), { force: true });
 }
 
@@ -46,29 +46,41 @@ export function removeObject(folder, id) {
  *
  * @param {string} folder of the namespace
  */
-export function removeFolder(folder) {
+function removeFolder(folder) {
   rmSync(folder, { recursive: true, force: true });
 }
 
-/**
- * Deletes all namespaces but some. Only while workerd is down.
- *
- * @param {string} folder that holds a folder a namespace
- * @param {Set<string>} kept names of folders
- */
-export function removeOtherFolders(folder, kept) {
-  for (const name of readdirSync(folder)) if (!kept.has(name)) removeFolder(join(folder, name));
-}
+/** Data under one folder, for products: each says where Miniflare keeps its own. */
+export class ObjectFiles {
+  #root;
 
-/**
- * Deletes the files of all objects but some. Only while workerd is down.
- *
- * @param {string} folder of their namespace
- * @param {Set<string>} kept ids
- */
-export function removeOtherObjects(folder, kept) {
-  for (const file of readdirSync(folder, { recursive: false })) {
-    const id = String(file).split('.')[0] ?? '';
-    if (!kept.has(id) && id !== 'metadata') removeObject(folder, id);
+  /** @param {string} root */
+  constructor(root) {
+    this.#root = root;
+  }
+
+  /**
+   * The ids of all objects that have a file.
+   *
+   * @param {string} folder of their namespace
+   */
+  ids(folder) {
+    return objectIds(join(this.#root, folder));
+  }
+
+  /**
+   * Deletes a named object.
+   *
+   * @param {string} folder of its namespace
+   * @param {string} namespace the namespace's unique key
+   * @param {string} name
+   */
+  removeNamed(folder, namespace, name) {
+    removeObject(join(this.#root, folder), objectId(namespace, name));
+  }
+
+  /** @param {string} folder with all that is in it */
+  removeFolder(folder) {
+    removeFolder(join(this.#root, folder));
   }
 }

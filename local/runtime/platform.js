@@ -1,20 +1,23 @@
 /** The running platform: one Miniflare instance, which holds workerd, and all that must change together with it. */
 
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { Log, LogLevel, Miniflare, MiniflareCoreError } from 'miniflare';
 
+import { SYSTEM_WORKER } from './bindings.js';
 import { CronClock } from './cron_clock.js';
-import { NOTHING, queueSettings, targets, workflowSettings } from './desired_state.js';
+import { NOTHING, targets } from './desired_state.js';
+import { reached } from './fault_points.js';
 import { FrontDoor } from './front_door.js';
 import { GatewayClient } from './gateway_client.js';
-import { log, logWorkerLine, reportEvent } from './log.js';
-import { objectId, objectIds, removeFolder, removeObject, removeOtherFolders, removeOtherObjects } from './object_files.js';
+import { log, logWorkerLines, reportEvents } from './log.js';
+import { ObjectFiles } from './object_files.js';
+import { PRODUCTS, STANDING } from './products.js';
 import { Traffic } from './traffic.js';
 import { Watchdog } from './watchdog.js';
-import { KV_NAMESPACE, QUEUE_NAMESPACE, SYSTEM_WORKER, WORKFLOW_NAMESPACE, workerOptions } from './worker_options.js';
+import { workerOptions } from './worker_options.js';
 import { cleaned, refusedWorker, runtimeLine } from './workerd_errors.js';
 import { WORKERD_PID_FILE } from './workerd_supervisor.js';
 
@@ -33,23 +36,10 @@ const PORT_TAKEN = 'ERR_ADDRESS_IN_USE';
 const CPU_LIMIT_SECONDS = 30;
 /** Where the control plane lays out what versions serve. */
 const SITES_FOLDER = join('assets', 'sites');
-/** Where Miniflare keeps Durable Objects and D1 databases, under its own folder. */
-const OBJECTS_FOLDER = 'do';
-const QUEUE_FOLDER = join(OBJECTS_FOLDER, QUEUE_NAMESPACE);
-const KV_FOLDER = join(OBJECTS_FOLDER, KV_NAMESPACE);
-const WORKFLOW_FOLDER = join(OBJECTS_FOLDER, WORKFLOW_NAMESPACE);
-/** Where Miniflare keeps the instances of workflows: each workflow's in a folder of its own. */
-const INSTANCES_FOLDER = 'workflows';
-const INSTANCES_PREFIX = 'miniflare-workflows-';
-const D1_NAMESPACE = 'miniflare-D1DatabaseObject';
-const D1_FOLDER = join('d1', D1_NAMESPACE);
-/** Where Miniflare keeps buckets: what each has in the objects' folder, and its blobs in a folder of its own. */
-const R2_FOLDER = 'r2';
-const R2_NAMESPACE = 'miniflare-R2BucketObject';
-
 export class Platform {
   #resources;
   #sites;
+  #files;
   #pidFile;
   #token = randomBytes(32).toString('hex');
   /** @type {Miniflare | null} */
@@ -64,6 +54,7 @@ export class Platform {
   #gateway = new GatewayClient(this.#token, () => this.#locate(SYSTEM_WORKER));
   #crons = new CronClock((worker, cron, time) => this.#runScheduled(worker.name, cron, time));
   #watchdog = new Watchdog(
+    async () => this.#miniflare?.ready,
     () => this.#gateway.call('/ping', {}),
     () => this.#endBusyRuntime(),
     CPU_LIMIT_SECONDS * 1000,
@@ -75,6 +66,7 @@ export class Platform {
    */
   constructor(stateDir, temporaryDir) {
     this.#resources = join(stateDir, 'resources');
+    this.#files = new ObjectFiles(this.#resources);
     this.#sites = join(stateDir, SITES_FOLDER);
     this.#pidFile = join(temporaryDir, 'workerd.pid');
   }
@@ -95,18 +87,24 @@ export class Platform {
   }
 
   /**
-   * Calls the gateway, during a reload after it.
+   * Calls a method of an object, during a reload after it.
    *
-   * @param {string} path
+   * @param {string} kind
+   * @param {string} id
+   * @param {string} method
    * @param {object} body
    * @returns {Promise<any>}
    */
-  call(path, body) {
-    return this.#betweenReloads(() => this.#gateway.call(path, body));
+  async call(kind, id, method, body) {
+    for (const { answers } of PRODUCTS) {
+      const own = answers?.[kind]?.[method];
+      if (own) return own(this.#files, id);
+    }
+    return this.#betweenReloads(() => this.#gateway.call(objectPath(kind, id, method), body));
   }
 
   /**
-   * Passes a request on to the gateway, during a reload after it.
+   * Passes a request for an object's bytes on to the gateway, during a reload after it.
    *
    * @param {string} path
    * @param {IncomingMessage} request
@@ -118,68 +116,14 @@ export class Platform {
   }
 
   /**
-   * Deletes the messages of a queue that is not in the state any more.
+   * Deletes the data of what is not in the state any more.
    *
-   * @param {string} id
+   * @param {string} kind
+   * @param {string} id that nothing else will have
    */
-  async deleteQueue(id) {
-    await this.call('/queues/destroy', { id });
-  }
-
-  /**
-   * Deletes the instances of a workflow that is not in the state any more.
-   *
-   * @param {string} id
-   */
-  async deleteWorkflow(id) {
-    await this.call('/workflows/destroy', { id });
-    removeFolder(this.#instancesFolder(id));
-  }
-
-  /**
-   * Deletes a database from the disk.
-   *
-   * @param {string} id
-   */
-  deleteDatabase(id) {
-    removeObject(join(this.#resources, D1_FOLDER), objectId(D1_NAMESPACE, id));
-  }
-
-  /**
-   * Deletes a KV namespace from the disk.
-   *
-   * @param {string} id
-   */
-  deleteKvNamespace(id) {
-    removeObject(join(this.#resources, KV_FOLDER), objectId(KV_NAMESPACE, id));
-  }
-
-  /**
-   * Deletes a bucket from the disk.
-   *
-   * @param {string} id that no other bucket will have: what has the files open may go on for a while
-   */
-  deleteBucket(id) {
-    removeObject(join(this.#resources, R2_FOLDER, R2_NAMESPACE), objectId(R2_NAMESPACE, id));
-    removeFolder(join(this.#resources, R2_FOLDER, id));
-  }
-
-  /**
-   * The Durable Objects of a namespace that have a file.
-   *
-   * @param {string} namespaceId
-   */
-  listObjects(namespaceId) {
-    return objectIds(join(this.#resources, OBJECTS_FOLDER, namespaceId));
-  }
-
-  /**
-   * Deletes all Durable Objects of a namespace from the disk.
-   *
-   * @param {string} namespaceId of a class that no version hosts any more
-   */
-  deleteObjects(namespaceId) {
-    removeFolder(join(this.#resources, OBJECTS_FOLDER, namespaceId));
+  async deleteData(kind, id) {
+    if (STANDING[kind]?.leaves) await this.call(kind, id, 'destroy', {});
+    for (const { remove } of PRODUCTS) remove?.[kind]?.(this.#files, id);
   }
 
   async dispose() {
@@ -225,21 +169,24 @@ export class Platform {
 
   /** @param {DesiredState} next */
   async #apply(next) {
+    reached('change: received');
     const opened = await this.#frontDoor.open(next.workers);
+    reached('change: ports open');
     try {
       await this.#reload(next).catch((error) => {
         this.#frontDoor.close(opened);
         throw error;
       });
-      const queues = gone(this.#state.queues, next.queues);
-      const workflows = gone(this.#state.workflows, next.workflows);
+      const before = this.#state;
       this.#state = next;
       this.#frontDoor.route(next.workers);
       this.#crons.set(next.workers);
+      reached('change: routed');
       await this.#wake();
+      reached('change: told');
       // They lose their data when that is asked for: the state before may be put in force again.
-      await this.#gateway.call('/queues/retire', { ids: queues });
-      await this.#gateway.call('/workflows/retire', { ids: workflows });
+      for (const [kind, { settings }] of leaving()) await this.#each(kind, 'retire', gone(settings(before), settings(next)));
+      reached('change: done');
     } finally {
       this.#traffic.release(); // not before the queues know where their consumers run now
     }
@@ -250,9 +197,10 @@ export class Platform {
     if (this.#running === runs(next)) return;
     this.#traffic.hold();
     await this.#drain();
-    if (this.#miniflare === null && next !== NOTHING) this.#forgetOthers(next);
+    reached('change: drained');
     try {
       await this.#run(next);
+      reached('change: runtime started');
     } catch (error) {
       if (this.#state !== NOTHING) {
         await this.#run(this.#state);
@@ -265,12 +213,12 @@ export class Platform {
   async #drain() {
     if (this.#running === null) return;
     const milliseconds = DRAIN_SECONDS * 1000;
-    const batches = this.#gateway.call('/queues/drain', { ids: ids(this.#state.queues), milliseconds });
-    const steps = this.#gateway.call('/workflows/drain', { ids: ids(this.#state.workflows), milliseconds });
+    const drained = leaving().map(([kind, { settings }]) =>
+      this.#each(kind, 'drain', mapped(settings(this.#state), { milliseconds }))
+        .catch(() => log('warn', `reloading without waiting for what runs in ${kind}: the runtime stopped`)));
     await Promise.all([
       this.#traffic.drained(milliseconds),
-      batches.catch(() => log('warn', 'reloading without waiting for running batches: the runtime stopped')),
-      steps.catch(() => log('warn', 'reloading without waiting for steps of workflows: the runtime stopped')),
+      ...drained,
     ]);
   }
 
@@ -337,46 +285,20 @@ export class Platform {
     };
   }
 
-  /** Tells every queue and workflow its settings; they do nothing by themselves before that. And who is listened to. */
+  /** Tells all that stands in this state its settings; it does nothing by itself before that. */
   async #wake() {
-    const tailed = this.#state.workers.filter((worker) => worker.tailed).map(({ name }) => name);
-    await this.#gateway.call('/tails/configure', { workers: tailed });
-    await this.#gateway.call('/queues/configure', { queues: queueSettings(this.#state) });
-    await this.#gateway.call('/workflows/configure', { workflows: workflowSettings(this.#state) });
+    for (const [kind, { settings }] of Object.entries(STANDING)) await this.#each(kind, 'configure', settings(this.#state));
   }
 
   /**
-   * Queues and workflows that were deleted while nothing ran lose their data now.
+   * Calls a method of many objects.
    *
-   * @param {DesiredState} state
+   * @param {string} kind
+   * @param {string} method
+   * @param {Record<string, object>} bodies by id
    */
-  #forgetOthers(state) {
-    this.#forgetOtherObjects(QUEUE_FOLDER, QUEUE_NAMESPACE, ids(state.queues));
-    this.#forgetOtherObjects(WORKFLOW_FOLDER, WORKFLOW_NAMESPACE, ids(state.workflows));
-    this.#forgetOtherInstances(state);
-  }
-
-  /**
-   * @param {string} path of the folder
-   * @param {string} namespace
-   * @param {string[]} kept the names of the objects that stay
-   */
-  #forgetOtherObjects(path, namespace, kept) {
-    const folder = join(this.#resources, path);
-    mkdirSync(folder, { recursive: true });
-    removeOtherObjects(folder, new Set(kept.map((id) => objectId(namespace, id))));
-  }
-
-  /** @param {DesiredState} state */
-  #forgetOtherInstances(state) {
-    const folder = join(this.#resources, INSTANCES_FOLDER);
-    mkdirSync(folder, { recursive: true });
-    removeOtherFolders(folder, new Set(ids(state.workflows).map((id) => INSTANCES_PREFIX + id)));
-  }
-
-  /** @param {string} workflowId */
-  #instancesFolder(workflowId) {
-    return join(this.#resources, INSTANCES_FOLDER, INSTANCES_PREFIX + workflowId);
+  #each(kind, method, bodies) {
+    return this.#gateway.call(`/each/${kind}/${method}`, bodies);
   }
 
   /**
@@ -398,9 +320,12 @@ export class Platform {
   }
 
   #endBusyRuntime() {
-    if (this.workerdPid === null) return;
     log('error', `restarting the runtime: a Worker kept it busy for ${CPU_LIMIT_SECONDS} s, Cloudflare's CPU limit`);
-    process.kill(this.workerdPid, 'SIGKILL'); // Miniflare starts another
+    try {
+      if (this.workerdPid !== null) process.kill(this.workerdPid, 'SIGKILL'); // Miniflare starts another
+    } catch (error) {
+      log('warn', `the runtime ended by itself: ${error}`);
+    }
   }
 
   /**
@@ -416,8 +341,8 @@ export class Platform {
 
 /** @param {TailReport} report */
 function report({ worker, lines, events }) {
-  lines.forEach((line) => logWorkerLine(worker, line));
-  events.forEach((event) => reportEvent(worker, event));
+  logWorkerLines(worker, lines);
+  reportEvents(worker, events);
 }
 
 /** Miniflare's own warnings, as lines of the log. */
@@ -447,26 +372,39 @@ class MiniflareLog extends Log {
  *
  * @param {DesiredState} state
  */
-function runs({ workers, workflows }) {
+function runs(state) {
   return JSON.stringify([
-    workers
+    state.workers
       .filter(({ versions }) => versions.length > 0)
       .map(({ name, versions }) => [name, versions.map(({ percentage: _percentage, ...version }) => version)]),
-    workflows.map(({ version_id: _version, ...workflow }) => workflow),
+    PRODUCTS.map(({ restarts }) => restarts?.(state)),
   ]);
 }
 
-/** @param {{id: string}[]} things */
-function ids(things) {
-  return things.map(({ id }) => id);
+/** What stands in a state and may leave it, by kind. */
+function leaving() {
+  return Object.entries(STANDING).filter(([, { leaves }]) => leaves);
 }
 
 /**
- * @param {{id: string}[]} before
- * @param {{id: string}[]} after
- * @returns {string[]} ids
+ * @param {Record<string, object>} before
+ * @param {Record<string, object>} after
  */
 function gone(before, after) {
-  const kept = new Set(ids(after));
-  return ids(before).filter((id) => !kept.has(id));
+  return mapped(Object.fromEntries(Object.entries(before).filter(([id]) => !(id in after))), {});
+}
+
+/**
+ * One body for each id.
+ *
+ * @param {Record<string, object>} things by id
+ * @param {object} body
+ */
+function mapped(things, body) {
+  return Object.fromEntries(Object.keys(things).map((id) => [id, body]));
+}
+
+/** @param {string[]} names */
+function objectPath(...names) {
+  return `/objects/${names.map(encodeURIComponent).join('/')}`;
 }

@@ -4,8 +4,10 @@ import { readFileSync } from 'node:fs';
 
 import { Miniflare, NoOpLog } from 'miniflare';
 
+import { TRIAL_CLASS, TRIAL_WORKER } from './bindings.js';
 import { PlatformError } from './errors.js';
-import { PARTS, binding, versionOptions, workerdBinding, workflowBinding } from './worker_options.js';
+import { trialBinding } from './products.js';
+import { PARTS, versionOptions } from './worker_options.js';
 import { cleaned, invalidWorker } from './workerd_errors.js';
 
 /**
@@ -17,30 +19,8 @@ import { cleaned, invalidWorker } from './workerd_errors.js';
 /** Cloudflare allows 1 s of CPU time; this is time by the clock, on a machine that may be busy. */
 const STARTUP_LIMIT_MS = 5_000;
 const STARTUP_TOO_LONG = 'Script startup exceeded CPU time limit.';
-const NAME = 'trial';
 const MAIN_MODULE = '__trial.js';
 const MAIN_SOURCE = readFileSync(new URL('./trial_worker/trial.js', import.meta.url), 'utf8');
-
-/** The trial Worker itself, as workerd.capnp's `ServiceDesignator`. */
-const ITSELF = { name: `core:user:${NAME}` };
-const OBJECT_CLASS = 'StandIn';
-/**
- * Bindings whose other end is the trial Worker instead of the real thing. Code that is being loaded may make a handle of
- * them and more of that; it cannot call anything.
- *
- * @type {Record<string, () => unknown>}
- */
-const STAND_INS = {
-  assets: () => ({ type: 'worker', worker: NAME }),
-  d1: () => ({ type: 'd1', id: NAME }),
-  durable_object_namespace: () => ({ type: 'durable-object', worker: NAME, exportName: OBJECT_CLASS }),
-  service: () => ({ type: 'worker', worker: NAME }),
-  kv_namespace: () => workerdBinding({ kvNamespace: ITSELF }),
-  queue: () => workerdBinding({ queue: ITSELF }),
-  analytics_engine: () => workerdBinding({ analyticsEngine: ITSELF }),
-  r2_bucket: () => workerdBinding({ r2Bucket: ITSELF }),
-  workflow: () => workflowBinding(ITSELF),
-};
 
 /**
  * Throws an `invalid_worker` error, with workerd's own message, for an upload that does not start.
@@ -64,7 +44,7 @@ export async function tryVersion(version) {
     workers: [trialWorker(version)],
   });
   try {
-    const url = await miniflare.unsafeGetDirectURL(NAME);
+    const url = await miniflare.unsafeGetDirectURL(TRIAL_WORKER);
     url.searchParams.set('main_module', mainModule);
     if (version.service_worker) url.searchParams.set('globals', JSON.stringify(parts(version)));
     const response = await fetch(url, { signal: AbortSignal.timeout(STARTUP_LIMIT_MS) });
@@ -90,11 +70,11 @@ function parts({ bindings }) {
 /** @param {Version} version */
 function trialWorker(version) {
   // A script in the service worker syntax is tried as a CommonJS module, with globals as it will find them.
-  const options = versionOptions(NAME, { ...version, service_worker: false }, (wanted) => STAND_INS[wanted.type]?.() ?? binding(wanted));
+  const options = versionOptions(TRIAL_WORKER, { ...version, service_worker: false }, trialBinding);
   const { manifest } = options.config;
   if (!manifest) throw new TypeError('expected a manifest');
   manifest.mainModule = MAIN_MODULE;
   manifest.modules[MAIN_MODULE] = { type: 'esm', contents: MAIN_SOURCE };
-  options.config.exports = { [OBJECT_CLASS]: { type: 'durable-object', storage: 'sqlite' } };
+  options.config.exports = { [TRIAL_CLASS]: { type: 'durable-object', storage: 'sqlite' } };
   return options;
 }

@@ -3,6 +3,7 @@
 const PING_INTERVAL_MS = 5_000;
 
 export class Watchdog {
+  #ready;
   #ping;
   #bite;
   #limitMs;
@@ -10,11 +11,13 @@ export class Watchdog {
   #next;
 
   /**
+   * @param {() => Promise<unknown>} ready resolves when it runs; a start takes as long as it takes
    * @param {() => Promise<unknown>} ping
    * @param {() => void} bite what to do when a ping stays unanswered
    * @param {number} limitMs for how long it may
    */
-  constructor(ping, bite, limitMs) {
+  constructor(ready, ping, bite, limitMs) {
+    this.#ready = ready;
     this.#ping = ping;
     this.#bite = bite;
     this.#limitMs = limitMs;
@@ -30,8 +33,11 @@ export class Watchdog {
   }
 
   async #watch() {
-    const limit = setTimeout(this.#bite, this.#limitMs);
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    let limit;
     try {
+      await this.#ready();
+      limit = setTimeout(this.#bite, this.#limitMs);
       await this.#ping();
     } catch {
       // It crashed or is being reloaded, which others take care of.

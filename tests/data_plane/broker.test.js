@@ -76,7 +76,7 @@ describe('the broker', () => {
    * @param {string} id
    * @param {object} [body]
    */
-  const pull = (id, body) => dataPlane.expect('POST', `/queues/${id}/pull`, { batch_size: 10, ...body });
+  const pull = (id, body) => dataPlane.expect('POST', `/objects/queues/${id}/pull`, { batch_size: 10, ...body });
 
   /**
    * @param {string} path
@@ -269,7 +269,7 @@ describe('the broker', () => {
     await sleep(600);
     await dataPlane.send(id, [3]);
     await sleep(500);
-    const { messages } = await dataPlane.expect('POST', `/queues/${id}/peek`, { batch_size: 10 });
+    const { messages } = await dataPlane.expect('POST', `/objects/queues/${id}/peek`, { batch_size: 10 });
     assert.deepEqual(
       messages.map((/** @type {any} */ { body_base64 }) => body_base64),
       [base64('3')],
@@ -295,7 +295,7 @@ describe('the broker', () => {
 
     const stale = first.messages[0].lease_id;
     const [one, two] = again.messages.map((/** @type {any} */ { lease_id }) => ({ lease_id }));
-    const acked = await dataPlane.expect('POST', `/queues/${id}/ack`, {
+    const acked = await dataPlane.expect('POST', `/objects/queues/${id}/acknowledge`, {
       acks: [one, { lease_id: stale }],
       retries: [two],
     });
@@ -310,7 +310,7 @@ describe('the broker', () => {
     await configure(queue(id, pullConsumer()));
     await dataPlane.send(id, ['a']);
     const { messages } = await pull(id);
-    await dataPlane.expect('POST', `/queues/${id}/ack`, {
+    await dataPlane.expect('POST', `/objects/queues/${id}/acknowledge`, {
       retries: [{ lease_id: messages[0].lease_id, delay_seconds: 1 }],
     });
     assert.equal((await pull(id)).messages.length, 0);
@@ -327,7 +327,7 @@ describe('the broker', () => {
     await pull(id);
     await sleep(120);
     const { messages } = await pull(id);
-    await dataPlane.expect('POST', `/queues/${id}/ack`, { retries: [{ lease_id: messages[1].lease_id }] });
+    await dataPlane.expect('POST', `/objects/queues/${id}/acknowledge`, { retries: [{ lease_id: messages[1].lease_id }] });
     await until('both dead letters', async () => (await dataPlane.backlog(deadLetters)) === 2);
     assert.equal(await dataPlane.backlog(id), 0);
   });
@@ -336,7 +336,7 @@ describe('the broker', () => {
     const id = newId();
     await configure(queue(id, pullConsumer()));
     await dataPlane.send(id, ['a', 'b']);
-    const { messages } = await dataPlane.expect('POST', `/queues/${id}/peek`, { batch_size: 1 });
+    const { messages } = await dataPlane.expect('POST', `/objects/queues/${id}/peek`, { batch_size: 1 });
     assert.equal(messages.length, 1);
     assert.equal(messages[0].attempts, 0);
     assert.equal('lease_id' in messages[0], false);
@@ -350,12 +350,12 @@ describe('the broker', () => {
     const id = newId();
     await configure(queue(id, null));
     const before = Date.now();
-    const { metrics } = await dataPlane.send(id, ['abc', 'def']);
+    const metrics = await dataPlane.send(id, ['abc', 'def']);
     assert.equal(metrics.backlog_count, 2);
     assert.equal(metrics.backlog_bytes, 10);
     assert.ok(metrics.oldest_message_timestamp_ms >= before);
-    await dataPlane.expect('POST', `/queues/${id}/purge`);
-    assert.deepEqual(await dataPlane.expect('GET', `/queues/${id}/metrics`), {
+    await dataPlane.expect('POST', `/objects/queues/${id}/purge`);
+    assert.deepEqual(await dataPlane.expect('POST', `/objects/queues/${id}/metrics`), {
       backlog_count: 0,
       backlog_bytes: 0,
       oldest_message_timestamp_ms: 0,
@@ -364,14 +364,14 @@ describe('the broker', () => {
     await dataPlane.send(id, ['lost']);
     known = known.filter((one) => /** @type {any} */ (one).id !== id);
     await configure();
-    const reply = await dataPlane.call('GET', `/queues/${id}/metrics`);
+    const reply = await dataPlane.call('POST', `/objects/queues/${id}/metrics`);
     assert.equal(reply.status, 404);
     assert.equal(reply.body.error.kind, 'not_found');
     await configure(queue(id, null)); // the change was taken back
     assert.equal(await dataPlane.backlog(id), 1);
     known = known.filter((one) => /** @type {any} */ (one).id !== id);
     await configure();
-    await dataPlane.expect('DELETE', `/queues/${id}`);
+    await dataPlane.expect('DELETE', `/data/queues/${id}`);
     await configure(queue(id, null));
     assert.equal(await dataPlane.backlog(id), 0);
   });
@@ -387,7 +387,7 @@ describe('the broker', () => {
     await post('/sendBatch', { messages });
     const metrics = /** @type {any} */ (await (await fetch(`${url}/metrics`)).json());
     assert.equal(metrics.backlogCount, 3);
-    const peeked = await dataPlane.expect('POST', `/queues/${sender}/peek`, { batch_size: 10 });
+    const peeked = await dataPlane.expect('POST', `/objects/queues/${sender}/peek`, { batch_size: 10 });
     assert.deepEqual(
       peeked.messages.map((/** @type {any} */ { content_type, body_base64 }) => [content_type, atob(body_base64)]),
       [
@@ -397,7 +397,7 @@ describe('the broker', () => {
       ],
     );
     assert.equal((await pull(sender)).messages.length, 2); // one is delayed
-    await dataPlane.expect('POST', `/queues/${sender}/purge`);
+    await dataPlane.expect('POST', `/objects/queues/${sender}/purge`);
   });
 
   test('delivers each content type as its sender meant it', async () => {
@@ -426,18 +426,18 @@ describe('the broker', () => {
     assert.equal(bytes.text, 'Queue sendBatch failed: batch size of 300000 bytes exceeds limit of 256000');
 
     const messages = [{ body_base64: base64(tooLong), content_type: 'text' }];
-    assert.equal((await dataPlane.call('POST', `/queues/${sender}/messages`, { messages })).status, 200);
+    assert.equal((await dataPlane.call('POST', `/objects/queues/${sender}/push`, { messages })).status, 200);
     const notJson = [{ body_base64: base64('{'), content_type: 'json' }];
-    const reply = await dataPlane.call('POST', `/queues/${sender}/messages`, { messages: notJson });
+    const reply = await dataPlane.call('POST', `/objects/queues/${sender}/push`, { messages: notJson });
     assert.equal(reply.body.error.kind, 'bad_request');
-    await dataPlane.expect('POST', `/queues/${sender}/purge`);
+    await dataPlane.expect('POST', `/objects/queues/${sender}/purge`);
   });
 
   test('drains a backlog of 10,000 quickly', async () => {
     const id = newId();
     await configure(queue(id, null));
     const messages = Array.from({ length: 100 }, () => ({ body_base64: base64('1'), content_type: 'json' }));
-    for (let i = 0; i < 100; i += 1) await dataPlane.expect('POST', `/queues/${id}/messages`, { messages });
+    for (let i = 0; i < 100; i += 1) await dataPlane.expect('POST', `/objects/queues/${id}/push`, { messages });
     assert.equal(await dataPlane.backlog(id), 10_000);
     const start = Date.now();
     await configure(queue(id, workerConsumer('puppet', { batch_size: 100 })));

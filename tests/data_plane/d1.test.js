@@ -21,7 +21,7 @@ describe('D1', () => {
    * @param {object[]} queries
    * @param {string} [format]
    */
-  const query = (id, queries, format = 'objects') => dataPlane.call('POST', `/d1/${id}/query`, { queries, format });
+  const query = (id, queries, format = 'objects') => dataPlane.call('POST', `/objects/d1/${id}/query`, { queries, format });
 
   test('needs neither a configuration nor a Worker', async () => {
     const id = randomUUID();
@@ -89,7 +89,7 @@ describe('D1', () => {
 
     const files = () => readdirSync(join(dataPlane.stateDir, 'resources', 'd1', 'miniflare-D1DatabaseObject'));
     const before = files().length;
-    await dataPlane.expect('DELETE', `/d1/${id}`);
+    await dataPlane.expect('DELETE', `/data/d1/${id}`);
     assert.ok(files().length < before);
     await dataPlane.configure([]);
     assert.deepEqual(await dataPlane.query(id, "SELECT name FROM sqlite_master WHERE name = 't'"), []);

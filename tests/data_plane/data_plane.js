@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import { randomBytes, randomInt, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,8 +31,8 @@ export class Ending {
 }
 
 export class DataPlane {
-  /** @type {{worker?: string, source: string, level: string, message: string}[]} */
-  logs = [];
+  /** @type {any[]} events on its stdout */
+  events = [];
   #token = randomBytes(16).toString('hex');
   /** @type {import('node:child_process').ChildProcess | null} */
   #process = null;
@@ -64,9 +64,17 @@ export class DataPlane {
       createInterface(child.stdout).on('line', (line) => {
         const event = JSON.parse(line);
         if (event.event === 'ready') resolve(event.port);
-        else this.logs.push(event);
+        else this.events.push(event);
       });
     });
+  }
+
+  /** @returns {{worker?: string, source: string, level: string, message: string}[]} the lines of its log */
+  get logs() {
+    const path = join(this.stateDir, 'logs', 'cloudflare.log');
+    if (!existsSync(path)) return [];
+    const lines = readFileSync(path, 'utf8').split('\n');
+    return lines.filter(Boolean).map((line) => JSON.parse(line));
   }
 
   get pid() {
@@ -115,9 +123,9 @@ export class DataPlane {
   async object(method, bucketId, key, body, httpMetadata = {}) {
     const query = new URLSearchParams({ key, http_metadata: JSON.stringify(httpMetadata) });
     const headers = { Authorization: `Bearer ${this.#token}` };
-    const response = await fetch(`http://127.0.0.1:${this.#port}/r2/${bucketId}/object?${query}`, { method, headers, body });
+    const response = await fetch(`http://127.0.0.1:${this.#port}/objects/r2/${bucketId}/bytes?${query}`, { method, headers, body });
     if (!response.ok) throw new Error(`${method} of ${key}: ${response.status} ${await response.text()}`);
-    const fields = JSON.parse(decodeURIComponent(response.headers.get('R2-Object') ?? 'null'));
+    const fields = JSON.parse(decodeURIComponent(response.headers.get('Object-Fields') ?? 'null'));
     return { bytes: Buffer.from(await response.arrayBuffer()), fields };
   }
 
@@ -141,12 +149,12 @@ export class DataPlane {
       content_type: 'json',
       delay_seconds: delaySeconds ?? null,
     }));
-    return this.expect('POST', `/queues/${queueId}/messages`, { messages });
+    return this.expect('POST', `/objects/queues/${queueId}/push`, { messages });
   }
 
   /** @param {string} queueId */
   async backlog(queueId) {
-    return (await this.expect('GET', `/queues/${queueId}/metrics`)).backlog_count;
+    return (await this.expect('POST', `/objects/queues/${queueId}/metrics`)).backlog_count;
   }
 
   /**
@@ -155,7 +163,7 @@ export class DataPlane {
    * @param {unknown[]} [params]
    */
   async query(databaseId, sql, params = []) {
-    const { results } = await this.expect('POST', `/d1/${databaseId}/query`, {
+    const { results } = await this.expect('POST', `/objects/d1/${databaseId}/query`, {
       queries: [{ sql, params }],
       format: 'objects',
     });
@@ -165,6 +173,12 @@ export class DataPlane {
   /** @returns {Promise<number>} */
   async workerdPid() {
     return (await this.expect('GET', '/health')).workerd_pid;
+  }
+
+  /** Waits until it has ended, which somebody else sees to. */
+  async ended() {
+    const child = this.#process;
+    if (child && child.exitCode === null && child.signalCode === null) await once(child, 'exit');
   }
 
   /** Ends it as a crash would, and returns when it is gone. */

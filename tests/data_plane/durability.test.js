@@ -203,7 +203,7 @@ test('workerd killed again and again under load: every acknowledged message arri
   await until('an empty queue', async () => (await dataPlane.backlog(id)) === 0);
   await sleep(200);
 
-  const { messages } = await dataPlane.expect('POST', `/queues/${deadLetters}/peek`, { batch_size: 100_000 });
+  const { messages } = await dataPlane.expect('POST', `/objects/queues/${deadLetters}/peek`, { batch_size: 100_000 });
   const dead = messages.map((/** @type {any} */ { body_base64 }) => JSON.parse(atob(body_base64)).number);
   assert.equal(new Set(dead).size, dead.length, 'a dead letter came twice');
   const seen = new Set(puppeteer.bodies.filter(({ poison }) => !poison).map(({ number }) => number));
@@ -296,7 +296,7 @@ test('workerd killed while it comes back: it is no refusal, and queues and workf
   };
   await dataPlane.expect('PUT', '/config', state);
   await dataPlane.send(id, ['kept']);
-  await dataPlane.expect('POST', `/workflows/${workflowId}/create`, { instances: [{ id: 'kept' }] });
+  await dataPlane.expect('POST', `/objects/workflows/${workflowId}/create`, { instances: [{ id: 'kept' }] });
 
   await dataPlane.kill();
   writeFileSync(join(folder, 'doomed'), '');
@@ -307,7 +307,7 @@ test('workerd killed while it comes back: it is no refusal, and queues and workf
 
   await dataPlane.expect('PUT', '/config', state);
   assert.equal(await dataPlane.backlog(id), 1);
-  const { total } = await dataPlane.expect('POST', `/workflows/${workflowId}/list`, { query: { offset: 0, limit: 10 } });
+  const { total } = await dataPlane.expect('POST', `/objects/workflows/${workflowId}/list`, { query: { offset: 0, limit: 10 } });
   assert.equal(total, 1);
 });
 
@@ -335,19 +335,112 @@ test('a call before the first configuration deletes nothing', async (t) => {
   assert.equal(await dataPlane.backlog(id), 1);
 });
 
-test('a queue deleted while nothing runs has lost its messages', async (t) => {
+test('what a configuration does not name keeps its data; only a delete takes them', async (t) => {
   const { dataPlane, id } = await puppetShow(t);
-  const kept = newId();
-  await dataPlane.configure([], [queue(id, null), queue(kept, null)]);
-  await dataPlane.send(id, ['lost']);
-  await dataPlane.send(kept, ['kept']);
-  await dataPlane.stop();
-  await dataPlane.start();
-  await dataPlane.configure([], [queue(kept, null)]);
-  await dataPlane.configure([], [queue(id, null), queue(kept, null)]);
-  assert.equal(await dataPlane.backlog(id), 0);
-  assert.equal(await dataPlane.backlog(kept), 1);
+  const [kept, workflowId] = [newId(), newId()];
+  const { flow, ...state } = await flowState([id, kept], workflowId);
+  await dataPlane.expect('PUT', '/config', state);
+  for (const queueId of [id, kept]) await dataPlane.send(queueId, ['message']);
+  await dataPlane.expect('POST', `/objects/workflows/${workflowId}/create`, { instances: [{ id: 'kept' }] });
+  const left = async () => [await dataPlane.backlog(id), await dataPlane.backlog(kept), await instances(dataPlane, workflowId)];
+
+  for (const stop of [async () => {}, () => dataPlane.stop(), () => dataPlane.kill()]) {
+    await stop();
+    if (!isRunning(dataPlane.pid)) await dataPlane.start();
+    await dataPlane.configure([]);
+    await dataPlane.expect('PUT', '/config', state);
+    assert.deepEqual(await left(), [1, 1, 1]);
+  }
+  await dataPlane.configure([flow], [queue(kept, null)]);
+  await dataPlane.expect('DELETE', `/data/queues/${id}`);
+  await dataPlane.expect('DELETE', `/data/workflows/${workflowId}`);
+  await dataPlane.expect('PUT', '/config', state);
+  assert.deepEqual(await left(), [0, 1, 0]);
 });
+
+/** The named moments of fault_points.js, in order. A start passes the first ones as well. */
+const MOMENTS = /** @type {const} */ ([
+  'listening',
+  'change: received',
+  'change: ports open',
+  'change: drained',
+  'change: runtime started',
+  'change: routed',
+  'change: told',
+  'change: done',
+]);
+
+for (const moment of MOMENTS) {
+  test(`node killed at "${moment}" of a start and of a change: what was acknowledged is there`, async (t) => {
+    const faults = mkdtempSync(join(tmpdir(), 'faults-'));
+    t.after(() => rmSync(faults, { recursive: true }));
+    const environment = { EPHEMERA_FAULT_POINTS: faults };
+    const dataPlane = new DataPlane();
+    t.after(() => dataPlane.remove());
+    const [id, other, workflowId] = [newId(), newId(), newId()];
+    const { flow: _flow, ...state } = await flowState([id], workflowId);
+    const changed = { ...(await flowState([id, other], workflowId)), flow: undefined };
+    await dataPlane.start(environment);
+    await dataPlane.expect('PUT', '/config', state);
+    await dataPlane.send(id, [1, 2, 3, 4, 5]);
+    await dataPlane.expect('POST', `/objects/workflows/${workflowId}/create`, { instances: [{ id: 'kept' }] });
+    const assertKept = async () => {
+      assert.equal(await dataPlane.backlog(id), 5);
+      assert.equal(await instances(dataPlane, workflowId), 1);
+    };
+
+    /** @param {() => Promise<unknown>} action which ends at the moment */
+    const killedDuring = async (action) => {
+      writeFileSync(join(faults, moment), '');
+      await action().catch(() => {});
+      await dataPlane.ended();
+      assert.deepEqual(readdirSync(faults), []);
+    };
+    await dataPlane.stop();
+    await killedDuring(async () => {
+      await dataPlane.start(environment);
+      await dataPlane.expect('PUT', '/config', state);
+    });
+    await dataPlane.start(environment);
+    await dataPlane.expect('PUT', '/config', state);
+    await assertKept();
+
+    if (moment === 'listening') return; // a change does not pass it
+    await killedDuring(() => dataPlane.expect('PUT', '/config', changed));
+    await dataPlane.start(environment);
+    await dataPlane.expect('PUT', '/config', changed);
+    await assertKept();
+  });
+}
+
+/**
+ * A Worker with a workflow, and queues that nobody consumes.
+ *
+ * @param {string[]} queueIds
+ * @param {string} workflowId
+ */
+async function flowState(queueIds, workflowId) {
+  const code = version(WAITING);
+  const flow = worker('flow', await freePort(), [code]);
+  const workflow = { id: workflowId, name: 'flow', class_name: 'Flow', script_name: 'flow', version_id: newId() };
+  return {
+    flow,
+    workers: [flow],
+    queues: queueIds.map((id) => queue(id, null)),
+    workflows: [{ ...workflow, worker_version_id: code.id, step_limit: null }],
+  };
+}
+
+/**
+ * How many instances a workflow has.
+ *
+ * @param {DataPlane} dataPlane
+ * @param {string} workflowId
+ * @returns {Promise<number>}
+ */
+async function instances(dataPlane, workflowId) {
+  return (await dataPlane.expect('POST', `/objects/workflows/${workflowId}/list`, { query: { offset: 0, limit: 10 } })).total;
+}
 
 test('its parent gone: it ends, and workerd with it', async (t) => {
   const { dataPlane, puppet, id } = await puppetShow(t);

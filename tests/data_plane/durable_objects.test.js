@@ -69,12 +69,12 @@ describe('Durable Objects', () => {
     await dataPlane.configure([hosted(namespaceId, 'renamed')]);
     assert.equal((await count()).count, 2);
     await count('/b');
-    const { ids } = await dataPlane.expect('GET', `/durable_objects/${namespaceId}/objects`);
+    const { ids } = await dataPlane.expect('POST', `/objects/durable_objects/${namespaceId}/list`);
     assert.equal(ids.length, 2);
-    assert.deepEqual(await dataPlane.expect('GET', `/durable_objects/${newId()}/objects`), { ids: [] });
+    assert.deepEqual(await dataPlane.expect('POST', `/objects/durable_objects/${newId()}/list`), { ids: [] });
 
     await dataPlane.configure([]);
-    await dataPlane.expect('DELETE', `/durable_objects/${namespaceId}`);
+    await dataPlane.expect('DELETE', `/data/durable_objects/${namespaceId}`);
     assert.equal(existsSync(join(dataPlane.stateDir, 'resources', 'do', namespaceId)), false);
     await dataPlane.configure([hosted(namespaceId)]);
     assert.equal((await count()).count, 1);

@@ -47,7 +47,7 @@ describe('KV', () => {
    * @param {object} body
    * @param {string} [namespace]
    */
-  const rest = (operation, body, namespace = id) => dataPlane.expect('POST', `/kv/${namespace}/${operation}`, body);
+  const rest = (operation, body, namespace = id) => dataPlane.expect('POST', `/objects/kv/${namespace}/${operation}`, body);
 
   /**
    * @param {string} key
@@ -78,7 +78,7 @@ describe('KV', () => {
     assert.equal((await rest('get', { keys: ['k'] }, other)).entries[0].value_base64, base64('v'));
     const files = () => readdirSync(join(dataPlane.stateDir, 'resources', 'do', 'local-kv')).length;
     const before = files();
-    await dataPlane.expect('DELETE', `/kv/${other}`);
+    await dataPlane.expect('DELETE', `/data/kv/${other}`);
     assert.ok(files() < before);
   });
 
@@ -123,10 +123,10 @@ describe('KV', () => {
 
   test('survives kill -9', async (t) => {
     const own = await DataPlane.start(t);
-    await own.expect('POST', '/kv/x/put', { pairs: [pair('k', 'kept')] });
+    await own.expect('POST', '/objects/kv/x/put', { pairs: [pair('k', 'kept')] });
     await own.kill();
     await own.start();
-    const { entries } = await own.expect('POST', '/kv/x/get', { keys: ['k'] });
+    const { entries } = await own.expect('POST', '/objects/kv/x/get', { keys: ['k'] });
     assert.equal(entries[0].value_base64, base64('kept'));
   });
 });

@@ -88,9 +88,9 @@ describe('R2', () => {
     const got = await r2('get');
     assert.equal(got.text, 'from REST');
     assert.deepEqual(got.httpMetadata, { contentType: 'text/plain', cacheControl: 'no-store' });
-    await dataPlane.expect('POST', `/r2/${id}/delete`, { key: 'key' });
+    await dataPlane.expect('POST', `/objects/r2/${id}/delete`, { key: 'key' });
     assert.equal(await r2('head'), null);
-    assert.equal((await dataPlane.call('GET', `/r2/${id}/object?key=key`)).status, 404);
+    assert.equal((await dataPlane.call('GET', `/objects/r2/${id}/bytes?key=key`)).status, 404);
   });
 
   test('carries any bytes under any key', async () => {
@@ -100,11 +100,11 @@ describe('R2', () => {
       const { bytes: found, fields } = await dataPlane.object('GET', id, key);
       assert.equal(fields.key, key);
       assert.ok(found.equals(bytes));
-      await dataPlane.expect('POST', `/r2/${id}/delete`, { key });
+      await dataPlane.expect('POST', `/objects/r2/${id}/delete`, { key });
     }
     await dataPlane.object('PUT', id, 'empty', Buffer.alloc(0));
     assert.equal((await dataPlane.object('GET', id, 'empty')).bytes.byteLength, 0);
-    await dataPlane.expect('POST', `/r2/${id}/delete`, { key: 'empty' });
+    await dataPlane.expect('POST', `/objects/r2/${id}/delete`, { key: 'empty' });
   });
 
   test('reads ranges and keeps to conditions', async () => {
@@ -126,13 +126,13 @@ describe('R2', () => {
     const first = await r2('list', { limit: 2 });
     assert.deepEqual([first.keys, first.truncated], [['a/1', 'a/2'], true]);
     assert.deepEqual((await r2('list', { cursor: first.cursor })).keys, ['b', 'c/1', 'ä']);
-    const page = await dataPlane.expect('POST', `/r2/${id}/list`, { limit: 3, delimiter: '/' });
+    const page = await dataPlane.expect('POST', `/objects/r2/${id}/list`, { limit: 3, delimiter: '/' });
     assert.deepEqual(page.delimited_prefixes, ['a/', 'c/']);
     assert.deepEqual(page.objects.map((/** @type {any} */ { key }) => key), ['b']);
     assert.deepEqual(page.objects[0].http_metadata, { contentType: 'text/plain' });
-    const rest = await dataPlane.expect('POST', `/r2/${id}/list`, { limit: 3, delimiter: '/', cursor: page.cursor });
+    const rest = await dataPlane.expect('POST', `/objects/r2/${id}/list`, { limit: 3, delimiter: '/', cursor: page.cursor });
     assert.deepEqual([rest.objects[0].key, rest.objects.length, rest.cursor], ['ä', 1, null]);
-    const measured = await dataPlane.expect('POST', `/r2/${id}/measure`, {});
+    const measured = await dataPlane.expect('POST', `/objects/r2/${id}/measure`, {});
     const bytes = Buffer.byteLength(keys.join(''));
     const expected = { object_count: 5, payload_bytes: bytes, metadata_bytes: bytes + 5 * 'text/plain'.length };
     assert.deepEqual(measured, expected);
@@ -144,9 +144,9 @@ describe('R2', () => {
     const own = newId();
     const keys = Array.from({ length: 130 }, (_, index) => String(index).padStart(3, '0'));
     for (const key of keys) await dataPlane.object('PUT', own, key, Buffer.from(''), { contentType: 'a/b' });
-    const page = await dataPlane.expect('POST', `/r2/${own}/list`, { limit: 125 });
+    const page = await dataPlane.expect('POST', `/objects/r2/${own}/list`, { limit: 125 });
     assert.deepEqual(page.objects.map((/** @type {any} */ { key }) => key), keys.slice(0, 125));
-    assert.equal((await dataPlane.expect('POST', `/r2/${own}/measure`, {})).object_count, 130);
+    assert.equal((await dataPlane.expect('POST', `/objects/r2/${own}/measure`, {})).object_count, 130);
   });
 
   test('puts an object together of parts', async () => {
@@ -164,7 +164,7 @@ describe('R2', () => {
     const databases = () => readdirSync(join(folder, 'miniflare-R2BucketObject')).length;
     const before = databases();
     assert.ok(existsSync(join(folder, own)));
-    await dataPlane.expect('DELETE', `/r2/${own}`);
+    await dataPlane.expect('DELETE', `/data/r2/${own}`);
     assert.ok(databases() < before);
     assert.ok(!existsSync(join(folder, own)));
   });

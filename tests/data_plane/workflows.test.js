@@ -90,7 +90,7 @@ function workflow(name, scriptName, workerVersionId, overrides = {}) {
  * @param {object} params
  */
 function create(dataPlane, flow, id, params) {
-  return dataPlane.expect('POST', `/workflows/${flow.id}/create`, { instances: [{ id, params }] });
+  return dataPlane.expect('POST', `/objects/workflows/${flow.id}/create`, { instances: [{ id, params }] });
 }
 
 /**
@@ -99,7 +99,7 @@ function create(dataPlane, flow, id, params) {
  * @param {string} id
  */
 function describe(dataPlane, flow, id) {
-  return dataPlane.expect('POST', `/workflows/${flow.id}/describe`, { instance_id: id });
+  return dataPlane.expect('POST', `/objects/workflows/${flow.id}/describe`, { instance_id: id });
 }
 
 /**
@@ -143,7 +143,7 @@ test('an instance runs its steps and tells of them', async (t) => {
     ['flow', 'one', 'a'],
     ['flow', 'one', 'b'],
   ]);
-  const { instances } = await dataPlane.expect('POST', `/workflows/${flow.id}/list`, { query: { direction: 'desc', offset: 0, limit: 10 } });
+  const { instances } = await dataPlane.expect('POST', `/objects/workflows/${flow.id}/list`, { query: { direction: 'desc', offset: 0, limit: 10 } });
   assert.equal(instances[0].status, 'complete');
 });
 
@@ -173,7 +173,7 @@ test('a NonRetryableError ends the instance at once', async (t) => {
 
 test('an id is taken once, and has a form', async (t) => {
   const { dataPlane, flow, port } = await show(t);
-  const path = `/workflows/${flow.id}/create`;
+  const path = `/objects/workflows/${flow.id}/create`;
   const { created, errors } = await dataPlane.expect('POST', path, { instances: [{ id: 'a' }, { id: 'a' }, {}] });
   assert.equal(created.length, 2);
   assert.deepEqual(errors, [{ index: 1, id: 'a', reason: 'instance.duplicate_in_batch' }]);
@@ -220,7 +220,7 @@ test('an instance is paused, resumed, terminated and restarted', async (t) => {
   await reaches(dataPlane, flow, 'a', 'waiting');
   /** @param {string} command */
   const command = (command, options = {}) =>
-    dataPlane.call('POST', `/workflows/${flow.id}/command`, { instance_id: 'a', command, options });
+    dataPlane.call('POST', `/objects/workflows/${flow.id}/command`, { instance_id: 'a', command, options });
   await command('pause');
   await reaches(dataPlane, flow, 'a', 'paused');
   await command('resume');
@@ -233,7 +233,7 @@ test('an instance is paused, resumed, terminated and restarted', async (t) => {
   assert.equal(await bound(port, 'terminate', 'a'), 'terminated');
   const told = await reaches(dataPlane, flow, 'a', 'terminated');
   assert.deepEqual(told.steps.at(-1), { type: 'termination', trigger: { source: 'api' } });
-  const { counts } = await dataPlane.expect('POST', `/workflows/${flow.id}/summary`, {});
+  const { counts } = await dataPlane.expect('POST', `/objects/workflows/${flow.id}/summary`, {});
   assert.deepEqual(counts, { terminated: 1 });
 });
 
@@ -244,7 +244,7 @@ test('a command that comes right after the creation is obeyed', async (t) => {
     await Promise.all(ids.map(async (number) => {
       const id = `${command}-${number}`;
       await create(dataPlane, flow, id, { plan: [{ name: 'nap', sleep: '1 hour' }] });
-      await dataPlane.expect('POST', `/workflows/${flow.id}/command`, { instance_id: id, command });
+      await dataPlane.expect('POST', `/objects/workflows/${flow.id}/command`, { instance_id: id, command });
     }));
     for (const number of ids) await reaches(dataPlane, flow, `${command}-${number}`, status);
   }
@@ -254,7 +254,7 @@ test('an event wakes an instance that waits for it', async (t) => {
   const { dataPlane, flow, port } = await show(t);
   for (const id of ['a', 'b']) await create(dataPlane, flow, id, { plan: [{ name: 'wait', event: 'go' }] });
   await reaches(dataPlane, flow, 'a', 'waiting');
-  await dataPlane.expect('POST', `/workflows/${flow.id}/event`, { instance_id: 'a', type: 'go', payload: { n: 1 } });
+  await dataPlane.expect('POST', `/objects/workflows/${flow.id}/sendEvent`, { instance_id: 'a', type: 'go', payload: { n: 1 } });
   const told = await reaches(dataPlane, flow, 'a', 'complete');
   assert.deepEqual(told.output, [{ n: 1 }]);
   assert.deepEqual([told.steps[0].type, told.steps[0].event_type, told.steps[0].finished], ['waitForEvent', 'go', true]);
@@ -271,7 +271,7 @@ test('instances are listed by status, time and page', async (t) => {
   /** @param {object} query */
   const list = async (query) => {
     const body = { query: { direction: 'desc', offset: 0, limit: 10, ...query } };
-    const { total, instances } = await dataPlane.expect('POST', `/workflows/${flow.id}/list`, body);
+    const { total, instances } = await dataPlane.expect('POST', `/objects/workflows/${flow.id}/list`, body);
     return [total, instances.map((/** @type {any} */ { id }) => id).join('')];
   };
   assert.deepEqual(await list({}), [4, 'dcba']);
@@ -309,7 +309,7 @@ async function inEveryState({ dataPlane, puppeteer, flow }) {
   await create(dataPlane, flow, 'sleeping', { plan: [first, { name: 'nap', sleep: 1500 }, last] });
   await reaches(dataPlane, flow, 'sleeping', 'waiting');
   await until('an attempt of each', () => puppeteer.deliveries.length >= 6);
-  await dataPlane.expect('POST', `/workflows/${flow.id}/command`, { instance_id: 'paused', command: 'pause' });
+  await dataPlane.expect('POST', `/objects/workflows/${flow.id}/command`, { instance_id: 'paused', command: 'pause' });
   await reaches(dataPlane, flow, 'paused', 'waitingForPause');
   letPause();
   await reaches(dataPlane, flow, 'waiting', 'waiting');
@@ -335,8 +335,8 @@ async function goOn({ dataPlane, puppeteer, flow }, before) {
   const retrying = await reaches(dataPlane, flow, 'retrying', 'complete');
   assert.equal((await describe(dataPlane, flow, 'paused')).status, 'paused');
   assert.equal((await describe(dataPlane, flow, 'waiting')).status, 'waiting');
-  await dataPlane.expect('POST', `/workflows/${flow.id}/event`, { instance_id: 'waiting', type: 'go', payload: 1 });
-  await dataPlane.expect('POST', `/workflows/${flow.id}/command`, { instance_id: 'paused', command: 'resume' });
+  await dataPlane.expect('POST', `/objects/workflows/${flow.id}/sendEvent`, { instance_id: 'waiting', type: 'go', payload: 1 });
+  await dataPlane.expect('POST', `/objects/workflows/${flow.id}/command`, { instance_id: 'paused', command: 'resume' });
   await reaches(dataPlane, flow, 'waiting', 'complete');
   await reaches(dataPlane, flow, 'paused', 'complete');
 
@@ -414,10 +414,10 @@ test('a deleted workflow leaves no instance, also when it was deleted while noth
   await dataPlane.configure([flows], [], [flow, other]); // the change was taken back
   assert.equal((await describe(dataPlane, other, 'a')).status, 'waiting');
   await dataPlane.configure([flows], [], [flow]);
-  await dataPlane.expect('DELETE', `/workflows/${other.id}`);
+  await dataPlane.expect('DELETE', `/data/workflows/${other.id}`);
   assert.deepEqual([existsSync(folder(flow)), existsSync(folder(other))], [true, false]);
   await dataPlane.configure([flows], [], [flow, other]);
-  assert.equal((await dataPlane.call('POST', `/workflows/${other.id}/describe`, { instance_id: 'a' })).body.error.message, 'instance.not_found');
+  assert.equal((await dataPlane.call('POST', `/objects/workflows/${other.id}/describe`, { instance_id: 'a' })).body.error.message, 'instance.not_found');
   await dataPlane.stop();
   await dataPlane.start();
   await dataPlane.configure([flows], [], [other]);

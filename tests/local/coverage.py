@@ -14,11 +14,10 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-from local.api.application import PRODUCTS
 from local.api.routing import Router
 from local.cli import log_file
 from local.cli.instance import API_PATH
-from local.products.d1 import import_export as d1_transfers
+from local.core.registry import products
 from tests.local.sdk_operations import RouteKey, nameless, operations
 
 REPORT = Path(__file__).resolve().parent.parent.parent / "local" / "COVERAGE.md"
@@ -54,10 +53,15 @@ Written by `python -m tests.local.coverage`; not to be edited. What is not in th
 
 
 def all_routes() -> dict[str, list[RouteKey]]:
-    """List every route of the control plane by its module, in the order of its table."""
-    found = {_name(product.__name__): [(r.method, API_PATH + r.path) for r in product.ROUTES] for product in PRODUCTS}
-    found["d1/import_export"] += [(route.method, route.path) for route in d1_transfers.OPEN_ROUTES]
-    return found
+    """List every route of the control plane by its product, in the order of its table."""
+    found = {
+        product.name: [
+            *((route.method, API_PATH + route.path) for route in product.routes),
+            *((route.method, route.path) for route in product.open_routes),
+        ]
+        for product in products()
+    }
+    return {name: routes for name, routes in found.items() if routes}
 
 
 def sdk_routes() -> dict[str, set[RouteKey]]:
@@ -67,8 +71,8 @@ def sdk_routes() -> dict[str, set[RouteKey]]:
 
 def record(log_path: Path, folder: Path) -> None:
     """Note which routes a server has answered with success."""
-    router = Router(route for product in PRODUCTS for route in product.ROUTES)
-    open_router = Router(d1_transfers.OPEN_ROUTES)
+    router = Router(route for product in products() for route in product.routes)
+    open_router = Router(route for product in products() for route in product.open_routes)
     called: set[str] = set()
     for entry in log_file.read(log_path, follow=False):
         match = _ENTRY.match(entry["message"]) if entry["source"] == "api" else None
@@ -93,13 +97,13 @@ def render(tested: set[RouteKey]) -> str:
 
 
 def _route_table(routes: Mapping[str, list[RouteKey]], tested: set[RouteKey]) -> Iterator[str]:
-    everything = {route for of_module in routes.values() for route in of_module}
+    everything = {route for of_product in routes.values() for route in of_product}
     yield f"{len(everything)} routes, {len(everything & tested)} of them tested."
-    for name, of_module in routes.items():
+    for name, of_product in routes.items():
         yield f"\n### {name}\n"
         yield "| Method | Path | tested |"
         yield "| --- | --- | --- |"
-        for route in of_module:
+        for route in of_product:
             yield f"| {route[0]} | `{route[1]}` | {'yes' if route in tested else 'no'} |"
 
 
@@ -111,10 +115,6 @@ def _product_table(routes: Mapping[str, list[RouteKey]]) -> Iterator[str]:
     yield "| --- | --- | --- |"
     for product, theirs in sdk_routes().items():
         yield f"| {product} | {len(theirs)} | {len(theirs & ours)} |"
-
-
-def _name(module: str) -> str:
-    return module.removeprefix("local.products.").replace(".", "/")
 
 
 def main() -> int:

@@ -15,9 +15,9 @@ import pydantic
 from cloudflare import BaseModel
 from pydantic.errors import PydanticSchemaGenerationError
 
-from local.api.application import PRODUCTS
 from local.api.routing import Router
 from local.cli.instance import API_PATH
+from local.core.registry import products
 from tests.local.errata import ERRATA, Erratum
 from tests.local.sdk_operations import Operation, RouteKey, nameless, operations
 
@@ -51,7 +51,7 @@ def check(response: httpx.Response) -> set[Erratum]:
 
 @cache
 def _router() -> Router:
-    return Router(route for product in PRODUCTS for route in product.ROUTES)
+    return Router(route for product in products() for route in product.routes)
 
 
 def complaints(operation: Operation, content: bytes) -> list[str]:

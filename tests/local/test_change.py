@@ -12,10 +12,10 @@ import pytest
 
 from local.core.cloud import Cloud
 from local.core.credentials import Credentials
-from local.core.desired_state import EMPTY, Config
+from local.core.product import Config
 from local.core.store import Store
 from local.products.assets.files import AssetFiles
-from local.runtime.data_plane_client import DataKind, DataPlaneAwayError, DataPlaneClient, DataPlaneRefusedError
+from local.runtime.data_plane_client import DataPlaneAwayError, DataPlaneClient, DataPlaneRefusedError
 from tests.local.rest import Rest, unique
 
 
@@ -41,7 +41,7 @@ class StubDataPlane(DataPlaneClient):
         self.puts.append(body)
         return {}
 
-    async def delete_data(self, kind: DataKind, data_id: str) -> None:
+    async def delete_data(self, kind: str, data_id: str) -> None:
         failure, self.failure = self.failure, None
         if failure is not None:
             raise failure
@@ -68,7 +68,7 @@ class Bench:
 
     async def doom(self, data_id: str, *, commits: bool = True) -> None:
         async with self.cloud.change() as change:
-            change.doom("d1", data_id)
+            change.bury("d1", data_id)
             if not commits:
                 change.db.execute("PRAGMA defer_foreign_keys = ON")
                 change.db.execute("INSERT INTO worker_tails VALUES ('a', 'no Worker', 'b', '', '')")
@@ -123,7 +123,7 @@ def test_what_it_refuses_is_not(bench: Bench) -> None:
     play(bench, bench.add("a"), expect=DataPlaneRefusedError)
     assert bench.queues() == []
     assert bench.data_plane.puts == []
-    assert bench.data_plane.config == EMPTY
+    assert bench.data_plane.config is None
 
 
 def test_a_failing_last_step_brings_the_configuration_back(bench: Bench) -> None:
@@ -171,7 +171,7 @@ def test_data_that_cannot_be_deleted_are_deleted_later(bench: Bench) -> None:
         await bench.doom("first")
         assert bench.data_plane.deleted == []
 
-    play(bench, doom_in_vain(), bench.cloud.start(), bench.doom("second"))
+    play(bench, bench.cloud.start(), doom_in_vain(), bench.cloud.start(), bench.doom("second"))
     assert bench.data_plane.deleted == [("d1", "first"), ("d1", "second")]
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from local.api.application import PRODUCTS
+from local.core.registry import products
 from tests.local import published, sdk_operations
 
 HANDLERS = {
     sdk_operations.nameless(route.method, route.path): inspect.unwrap(route.handler)
-    for product in PRODUCTS
-    for route in product.ROUTES
+    for product in products()
+    for route in product.routes
 }
 # Parameters that change nothing here, with the reason.
 WITHOUT_EFFECT = {

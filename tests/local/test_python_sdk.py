@@ -12,8 +12,8 @@ import httpx
 import pytest
 from cloudflare import Cloudflare, DefaultHttpxClient
 
-from local.api.application import PRODUCTS
 from local.cli.instance import Instance
+from local.core.registry import products
 from tests.local import published, sdk_operations
 from tests.local.errata import ERRATA, Erratum
 from tests.local.rest import ECHO, Rest, eventually, module, unique
@@ -667,7 +667,7 @@ def walk(rest: Rest, cloud: Instance) -> Walk:
 
 
 def operations() -> dict[str, sdk_operations.Operation]:
-    here = {sdk_operations.nameless(route.method, route.path) for product in PRODUCTS for route in product.ROUTES}
+    here = {sdk_operations.nameless(route.method, route.path) for product in products() for route in product.routes}
     return {operation.name: operation for operation in sdk_operations.operations() if operation.route in here}
 
 

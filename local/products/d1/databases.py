@@ -94,7 +94,7 @@ async def delete_database(call: Call) -> Reply:
     async with call.cloud.change() as change:
         row = find(change.db, call.path["database_id"])
         change.db.execute("DELETE FROM d1_databases WHERE uuid = ?", (row["uuid"],))
-        change.doom("d1", row["uuid"])
+        change.bury("d1", row["uuid"])
     return Reply(None)
 
 
@@ -116,7 +116,8 @@ async def _run(call: Call, shape: str) -> Json:
     if not queries:
         raise no_statements()
     try:
-        return await call.cloud.data_plane.query(row["uuid"], queries, shape)
+        answer = await call.cloud.data_plane.call("d1", row["uuid"], "query", {"queries": queries, "format": shape})
+        return answer["results"]
     except DataPlaneRefusedError as error:
         if error.kind != "sql":
             raise
@@ -183,7 +184,8 @@ async def _measure(call: Call, database_id: str) -> dict[str, Json]:
     """Count tables and bytes; of a database that nobody has used yet, without creating it."""
     sql = "SELECT count(*) AS tables FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_cf\\_%' ESCAPE '\\'"
     try:
-        [result] = await call.cloud.data_plane.query(database_id, [{"sql": sql, "params": []}], "objects")
+        body: dict[str, Json] = {"queries": [{"sql": sql, "params": []}], "format": "objects"}
+        [result] = (await call.cloud.data_plane.call("d1", database_id, "query", body))["results"]
     except DataPlaneRefusedError:
         return {"num_tables": 0, "file_size": _EMPTY_FILE_BYTES}
     return {"num_tables": result["results"][0]["tables"], "file_size": result["meta"].get("size_after", 0)}

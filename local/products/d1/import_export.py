@@ -45,11 +45,15 @@ async def export_file(call: Call) -> Reply:
     if options.text("compatibility") not in (None, "d1"):
         raise ApiError(501, 7500, "The local Cloudflare exports with compatibility d1 alone")
     try:
-        dump = await call.cloud.data_plane.export_database(
+        dump = await call.cloud.data_plane.call(
+            "d1",
             row["uuid"],
-            no_schema=options.flag("no_schema") or False,
-            no_data=options.flag("no_data") or False,
-            tables=options.texts("tables") or [],
+            "export",
+            {
+                "no_schema": options.flag("no_schema") or False,
+                "no_data": options.flag("no_data") or False,
+                "tables": options.texts("tables") or [],
+            },
         )
     except DataPlaneRefusedError as error:
         if error.kind != "sql":
@@ -93,7 +97,7 @@ async def _ingest(call: Call, database_id: str, body: Fields) -> dict[str, Json]
     if _md5(transfer.content) != etag.strip('"'):
         return _outcome("import", error="The file is not the one that was announced: its MD5 differs from the etag")
     try:
-        done = await call.cloud.data_plane.import_statements(database_id, _script(transfer.content))
+        done = await call.cloud.data_plane.call("d1", database_id, "import", {"statements": _script(transfer.content)})
     except DataPlaneRefusedError as error:
         if error.kind != "sql":
             raise

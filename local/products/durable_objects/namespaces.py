@@ -84,7 +84,7 @@ async def list_objects(call: Call) -> Reply:
     limit = whole_number(text) or 0
     if not 1 <= limit <= _LARGEST_OBJECTS:
         raise ApiError(400, 10021, f"Invalid limit: expected a number from 1 to {_LARGEST_OBJECTS}, received {text}")
-    ids = await call.cloud.data_plane.list_objects(namespace_id)
+    ids: list[str] = (await call.cloud.data_plane.call("durable_objects", namespace_id, "list"))["ids"]
     left = [object_id for object_id in ids if object_id > (call.argument("cursor") or "")]
     shown = left[:limit]
     cursor = shown[-1] if len(left) > len(shown) else ""

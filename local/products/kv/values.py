@@ -35,7 +35,7 @@ async def put_value(call: Call) -> Reply:
     value, metadata = _value_and_metadata(call)
     query = Fields({name: _whole_number(call, name) for name in ("expiration", "expiration_ttl")}, invalid)
     pair = _pair(key, value, metadata, _expiration(query))
-    await call.cloud.data_plane.put_values(namespace_id, [pair])
+    await call.cloud.data_plane.call("kv", namespace_id, "put", {"pairs": [pair]})
     return Reply(None)
 
 
@@ -51,7 +51,7 @@ async def get_value(call: Call) -> RawReply:
 async def delete_value(call: Call) -> Reply:
     """DELETE …/values/{key}: of a key that is not there, too."""
     namespace_id, key = _namespace(call, "delete"), _key(call.path["key"])
-    await call.cloud.data_plane.delete_values(namespace_id, [key])
+    await call.cloud.data_plane.call("kv", namespace_id, "delete", {"keys": [key]})
     return Reply(None)
 
 
@@ -71,7 +71,8 @@ async def list_keys(call: Call) -> Reply:
         message = f"list keys: 'invalid limit argument: {limit} is not from {_SMALLEST_LIST} to {_LARGEST_LIST}'"
         raise ApiError(400, 10028, message)
     try:
-        listed = await call.cloud.data_plane.list_keys(namespace_id, prefix, limit, cursor)
+        body = {"prefix": prefix, "limit": limit, "cursor": cursor}
+        listed = await call.cloud.data_plane.call("kv", namespace_id, "list", body)
     except DataPlaneRefusedError as error:
         if error.kind != "bad_request":
             raise
@@ -84,7 +85,7 @@ async def put_values(call: Call) -> Reply:
     """PUT …/bulk: an array of {key, value, base64, expiration, expiration_ttl, metadata}, of which none is wrong."""
     namespace_id = _namespace(call, "put")
     pairs = [_bulk_pair(Fields(item, invalid, str(index))) for index, item in enumerate(_array(call))]
-    await call.cloud.data_plane.put_values(namespace_id, pairs)
+    await call.cloud.data_plane.call("kv", namespace_id, "put", {"pairs": pairs})
     return _counted(len(pairs))
 
 
@@ -92,7 +93,7 @@ async def delete_values(call: Call) -> Reply:
     """POST …/bulk/delete, and DELETE …/bulk, its older form: an array of keys."""
     namespace_id = _namespace(call, "delete")
     keys = [_bulk_key(item, str(index)) for index, item in enumerate(_array(call))]
-    await call.cloud.data_plane.delete_values(namespace_id, keys)
+    await call.cloud.data_plane.call("kv", namespace_id, "delete", {"keys": keys})
     return _counted(len(keys))
 
 
@@ -107,7 +108,7 @@ async def get_values(call: Call) -> Reply:
         raise ApiError(400, 10029, f"You can request a maximum of {_MAX_BULK_KEYS} keys")
     kind = body.choice("type", ("text", "json")) or "text"
     with_metadata = body.flag("withMetadata") or False
-    entries = await call.cloud.data_plane.get_values(namespace_id, keys)
+    entries = await _entries(call, namespace_id, keys)
     shown = {
         key: None if entry is None else _bulk_value(entry, kind, with_metadata=with_metadata)
         for key, entry in zip(keys, entries, strict=True)
@@ -119,8 +120,13 @@ def _namespace(call: Call, operation: str) -> str:
     return find(call.cloud.db, call.path["namespace_id"], operation)["id"]
 
 
+async def _entries(call: Call, namespace_id: str, keys: list[str]) -> list[dict[str, Any] | None]:
+    """Read values: {value_base64, expiration, metadata} each, or None."""
+    return (await call.cloud.data_plane.call("kv", namespace_id, "get", {"keys": keys}))["entries"]
+
+
 async def _entry(call: Call, namespace_id: str, key: str) -> dict[str, Any]:
-    [entry] = await call.cloud.data_plane.get_values(namespace_id, [key])
+    [entry] = await _entries(call, namespace_id, [key])
     if entry is None:
         raise ApiError(404, 10009, "get: 'key not found'")  # quoted
     return entry

@@ -11,9 +11,8 @@ from typing import Any
 from local.api.envelope import ApiError, Json, Page, Reply, now
 from local.api.fields import Fields
 from local.api.routing import Call, Route
-from local.core import desired_state
 from local.products.queues import queues
-from local.products.workers import workers
+from local.products.workers import desired_state, workers
 
 # https://developers.cloudflare.com/queues/platform/limits/ and /queues/configuration/configure-queues/
 MAX_BATCH_SIZE = 100

@@ -28,7 +28,7 @@ async def push_message(call: Call) -> Reply:
     """POST /queues/{queue_id}/messages."""
     queue_id = _queue_id(call)
     message = _message(call.fields(_invalid, queues.malformed), None)
-    return _accepted(await call.cloud.data_plane.push(queue_id, [message]))
+    return _accepted(await call.cloud.data_plane.call("queues", queue_id, "push", {"messages": [message]}))
 
 
 async def push_batch(call: Call) -> Reply:
@@ -45,7 +45,7 @@ async def push_batch(call: Call) -> Reply:
     size = sum(len(base64.b64decode(message["body_base64"])) for message in messages)
     if size > MAX_BATCH_BYTES:
         raise ApiError(413, 10205, f"Batch size of {size} bytes is out of bounds: at most {MAX_BATCH_BYTES} bytes")
-    return _accepted(await call.cloud.data_plane.push(queue_id, messages))
+    return _accepted(await call.cloud.data_plane.call("queues", queue_id, "push", {"messages": messages}))
 
 
 async def pull_messages(call: Call) -> Reply:
@@ -60,10 +60,10 @@ async def pull_messages(call: Call) -> Reply:
     body = _optional_fields(call)
     batch_size = body.integer("batch_size", 1, MAX_BATCH_SIZE) or settings["batch_size"]
     timeout = body.integer("visibility_timeout_ms", 0, MAX_VISIBILITY_TIMEOUT_MS)
-    pulled = await call.cloud.data_plane.pull(
-        queue_id, batch_size, settings["visibility_timeout_ms"] if timeout is None else timeout
-    )
-    metrics = await call.cloud.data_plane.metrics(queue_id)
+    timeout = settings["visibility_timeout_ms"] if timeout is None else timeout
+    wanted = {"batch_size": batch_size, "visibility_timeout_ms": timeout}
+    pulled = await call.cloud.data_plane.call("queues", queue_id, "pull", wanted)
+    metrics = await call.cloud.data_plane.call("queues", queue_id, "metrics")
     return Reply(
         {
             "message_backlog_count": pulled["message_backlog_count"],
@@ -77,7 +77,7 @@ async def peek_messages(call: Call) -> Reply:
     """POST /queues/{queue_id}/messages/peek: looks, and leases nothing."""
     queue_id = _queue_id(call)
     batch_size = _optional_fields(call).integer("batch_size", 1, MAX_BATCH_SIZE) or _PULL_BATCH_SIZE
-    peeked = await call.cloud.data_plane.peek(queue_id, batch_size)
+    peeked = await call.cloud.data_plane.call("queues", queue_id, "peek", {"batch_size": batch_size})
     return Reply({"messages": [_pulled(message) | {"ref": message["id"]} for message in peeked["messages"]]})
 
 
@@ -92,7 +92,7 @@ async def acknowledge(call: Call) -> Reply:
         retries.append(
             {"lease_id": part.required_text("lease_id")} | ({} if delay is None else {"delay_seconds": delay})
         )
-    settled = await call.cloud.data_plane.ack(queue_id, acks, retries)
+    settled = await call.cloud.data_plane.call("queues", queue_id, "acknowledge", {"acks": acks, "retries": retries})
     return Reply(
         {"ackCount": settled["ack_count"], "retryCount": settled["retry_count"], "warnings": settled["warnings"]}
     )

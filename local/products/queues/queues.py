@@ -14,7 +14,7 @@ from typing import Any
 from local.api.envelope import ApiError, Json, Reply, now
 from local.api.fields import Fields
 from local.api.routing import Call, Route
-from local.core import desired_state
+from local.products.workers import desired_state
 
 # https://developers.cloudflare.com/queues/platform/limits/ and wrangler/src/queues/constants.ts
 MAX_DELIVERY_DELAY_SECONDS = 86_400
@@ -76,14 +76,14 @@ async def delete_queue(call: Call) -> Reply:
         _refuse_if_bound(change.db, row)
         _refuse_if_dead_letter_queue(change.db, row)
         change.db.execute("DELETE FROM queues WHERE id = ?", (row["id"],))
-        change.doom("queues", row["id"])
+        change.bury("queues", row["id"])
     return Reply(None)
 
 
 async def get_metrics(call: Call) -> Reply:
     """GET /queues/{queue_id}/metrics."""
     row = find(call.cloud.db, call.path["queue_id"])
-    return Reply(await call.cloud.data_plane.metrics(row["id"]))
+    return Reply(await call.cloud.data_plane.call("queues", row["id"], "metrics"))
 
 
 async def start_purge(call: Call) -> Reply:
@@ -94,7 +94,7 @@ async def start_purge(call: Call) -> Reply:
     async with call.cloud.change() as change:
         row = find(change.db, call.path["queue_id"])
         change.db.execute("UPDATE queues SET purge_started_on = ? WHERE id = ?", (now(), row["id"]))
-        change.finally_do(lambda: call.cloud.data_plane.purge(row["id"]))
+        change.finally_do(lambda: call.cloud.data_plane.call("queues", row["id"], "purge"))
     return Reply(describe(call.cloud.db, find(call.cloud.db, row["id"])))
 
 

@@ -88,12 +88,12 @@ async def delete_bucket(call: Call) -> Reply:
     """DELETE /r2/buckets/{bucket_name}: of one that is empty, also when a Worker binds it."""
     async with call.cloud.change() as change:
         row = find(call, change.db)
-        listed = await call.cloud.data_plane.list_bucket(row["id"], limit=1)
+        listed = await call.cloud.data_plane.call("r2", row["id"], "list", {"limit": 1})
         if listed["objects"]:  # quoted
             where = f"(account {call.path['account_id']})"
             raise ApiError(409, 10008, f"The bucket you tried to delete ({row['name']}) is not empty {where}.")
         change.db.execute("DELETE FROM r2_buckets WHERE id = ?", (row["id"],))
-        change.doom("r2", row["id"])
+        change.bury("r2", row["id"])
     return Reply({})
 
 

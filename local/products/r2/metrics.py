@@ -88,7 +88,7 @@ def _storage_groups(call: Call) -> _Groups:
         rows = call.cloud.db.execute("SELECT * FROM r2_buckets ORDER BY jurisdiction, name").fetchall()
         names = {_full_name(row): row["id"] for row in rows}
         shown = [name for name in names if wanted.get("bucketName", name) == name][: arguments["limit"]]
-        return [_group(name, await call.cloud.data_plane.measure_bucket(names[name])) for name in shown]
+        return [_group(name, await call.cloud.data_plane.call("r2", names[name], "measure")) for name in shown]
 
     return groups
 

@@ -1,5 +1,6 @@
 """Objects of R2 by REST, as `wrangler r2 object` and the SDK have them. Codes and texts are as in r2_buckets.py."""
 
+import json
 import re
 import sqlite3
 from datetime import UTC, datetime
@@ -33,7 +34,8 @@ async def put_object(call: Call) -> Reply:
     """PUT …/objects/{object_key}: the body is the object, its HTTP metadata are in the headers."""
     bucket, key = r2_buckets.find(call), _key(call)
     metadata = _http_metadata(call)
-    stored = await call.cloud.data_plane.put_object(bucket["id"], key, call.body, metadata)
+    query = {"key": key, "http_metadata": json.dumps(metadata)}
+    stored = await call.cloud.data_plane.send_bytes("r2", bucket["id"], call.body, query)
     return Reply(
         {
             "key": stored["key"],
@@ -50,7 +52,7 @@ async def get_object(call: Call) -> RawReply:
     """GET …/objects/{object_key}: the bytes, with the metadata in headers; 304 if the caller has them."""
     bucket, key = r2_buckets.find(call), _key(call)
     try:
-        opened = await call.cloud.data_plane.open_object(bucket["id"], key)
+        opened = await call.cloud.data_plane.open_bytes("r2", bucket["id"], {"key": key})
     except DataPlaneRefusedError as error:
         if error.kind != "not_found":
             raise
@@ -65,7 +67,7 @@ async def get_object(call: Call) -> RawReply:
 async def delete_object(call: Call) -> Reply:
     """DELETE …/objects/{object_key}: of a key that is not there, too."""
     bucket, key = r2_buckets.find(call), _key(call)
-    await call.cloud.data_plane.delete_object(bucket["id"], key)
+    await call.cloud.data_plane.call("r2", bucket["id"], "delete", {"key": key})
     return Reply({"key": key})
 
 
@@ -74,7 +76,7 @@ async def list_objects(call: Call) -> Reply:
     bucket: sqlite3.Row = r2_buckets.find(call)
     size = r2_buckets.page_size(call, default=_LARGEST_PAGE, largest=_LARGEST_PAGE)
     filters = {name: call.argument(name) or None for name in ("prefix", "delimiter", "start_after", "cursor")}
-    listed = await call.cloud.data_plane.list_bucket(bucket["id"], limit=size, **filters)
+    listed = await call.cloud.data_plane.call("r2", bucket["id"], "list", filters | {"limit": size})
     cursor = listed["cursor"] or ""
     info = {"cursor": cursor, "is_truncated": bool(cursor), "per_page": size}
     return Reply([_listed(stored) for stored in listed["objects"]], info | {"delimited": listed["delimited_prefixes"]})

@@ -23,7 +23,7 @@ from local.products.tails.subscribers import Event, Queue
 from local.products.workers import workers
 
 _LIFETIME = timedelta(hours=6)  # recorded
-_PATH = "/tails/"
+PATH = "/tails/"
 _PROTOCOL = "trace-v1"  # of the WebSocket; wrangler asks for it
 
 
@@ -74,9 +74,9 @@ def publisher(cloud: Cloud) -> Callable[[str, Event], None]:
 
 async def talk(cloud: Cloud, socket: WebSocket, path: str) -> None:
     """Send a tail's events until the client goes or the tail expires. Raises ApiError for an unknown address."""
-    key = path.removeprefix(_PATH)
+    key = path.removeprefix(PATH)
     row = cloud.db.execute("SELECT * FROM worker_tails WHERE key = ?", (key,)).fetchone()
-    if row is None or not path.startswith(_PATH):
+    if row is None:
         raise ApiError(404, 7000, "No route for that URI")
     asked: list[str] = socket.scope["subprotocols"]
     with cloud.listeners.listen(row["id"]) as queue:
@@ -121,7 +121,7 @@ def _rows(db: sqlite3.Connection, worker_id: str, tail_id: str | None = None) ->
 
 
 def _describe(cloud: Cloud, row: sqlite3.Row) -> dict[str, Json]:
-    address = f"{cloud.origin.replace('http', 'ws', 1)}{_PATH}{row['key']}"
+    address = f"{cloud.origin.replace('http', 'ws', 1)}{PATH}{row['key']}"
     return {"id": row["id"], "url": address, "expires_at": row["expires_at"]}
 
 

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
-from local.core import desired_state
+from local.products.workers import desired_state
 
 
 def all_of(db: sqlite3.Connection, row: sqlite3.Row) -> list[str]:

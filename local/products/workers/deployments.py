@@ -10,11 +10,10 @@ from typing import Any
 from local.api.envelope import ApiError, Json, Reply, now
 from local.api.fields import Fields
 from local.api.routing import Call, Route
-from local.core import desired_state
 from local.products.durable_objects import namespaces as durable_objects
 from local.products.identity.identity import AUTHOR_EMAIL
 from local.products.queues import consumers as queue_consumers
-from local.products.workers import bindings, workers
+from local.products.workers import bindings, desired_state, workers
 
 _PRECISION = 0.01  # of a percentage
 _MAX_VERSIONS = 2  # https://developers.cloudflare.com/workers/versions-and-deployments/#deployments

@@ -11,8 +11,7 @@ from local.api import json_text
 from local.api.envelope import ApiError, Json, Reply
 from local.api.fields import Fields
 from local.api.routing import Call, Route
-from local.core import desired_state
-from local.products.workers import bindings, scripts, uploads, workers
+from local.products.workers import bindings, desired_state, scripts, uploads, workers
 from local.products.workers import versions as worker_versions
 from local.products.workers.script_forms import read_parts
 

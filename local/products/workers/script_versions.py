@@ -9,10 +9,9 @@ from typing import Any
 
 from local.api.envelope import ApiError, Json, Reply
 from local.api.routing import Call, Route
-from local.core import desired_state
 from local.products.durable_objects import namespaces as durable_objects
 from local.products.identity.identity import AUTHOR_EMAIL, AUTHOR_ID
-from local.products.workers import bindings, uploads, workers
+from local.products.workers import bindings, desired_state, uploads, workers
 from local.products.workers import versions as worker_versions
 from local.products.workers.script_forms import read_form
 

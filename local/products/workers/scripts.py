@@ -12,9 +12,8 @@ from typing import Any
 from local.api.envelope import ApiError, Json, RawReply, Reply
 from local.api.fields import Fields
 from local.api.routing import Call, Route
-from local.core import desired_state
 from local.products.durable_objects import namespaces as durable_objects
-from local.products.workers import uploads, workers
+from local.products.workers import desired_state, uploads, workers
 from local.products.workers import versions as worker_versions
 from local.products.workers.script_forms import code_reply, read_form
 from local.products.workers.uploads import Draft

@@ -19,12 +19,11 @@ from typing import Any
 from local.api.envelope import ApiError, Json, RawReply, Reply, now
 from local.api.fields import Fields
 from local.api.routing import Call, Handler
-from local.core import desired_state
 from local.core.cloud import Change
 from local.products.assets import assets
 from local.products.durable_objects import namespaces as durable_objects
 from local.products.queues import consumers as queue_consumers
-from local.products.workers import bindings, deployments
+from local.products.workers import bindings, deployments, desired_state
 
 # https://developers.cloudflare.com/workers/platform/limits/#worker-size, paid plan
 MAX_COMPRESSED_BYTES = 10 * 1024 * 1024
@@ -293,7 +292,7 @@ def _keep(
         raise queue_consumers.queue_handler_missing()
     bindings.check_still_bound(db, upload["bindings"])
     for namespace_id in durable_objects.apply_lifecycle(db, worker, upload, deploys=deploys):
-        change.doom("durable_objects", namespace_id)
+        change.bury("durable_objects", namespace_id)
     durable_objects.bind(db, worker["id"], upload["bindings"], upload["classes"])
     upload["triggered_by"] = triggered_by
     number = 1 if last is None else last["number"] + 1

@@ -9,11 +9,10 @@ from typing import Any
 from local.api.envelope import ApiError, Json, Reply
 from local.api.fields import Fields
 from local.api.routing import Call, Route
-from local.core import desired_state
 from local.products.assets import assets
 from local.products.durable_objects import namespaces as durable_objects
 from local.products.identity.identity import AUTHOR_EMAIL, AUTHOR_ID
-from local.products.workers import bindings, deployments, uploads, workers
+from local.products.workers import bindings, deployments, desired_state, uploads, workers
 
 _SHORTEST_PREFIX = 8  # of a version's id, documented
 _PAGE_SIZE = 10

@@ -73,15 +73,19 @@ async def list_instances(call: Call) -> Reply:
     if cursor and call.argument("page"):
         raise invalid("cursor", "Mutually exclusive with page")
     start = _offset(cursor) if cursor else (page.number - 1) * page.size
-    found = await call.cloud.data_plane.workflow_instances(
+    found = await call.cloud.data_plane.call(
+        "workflows",
         workflow["id"],
+        "list",
         {
-            "status": _option(call, "status", STATUSES),
-            "date_start_ms": _moment_ms(call, "date_start"),
-            "date_end_ms": _moment_ms(call, "date_end"),
-            "direction": direction,
-            "offset": start,
-            "limit": page.size,
+            "query": {
+                "status": _option(call, "status", STATUSES),
+                "date_start_ms": _moment_ms(call, "date_start"),
+                "date_end_ms": _moment_ms(call, "date_end"),
+                "direction": direction,
+                "offset": start,
+                "limit": page.size,
+            }
         },
     )
     shown = [instance | {"workflow_id": workflow["id"]} for instance in found["instances"]]
@@ -99,7 +103,9 @@ async def get_instance(call: Call) -> Reply:
     order = _option(call, "order", ("asc", "desc"))
     simple = _option(call, "simple", ("true", "false"))
     async with _refusals():
-        told = await call.cloud.data_plane.workflow_instance(workflow["id"], call.path["instance_id"])
+        told = await call.cloud.data_plane.call(
+            "workflows", workflow["id"], "describe", {"instance_id": call.path["instance_id"]}
+        )
     steps: list[Json] = told["steps"]
     described: dict[str, Json] = {
         **{name: told[name] for name in ("status", "params", "queued", "start", "end", "success", "error")},
@@ -123,9 +129,9 @@ async def get_step(call: Call) -> Reply:
     attempt = None if text is None else whole_number(text) or 0
     if attempt == 0:
         raise invalid("attempt", "Expected a number from 1")
-    step: dict[str, Json] = {"name": name, "type": kind, "attempt": attempt}
+    step: dict[str, Json] = {"instance_id": call.path["instance_id"], "name": name, "type": kind, "attempt": attempt}
     async with _refusals():
-        return Reply(await call.cloud.data_plane.workflow_step(workflow["id"], call.path["instance_id"], step))
+        return Reply(await call.cloud.data_plane.call("workflows", workflow["id"], "step", step))
 
 
 async def delete_instances(call: Call) -> Reply:
@@ -142,7 +148,9 @@ async def delete_instances(call: Call) -> Reply:
     for instance_id in ids:
         try:
             async with _refusals():
-                await call.cloud.data_plane.delete_workflow_instance(workflow["id"], instance_id)
+                await call.cloud.data_plane.call(
+                    "workflows", workflow["id"], "deleteInstance", {"instance_id": instance_id}
+                )
             deleted.append({"id": instance_id})
         except ApiError as error:
             errors.append({"id": instance_id, "code": error.code, "message": error.message})
@@ -161,10 +169,9 @@ async def change_status(call: Call) -> Reply:
         step.required_text("name")
         options["from"] = dict(step.values)
     async with _refusals():
-        status = await call.cloud.data_plane.change_workflow_instance(
-            workflow["id"], call.path["instance_id"], str(command), options
-        )
-    return Reply({"status": status, "timestamp": now()})
+        wanted = {"instance_id": call.path["instance_id"], "command": str(command), "options": options}
+        changed = await call.cloud.data_plane.call("workflows", workflow["id"], "command", wanted)
+    return Reply({"status": changed["status"], "timestamp": now()})
 
 
 async def terminate_instances(call: Call) -> Reply:
@@ -185,7 +192,8 @@ async def send_event(call: Call) -> Reply:
     workflow = find(call.cloud.db, call.path["workflow_name"])
     instance_id, event_type = call.path["instance_id"], call.path["event_type"]
     try:
-        await call.cloud.data_plane.send_workflow_event(workflow["id"], instance_id, event_type, call.json(invalid))
+        event = {"instance_id": instance_id, "type": event_type, "payload": call.json(invalid)}
+        await call.cloud.data_plane.call("workflows", workflow["id"], "sendEvent", event)
     except DataPlaneRefusedError as error:
         if error.message != "instance.not_found":
             raise
@@ -198,7 +206,7 @@ async def _all_of(call: Call, workflow_id: str, status: str) -> list[str]:
     ids: list[str] = []
     while True:
         query = {"status": status, "direction": "asc", "offset": len(ids), "limit": _LARGEST_PAGE}
-        found = (await call.cloud.data_plane.workflow_instances(workflow_id, query))["instances"]
+        found = (await call.cloud.data_plane.call("workflows", workflow_id, "list", {"query": query}))["instances"]
         if not found:
             return ids
         ids += [instance["id"] for instance in found]
@@ -206,7 +214,8 @@ async def _all_of(call: Call, workflow_id: str, status: str) -> list[str]:
 
 async def _terminate(call: Call, workflow_id: str, instance_id: str) -> None:
     try:
-        await call.cloud.data_plane.change_workflow_instance(workflow_id, instance_id, "terminate", {})
+        command: dict[str, Json] = {"instance_id": instance_id, "command": "terminate", "options": {}}
+        await call.cloud.data_plane.call("workflows", workflow_id, "command", command)
     except DataPlaneRefusedError as error:
         if error.kind != "workflow":  # otherwise it ended by itself
             raise
@@ -238,7 +247,7 @@ def _params(body: Fields) -> Json:
 
 async def _create(call: Call, workflow: sqlite3.Row, wanted: list[dict[str, Json]]) -> dict[str, Any]:
     async with _refusals():
-        return await call.cloud.data_plane.create_workflow_instances(workflow["id"], wanted)
+        return await call.cloud.data_plane.call("workflows", workflow["id"], "create", {"instances": wanted})
 
 
 def _created(db: sqlite3.Connection, workflow: sqlite3.Row, instance_id: str) -> dict[str, Json]:

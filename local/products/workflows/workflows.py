@@ -14,7 +14,7 @@ from typing import Any
 from local.api.envelope import ApiError, Json, Reply, now
 from local.api.fields import Fields
 from local.api.routing import Call, Route
-from local.core import desired_state
+from local.products.workers import desired_state
 
 # https://developers.cloudflare.com/workflows/reference/limits/
 MAX_STEPS = 25_000
@@ -60,7 +60,7 @@ async def put_workflow(call: Call) -> Reply:
             (str(uuid.uuid4()), workflow_id, class_name, moment, json.dumps(settings)),
         )
     row = find(call.cloud.db, name)
-    summary = await call.cloud.data_plane.workflow_summary(row["id"])
+    summary = await call.cloud.data_plane.call("workflows", row["id"], "summary")
     version = latest_version(call.cloud.db, row["id"])
     state = {"is_deleted": 0, "terminator_running": 0, "triggered_on": summary["triggered_on"]}
     return Reply(_base(row) | state | {"version_id": version["id"]})
@@ -86,7 +86,7 @@ async def delete_workflow(call: Call) -> Reply:
     async with call.cloud.change() as change:
         row = find(change.db, call.path["workflow_name"])
         change.db.execute("DELETE FROM workflows WHERE id = ?", (row["id"],))
-        change.doom("workflows", row["id"])
+        change.bury("workflows", row["id"])
     return Reply({"status": "ok", "success": True})
 
 
@@ -166,7 +166,7 @@ def _versions(db: sqlite3.Connection, workflow_id: str) -> list[sqlite3.Row]:
 
 
 async def _describe(call: Call, row: sqlite3.Row) -> dict[str, Json]:
-    summary = await call.cloud.data_plane.workflow_summary(row["id"])
+    summary = await call.cloud.data_plane.call("workflows", row["id"], "summary")
     exists = call.cloud.db.execute("SELECT 1 FROM workers WHERE name = ?", (row["script_name"],)).fetchone()
     return (
         _base(row)

@@ -1,11 +1,13 @@
 /** D1 by database id, without a binding: the same Durable Objects that Miniflare's D1 bindings use. */
 
+import { CallError } from '../../../runtime/system/call_error.js';
+
 /**
  * @typedef {{D1_DATABASES: DurableObjectNamespace}} Env
  * @typedef {{sql: string, params?: unknown[]}} Query one statement
- * @typedef {{id: string, queries: Query[], format: 'objects' | 'arrays'}} D1Queries
- * @typedef {{id: string, statements: string[]}} D1Script
- * @typedef {{id: string, no_schema: boolean, no_data: boolean, tables: string[]}} D1Dump
+ * @typedef {{queries: Query[], format: 'objects' | 'arrays'}} D1Queries
+ * @typedef {{statements: string[]}} D1Script
+ * @typedef {{no_schema: boolean, no_data: boolean, tables: string[]}} D1Dump
  * @typedef {{meta: {duration: number, changes: number, rows_read: number, rows_written: number}}} Result
  */
 
@@ -16,13 +18,16 @@ const WITH_BOOKMARK = { [BOOKMARK_HEADER]: 'wanted' };
 const EXPORT_STATEMENT = 'PRAGMA miniflare_d1_export(?,?,?);';
 const SUMMED = /** @type {const} */ (['duration', 'changes', 'rows_read', 'rows_written']);
 
+export default { d1: { query: queryDatabase, import: importStatements, export: exportDatabase } };
+
 /**
- * Runs statements as one transaction. Throws an error named SqlError with D1's own text.
+ * Runs statements as one transaction. Throws a CallError with D1's own text.
  *
  * @param {Env} env
+ * @param {string} id
  * @param {D1Queries} request
  */
-export async function queryDatabase(env, { id, queries, format }) {
+async function queryDatabase(env, id, { queries, format }) {
   const { reply } = await run(env, id, queries, RESULT_FORMATS[format]);
   return { results: reply };
 }
@@ -31,9 +36,10 @@ export async function queryDatabase(env, { id, queries, format }) {
  * Runs a script as one transaction, and tells what came of all its statements together.
  *
  * @param {Env} env
+ * @param {string} id
  * @param {D1Script} request
  */
-export async function importStatements(env, { id, statements }) {
+async function importStatements(env, id, { statements }) {
   const queries = statements.map((sql) => ({ sql }));
   const { reply, bookmark } = await run(env, id, queries, RESULT_FORMATS.arrays, WITH_BOOKMARK);
   const results = /** @type {Result[]} */ (reply);
@@ -45,9 +51,10 @@ export async function importStatements(env, { id, statements }) {
  * Writes a database as SQL.
  *
  * @param {Env} env
+ * @param {string} id
  * @param {D1Dump} request
  */
-export async function exportDatabase(env, { id, no_schema, no_data, tables }) {
+async function exportDatabase(env, id, { no_schema, no_data, tables }) {
   const { bookmark } = await run(env, id, [{ sql: 'SELECT 1' }], RESULT_FORMATS.arrays, WITH_BOOKMARK);
   const params = [Number(no_schema), Number(no_data), ...tables];
   const { reply } = await run(env, id, [{ sql: EXPORT_STATEMENT, params }], RESULT_FORMATS.arrays);
@@ -90,5 +97,5 @@ function bindable(value) {
 
 /** @param {string} message */
 function sqlError(message) {
-  return Object.assign(new Error(message), { name: 'SqlError' });
+  return new CallError('sql', message);
 }

@@ -12,12 +12,15 @@ import { fromCursor, toCursor } from './binding.js';
 /** A call between Workers holds 32 MiB (https://developers.cloudflare.com/workers/runtime-apis/rpc/); a value has up to 25. */
 const CALL_BYTES = 26 * 1024 * 1024;
 
+export default { kv: { get: getValues, put: putValues, delete: deleteValues, list: listKeys } };
+
 /**
  * @param {Env} env
- * @param {{id: string, keys: string[]}} request
+ * @param {string} id
+ * @param {{keys: string[]}} request
  * @returns {Promise<{entries: (EntryReply | null)[]}>}
  */
-export async function getValues(env, { id, keys }) {
+async function getValues(env, id, { keys }) {
   const namespace = env.KV_NAMESPACES.getByName(id);
   const entries = await Promise.all(keys.map((key) => namespace.get(key)));
   return {
@@ -31,9 +34,10 @@ export async function getValues(env, { id, keys }) {
 
 /**
  * @param {Env} env
- * @param {{id: string, pairs: (EntryReply & {key: string})[]}} request
+ * @param {string} id
+ * @param {{pairs: (EntryReply & {key: string})[]}} request
  */
-export async function putValues(env, { id, pairs }) {
+async function putValues(env, id, { pairs }) {
   const namespace = env.KV_NAMESPACES.getByName(id);
   const written = pairs.map(({ key, value_base64, expiration, metadata }) => (
     { key, value: Uint8Array.fromBase64(value_base64), expiration, metadata }
@@ -44,18 +48,20 @@ export async function putValues(env, { id, pairs }) {
 
 /**
  * @param {Env} env
- * @param {{id: string, keys: string[]}} request
+ * @param {string} id
+ * @param {{keys: string[]}} request
  */
-export async function deleteValues(env, { id, keys }) {
+async function deleteValues(env, id, { keys }) {
   await env.KV_NAMESPACES.getByName(id).delete(keys);
   return {};
 }
 
 /**
  * @param {Env} env
- * @param {{id: string, prefix: string, limit: number, cursor: string | null}} request
+ * @param {string} id
+ * @param {{prefix: string, limit: number, cursor: string | null}} request
  */
-export async function listKeys(env, { id, prefix, limit, cursor }) {
+async function listKeys(env, id, { prefix, limit, cursor }) {
   const { keys, isComplete } = await env.KV_NAMESPACES.getByName(id).list(prefix, limit, fromCursor(cursor));
   return { keys, cursor: isComplete ? null : toCursor(keys.at(-1)?.key ?? '') };
 }

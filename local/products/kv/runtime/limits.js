@@ -16,6 +16,7 @@ export class KvRefusal extends Error {
   constructor(status, message) {
     super(message);
     this.status = status;
+    this.kind = 'bad_request'; // for the control plane
   }
 }
 

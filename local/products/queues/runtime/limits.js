@@ -20,6 +20,7 @@ export class Refusal extends Error {
   constructor(status, message) {
     super(message);
     this.status = status;
+    this.kind = 'bad_request'; // for the control plane
   }
 }
 

@@ -3,6 +3,8 @@
  * workerd's bindings speak to them. A request is JSON, in a header or before the value; so is the answer.
  */
 
+import { CallError } from '../../../runtime/system/call_error.js';
+
 /**
  * @typedef {{R2_BUCKETS: DurableObjectNamespace}} Env
  * @typedef {Record<string, string | number>} HttpMetadata R2's fields of this name; cacheExpiry is in epoch milliseconds
@@ -17,11 +19,10 @@
  * }} R2Fields an object as the protocol describes it
  * @typedef {{objects: R2Fields[], truncated: boolean, cursor?: string, delimitedPrefixes: string[]}} R2Page
  * @typedef {{
- *   id: string,
- *   prefix: string | null,
- *   delimiter: string | null,
- *   start_after: string | null,
- *   cursor: string | null,
+ *   prefix?: string | null,
+ *   delimiter?: string | null,
+ *   start_after?: string | null,
+ *   cursor?: string | null,
  *   limit: number,
  * }} R2List
  */
@@ -31,21 +32,24 @@ const REQUEST_HEADER = 'cf-r2-request';
 const SIZE_HEADER = 'cf-r2-metadata-size';
 const ERROR_HEADER = 'cf-r2-error';
 /** Of an object's description beside its bytes: JSON, percent-encoded. */
-const OBJECT_HEADER = 'R2-Object';
+const OBJECT_HEADER = 'Object-Fields';
 /** In the protocol, what a list is to include. */
 const HTTP_METADATA = 0;
 const CUSTOM_METADATA = 1;
 
+export default { r2: { bytes: passObject, delete: deleteObject, list: listObjects, measure: measureBucket } };
+
 /**
- * Answers a request for one object, whose bytes are the body: PUT and GET, with `id` and `key` in the query, and
- * `http_metadata` as JSON for a PUT. Throws an error named NotFound.
+ * Answers a request for one object, whose bytes are the body: PUT and GET, with `key` in the query, and
+ * `http_metadata` as JSON for a PUT. Throws a CallError.
  *
  * @param {Env} env
+ * @param {string} id
  * @param {Request} request
  */
-export async function passObject(env, request) {
+async function passObject(env, id, request) {
   const query = new URL(request.url).searchParams;
-  const [id, key] = [query.get('id') ?? '', query.get('key') ?? ''];
+  const key = query.get('key') ?? '';
   if (request.method !== 'PUT') return getObject(env, id, key);
   /** @type {HttpMetadata} */
   const httpMetadata = JSON.parse(query.get('http_metadata') ?? '{}');
@@ -54,9 +58,10 @@ export async function passObject(env, request) {
 
 /**
  * @param {Env} env
- * @param {{id: string, key: string}} request
+ * @param {string} id
+ * @param {{key: string}} request
  */
-export async function deleteObject(env, { id, key }) {
+async function deleteObject(env, id, { key }) {
   await write(env, id, { method: 'delete', object: key });
   return {};
 }
@@ -65,9 +70,10 @@ export async function deleteObject(env, { id, key }) {
  * A page of a bucket's objects, in the order of their keys' bytes; prefixes count as well.
  *
  * @param {Env} env
+ * @param {string} id
  * @param {R2List} request
  */
-export async function listObjects(env, { id, prefix, delimiter, start_after, cursor, limit }) {
+async function listObjects(env, id, { prefix, delimiter, start_after, cursor = null, limit }) {
   /** @type {{objects: object[], delimited_prefixes: string[], cursor: string | null}} */
   const found = { objects: [], delimited_prefixes: [], cursor };
   for (let left = limit; left > 0; left = limit - found.objects.length - found.delimited_prefixes.length) {
@@ -84,9 +90,9 @@ export async function listObjects(env, { id, prefix, delimiter, start_after, cur
  * What a bucket holds. The bytes of metadata are those of keys, names and values.
  *
  * @param {Env} env
- * @param {{id: string}} request
+ * @param {string} id
  */
-export async function measureBucket(env, { id }) {
+async function measureBucket(env, id) {
   const found = { object_count: 0, payload_bytes: 0, metadata_bytes: 0 };
   /** @type {string | undefined} */
   let cursor;
@@ -199,7 +205,7 @@ async function send(env, id, init) {
   if (response.ok) return response;
   const refusal = response.headers.get(ERROR_HEADER);
   const message = refusal === null ? await response.text() : JSON.parse(refusal).message;
-  throw Object.assign(new Error(message), { name: response.status === 404 ? 'NotFound' : 'R2Error' });
+  throw response.status === 404 ? new CallError('not_found', message) : new Error(message);
 }
 
 /** @param {R2Fields} object */

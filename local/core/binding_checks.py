@@ -1,0 +1,23 @@
+"""What products use to read their bindings."""
+
+import sqlite3
+
+from local.api.envelope import ApiError
+from local.api.fields import Fields
+from local.core.product import StoredBinding
+
+
+def exists(db: sqlite3.Connection, table: str, column: str, value: str) -> bool:
+    """Tell whether a row is there."""
+    return db.execute(f"SELECT 1 FROM {table} WHERE {column} = ?", (value,)).fetchone() is not None  # noqa: S608 our own names
+
+
+def must_have(part: Fields, what: str) -> ApiError:
+    """Make the error for an incomplete binding (quoted: "binding DB of type d1 must have … specified")."""
+    message = f"binding {part.values['name']} of type {part.values['type']} must have {what} specified"
+    return ApiError(400, 10021, message)
+
+
+def nothing_more(_: sqlite3.Connection, part: Fields) -> StoredBinding:  # noqa: ARG001 a reader's arguments
+    """Read a binding that has a name and a type only."""
+    return {}

@@ -1,0 +1,9 @@
+"""Workers Analytics Engine: points are taken and dropped."""
+
+from local.core.product import Product
+from local.products.analytics_engine import bindings
+
+PRODUCT = Product(
+    name="analytics_engine",
+    bindings=bindings.BINDINGS,
+)

@@ -1,0 +1,13 @@
+/** Analytics Engine, as the Node process sees it. */
+
+import { TRIAL_SERVICE, systemEntrypoint, workerdBinding } from '../../../runtime/bindings.js';
+
+/** @type {import('../../../runtime/products.js').NodeProduct} */
+export default {
+  bindings: {
+    analytics_engine: {
+      live: () => workerdBinding({ analyticsEngine: systemEntrypoint('AnalyticsDataset', {}) }),
+      trial: () => workerdBinding({ analyticsEngine: TRIAL_SERVICE }),
+    },
+  },
+};

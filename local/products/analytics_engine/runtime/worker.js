@@ -1,0 +1,1 @@
+export { AnalyticsDataset } from './dataset.js';

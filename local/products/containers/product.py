@@ -1,0 +1,9 @@
+"""Containers, of which there are none."""
+
+from local.core.product import Product
+from local.products.containers import applications
+
+PRODUCT = Product(
+    name="containers",
+    routes=(*applications.ROUTES,),
+)

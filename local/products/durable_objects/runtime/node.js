@@ -1,0 +1,19 @@
+/** Durable Objects of the user's Workers, as the Node process sees them. */
+
+import { join } from 'node:path';
+
+import { TRIAL_CLASS, TRIAL_WORKER } from '../../../runtime/bindings.js';
+import { serviceName } from '../../../runtime/desired_state.js';
+
+/** @type {import('../../../runtime/products.js').NodeProduct} */
+export default {
+  bindings: {
+    durable_object_namespace: {
+      live: ({ worker, version_id, class_name }) =>
+        ({ type: 'durable-object', worker: serviceName(worker, version_id), exportName: class_name }),
+      trial: () => ({ type: 'durable-object', worker: TRIAL_WORKER, exportName: TRIAL_CLASS }),
+    },
+  },
+  answers: { durable_objects: { list: (files, namespaceId) => ({ ids: files.ids(join('do', namespaceId)) }) } },
+  remove: { durable_objects: (files, namespaceId) => files.removeFolder(join('do', namespaceId)) },
+};

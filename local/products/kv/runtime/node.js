@@ -1,0 +1,19 @@
+/** KV, as the Node process sees it. */
+
+import { join } from 'node:path';
+
+import { TRIAL_SERVICE, systemEntrypoint, workerdBinding } from '../../../runtime/bindings.js';
+
+const NAMESPACE = 'local-kv';
+
+/** @type {import('../../../runtime/products.js').NodeProduct} */
+export default {
+  bindings: {
+    kv_namespace: {
+      live: ({ namespace_id }) => workerdBinding({ kvNamespace: systemEntrypoint('KvBinding', { namespaceId: namespace_id }) }),
+      trial: () => workerdBinding({ kvNamespace: TRIAL_SERVICE }),
+    },
+  },
+  classes: { KvObject: { binding: 'KV_NAMESPACES', uniqueKey: NAMESPACE } },
+  remove: { kv: (files, id) => files.removeNamed(join('do', NAMESPACE), NAMESPACE, id) },
+};

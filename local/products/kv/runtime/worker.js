@@ -1,0 +1,2 @@
+export { KvBinding } from './binding.js';
+export { KvObject } from './object.js';

@@ -1,0 +1,2 @@
+export { QueueObject } from './object.js';
+export { QueueProducer } from './producer.js';

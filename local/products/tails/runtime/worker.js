@@ -1,0 +1,1 @@
+export { Tail } from './tail.js';

@@ -1,0 +1,35 @@
+"""Workflows as the data plane runs them."""
+
+import json
+import sqlite3
+
+from local.core.product import Config
+from local.products.workers.desired_state import version_with_class
+
+
+def configure(db: sqlite3.Connection) -> Config:
+    """Describe all Workflows to the data plane."""
+    return {"workflows": _workflows(db)}
+
+
+def _workflows(db: sqlite3.Connection) -> list[Config]:
+    rows = db.execute(
+        "SELECT f.*, w.id AS worker_id FROM workflows f LEFT JOIN workers w ON w.name = f.script_name ORDER BY f.name"
+    )
+    return [_workflow(db, row) for row in rows.fetchall()]
+
+
+def _workflow(db: sqlite3.Connection, row: sqlite3.Row) -> Config:
+    version = db.execute(
+        "SELECT id, settings FROM workflow_versions WHERE workflow_id = ? ORDER BY sequence DESC LIMIT 1", (row["id"],)
+    ).fetchone()
+    code = None if row["worker_id"] is None else version_with_class(db, row["worker_id"], row["class_name"])
+    return {
+        "id": row["id"],
+        "name": row["name"],
+        "version_id": version["id"],
+        "script_name": row["script_name"],
+        "class_name": row["class_name"],
+        "worker_version_id": code,
+        "step_limit": json.loads(version["settings"]).get("limits", {}).get("steps"),
+    }

@@ -1,0 +1,2 @@
+export { WorkflowBinding } from './binding.js';
+export { WorkflowObject } from './object.js';
