@@ -11,6 +11,8 @@
  * attempt, so that one that has lost its task cannot write to it.
  */
 
+export { describeError } from './thrown.js';
+
 /** @typedef {'pending' | 'processing' | 'completed' | 'failed' | 'cancelled'} Status */
 
 /** The request body as it came: a string when it is UTF-8 text, else its bytes. @typedef {string | Uint8Array<ArrayBuffer>} Payload */
@@ -50,6 +52,7 @@
  * @property {string} handler
  * @property {number} run 1 for the first
  * @property {number} attempts of this run
+ * @property {number} [crashes] attempts of this run whose isolate died; none where it is not given
  * @property {number | null} max_retries of this task; null: the stack's
  * @property {Progress | null} progress
  * @property {TaskError | null} error of the last attempt that failed
@@ -120,24 +123,3 @@ export const MAX_PAYLOAD_BYTES = 1024 * 1024;
 
 /** Longest result of a task, as JSON: small enough that a store takes it beside the payload. */
 export const MAX_RESULT_BYTES = 256 * 1024;
-
-/** Longest error message kept with a task, in UTF-16 code units. */
-const MAX_ERROR_LENGTH = 1_000;
-
-/**
- * @param {unknown} thrown whatever a handler threw: it may even be impossible to look at
- * @returns {TaskError}
- */
-export function describeError(thrown) {
-  try {
-    const isError = thrown instanceof Error;
-    return { name: textOf(isError ? thrown.name : 'Error'), message: textOf(isError ? thrown.message : thrown) };
-  } catch {
-    return { name: 'Error', message: 'a value that cannot be shown' };
-  }
-}
-
-/** @param {unknown} value */
-function textOf(value) {
-  return String(value).slice(0, MAX_ERROR_LENGTH);
-}

@@ -1,7 +1,7 @@
 /** `/task/:id`: to look at a task, to cancel it, to run it again. */
 
 import { TASK_ID } from '../task_id.js';
-import { handOver } from './intake.js';
+import { handOver, requireRoom } from './handover.js';
 import { fromDigits, readQuery, wholeNumber } from './parameters.js';
 import { Refusal, taskNotFound } from './refusal.js';
 import { jsonReply, jsonTextReply } from './reply.js';
@@ -25,7 +25,7 @@ export async function showTask(call, taskId) {
   requireTaskId(taskId);
   const isStream = wantsStream(call.request);
   const task = await findEnded(call.store, taskId, isStream ? 0 : wait_seconds);
-  if (!task) throw taskNotFound();
+  if (!task) throw taskNotFound(taskId);
   return isStream ? streamTask(call, task) : jsonTextReply(taskJson(task, call.env));
 }
 
@@ -50,6 +50,7 @@ export async function retryTask({ url, store, engine }, taskId) {
   readQuery(url, []);
   requireTaskId(taskId);
   const { max_retries } = await find(store, taskId);
+  await requireRoom(engine);
   const run = await store.retry(taskId);
   if (run === null) throw wrongStatus((await find(store, taskId)).status, 'failed or cancelled');
   await handOver(engine, [{ taskId, run, delay_seconds: 0, max_retries }]);
@@ -63,7 +64,7 @@ export async function retryTask({ url, store, engine }, taskId) {
  */
 async function find(store, taskId) {
   const task = await store.find(taskId);
-  if (!task) throw taskNotFound();
+  if (!task) throw taskNotFound(taskId);
   return task;
 }
 
@@ -74,7 +75,7 @@ async function find(store, taskId) {
  * @throws {Refusal}
  */
 function requireTaskId(taskId) {
-  if (!TASK_ID.test(taskId)) throw taskNotFound();
+  if (!TASK_ID.test(taskId)) throw taskNotFound(taskId);
 }
 
 /**
