@@ -1,5 +1,7 @@
 /** What a handler is told of its attempt. */
 
+import { bounded } from './text.js';
+
 /** @import { Ending } from './ending.js' */
 /** @import { Context } from './handler.js' */
 /** @import { ClaimedTask, Progress } from './task.js' */
@@ -59,7 +61,7 @@ function checkedProgress(percent, note = null) {
   if (note === null) return { percent, note };
   if (typeof note !== 'string') throw new TypeError(`expected note to be a string, got ${typeName(note)}`);
   if (note.length > MAX_NOTE_LENGTH) throw new RangeError(`expected note to have at most ${MAX_NOTE_LENGTH} characters, got ${note.length}`);
-  return { percent, note };
+  return { percent, note: bounded(note, MAX_NOTE_LENGTH) };
 }
 
 /** @param {unknown} value */

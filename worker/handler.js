@@ -3,6 +3,8 @@
  * a new one; there is no list to edit. A module whose name begins with `_` is none.
  */
 
+import { MAX_DELAY_SECONDS } from './task.js';
+
 /** @import { Parameters, Payload } from './task.js' */
 
 /** Writes to the Worker's log, with the task's id; never hand it a payload. @typedef {(message: string, fields?: Record<string, unknown>) => void} Log */
@@ -23,7 +25,11 @@
  * @property {{debug: Log, info: Log, warn: Log, error: Log}} log
  */
 
-/** Does the work: its result is anything that JSON can hold; what it throws is retried, a {@link PermanentError} is not.
+/**
+ * Does the work. Its result is anything that JSON can hold; one that JSON cannot hold, or that is longer than 256 KiB, fails the
+ * task at once, since the work is done and another attempt would do it again. What it throws is kept as the task's error, with
+ * its code, its causes and the errors of an `AggregateError`, in up to 1,000 characters. After that comes the next attempt; when,
+ * a {@link RetryLater} can say. After a {@link PermanentError} there is none.
  *
  * @typedef {(payload: Payload, context: Context) => unknown} Handler
  */
@@ -36,8 +42,10 @@
  * @property {number} [timeout_seconds] how long an attempt may take; {@link MAX_TIMEOUT_SECONDS} where it is not said
  * @property {Record<string, string>} [parameters] the query parameters that the handler takes, beside those of every task
  *   ({@link TASK_PARAMETERS}): name and what it is
- * @property {(parameters: Parameters, bindings: Readonly<Record<string, any>>) => string | null} [check] what is wrong with the
- *   parameters of a submission, in a sentence (`expected …, got …`); null when they are good
+ * @property {(parameters: Parameters, bindings: Readonly<Record<string, any>>) => string | null | undefined} [check] what is wrong
+ *   with the parameters of a submission, in a sentence (`expected …, got …`), which refuses the task with 400; null, or nothing at
+ *   all, when they are good. It must answer at once: a promise is no answer. A check that throws, or that gives anything else,
+ *   refuses the task with 500 `handler_check_failed`, and of a batch no other task
  */
 
 /** The handlers of a deployment, by name. @typedef {Readonly<Record<string, HandlerModule>>} Handlers */
@@ -55,6 +63,32 @@ export class PermanentError extends Error {
   name = 'PermanentError';
 
   permanent = true;
+}
+
+/**
+ * An error after which the handler wants to be run again at a time of its own choice, in place of the stack's backoff: a rate
+ * limit ends then, or something is ready then. It is a failed attempt as any other: a task has `max_retries` of them, and when
+ * they are spent it fails. A task that waits for long asks for more retries when it is submitted.
+ *
+ * The task runner looks for the property alone: an error of any class that has `retry_after_seconds` does the same.
+ */
+export class RetryLater extends Error {
+  /** @override */
+  name = 'RetryLater';
+
+  /**
+   * @param {number} seconds from now until the next attempt, 0 to 86,400
+   * @param {string} [message] why; it is kept as the task's error
+   * @param {ErrorOptions} [options] such as a cause
+   * @throws {RangeError} seconds are out of that range
+   */
+  constructor(seconds, message = `try again in ${seconds} seconds`, options) {
+    if (typeof seconds !== 'number' || !(seconds >= 0 && seconds <= MAX_DELAY_SECONDS)) {
+      throw new RangeError(`expected seconds to be a number from 0 to ${MAX_DELAY_SECONDS}, got ${String(seconds)}`);
+    }
+    super(message, options);
+    this.retry_after_seconds = seconds;
+  }
 }
 
 /**
@@ -81,7 +115,18 @@ function faultOf({ default: handle, timeout_seconds = MAX_TIMEOUT_SECONDS, param
   if (typeof timeout_seconds !== 'number' || !(timeout_seconds > 0 && timeout_seconds <= MAX_TIMEOUT_SECONDS)) {
     return `expected timeout_seconds to be a number above 0 and up to ${MAX_TIMEOUT_SECONDS}, got ${String(timeout_seconds)}`;
   }
-  const names = Object.keys(Object(parameters));
-  const taken = names.find((name) => TASK_PARAMETERS.includes(name));
-  return taken === undefined ? null : `expected parameters of its own, got ${taken}, which every task has`;
+  if (typeof parameters !== 'object' || parameters === null || Array.isArray(parameters)) {
+    return `expected parameters to be an object of names and what they are, got ${kindOf(parameters)}`;
+  }
+  for (const [name, what] of Object.entries(parameters)) {
+    if (TASK_PARAMETERS.includes(name)) return `expected parameters of its own, got ${name}, which every task has`;
+    if (typeof what !== 'string') return `expected parameter ${name} to say what it is, got ${kindOf(what)}`;
+  }
+  return null;
+}
+
+/** @param {unknown} value */
+function kindOf(value) {
+  if (value === null) return 'null';
+  return Array.isArray(value) ? 'a list' : typeof value;
 }

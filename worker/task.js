@@ -12,6 +12,8 @@
  * its isolate died, is a crash: the same attempt starts again.
  */
 
+export { describeError } from './thrown.js';
+
 /** @typedef {'pending' | 'processing' | 'completed' | 'failed' | 'cancelled'} Status */
 
 /** The request body as it came: a string when it is UTF-8 text, else its bytes. @typedef {string | Uint8Array<ArrayBuffer>} Payload */
@@ -51,6 +53,7 @@
  * @property {string} handler
  * @property {number} run 1 for the first
  * @property {number} attempts of this run; never more than the retries that it may have and one
+ * @property {number} crashes attempts of this run whose isolate died, apart from the attempts
  * @property {number | null} max_retries of this task; null: the stack's
  * @property {Progress | null} progress
  * @property {TaskError | null} error of the last attempt that failed
@@ -61,10 +64,7 @@
  * @property {number} expires_ms
  */
 
-/** A task as it is kept, beside its payload. `result` is JSON text; `crashes` those of this run.
- *
- * @typedef {TaskSummary & {result: string | null, crashes: number}} TaskRecord
- */
+/** A task as it is kept, beside its payload. `result` is JSON text. @typedef {TaskSummary & {result: string | null}} TaskRecord */
 
 /**
  * A task that an attempt may work on.
@@ -129,24 +129,3 @@ export const MAX_PAYLOAD_BYTES = 1024 * 1024;
 
 /** Longest result of a task, as JSON: small enough that a store takes it beside the payload. */
 export const MAX_RESULT_BYTES = 256 * 1024;
-
-/** Longest error message kept with a task, in UTF-16 code units. */
-const MAX_ERROR_LENGTH = 1_000;
-
-/**
- * @param {unknown} thrown whatever a handler threw: it may even be impossible to look at
- * @returns {TaskError}
- */
-export function describeError(thrown) {
-  try {
-    const isError = thrown instanceof Error;
-    return { name: textOf(isError ? thrown.name : 'Error'), message: textOf(isError ? thrown.message : thrown) };
-  } catch {
-    return { name: 'Error', message: 'a value that cannot be shown' };
-  }
-}
-
-/** @param {unknown} value */
-function textOf(value) {
-  return String(value).slice(0, MAX_ERROR_LENGTH);
-}

@@ -12,9 +12,22 @@ import { startWorker } from './worker_under_test.js';
 /** Gives back what it was given, and refuses what it is asked to. */
 const ECHO = `
   export const parameters = { tone: 'how to say it', volume: 'how loud' };
-  export const check = ({ tone }, bindings) => {
-    if (tone === 'bindings') return Object.keys(bindings).sort().join(' ');
-    return tone === 'rude' ? 'expected tone to be polite, got rude' : null;
+  export const check = (parameters, bindings) => {
+    switch (parameters.tone) {
+      case 'bindings': return Object.keys(bindings).sort().join(' ');
+      case 'rude': return 'expected tone to be polite, got rude';
+      case 'endless': return 'x'.repeat(998) + '🐙🐙';
+      case 'throw': throw new TypeError('a secret');
+      case 'throw-odd': throw new Proxy({}, { getPrototypeOf() { throw new Error('trap'); }, get() { throw new Error('trap'); } });
+      case 'recurse': return check(parameters, bindings);
+      case 'object': return { message: 'a secret' };
+      case 'false': return false;
+      case 'empty': return '';
+      case 'promise': return Promise.reject(new Error('a secret'));
+      case 'undefined': return undefined;
+      case 'meddle': parameters.tone = 7; return null;
+      default: return null;
+    }
   };
   export default (payload, context) => {
     if (payload === 'fail') throw new RangeError('x'.repeat(300));

@@ -82,6 +82,8 @@ for (const store of STORES) describe(`POST /tasks with state in ${store}`, () =>
       [{ parameters: { tone: 'soft' } }, 400, 'invalid_parameter', { parameter: 'tone' }],
       [{ handler: 'echo', parameters: { tone: 1 } }, 400, 'invalid_parameter', { parameter: 'tone' }],
       [{ handler: 'echo', parameters: { tone: 'rude' } }, 400, 'invalid_parameter', {}],
+      [{ handler: 'echo', parameters: { tone: 'throw' } }, 500, 'handler_check_failed', {}],
+      [{ handler: 'echo', parameters: { tone: 'object' } }, 500, 'handler_check_failed', {}],
       [{ payload: 'one', payloadBase64: 'dHdv' }, 400, 'invalid_parameter', { parameter: 'payload' }],
       [{ payload: '\ud800' }, 400, 'invalid_parameter', { parameter: 'payload' }],
       [{ payloadBase64: '%' }, 400, 'invalid_parameter', { parameter: 'payloadBase64' }],
@@ -100,6 +102,16 @@ for (const store of STORES) describe(`POST /tasks with state in ${store}`, () =>
     assert.ok(unknown.handlers.includes('echo'));
   });
 
+  test('a payload may be nested deeply, unless it has numbers of which each digit is to be kept', async () => {
+    const deep = `${'['.repeat(50_000)}${']'.repeat(50_000)}`;
+    const { body } = await api.call('POST', '/tasks', { body: `{"tasks": [{"payload": ${deep}}, {"payload": "good"}, ${deep}]}` });
+    assert.deepEqual(body.tasks.map((/** @type {any} */ each) => each.httpStatus), [200, 200, 400]);
+    assert.equal(body.tasks[2].error, `expected a task to be an object, got ${'['.repeat(49)}…`);
+    const reply = await api.call('POST', '/tasks', { body: `{"tasks": [{"payload": ${deep}, "number": 12345678901234567890}]}` });
+    assertRefused(reply, 400, 'invalid_json');
+    assert.equal(reply.body.error, 'expected the body to be JSON, as POST /tasks takes it, got JSON that is nested too deeply');
+  });
+
   test('an idempotency key holds within a batch and between batches', async () => {
     const one = { payload: 'one', idempotencyKey: `batch-${store}` };
     const other = { ...one, payload: 'other' };
@@ -107,12 +119,14 @@ for (const store of STORES) describe(`POST /tasks with state in ${store}`, () =>
     assert.deepEqual(again, first);
     assert.deepEqual([conflict.httpStatus, conflict.code, conflict.taskId], [409, 'idempotency_conflict', first.taskId]);
     assert.equal(await api.timesSent(first.taskId), 1);
+    assert.deepEqual((await post([one]))[0], { httpStatus: 200, taskId: first.taskId, status: 'pending' });
+    assert.equal(await api.timesSent(first.taskId), 2, 'its message may be lost');
     await api.attempt(first.taskId);
     const [late, lateConflict, free] = await post([one, other, { payload: 'other' }]);
     assert.deepEqual(late, { httpStatus: 200, taskId: first.taskId, status: 'completed' });
     assert.deepEqual([lateConflict.httpStatus, lateConflict.taskId], [409, first.taskId]);
     assert.equal(free.httpStatus, 200);
-    assert.equal(await api.timesSent(first.taskId), 1);
+    assert.equal(await api.timesSent(first.taskId), 2);
   });
 
   test('a key given to POST /task stands for the same task in a batch', async () => {

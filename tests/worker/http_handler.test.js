@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { check } from '../../worker/handlers/http.js';
+import { retryAfterSeconds } from '../../worker/handlers/_retry_after.js';
+import handle, { check } from '../../worker/handlers/http.js';
 import { startTarget } from './http_target.js';
 import { startWorker } from './worker_under_test.js';
 
@@ -98,6 +99,23 @@ describe('the http handler', () => {
       assert.equal(task.error.message, `expected status 2xx, got ${status}: ${`it is ${status} `.repeat(100).slice(0, 200)}`);
     }
     assert.equal((await deliver('/', { expected_status: '202' })).task.status, 'pending');
+  });
+
+  test('says when to try again where the answer does, unless another attempt would be answered just so', async () => {
+    const context = (/** @type {string} */ path) => /** @type {any} */ ({
+      taskId: 'task', attempt: 1, signal: new AbortController().signal, bindings: { HTTP_ALLOWED_HOSTS: target.host },
+      parameters: { url: `http://${target.host}${path}` },
+    });
+    for (const [status, retryAfter, expected] of /** @type {const} */ ([
+      [429, '120', 120], [503, '120', 120], [500, '7', 7], [408, '7', 7], [302, '7', 7],
+      [429, '0', undefined], [429, 'soon', undefined], [400, '120', undefined], [404, '120', undefined],
+    ])) {
+      const thrown = await handle('x', context(`/later/${status}/${retryAfter}`)).then(() => assert.fail('it did not fail'), (error) => error);
+      assert.deepEqual([thrown.name, thrown.permanent, thrown.retry_after_seconds], ['UnexpectedStatus', status >= 400 && status < 408, expected], `${status} ${retryAfter}`);
+    }
+    const date = encodeURIComponent(new Date(Date.now() + 90_000).toUTCString());
+    const { retry_after_seconds } = await handle('x', context(`/later/503/${date}`)).then(() => assert.fail('it did not fail'), (error) => error);
+    assert.ok(retry_after_seconds >= 85 && retry_after_seconds <= 90, String(retry_after_seconds));
   });
 
   test('counts its attempts, under one idempotency key', async () => {
@@ -207,6 +225,17 @@ test('parameters that cannot be meant', () => {
     'Host', 'content-length', 'Connection', 'Transfer-Encoding', 'TE', 'Upgrade', 'Proxy-Authorization', 'CF-Connecting-IP', 'X-Forwarded-For',
     'Task-Id', 'Task-Attempt', 'Idempotency-Key',
   ]) assert.equal(fault({ url, header: `${name}: 1` }), `expected header to be one that may be chosen, got "${name}"`);
+});
+
+test('Retry-After is a number of seconds or a date of HTTP, and anything else is as good as none', () => {
+  const now_ms = Date.UTC(2026, 10, 6, 8, 49, 37);
+  for (const [value, seconds] of /** @type {[string | null, number | null][]} */ ([
+    ['1', 1], [' 120 ', 120], ['86400', 86_400], ['86401', 86_400], ['999999999999999', 86_400], ['0', null],
+    ['Fri, 06 Nov 2026 08:50:37 GMT', 60], ['Fri, 06 Nov 2026 08:49:38 GMT', 1], ['Sun, 06 Nov 2033 08:49:37 GMT', 86_400],
+    ['Friday, 06-Nov-26 08:50:37 GMT', 60], ['Fri Nov  6 08:50:37 2026', 60], ['Fri Nov 16 08:49:37 2026', 86_400],
+    ['Fri, 06 Nov 2026 08:49:37 GMT', null], ['Fri, 06 Nov 2020 08:49:37 GMT', null], ['Fri, 99 Nov 2026 08:50:37 GMT', null],
+    [null, null], ['', null], ['soon', null], ['-5', null], ['1.5', null], ['1e3', null], ['2026-11-06T08:50:37Z', null], ['120, 240', null],
+  ])) assert.equal(retryAfterSeconds(value, now_ms), seconds, String(value));
 });
 
 test('errors repeat no secrets', () => {

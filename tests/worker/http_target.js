@@ -30,15 +30,18 @@ export async function startTarget() {
 }
 
 /**
- * @param {string} url `/status/503` answers so
+ * @param {string} url `/status/503` answers so, `/later/503/120` with that Retry-After
  * @param {import('node:http').ServerResponse} response
  */
 function answer(url, response) {
-  const [, what = '', detail] = url.split('/');
+  const [, what = '', detail, ...rest] = url.split('/');
   switch (what) {
     case 'status':
       response.writeHead(Number(detail), { 'Content-Type': 'text/plain', Location: '/elsewhere' });
       return response.end(`it is ${detail} `.repeat(100));
+    case 'later':
+      response.writeHead(Number(detail), { 'Retry-After': decodeURIComponent(rest.join('/')) });
+      return response.end();
     case 'silent':
       return undefined;
     case 'drip':

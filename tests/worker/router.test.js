@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
+import { readBody } from '../../worker/api/body.js';
 import { assertRefused, startApi } from './api_under_test.js';
 
 const PAGE_FOLDER = join(import.meta.dirname, '..', '..', 'worker', 'page');
@@ -24,8 +25,15 @@ describe('routes', () => {
     for (const path of ['/task/', '/task/a/b', '/tasks/', '/task/1/', '/nowhere', '//', '/task/x/retry/', '/health/x', '/openapixjson', '/Task']) {
       const reply = await api.call('GET', path);
       assertRefused(reply, 404, 'not_found');
-      assert.equal(reply.body.error, 'not found');
+      assert.equal(reply.body.error, `there is no path ${JSON.stringify(path)}: there are ${Object.keys(description.paths).join(', ')}`);
     }
+    const { body } = await api.call('GET', `/${'x'.repeat(1_000)}`);
+    assert.match(body.error, /^there is no path "\/x{47}…: there are /);
+  });
+
+  test('a method that a path does not have is told with those that it has', async () => {
+    assert.equal((await api.call('PUT', '/task')).body.error, 'expected POST of /task, got "PUT"');
+    assert.equal((await api.call('POST', `/task/${UNKNOWN_ID}`)).body.error, 'expected GET or HEAD or DELETE of /task/{taskId}, got "POST"');
   });
 
   test('each path has the methods that are described, and refuses the others', async () => {
@@ -67,17 +75,103 @@ describe('routes', () => {
   });
 });
 
-test('without its table the API says that the store is not available, and nothing of what was sent', async () => {
-  const api = await startApi();
-  try {
-    await api.worker.rows('DROP TABLE tasks');
-    for (const [method, path] of /** @type {const} */ ([['POST', '/task'], ['GET', '/tasks'], ['GET', `/task/${UNKNOWN_ID}`], ['GET', '/stats']])) {
-      const reply = await api.call(method, path, method === 'POST' ? { body: 'a secret payload' } : {});
-      assertRefused(reply, 503, 'store_unavailable');
-      assert.equal(reply.headers.get('Retry-After'), '1');
+/** The task runner with a store that throws what it is told to, at every method. */
+const FAULTY = `(() => {
+  let thrown = null;
+  const faults = {
+    none: null,
+    unavailable: new StoreUnavailable('D1_ERROR: a secret', { retry_after_seconds: 2.5 }),
+    soon: new StoreUnavailable('D1_ERROR: a secret', { retry_after_seconds: 0 }),
+    full: new StoreFull('D1_ERROR: a secret'),
+    ours: new TypeError('a secret'),
+    odd: 'a secret',
+  };
+  function FaultyStore(env) {
+    return new Proxy(new Store(env), {
+      get(store, name) {
+        const value = store[name];
+        return typeof value !== 'function' ? value : (...given) => (thrown === null ? value.apply(store, given) : Promise.reject(thrown));
+      },
+    });
+  }
+  const runner = taskRunner({ Store: FaultyStore, Engine: QueueEngine, Consumer: QueueEngine, handlers, sweep });
+  return {
+    ...runner,
+    fetch(request, env) {
+      const [, path, name] = new URL(request.url).pathname.split('/');
+      if (path !== 'fault') return runner.fetch(request, env);
+      thrown = faults[name];
+      return new Response();
+    },
+  };
+})()`;
+
+/** A request of each that asks the store. */
+const ASKING = /** @type {const} */ ([
+  ['POST', '/task', 'a secret payload'], ['POST', '/tasks', '{"tasks": [{}]}'], ['GET', '/tasks'], ['GET', `/task/${UNKNOWN_ID}`],
+  ['DELETE', `/task/${UNKNOWN_ID}`], ['POST', `/task/${UNKNOWN_ID}/retry`], ['GET', '/stats'],
+]);
+
+describe('what the store throws', () => {
+  /** @type {import('./api_under_test.js').ApiUnderTest} */
+  let api;
+  before(async () => { api = await startApi({ face: FAULTY }); });
+  after(() => api.stop());
+
+  for (const [fault, status, code, retryAfter, sentence] of /** @type {const} */ ([
+    ['unavailable', 503, 'store_unavailable', '3', /try again/],
+    ['soon', 503, 'store_unavailable', '1', /try again/],
+    ['full', 507, 'store_full', null, /submit later/],
+    ['ours', 500, 'internal_error', null, /log says more/],
+    ['odd', 500, 'internal_error', null, /log says more/],
+  ])) test(`${fault}: every request that asks it is answered with ${status} ${code}, and nothing of what was thrown`, async () => {
+    await api.call('GET', `/fault/${fault}`);
+    for (const [method, path, body] of ASKING) {
+      const reply = await api.call(method, path, body === undefined ? {} : { body });
+      assertRefused(reply, status, code);
+      assert.equal(reply.headers.get('Retry-After'), retryAfter, path);
+      assert.match(reply.body.error, sentence);
       assert.ok(!JSON.stringify(reply.body).includes('secret'));
     }
+    assert.equal((await api.call('GET', '/health')).status, 200);
+  });
+
+  test('a stream outlasts a store that is away for a while', async () => {
+    await api.call('GET', '/fault/none');
+    const taskId = await api.submit();
+    const stream = await api.worker.fetch(`/task/${taskId}`, { headers: { Accept: 'text/event-stream' } });
+    const reader = /** @type {ReadableStream<Uint8Array>} */ (/** @type {unknown} */ (stream.body)).getReader();
+    let text = '';
+    const read = async (/** @type {string} */ until) => {
+      while (!text.includes(until)) text += new TextDecoder().decode((await reader.read()).value ?? assert.fail(`the stream ended: ${text}`));
+    };
+    await read('"status":"pending"');
+    await api.call('GET', '/fault/unavailable');
+    text = '';
+    await read(':\n\n');
+    await api.call('GET', '/fault/none');
+    await api.attempt(taskId);
+    await read('"status":"completed"');
+  });
+});
+
+test('statistics do without what the queues do not tell', async () => {
+  const api = await startApi({ bound: false });
+  try {
+    const { status, body } = await api.call('GET', '/stats');
+    assert.deepEqual([status, body.queue, body.deadLetters, body.counted.complete], [200, null, null, true]);
   } finally {
     await api.stop();
   }
+});
+
+test('a body that breaks off is no whole one', async () => {
+  const body = new ReadableStream({
+    start(controller) {
+      controller.enqueue(new Uint8Array(10));
+      controller.error(new Error('Network connection lost.'));
+    },
+  });
+  const request = new Request('http://task-runner/task', /** @type {any} */ ({ method: 'POST', body, duplex: 'half' }));
+  await assert.rejects(readBody(request, 100), { name: 'Refusal', status: 400, message: 'expected a whole body, got one that broke off: send the request again' });
 });

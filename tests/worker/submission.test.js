@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 
 import { assertRefused, startApi } from './api_under_test.js';
 import { STORES } from './worker_under_test.js';
@@ -30,7 +31,7 @@ for (const store of STORES) describe(`POST /task with state in ${store}`, () => 
     const before_ms = Date.now();
     const { createdAt, expiresAt, ...task } = await api.task(await api.submit());
     assert.deepEqual(task, {
-      taskId: task.taskId, status: 'pending', handler: 'default', run: 1, attempts: 0, maxRetries: 2, progress: null,
+      taskId: task.taskId, status: 'pending', handler: 'default', run: 1, attempts: 0, crashes: 0, maxRetries: 2, progress: null,
       result: null, error: null, startedAt: null, finishedAt: null, nextAttemptAt: null,
     });
     assert.ok(Math.abs(Date.parse(createdAt) - before_ms) < 10_000);
@@ -102,12 +103,35 @@ for (const store of STORES) describe(`POST /task with state in ${store}`, () => 
     assert.equal(await api.timesSent(taskId), 1);
   });
 
+  test('the same key hands its task over again while that is pending: its message may be lost', async () => {
+    const message = { body: 'lost', headers: { 'Idempotency-Key': 'lost' } };
+    const taskId = await api.submit('?delay=3600&max_retries=7', message);
+    await setTimeout(1_100);
+    const { body, headers } = await api.call('POST', '/task?delay=3600&max_retries=7', message);
+    assert.deepEqual([body, headers.get('Idempotent-Replayed')], [{ taskId, status: 'pending' }, 'true']);
+    const runs = (await api.seen()).sent.filter((run) => run.taskId === taskId);
+    assert.equal(runs.length, 2);
+    const { delay_seconds, ...rest } = runs[1] ?? assert.fail();
+    assert.deepEqual(rest, { taskId, run: 1, max_retries: 7, payload_length: 4 });
+    assert.ok(delay_seconds < 3_600 && delay_seconds > 3_590, 'no later than it would have come');
+    assertRefused(await api.call('POST', '/task?delay=3600', message), 409, 'idempotency_conflict', { taskId });
+    assert.equal(await api.timesSent(taskId), 2);
+  });
+
+  test('a run by hand that is pending is handed over again as what it is', async () => {
+    const message = { body: 'fail', headers: { 'Idempotency-Key': 'by-hand' } };
+    const taskId = await api.submit('?handler=echo&delay=600&max_retries=0', message);
+    await api.attempt(taskId);
+    assert.equal((await api.call('POST', `/task/${taskId}/retry`)).status, 200);
+    assert.deepEqual((await api.call('POST', '/task?handler=echo&delay=600&max_retries=0', message)).body, { taskId, status: 'pending' });
+    assert.deepEqual((await api.seen()).sent.filter((run) => run.taskId === taskId).map(({ run, delay_seconds }) => [run, delay_seconds]), [[1, 600], [2, 0], [2, 0]]);
+  });
+
   test('two submissions at once with the same key are one task', { skip: store === 'kv' && 'KV has no compare-and-set' }, async () => {
     const message = { body: 'raced', headers: { 'Idempotency-Key': 'race' } };
     const replies = await Promise.all(Array.from({ length: 5 }, () => api.call('POST', '/task', message)));
     assert.deepEqual(new Set(replies.map(({ body }) => body.taskId)).size, 1);
     assert.equal(replies.filter(({ headers }) => headers.get('Idempotent-Replayed') === 'true').length, 4);
-    assert.equal(await api.timesSent(replies[0]?.body.taskId), 1);
   });
 });
 
@@ -166,6 +190,34 @@ describe('POST /task refuses', () => {
     const seen = (await post('?handler=echo&tone=bindings')).body.error;
     assert.match(seen, /\bMAX_RETRIES\b/);
     assert.doesNotMatch(seen, /API_TOKENS/);
+  });
+
+  test('a task whose check finds no fault, though it says nothing or changes what it was shown', async () => {
+    for (const tone of ['undefined', 'meddle']) {
+      const { status, body: { taskId } } = await post(`?handler=echo&tone=${tone}`);
+      assert.equal(status, 200);
+      await api.attempt(taskId);
+      const { body } = await api.call('GET', `/task/${taskId}`, { headers: { Authorization: 'Bearer secret-of-the-worker-that-nobody-is-told' } });
+      assert.deepEqual(body.result.parameters, { tone });
+    }
+  });
+
+  test("what the handler's check fails at, as a fault of the handler's", async () => {
+    for (const [tone, sentence] of /** @type {const} */ ([
+      ['throw', 'expected check of handler echo to say what is wrong with the parameters, if anything; it threw TypeError: the log says more'],
+      ['throw-odd', 'expected check of handler echo to say what is wrong with the parameters, if anything; it threw Error: the log says more'],
+      ['recurse', 'expected check of handler echo to say what is wrong with the parameters, if anything; it threw RangeError: the log says more'],
+      ['object', 'expected check of handler echo to return null or a sentence, got a value of type object'],
+      ['false', 'expected check of handler echo to return null or a sentence, got a value of type boolean'],
+      ['empty', 'expected check of handler echo to return null or a sentence, got an empty text'],
+      ['promise', 'expected check of handler echo to return null or a sentence, got a promise, which nobody waits for'],
+    ])) {
+      const reply = await post(`?handler=echo&tone=${tone}`);
+      assertRefused(reply, 500, 'handler_check_failed');
+      assert.equal(reply.body.error, sentence);
+      assert.equal(reply.headers.get('Retry-After'), null);
+    }
+    assert.equal((await post('?handler=echo&tone=endless')).body.error, `${'x'.repeat(998)}…`);
   });
 
   test('a body that is declared to be JSON and is not', async () => {

@@ -212,6 +212,8 @@ function entry({ store, formerStores, engine, face, modules }) {
     ${migrations.map((name, index) => `import migration${index} from './${name}';`).join('\n')}
     ${stores.map(({ module, imported }) => `import { ${imported} } from './stores/${module}.js';`).join('\n')}
     import { layered } from './stores/layered.js';
+    import { HandoverRefused } from './engines/engine.js';
+    import { StoreFull, StoreUnavailable } from './stores/store_error.js';
     import { sweep } from './sweeper.js';
     import { taskRunner } from './task_runner.js';
     const Store = ${formers.length > 0 ? `layered(${stores[0]?.expression}, {${formers}})` : stores[0]?.expression};

@@ -9,11 +9,25 @@ const DISCARDED_BYTES = 32 * 1024 * 1024;
  * @param {Request} request
  * @param {number} limit_bytes
  * @returns {Promise<Uint8Array<ArrayBuffer>>} the whole body
- * @throws {Refusal} it is longer than the limit
+ * @throws {Refusal} it is longer than the limit, or breaks off
  */
 export async function readBody(request, limit_bytes) {
   // HTTP keeps to a length that is told, and all in one go costs less than chunk by chunk.
-  if (Number(request.headers.get('Content-Length') ?? NaN) <= limit_bytes) return whole(new Uint8Array(await request.arrayBuffer()), limit_bytes);
+  const isShort = Number(request.headers.get('Content-Length') ?? NaN) <= limit_bytes;
+  try {
+    return isShort ? whole(new Uint8Array(await request.arrayBuffer()), limit_bytes) : await readChunks(request, limit_bytes);
+  } catch (error) {
+    if (error instanceof Refusal) throw error;
+    // Nothing but the connection can fail here; it may yet carry an answer.
+    throw new Refusal('incomplete_body', 'expected a whole body, got one that broke off: send the request again');
+  }
+}
+
+/**
+ * @param {Request} request
+ * @param {number} limit_bytes
+ */
+async function readChunks(request, limit_bytes) {
   /** @type {Uint8Array[]} */
   const chunks = [];
   let length = 0;

@@ -2,11 +2,13 @@
 
 import { bindingsOf } from '../context.js';
 import { newTaskId } from '../task_id.js';
+import { bounded } from '../text.js';
+import { describeError } from '../thrown.js';
 import { sha256Hex } from './digest.js';
-import { Refusal } from './refusal.js';
+import { quoted, Refusal } from './refusal.js';
 
 /** @import { HandlerModule, Handlers } from '../handler.js' */
-/** @import { Idempotency, NewTask } from '../task.js' */
+/** @import { Idempotency, NewTask, Parameters } from '../task.js' */
 /** @import { Call } from './call.js' */
 
 /**
@@ -22,6 +24,9 @@ export const DEFAULT_HANDLER = 'default';
  * (https://developers.cloudflare.com/workers/platform/limits/). */
 const MAX_PARAMETERS_LENGTH = 16_384;
 
+/** Longest sentence of a handler on what is wrong with parameters, in UTF-16 code units. */
+const MAX_FAULT_LENGTH = 1_000;
+
 /** What an idempotency key may be: visible ASCII, as a header's value can be. */
 export const IDEMPOTENCY_KEY = /^[!-~]{1,255}$/;
 export const IDEMPOTENCY_KEY_IN_WORDS = '1 to 255 visible ASCII characters';
@@ -36,14 +41,14 @@ export function findHandler(handlers, name) {
   const module = Object.hasOwn(handlers, name) ? handlers[name] : undefined;
   if (module) return module;
   const names = Object.keys(handlers);
-  throw new Refusal('unknown_handler', `unknown handler ${JSON.stringify(name.slice(0, 50))}: there are ${names.join(', ')}`, { extras: { handlers: names } });
+  throw new Refusal('unknown_handler', `unknown handler ${quoted(name)}: there are ${names.join(', ')}`, { extras: { handlers: names } });
 }
 
 /**
  * @param {Submission} submission of a handler that is there, with parameters that it knows
  * @param {Call} call
  * @returns {Promise<NewTask>}
- * @throws {Refusal} the handler finds fault with its parameters
+ * @throws {Refusal} the handler finds fault with its parameters, or fails at looking at them
  */
 export async function newTask(submission, { handlers, env }) {
   const { idempotencyKey, ...task } = submission;
@@ -51,12 +56,50 @@ export async function newTask(submission, { handlers, env }) {
   if (length > MAX_PARAMETERS_LENGTH) {
     throw new Refusal('invalid_parameter', `expected parameters of at most ${MAX_PARAMETERS_LENGTH} characters as JSON, got ${length}`);
   }
-  const fault = findHandler(handlers, task.handler).check?.(task.parameters, bindingsOf(env));
-  if (fault) throw new Refusal('invalid_parameter', fault);
+  checkParameters(task.handler, findHandler(handlers, task.handler), task.parameters, bindingsOf(env));
   const idempotency = idempotencyKey === null ? null : await idempotencyOf(idempotencyKey, task);
   const delay_seconds = task.delay_seconds ?? Number(env.DELIVERY_DELAY_SECONDS ?? 0);
   // Tasks with the same key have the same last digits, so that they meet in the same shard of a store.
   return { taskId: newTaskId(Date.now(), idempotency?.key.slice(0, 2)), ...task, delay_seconds, idempotency };
+}
+
+/**
+ * Lets the handler look at a submission's parameters.
+ *
+ * @param {string} handler its name
+ * @param {HandlerModule} module
+ * @param {Parameters} parameters
+ * @param {Readonly<Record<string, any>>} bindings
+ * @throws {Refusal} it finds fault with them: that is the caller's fault; or it throws, or answers with what is no answer: that
+ *   is the handler's
+ */
+function checkParameters(handler, module, parameters, bindings) {
+  const name = `check of handler ${handler}`;
+  /** @type {unknown} */
+  let fault;
+  try {
+    fault = module.check?.({ ...parameters }, bindings); // a copy: what is stored is what came
+  } catch (thrown) {
+    const error = describeError(thrown);
+    console.error(`${name} failed`, { handler, error: error.name, message: error.message, stack: stackOf(thrown) });
+    // What it threw may tell of bindings, which are none of the caller's business.
+    throw new Refusal('handler_check_failed', `expected ${name} to say what is wrong with the parameters, if anything; it threw ${error.name}: the log says more`);
+  }
+  if (fault === null || fault === undefined) return;
+  if (typeof fault === 'string' && fault !== '') throw new Refusal('invalid_parameter', bounded(fault, MAX_FAULT_LENGTH));
+  if (fault instanceof Promise) fault.catch(() => {}); // nobody waits for it
+  const got = fault === '' ? 'an empty text' : fault instanceof Promise ? 'a promise, which nobody waits for' : `a value of type ${typeof fault}`;
+  console.error(`${name} failed`, { handler, got });
+  throw new Refusal('handler_check_failed', `expected ${name} to return null or a sentence, got ${got}`);
+}
+
+/** @param {unknown} thrown */
+function stackOf(thrown) {
+  try {
+    return String(/** @type {any} */ (thrown)?.stack ?? '');
+  } catch {
+    return '';
+  }
 }
 
 /**

@@ -18,9 +18,14 @@ import { WAIT_SECONDS } from './task.js';
 /** @import { Code } from './refusal.js' */
 
 /** What any route but the open one may answer; and what those that change something may. @type {Code[]} */
-const ANY = ['unauthorized', 'rate_limited', 'store_unavailable'];
+const ANY = ['unauthorized', 'rate_limited', 'internal_error', 'store_unavailable'];
 /** @type {Code[]} */
-const ANY_CHANGE = [...ANY, 'forbidden_origin'];
+const ANY_CHANGE = [...ANY, 'forbidden_origin', 'store_full'];
+
+/** What may be answered where a run begins, and where tasks are submitted. @type {Code[]} */
+const ANY_RUN = [...ANY_CHANGE, 'backlog_full'];
+/** @type {Code[]} */
+const ANY_SUBMISSION = [...ANY_RUN, 'incomplete_body', 'invalid_json', 'invalid_parameter', 'payload_too_large'];
 
 const EVENTS_SCHEMA = { type: 'string', description: 'Events `task`, each with a task as JSON: at once and at each change.' };
 
@@ -86,7 +91,7 @@ function submitTask(handlers) {
   return {
     ...operation('submitTask', 'Submits a task', {
       200: { ...json('Accepted'), headers: headers(['Idempotent-Replayed']), links: links('showTask', 'cancelTask', 'retryTask') },
-      ...refusals([...ANY_CHANGE, 'invalid_json', 'invalid_parameter', 'unknown_handler', 'idempotency_conflict', 'payload_too_large']),
+      ...refusals([...ANY_SUBMISSION, 'unknown_handler', 'idempotency_conflict', 'handler_check_failed']),
     }, [
       query('handler', { type: 'string', enum: Object.keys(handlers), default: DEFAULT_HANDLER, description: 'What does the work.' }),
       query('delay', DELAY_SCHEMA),
@@ -119,7 +124,7 @@ function submitTasks() {
   return {
     ...operation('submitTasks', 'Submits up to a hundred tasks, each accepted or refused on its own', {
       200: json('BatchReply'),
-      ...refusals([...ANY_CHANGE, 'invalid_json', 'invalid_parameter', 'payload_too_large']),
+      ...refusals(ANY_SUBMISSION),
     }),
     requestBody: { required: true, description: 'At most 10 MiB.', content: { 'application/json': { schema: schemaOf('NewTasks') } } },
   };
@@ -159,7 +164,7 @@ function cancelTask() {
 function retryTask() {
   return operation('retryTask', 'Runs a failed or cancelled task again', {
     200: { ...json('Accepted'), links: links('showTask', 'cancelTask') },
-    ...refusals([...ANY_CHANGE, 'invalid_parameter', 'task_not_found', 'wrong_status']),
+    ...refusals([...ANY_RUN, 'invalid_parameter', 'task_not_found', 'wrong_status']),
   });
 }
 

@@ -8,6 +8,7 @@ import { STATUS_OF_CODE } from './refusal.js';
 
 /** @type {Record<Code, {description: string, extras?: Record<string, Schema>, optional?: Record<string, Schema>, headers?: string[]}>} */
 const ERRORS = {
+  incomplete_body: { description: 'The body broke off.' },
   invalid_json: { description: 'The body is not JSON, and should be.' },
   invalid_parameter: {
     description: 'A parameter, header or field is unknown or out of range.',
@@ -23,7 +24,11 @@ const ERRORS = {
   wrong_status: { description: "The task's status does not allow it.", extras: { status: STATUS_SCHEMA } },
   payload_too_large: { description: 'The body is too long.' },
   rate_limited: { description: 'The caller has sent too many requests.', headers: ['Retry-After'] },
-  store_unavailable: { description: 'The store or the queue did not answer.', headers: ['Retry-After'] },
+  handler_check_failed: { description: "The handler failed at looking at the task's parameters: a fault of the handler's." },
+  internal_error: { description: 'A fault of the task runner itself.' },
+  backlog_full: { description: 'Too many tasks wait to be handed over, and the platform takes none for now.', headers: ['Retry-After'] },
+  store_unavailable: { description: 'The store did not answer.', headers: ['Retry-After'] },
+  store_full: { description: 'The store has no room for new tasks.' },
 };
 
 /** A schema for each code. @type {Record<string, Schema>} */

@@ -50,9 +50,13 @@ const SUMMARY = {
   handler: HANDLER_SCHEMA,
   run: { type: 'integer', minimum: 1, description: '1 for the first; each retry by hand and each redrive is another one.' },
   attempts: { ...COUNT, description: 'Of this run.' },
+  crashes: { ...COUNT, description: 'Attempts of this run whose isolate died: of CPU time, of memory, or with its machine.' },
   maxRetries: COUNT,
   progress: orNull(object({ percent: PERCENT, note: orNull({ type: 'string' }) })),
-  error: orNull(object({ name: { type: 'string' }, message: { type: 'string' } })),
+  error: {
+    ...orNull(object({ name: { type: 'string' }, message: { type: 'string', description: 'With its code, causes and parts, up to 1,000 characters.' } })),
+    description: 'Of the last attempt that failed.',
+  },
   createdAt: TIME,
   startedAt: orNull(TIME),
   finishedAt: orNull(TIME),
@@ -60,6 +64,7 @@ const SUMMARY = {
   expiresAt: TIME,
 };
 
+const NO_QUEUE = 'Null with workflows, and while the queue does not answer.';
 const MINUTE = object({ minute: TIME, submitted: COUNT, completed: COUNT, failed: COUNT, cancelled: COUNT });
 const LATENCY = { type: 'number', minimum: 0 };
 
@@ -96,7 +101,7 @@ export const SCHEMAS = {
       items: {
         oneOf: [
           object({ httpStatus: { const: 200 }, taskId: TASK_ID_SCHEMA, status: STATUS_SCHEMA }),
-          object({ httpStatus: { enum: [400, 409, 413] }, error: { type: 'string' }, code: { type: 'string' } }),
+          object({ httpStatus: { enum: [400, 409, 413, 500] }, error: { type: 'string' }, code: { type: 'string' } }),
         ],
       },
     },
@@ -109,8 +114,8 @@ export const SCHEMAS = {
       since: orNull(TIME),
       complete: { type: 'boolean', description: 'Whether these are all tasks.' },
     }),
-    queue: { ...orNull(object({ backlog: COUNT, oldestAgeSeconds: orNull(COUNT) })), description: 'Null with workflows.' },
-    deadLetters: { ...orNull(object({ count: COUNT, oldestAgeSeconds: orNull(COUNT) })), description: 'Null with workflows.' },
+    queue: { ...orNull(object({ backlog: COUNT, oldestAgeSeconds: orNull(COUNT) })), description: NO_QUEUE },
+    deadLetters: { ...orNull(object({ count: COUNT, oldestAgeSeconds: orNull(COUNT) })), description: NO_QUEUE },
     recent: object({
       minutes: COUNT,
       perMinute: { type: 'array', items: MINUTE, description: 'Oldest first; the last is the present minute.' },

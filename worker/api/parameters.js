@@ -1,6 +1,7 @@
 /** What a request asks for, checked: query parameters, and the fields of a batch's tasks. */
 
-import { invalidParameter, Refusal } from './refusal.js';
+import { bounded } from '../text.js';
+import { invalidParameter, QUOTED_LENGTH, quoted, Refusal } from './refusal.js';
 
 /** Written as digits only, and exact. */
 const DIGITS = /^\d{1,15}$/;
@@ -12,8 +13,8 @@ const DIGITS = /^\d{1,15}$/;
  * @throws {Refusal} there is another one, or one comes twice
  */
 export function readQuery({ searchParams }, known) {
-  /** @type {Record<string, string>} */
-  const query = {};
+  /** A handler may call a parameter `__proto__`. @type {Record<string, string>} */
+  const query = Object.create(null);
   for (const [name, value] of searchParams) {
     requireKnown(name, known, 'query parameter');
     if (Object.hasOwn(query, name)) throw invalidParameter(name, 'given once', searchParams.getAll(name));
@@ -31,7 +32,7 @@ export function readQuery({ searchParams }, known) {
 export function requireKnown(name, known, kind) {
   if (known.includes(name)) return;
   const list = known.length > 0 ? `known are ${known.join(', ')}` : 'there are none here';
-  throw new Refusal('invalid_parameter', `unknown ${kind} ${JSON.stringify(name.slice(0, 50))}: ${list}`, { extras: { parameter: name.slice(0, 50) } });
+  throw new Refusal('invalid_parameter', `unknown ${kind} ${quoted(name)}: ${list}`, { extras: { parameter: bounded(name, QUOTED_LENGTH) } });
 }
 
 /**

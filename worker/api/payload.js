@@ -45,11 +45,11 @@ export function requireDeclaredJson(contentType, payload) {
  * @throws {Refusal} it is not JSON
  */
 export function parseJson(payload, saysWho, reviver) {
+  let got = 'bytes that are not UTF-8';
   try {
     if (typeof payload === 'string') return JSON.parse(payload, /** @type {any} */ (reviver));
-  } catch {
-    // as bytes that are no text
+  } catch (error) {
+    got = error instanceof RangeError ? 'JSON that is nested too deeply' : 'other text';
   }
-  const got = typeof payload === 'string' ? 'other text' : 'bytes that are not UTF-8';
   throw new Refusal('invalid_json', `expected the body to be JSON, as ${saysWho}, got ${got}`);
 }

@@ -1,5 +1,6 @@
 /** The HTTP API: which request is answered by what. */
 
+import { isStoreError } from '../stores/store_error.js';
 import { authenticate } from './auth.js';
 import { submitBatch } from './batch.js';
 import { discardBody } from './body.js';
@@ -8,7 +9,7 @@ import { listTasks } from './list.js';
 import { showDescription } from './openapi.js';
 import { showPage, showProgram, showStyle } from './page.js';
 import { limitRate } from './rate_limit.js';
-import { Refusal } from './refusal.js';
+import { quoted, Refusal, storeRefusal } from './refusal.js';
 import { jsonReply } from './reply.js';
 import { showStatistics } from './stats.js';
 import { submitTask } from './submission.js';
@@ -36,7 +37,7 @@ export const ROUTES = {
 const OPEN_PATH = '/health';
 
 const PATTERNS = Object.entries(ROUTES).map(([path, methods]) => (
-  { pattern: new RegExp(`^${path.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '([^/]+)')}$`), methods }
+  { path, pattern: new RegExp(`^${path.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '([^/]+)')}$`), methods }
 ));
 
 /**
@@ -54,17 +55,30 @@ export async function handleRequest(request, env, parts) {
 
 /**
  * @param {Call} call
- * @returns {Promise<Response>} a refusal, too; 503 for what was thrown, which is to say that the store did not answer
+ * @returns {Promise<Response>} a refusal, too
  */
 async function answer(call) {
   try {
     return await route(call);
   } catch (error) {
     await discardBody(call.request).catch(() => {}); // whoever breaks off does not wait for an answer
-    if (error instanceof Refusal) return error.reply();
-    console.error('request failed', { method: call.request.method, path: call.url.pathname, error: String(error) });
-    return new Refusal('store_unavailable', 'the task store is not available; try again', { headers: { 'Retry-After': '1' } }).reply();
+    return refusalOf(error, call).reply();
   }
+}
+
+/**
+ * @param {unknown} error
+ * @param {Call} call
+ * @returns {Refusal} the caller's fault, the platform's or, where it is neither, ours: of that the caller learns no more
+ */
+function refusalOf(error, { request: { method }, url: { pathname: path } }) {
+  if (error instanceof Refusal) return error;
+  if (isStoreError(error)) {
+    console.warn('the store did not answer, or has no room', { method, path, error: String(error) });
+    return storeRefusal(/** @type {Error} */ (error));
+  }
+  console.error('request failed', { method, path, error: String(/** @type {any} */ (error)?.stack ?? error) });
+  return new Refusal('internal_error', 'the task runner has failed at this request; its log says more');
 }
 
 /**
@@ -79,18 +93,21 @@ async function route(call) {
   const preflightReply = found && preflight(call, allowed);
   if (preflightReply) return preflightReply;
   if (url.pathname !== OPEN_PATH) await limitRate(call, await authenticate(call));
-  if (!found) throw new Refusal('not_found', 'not found');
+  if (!found) throw new Refusal('not_found', `there is no path ${quoted(url.pathname)}: there are ${Object.keys(ROUTES).join(', ')}`);
   const method = request.method === 'HEAD' ? 'GET' : request.method;
   const act = Object.hasOwn(found.methods, method) ? found.methods[/** @type {keyof Methods} */ (method)] : undefined;
-  if (!act) throw new Refusal('method_not_allowed', 'method not allowed', { headers: { Allow: allowed.join(', ') } });
+  if (!act) {
+    const sentence = `expected ${allowed.join(' or ')} of ${found.path}, got ${quoted(request.method)}`;
+    throw new Refusal('method_not_allowed', sentence, { headers: { Allow: allowed.join(', ') } });
+  }
   return act(call, ...found.parameters);
 }
 
 /** @param {string} pathname */
 function findRoute(pathname) {
-  for (const { pattern, methods } of PATTERNS) {
+  for (const { path, pattern, methods } of PATTERNS) {
     const match = pattern.exec(pathname);
-    if (match) return { methods, parameters: match.slice(1) };
+    if (match) return { path, methods, parameters: match.slice(1) };
   }
   return null;
 }

@@ -5,7 +5,7 @@ import { readQuery } from './parameters.js';
 import { jsonReply } from './reply.js';
 import { isoTime } from './task_view.js';
 
-/** @import { Backlog } from '../engines/engine.js' */
+/** @import { Backlog, Engine } from '../engines/engine.js' */
 /** @import { Moments } from '../stores/store.js' */
 /** @import { Call } from './call.js' */
 
@@ -35,7 +35,7 @@ export async function showStatistics(call) {
  * @returns {Promise<Statistics>}
  */
 async function makeStatistics({ store, engine }, now_ms) {
-  const [{ tasks, isAll }, backlogs, sweeper] = await Promise.all([store.recent(), engine.backlogs(), store.sweepCounts()]);
+  const [{ tasks, isAll }, backlogs, sweeper] = await Promise.all([store.recent(), backlogsOf(engine), store.sweepCounts()]);
   return {
     generatedAt: isoTime(now_ms),
     counts: countByStatus(tasks),
@@ -45,6 +45,19 @@ async function makeStatistics({ store, engine }, now_ms) {
     recent: { minutes: RECENT_MINUTES, perMinute: throughput(tasks, now_ms), latencyMs: latency(tasks, firstMinute_ms(now_ms)) },
     sweeper,
   };
+}
+
+/**
+ * @param {Engine} engine
+ * @returns {ReturnType<Engine['backlogs']>} null as well while the platform does not tell: the rest is worth an answer without it
+ */
+async function backlogsOf(engine) {
+  try {
+    return await engine.backlogs();
+  } catch (error) {
+    console.warn('the queues did not tell what waits in them', { error: String(error) });
+    return null;
+  }
 }
 
 /** @param {Moments[]} tasks */

@@ -1,10 +1,12 @@
 /** `GET /task/:id` as a stream of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html). */
 
+import { StoreUnavailable } from '../stores/store_error.js';
 import { ENDED } from '../task.js';
 import { looksUntil } from './looks.js';
 import { UNCACHED } from './reply.js';
 import { taskJson } from './task_view.js';
 
+/** @import { Store } from '../stores/store.js' */
 /** @import { TaskRecord } from '../task.js' */
 /** @import { Call } from './call.js' */
 
@@ -50,11 +52,26 @@ async function* eventsOf({ store, env }, first) {
   let sent = '';
   /** @type {TaskRecord | null} */
   let task = first;
-  for (; task; task = await store.find(first.taskId)) {
+  for (; task; task = await lookAgain(store, task)) {
     const json = taskJson(task, env);
     yield json === sent ? NOTHING_NEW : `id: ${eventId(task)}\nevent: task\ndata: ${json}\n\n`;
     sent = json;
     if (ENDED.has(task.status) || !await nextLook()) return;
+  }
+}
+
+/**
+ * @param {Store} store
+ * @param {TaskRecord} seen
+ * @returns {Promise<TaskRecord | null>} while the store does not answer, what was seen last: a stream that broke off would come
+ *   again at once, and find the store no better
+ */
+async function lookAgain(store, seen) {
+  try {
+    return await store.find(seen.taskId);
+  } catch (error) {
+    if (error instanceof StoreUnavailable) return seen;
+    throw error;
   }
 }
 

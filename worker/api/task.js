@@ -1,7 +1,7 @@
 /** `/task/:id`: to look at a task, to cancel it, to run it again. */
 
 import { TASK_ID } from '../task_id.js';
-import { handOver } from './intake.js';
+import { handOver, requireRoom } from './handover.js';
 import { fromDigits, readQuery, wholeNumber } from './parameters.js';
 import { Refusal, taskNotFound } from './refusal.js';
 import { jsonReply, jsonTextReply } from './reply.js';
@@ -25,7 +25,7 @@ export async function showTask(call, taskId) {
   requireTaskId(taskId);
   const isStream = wantsStream(call.request);
   const task = await findEnded(call.store, taskId, isStream ? 0 : wait_seconds);
-  if (!task) throw taskNotFound();
+  if (!task) throw taskNotFound(taskId);
   return isStream ? streamTask(call, task) : jsonTextReply(taskJson(task, call.env));
 }
 
@@ -49,10 +49,10 @@ export async function cancelTask(call, taskId) {
 export async function retryTask({ url, store, engine }, taskId) {
   readQuery(url, []);
   requireTaskId(taskId);
-  const task = await find(store, taskId);
-  const { max_retries, status } = task;
+  const { status, max_retries, run: former } = await find(store, taskId);
   if (status !== 'failed' && status !== 'cancelled') throw wrongStatus(status, 'failed or cancelled');
-  const run = await store.retry(taskId, task.run);
+  await requireRoom(engine);
+  const run = await store.retry(taskId, former);
   if (run === null) throw wrongStatus((await find(store, taskId)).status, 'failed or cancelled');
   await handOver(engine, [{ taskId, run, delay_seconds: 0, max_retries }]);
   return jsonReply({ taskId, status: 'pending' });
@@ -65,7 +65,7 @@ export async function retryTask({ url, store, engine }, taskId) {
  */
 async function find(store, taskId) {
   const task = await store.find(taskId);
-  if (!task) throw taskNotFound();
+  if (!task) throw taskNotFound(taskId);
   return task;
 }
 
@@ -76,7 +76,7 @@ async function find(store, taskId) {
  * @throws {Refusal}
  */
 function requireTaskId(taskId) {
-  if (!TASK_ID.test(taskId)) throw taskNotFound();
+  if (!TASK_ID.test(taskId)) throw taskNotFound(taskId);
 }
 
 /**

@@ -30,8 +30,8 @@ export function summaryView(task, env) {
  * @param {TaskSummary} task
  * @param {Environment} env
  */
-function state({ taskId, status, handler, run, attempts, max_retries, progress }, env) {
-  return { taskId, status, handler, run, attempts, maxRetries: max_retries ?? Number(env.MAX_RETRIES), progress };
+function state({ taskId, status, handler, run, attempts, crashes, max_retries, progress }, env) {
+  return { taskId, status, handler, run, attempts, crashes, maxRetries: max_retries ?? Number(env.MAX_RETRIES), progress };
 }
 
 /** @param {TaskSummary} task */

@@ -2,7 +2,9 @@
 
 import { Ending } from '../ending.js';
 import { PermanentError } from '../handler.js';
+import { bounded } from '../text.js';
 import { hasBody, readDelivery } from './_delivery.js';
+import { retryAfterSeconds } from './_retry_after.js';
 
 /** @import { Context } from '../handler.js' */
 /** @import { Parameters, Payload } from '../task.js' */
@@ -65,8 +67,8 @@ export default async function deliver(payload, context) {
   const delivery = readDelivery(context.parameters, context.bindings);
   const ending = new Ending();
   ending.follow(context.signal);
-  const answer = await ending.limit(delivery.timeout_seconds, () => exchange(delivery, payload, context, ending.signal));
-  if (!isExpected(answer.status, delivery.expected)) throw new UnexpectedStatus(answer, delivery.expected);
+  const { answer, retryAfter } = await ending.limit(delivery.timeout_seconds, () => exchange(delivery, payload, context, ending.signal));
+  if (!isExpected(answer.status, delivery.expected)) throw new UnexpectedStatus(answer, delivery.expected, retryAfter);
   return answer;
 }
 
@@ -75,7 +77,7 @@ export default async function deliver(payload, context) {
  * @param {Payload} payload
  * @param {Context} context
  * @param {AbortSignal} signal
- * @returns {Promise<Answer>}
+ * @returns {Promise<{answer: Answer, retryAfter: string | null}>}
  */
 async function exchange({ url, method, headers }, payload, { taskId, attempt }, signal) {
   headers.set('Task-Id', taskId);
@@ -83,10 +85,11 @@ async function exchange({ url, method, headers }, payload, { taskId, attempt }, 
   headers.set('Idempotency-Key', taskId);
   if (hasBody(method) && !headers.has('Content-Type')) headers.set('Content-Type', contentType(payload));
   const response = await fetch(url, { method, headers, signal, redirect: 'manual', ...(hasBody(method) && { body: payload }) });
-  return { status: response.status, contentType: response.headers.get('Content-Type'), ...await readText(response) };
+  const answer = { status: response.status, contentType: response.headers.get('Content-Type'), ...await readText(response) };
+  return { answer, retryAfter: response.headers.get('Retry-After') };
 }
 
-/** An answer that is none of the expected ones. */
+/** An answer that is none of the expected ones; it may say when to try again. */
 class UnexpectedStatus extends Error {
   /** @override */
   name = 'UnexpectedStatus';
@@ -94,10 +97,13 @@ class UnexpectedStatus extends Error {
   /**
    * @param {Answer} answer
    * @param {string[]} expected
+   * @param {string | null} retryAfter the header's value
    */
-  constructor({ status, body }, expected) {
-    super(`expected status ${expected.join(', ')}, got ${status}: ${body.slice(0, TOLD_BODY_LENGTH)}`);
+  constructor({ status, body }, expected, retryAfter) {
+    super(`expected status ${expected.join(', ')}, got ${status}: ${bounded(body, TOLD_BODY_LENGTH)}`);
     this.permanent = isLasting(status);
+    const seconds = this.permanent ? null : retryAfterSeconds(retryAfter, Date.now());
+    if (seconds !== null) this.retry_after_seconds = seconds;
   }
 }
 

@@ -48,7 +48,7 @@ import { isStoreError } from './store_error.js';
 /**
  * What lists and the sweeper must know of a task, kept as the key's metadata so that a list has it.
  *
- * @typedef {Omit<Entry, 'parameters' | 'payload' | 'payload_encoding' | 'result' | 'idempotency' | 'crashes' | 'holder' | 'delivery' | 'claim'>} Metadata
+ * @typedef {Omit<Entry, 'parameters' | 'payload' | 'payload_encoding' | 'result' | 'idempotency' | 'holder' | 'delivery' | 'claim'>} Metadata
  */
 
 /** What a key of an idempotency key holds. @typedef {{taskId: string, fingerprint: string}} KeyHolder */
@@ -118,7 +118,7 @@ export class KvStore {
    */
   async find(taskId) {
     const entry = await this.#read(taskId);
-    return entry && isKept(entry) ? { ...summary(taskId, entry), result: entry.result, crashes: entry.crashes } : null;
+    return entry && isKept(entry) ? { ...summary(taskId, entry), result: entry.result } : null;
   }
 
   /**
@@ -605,9 +605,9 @@ function openTask(taskId, entry, before_ms) {
  * @returns {TaskSummary}
  */
 function summary(taskId, entry) {
-  const { status, handler, run, attempts, max_retries, progress, error, expires_at } = entry;
+  const { status, handler, run, attempts, crashes, max_retries, progress, error, expires_at } = entry;
   return {
-    taskId, status, handler, run, attempts, max_retries, progress, error,
+    taskId, status, handler, run, attempts, crashes, max_retries, progress, error,
     created_ms: creationTime(taskId),
     started_ms: entry.started_at_ms,
     finished_ms: entry.finished_at_ms,
@@ -623,7 +623,7 @@ function summary(taskId, entry) {
 function metadataOf(entry) {
   const {
     parameters: _parameters, payload: _payload, payload_encoding: _encoding, result: _result, idempotency: _idempotency,
-    crashes: _crashes, holder: _holder, delivery: _delivery, claim: _claim, ...kept
+    holder: _holder, delivery: _delivery, claim: _claim, ...kept
   } = entry;
   const candidates = TEXT_LENGTHS.map((length) => ({
     ...kept,

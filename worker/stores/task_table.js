@@ -58,9 +58,9 @@ const FIND_KEYS = `
   SELECT idempotency_key, fingerprint, taskId, run, status FROM tasks
   WHERE idempotency_key IN (SELECT value FROM json_each(?1))`;
 
-const SUMMARY = `taskId, status, handler, run, attempts, max_retries, progress, started_at, finished_at, due_at, expires_at`;
+const SUMMARY = `taskId, status, handler, run, attempts, crashes, max_retries, progress, started_at, finished_at, due_at, expires_at`;
 
-const FIND = `SELECT ${SUMMARY}, error, result, crashes FROM tasks WHERE taskId = ?1 AND expires_at > ?2`;
+const FIND = `SELECT ${SUMMARY}, error, result FROM tasks WHERE taskId = ?1 AND expires_at > ?2`;
 
 /** As `isAbandoned` in `lease.js`. */
 const IS_ABANDONED = (/** @type {string} */ task, /** @type {string} */ by) => `(${task}.lease_expires_at <= ?3
@@ -249,7 +249,7 @@ export class TaskTable {
    */
   async find(taskId) {
     const [row] = await this.#rows(FIND, taskId, seconds(Date.now()));
-    return row ? { ...summary(row), result: row['result'], crashes: row['crashes'] } : null;
+    return row ? { ...summary(row), result: row['result'] } : null;
   }
 
   /**
@@ -546,9 +546,9 @@ function listWindow(status) {
  * @returns {TaskSummary}
  */
 function summary(row) {
-  const { taskId, status, handler, run, attempts, max_retries, progress, error, started_at, finished_at, due_at, expires_at } = row;
+  const { taskId, status, handler, run, attempts, crashes, max_retries, progress, error, started_at, finished_at, due_at, expires_at } = row;
   return {
-    taskId, status, handler, run, attempts, max_retries,
+    taskId, status, handler, run, attempts, crashes, max_retries,
     progress: JSON.parse(progress ?? 'null'),
     error: JSON.parse(error ?? 'null'),
     created_ms: creationTime(taskId),

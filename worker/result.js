@@ -1,0 +1,116 @@
+/** A handler's result, as the JSON that is kept with its task. */
+
+import { MAX_RESULT_BYTES } from './task.js';
+import { describeError } from './thrown.js';
+
+const ENCODER = new TextEncoder();
+
+/** What JSON writes as the primitive that it holds. */
+const BOXED = ['[object Number]', '[object String]', '[object Boolean]'];
+
+/**
+ * @param {unknown} result what a handler returned; nothing at all is null
+ * @returns {string} JSON
+ * @throws {TypeError | RangeError} JSON cannot hold it, or it is longer than a result may be. The error is permanent: the work is
+ *   done, and another attempt would do it again
+ */
+export function resultJson(result) {
+  const json = stringified(result ?? null);
+  const length = ENCODER.encode(json).byteLength;
+  if (length > MAX_RESULT_BYTES) throw permanent(new RangeError(`expected a result of at most ${MAX_RESULT_BYTES} bytes as JSON, got ${length}`));
+  return json;
+}
+
+/**
+ * @param {unknown} result
+ * @returns {string}
+ */
+function stringified(result) {
+  try {
+    const json = JSON.stringify(result);
+    if (typeof json === 'string' && isPlain(result)) return json;
+  } catch {
+    // what is wrong is found out below
+  }
+  return stringifiedWithCare(result);
+}
+
+/**
+ * Looks at a value much faster than a function of `JSON.stringify` does, and as deep as that can go.
+ *
+ * @param {unknown} result which JSON.stringify has written: it is no circle
+ * @returns {boolean} whether nothing in it needs a closer look
+ */
+function isPlain(result) {
+  const left = [result];
+  while (left.length > 0) {
+    const value = /** @type {any} */ (left.pop());
+    if (typeof value === 'function' || typeof value === 'symbol') return false;
+    if (typeof value !== 'object' || value === null) continue;
+    if (typeof value.toJSON === 'function' || unwritable(value, value)) return false;
+    if (!ArrayBuffer.isView(value)) for (const each of Object.values(value)) left.push(each);
+  }
+  return true;
+}
+
+/**
+ * @param {unknown} result
+ * @returns {string}
+ * @throws {TypeError} JSON cannot hold it; the error says what is at fault and where
+ */
+function stringifiedWithCare(result) {
+  /** Where the objects are that are being written. @type {WeakMap<object, string>} */
+  const places = new WeakMap();
+  /** @type {(this: any, key: string, value: unknown) => unknown} */
+  const check = function (key, value) {
+    const place = places.has(this) ? `${places.get(this)}${Array.isArray(this) ? `[${key}]` : `.${key}`}` : 'result';
+    const kind = unwritable(value, this[key]);
+    if (kind) throw permanent(new TypeError(`expected a result that JSON can hold, got ${kind} at ${place}`));
+    if (typeof value === 'object' && value !== null) places.set(value, place);
+    return value;
+  };
+  try {
+    return JSON.stringify(result, check) ?? 'null';
+  } catch (error) {
+    if (isPermanent(error)) throw error;
+    throw permanent(new TypeError(`expected a result that JSON can hold, got one that it cannot: ${reasonOf(error)}`));
+  }
+}
+
+/**
+ * What JSON would leave out, or write as something that holds nothing of it. A property that is undefined is left out as
+ * ever, and numbers that are none are null.
+ *
+ * @param {unknown} value as its `toJSON` gives it
+ * @param {unknown} original
+ * @returns {string | null} its kind, in words
+ */
+function unwritable(value, original) {
+  if (original instanceof Date && Number.isNaN(original.getTime())) return 'an invalid Date';
+  if (typeof value === 'bigint' || typeof value === 'function' || typeof value === 'symbol') return `a ${typeof value}`;
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || ArrayBuffer.isView(value)) return null;
+  const tag = Object.prototype.toString.call(value);
+  if (tag === '[object Object]' || BOXED.includes(tag) || Object.keys(value).length > 0) return null;
+  const kind = tag.slice('[object '.length, -1);
+  return `${/^[AEIO]/.test(kind) ? 'an' : 'a'} ${kind}`;
+}
+
+/** @param {unknown} error that JSON.stringify has thrown, or a `toJSON` or a getter */
+function reasonOf(error) {
+  if (error instanceof RangeError && error.message.includes('call stack')) return 'it is nested too deeply';
+  const { name, message } = describeError(error);
+  return `${name}: ${message.replaceAll(/\s*\n\s*/g, ' ')}`;
+}
+
+/**
+ * @template {Error} Thrown
+ * @param {Thrown} error
+ */
+function permanent(error) {
+  return Object.assign(error, { permanent: true });
+}
+
+/** @param {unknown} error */
+function isPermanent(error) {
+  return error instanceof Error && 'permanent' in error && error.permanent === true;
+}

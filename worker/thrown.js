@@ -1,0 +1,145 @@
+/** What a handler threw, in words: it may throw anything, even what cannot be looked at. */
+
+import { bounded } from './text.js';
+
+/** @import { TaskError } from './task.js' */
+
+/** Longest name and longest message of an error that is kept with a task, in UTF-16 code units. */
+const MAX_NAME_LENGTH = 100;
+const MAX_MESSAGE_LENGTH = 1_000;
+
+/** How many errors an `AggregateError` tells of, and how deep causes and such errors are followed. */
+const MAX_ERRORS = 10;
+const MAX_DEPTH = 4;
+
+/** What is said of a value of which nothing can be read, such as a revoked proxy. @type {TaskError} */
+const UNSHOWABLE = { name: 'Error', message: 'a value that cannot be shown' };
+
+/**
+ * Tells all that a thrown value says of itself: its message, its code, its causes and the errors that it is made of.
+ *
+ * @param {unknown} thrown
+ * @returns {TaskError} never longer than what is kept, and well-formed
+ */
+export function describeError(thrown) {
+  const { name, message } = describe(thrown, []);
+  return { name: bounded(name, MAX_NAME_LENGTH), message: bounded(message, MAX_MESSAGE_LENGTH) };
+}
+
+/**
+ * @param {unknown} thrown
+ * @param {unknown[]} outer the errors that this one is a cause or a part of
+ * @returns {TaskError}
+ */
+function describe(thrown, outer) {
+  try {
+    switch (typeof thrown) {
+      case 'string': return { name: 'Error', message: thrown === '' ? 'an empty text was thrown' : thrown };
+      case 'object': return thrown === null ? { name: 'Error', message: 'null was thrown' } : describeObject(thrown, outer);
+      case 'function': return { name: 'Error', message: `a function was thrown: ${bounded(String(thrown), MAX_NAME_LENGTH)}` };
+      default: return { name: 'Error', message: `${String(thrown)} was thrown` };
+    }
+  } catch {
+    return UNSHOWABLE;
+  }
+}
+
+/**
+ * @param {object} thrown
+ * @param {unknown[]} outer
+ * @returns {TaskError}
+ */
+function describeObject(thrown, outer) {
+  if (thrown instanceof Response) return { name: 'Response', message: `a response was thrown: ${thrown.status} ${thrown.statusText}`.trimEnd() };
+  const own = textAt(thrown, 'message');
+  const isError = thrown instanceof Error;
+  const code = codeOf(thrown);
+  const said = own + (code !== null && !own.includes(code) ? ` (code ${code})` : '');
+  const parts = [...(said === '' ? [] : [said.trim()]), ...(outer.length < MAX_DEPTH ? inner(thrown, [...outer, thrown]) : [])];
+  if (parts.length === 0) parts.push(isError ? 'no message' : asJson(thrown));
+  return { name: nameOf(thrown), message: parts.join('; ') };
+}
+
+/**
+ * @param {object} thrown
+ * @param {unknown[]} outer with it
+ * @returns {string[]} sentences on what it is made of and what it was caused by
+ */
+function inner(thrown, outer) {
+  const errors = valueAt(thrown, 'errors');
+  const cause = valueAt(thrown, 'cause');
+  const list = Array.isArray(errors) ? errors.slice(0, MAX_ERRORS) : [];
+  const isMore = Array.isArray(errors) && errors.length > MAX_ERRORS;
+  return [
+    ...list.map((error, index) => `${index + 1}. ${sentence(error, outer)}`),
+    ...(isMore ? [`and ${errors.length - MAX_ERRORS} more`] : []),
+    ...(cause === undefined || cause === null ? [] : [`caused by ${sentence(cause, outer)}`]),
+  ];
+}
+
+/**
+ * @param {unknown} thrown
+ * @param {unknown[]} outer
+ */
+function sentence(thrown, outer) {
+  if (outer.includes(thrown)) return 'itself';
+  const { name, message } = describe(thrown, outer);
+  // Bounded here too: causes of megabytes are not joined first and cut then.
+  return bounded(`${name}: ${message}`, MAX_MESSAGE_LENGTH);
+}
+
+/**
+ * @param {object} thrown
+ * @returns {string} its own name, or that of its class where that says more
+ */
+function nameOf(thrown) {
+  const own = textAt(thrown, 'name');
+  if (own !== '' && own !== 'Error') return own;
+  const ofClass = valueAt(thrown, 'constructor');
+  const name = typeof ofClass === 'function' ? textAt(ofClass, 'name') : '';
+  return name === '' || name === 'Object' ? 'Error' : name;
+}
+
+/**
+ * @param {object} thrown
+ * @returns {string | null} such as `ECONNREFUSED`; the numbers that every `DOMException` has say nothing beside its name
+ */
+function codeOf(thrown) {
+  if (thrown instanceof DOMException) return null;
+  const code = valueAt(thrown, 'code');
+  return (typeof code === 'string' && code !== '') || typeof code === 'number' ? String(code) : null;
+}
+
+/** @param {object} thrown that has no message */
+function asJson(thrown) {
+  try {
+    const json = JSON.stringify(thrown);
+    if (typeof json === 'string' && json !== '{}') return `a value was thrown: ${json}`;
+  } catch {
+    // then its kind is all that there is to tell
+  }
+  return `a value was thrown: ${Object.prototype.toString.call(thrown)}`;
+}
+
+/**
+ * @param {object} object
+ * @param {string} key
+ * @returns {string} empty where there is no text
+ */
+function textAt(object, key) {
+  const value = valueAt(object, key);
+  return typeof value === 'string' ? value : '';
+}
+
+/**
+ * @param {any} object
+ * @param {string} key
+ * @returns {unknown} undefined where it cannot be read
+ */
+function valueAt(object, key) {
+  try {
+    return object[key];
+  } catch {
+    return undefined;
+  }
+}
