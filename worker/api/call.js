@@ -12,7 +12,7 @@
  * @typedef {object} Environment
  * @property {string} MAX_RETRIES of tasks that do not say otherwise
  * @property {string} [DELIVERY_DELAY_SECONDS] of tasks that do not say otherwise; none where it is not given
- * @property {string} [API_TOKENS] separated by single spaces
+ * @property {string} [API_TOKENS] JSON: name, role and SHA-256 of each
  * @property {RateLimit} [RATE_LIMITER]
  * @property {string} [RATE_LIMIT_PERIOD_SECONDS]
  * @property {string} [CORS_ORIGINS] separated by single spaces

@@ -18,7 +18,7 @@ import { WAIT_SECONDS } from './task.js';
 /** @import { Code } from './refusal.js' */
 
 /** What any route but the open one may answer; and what those that change something may. @type {Code[]} */
-const ANY = ['unauthorized', 'rate_limited', 'store_unavailable'];
+const ANY = ['unauthorized', 'forbidden', 'rate_limited', 'store_unavailable'];
 /** @type {Code[]} */
 const ANY_CHANGE = [...ANY, 'forbidden_origin'];
 

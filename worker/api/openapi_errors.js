@@ -15,6 +15,7 @@ const ERRORS = {
   },
   unknown_handler: { description: 'There is no such handler.', extras: { handlers: { type: 'array', items: { type: 'string' } } } },
   unauthorized: { description: 'There is no valid API token.', headers: ['WWW-Authenticate'] },
+  forbidden: { description: "The token's role does not allow it." },
   forbidden_origin: { description: 'A page of another site made the request, with a Basic password.' },
   not_found: { description: 'There is no such path.' },
   task_not_found: { description: 'There is no such task, or its time to live is over.' },

@@ -8,6 +8,7 @@ export const STATUS_OF_CODE = Object.freeze({
   invalid_parameter: 400,
   unknown_handler: 400,
   unauthorized: 401,
+  forbidden: 403,
   forbidden_origin: 403,
   not_found: 404,
   task_not_found: 404,

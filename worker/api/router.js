@@ -1,19 +1,19 @@
 /** The HTTP API: which request is answered by what. */
 
-import { authenticate } from './auth.js';
+import { authenticate, authorize } from './auth.js';
 import { submitBatch } from './batch.js';
-import { discardBody } from './body.js';
 import { addCorsHeaders, preflight } from './cors.js';
 import { listTasks } from './list.js';
 import { showDescription } from './openapi.js';
 import { showPage, showProgram, showStyle } from './page.js';
-import { limitRate } from './rate_limit.js';
+import { addressOf, limitRate } from './rate_limit.js';
 import { Refusal } from './refusal.js';
 import { jsonReply } from './reply.js';
 import { showStatistics } from './stats.js';
 import { submitTask } from './submission.js';
 import { cancelTask, retryTask, showTask } from './task.js';
 
+/** @import { Role } from './auth.js' */
 /** @import { Answer, Call, Environment, Parts } from './call.js' */
 
 /** What is asked of a path; GET stands for HEAD, too. @typedef {Partial<Record<'GET' | 'POST' | 'DELETE', Answer>>} Methods */
@@ -35,8 +35,11 @@ export const ROUTES = {
 /** The one that needs no token. */
 const OPEN_PATH = '/health';
 
+/** What a token with the role `submit` may do. With `read` it may do whatever a GET does, with `operate` all. */
+const SUBMITTER = new Set(['POST /task', 'POST /tasks', 'GET /task/{taskId}']);
+
 const PATTERNS = Object.entries(ROUTES).map(([path, methods]) => (
-  { pattern: new RegExp(`^${path.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '([^/]+)')}$`), methods }
+  { path, pattern: new RegExp(`^${path.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '([^/]+)')}$`), methods }
 ));
 
 /**
@@ -60,7 +63,6 @@ async function answer(call) {
   try {
     return await route(call);
   } catch (error) {
-    await discardBody(call.request).catch(() => {}); // whoever breaks off does not wait for an answer
     if (error instanceof Refusal) return error.reply();
     console.error('request failed', { method: call.request.method, path: call.url.pathname, error: String(error) });
     return new Refusal('store_unavailable', 'the task store is not available; try again', { headers: { 'Retry-After': '1' } }).reply();
@@ -78,19 +80,35 @@ async function route(call) {
   const allowed = Object.keys(found?.methods ?? {}).flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method]));
   const preflightReply = found && preflight(call, allowed);
   if (preflightReply) return preflightReply;
-  if (url.pathname !== OPEN_PATH) await limitRate(call, await authenticate(call));
-  if (!found) throw new Refusal('not_found', 'not found');
   const method = request.method === 'HEAD' ? 'GET' : request.method;
+  if (url.pathname !== OPEN_PATH) await admit(call, `${method} ${found?.path ?? url.pathname}`);
+  if (!found) throw new Refusal('not_found', 'not found');
   const act = Object.hasOwn(found.methods, method) ? found.methods[/** @type {keyof Methods} */ (method)] : undefined;
   if (!act) throw new Refusal('method_not_allowed', 'method not allowed', { headers: { Allow: allowed.join(', ') } });
   return act(call, ...found.parameters);
 }
 
+/**
+ * Lets a request in. The body of one that is not let in is not read.
+ *
+ * @param {Call} call
+ * @param {string} operation its method and its path as OpenAPI writes it
+ * @throws {Refusal} there are too many of them, it has no valid token, or one that may not do this
+ */
+async function admit(call, operation) {
+  await limitRate(call, addressOf(call));
+  const caller = await authenticate(call);
+  if (caller) await limitRate(call, `token ${caller.name}`);
+  /** @type {Role[]} */
+  const roles = [...(SUBMITTER.has(operation) ? ['submit'] : []), ...(operation.startsWith('GET ') ? ['read'] : [])];
+  authorize(caller, roles);
+}
+
 /** @param {string} pathname */
 function findRoute(pathname) {
-  for (const { pattern, methods } of PATTERNS) {
+  for (const { path, pattern, methods } of PATTERNS) {
     const match = pattern.exec(pathname);
-    if (match) return { methods, parameters: match.slice(1) };
+    if (match) return { path, methods, parameters: match.slice(1) };
   }
   return null;
 }
