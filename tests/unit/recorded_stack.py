@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
 import pulumi
-import pulumi_cloudflare as cloudflare
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime.stack import run_pulumi_func
 from pulumi.runtime.sync_await import _sync_await  # pyright: ignore[reportPrivateUsage]
 
-from components import FormerParts, TaskRunner, TaskRunnerArgs
+from components import TaskRunner, TaskRunnerArgs
 
 ACCOUNT_ID = "0123456789abcdef0123456789abcdef"
 
@@ -29,6 +28,9 @@ class Registration:
     """The names of the resources that must be there before it."""
     parent: str
     protect: bool
+    provider: str = ""
+    ignore_changes: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,9 @@ class _RecordingMonitor(mocks.MockMonitor):
                 depends_on=frozenset(_name(urn) for urn in request.dependencies),
                 parent=_name(request.parent),
                 protect=request.protect,
+                provider=_name(request.provider.rsplit("::", 1)[0]) if request.provider else "",
+                ignore_changes=tuple(request.ignoreChanges),
+                aliases=tuple(alias.urn or alias.spec.name for alias in request.aliases),
             )
         response: Any = super().RegisterResource(request)  # pyright: ignore[reportUnknownMemberType]
         return response
@@ -106,22 +111,35 @@ def record(declare: Callable[[], Any]) -> tuple[dict[str, Registration], Any]:
 
 
 def record_task_runner(
-    former: FormerParts | None = None,
-    bindings: Sequence[cloudflare.WorkerVersionBindingArgs] = (),
+    name: str = "task-runner",
+    opts: Callable[[], pulumi.ResourceOptions] | None = None,
     **settings: Any,
 ) -> RecordedStack:
     """Declare a task runner with these settings, open to all where nothing else is said."""
+
+    def declare() -> TaskRunner:
+        return TaskRunner(name, task_runner_args(**settings), opts() if opts else None)
+
+    return record_component(declare)
+
+
+def task_runner_args(**settings: Any) -> TaskRunnerArgs:
+    """Return settings, open to all where nothing else is said."""
     if "api_tokens" not in settings:
         settings = {"public": True, **settings}
-    args = TaskRunnerArgs(account_id=ACCOUNT_ID, **settings)
+    return TaskRunnerArgs(**{"account_id": ACCOUNT_ID, **settings})
+
+
+def record_component(declare: Callable[[], TaskRunner]) -> RecordedStack:
+    """Declare a task runner with whatever else a program has, and keep its outputs."""
     outputs: dict[str, Any] = {}
 
     def keep(name: str, value: Any) -> None:
         outputs[name] = value
 
-    def declare() -> None:
-        for name, output in TaskRunner("task-runner", args, former, bindings=bindings).outputs.items():
+    def program() -> None:
+        for name, output in declare().outputs.items():
             output.apply(partial(keep, name))
 
-    registrations, _ = record(declare)
+    registrations, _ = record(program)
     return RecordedStack(registrations, outputs)

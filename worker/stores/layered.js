@@ -1,31 +1,28 @@
 /**
- * The store of a deployment that has changed its `state_store`: new tasks go to the present store; those in a former one
- * are read and finished there, until their time to live is over.
+ * The store of a deployment that has changed its `state_store`: new tasks go to the present store; those in the former
+ * ones are read and finished there, for as long as `former_state_stores` lists them.
  */
 
 import { mergePages, mergeRecent, sumCounts, union } from './merge.js';
 
 /** @import { AttemptName, ClaimedTask, NewTask, Outcome, Progress, TaskError } from '../task.js' */
-/** @import { Delivery, Query, Store, SweepCounts } from './store.js' */
+/** @import { Delivery, Query, Recent, Store, SweepCounts } from './store.js' */
 
 /** @typedef {new (env: any) => Store} StoreClass */
 
 /**
  * @param {StoreClass} Present
- * @param {Record<string, StoreClass>} formers by the name that they have in the binding `FORMER_UNTIL`, which says until
- *   when each is used: JSON, ISO 8601 times by name
+ * @param {Record<string, StoreClass>} formers by their names in `former_state_stores`
  * @returns {StoreClass}
  */
 export function layered(Present, formers) {
   return class LayeredStore {
-    /** @param {{FORMER_UNTIL: string}} env */
+    /** @param {any} env */
     constructor(env) {
-      /** @type {Record<string, string>} */
-      const until = JSON.parse(env.FORMER_UNTIL);
-      const inUse = Object.keys(formers).filter((name) => Date.now() < Date.parse(until[name] ?? ''));
       this.present = new Present(env);
+      this.formers = Object.entries(formers).map(([name, Former]) => ({ name, store: new Former(env) }));
       /** @type {Store[]} */
-      this.stores = [this.present, ...inUse.map((name) => new /** @type {StoreClass} */ (formers[name])(env))];
+      this.stores = [this.present, ...this.formers.map(({ store }) => store)];
       this.settling_seconds = Math.max(...this.stores.map(({ settling_seconds }) => settling_seconds));
     }
 
@@ -117,7 +114,10 @@ export function layered(Present, formers) {
     }
 
     async recent() {
-      return mergeRecent(await this.#all((store) => store.recent()));
+      const [present, ...others] = await this.#all((store) => store.recent());
+      const all = [/** @type {Recent} */ (present), ...others];
+      const former = others.map(({ tasks, isAll }, index) => ({ store: this.formers[index]?.name ?? '', tasks, isAll }));
+      return { ...mergeRecent(all), former };
     }
 
     /**
