@@ -99,7 +99,12 @@ class D1Migrations(OwnResource, module="d1", name="Migrations"):
                 configure.
             opts: the resource's options.
         """
-        properties = {"account_id": account_id, "database_id": database_id, "migrations": migrations, "applied": None}
+        properties: dict[str, Any] = {
+            "account_id": account_id,
+            "database_id": database_id,
+            "migrations": migrations,
+            "applied": None,
+        }
         if provider is not None:
             properties["provider"] = pulumi.Output.secret(dict(provider))
         super().__init__(resource_name, properties, opts)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import pulumi
 import pulumi_cloudflare as cloudflare
@@ -52,10 +52,17 @@ class Declaration:
 
 def text_of(value: Any) -> pulumi.Input[str]:
     """Return a setting as a text: lists with spaces between their words."""
+    return applied(value, _as_text)
+
+
+def applied(value: Any, function: Callable[[Any], Any]) -> Any:
+    """Return what a function makes of a setting, as an output where the setting is one."""
     if isinstance(value, pulumi.Output):
-        return pulumi.Output.from_input(value).apply(_as_text)
-    return _as_text(value)
+        return cast("pulumi.Output[Any]", value).apply(function)
+    return function(value)
 
 
 def _as_text(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    if isinstance(value, list | tuple):
+        return " ".join(map(str, cast("Sequence[object]", value)))
+    return str(value)

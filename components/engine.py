@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import pulumi
 import pulumi_cloudflare as cloudflare
 
-from .declaration import Bindings, Declaration
+from .declaration import Bindings, Declaration, applied
 from .part import Part
 from .parts_record import RecordedPart
 from .shards import shard_binding, shard_resource
@@ -172,9 +172,7 @@ def _retention(success_seconds: Any, error_seconds: Any) -> cloudflare.WorkflowD
 
 
 def _milliseconds(seconds: Any) -> Any:
-    if isinstance(seconds, pulumi.Output):
-        return pulumi.Output.from_input(seconds).apply(_milliseconds)
-    return seconds * 1000 or None
+    return applied(seconds, lambda known: known * 1000 or None)
 
 
 def _producer(name: str, queue: cloudflare.Queue) -> cloudflare.WorkerVersionBindingArgs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import pulumi
 import pulumi_cloudflare as cloudflare
@@ -42,7 +42,7 @@ def _looked_up(provider: pulumi.ProviderResource) -> Mapping[str, pulumi.Input[s
     Pulumi's own `getResource` knows every resource of it; it is what the SDKs follow a reference with.
     """
     found = provider.urn.apply(lambda urn: pulumi.runtime.invoke_async("pulumi:pulumi:getResource", {"urn": urn}))
-    state = cast("pulumi.Output[Any]", found).apply(lambda result: result["state"])
+    state = found.apply(lambda result: result["state"])
     keys = {name: key for name, (key, _) in PROVIDER_SETTINGS.items()}
     return {name: _setting(state, key) for name, key in keys.items()}
 

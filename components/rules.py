@@ -202,8 +202,7 @@ class ApiTokens:
 
     def parse(self, text: str) -> object:
         """Read tokens; a bare one is called after its place, and may do everything."""
-        texts = read_list(text)
-        return text if texts is None else tuple(_api_token(each, number) for number, each in enumerate(texts, 1))
+        return text if read_list(text) is None else read_api_tokens(text)
 
     def accepts(self, value: object) -> bool:
         """Tell whether all of them are good, and have names of their own."""
@@ -213,6 +212,11 @@ class ApiTokens:
         if not all(map(_is_api_token, tokens)):
             return False
         return all(len({each[key] for each in tokens}) == len(tokens) for key in ("name", "token"))
+
+
+def read_api_tokens(text: str) -> tuple[dict[str, str], ...]:
+    """Return the names, roles and tokens that a text lists; none where it cannot be read."""
+    return tuple(_api_token(each, number) for number, each in enumerate(read_list(text) or [], 1))
 
 
 def _api_token(text: str, number: int) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pulumi
 import pulumi_cloudflare as cloudflare
 
-from .declaration import Bindings, Declaration
+from .declaration import Bindings, Declaration, applied
 from .engine import ENGINES, Engine, QueueEngine, WorkflowEngine, recorded_engine
 from .names import Names
 from .own_resource import PACKAGE, is_hosted
@@ -273,13 +273,12 @@ def _declare_version(
 
 
 def _placement(placement: Any) -> pulumi.Input[cloudflare.WorkerVersionPlacementArgs] | None:
-    if placement == "":
-        return None
-    if isinstance(placement, pulumi.Output):
-        return cast("Any", pulumi.Output.from_input(placement).apply(_placement))
-    if placement == "smart":
-        return cloudflare.WorkerVersionPlacementArgs(mode="smart")
-    return cloudflare.WorkerVersionPlacementArgs(region=placement)
+    def of(known: str) -> cloudflare.WorkerVersionPlacementArgs | None:
+        if known == "smart":
+            return cloudflare.WorkerVersionPlacementArgs(mode="smart")
+        return cloudflare.WorkerVersionPlacementArgs(region=known) if known else None
+
+    return applied(placement, of)
 
 
 def _all_bindings(parts: Sequence[Bindings], own: Any) -> Any:
@@ -303,7 +302,7 @@ def _all_bindings(parts: Sequence[Bindings], own: Any) -> Any:
 
 
 def _name_of(binding: Any) -> str:
-    name = binding["name"] if isinstance(binding, Mapping) else binding.name
+    name: Any = cast("Mapping[str, Any]", binding)["name"] if isinstance(binding, Mapping) else binding.name
     if not isinstance(name, str):
         raise TypeError("bindings: expected each name to be a plain text, because bindings are put in its order")
     return name

@@ -33,10 +33,15 @@ def run_node(script: Path, request: Any) -> Any:
     Raises:
         ToolchainError: the script failed; the message has its errors.
     """
-    done = _run([_program("node"), str(script)], BUILD_SECONDS, stdin=json.dumps(request))
+    done = _run([*node_command(), str(script)], BUILD_SECONDS, stdin=json.dumps(request))
     if done.returncode != 0:
         raise ToolchainError(f"{script.name} failed: {done.stderr.strip() or done.stdout.strip()}")
     return json.loads(done.stdout)
+
+
+def node_command() -> list[str]:
+    """Return how to call Node.js."""
+    return [_program("node")]
 
 
 def find_toolchain() -> Path:

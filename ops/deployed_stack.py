@@ -19,7 +19,7 @@ from components.cloudflare_api import (
     RefusedTokenError,
     UnreachableError,
 )
-from components.rules import MAX_TOKENS, ApiTokens
+from components.rules import read_api_tokens
 from local.cli.instance import Instance
 from local.pulumi.errors import DeployError
 from local.pulumi.outputs import read_outputs
@@ -105,12 +105,7 @@ def task_runner_token(stack: str) -> str | None:
     if given:
         return given
     text = _stack_config(stack).get("ephemera:api_tokens") or _pulumi("config", "get", "api_tokens", "--stack", stack)
-    tokens: Any = ApiTokens(MAX_TOKENS).parse(text or "")
-    return next((token["token"] for token in tokens if _may_do_all(token)), None) if isinstance(tokens, tuple) else None
-
-
-def _may_do_all(token: dict[str, str]) -> bool:
-    return token["role"] == "operate"
+    return next((token["token"] for token in read_api_tokens(text or "") if token["role"] == "operate"), None)
 
 
 def _outputs(name: str, state_dir: Path) -> dict[str, Any]:

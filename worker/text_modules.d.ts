@@ -13,6 +13,7 @@ declare module 'task-runner:parts' {
   export const Consumer: Parts['Consumer'];
   export const sweep: Parts['sweep'];
   export const handlers: Parts['handlers'];
+  export const Validator: Parts['Validator'];
 }
 
 /** The classes that Cloudflare looks for: `TaskObject` with Durable Objects, `TaskWorkflow` with workflows. */

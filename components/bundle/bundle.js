@@ -75,6 +75,8 @@ export async function bundle(request) {
   const { workerFolder, toolchain, nodejs = false, entry } = request;
   const handlers = findHandlers(request);
   const { build } = loadEsbuild(toolchain);
+  const exported = await exportsOf(build, handlers, request);
+  const hasSchemas = handlers.some(({ file, source }) => exported.get(file)?.includes('payload') || /\bexport const payload\b/.test(source ?? ''));
   const result = await attempt(() => build({
     ...(entry === undefined
       ? { entryPoints: { index: join(workerFolder, 'index.js') } }
@@ -100,9 +102,9 @@ export async function bundle(request) {
     sourcemap: 'linked',
     sourcesContent: false,
     logLevel: 'silent',
-    plugins: [partsPlugin(request, handlers), textPlugin(), nodePlugin(nodejs)],
+    plugins: [partsPlugin(request, handlers, hasSchemas), textPlugin(), nodePlugin(nodejs)],
   }), request);
-  await requireDefaultExports(build, handlers, request);
+  requireDefaultExports(exported, request);
   const named = (/** @type {string} */ path) => stableName(fileOf(path, workerFolder), request);
   const { inputs } = only(Object.values(result.metafile.outputs).filter(({ entryPoint }) => entryPoint !== undefined));
   const modules = result.outputFiles.map(({ path, contents }) => ({
@@ -208,19 +210,28 @@ function findHandlers({ handlerFolders, extraHandlers = {} }) {
  * @param {typeof import('esbuild').build} build
  * @param {HandlerFile[]} handlers
  * @param {Request} request
- * @throws {BundleError} one of them exports no default, so that it is none
+ * @returns {Promise<Map<string, string[]>>} the names that each handler's file exports
  */
-async function requireDefaultExports(build, handlers, request) {
+async function exportsOf(build, handlers, request) {
   const files = handlers.filter(({ source }) => source === undefined).map(({ file }) => file);
   const { metafile } = await attempt(() => build({
     entryPoints: files, absWorkingDir: request.workerFolder, bundle: false, write: false, metafile: true, outdir: join(request.workerFolder, 'out'),
     outbase: '/', format: 'esm', logLevel: 'silent',
   }), request);
-  const bad = Object.values(metafile.outputs).flatMap(({ entryPoint, exports }) => {
-    if (entryPoint === undefined || exports.includes('default')) return [];
-    const name = stableName(fileOf(entryPoint, request.workerFolder), request);
-    return [`${name}: expected a default export, got ${exports.join(', ') || 'none'}: a file that is no handler begins with _`];
-  });
+  return new Map(Object.values(metafile.outputs).flatMap(({ entryPoint, exports }) => (
+    entryPoint === undefined ? [] : [[fileOf(entryPoint, request.workerFolder), exports]]
+  )));
+}
+
+/**
+ * @param {Map<string, string[]>} exported
+ * @param {Request} request
+ * @throws {BundleError} a file exports no default, so that it is no handler
+ */
+function requireDefaultExports(exported, request) {
+  const bad = [...exported].filter(([, names]) => !names.includes('default')).map(([file, names]) => (
+    `${stableName(file, request)}: expected a default export, got ${names.join(', ') || 'none'}: a file that is no handler begins with _`
+  ));
   if (bad.length > 0) throw new BundleError(bad.join('\n'));
 }
 
@@ -248,15 +259,16 @@ function strangers(folder, used) {
 /**
  * @param {Request} request
  * @param {HandlerFile[]} handlers
+ * @param {boolean} hasSchemas whether one of them says what its payload must be
  * @returns {import('esbuild').Plugin}
  */
-function partsPlugin(request, handlers) {
+function partsPlugin(request, handlers, hasSchemas) {
   return {
     name: 'parts',
     setup(build) {
       build.onResolve({ filter: /^task-runner:(parts|classes)$/ }, ({ path }) => ({ path, namespace: 'parts' }));
       build.onLoad({ filter: /./, namespace: 'parts' }, ({ path }) => ({
-        contents: path === 'task-runner:parts' ? partsModule(request, handlers) : classesModule(request), resolveDir: request.workerFolder,
+        contents: path === 'task-runner:parts' ? partsModule(request, handlers, hasSchemas) : classesModule(request), resolveDir: request.workerFolder,
       }));
       const sources = new Map(handlers.flatMap(({ file, source }) => (source === undefined ? [] : [[file, source]])));
       build.onResolve({ filter: /./ }, ({ path }) => (sources.has(path) ? { path, namespace: 'extra' } : undefined));
@@ -270,9 +282,10 @@ function partsPlugin(request, handlers) {
 /**
  * @param {Request} request
  * @param {HandlerFile[]} handlers
+ * @param {boolean} hasSchemas
  * @returns {string} the source of `task-runner:parts`
  */
-function partsModule({ stores, engines }, handlers) {
+function partsModule({ stores, engines }, handlers, hasSchemas) {
   const sharded = (/** @type {Part} */ { name, shardCounts }) => name === 'd1' && Math.max(...shardCounts) > 1;
   const imports = stores.filter((part) => !sharded(part)).map(({ name }) => importOf(STORES, name));
   if (stores.some(sharded)) imports.push("import { shardedD1 } from './stores/sharded_d1.js';");
@@ -290,6 +303,7 @@ function partsModule({ stores, engines }, handlers) {
     `export { ${ENGINES[engine]?.className} as Engine };`,
     engines.includes('queue') ? 'export { QueueEngine as Consumer };' : 'export const Consumer = undefined;',
     stores.some(({ name }) => SWEPT_STORES.includes(name)) ? "export { sweep } from './sweeper.js';" : 'export const sweep = undefined;',
+    hasSchemas ? "export { Validator } from '@cfworker/json-schema';" : 'export const Validator = undefined;',
     `export const handlers = { ${handlers.map(({ name }, index) => `'${name}': handler${index}`).join(', ')} };`,
   ].join('\n');
 }

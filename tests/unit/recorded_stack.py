@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
+from unittest import mock
 
 import pulumi
 from pulumi.runtime import mocks, rpc
@@ -14,6 +15,8 @@ from pulumi.runtime.stack import run_pulumi_func
 from pulumi.runtime.sync_await import _sync_await  # pyright: ignore[reportPrivateUsage]
 
 from components import TaskRunner, TaskRunnerArgs
+from components.part import Part
+from components.worker_code import WorkerCode, build_worker
 
 ACCOUNT_ID = "0123456789abcdef0123456789abcdef"
 
@@ -96,6 +99,20 @@ def _event_loop() -> asyncio.AbstractEventLoop:
     return asyncio.new_event_loop()
 
 
+_BUILT: dict[str, WorkerCode] = {}
+
+
+def _build_once(
+    stores: list[Part], engines: list[Part], handlers: object = None, *, nodejs: bool = False
+) -> WorkerCode:
+    """Build the Worker as the component has it built; the built-in handlers do not change meanwhile."""
+    assert handlers is None
+    key = repr((stores, engines, nodejs))
+    if key not in _BUILT:
+        _BUILT[key] = build_worker(stores, engines, nodejs=nodejs)
+    return _BUILT[key]
+
+
 def record(declare: Callable[[], Any]) -> tuple[dict[str, Registration], Any]:
     """Run a part of a program under mocks; return what it registered and what it returned."""
     asyncio.set_event_loop(_event_loop())
@@ -106,7 +123,8 @@ def record(declare: Callable[[], Any]) -> tuple[dict[str, Registration], Any]:
     async def program() -> None:
         returned.append(declare())
 
-    _sync_await(run_pulumi_func(program))
+    with mock.patch("components.task_runner.build_worker", _build_once):
+        _sync_await(run_pulumi_func(program))
     return monitor.registrations, returned[0]
 
 
@@ -127,7 +145,8 @@ def task_runner_args(**settings: Any) -> TaskRunnerArgs:
     """Return settings, open to all where nothing else is said."""
     if "api_tokens" not in settings:
         settings = {"public": True, **settings}
-    return TaskRunnerArgs(**{"account_id": ACCOUNT_ID, **settings})
+    given: dict[str, Any] = {"account_id": ACCOUNT_ID, **settings}
+    return TaskRunnerArgs(**given)
 
 
 def record_component(declare: Callable[[], TaskRunner]) -> RecordedStack:

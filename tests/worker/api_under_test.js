@@ -32,7 +32,7 @@ const FACE = `(() => {
   class SeenStore extends Store {
     find(taskId) { looks++; return super.find(taskId); }
   }
-  const runner = taskRunner({ Store: SeenStore, Engine: SeenEngine, Consumer: QueueEngine, handlers, sweep });
+  const runner = taskRunner({ Store: SeenStore, Engine: SeenEngine, Consumer: QueueEngine, handlers, sweep, Validator });
   return {
     ...runner,
     fetch(request, env) {

@@ -206,7 +206,7 @@ function entry(stores, face = 'runner') {
   return `
     import runner from './index.js';
     import * as classes from 'task-runner:classes';
-    import { handlers, Store, sweep } from 'task-runner:parts';
+    import { handlers, Store, sweep, Validator } from 'task-runner:parts';
     import { QueueEngine } from './engines/queue.js';
     import { D1Store } from './stores/d1.js';
     import { DurableObjectStore } from './stores/durable_object.js';

@@ -3,8 +3,9 @@
 /** @import { Engine } from '../engines/engine.js' */
 /** @import { Handlers } from '../handler.js' */
 /** @import { Store } from '../stores/store.js' */
+/** @import { ValidatorClass } from './payload_schema.js' */
 
-/** What a deployment is made of. @typedef {{store: Store, engine: Engine, handlers: Handlers}} Parts */
+/** What a deployment is made of. @typedef {{store: Store, engine: Engine, handlers: Handlers, Validator?: ValidatorClass | undefined}} Parts */
 
 /**
  * The Worker's bindings and settings, so far as the API reads them; without `API_TOKENS` anybody may call.

@@ -3,6 +3,7 @@
 import { bindingsOf } from '../context.js';
 import { newTaskId } from '../task_id.js';
 import { sha256Hex } from './digest.js';
+import { requireValid } from './payload_schema.js';
 import { Refusal } from './refusal.js';
 
 /** @import { HandlerModule, Handlers } from '../handler.js' */
@@ -43,16 +44,18 @@ export function findHandler(handlers, name) {
  * @param {Submission} submission of a handler that is there, with parameters that it knows
  * @param {Call} call
  * @returns {Promise<NewTask>}
- * @throws {Refusal} the handler finds fault with its parameters
+ * @throws {Refusal} the handler finds fault with its parameters or its payload
  */
-export async function newTask(submission, { handlers, env }) {
+export async function newTask(submission, { handlers, env, Validator }) {
   const { idempotencyKey, ...task } = submission;
   const { length } = JSON.stringify(task.parameters);
   if (length > MAX_PARAMETERS_LENGTH) {
     throw new Refusal('invalid_parameter', `expected parameters of at most ${MAX_PARAMETERS_LENGTH} characters as JSON, got ${length}`);
   }
-  const fault = findHandler(handlers, task.handler).check?.(task.parameters, bindingsOf(env));
+  const module = findHandler(handlers, task.handler);
+  const fault = module.check?.(task.parameters, bindingsOf(env));
   if (fault) throw new Refusal('invalid_parameter', fault);
+  if (module.payload && Validator) requireValid(task.payload, module.payload, Validator, task.handler);
   const idempotency = idempotencyKey === null ? null : await idempotencyOf(idempotencyKey, task);
   const delay_seconds = task.delay_seconds ?? Number(env.DELIVERY_DELAY_SECONDS ?? 0);
   // Tasks with the same key have the same last digits, so that they meet in the same shard of a store.

@@ -86,7 +86,7 @@ function submitTask(handlers) {
   return {
     ...operation('submitTask', 'Submits a task', {
       200: { ...json('Accepted'), headers: headers(['Idempotent-Replayed']), links: links('showTask', 'cancelTask', 'retryTask') },
-      ...refusals([...ANY_CHANGE, 'invalid_json', 'invalid_parameter', 'unknown_handler', 'idempotency_conflict', 'payload_too_large']),
+      ...refusals([...ANY_CHANGE, 'invalid_json', 'invalid_parameter', 'invalid_payload', 'unknown_handler', 'idempotency_conflict', 'payload_too_large']),
     }, [
       query('handler', { type: 'string', enum: Object.keys(handlers), default: DEFAULT_HANDLER, description: 'What does the work.' }),
       query('delay', DELAY_SCHEMA),
@@ -97,9 +97,20 @@ function submitTask(handlers) {
     ]),
     requestBody: {
       description: 'The payload: anything of at most 1 MiB, untouched; none at all is {}. What is declared to be JSON must be.',
-      content: { 'application/json': { schema: {} }, 'text/plain': { schema: { type: 'string' } }, 'application/octet-stream': {} },
+      content: { 'application/json': { schema: payloadSchema(handlers) }, 'text/plain': { schema: { type: 'string' } }, 'application/octet-stream': {} },
     },
   };
+}
+
+/**
+ * @param {Handlers} handlers
+ * @returns {Schema} of any payload; the handlers that have schemas are named
+ */
+function payloadSchema(handlers) {
+  const schemas = Object.entries(handlers).flatMap(([name, { payload }]) => (
+    payload ? [{ title: `With handler=${name}`, ...payload }] : []
+  ));
+  return schemas.length > 0 ? { anyOf: [...schemas, { title: 'With another handler' }] } : {};
 }
 
 /**

@@ -6,6 +6,7 @@ import { jsonReply } from './reply.js';
 export const STATUS_OF_CODE = Object.freeze({
   invalid_json: 400,
   invalid_parameter: 400,
+  invalid_payload: 400,
   unknown_handler: 400,
   unauthorized: 401,
   forbidden: 403,

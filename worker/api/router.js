@@ -100,7 +100,9 @@ async function admit(call, operation) {
   const caller = await authenticate(call);
   if (caller) await limitRate(call, `token ${caller.name}`);
   /** @type {Role[]} */
-  const roles = [...(SUBMITTER.has(operation) ? ['submit'] : []), ...(operation.startsWith('GET ') ? ['read'] : [])];
+  const roles = [];
+  if (SUBMITTER.has(operation)) roles.push('submit');
+  if (operation.startsWith('GET ')) roles.push('read');
   authorize(caller, roles);
 }
 
