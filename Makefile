@@ -4,10 +4,10 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export NODE_COMPILE_CACHE := $(CURDIR)/.venv/node_compile_cache
 
-.PHONY: up down test test-faults test-others bench check lint types setup help
+.PHONY: new-handler up down test test-faults test-others bench check lint types setup help
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 up: setup ## Start the local Cloudflare, deploy to it, follow one real task to completed
 	@python -m local start
@@ -29,7 +29,7 @@ test-faults:
 
 # Tests wait for others more than they compute, so more of them run at once than there are cores; the longest begin.
 test-others:
-	node --test --test-concurrency=3 'tests/worker/*.test.js' 'tests/data_plane/*.test.js' 'tests/page/*.test.js' 'tests/sdk/*.test.js' 'tests/bench/*.test.js'
+	node --test --test-concurrency=3 'worker/handlers/*.test.js' 'tests/worker/*.test.js' 'tests/data_plane/*.test.js' 'tests/page/*.test.js' 'tests/sdk/*.test.js' 'tests/bench/*.test.js'
 	python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder tests/journey tests/wrangler tests/deploy tests/ops tests/local tests/unit tests/bench
 
 bench: setup .venv/.bench bench/rivals/bullmq/node_modules/.package-lock.json ## Measure on this machine, for 25 minutes; BENCH='--quick', BENCH=--help and more
@@ -37,6 +37,9 @@ bench: setup .venv/.bench bench/rivals/bullmq/node_modules/.package-lock.json ##
 
 docs/dashboard.png: setup worker/page/dashboard.html worker/page/dashboard.css worker/page/dashboard.js ## Take the README's picture of the dashboard
 	@node tests/page/screenshot.js $@
+
+new-handler: setup ## Write a handler with its test: NAME=resize, and FOLDER=... or TS=1 if you like
+	@python -m components.new_handler "$(NAME)" $(if $(FOLDER),--folder "$(FOLDER)") $(if $(TS),--typescript)
 
 check: lint types ## Run the linters and type checkers alone
 

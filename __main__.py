@@ -2,12 +2,13 @@
 
 import pulumi
 
-from components import TaskRunner, read_former_parts, read_stack_config
+from components import TaskRunner, read_stack_config
 
 args = read_stack_config()
-runner = TaskRunner("task-runner", args, former=read_former_parts(args))
+runner = TaskRunner("task-runner", args)
 
-for name in ("account_id", "env", "state_store", "engine"):
+SETTINGS = ("account_id", "env", "state_store", "engine", "former_state_stores", "former_engines", "former_shards")
+for name in SETTINGS:
     pulumi.export(name, getattr(args, name))
 for name, value in runner.outputs.items():
     pulumi.export(name, value)

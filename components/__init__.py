@@ -4,19 +4,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from components.former_parts import FormerParts, read_former_parts
-    from components.stack_config import StackConfigError, read_stack_config
-    from components.task_runner import TaskRunner
-    from components.task_runner_args import TaskRunnerArgs
+    from .stack_config import StackConfigError, read_stack_config
+    from .task_runner import TaskRunner
+    from .task_runner_args import ApiToken, TaskRunnerArgs
 
-__all__ = ["FormerParts", "StackConfigError", "TaskRunner", "TaskRunnerArgs", "read_former_parts", "read_stack_config"]
+__all__ = ["ApiToken", "StackConfigError", "TaskRunner", "TaskRunnerArgs", "read_stack_config"]
 
 _MODULES = {
-    "FormerParts": "former_parts",
+    "ApiToken": "task_runner_args",
     "StackConfigError": "stack_config",
     "TaskRunner": "task_runner",
     "TaskRunnerArgs": "task_runner_args",
-    "read_former_parts": "former_parts",
     "read_stack_config": "stack_config",
 }
 
@@ -24,5 +22,5 @@ _MODULES = {
 def __getattr__(name: str) -> Any:
     # The provider takes a second to import, and a client of the deployed task runner needs none of it.
     if name in _MODULES:
-        return getattr(import_module(f"components.{_MODULES[name]}"), name)
+        return getattr(import_module(f".{_MODULES[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,24 +33,56 @@ class UnreachableError(ApiError):
     """Nothing answered."""
 
 
-class CloudflareApi:
-    """The API at one address, with one token."""
+@dataclass(frozen=True)
+class Credentials:
+    """Who calls: a token; or a key with the email of its user; or a user service key; empty where not given."""
 
-    def __init__(self, base_url: str, token: str) -> None:
+    api_token: str = ""
+    api_key: str = ""
+    email: str = ""
+    api_user_service_key: str = ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that say so, as the Cloudflare provider sends them."""
+        if self.api_token:
+            return {"Authorization": f"Bearer {self.api_token}"}
+        if self.api_key:
+            return {"X-Auth-Key": self.api_key, "X-Auth-Email": self.email}
+        return {"X-Auth-User-Service-Key": self.api_user_service_key} if self.api_user_service_key else {}
+
+
+PROVIDER_SETTINGS: dict[str, tuple[str, str]] = {
+    "base_url": ("baseUrl", "CLOUDFLARE_BASE_URL"),
+    "api_token": ("apiToken", "CLOUDFLARE_API_TOKEN"),
+    "api_key": ("apiKey", "CLOUDFLARE_API_KEY"),
+    "email": ("email", "CLOUDFLARE_EMAIL"),
+    "api_user_service_key": ("apiUserServiceKey", "CLOUDFLARE_API_USER_SERVICE_KEY"),
+}
+"""The Cloudflare provider's settings that say where the API is and who calls, each with its key in a stack's config and
+its environment variable (https://www.pulumi.com/registry/packages/cloudflare/installation-configuration/)."""
+
+
+class CloudflareApi:
+    """The API at one address, with one caller's credentials; a text is a token."""
+
+    def __init__(self, base_url: str, credentials: Credentials | str) -> None:
         self.base_url = base_url.rstrip("/")
         self._session = requests.Session()
-        self._session.trust_env = urlsplit(base_url).hostname not in LOOPBACK_HOSTS  # no proxy reaches this machine
-        self._session.headers["Authorization"] = f"Bearer {token}"
+        self._session.trust_env = not is_loopback(base_url)  # no proxy reaches this machine
+        caller = Credentials(credentials) if isinstance(credentials, str) else credentials
+        self._session.headers.update(caller.headers)
 
     @classmethod
-    def from_config(cls, get: Callable[[str], str | None]) -> CloudflareApi:
-        """Take address and token from where the Cloudflare provider does: the stack's config, else the environment.
+    def from_settings(cls, get: Callable[[str], str | None]) -> CloudflareApi:
+        """Take address and credentials from a provider's settings, those that are not there from the environment.
 
         Args:
-            get: gives the value of a config key such as ``cloudflare:apiToken``.
+            get: gives the value of one of ``PROVIDER_SETTINGS``.
         """
-        base_url = get("cloudflare:baseUrl") or os.environ.get("CLOUDFLARE_BASE_URL") or CLOUDFLARE_API_URL
-        return cls(base_url, get("cloudflare:apiToken") or os.environ.get("CLOUDFLARE_API_TOKEN") or "")
+        values = {name: get(name) or os.environ.get(PROVIDER_SETTINGS[name][1]) or "" for name in PROVIDER_SETTINGS}
+        base_url = values.pop("base_url") or CLOUDFLARE_API_URL
+        return cls(base_url, Credentials(**values))
 
     def get(self, path: str) -> Any:
         """Return the result of a GET.
@@ -83,6 +116,12 @@ class CloudflareApi:
 
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether a URL is of this machine."""
+    return urlsplit(url).hostname in LOOPBACK_HOSTS
+
 
 INVALID_REQUEST_HEADERS = 6003
 """Cloudflare's error code for a token that is none; it comes with status 400."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -15,12 +16,12 @@ from pulumi.dynamic import (
     CreateResult,
     DiffResult,
     ReadResult,
-    Resource,
     ResourceProvider,
     UpdateResult,
 )
 
-from components.cloudflare_api import ApiError, CloudflareApi, NotFoundError
+from .cloudflare_api import PROVIDER_SETTINGS, ApiError, CloudflareApi, NotFoundError
+from .own_resource import OwnResource
 
 # The table in which `wrangler d1 migrations` keeps its records.
 CREATE_RECORDS = """CREATE TABLE IF NOT EXISTS d1_migrations(
@@ -62,7 +63,7 @@ def _migration(name: str, sql: str) -> Migration:
     return {"name": name, "sha256": hashlib.sha256(sql.encode()).hexdigest(), "sql": sql}
 
 
-class D1Migrations(Resource, module="d1", name="Migrations"):
+class D1Migrations(OwnResource, module="d1", name="Migrations"):
     """Applies migrations to a D1 database in order, each once, and records them as wrangler does.
 
     ``applied`` has the names of the migrations that the database has. Destroying the resource leaves the schema: it
@@ -71,6 +72,11 @@ class D1Migrations(Resource, module="d1", name="Migrations"):
 
     applied: pulumi.Output[list[str]]
 
+    @classmethod
+    def make_provider(cls) -> ResourceProvider:
+        """Return what does the work."""
+        return _D1MigrationsProvider()
+
     def __init__(
         self,
         resource_name: str,
@@ -78,6 +84,7 @@ class D1Migrations(Resource, module="d1", name="Migrations"):
         account_id: pulumi.Input[str],
         database_id: pulumi.Input[str],
         migrations: list[Migration],
+        provider: Mapping[str, pulumi.Input[str | None]] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare that a database has these migrations.
@@ -87,20 +94,32 @@ class D1Migrations(Resource, module="d1", name="Migrations"):
             account_id: the Cloudflare account.
             database_id: the database's UUID; another one is a new resource, with every migration to apply.
             migrations: all there are, in order. One that was applied must stay as it was.
+            provider: the settings of the Cloudflare provider that made the database, by the names of
+                ``PROVIDER_SETTINGS``; None when it is the default one, which the stack's config and the environment
+                configure.
             opts: the resource's options.
         """
-        properties = {"account_id": account_id, "database_id": database_id, "migrations": migrations, "applied": None}
-        super().__init__(_D1MigrationsProvider(), resource_name, properties, opts)
+        properties: dict[str, Any] = {
+            "account_id": account_id,
+            "database_id": database_id,
+            "migrations": migrations,
+            "applied": None,
+        }
+        if provider is not None:
+            properties["provider"] = pulumi.Output.secret(dict(provider))
+        super().__init__(resource_name, properties, opts)
 
 
 class _D1MigrationsProvider(ResourceProvider):
-    serialize_as_secret_always = False  # it holds nothing: the token comes with `configure`
+    """What Pulumi asks to do; it needs no state of its own."""
 
-    _api: CloudflareApi | None = None
+    serialize_as_secret_always = False  # it holds nothing: credentials come with `configure` or with the properties
+
+    _config: Mapping[str, str | None] = {}
 
     def configure(self, req: ConfigureRequest) -> None:
-        """Take the API's address and token from where the Cloudflare provider takes them."""
-        self._api = CloudflareApi.from_config(req.config.get)
+        """Remember what the stack's config says of the default Cloudflare provider."""
+        self._config = {name: req.config.get(f"cloudflare:{key}") for name, (key, _) in PROVIDER_SETTINGS.items()}
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Refuse to lose or edit a migration that this database has."""
@@ -118,7 +137,8 @@ class _D1MigrationsProvider(ResourceProvider):
         """Compare the migrations that are wanted with those that the database has."""
         replaces = [key for key in ("account_id", "database_id") if _olds.get(key) != _news.get(key)]
         wanted = [each["name"] for each in _news["migrations"]]
-        return DiffResult(changes=bool(replaces) or _olds.get("applied") != wanted, replaces=replaces)
+        has_changed = _olds.get("applied") != wanted or _olds.get("provider") != _news.get("provider")
+        return DiffResult(changes=bool(replaces) or has_changed, replaces=replaces)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Apply the migrations that the database does not have."""
@@ -138,8 +158,9 @@ class _D1MigrationsProvider(ResourceProvider):
         return ReadResult(id_, {**props, "applied": [name for name in names if name in recorded]})
 
     def _database(self, props: dict[str, Any]) -> _Database:
-        assert self._api is not None, "the engine configures a provider before it uses it"  # noqa: S101
-        return _Database(self._api, props["account_id"], props["database_id"])
+        settings: Mapping[str, str | None] = props.get("provider") or self._config
+        api = CloudflareApi.from_settings(settings.get)
+        return _Database(api, props["account_id"], props["database_id"])
 
     def _apply(self, props: dict[str, Any]) -> dict[str, Any]:
         migrations: list[Migration] = props["migrations"]

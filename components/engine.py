@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import pulumi
 import pulumi_cloudflare as cloudflare
 
-from components.shards import Shards, shard_binding, shard_name, shard_resource
-from components.state_store import Bindings
-from components.task_runner_args import Engine as EngineName
-from components.task_runner_args import TaskRunnerArgs
+from .declaration import Bindings, Declaration, applied
+from .part import Part
+from .parts_record import RecordedPart
+from .shards import shard_binding, shard_resource
 
 
 class Engine(Protocol):
@@ -18,7 +19,6 @@ class Engine(Protocol):
 
     bindings: Bindings
     precedes_worker: list[pulumi.Resource]
-    outputs: dict[str, pulumi.Input[str]]
 
     def attach(self, script_name: pulumi.Input[str]) -> None:
         """Let the engine start a deployed Worker."""
@@ -28,42 +28,35 @@ class Engine(Protocol):
 class QueueEngine:
     """A queue a shard, each with a consumer in the Worker, and one dead-letter queue that is read over HTTP."""
 
-    def __init__(self, name: str, args: TaskRunnerArgs, opts: pulumi.ResourceOptions, shards: Shards) -> None:
-        self._name = name
-        self._args = args
-        self._opts = opts
+    def __init__(self, declaration: Declaration, part: Part) -> None:
+        self._declaration = declaration
+        args, names = declaration.args, declaration.names
         self.dead_letter_queue = self._queue(
-            f"{name}-dlq", f"task-runner-dlq-{args.env}", args.dlq_message_retention_seconds, 0, opts
+            f"{declaration.name}-dlq", names.dead_letter_queue, args.dlq_message_retention_seconds, 0, []
         )
-        after = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[self.dead_letter_queue]))
         self.queues = [
             self._queue(
-                shard_resource(f"{name}-queue", number),
-                shard_name("task-runner-queue", number, args.env),
+                shard_resource(f"{declaration.name}-queue", number),
+                names.queue(number),
                 args.message_retention_seconds,
                 args.delivery_delay_seconds,
-                after,
+                [self.dead_letter_queue],
             )
-            for number in range(shards.count)
+            for number in range(part.shards)
         ]
         self._dead_letter_consumer()
         self.bindings: Bindings = {"TASK_DLQ": _producer("TASK_DLQ", self.dead_letter_queue)}
         self.precedes_worker: list[pulumi.Resource] = [*self.queues, self.dead_letter_queue]
-        self.outputs: dict[str, pulumi.Input[str]] = {}
         for number, queue in enumerate(self.queues):
             binding = shard_binding("TASK_QUEUE", number)
             self.bindings[binding] = _producer(binding, queue)
-            self.outputs[shard_binding("queue_name", number)] = queue.queue_name
-            self.outputs[shard_binding("queue_id", number)] = queue.queue_id
-        self.outputs["dlq_name"] = self.dead_letter_queue.queue_name
-        self.outputs["dlq_id"] = self.dead_letter_queue.queue_id
 
     def attach(self, script_name: pulumi.Input[str]) -> None:
         """Make a deployed Worker the queues' consumer."""
-        args = self._args
+        args: Any = self._declaration.args  # of which none is None
         for number, queue in enumerate(self.queues):
             cloudflare.QueueConsumer(
-                shard_resource(f"{self._name}-consumer", number),
+                shard_resource(f"{self._declaration.name}-consumer", number),
                 account_id=args.account_id,
                 queue_id=queue.queue_id,
                 type="worker",
@@ -76,13 +69,13 @@ class QueueEngine:
                     max_wait_time_ms=args.max_wait_time_ms,
                     retry_delay=args.retry_delay_seconds,
                 ),
-                opts=self._opts,
+                opts=self._declaration.options(),
             )
 
     def _dead_letter_consumer(self) -> None:
-        args = self._args
+        args: Any = self._declaration.args
         cloudflare.QueueConsumer(
-            f"{self._name}-dlq-consumer",
+            f"{self._declaration.name}-dlq-consumer",
             account_id=args.account_id,
             queue_id=self.dead_letter_queue.queue_id,
             type="http_pull",
@@ -92,56 +85,94 @@ class QueueEngine:
                 retry_delay=args.dlq_retry_delay_seconds,
                 visibility_timeout_ms=args.dlq_visibility_timeout_ms,
             ),
-            opts=self._opts,
+            opts=self._declaration.options(),
         )
 
     def _queue(
-        self,
-        resource_name: str,
-        queue_name: str,
-        retention_seconds: int,
-        delay_seconds: int,
-        opts: pulumi.ResourceOptions,
+        self, resource_name: str, queue_name: str, retention_seconds: Any, delay_seconds: Any, after: list[Any]
     ) -> cloudflare.Queue:
-        # All three settings, because the API reports all three: one left out is a change at every refresh.
+        # All three settings, because the API reports all three: one left out is a change at every refresh. Delivery is
+        # paused and resumed by operators: what they have set is kept, as far as the stack's state knows of it.
         settings = cloudflare.QueueSettingsArgs(
             delivery_delay=delay_seconds, delivery_paused=False, message_retention_period=retention_seconds
         )
         return cloudflare.Queue(
-            resource_name, account_id=self._args.account_id, queue_name=queue_name, settings=settings, opts=opts
+            resource_name,
+            account_id=self._declaration.args.account_id,
+            queue_name=queue_name,
+            jurisdiction=self._declaration.args.jurisdiction or None,
+            settings=settings,
+            opts=self._declaration.options(depends_on=after, ignore_changes=["settings.deliveryPaused"]),
         )
 
 
 class WorkflowEngine:
     """A Workflow whose class is in the Worker."""
 
-    def __init__(self, name: str, args: TaskRunnerArgs, opts: pulumi.ResourceOptions, shards: Shards) -> None:  # noqa: ARG002
-        self._name = name
-        self._args = args
-        self._opts = opts
-        self._workflow_name = f"task-runner-workflow-{args.env}"
+    def __init__(self, declaration: Declaration, part: Part) -> None:  # noqa: ARG002 the other engine's
+        self._declaration = declaration
+        self.workflow_name = declaration.names.workflow
         binding = cloudflare.WorkerVersionBindingArgs(
-            type="workflow", name="TASK_WORKFLOW", workflow_name=self._workflow_name, class_name=WORKFLOW_CLASS
+            type="workflow", name="TASK_WORKFLOW", workflow_name=self.workflow_name, class_name=WORKFLOW_CLASS
         )
         self.bindings: Bindings = {"TASK_WORKFLOW": binding}
         self.precedes_worker: list[pulumi.Resource] = []
-        self.outputs: dict[str, pulumi.Input[str]] = {"workflow_name": self._workflow_name}
 
     def attach(self, script_name: pulumi.Input[str]) -> None:
         """Make a deployed Worker's class the workflow's."""
+        args: Any = self._declaration.args
+        limit = args.workflow_concurrency
         cloudflare.Workflow(
-            f"{self._name}-workflow",
-            account_id=self._args.account_id,
-            workflow_name=self._workflow_name,
+            f"{self._declaration.name}-workflow",
+            account_id=args.account_id,
+            workflow_name=self.workflow_name,
             class_name=WORKFLOW_CLASS,
             script_name=script_name,
-            opts=self._opts,
+            concurrency=cloudflare.WorkflowConcurrencyArgs(limit=limit) if limit != 0 else None,
+            default_retention=_retention(args.workflow_retention_seconds, args.workflow_error_retention_seconds),
+            opts=self._declaration.options(),
         )
 
 
 WORKFLOW_CLASS = "TaskWorkflow"
 
-ENGINES: dict[EngineName, type[QueueEngine | WorkflowEngine]] = {"queue": QueueEngine, "workflow": WorkflowEngine}
+ENGINES: Mapping[str, type[QueueEngine | WorkflowEngine]] = {"queue": QueueEngine, "workflow": WorkflowEngine}
+
+
+def recorded_engine(declaration: Declaration, part: Part) -> list[RecordedPart]:
+    """Return what an engine holds messages of tasks in, for the record of it; a Workflow holds none that the store
+    does not know."""  # noqa: D205, D209 one sentence
+    if part.name != "queue":
+        return []
+    names, law = declaration.names, declaration.args.jurisdiction
+    where = f" ({law})" if law else ""
+    queues: list[RecordedPart] = [
+        {
+            "what": f"queue {names.queue(number)}{where}",
+            "keep": "former_engines: queue" if number == 0 else f"former_shards: {part.shard_counts[0]}",
+            "in_use": number < part.shards_in_use,
+        }
+        for number in range(part.shards)
+    ]
+    dead_letters: RecordedPart = {
+        "what": f"dead-letter queue {names.dead_letter_queue}{where}",
+        "keep": "former_engines: queue",
+        "in_use": not part.is_former,
+    }
+    return [*queues, dead_letters]
+
+
+def _retention(success_seconds: Any, error_seconds: Any) -> cloudflare.WorkflowDefaultRetentionArgs | None:
+    """Return how long instances are kept, in milliseconds; what is 0 is left to Cloudflare."""
+    success = None if success_seconds == 0 else _milliseconds(success_seconds)
+    error = None if error_seconds == 0 else _milliseconds(error_seconds)
+    if success is None and error is None:
+        return None
+    return cloudflare.WorkflowDefaultRetentionArgs(success_retention=success, error_retention=error)
+
+
+def _milliseconds(seconds: Any) -> Any:
+    return applied(seconds, lambda known: known * 1000 or None)
 
 
 def _producer(name: str, queue: cloudflare.Queue) -> cloudflare.WorkerVersionBindingArgs:

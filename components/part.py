@@ -1,18 +1,17 @@
-"""A part of a deployment: a store or an engine, and how many shards it has."""
+"""A part of a deployment: a store or an engine, and how many shards it has and had."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast, get_args
+from typing import cast
 
-from components.task_runner_args import Engine, StateStore, TaskRunnerArgs
+from .task_runner_args import Engine, StateStore, TaskRunnerArgs
 
 PartName = StateStore | Engine
 
 SHARDED: frozenset[PartName] = frozenset({"d1", "queue"})
 """What has a resource a shard."""
-
-_BY_SHARDS = " of {} shards"
 
 
 @dataclass(frozen=True)
@@ -20,39 +19,36 @@ class Part:
     """A store or an engine."""
 
     name: PartName
-    shards: int = 1
-    """How many databases, or queues."""
-
-    def __str__(self) -> str:
-        """Return its name; parts of one name that differ in their shards have different ones."""
-        return self.name if self.shards == 1 else self.name + _BY_SHARDS.format(self.shards)
-
-    @classmethod
-    def parse(cls, text: str) -> Part:
-        """Read what ``str`` writes."""
-        name, *shards = text.split(_BY_SHARDS.partition("{}")[0])
-        return cls(cast("PartName", name), int(shards[0].split()[0]) if shards else 1)
+    shard_counts: tuple[int, ...] = (1,)
+    """How many databases, or queues: that of new tasks, then those of earlier deployments."""
+    is_former: bool = False
+    """Whether it takes no new tasks."""
 
     @property
-    def is_store(self) -> bool:
-        """Whether it is a store; an engine otherwise."""
-        return self.name in get_args(StateStore)
+    def shards(self) -> int:
+        """How many resources it needs."""
+        return max(self.shard_counts)
 
     @property
-    def order(self) -> tuple[int, int]:
-        """Where it stands among others: in the order of the enums, then of the number of shards."""
-        return (*get_args(StateStore), *get_args(Engine)).index(self.name), self.shards
+    def shards_in_use(self) -> int:
+        """How many of them take new tasks."""
+        return 0 if self.is_former else self.shard_counts[0]
 
 
-def store_of(args: TaskRunnerArgs) -> Part:
-    """Return the store of new tasks."""
-    return _part(args.state_store, args)
+def stores_of(args: TaskRunnerArgs) -> list[Part]:
+    """Return the store of new tasks, then the former ones."""
+    names = [args.state_store, *(args.former_state_stores or ())]
+    return list(_parts(cast("Sequence[PartName]", names), args))
 
 
-def engine_of(args: TaskRunnerArgs) -> Part:
-    """Return the engine of new tasks."""
-    return _part(args.engine, args)
+def engines_of(args: TaskRunnerArgs) -> list[Part]:
+    """Return the engine of new tasks, then the former ones."""
+    return list(_parts(cast("Sequence[PartName]", [args.engine, *(args.former_engines or ())]), args))
 
 
-def _part(name: PartName, args: TaskRunnerArgs) -> Part:
-    return Part(name, args.shards if name in SHARDED else 1)
+def _parts(names: Sequence[PartName], args: TaskRunnerArgs) -> Iterator[Part]:
+    shards, former = cast("int", args.shards), tuple(args.former_shards or ())
+    for number, name in enumerate(names):
+        is_former = number > 0
+        counts = (former or (shards,)) if is_former else (shards, *former)
+        yield Part(name, counts if name in SHARDED else (1,), is_former)

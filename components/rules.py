@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
-from dataclasses import dataclass
-from typing import Protocol, cast
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, cast
 
 MAX_TEXT_LENGTH = 5_000
 """Of a text that the Worker is told (https://developers.cloudflare.com/workers/platform/limits/#environment-variables)."""
@@ -89,11 +91,27 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class Fraction:
+    """A part of a whole."""
+
+    expected: str = "a number from 0 to 1"
+
+    def parse(self, text: str) -> object:
+        """Read a decimal fraction."""
+        return float(text) if re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,9})?", text) else text
+
+    def accepts(self, value: object) -> bool:
+        """Tell whether it is in the range."""
+        return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+
+
+@dataclass(frozen=True)
 class Pattern:
-    """A text of a given form."""
+    """A text of a given form; an optional one may be empty."""
 
     pattern: str
     expected: str
+    optional: bool = False
 
     def parse(self, text: str) -> object:
         """Texts need no reading."""
@@ -101,6 +119,8 @@ class Pattern:
 
     def accepts(self, value: object) -> bool:
         """Tell whether the whole text matches."""
+        if value == "" and self.optional:
+            return True
         return isinstance(value, str) and re.fullmatch(self.pattern, value) is not None
 
 
@@ -120,34 +140,116 @@ class Truth:
 
 
 @dataclass(frozen=True)
-class Words:
-    """Some words of a given form, each once; in a stack's config spaces or commas are between them."""
+class ListOf:
+    """Some values of a kind, each once. Config has a list of them, or a text with spaces or commas between them."""
 
-    pattern: str
+    item: Rule
     what: str
     maximum: int
-    is_secret: bool = False
-    """Whether nobody may read them."""
 
     @property
     def expected(self) -> str:
         """The form and how many there may be."""
-        length = f"{MAX_TEXT_LENGTH:,} characters in all"
-        return f"at most {self.maximum} different {self.what}, with spaces between them, {length}"
+        return f"a list of at most {self.maximum} different {self.what}, {MAX_TEXT_LENGTH:,} characters in all"
 
     def parse(self, text: str) -> object:
-        """Read the words."""
-        return tuple(re.findall(r"[^\s,]+", text))
+        """Read a JSON array, which is how Pulumi hands a list over, or words."""
+        texts = read_list(text)
+        return text if texts is None else tuple(self.item.parse(each) for each in texts)
 
     def accepts(self, value: object) -> bool:
-        """Tell whether all of them have the form."""
-        if not isinstance(value, tuple):
+        """Tell whether all of them are good."""
+        if not isinstance(value, list | tuple):
             return False
-        words = cast("tuple[object, ...]", value)
-        are_good = all(isinstance(word, str) and re.fullmatch(self.pattern, word) for word in words)
-        if not are_good or len(set(words)) != len(words):
+        items = cast("Sequence[object]", value)
+        if len(items) > self.maximum or not all(map(self.item.accepts, items)):
             return False
-        return len(words) <= self.maximum and len(" ".join(map(str, words))) <= MAX_TEXT_LENGTH
+        return len(set(items)) == len(items) and len(" ".join(map(str, items))) <= MAX_TEXT_LENGTH
+
+
+def read_list(text: str) -> list[str] | None:
+    """Return the texts of a JSON array, or of words with spaces or commas between them; None of a broken array."""
+    if not text.lstrip().startswith("["):
+        return re.findall(r"[^\s,]+", text)
+    try:
+        items: list[Any] = json.loads(text)
+    except ValueError:
+        return None
+    return [item if isinstance(item, str) else json.dumps(item) for item in items]
+
+
+TOKEN_ROLES = ("submit", "read", "operate")
+
+MAX_TOKENS = 10
+"""Of our choice: what a typing error hardly exceeds."""
+
+
+@dataclass(frozen=True)
+class ApiTokens:
+    """Tokens of the API, each with a name and a role. A secret; in config each is ``NAME:ROLE:TOKEN``, or bare."""
+
+    maximum: int
+    is_secret: bool = field(default=True, init=False)
+
+    @property
+    def expected(self) -> str:
+        """The form and how many there may be."""
+        roles = ", ".join(TOKEN_ROLES)
+        token = "TOKEN of 32 to 128 letters, digits or . _ ~ -"  # noqa: S105 it says what a token is
+        return (
+            f"a list of at most {self.maximum} different NAME:ROLE:TOKEN (ROLE one of {roles}; {token}) or bare TOKEN"
+        )
+
+    def parse(self, text: str) -> object:
+        """Read tokens; a bare one is called after its place, and may do everything."""
+        return text if read_list(text) is None else read_api_tokens(text)
+
+    def accepts(self, value: object) -> bool:
+        """Tell whether all of them are good, and have names of their own."""
+        if not isinstance(value, list | tuple) or len(cast("Sequence[Any]", value)) > self.maximum:
+            return False
+        tokens = cast("Sequence[Any]", value)
+        if not all(map(_is_api_token, tokens)):
+            return False
+        return all(len({each[key] for each in tokens}) == len(tokens) for key in ("name", "token"))
+
+
+def read_api_tokens(text: str) -> tuple[dict[str, str], ...]:
+    """Return the names, roles and tokens that a text lists; none where it cannot be read."""
+    return tuple(_api_token(each, number) for number, each in enumerate(read_list(text) or [], 1))
+
+
+def _api_token(text: str, number: int) -> dict[str, str]:
+    parts = text.split(":")
+    if len(parts) == 1:
+        return {"name": f"token-{number}", "role": "operate", "token": text}
+    name, role, token = (*parts, "", "")[:3] if len(parts) <= 3 else ("", "", "")
+    return {"name": name, "role": role, "token": token}
+
+
+def _is_api_token(token: Any) -> bool:
+    if not isinstance(token, dict):
+        return False
+    forms = {"name": r"[a-z][a-z0-9-]{0,31}", "role": "|".join(TOKEN_ROLES), "token": r"[A-Za-z0-9._~-]{32,128}"}
+    fields = {"role": "operate", **cast("dict[str, Any]", token)}
+    return fields.keys() == forms.keys() and all(
+        isinstance(fields[key], str) and re.fullmatch(form, fields[key]) for key, form in forms.items()
+    )
+
+
+@dataclass(frozen=True)
+class Anything:
+    """Whatever the one who takes the value in takes."""
+
+    expected: str
+
+    def parse(self, text: str) -> object:
+        """Return the text."""
+        return text
+
+    def accepts(self, value: object) -> bool:  # noqa: ARG002 the protocol's
+        """Leave the check to who takes it in."""
+        return True
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import shlex
 from collections.abc import Iterator
 from typing import Any
@@ -10,14 +11,17 @@ from typing import Any
 import pulumi
 from pulumi.runtime import config as runtime_config
 
-from components.rules import OneOf, Rule
-from components.task_runner_args import TaskRunnerArgs, defaults, find_problems, rules, shown
+from .cloudflare_api import is_loopback
+from .provider_settings import default_base_url
+from .rules import ApiTokens, ListOf, OneOf, Rule
+from .task_runner_args import TaskRunnerArgs, defaults, find_problems, missing_token, rules, shown
 
 PLACEHOLDERS = {
     "account_id": "<account id>",
-    "api_tokens": '"$(openssl rand -hex 32)"',
-    "cors_origins": "<origins>",
-    "http_allowed_hosts": "<hosts>",
+    "api_tokens": '"operator:operate:$(openssl rand -hex 32)"',
+    "cors_origins": "<origin>",
+    "http_allowed_hosts": "<host>",
+    "zone_id": "<zone id>",
 }
 """What to write in a command's place of a value that only the user knows."""
 
@@ -34,7 +38,7 @@ def read_stack_config() -> TaskRunnerArgs:
 
     Raises:
         StackConfigError: there is an unknown key or a bad or missing value; the message tells of every one what was
-            expected, what came, and which command mends it.
+            expected, what came, and what mends it.
     """
     texts = _project_config()
     values = {key: _parsed(key, rule, texts) for key, rule in rules().items()}
@@ -43,7 +47,7 @@ def read_stack_config() -> TaskRunnerArgs:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise StackConfigError(f"{count} in the config of stack {pulumi.get_stack()}:\n" + "\n".join(problems))
     for key in SECRETS.intersection(texts):
-        if texts[key] and not _is_secret(key) and not pulumi.Config("cloudflare").get("baseUrl"):
+        if values[key] and not _is_secret(key) and not _is_local():
             pulumi.log.warn(f"{key} is readable in the stack's file; to encrypt it: {_set(key, '<value>')}")
     return TaskRunnerArgs(**values)
 
@@ -69,11 +73,17 @@ def _unknown_keys(texts: dict[str, str]) -> Iterator[str]:
             yield f"  {key}: unknown setting, expected one of {', '.join(rules())}\n      {_remove(key)}"
         else:
             value = "<value>" if _is_secret(key) or nearest in SECRETS else text
-            yield (f"  {key}: unknown setting, did you mean {nearest}?\n      {_remove(key)} && {_set(nearest, value)}")
+            mend = f"{_remove(key)}{_AND[_is_local()]}{_set(nearest, value)}"
+            yield f"  {key}: unknown setting, did you mean {nearest}?\n      {mend}"
+
+
+_AND = {True: ", ", False: " && "}
+"""Between two things to do: lines of a file, or commands."""
 
 
 def _bad_values(values: dict[str, Any]) -> Iterator[str]:
-    for key, expected in find_problems(values):
+    problems = [*find_problems(values), *filter(None, [missing_token(values, default_base_url())])]
+    for key, expected in problems:
         got = "a secret" if values[key] and _is_secret(key) else shown(key, values[key])
         is_useless = expected.startswith("expected to be unset")
         mend = _remove(key) if is_useless else _set(key, _good_value(key, rules()[key], str(values[key])))
@@ -82,11 +92,14 @@ def _bad_values(values: dict[str, Any]) -> Iterator[str]:
 
 def _good_value(key: str, rule: Rule, text: str) -> str:
     """Return the value that the user most likely wants."""
+    if isinstance(rule, ListOf):
+        rule = rule.item
     if isinstance(rule, OneOf):
         nearest = difflib.get_close_matches(text.lower(), rule.words, n=1, cutoff=0.5)
         if nearest:
             return nearest[0]
-    return PLACEHOLDERS.get(key) or str(defaults()[key]).lower()
+    default = defaults().get(key, "")
+    return PLACEHOLDERS.get(key) or ("<value>" if default in ("", ()) else str(default).lower())
 
 
 def _is_secret(key: str) -> bool:
@@ -94,11 +107,25 @@ def _is_secret(key: str) -> bool:
     return runtime_config.is_config_secret(full_key) or full_key in runtime_config.get_config_secret_keys_env()
 
 
+def _is_local() -> bool:
+    """Tell whether the stack is of a Cloudflare on this machine, which needs no Pulumi CLI."""
+    base_url = default_base_url()
+    return bool(base_url) and is_loopback(str(base_url))
+
+
 def _set(key: str, value: str) -> str:
+    is_list = isinstance(rules().get(key), ListOf | ApiTokens)
+    if _is_local():
+        written = value if value.startswith(("<", '"')) else json.dumps(value)
+        line = f"{pulumi.get_project()}:{key}: {f'[{written}]' if is_list else value}"
+        return f"in Pulumi.{pulumi.get_stack()}.yaml: {line}"
     quoted = value if value == PLACEHOLDERS.get(key) or value.startswith("<") else shlex.quote(value)
     secret = "--secret " if key in SECRETS else ""
-    return f"pulumi config set {secret}{key} {quoted} --stack {pulumi.get_stack()}"
+    path = f"--path '{key}[0]'" if is_list else key
+    return f"pulumi config set {secret}{path} {quoted} --stack {pulumi.get_stack()}"
 
 
 def _remove(key: str) -> str:
+    if _is_local():
+        return f"in Pulumi.{pulumi.get_stack()}.yaml: remove the line {pulumi.get_project()}:{key}"
     return f"pulumi config rm {key} --stack {pulumi.get_stack()}"

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Protocol
 
 import pulumi
 import pulumi_cloudflare as cloudflare
 
-from components.d1_migrations import D1Migrations, read_migrations
-from components.shards import Shards, shard_binding, shard_name, shard_resource
-from components.task_runner_args import StateStore as StateStoreName
-from components.task_runner_args import TaskRunnerArgs
-from components.worker_code import MIGRATIONS_FOLDER, WORKER_FOLDER
-
-Bindings = dict[str, cloudflare.WorkerVersionBindingArgs]
-"""What a Worker reaches its resources by, by name."""
+from .d1_migrations import D1Migrations, read_migrations
+from .declaration import Bindings, Declaration
+from .part import Part
+from .parts_record import OBJECT_CLASS, RecordedPart
+from .shards import shard_binding, shard_resource
+from .task_runner_args import StateStore as StateStoreName
+from .worker_code import MIGRATIONS_FOLDER, WORKER_FOLDER
 
 
 class StateStore(Protocol):
@@ -26,89 +26,104 @@ class StateStore(Protocol):
     """What the Worker outlives at no time: created before it, deleted after it."""
     ready: list[pulumi.Resource]
     """What must be there before code that uses the store runs."""
-    outputs: dict[str, pulumi.Input[str]]
 
 
 class D1StateStore:
     """A D1 database a shard, each with the schema of ``worker/migrations``."""
 
-    def __init__(self, name: str, args: TaskRunnerArgs, opts: pulumi.ResourceOptions, shards: Shards) -> None:
-        self._name = name
-        self._args = args
-        self._opts = opts
+    def __init__(self, declaration: Declaration, part: Part) -> None:
+        self._declaration = declaration
         self.bindings: Bindings = {}
         self.holds_state: list[pulumi.Resource] = []
         self.ready: list[pulumi.Resource] = []
-        self.outputs: dict[str, pulumi.Input[str]] = {}
-        for number in range(shards.count):
-            self._add_shard(number, protect=number < shards.protected)
+        self.databases: list[cloudflare.D1Database] = []
+        for number in range(part.shards):
+            self._add_shard(number, protect=declaration.protects(number < part.shards_in_use))
 
-    def _add_shard(self, number: int, *, protect: bool) -> None:
-        args = self._args
-        resource_name = shard_resource(f"{self._name}-db", number)
+    def _add_shard(self, number: int, *, protect: bool | None) -> None:
+        declaration = self._declaration
+        resource_name = shard_resource(f"{declaration.name}-db", number)
         database = cloudflare.D1Database(
             resource_name,
-            account_id=args.account_id,
-            name=shard_name("task-runner-db", number, args.env),
+            account_id=declaration.args.account_id,
+            name=declaration.names.database(number),
+            jurisdiction=declaration.args.jurisdiction or None,
             # Set, because the API reports it: unset, some provider versions see a change at every refresh.
             read_replication=cloudflare.D1DatabaseReadReplicationArgs(mode="disabled"),
-            opts=pulumi.ResourceOptions.merge(self._opts, pulumi.ResourceOptions(protect=protect)),
+            opts=declaration.options(protect=protect),
         )
         migrations = D1Migrations(
             f"{resource_name}-migrations",
-            account_id=args.account_id,
+            account_id=declaration.args.account_id,
             database_id=database.uuid,
             migrations=read_migrations(MIGRATIONS_FOLDER),
-            opts=self._opts,
+            provider=declaration.provider_settings,
+            opts=declaration.options(),
         )
         binding = shard_binding("DB", number)
         self.bindings[binding] = cloudflare.WorkerVersionBindingArgs(type="d1", name=binding, id=database.uuid)
+        self.databases.append(database)
         self.holds_state.append(database)
         self.ready.append(migrations)
-        self.outputs[shard_binding("database_name", number)] = database.name
-        self.outputs[shard_binding("database_id", number)] = database.uuid
 
 
 class KvStateStore:
     """A Workers KV namespace."""
 
-    def __init__(self, name: str, args: TaskRunnerArgs, opts: pulumi.ResourceOptions, shards: Shards) -> None:
+    def __init__(self, declaration: Declaration, part: Part) -> None:
         self.namespace = cloudflare.WorkersKvNamespace(
-            f"{name}-kv",
-            account_id=args.account_id,
-            title=f"task-runner-{args.env}",
-            opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(protect=shards.protected > 0)),
+            f"{declaration.name}-kv",
+            account_id=declaration.args.account_id,
+            title=declaration.names.namespace,
+            jurisdiction=declaration.args.jurisdiction or None,
+            opts=declaration.options(protect=declaration.protects(not part.is_former)),
         )
         binding = cloudflare.WorkerVersionBindingArgs(type="kv_namespace", name="KV", namespace_id=self.namespace.id)
         self.bindings: Bindings = {"KV": binding}
         self.holds_state: list[pulumi.Resource] = [self.namespace]
         self.ready: list[pulumi.Resource] = []
-        self.outputs: dict[str, pulumi.Input[str]] = {
-            "namespace_name": self.namespace.title,
-            "namespace_id": self.namespace.id,
-        }
 
 
 class DurableObjectStateStore:
     """A class of SQLite-backed Durable Objects in the Worker itself; it has no resource of its own."""
 
-    def __init__(self, name: str, args: TaskRunnerArgs, opts: pulumi.ResourceOptions, shards: Shards) -> None:  # noqa: ARG002
+    def __init__(self, declaration: Declaration, part: Part) -> None:  # noqa: ARG002 the other stores'
         binding = cloudflare.WorkerVersionBindingArgs(
             type="durable_object_namespace", name="TASK_DO", class_name=DURABLE_OBJECT_CLASS
         )
         self.bindings: Bindings = {"TASK_DO": binding}
         self.holds_state: list[pulumi.Resource] = []
         self.ready: list[pulumi.Resource] = []
-        self.outputs: dict[str, pulumi.Input[str]] = {"durable_object_class": DURABLE_OBJECT_CLASS}
 
 
 DURABLE_OBJECT_CLASS = "TaskObject"
 
-STATE_STORES: dict[StateStoreName, type[D1StateStore | KvStateStore | DurableObjectStateStore]] = {
+STATE_STORES: Mapping[str, type[D1StateStore | KvStateStore | DurableObjectStateStore]] = {
     "d1": D1StateStore,
     "kv": KvStateStore,
     "durable-object": DurableObjectStateStore,
 }
+
+
+def recorded_stores(declaration: Declaration, part: Part) -> list[RecordedPart]:
+    """Return what a store holds tasks in, for the record of it."""
+    names, law = declaration.names, declaration.args.jurisdiction
+    where = f" ({law})" if law else ""
+    keep = f"former_state_stores: {part.name}"
+    if part.name == "d1":
+        return [
+            {
+                "what": f"D1 database {names.database(number)}{where}",
+                "keep": keep if number == 0 else f"former_shards: {part.shard_counts[0]}",
+                "in_use": number < part.shards_in_use,
+            }
+            for number in range(part.shards)
+        ]
+    what = {
+        "kv": f"KV namespace {names.namespace}{where}",
+        "durable-object": f"{OBJECT_CLASS} {DURABLE_OBJECT_CLASS} of Worker {names.worker}{where}",
+    }
+    return [{"what": what[part.name], "keep": keep, "in_use": not part.is_former}]
 
 
 def read_caveat(state_store: StateStoreName) -> str | None:

@@ -1,29 +1,36 @@
 """The task runner as one Pulumi component."""
 
-from __future__ import annotations
+# No postponed annotations here: Pulumi reads the types of the outputs to give the component to other languages.
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import pulumi
 import pulumi_cloudflare as cloudflare
 
-from components.engine import ENGINES, Engine
-from components.former_parts import FormerParts, former_bindings
-from components.part import Part, engine_of, store_of
-from components.shards import Shards
-from components.state_store import DURABLE_OBJECT_CLASS, STATE_STORES, Bindings, StateStore, read_caveat
-from components.task_runner_args import Engine as EngineName
-from components.task_runner_args import StateStore as StateStoreName
-from components.task_runner_args import TaskRunnerArgs
-from components.worker_code import COMPATIBILITY_DATE, MAIN_MODULE, SWEPT_STORES, read_modules
-from components.worker_settings import RESERVED_BINDINGS, settings_bindings
+from .declaration import Bindings, Declaration, applied
+from .engine import ENGINES, Engine, QueueEngine, WorkflowEngine, recorded_engine
+from .names import Names
+from .own_resource import PACKAGE, is_hosted
+from .part import Part, engines_of, stores_of
+from .parts_record import PartsRecord
+from .provider_settings import default_base_url, provider_settings
+from .state_store import (
+    DURABLE_OBJECT_CLASS,
+    STATE_STORES,
+    D1StateStore,
+    KvStateStore,
+    StateStore,
+    read_caveat,
+    recorded_stores,
+)
+from .task_runner_args import ApiToken, TaskRunnerArgs, checked, is_plain, settings_of
+from .worker_code import COMPATIBILITY_DATE, MAIN_MODULE, NODEJS_FLAG, SWEPT_STORES, WorkerCode, build_worker
+from .worker_settings import RESERVED_BINDINGS, settings_bindings
 
 SWEEP_SCHEDULE = "* * * * *"
 """When the sweeper runs: every minute, the shortest that a cron trigger takes."""
-
-PROTECTED_ENVIRONMENTS = frozenset({"uat", "prod"})
-"""Where a store cannot be deleted or replaced before it is unprotected."""
 
 
 class TaskRunner(pulumi.ComponentResource):
@@ -31,140 +38,261 @@ class TaskRunner(pulumi.ComponentResource):
 
     Resources are created in the order in which they need each other, so that no request, message or cron run ever meets
     a Worker without its parts: store and queues; schema; code; consumer, workflow and cron. They are deleted in the
-    reverse order.
+    reverse order. What is declared follows from the arguments alone.
     """
 
-    outputs: dict[str, pulumi.Output[str | None]]
-    """``url`` (providers before 6.23 do not tell it) and ``worker_name``; then, with d1, ``database_name`` and
-    ``database_id``; with kv, ``namespace_name`` and ``namespace_id``; with durable-object, ``durable_object_class``;
-    with queue, ``queue_name``, ``queue_id``, ``dlq_name`` and ``dlq_id``; with workflow, ``workflow_name``. Those of
-    further shards end in their number: ``database_name_1``. Those of former stores and engines are among them for as
-    long as these are kept."""
+    url: pulumi.Output[str]
+    """Where the API is: at its own domain if it has one, else on workers.dev."""
+    worker_name: pulumi.Output[str]
+    """The Worker's name."""
+    database_name: pulumi.Output[str] | None
+    """With d1: the name of the first database."""
+    database_id: pulumi.Output[str] | None
+    """With d1: the UUID of the first database."""
+    database_ids: pulumi.Output[Sequence[str]] | None
+    """With d1: the UUIDs of all databases, one a shard."""
+    namespace_name: pulumi.Output[str] | None
+    """With kv: the title of the namespace."""
+    namespace_id: pulumi.Output[str] | None
+    """With kv: the id of the namespace."""
+    durable_object_class: pulumi.Output[str] | None
+    """With durable-object: the name of the class."""
+    queue_name: pulumi.Output[str] | None
+    """With queue: the name of the first queue."""
+    queue_id: pulumi.Output[str] | None
+    """With queue: the id of the first queue."""
+    queue_ids: pulumi.Output[Sequence[str]] | None
+    """With queue: the ids of all queues, one a shard."""
+    dlq_name: pulumi.Output[str] | None
+    """With queue: the name of the dead-letter queue."""
+    dlq_id: pulumi.Output[str] | None
+    """With queue: the id of the dead-letter queue."""
+    workflow_name: pulumi.Output[str] | None
+    """With workflow: the name of the Workflow."""
+    code_bytes: pulumi.Output[int]
+    """The size of the Worker after compression, in bytes."""
 
-    def __init__(
-        self,
-        name: str,
-        args: TaskRunnerArgs,
-        former: FormerParts | None = None,
-        opts: pulumi.ResourceOptions | None = None,
-        *,
-        bindings: Sequence[cloudflare.WorkerVersionBindingArgs] = (),
-    ) -> None:
+    def __init__(self, name: str, args: TaskRunnerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Declare a task runner.
 
         Args:
-            name: the component's name; its children's names begin with it.
+            name: the component's name, which Cloudflare's names begin with: two of one account and ``env`` need
+                different ones.
             args: the settings.
-            former: the stores and engines that hold tasks of an earlier deployment, and until when; see
-                ``read_former_parts``. None when there are none.
-            opts: the component's options.
-            bindings: what handlers need beside the task runner's own bindings: buckets, databases, services, secrets.
+            opts: the component's options, which its children have as well.
 
         Raises:
-            ValueError: two bindings have one name.
+            ValueError: the name would not be one of Cloudflare's, two bindings have one name, or everybody could call
+                the API of a real account without it being said that they may.
+            HandlersError: a handler is wrong.
         """
-        super().__init__("ephemera:index:TaskRunner", name, {}, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        former = former or {}
-        self._tell_what_to_know(args, former)
-
-        store_parts = [store_of(args), *(part for part in former if part.is_store)]
-        engine_parts = [engine_of(args), *(part for part in former if not part.is_store)]
-        stores = [
-            STATE_STORES[cast("StateStoreName", each)](name, args, child, shards)
-            for each, shards in _shards(args, store_parts).items()
-        ]
-        engines = [
-            ENGINES[cast("EngineName", each)](name, args, child, shards)
-            for each, shards in _shards(args, engine_parts).items()
-        ]
-
-        worker = _declare_worker(name, args, child, stores, engines)
-        parts = [*stores, *engines]
-        all_bindings = _all_bindings(
-            [settings_bindings(args), former_bindings(former), *(each.bindings for each in parts)], bindings
-        )
-        version = _declare_version(
-            name,
-            args,
-            child,
-            worker,
-            [*store_parts, *engine_parts],
-            all_bindings,
-            [each for store in stores for each in store.ready],
-        )
-        deployment = _declare_deployment(name, args, child, worker, version)
-        for engine in engines:
-            engine.attach(deployment.script_name)
-        _declare_sweeper(
-            name, args, child, deployment, is_needed=any(each.name in SWEPT_STORES for each in store_parts)
-        )
-
-        self.outputs = {
-            "url": worker.subdomain.apply(_url),
-            "worker_name": worker.name,
-            **{key: pulumi.Output.from_input(value) for part in parts for key, value in part.outputs.items()},
-        }
+        given = _as_args(args)
+        names = Names(name, cast("str", given.env))
+        stores, engines = stores_of(given), engines_of(given)
+        code = _build(given, stores, engines)
+        super().__init__(f"{PACKAGE}:index:TaskRunner", name, _reviewed(given, code), opts)
+        settings = provider_settings(self)
+        base_url = default_base_url() if settings is None else settings["base_url"]
+        record_options = pulumi.ResourceOptions(parent=self, depends_on=opts.depends_on if opts else None)
+        declaration = Declaration(name, checked(given, base_url), names, record_options, settings)
+        record = _declare_record(declaration, stores, engines)
+        after = pulumi.ResourceOptions.merge(record_options, pulumi.ResourceOptions(depends_on=[record]))
+        declaration = Declaration(name, declaration.args, names, after, settings)
+        self._tell_what_to_know(declaration.args, code)
+        self._declare(declaration, code, stores, engines)
+        self.code_bytes = pulumi.Output.from_input(code.compressed_bytes)
         self.register_outputs(self.outputs)
 
-    def _tell_what_to_know(self, args: TaskRunnerArgs, former: FormerParts) -> None:
-        caveat = read_caveat(args.state_store)
-        if caveat:
-            pulumi.log.warn(caveat, resource=self)
+    @property
+    def outputs(self) -> dict[str, pulumi.Output[Any]]:
+        """The outputs that there are, by name."""
+        names = [name for name in type(self).__annotations__ if not name.startswith("_")]
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+    def _declare(
+        self, declaration: Declaration, code: WorkerCode, store_parts: Sequence[Part], engine_parts: Sequence[Part]
+    ) -> None:
+        stores: list[StateStore] = [STATE_STORES[each.name](declaration, each) for each in store_parts]
+        engines: list[Engine] = [ENGINES[each.name](declaration, each) for each in engine_parts]
+        worker = _declare_worker(declaration, stores, engines, store_parts)
+        version = _declare_version(declaration, worker, code, stores, engines, store_parts)
+        deployment = cloudflare.WorkersDeployment(
+            f"{declaration.name}-deployment",
+            account_id=declaration.args.account_id,
+            script_name=worker.name,
+            strategy="percentage",
+            versions=[cloudflare.WorkersDeploymentVersionArgs(version_id=version.id, percentage=100)],
+            opts=declaration.options(),
+        )
+        for engine in engines:
+            engine.attach(deployment.script_name)
+        is_swept = any(each.name in SWEPT_STORES for each in store_parts)
+        _declare_sweeper(declaration, deployment, is_needed=is_swept)
+        _declare_addresses(declaration, deployment)
+        self._set_outputs(declaration, worker, stores, engines)
+
+    def _set_outputs(
+        self,
+        declaration: Declaration,
+        worker: cloudflare.Worker,
+        stores: Sequence[StateStore],
+        engines: Sequence[Engine],
+    ) -> None:
+        databases = [each for store in stores if isinstance(store, D1StateStore) for each in store.databases]
+        namespace = next((store.namespace for store in stores if isinstance(store, KvStateStore)), None)
+        queue_engine = next((engine for engine in engines if isinstance(engine, QueueEngine)), None)
+        queues = queue_engine.queues if queue_engine else []
+        workflow = next((engine for engine in engines if isinstance(engine, WorkflowEngine)), None)
+        has_objects = any("TASK_DO" in store.bindings for store in stores)
+        self.url = _url(declaration.args.domain, worker)
+        self.worker_name = worker.name
+        self.database_name = databases[0].name if databases else None
+        self.database_id = databases[0].uuid if databases else None
+        self.database_ids = pulumi.Output.all(*(each.uuid for each in databases)) if databases else None
+        self.namespace_name = namespace.title if namespace else None
+        self.namespace_id = namespace.id if namespace else None
+        self.durable_object_class = pulumi.Output.from_input(DURABLE_OBJECT_CLASS) if has_objects else None
+        self.queue_name = queues[0].queue_name if queues else None
+        self.queue_id = queues[0].queue_id if queues else None
+        self.queue_ids = pulumi.Output.all(*(each.queue_id for each in queues)) if queues else None
+        self.dlq_name = queue_engine.dead_letter_queue.queue_name if queue_engine else None
+        self.dlq_id = queue_engine.dead_letter_queue.queue_id if queue_engine else None
+        self.workflow_name = pulumi.Output.from_input(workflow.workflow_name) if workflow else None
+
+    def _tell_what_to_know(self, args: TaskRunnerArgs, code: WorkerCode) -> None:
+        caveat = read_caveat(cast("Any", args.state_store))
+        for remark in [*code.remarks, *filter(None, [caveat])]:
+            pulumi.log.warn(remark, resource=self)
         if args.durable_object_data == "delete":
             pulumi.log.warn(
                 f"durable_object_data is delete: class {DURABLE_OBJECT_CLASS} goes, with every task in its objects; "
                 "there is no way back",
                 resource=self,
             )
-        for part, until in former.items():
-            kept = "its objects delete themselves; durable_object_data says what becomes of their class"
-            then = kept if part.name == "durable-object" else f"the first `up` after {until} removes it"
-            pulumi.log.info(f"tasks in the former {part} are read and finished there; {then}", resource=self)
+        former = [*(args.former_state_stores or ()), *(args.former_engines or ())]
+        if former:
+            pulumi.log.info(
+                f"tasks in the former {' and '.join(former)} are read and finished there; `python -m ops former` tells "
+                "when it can be taken out of the settings",
+                resource=self,
+            )
 
 
-def _shards(args: TaskRunnerArgs, parts: Sequence[Part]) -> dict[str, Shards]:
-    """Return the names of parts, in their order, with as many shards as the part of that name has that has the most."""
-    present = store_of(args)
-    protected = {present.name: present.shards} if args.env in PROTECTED_ENVIRONMENTS else {}
-    counts = {each.name: max(other.shards for other in parts if other.name == each.name) for each in parts}
-    return {name: Shards(count, protected.get(name, 0)) for name, count in counts.items()}
+def _as_args(args: TaskRunnerArgs | Mapping[str, Any]) -> TaskRunnerArgs:
+    """Return the settings; programs of other languages give them as a mapping."""
+    return args if isinstance(args, TaskRunnerArgs) else TaskRunnerArgs(**args)
 
 
-def _declare_worker(
-    name: str,
-    args: TaskRunnerArgs,
-    opts: pulumi.ResourceOptions,
-    stores: Sequence[StateStore],
-    engines: Sequence[Engine],
-) -> cloudflare.Worker:
-    before = [resource for store in stores for resource in store.holds_state]
-    before += [resource for engine in engines for resource in engine.precedes_worker]
-    holds_state = args.env in PROTECTED_ENVIRONMENTS and args.state_store == "durable-object"
-    return cloudflare.Worker(
-        f"{name}-worker",
-        account_id=args.account_id,
-        name=f"task-runner-{args.env}",
-        subdomain=cloudflare.WorkerSubdomainArgs(enabled=True, previews_enabled=False),
-        observability=cloudflare.WorkerObservabilityArgs(
-            enabled=True,
-            head_sampling_rate=1,
-            logs=cloudflare.WorkerObservabilityLogsArgs(
-                enabled=True, head_sampling_rate=1, invocation_logs=True, persist=True
-            ),
-        ),
-        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=before, protect=holds_state)),
+def _build(args: TaskRunnerArgs, stores: Sequence[Part], engines: Sequence[Part]) -> WorkerCode:
+    flags = args.compatibility_flags
+    nodejs = not is_plain(flags) or NODEJS_FLAG in cast("Sequence[str]", flags)
+    return build_worker(stores, engines, Path(args.handlers) if args.handlers else None, nodejs=nodejs)
+
+
+def _reviewed(args: TaskRunnerArgs, code: WorkerCode) -> dict[str, Any]:
+    """Return the component's inputs: what a preview shows whoever reviews it, settings and code, but no secret."""
+    settings = settings_of(args)
+    tokens = settings.pop("api_tokens")
+    if is_plain(tokens):
+        settings["api_tokens"] = [f"{each['name']}: {each.get('role', 'operate')}" for each in _tokens(tokens)]
+    return {**settings, "code": code.sources}
+
+
+def _tokens(tokens: Any) -> Sequence[ApiToken]:
+    return cast("Sequence[ApiToken]", tokens)
+
+
+def _declare_record(declaration: Declaration, stores: Sequence[Part], engines: Sequence[Part]) -> PartsRecord:
+    recorded = [each for part in stores for each in recorded_stores(declaration, part)]
+    recorded += [each for part in engines for each in recorded_engine(declaration, part)]
+    return PartsRecord(
+        f"{declaration.name}-parts",
+        account_id=declaration.args.account_id,
+        parts=recorded,
+        deletes_objects=declaration.args.durable_object_data == "delete",
+        opts=declaration.options(),
     )
 
 
-def _all_bindings(
-    parts: Sequence[Bindings], own: Sequence[cloudflare.WorkerVersionBindingArgs]
-) -> list[cloudflare.WorkerVersionBindingArgs]:
-    """Join bindings in the order in which the API answers: another one is a change."""
-    bindings: Bindings = {name: binding for part in parts for name, binding in part.items()}
+def _declare_worker(
+    declaration: Declaration, stores: Sequence[StateStore], engines: Sequence[Engine], parts: Sequence[Part]
+) -> cloudflare.Worker:
+    args: Any = declaration.args  # of which none is None
+    before = [resource for store in stores for resource in store.holds_state]
+    before += [resource for engine in engines for resource in engine.precedes_worker]
+    holds_state = parts[0].name == "durable-object"
+    destinations = args.log_destinations
+    return cloudflare.Worker(
+        f"{declaration.name}-worker",
+        account_id=args.account_id,
+        name=declaration.names.worker,
+        subdomain=cloudflare.WorkerSubdomainArgs(enabled=args.workers_dev, previews_enabled=False),
+        observability=cloudflare.WorkerObservabilityArgs(
+            enabled=True,
+            head_sampling_rate=args.log_sampling_rate,
+            logs=cloudflare.WorkerObservabilityLogsArgs(
+                enabled=True,
+                head_sampling_rate=args.log_sampling_rate,
+                invocation_logs=True,
+                persist=True,
+                destinations=None if destinations == () else destinations,
+            ),
+        ),
+        opts=declaration.options(depends_on=before, protect=declaration.protects(holds_state)),
+    )
+
+
+def _declare_version(
+    declaration: Declaration,
+    worker: cloudflare.Worker,
+    code: WorkerCode,
+    stores: Sequence[StateStore],
+    engines: Sequence[Engine],
+    parts: Sequence[Part],
+) -> cloudflare.WorkerVersion:
+    """Upload the code. Versions cannot change, so each change of code or bindings is a new one."""
+    args = declaration.args
+    own = [settings_bindings(args, declaration.names), *(each.bindings for each in (*stores, *engines))]
+    exports = _durable_object_exports(args, parts)
+    flags = args.compatibility_flags
+    return cloudflare.WorkerVersion(
+        f"{declaration.name}-version",
+        account_id=args.account_id,
+        worker_id=worker.id,
+        main_module=MAIN_MODULE,
+        compatibility_date=COMPATIBILITY_DATE,
+        compatibility_flags=None if flags == () else cast("Any", flags),
+        placement=_placement(args.placement),
+        modules=code.upload_inline() if is_hosted() else code.upload_files(),
+        bindings=_all_bindings(own, args.bindings),
+        exports=exports,
+        # A class can only come or go with a version that is deployed at once, to all traffic.
+        deploy=True if exports else None,
+        opts=declaration.options(depends_on=[each for store in stores for each in store.ready]),
+    )
+
+
+def _placement(placement: Any) -> pulumi.Input[cloudflare.WorkerVersionPlacementArgs] | None:
+    def of(known: str) -> cloudflare.WorkerVersionPlacementArgs | None:
+        if known == "smart":
+            return cloudflare.WorkerVersionPlacementArgs(mode="smart")
+        return cloudflare.WorkerVersionPlacementArgs(region=known) if known else None
+
+    return applied(placement, of)
+
+
+def _all_bindings(parts: Sequence[Bindings], own: Any) -> Any:
+    """Join bindings in the order in which the API answers: another one is a change.
+
+    Raises:
+        ValueError: two of them have one name.
+    """
+    if isinstance(own, pulumi.Output):
+        return cast("pulumi.Output[Any]", own).apply(lambda known: _all_bindings(parts, known))
+    bindings: dict[str, Any] = {name: binding for part in parts for name, binding in part.items()}
     taken: list[str] = []
     for binding in own:
-        name: str = cast("Any", binding).name
+        name = _name_of(binding)
         if name in bindings or name in RESERVED_BINDINGS:
             taken.append(name)
         bindings[name] = binding
@@ -173,30 +301,11 @@ def _all_bindings(
     return [bindings[name] for name in sorted(bindings)]
 
 
-def _declare_version(
-    name: str,
-    args: TaskRunnerArgs,
-    opts: pulumi.ResourceOptions,
-    worker: cloudflare.Worker,
-    parts: Sequence[Part],
-    bindings: Sequence[cloudflare.WorkerVersionBindingArgs],
-    ready: Sequence[pulumi.Resource],
-) -> cloudflare.WorkerVersion:
-    """Upload the code. Versions cannot change, so each change of code or bindings is a new one."""
-    exports = _durable_object_exports(args, parts)
-    return cloudflare.WorkerVersion(
-        f"{name}-version",
-        account_id=args.account_id,
-        worker_id=worker.id,
-        main_module=MAIN_MODULE,
-        compatibility_date=COMPATIBILITY_DATE,
-        modules=read_modules(parts),
-        bindings=bindings,
-        exports=exports,
-        # A class can only come or go with a version that is deployed at once, to all traffic.
-        deploy=True if exports else None,
-        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=ready)),
-    )
+def _name_of(binding: Any) -> str:
+    name: Any = cast("Mapping[str, Any]", binding)["name"] if isinstance(binding, Mapping) else binding.name
+    if not isinstance(name, str):
+        raise TypeError("bindings: expected each name to be a plain text, because bindings are put in its order")
+    return name
 
 
 def _durable_object_exports(
@@ -209,44 +318,49 @@ def _durable_object_exports(
     return None
 
 
-def _declare_deployment(
-    name: str,
-    args: TaskRunnerArgs,
-    opts: pulumi.ResourceOptions,
-    worker: cloudflare.Worker,
-    version: cloudflare.WorkerVersion,
-) -> cloudflare.WorkersDeployment:
-    return cloudflare.WorkersDeployment(
-        f"{name}-deployment",
-        account_id=args.account_id,
-        script_name=worker.name,
-        strategy="percentage",
-        versions=[cloudflare.WorkersDeploymentVersionArgs(version_id=version.id, percentage=100)],
-        opts=opts,
-    )
-
-
-def _declare_sweeper(
-    name: str,
-    args: TaskRunnerArgs,
-    opts: pulumi.ResourceOptions,
-    deployment: cloudflare.WorkersDeployment,
-    *,
-    is_needed: bool,
-) -> None:
+def _declare_sweeper(declaration: Declaration, deployment: cloudflare.WorkersDeployment, *, is_needed: bool) -> None:
     """Declare when the sweeper runs; where it has nothing to do, that it never runs.
 
     The provider does not take a schedule away when the resource goes, so a stack that left D1 would be woken for ever.
     """
     schedules = [cloudflare.WorkersCronTriggerScheduleArgs(cron=SWEEP_SCHEDULE)] if is_needed else []
     cloudflare.WorkersCronTrigger(
-        f"{name}-sweeper",
-        account_id=args.account_id,
+        f"{declaration.name}-sweeper",
+        account_id=declaration.args.account_id,
         script_name=deployment.script_name,
         schedules=schedules,
-        opts=opts,
+        opts=declaration.options(),
     )
 
 
-def _url(subdomain: Mapping[str, str]) -> str | None:
-    return subdomain.get("url")
+def _declare_addresses(declaration: Declaration, deployment: cloudflare.WorkersDeployment) -> None:
+    """Give the Worker its own domain and its route, once its code is deployed."""
+    args: Any = declaration.args
+    zone_id = None if args.zone_id == "" else args.zone_id
+    if args.domain != "":
+        cloudflare.WorkersCustomDomain(
+            f"{declaration.name}-domain",
+            account_id=args.account_id,
+            hostname=args.domain,
+            service=deployment.script_name,
+            zone_id=zone_id,
+            opts=declaration.options(),
+        )
+    if args.route != "":
+        cloudflare.WorkersRoute(
+            f"{declaration.name}-route",
+            zone_id=args.zone_id,
+            pattern=args.route,
+            script=deployment.script_name,
+            opts=declaration.options(),
+        )
+
+
+def _url(domain: Any, worker: cloudflare.Worker) -> pulumi.Output[str]:
+    if domain != "":
+        return pulumi.Output.from_input(domain).apply(lambda host: f"https://{host}")
+    return cast("pulumi.Output[str]", worker.subdomain.apply(_subdomain_url))
+
+
+def _subdomain_url(subdomain: Any) -> str | None:
+    return subdomain.get("url")  # providers before 6.23 do not tell it

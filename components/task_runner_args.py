@@ -1,21 +1,39 @@
 """What a ``TaskRunner`` can be told: its settings, their defaults and the range of each."""
 
-from __future__ import annotations
+# No postponed annotations here: Pulumi reads the types of the fields to give the component to other languages.
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Literal, cast, get_args, get_type_hints
+from typing import Any, Literal, NotRequired, TypedDict, cast, get_args
 
-from components.rules import Choice, OneOf, OnlyWith, Pattern, Rule, Truth, WholeNumber, Words
+import pulumi
+
+from .cloudflare_api import is_loopback
+from .rules import (
+    MAX_TOKENS,
+    Anything,
+    ApiTokens,
+    Choice,
+    Fraction,
+    ListOf,
+    OneOf,
+    OnlyWith,
+    Pattern,
+    Rule,
+    Truth,
+    WholeNumber,
+)
 
 StateStore = Literal["d1", "kv", "durable-object"]
 Engine = Literal["queue", "workflow"]
 Environment = Literal["dev", "stg", "uat", "prod"]
-DurableObjectData = Literal["keep", "delete"]
-Backoff = Literal["exponential", "constant"]
-RateLimitPeriod = Literal[10, 60]
+
+STATE_STORES: tuple[StateStore, ...] = get_args(StateStore)
+ENGINES: tuple[Engine, ...] = get_args(Engine)
+ENVIRONMENTS: tuple[Environment, ...] = get_args(Environment)
+RATE_LIMIT_PERIODS = (10, 60)
 
 # https://developers.cloudflare.com/queues/platform/limits/
 MAX_DELAY_SECONDS = 86_400
@@ -28,134 +46,304 @@ MAX_RETENTION_SECONDS = 1_209_600
 DEFAULT_RETENTION_SECONDS = 345_600
 MAX_VISIBILITY_TIMEOUT_MS = 43_200_000
 
+# https://developers.cloudflare.com/workflows/reference/limits/
+MAX_WORKFLOW_RETENTION_SECONDS = 30 * 86_400
+MAX_WORKFLOW_CONCURRENCY = 50_000
+
 MAX_SHARDS = 16
 """Of our choice: an answer of `GET /stats` asks all of them."""
 
 # Of our choice: what a typing error hardly exceeds.
 MAX_RATE_LIMIT_REQUESTS = 1_000_000
-MAX_TOKENS = 10
 MAX_ORIGINS = 20
 MAX_HOSTS = 50
+MAX_FLAGS = 50
+MAX_DESTINATIONS = 10
 
-TOKEN = "tokens of 32 to 128 letters, digits or . _ ~ -"  # noqa: S105 it says what a token is
 ORIGIN = "origins in lower case such as https://app.example or http://localhost:5173"
 HOST = "hosts in lower case such as api.example, api.example:8443 or *.example"
-
-GUARDED_ENVIRONMENTS = frozenset({"uat", "prod"})
-"""Where nobody may call without a token, unless the stack says so."""
+HOSTNAME = r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 
 QUEUE_ONLY = OnlyWith("engine", "queue", "a workflow has no queue, batches or dead letters")
+WORKFLOW_ONLY = OnlyWith("engine", "workflow", "a queue has no workflow instances")
 
-_BatchSize = Annotated[int, WholeNumber(1, MAX_BATCH_SIZE), QUEUE_ONLY]
-_DelaySeconds = Annotated[int, WholeNumber(0, MAX_DELAY_SECONDS), QUEUE_ONLY]
-_RetentionSeconds = Annotated[int, WholeNumber(MIN_RETENTION_SECONDS, MAX_RETENTION_SECONDS), QUEUE_ONLY]
+BATCH_SIZE = WholeNumber(1, MAX_BATCH_SIZE)
+DELAY_SECONDS = WholeNumber(0, MAX_DELAY_SECONDS)
+RETENTION_SECONDS = WholeNumber(MIN_RETENTION_SECONDS, MAX_RETENTION_SECONDS)
+
+Text = pulumi.Input[str] | None
+Whole = pulumi.Input[int] | None
+Texts = pulumi.Input[Sequence[pulumi.Input[str]]] | None
+
+
+class ApiToken(TypedDict):
+    """A token of the API."""
+
+    name: str
+    """What stands for it in logs: a lower-case letter, then up to 31 of those, digits or hyphens."""
+    role: NotRequired[str]
+    """What it may do: ``submit`` tasks and look at them by their ids; ``read`` everything; ``operate``, which is all,
+    and the default."""
+    token: pulumi.Input[str]
+    """The secret itself: 32 to 128 letters, digits or . _ ~ -"""
+
+
+def setting(default: Any, rule: Rule, *conditions: OnlyWith, **options: Any) -> Any:
+    """Declare a setting; its default is ``dataclasses.MISSING`` where there is none."""
+    return dataclasses.field(default=default, metadata={"rule": rule, "conditions": conditions}, **options)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskRunnerArgs:
     """The settings of a ``TaskRunner``.
 
+    A setting that decides which resources there are is plain, because Pulumi must know it before any of them is made:
+    ``state_store``, ``engine``, ``env``, ``shards``, the three ``former_...``, ``handlers``, ``jurisdiction``,
+    ``durable_object_data`` and ``public``. Every other one is a ``pulumi.Input``. None is the same as the default.
+
     Raises:
-        ValueError: a value is out of its range, or is set and has no use; the message tells of every such value.
+        ValueError: a value is out of its range, or is set and has no use; the message tells of every such value. What
+            is an output is checked once it is known, all of them together.
     """
 
-    account_id: Annotated[str, Pattern(r"[0-9a-f]{32}", "a Cloudflare account id (32 hexadecimal digits)")]
+    account_id: pulumi.Input[str] = setting(
+        dataclasses.MISSING, Pattern(r"[0-9a-f]{32}", "a Cloudflare account id (32 hexadecimal digits)")
+    )
     """The Cloudflare account to deploy to."""
 
-    state_store: Annotated[StateStore, OneOf(get_args(StateStore))] = "d1"
+    state_store: str | None = setting("d1", OneOf(STATE_STORES))
     """Where task state lives."""
 
-    engine: Annotated[Engine, OneOf(get_args(Engine))] = "queue"
+    engine: str | None = setting("queue", OneOf(ENGINES))
     """What carries a task to its handler."""
 
-    env: Annotated[Environment, OneOf(get_args(Environment))] = "dev"
+    env: str | None = setting("dev", OneOf(ENVIRONMENTS))
     """The environment: every resource's name ends in it, so that environments share an account without touching."""
 
-    shards: Annotated[int, WholeNumber(1, MAX_SHARDS)] = 1
+    shards: int | None = setting(1, WholeNumber(1, MAX_SHARDS))
     """How many databases (``d1``) and queues (``queue``) tasks are spread over, for rates that one cannot take."""
 
-    max_retries: Annotated[int, WholeNumber(0, MAX_RETRIES)] = 5
+    former_state_stores: Sequence[str] | None = setting((), ListOf(OneOf(STATE_STORES), "state stores", 3))
+    """Stores of earlier deployments that still have tasks: they are read, and their tasks finished there."""
+
+    former_engines: Sequence[str] | None = setting((), ListOf(OneOf(ENGINES), "engines", 2))
+    """Engines of earlier deployments that still carry tasks."""
+
+    former_shards: Sequence[int] | None = setting((), ListOf(WholeNumber(1, MAX_SHARDS), "numbers of shards", 16))
+    """How many shards earlier deployments had, where their tasks are not over."""
+
+    handlers: str | None = setting("", Anything("a folder"))
+    """A folder of handlers beside those that the task runner brings, from the program's folder on; empty for none."""
+
+    max_retries: Whole = setting(5, WholeNumber(0, MAX_RETRIES))
     """Retries after the first attempt; a message that has used them up goes to the dead-letter queue, a workflow
     instance ends errored."""
 
-    retry_delay_seconds: Annotated[int, WholeNumber(0, MAX_DELAY_SECONDS)] = 1
+    retry_delay_seconds: Whole = setting(1, DELAY_SECONDS)
     """Wait before the first retry, in seconds; of a message that names no task, before each."""
 
-    retry_backoff: Annotated[Backoff, OneOf(get_args(Backoff))] = "exponential"
+    retry_backoff: Text = setting("exponential", OneOf(("exponential", "constant")))
     """Whether the wait doubles with each retry. Chance makes each one up to half shorter, so that tasks that failed
     together do not come back together."""
 
-    retry_max_delay_seconds: Annotated[int, WholeNumber(1, MAX_DELAY_SECONDS)] = 3_600
+    retry_max_delay_seconds: Whole = setting(3_600, WholeNumber(1, MAX_DELAY_SECONDS))
     """The longest wait before a retry, in seconds."""
 
-    api_tokens: Annotated[tuple[str, ...], Words(r"[A-Za-z0-9._~-]{32,128}", TOKEN, MAX_TOKENS, is_secret=True)] = (
-        dataclasses.field(default=(), repr=False)
-    )
-    """Who has one of these may call the API; several let one replace another without a gap. A secret."""
+    api_tokens: pulumi.Input[Sequence[ApiToken]] | None = setting((), ApiTokens(MAX_TOKENS), repr=False)
+    """Who has one of these may call the API, as far as its role allows; several let one replace another without a gap.
+    A secret. The Worker is given their digests."""
 
-    public: Annotated[bool, Truth()] = False
-    """Whether everybody may call the API, in an environment that otherwise needs tokens."""
+    public: bool | None = setting(False, Truth())
+    """Whether everybody may call the API: a real account needs this or tokens."""
 
-    rate_limit_requests: Annotated[int, WholeNumber(0, MAX_RATE_LIMIT_REQUESTS)] = 0
-    """Most requests of one token within a period, or of one address where there are no tokens; 0 is no limit."""
+    rate_limit_requests: Whole = setting(0, WholeNumber(0, MAX_RATE_LIMIT_REQUESTS))
+    """Most requests of one address, and of one token, within a period; 0 is no limit."""
 
-    rate_limit_period_seconds: Annotated[int, Choice(get_args(RateLimitPeriod))] = 60
+    rate_limit_period_seconds: Whole = setting(60, Choice(RATE_LIMIT_PERIODS))
     """That period, in seconds."""
 
-    cors_origins: Annotated[
-        tuple[str, ...], Words(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:[0-9]{1,5})?", ORIGIN, MAX_ORIGINS)
-    ] = ()
+    cors_origins: Texts = setting(
+        (), ListOf(Pattern(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:[0-9]{1,5})?", ORIGIN), ORIGIN, MAX_ORIGINS)
+    )
     """The origins of web pages elsewhere that may call the API from a browser."""
 
-    http_allowed_hosts: Annotated[
-        tuple[str, ...], Words(r"(\*\.)?[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?", HOST, MAX_HOSTS)
-    ] = ()
+    http_allowed_hosts: Texts = setting(
+        (), ListOf(Pattern(r"(\*\.)?[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?", HOST), HOST, MAX_HOSTS)
+    )
     """The hosts that the handler ``http`` may deliver to."""
 
-    batch_size: _BatchSize = 10
+    domain: Text = setting("", Pattern(HOSTNAME, "a host name in lower case such as tasks.example.com", optional=True))
+    """The Worker's own domain, in a zone of the account; Cloudflare makes its DNS record and certificate."""
+
+    route: Text = setting("", Pattern(HOSTNAME + r"/\S*", "a route such as example.com/tasks/*", optional=True))
+    """A pattern of URLs of a zone that the Worker answers; needs ``zone_id``."""
+
+    zone_id: Text = setting("", Pattern(r"[0-9a-f]{32}", "a Cloudflare zone id (32 hexadecimal digits)", optional=True))
+    """The zone of ``route`` or ``domain``; Cloudflare finds that of a domain by itself."""
+
+    workers_dev: pulumi.Input[bool] | None = setting(True, Truth())
+    """Whether the Worker answers on workers.dev, too."""
+
+    placement: Text = setting(
+        "", Pattern(r"smart|[a-z0-9-]+:[a-z0-9-]+", "smart or a region such as aws:us-east-1", optional=True)
+    )
+    """Where the Worker runs: near what it asks (``smart``) or near a cloud's region; where the caller is otherwise."""
+
+    compatibility_flags: Texts = setting(
+        (), ListOf(Pattern(r"[a-z0-9_]+", "flags"), "compatibility flags such as nodejs_compat", MAX_FLAGS)
+    )
+    """Flags of the Workers runtime, for handlers that need them."""
+
+    log_sampling_rate: pulumi.Input[float] | None = setting(1, Fraction())
+    """The part of invocations whose logs are kept, 0 to 1."""
+
+    log_destinations: Texts = setting(
+        (), ListOf(Pattern(r"[A-Za-z0-9._-]{1,64}", "destinations"), "names of log destinations", MAX_DESTINATIONS)
+    )
+    """Where logs are sent as well: names of the account's OpenTelemetry destinations."""
+
+    jurisdiction: str | None = setting("", Pattern("eu|us|fedramp", "eu, us or fedramp", optional=True))
+    """Where tasks and messages are kept by law; the database, queue or namespace of another one is a new one."""
+
+    batch_size: Whole = setting(10, BATCH_SIZE, QUEUE_ONLY)
     """Most messages that the consumer takes at once."""
 
-    max_wait_time_ms: Annotated[int, WholeNumber(0, MAX_WAIT_TIME_MS), QUEUE_ONLY] = 0
+    max_wait_time_ms: Whole = setting(0, WholeNumber(0, MAX_WAIT_TIME_MS), QUEUE_ONLY)
     """Longest wait for a batch to fill, in milliseconds; 0 starts a lone task at once (Cloudflare's own default is
     5,000)."""
 
-    max_concurrency: Annotated[int, WholeNumber(1, MAX_CONCURRENCY), QUEUE_ONLY] = MAX_CONCURRENCY
+    max_concurrency: Whole = setting(MAX_CONCURRENCY, WholeNumber(1, MAX_CONCURRENCY), QUEUE_ONLY)
     """Most batches in work at the same time; Cloudflare scales up to it by itself."""
 
-    delivery_delay_seconds: _DelaySeconds = 0
+    delivery_delay_seconds: Whole = setting(0, DELAY_SECONDS, QUEUE_ONLY)
     """Wait before the first attempt at a task that asks for no delay, in seconds."""
 
-    message_retention_seconds: _RetentionSeconds = DEFAULT_RETENTION_SECONDS
+    message_retention_seconds: Whole = setting(DEFAULT_RETENTION_SECONDS, RETENTION_SECONDS, QUEUE_ONLY)
     """How long the queue keeps a message that nobody took, in seconds."""
 
-    dlq_message_retention_seconds: _RetentionSeconds = DEFAULT_RETENTION_SECONDS
+    dlq_message_retention_seconds: Whole = setting(DEFAULT_RETENTION_SECONDS, RETENTION_SECONDS, QUEUE_ONLY)
     """How long the dead-letter queue keeps a dead letter, in seconds."""
 
-    dlq_batch_size: _BatchSize = 10
+    dlq_batch_size: Whole = setting(10, BATCH_SIZE, QUEUE_ONLY)
     """Most dead letters in one pull that names no batch size."""
 
-    dlq_max_retries: Annotated[int, WholeNumber(0, MAX_RETRIES), QUEUE_ONLY] = MAX_RETRIES
+    dlq_max_retries: Whole = setting(MAX_RETRIES, WholeNumber(0, MAX_RETRIES), QUEUE_ONLY)
     """How often a dead letter that was pulled but not acknowledged can be pulled again before it is dropped."""
 
-    dlq_retry_delay_seconds: _DelaySeconds = 0
+    dlq_retry_delay_seconds: Whole = setting(0, DELAY_SECONDS, QUEUE_ONLY)
     """Wait before a returned dead letter can be pulled again, in seconds."""
 
-    dlq_visibility_timeout_ms: Annotated[int, WholeNumber(0, MAX_VISIBILITY_TIMEOUT_MS), QUEUE_ONLY] = 30_000
+    dlq_visibility_timeout_ms: Whole = setting(30_000, WholeNumber(0, MAX_VISIBILITY_TIMEOUT_MS), QUEUE_ONLY)
     """How long a pulled dead letter is hidden from other pulls, in milliseconds."""
 
-    durable_object_data: Annotated[DurableObjectData, OneOf(get_args(DurableObjectData))] = "keep"
+    workflow_retention_seconds: Whole = setting(0, WholeNumber(0, MAX_WORKFLOW_RETENTION_SECONDS), WORKFLOW_ONLY)
+    """How long the state of a workflow instance that completed is kept, in seconds; 0 is Cloudflare's own default."""
+
+    workflow_error_retention_seconds: Whole = setting(0, WholeNumber(0, MAX_WORKFLOW_RETENTION_SECONDS), WORKFLOW_ONLY)
+    """How long the state of a workflow instance that failed is kept, in seconds; 0 is Cloudflare's own default."""
+
+    workflow_concurrency: Whole = setting(0, WholeNumber(0, MAX_WORKFLOW_CONCURRENCY), WORKFLOW_ONLY)
+    """Most workflow instances at work at the same time; 0 is the account's limit."""
+
+    durable_object_data: str | None = setting("keep", OneOf(("keep", "delete")))
     """What becomes of Durable Objects once another store is in use: kept, though their tasks delete themselves in time,
     or deleted for good with their class."""
 
+    bindings: pulumi.Input[Sequence[Any]] | None = setting((), Anything("bindings of the Cloudflare provider"))
+    """What handlers need beside the task runner's own bindings: buckets, databases, services, secrets; each a
+    ``WorkerVersionBindingArgs`` of the Cloudflare provider."""
+
     def __post_init__(self) -> None:
-        values = dataclasses.asdict(self)
-        problems = [f"{name}: {expected}, got {shown(name, values[name])}" for name, expected in find_problems(values)]
+        for field in dataclasses.fields(self):
+            if getattr(self, field.name, None) is None:
+                object.__setattr__(self, field.name, "" if field.default is dataclasses.MISSING else field.default)
+        values = settings_of(self)
+        not_plain = [f"{name}: expected a plain value, got an output" for name in PLAIN if not is_plain(values[name])]
+        known = {name: value for name, value in values.items() if is_plain(value)}
+        problems = [f"{name}: {expected}, got {shown(name, known[name])}" for name, expected in find_problems(known)]
+        if not_plain or problems:
+            raise ValueError("\n".join(not_plain + problems))
+
+
+PLAIN = (
+    *("state_store", "engine", "env", "shards", "former_state_stores", "former_engines", "former_shards"),
+    *("handlers", "jurisdiction", "durable_object_data", "public"),
+)
+"""The settings that cannot be outputs."""
+
+NOT_IN_CONFIG = frozenset({"bindings"})
+"""What only a program can say."""
+
+
+def settings_of(args: TaskRunnerArgs) -> dict[str, Any]:
+    """Return the values by name; bindings are not among them, for they are the provider's to check."""
+    return {name: getattr(args, name) for name in rules()}
+
+
+def is_plain(value: object) -> bool:
+    """Tell whether a value is known and has nothing in it that is not."""
+    if isinstance(value, Mapping):
+        return all(map(is_plain, cast("Mapping[str, object]", value).values()))
+    if isinstance(value, list | tuple):
+        return all(map(is_plain, cast("Sequence[object]", value)))
+    return not isinstance(value, pulumi.Output | Awaitable)
+
+
+def checked(args: TaskRunnerArgs, base_url: pulumi.Input[str | None]) -> TaskRunnerArgs:
+    """Return the same settings, with outputs that fail together when those that are known have bad values.
+
+    An output that is not known yet, as in a preview, is left out of the check and keeps none of the others waiting.
+
+    Args:
+        args: the settings.
+        base_url: of the API that they are for; empty or None for Cloudflare's.
+
+    Raises:
+        ValueError: everybody could call the API of a real account, and it is not said that they may.
+    """
+    values = settings_of(args)
+    waited = {name: pulumi.Output.from_input(value) for name, value in values.items() if not is_plain(value)}
+    plain = {name: value for name, value in values.items() if name not in waited}
+    if isinstance(base_url, str | None):
+        problem = missing_token(values, base_url)
+        if problem:
+            raise ValueError(f"{problem[0]}: {problem[1]}, got nothing")
+    else:
+        waited.setdefault("account_id", pulumi.Output.from_input(args.account_id))
+    if not waited:
+        return args
+    address = pulumi.Output.from_input(base_url)
+
+    async def check() -> None:
+        known = dict(plain)
+        for name, output in waited.items():
+            if await output.is_known():
+                known[name] = await output.future()
+        problems = [*find_problems(known)]
+        if await address.is_known() and "api_tokens" in known:
+            problems += filter(None, [missing_token(known, await address.future())])
         if problems:
-            raise ValueError("\n".join(problems))
+            lines = [f"{name}: {expected}, got {shown(name, known[name])}" for name, expected in problems]
+            raise pulumi.RunError("\n".join(lines))
+
+    checking = pulumi.Output.from_input(check())
+    return dataclasses.replace(args, **{name: _after(checking, output) for name, output in waited.items()})
 
 
-def find_problems(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Give the name of each bad setting and what is expected of it: by itself, then beside the others."""
+def _after(checking: pulumi.Output[None], output: pulumi.Output[Any]) -> pulumi.Output[Any]:
+    async def value() -> Any:
+        await checking.future()
+        return await output.future(with_unknowns=True)
+
+    return pulumi.Output(output.resources(), value(), output.is_known(), output.is_secret())
+
+
+def find_problems(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give the name of each bad setting and what is expected of it: by itself, then beside the others.
+
+    Args:
+        values: of those settings that are known.
+    """
     bad = {name for name, value in values.items() if not rules()[name].accepts(value)}
     for name, value in values.items():
         if name in bad:
@@ -164,58 +352,88 @@ def find_problems(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
             useless = _useless(name, values)
             if useless:
                 yield name, useless
-    yield from (problem for problem in _contradictions(values) if problem[0] not in bad)
+    good = {name: value for name, value in values.items() if name not in bad}
+    yield from _contradictions(good)
 
 
 def shown(name: str, value: object) -> str:
     """Return a value as an error may show it."""
-    if value in ("", ()):
+    if value in ("", (), []):
         return "nothing"
-    rule = rules()[name]
-    if isinstance(rule, Words) and rule.is_secret:
+    if isinstance(rules()[name], ApiTokens):
         return "a secret"
-    return repr(" ".join(cast("tuple[str, ...]", value)) if isinstance(value, tuple) else value)
+    if isinstance(value, list | tuple):
+        return repr(" ".join(map(str, cast("Sequence[object]", value))))
+    return repr(value)
 
 
-def _contradictions(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    first, longest = values["retry_delay_seconds"], values["retry_max_delay_seconds"]
-    if isinstance(first, int) and isinstance(longest, int) and first > longest:
-        yield "retry_delay_seconds", f"expected at most retry_max_delay_seconds, which is {longest}"
-    if values["durable_object_data"] == "delete" and values["state_store"] == "durable-object":
-        yield "durable_object_data", "expected keep while state_store is durable-object, which needs its objects"
-    if values["shards"] != 1 and values["state_store"] in {"kv", "durable-object"} and values["engine"] == "workflow":
-        combination = f"state_store {values['state_store']} and engine workflow"
-        yield "shards", f"expected to be unset with {combination}: there is no database and no queue"
-    if values["public"] is True and values["api_tokens"]:
+def _contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    given = {**defaults(), **values}
+    if {"retry_delay_seconds", "retry_max_delay_seconds"} <= values.keys():
+        longest = values["retry_max_delay_seconds"]
+        if values["retry_delay_seconds"] > longest:
+            yield "retry_delay_seconds", f"expected at most retry_max_delay_seconds, which is {longest}"
+    yield from _store_contradictions(given)
+    if given["public"] is True and given["api_tokens"]:
         yield "public", "expected to be unset with api_tokens: who calls needs one"
-    if values["env"] in GUARDED_ENVIRONMENTS and not values["api_tokens"] and values["public"] is not True:
-        yield "api_tokens", f"expected a token in {values['env']}, or public: true to let everybody submit tasks"
+    if values.get("route") and values.get("zone_id") == "":
+        yield "zone_id", "expected the id of the route's zone"
+    if values.get("zone_id") and values.get("route") == "" and values.get("domain") == "":
+        yield "zone_id", "expected to be unset without route and domain: nothing is in a zone"
+    if values.get("workers_dev") is False and values.get("route") == "" and values.get("domain") == "":
+        yield "workers_dev", "expected true without domain and route: the Worker would have no address"
 
 
-def _useless(name: str, values: dict[str, Any]) -> str | None:
-    conditions: list[OnlyWith] = [each for each in _hint_arguments(name) if isinstance(each, OnlyWith)]
-    for condition in conditions:
-        actual = values[condition.setting]
-        if actual != condition.word and rules()[condition.setting].accepts(actual):
+def _store_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    stores = {values["state_store"], *values["former_state_stores"]}
+    engines = {values["engine"], *values["former_engines"]}
+    if values["durable_object_data"] == "delete" and "durable-object" in stores:
+        where = "state_store is" if values["state_store"] == "durable-object" else "former_state_stores has"
+        yield "durable_object_data", f"expected keep while {where} durable-object, which needs its objects"
+    for name in ("state_store", "engine"):
+        if values[name] in values[f"former_{name}s"]:
+            yield f"former_{name}s", f"expected other ones than {name}, which is {values[name]}"
+    if values["shards"] in values["former_shards"]:
+        yield "former_shards", f"expected other numbers than shards, which is {values['shards']}"
+    for name in ("shards", "former_shards"):
+        if values[name] != defaults()[name] and "d1" not in stores and "queue" not in engines:
+            combination = f"state_store {values['state_store']} and engine {values['engine']}"
+            yield name, f"expected to be unset with {combination}: there is no database and no queue"
+
+
+def missing_token(values: Mapping[str, Any], base_url: str | None) -> tuple[str, str] | None:
+    """Tell what is wrong with settings that let everybody call the API without saying so, None if nothing is.
+
+    It is for real accounts: a Cloudflare on a loopback address is reached from its own machine alone.
+    """
+    if values["api_tokens"] or values["public"] is True or (base_url and is_loopback(base_url)):
+        return None
+    return "api_tokens", "expected a token, or public: true to let everybody submit tasks"
+
+
+def _useless(name: str, values: Mapping[str, Any]) -> str | None:
+    for condition in _metadata(name)["conditions"]:
+        actual = values.get(condition.setting, condition.word)
+        in_use = {actual, *values.get(f"former_{condition.setting}s", ())}
+        if condition.word not in in_use and rules()[condition.setting].accepts(actual):
             return f"expected to be unset with {condition.setting} {actual}: {condition.reason}"
     return None
 
 
+@cache
 def rules() -> dict[str, Rule]:
     """Return the rule of each setting, by name, in the order of declaration."""
-    return {each.name: _hint_arguments(each.name)[1] for each in dataclasses.fields(TaskRunnerArgs)}
-
-
-def defaults() -> dict[str, Any]:
-    """Return the default of each setting that has one, by name."""
     fields = dataclasses.fields(TaskRunnerArgs)
-    return {each.name: each.default for each in fields if each.default is not dataclasses.MISSING}
-
-
-def _hint_arguments(name: str) -> tuple[Any, ...]:
-    return get_args(_hints()[name])
+    return {each.name: each.metadata["rule"] for each in fields if each.name not in NOT_IN_CONFIG}
 
 
 @cache
-def _hints() -> dict[str, Any]:
-    return get_type_hints(TaskRunnerArgs, include_extras=True)
+def defaults() -> dict[str, Any]:
+    """Return the default of each setting that has one, by name."""
+    fields = dataclasses.fields(TaskRunnerArgs)
+    has_default = [each for each in fields if each.default is not dataclasses.MISSING]
+    return {each.name: each.default for each in has_default if each.name not in NOT_IN_CONFIG}
+
+
+def _metadata(name: str) -> Mapping[str, Any]:
+    return next(each.metadata for each in dataclasses.fields(TaskRunnerArgs) if each.name == name)

@@ -2,57 +2,87 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
 import pulumi
 import pulumi_cloudflare as cloudflare
 
-from components.shards import shard_binding
-from components.state_store import Bindings
-from components.task_runner_args import MAX_SHARDS, Environment, TaskRunnerArgs
-
-RATE_LIMIT_NAMESPACES: dict[Environment, str] = {"dev": "4101", "stg": "4102", "uat": "4103", "prod": "4104"}
-"""Whole numbers of our choice: Workers of an account that use the same one count together
-(https://developers.cloudflare.com/workers/runtime-apis/bindings/rate-limit/)."""
+from .declaration import Bindings, text_of
+from .names import Names
+from .shards import shard_binding
+from .task_runner_args import MAX_SHARDS, ApiToken, TaskRunnerArgs
 
 SHARDS_BINDING = "SHARDS"
 
 RESERVED_BINDINGS = frozenset(
-    {"API_TOKENS", "CORS_ORIGINS", "DB", "FORMER_UNTIL", "HTTP_ALLOWED_HOSTS", "KV", "RATE_LIMITER", "TASK_DLQ"}
+    {"API_TOKENS", "CORS_ORIGINS", "DB", "HTTP_ALLOWED_HOSTS", "JURISDICTION", "KV", "RATE_LIMITER", "TASK_DLQ"}
     | {"DELIVERY_DELAY_SECONDS", "RATE_LIMIT_PERIOD_SECONDS", SHARDS_BINDING, "TASK_DO", "TASK_QUEUE", "TASK_WORKFLOW"}
     | {shard_binding(binding, number) for binding in ("DB", "TASK_QUEUE") for number in range(MAX_SHARDS)}
 )
 """Names that the Worker would take for its own, in this deployment or in another."""
 
 
-def settings_bindings(args: TaskRunnerArgs) -> Bindings:
+def settings_bindings(args: TaskRunnerArgs, names: Names) -> Bindings:
     """Return the bindings, by name; those of a setting that is off are left out."""
-    texts = {
-        "MAX_RETRIES": str(args.max_retries),
-        "RETRY_DELAY_SECONDS": str(args.retry_delay_seconds),
+    values: dict[str, Any] = {
+        "MAX_RETRIES": args.max_retries,
+        "RETRY_DELAY_SECONDS": args.retry_delay_seconds,
         "RETRY_BACKOFF": args.retry_backoff,
-        "RETRY_MAX_DELAY_SECONDS": str(args.retry_max_delay_seconds),
-        "DELIVERY_DELAY_SECONDS": str(args.delivery_delay_seconds or ""),
-        "CORS_ORIGINS": " ".join(args.cors_origins),
-        "HTTP_ALLOWED_HOSTS": " ".join(args.http_allowed_hosts),
-        SHARDS_BINDING: "" if args.shards == 1 else str(args.shards),
+        "RETRY_MAX_DELAY_SECONDS": args.retry_max_delay_seconds,
     }
-    bindings: Bindings = {name: plain_text(name, text) for name, text in texts.items() if text}
-    if args.api_tokens:
-        tokens = pulumi.Output.secret(" ".join(args.api_tokens))
-        bindings["API_TOKENS"] = cloudflare.WorkerVersionBindingArgs(type="secret_text", name="API_TOKENS", text=tokens)
-    if args.rate_limit_requests:
-        period = "RATE_LIMIT_PERIOD_SECONDS"
-        bindings[period] = plain_text(period, str(args.rate_limit_period_seconds))
-        bindings["RATE_LIMITER"] = cloudflare.WorkerVersionBindingArgs(
-            type="ratelimit",
-            name="RATE_LIMITER",
-            namespace_id=RATE_LIMIT_NAMESPACES[args.env],
-            simple=cloudflare.WorkerVersionBindingSimpleArgs(
-                limit=args.rate_limit_requests, period=args.rate_limit_period_seconds
-            ),
+    can_be_off: dict[str, Any] = {
+        "DELIVERY_DELAY_SECONDS": args.delivery_delay_seconds,
+        "CORS_ORIGINS": args.cors_origins,
+        "HTTP_ALLOWED_HOSTS": args.http_allowed_hosts,
+        "JURISDICTION": args.jurisdiction,
+        SHARDS_BINDING: 0 if args.shards == 1 else args.shards,
+    }
+    values |= {name: value for name, value in can_be_off.items() if isinstance(value, pulumi.Output) or value}
+    bindings: Bindings = {name: readable(name, text_of(value)) for name, value in values.items()}
+    if isinstance(args.api_tokens, pulumi.Output) or args.api_tokens:
+        digests = pulumi.Output.secret(args.api_tokens).apply(_digests)
+        bindings["API_TOKENS"] = cloudflare.WorkerVersionBindingArgs(
+            type="secret_text", name="API_TOKENS", text=digests
         )
+    if args.rate_limit_requests != 0:
+        period = "RATE_LIMIT_PERIOD_SECONDS"
+        bindings[period] = readable(period, text_of(args.rate_limit_period_seconds))
+        bindings["RATE_LIMITER"] = _rate_limiter(args, names)
     return bindings
 
 
-def plain_text(name: str, text: str) -> cloudflare.WorkerVersionBindingArgs:
-    """Return the binding of a text that everybody may read who can see the Worker."""
-    return cloudflare.WorkerVersionBindingArgs(type="plain_text", name=name, text=text)
+def readable(name: str, text: pulumi.Input[str]) -> cloudflare.WorkerVersionBindingArgs:
+    """Return the binding of a text that everybody may read who can see the Worker.
+
+    As JSON, whose value is the text: the provider takes the `text` of a plain text for a secret, as it does that of a
+    secret one, and a preview would not show how it changes.
+    """
+    written = pulumi.Output.json_dumps(text) if isinstance(text, pulumi.Output) else json.dumps(text)
+    return cloudflare.WorkerVersionBindingArgs(type="json", name=name, json=written)
+
+
+def _rate_limiter(args: Any, names: Names) -> cloudflare.WorkerVersionBindingArgs:
+    return cloudflare.WorkerVersionBindingArgs(
+        type="ratelimit",
+        name="RATE_LIMITER",
+        namespace_id=names.rate_limit_namespace,
+        simple=cloudflare.WorkerVersionBindingSimpleArgs(
+            limit=args.rate_limit_requests, period=args.rate_limit_period_seconds
+        ),
+    )
+
+
+def _digests(tokens: Sequence[ApiToken]) -> str:
+    """Return what the Worker knows of the tokens: each one's name and role, and what it can be told by."""
+    known = [
+        {"name": token["name"], "role": token.get("role", "operate"), "sha256": _sha256(str(token["token"]))}
+        for token in tokens
+    ]
+    return json.dumps(known, separators=(",", ":"))
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

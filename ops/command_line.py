@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from components.cloudflare_api import ApiError
 from local.cli.instance import DEFAULT_STATE_DIR
-from ops import cost_commands, dead_letter_commands, task_commands
+from ops import cost_commands, dead_letter_commands, former_command, task_commands
 from ops.command import FAILURE, INTERRUPTED, USAGE, UsageError, explained
 from ops.console import Console
 from ops.deployed_stack import TOKEN_VARIABLE, NotReadyError
@@ -72,6 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
     task_commands.add_parsers(commands, common)
     dead_letter_commands.add_parsers(commands, common)
     cost_commands.add_parsers(commands, common)
+    former_command.add_parser(commands, common)
     return parser
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from components.cloudflare_api import (
     RefusedTokenError,
     UnreachableError,
 )
+from components.rules import read_api_tokens
 from local.cli.instance import Instance
 from local.pulumi.errors import DeployError
 from local.pulumi.outputs import read_outputs
@@ -98,11 +98,14 @@ def connect(name: str, state_dir: Path) -> TaskRunnerClient:
 def task_runner_token(stack: str) -> str | None:
     """Return a token for the task runner's own API, None when there is none: then it may be open to all.
 
-    It is that of the environment, else the first of the stack file's plain tokens, else of the secret ones.
+    It is that of the environment, else the first that may do all of the stack file's plain tokens, else of the secret
+    ones.
     """
-    plain = os.environ.get(TOKEN_VARIABLE) or _stack_config(stack).get("ephemera:api_tokens")
-    tokens = plain or _pulumi("config", "get", "api_tokens", "--stack", stack) or ""
-    return next(iter(re.findall(r"[^\s,]+", tokens)), None)
+    given = os.environ.get(TOKEN_VARIABLE)
+    if given:
+        return given
+    text = _stack_config(stack).get("ephemera:api_tokens") or _pulumi("config", "get", "api_tokens", "--stack", stack)
+    return next((token["token"] for token in read_api_tokens(text or "") if token["role"] == "operate"), None)
 
 
 def _outputs(name: str, state_dir: Path) -> dict[str, Any]:
@@ -139,7 +142,8 @@ def _stack_config(stack: str) -> dict[str, str]:
         values = read_values(file) if file.exists() else {}
     except DeployError as error:
         raise NotReadyError(str(error)) from error
-    return {key: value for key, value in values.items() if isinstance(value, str)}
+    plain = {key: json.dumps(value) if isinstance(value, list) else value for key, value in values.items()}
+    return {key: value for key, value in plain.items() if isinstance(value, str)}
 
 
 def _pulumi_outputs(stack: str) -> dict[str, Any] | None:

@@ -28,6 +28,10 @@ class UnauthorizedError(TaskRunnerError):
     """The API wants a token, or another one."""
 
 
+class ForbiddenError(TaskRunnerError):
+    """The token's role does not allow the request."""
+
+
 class TaskNotFoundError(TaskRunnerError):
     """There is no such task, or its time to live is over."""
 
@@ -84,6 +88,7 @@ KINDS: Mapping[str, type[TaskRunnerError]] = {
     "task_not_found": TaskNotFoundError,
     "idempotency_conflict": IdempotencyConflictError,
     "wrong_status": WrongStatusError,
+    "forbidden": ForbiddenError,
     "rate_limited": RateLimitedError,
     "store_unavailable": StoreUnavailableError,
 }

@@ -41,6 +41,31 @@ class Counted:
 
 
 @dataclass(frozen=True)
+class FormerStore:
+    """What the store of an earlier deployment still has."""
+
+    store: str
+    counts: Counts
+    complete: bool
+    """Whether the counts are of all its tasks, and not of the newest only."""
+
+    @classmethod
+    def read(cls, former: JsonObject) -> FormerStore:
+        """Read it. Raises UnexpectedReplyError."""
+        return cls(former.text("store"), Counts.read(former.object("counts")), former.truth("complete"))
+
+    @property
+    def unfinished(self) -> int:
+        """How many of its tasks have not ended."""
+        return self.counts.pending + self.counts.processing
+
+    @property
+    def ended(self) -> int:
+        """How many have ended, and are kept until their time to live is over."""
+        return self.counts.completed + self.counts.failed + self.counts.cancelled
+
+
+@dataclass(frozen=True)
 class QueueBacklog:
     """What waits in the queue."""
 
@@ -139,6 +164,7 @@ class Stats:
     generated_at: datetime
     counts: Counts
     counted: Counted
+    former: tuple[FormerStore, ...]
     queue: QueueBacklog | None
     dead_letters: DeadLetterCount | None
     recent: Recent
@@ -153,6 +179,7 @@ class Stats:
             stats.time("generatedAt"),
             Counts.read(stats.object("counts")),
             Counted.read(stats.object("counted")),
+            tuple(map(FormerStore.read, stats.objects("former"))),
             queue and QueueBacklog.read(queue),
             dead_letters and DeadLetterCount.read(dead_letters),
             Recent.read(stats.object("recent")),

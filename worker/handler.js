@@ -42,6 +42,8 @@ import { MAX_DELAY_SECONDS } from './task.js';
  * @property {number} [timeout_seconds] how long an attempt may take; {@link MAX_TIMEOUT_SECONDS} where it is not said
  * @property {Record<string, string>} [parameters] the query parameters that the handler takes, beside those of every task
  *   ({@link TASK_PARAMETERS}): name and what it is
+ * @property {object} [payload] a JSON Schema (draft 2020-12) that a submission's payload must keep to; it is checked before the
+ *   task is accepted, and `/openapi.json` shows it
  * @property {(parameters: Parameters, bindings: Readonly<Record<string, any>>) => string | null | undefined} [check] what is wrong
  *   with the parameters of a submission, in a sentence (`expected …, got …`), which refuses the task with 400; null, or nothing at
  *   all, when they are good. It must answer at once: a promise is no answer. A check that throws, or that gives anything else,
@@ -101,7 +103,7 @@ export class RetryLater extends Error {
 export function requireHandlers(handlers) {
   for (const [name, module] of Object.entries(handlers)) {
     const fault = faultOf(module);
-    if (fault) throw new TypeError(`handlers/${name}.js: ${fault}`);
+    if (fault) throw new TypeError(`handler ${name}: ${fault}`);
   }
 }
 
@@ -109,8 +111,9 @@ export function requireHandlers(handlers) {
  * @param {Partial<Record<keyof HandlerModule, unknown>>} module
  * @returns {string | null} null when there is none
  */
-function faultOf({ default: handle, timeout_seconds = MAX_TIMEOUT_SECONDS, parameters = {}, check = () => null }) {
+function faultOf({ default: handle, timeout_seconds = MAX_TIMEOUT_SECONDS, parameters = {}, payload = {}, check = () => null }) {
   if (typeof handle !== 'function') return `expected the default export to be a function, got ${typeof handle}`;
+  if (typeof payload !== 'object' || payload === null) return `expected payload to be a JSON Schema, got ${payload === null ? 'null' : typeof payload}`;
   if (typeof check !== 'function') return `expected check to be a function, got ${typeof check}`;
   if (typeof timeout_seconds !== 'number' || !(timeout_seconds > 0 && timeout_seconds <= MAX_TIMEOUT_SECONDS)) {
     return `expected timeout_seconds to be a number above 0 and up to ${MAX_TIMEOUT_SECONDS}, got ${String(timeout_seconds)}`;

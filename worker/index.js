@@ -1,12 +1,10 @@
-/** The Worker's entry point: the parts that a deployment is made of; these are d1 and queue. */
+/**
+ * The Worker's entry point, whatever it is made of: `components/bundle/` puts in the parts that a deployment uses.
+ */
 
-import { QueueEngine } from './engines/queue.js';
-import * as defaultHandler from './handlers/default.js';
-import * as httpHandler from './handlers/http.js';
-import { D1Store } from './stores/d1.js';
-import { sweep } from './sweeper.js';
+import { Consumer, Engine, handlers, Store, sweep, Validator } from 'task-runner:parts';
+
 import { taskRunner } from './task_runner.js';
 
-const Store = D1Store;
-const handlers = { 'default': defaultHandler, 'http': httpHandler };
-export default taskRunner({ Store, Engine: QueueEngine, handlers, Consumer: QueueEngine, sweep });
+export * from 'task-runner:classes';
+export default taskRunner({ Store, Engine, handlers, Consumer, sweep, Validator });

@@ -16,6 +16,7 @@ import { CONSUMER_PATIENCE_SECONDS, REQUEST_PATIENCE_SECONDS } from './stores/co
  * @property {new (env: any, store: Store, handlers: Handlers) => {consume(batch: MessageBatch<unknown>): Promise<void>}} [Consumer]
  *   what takes a queue's messages
  * @property {(store: Store, engine: Engine) => Promise<void>} [sweep] what the cron runs
+ * @property {import('./api/payload_schema.js').ValidatorClass} [Validator] of JSON Schema, where a handler has one
  */
 
 /**
@@ -23,12 +24,12 @@ import { CONSUMER_PATIENCE_SECONDS, REQUEST_PATIENCE_SECONDS } from './stores/co
  * @returns {ExportedHandler<any>} with the handlers that its parts need, and no others
  * @throws {TypeError} a module of `handlers/` is none
  */
-export function taskRunner({ Store, Engine, handlers, Consumer, sweep }) {
+export function taskRunner({ Store, Engine, handlers, Consumer, sweep, Validator }) {
   requireHandlers(handlers);
   return {
     fetch(request, env) {
       const store = new Store(env);
-      return handleRequest(/** @type {Request} */ (request), env, { store, engine: new Engine(env, store, handlers), handlers });
+      return handleRequest(/** @type {Request} */ (request), env, { store, engine: new Engine(env, store, handlers), handlers, Validator });
     },
     ...(Consumer && {
       queue(batch, env) {

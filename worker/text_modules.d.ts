@@ -3,3 +3,18 @@ declare module '*.txt' {
   const text: string;
   export default text;
 }
+
+/** The parts of a deployment, see `components/bundle/bundle.js`. */
+declare module 'task-runner:parts' {
+  import type { Parts } from './task_runner.js';
+
+  export const Store: Parts['Store'];
+  export const Engine: Parts['Engine'];
+  export const Consumer: Parts['Consumer'];
+  export const sweep: Parts['sweep'];
+  export const handlers: Parts['handlers'];
+  export const Validator: Parts['Validator'];
+}
+
+/** The classes that Cloudflare looks for: `TaskObject` with Durable Objects, `TaskWorkflow` with workflows. */
+declare module 'task-runner:classes';

@@ -9,21 +9,21 @@ HANDLERS = sorted((Path(__file__).parent / "handlers").glob("*.js"))
 TOKENS = ("first-token-" + "0" * 32, "second-token-" + "1" * 32)
 
 RATE_LIMIT_REQUESTS = 500
-"""Within a minute and of one token: more than the suite sends with the first."""
+"""Within a minute, of one address and of one token: more than the suite sends with the first."""
 
 ORIGIN = "https://app.example"
 
 
-def settings(receiver_port: int) -> dict[str, str | int]:
+def settings(receiver_port: int) -> dict[str, str | int | list[str]]:
     """Return the stack's config.
 
     Args:
         receiver_port: of the server on this machine that takes what the http handler delivers.
     """
     return {
-        "api_tokens": " ".join(TOKENS),
+        "api_tokens": [f"first:operate:{TOKENS[0]}", f"second:read:{TOKENS[1]}"],
         "rate_limit_requests": RATE_LIMIT_REQUESTS,
         "rate_limit_period_seconds": 60,
-        "cors_origins": ORIGIN,
-        "http_allowed_hosts": f"127.0.0.1:{receiver_port}",
+        "cors_origins": [ORIGIN],
+        "http_allowed_hosts": [f"127.0.0.1:{receiver_port}"],
     }

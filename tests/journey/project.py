@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -51,13 +50,11 @@ class Project:
         self.state = state
         for name in PROGRAM:
             (folder / name).symlink_to(ROOT / name)
+        self._handlers = bool(handlers)
         if handlers:
-            (folder / "worker").unlink()
-            (folder / "components").unlink()
-            shutil.copytree(ROOT / "worker", folder / "worker")
-            shutil.copytree(ROOT / "components", folder / "components")
+            (folder / "handlers").mkdir()
             for file_name, source in handlers.items():
-                (folder / "worker" / "handlers" / file_name).write_text(source)
+                (folder / "handlers" / file_name).write_text(source)
 
     def configure(self, stack: str, **settings: Any) -> None:
         """Write a stack's config."""
@@ -65,6 +62,7 @@ class Project:
             "cloudflare:baseUrl": "http://127.0.0.1:8787/client/v4",
             "cloudflare:apiToken": LOCAL_API_TOKEN,
             "ephemera:account_id": LOCAL_ACCOUNT_ID,
+            **({"ephemera:handlers": "handlers"} if self._handlers else {}),
             **{f"ephemera:{key}": value for key, value in settings.items()},
         }
         (self.folder / f"Pulumi.{stack}.yaml").write_text(yaml.safe_dump({"config": config}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -54,8 +55,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 def test_no_task_is_lost_on_the_way(project: Project) -> None:
     submitted: list[str] = []
     url = ""
-    for store, engine, shards in WALK:
-        project.configure("walk", state_store=store, engine=engine, shards=shards)
+    for number, (store, engine, shards) in enumerate(WALK):
+        project.configure("walk", state_store=store, engine=engine, shards=shards, **formers(WALK[: number + 1]))
         project.deploy("up", "walk")
         url = str(read_outputs(project.state, "walk")["url"])
         assert {status(url, task_id) for task_id in submitted} <= {"pending", "processing", "completed"}
@@ -65,9 +66,37 @@ def test_no_task_is_lost_on_the_way(project: Project) -> None:
     assert unfinished == {}
 
 
+def formers(walked: list[tuple[str, str, int]]) -> dict[str, list[str] | list[int]]:
+    """The settings that keep what the stack has left on its way, without what it has come back to."""
+    stores, engines, shards = (list(dict.fromkeys(kinds)) for kinds in zip(*walked, strict=True))
+    store, engine, count = walked[-1]
+    return {
+        "former_state_stores": [each for each in stores if each != store],
+        "former_engines": [each for each in engines if each != engine],
+        "former_shards": [each for each in shards if each != count],
+    }
+
+
+def test_what_is_left_of_former_stores_is_told(project: Project) -> None:
+    printed = run("ops", "former", "--stack", "walk", "--state", project.state, cwd=project.folder)
+    assert re.search(r"kv is needed to read \d+ tasks, which have ended, until they expire", printed)
+    assert "workflow is empty: take it out of former_engines" in printed
+    assert "former_shards: 8 days after the change" in printed
+
+
+def test_a_store_cannot_be_left_without_a_word(project: Project) -> None:
+    project.configure("walk", state_store="kv", engine="queue", **formers(WALK) | {"former_state_stores": []})
+    for command in ("preview", "up"):
+        printed = " ".join(project.deploy(command, "walk", expect=1).split())
+        assert "D1 database task-runner-db-dev is in use, and this change would delete it" in printed
+        assert "set former_state_stores: d1" in printed
+    url = str(read_outputs(project.state, "walk")["url"])
+    assert wait_for_all(url, [submit(url)]) == {}
+
+
 def test_the_class_of_objects_that_were_left_goes_when_asked(project: Project) -> None:
     project.configure("walk", state_store="d1", engine="queue")
-    project.deploy("up", "walk")
+    assert "together with durable_object_data: delete" in project.deploy("up", "walk", expect=1)
     assert [each["class"] for each in durable_object_namespaces(project)] == ["TaskObject"]
     project.configure("walk", state_store="d1", engine="queue", durable_object_data="delete")
     project.deploy("up", "walk")
@@ -83,8 +112,8 @@ def test_tasks_are_spread_over_queues_and_databases(project: Project) -> None:
     outputs = read_outputs(project.state, "shards")
     url = str(outputs["url"])
     waiting = [httpx.post(f"{url}/task?delay=600").raise_for_status().json()["taskId"] for _ in range(WAITING_TASKS)]
-    names = ("", "_1", "_2")
-    backlogs = [get(project, f"queues/{outputs[f'queue_id{name}']}/metrics")["backlog_count"] for name in names]
+    queue_ids: list[str] = outputs["queue_ids"]
+    backlogs = [get(project, f"queues/{each}/metrics")["backlog_count"] for each in queue_ids]
     assert sum(backlogs) == WAITING_TASKS
     assert min(backlogs) > 0
     assert httpx.get(f"{url}/stats").json()["queue"]["backlog"] == WAITING_TASKS

@@ -52,10 +52,16 @@ def test_outputs(state: Path) -> None:
         "url",
         "database_name",
         "database_id",
+        "database_ids",
         "queue_name",
         "queue_id",
+        "queue_ids",
         "dlq_name",
         "dlq_id",
+        "code_bytes",
+        "former_state_stores",
+        "former_engines",
+        "former_shards",
     }
 
 

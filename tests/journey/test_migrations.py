@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     state = tmp_path_factory.mktemp("cloudflare")
     run("local", "start", "--state", state, "--port", "0")
     try:
-        handler = (ROOT / "worker" / "handlers" / "default.js").read_text()
-        project = Project(tmp_path_factory.mktemp("project"), state, {"default.js": handler})
+        project = Project(tmp_path_factory.mktemp("project"), state)
+        for name in ("worker", "components"):
+            (project.folder / name).unlink()
+            shutil.copytree(ROOT / name, project.folder / name)
         project.configure("schema", env="dev")
         project.deploy("up", "schema")
         yield project

@@ -32,6 +32,7 @@ STATS: dict[str, Any] = {
     "generatedAt": "2026-11-22T10:00:00.000Z",
     "counts": {"pending": 1, "processing": 2, "completed": 3, "failed": 4, "cancelled": 5},
     "counted": {"tasks": 15, "since": "2026-11-22T09:00:00.000Z", "complete": True},
+    "former": [],
     "queue": {"backlog": 2, "oldestAgeSeconds": 1.5},
     "deadLetters": {"count": 1, "oldestAgeSeconds": None},
     "recent": {

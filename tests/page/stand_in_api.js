@@ -121,6 +121,7 @@ export class StandInApi {
       generatedAt: new Date(now_ms).toISOString(),
       counts,
       counted: { tasks: this.tasks.length, since: null, complete: true },
+      former: [],
       queue: { backlog: 0, oldestAgeSeconds: null },
       deadLetters: { count: 0, oldestAgeSeconds: null },
       recent: { minutes: 15, perMinute: quietMinutes(now_ms), latencyMs: null },

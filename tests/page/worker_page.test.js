@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
+import { apiTokens } from '../worker/api_under_test.js';
 import { startWorker } from '../worker/worker_under_test.js';
 import { accessibilityProblems, open, startBrowser } from './browser.js';
 import { skip } from './chromium.js';
@@ -12,7 +13,7 @@ const HANDLER = `export default function fail() { throw new RangeError('no such 
 
 describe('the page of a Worker with tokens', { skip }, () => {
   test('shows a task that failed, and retries it', async () => {
-    const worker = await startWorker({ handlers: { default: HANDLER }, settings: { API_TOKENS: TOKEN } });
+    const worker = await startWorker({ handlers: { default: HANDLER }, settings: { API_TOKENS: apiTokens({ me: TOKEN }) } });
     const browser = await startBrowser();
     try {
       const url = String(await worker.miniflare.ready);

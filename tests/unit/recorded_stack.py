@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
+from unittest import mock
 
 import pulumi
-import pulumi_cloudflare as cloudflare
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime.stack import run_pulumi_func
 from pulumi.runtime.sync_await import _sync_await  # pyright: ignore[reportPrivateUsage]
 
-from components import FormerParts, TaskRunner, TaskRunnerArgs
+from components import TaskRunner, TaskRunnerArgs
+from components.part import Part
+from components.worker_code import WorkerCode, build_worker
 
 ACCOUNT_ID = "0123456789abcdef0123456789abcdef"
 
@@ -29,6 +31,9 @@ class Registration:
     """The names of the resources that must be there before it."""
     parent: str
     protect: bool
+    provider: str = ""
+    ignore_changes: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,9 @@ class _RecordingMonitor(mocks.MockMonitor):
                 depends_on=frozenset(_name(urn) for urn in request.dependencies),
                 parent=_name(request.parent),
                 protect=request.protect,
+                provider=_name(request.provider.rsplit("::", 1)[0]) if request.provider else "",
+                ignore_changes=tuple(request.ignoreChanges),
+                aliases=tuple(alias.urn or alias.spec.name for alias in request.aliases),
             )
         response: Any = super().RegisterResource(request)  # pyright: ignore[reportUnknownMemberType]
         return response
@@ -91,6 +99,20 @@ def _event_loop() -> asyncio.AbstractEventLoop:
     return asyncio.new_event_loop()
 
 
+_BUILT: dict[str, WorkerCode] = {}
+
+
+def _build_once(
+    stores: list[Part], engines: list[Part], handlers: object = None, *, nodejs: bool = False
+) -> WorkerCode:
+    """Build the Worker as the component has it built; the built-in handlers do not change meanwhile."""
+    assert handlers is None
+    key = repr((stores, engines, nodejs))
+    if key not in _BUILT:
+        _BUILT[key] = build_worker(stores, engines, nodejs=nodejs)
+    return _BUILT[key]
+
+
 def record(declare: Callable[[], Any]) -> tuple[dict[str, Registration], Any]:
     """Run a part of a program under mocks; return what it registered and what it returned."""
     asyncio.set_event_loop(_event_loop())
@@ -101,27 +123,42 @@ def record(declare: Callable[[], Any]) -> tuple[dict[str, Registration], Any]:
     async def program() -> None:
         returned.append(declare())
 
-    _sync_await(run_pulumi_func(program))
+    with mock.patch("components.task_runner.build_worker", _build_once):
+        _sync_await(run_pulumi_func(program))
     return monitor.registrations, returned[0]
 
 
 def record_task_runner(
-    former: FormerParts | None = None,
-    bindings: Sequence[cloudflare.WorkerVersionBindingArgs] = (),
+    name: str = "task-runner",
+    opts: Callable[[], pulumi.ResourceOptions] | None = None,
     **settings: Any,
 ) -> RecordedStack:
     """Declare a task runner with these settings, open to all where nothing else is said."""
+
+    def declare() -> TaskRunner:
+        return TaskRunner(name, task_runner_args(**settings), opts() if opts else None)
+
+    return record_component(declare)
+
+
+def task_runner_args(**settings: Any) -> TaskRunnerArgs:
+    """Return settings, open to all where nothing else is said."""
     if "api_tokens" not in settings:
         settings = {"public": True, **settings}
-    args = TaskRunnerArgs(account_id=ACCOUNT_ID, **settings)
+    given: dict[str, Any] = {"account_id": ACCOUNT_ID, **settings}
+    return TaskRunnerArgs(**given)
+
+
+def record_component(declare: Callable[[], TaskRunner]) -> RecordedStack:
+    """Declare a task runner with whatever else a program has, and keep its outputs."""
     outputs: dict[str, Any] = {}
 
     def keep(name: str, value: Any) -> None:
         outputs[name] = value
 
-    def declare() -> None:
-        for name, output in TaskRunner("task-runner", args, former, bindings=bindings).outputs.items():
+    def program() -> None:
+        for name, output in declare().outputs.items():
             output.apply(partial(keep, name))
 
-    registrations, _ = record(declare)
+    registrations, _ = record(program)
     return RecordedStack(registrations, outputs)

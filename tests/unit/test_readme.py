@@ -1,9 +1,10 @@
-"""What README and docs claim: each feature is a test, each setting is there."""
+"""What the docs claim: each feature is a test, each setting is there."""
 
 import re
 from pathlib import Path
 
-README = Path("README.md").read_text()
+from components.document import document
+
 FEATURES = Path("tests/features/test_features.py").read_text()
 
 
@@ -14,7 +15,7 @@ def test_the_table_of_features_lists_what_is_tested_and_nothing_else() -> None:
     assert listed[2:] == tested
 
 
-def test_every_setting_is_in_the_readme_with_its_range() -> None:
-    settings = re.findall(r"^  (\w+):$", Path("Pulumi.yaml").read_text().split("\nconfig:\n")[1], re.MULTILINE)
-    assert settings
-    assert [name for name in settings if f"| `{name}` |" not in README] == []
+def test_the_document_of_the_settings_is_that_of_their_rules() -> None:
+    assert Path("docs/configuration.md").read_text() == document(), (
+        "python -m components.document > docs/configuration.md"
+    )

@@ -1,14 +1,15 @@
 """A stack's config is checked as a whole, and each error tells how to mend it."""
 
 import dataclasses
+import json
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pulumi
 import pytest
 import yaml
 
-from components import StackConfigError, TaskRunnerArgs, read_stack_config
+from components import ApiToken, StackConfigError, TaskRunnerArgs, read_stack_config
 from components.rules import WholeNumber
 from components.task_runner_args import defaults, rules
 from tests.unit.recorded_stack import ACCOUNT_ID, record
@@ -22,7 +23,7 @@ def read(
     secrets = [f"ephemera:{key}" for key in secret_keys or []]
 
     def declare() -> TaskRunnerArgs:
-        pulumi.runtime.set_all_config({"cloudflare:apiToken": "t", **(provider or {}), **full}, secrets)
+        pulumi.runtime.set_all_config({**(provider or {}), **full}, secrets)
         return read_stack_config()
 
     _, args = record(declare)
@@ -32,35 +33,41 @@ def read(
 TOKEN = "a-token-of-which-nobody-may-know-0"  # noqa: S105 it opens nothing
 
 
-def problems(config: dict[str, str], secret_keys: list[str] | None = None) -> str:
+def problems(
+    config: dict[str, str], secret_keys: list[str] | None = None, provider: dict[str, str] | None = None
+) -> str:
+    """What is said of a config, of a stack that is open to all where nothing else is said."""
+    if "api_tokens" not in config:
+        config = {"public": "true", **config}
     with pytest.raises(StackConfigError) as raised:
-        read(config, secret_keys)
+        read(config, secret_keys, provider)
     return str(raised.value)
 
 
-def texts() -> dict[str, Any]:
-    """The defaults as a config file has them."""
-    return {
-        key: " ".join(cast("tuple[str, ...]", value)) if isinstance(value, tuple) else value
-        for key, value in defaults().items()
-    }
+def good(config: dict[str, str]) -> TaskRunnerArgs:
+    """Read a good config, of a stack that is open to all."""
+    return read({"account_id": ACCOUNT_ID, "public": "true", **config})
 
 
 def test_defaults_are_those_of_the_project_file() -> None:
     schema = yaml.safe_load(Path("Pulumi.yaml").read_text())["config"]
-    assert {key: each["default"] for key, each in schema.items()} == {"account_id": "", **texts()}
+    texts = {key: [] if value == () else value for key, value in defaults().items()}
+    assert {key: each["default"] for key, each in schema.items()} == {"account_id": "", **texts}
 
 
 def test_the_project_file_describes_every_setting_with_its_type() -> None:
     schema = yaml.safe_load(Path("Pulumi.yaml").read_text())["config"]
-    names: dict[type[Any], str] = {bool: "boolean", int: "integer"}
-    types = {"account_id": "string"} | {name: names.get(value.__class__, "string") for name, value in texts().items()}
-    assert {key: each["type"] for key, each in schema.items()} == types
+    names: dict[type[Any], str] = {bool: "boolean", int: "integer", tuple: "array", str: "string"}
+    types = {"account_id": "string"} | {name: names[value.__class__] for name, value in defaults().items()}
+    del types["log_sampling_rate"]  # Pulumi's config has no type for a fraction
+    assert {key: each["type"] for key, each in schema.items() if "type" in each} == types
     assert all(each["description"] for each in schema.values())
+    items = {key: each["items"]["type"] for key, each in schema.items() if each.get("type") == "array"}
+    assert items == {key: "integer" if key == "former_shards" else "string" for key in items}
 
 
 def test_unset_keys_have_their_defaults() -> None:
-    assert read({"account_id": ACCOUNT_ID}) == TaskRunnerArgs(account_id=ACCOUNT_ID)
+    assert good({}) == TaskRunnerArgs(account_id=ACCOUNT_ID, public=True)
 
 
 def test_values_are_read_with_their_types() -> None:
@@ -113,12 +120,15 @@ def test_secret_values_are_not_shown() -> None:
 def test_a_misspelt_secret_is_not_shown_either() -> None:
     message = problems({"account_id": ACCOUNT_ID, "api_token": TOKEN})
     assert "api_token: unknown setting, did you mean api_tokens?" in message
-    assert "pulumi config set --secret api_tokens <value> --stack test" in message
+    assert "pulumi config set --secret --path 'api_tokens[0]' <value> --stack test" in message
     assert TOKEN not in message
 
 
 RANGES = {
     "shards": (1, 16),
+    "workflow_retention_seconds": (0, 2_592_000),
+    "workflow_error_retention_seconds": (0, 2_592_000),
+    "workflow_concurrency": (0, 50_000),
     "batch_size": (1, 100),
     "max_wait_time_ms": (0, 60_000),
     "max_retries": (0, 100),
@@ -139,9 +149,10 @@ RANGES = {
 @pytest.mark.parametrize(("key", "limits"), RANGES.items())
 def test_numbers_have_cloudflares_ranges(key: str, limits: tuple[int, int]) -> None:
     low, high = limits
-    for good in (low, high):
-        config = {"account_id": ACCOUNT_ID, "retry_max_delay_seconds": "86400", key: str(good)}
-        assert getattr(read(config), key) == good
+    engine = "workflow" if key.startswith("workflow") else "queue"
+    for number in (low, high):
+        config = {"engine": engine, "retry_max_delay_seconds": "86400", key: str(number)}
+        assert getattr(good(config), key) == number
     for bad in (low - 1, high + 1, "1.5", "ten", "1e1", " 1"):
         expected = f"{key}: expected a whole number from {low} to {high}, got {bad!r}"
         assert expected in problems({"account_id": ACCOUNT_ID, key: str(bad)})
@@ -154,9 +165,7 @@ def test_every_number_has_its_range_tested() -> None:
 
 @pytest.mark.parametrize("period", ["10", "60"])
 def test_a_rate_limit_has_cloudflares_periods(period: str) -> None:
-    assert read({"account_id": ACCOUNT_ID, "rate_limit_period_seconds": period}).rate_limit_period_seconds == int(
-        period
-    )
+    assert good({"rate_limit_period_seconds": period}).rate_limit_period_seconds == int(period)
 
 
 @pytest.mark.parametrize("period", ["0", "30", "6O", "-10"])
@@ -168,19 +177,23 @@ def test_a_rate_limit_has_no_other_periods(period: str) -> None:
 def test_the_first_wait_is_not_longer_than_the_longest() -> None:
     message = problems({"account_id": ACCOUNT_ID, "retry_delay_seconds": "7200"})
     assert "retry_delay_seconds: expected at most retry_max_delay_seconds, which is 3600, got 7200" in message
-    longest = read({"account_id": ACCOUNT_ID, "retry_delay_seconds": "7200", "retry_max_delay_seconds": "7200"})
+    longest = good({"retry_delay_seconds": "7200", "retry_max_delay_seconds": "7200"})
     assert longest.retry_delay_seconds == longest.retry_max_delay_seconds == 7200
 
 
-@pytest.mark.parametrize("env", ["uat", "prod"])
-def test_strangers_may_not_call_where_it_matters(env: str) -> None:
-    message = problems({"account_id": ACCOUNT_ID, "env": env})
-    assert (
-        f"api_tokens: expected a token in {env}, or public: true to let everybody submit tasks, got nothing" in message
+@pytest.mark.parametrize("env", ["dev", "stg", "uat", "prod"])
+def test_strangers_may_not_call_on_a_real_account_unless_it_is_said_that_they_may(env: str) -> None:
+    message = problems({"account_id": ACCOUNT_ID, "env": env, "public": "false"})
+    assert "api_tokens: expected a token, or public: true to let everybody submit tasks, got nothing" in message
+    command = (
+        """pulumi config set --secret --path 'api_tokens[0]' "operator:operate:$(openssl rand -hex 32)" --stack test"""
     )
-    assert 'pulumi config set --secret api_tokens "$(openssl rand -hex 32)" --stack test' in message
-    assert read({"account_id": ACCOUNT_ID, "env": env, "public": "true"}).public is True
-    assert read({"account_id": ACCOUNT_ID, "env": env, "api_tokens": TOKEN}, ["api_tokens"]).api_tokens == (TOKEN,)
+    assert command in message
+    assert good({"env": env}).public is True
+    named = {"name": "token-1", "role": "operate", "token": TOKEN}
+    assert read({"account_id": ACCOUNT_ID, "env": env, "api_tokens": TOKEN}, ["api_tokens"]).api_tokens == (named,)
+    local = {"cloudflare:baseUrl": "http://127.0.0.1:8787/client/v4"}
+    assert read({"account_id": ACCOUNT_ID, "env": env}, provider=local).api_tokens == ()
 
 
 def test_public_says_nothing_where_there_are_tokens() -> None:
@@ -189,16 +202,36 @@ def test_public_says_nothing_where_there_are_tokens() -> None:
 
 
 @pytest.mark.parametrize(
-    "tokens", ["short", f"{TOKEN} {TOKEN}", f"{TOKEN}!", " ".join(f"{n}{TOKEN}" for n in range(11))]
+    "tokens",
+    [
+        "short",
+        f"{TOKEN} {TOKEN}",
+        f"{TOKEN}!",
+        " ".join(f"{n}{TOKEN}" for n in range(11)),
+        f"ci:owner:{TOKEN}",
+        f"CI:read:{TOKEN}",
+        f"ci:{TOKEN}",
+        f"a:b:c:{TOKEN}",
+        f"ci:read:{TOKEN} ci:submit:{TOKEN[::-1]}",
+        '["broken',
+    ],
 )
 def test_bad_tokens_are_refused_and_never_shown(tokens: str) -> None:
     message = problems({"account_id": ACCOUNT_ID, "api_tokens": tokens})
-    assert "api_tokens: expected at most 10 different tokens of 32 to 128 letters, digits or . _ ~ -" in message
+    assert "api_tokens: expected a list of at most 10 different NAME:ROLE:TOKEN" in message
     assert "got a secret" in message
-    assert tokens not in message
+    assert TOKEN not in message
     with pytest.raises(ValueError, match="got a secret") as raised:
-        TaskRunnerArgs(account_id=ACCOUNT_ID, api_tokens=tuple(tokens.split()))
-    assert tokens not in str(raised.value)
+        TaskRunnerArgs(account_id=ACCOUNT_ID, api_tokens=rules()["api_tokens"].parse(tokens))  # pyright: ignore[reportArgumentType]
+    assert TOKEN not in str(raised.value)
+
+
+def test_a_token_has_a_name_and_a_role() -> None:
+    config = {"account_id": ACCOUNT_ID, "api_tokens": f'["ci:submit:{TOKEN}", "{TOKEN[::-1]}"]'}
+    assert read(config).api_tokens == (
+        {"name": "ci", "role": "submit", "token": TOKEN},
+        {"name": "token-2", "role": "operate", "token": TOKEN[::-1]},
+    )
 
 
 @pytest.mark.parametrize(
@@ -212,13 +245,16 @@ def test_tokens_that_all_may_read_are_warned_of_where_they_matter(
     monkeypatch.setattr(pulumi.log, "warn", told.append)
     config = {"account_id": ACCOUNT_ID, "api_tokens": TOKEN}
     read(config, secret_keys, {"cloudflare:baseUrl": base_url} if base_url else {})
-    expected = "api_tokens is readable in the stack's file; to encrypt it: pulumi config set --secret api_tokens"
+    expected = (
+        "api_tokens is readable in the stack's file; to encrypt it: pulumi config set --secret --path 'api_tokens"
+    )
     assert [expected in line for line in told] == ([True] if is_told else [])
     assert TOKEN not in "".join(told)
 
 
 def test_tokens_are_not_in_what_is_printed_of_the_settings() -> None:
-    assert TOKEN not in repr(TaskRunnerArgs(account_id=ACCOUNT_ID, api_tokens=(TOKEN,)))
+    token: ApiToken = {"name": "ci", "token": TOKEN}
+    assert TOKEN not in repr(TaskRunnerArgs(account_id=ACCOUNT_ID, api_tokens=[token]))
 
 
 @pytest.mark.parametrize(
@@ -236,6 +272,13 @@ def test_tokens_are_not_in_what_is_printed_of_the_settings() -> None:
         ("http_allowed_hosts", "*"),
         ("http_allowed_hosts", " ".join(f"{n}{'x' * 120}.example" for n in range(50))),
         ("retry_backoff", "linear"),
+        ("former_state_stores", "sqlite"),
+        ("former_shards", "0"),
+        ("domain", "https://tasks.example.com"),
+        ("route", "tasks.example.com"),
+        ("placement", "Smart"),
+        ("jurisdiction", "de"),
+        ("log_sampling_rate", "half"),
         ("public", "yes"),
     ],
 )
@@ -250,13 +293,20 @@ def test_words_have_their_form(key: str, bad: str) -> None:
     [
         ("cors_origins", "https://app.example http://localhost:5173 http://[::1]:5173"),
         ("http_allowed_hosts", "api.example api.example:8443 *.example 127.0.0.1:8080"),
-        ("api_tokens", f"{TOKEN} {TOKEN[::-1]}"),
+        ("compatibility_flags", "nodejs_compat streams_enable_constructors"),
+        ("former_state_stores", "kv durable-object"),
     ],
 )
-def test_words_have_spaces_or_commas_between_them(key: str, text: str) -> None:
-    for separator in (" ", ",", ", ", "\n"):
-        args = read({"account_id": ACCOUNT_ID, key: text.replace(" ", separator)})
-        assert getattr(args, key) == tuple(text.split())
+def test_a_list_is_one_of_json_or_has_spaces_or_commas(key: str, text: str) -> None:
+    for written in (
+        text,
+        text.replace(" ", ","),
+        text.replace(" ", ", "),
+        text.replace(" ", "\n"),
+        json.dumps(text.split()),
+    ):
+        assert getattr(good({key: written}), key) == tuple(text.split())
+    assert good({"former_shards": "[3, 4]"}).former_shards == (3, 4)
 
 
 @pytest.mark.parametrize("account_id", ["abc", ACCOUNT_ID.upper(), ACCOUNT_ID + "0", "g" * 32])
@@ -272,7 +322,8 @@ def test_the_component_checks_its_arguments_too() -> None:
 
 
 def test_every_setting_has_a_rule() -> None:
-    assert list(rules()) == [each.name for each in dataclasses.fields(TaskRunnerArgs)]
+    names = [each.name for each in dataclasses.fields(TaskRunnerArgs)]
+    assert [*rules(), "bindings"] == names
 
 
 def test_a_setting_without_a_use_says_why() -> None:
@@ -291,7 +342,42 @@ def test_objects_in_use_cannot_be_deleted() -> None:
 @pytest.mark.parametrize("store", ["kv", "durable-object"])
 def test_shards_need_a_database_or_a_queue(store: str) -> None:
     config = {"account_id": ACCOUNT_ID, "state_store": store, "shards": "2"}
-    assert read(config).shards == 2
+    assert good(config).shards == 2
     message = problems({**config, "engine": "workflow"})
     assert f"shards: expected to be unset with state_store {store} and engine workflow: there is no database" in message
-    assert read({"account_id": ACCOUNT_ID, "engine": "workflow", "shards": "2"}).shards == 2
+    assert good({"engine": "workflow", "shards": "2"}).shards == 2
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"former_state_stores": "d1"}, "former_state_stores: expected other ones than state_store, which is d1"),
+        ({"former_engines": "queue"}, "former_engines: expected other ones than engine, which is queue"),
+        ({"former_shards": "1"}, "former_shards: expected other numbers than shards, which is 1"),
+        (
+            {"former_state_stores": "durable-object", "durable_object_data": "delete"},
+            "durable_object_data: expected keep while former_state_stores has durable-object",
+        ),
+        ({"route": "example.com/*"}, "zone_id: expected the id of the route's zone"),
+        ({"zone_id": "f" * 32}, "zone_id: expected to be unset without route and domain"),
+        ({"workers_dev": "false"}, "workers_dev: expected true without domain and route"),
+        ({"workflow_concurrency": "5"}, "workflow_concurrency: expected to be unset with engine queue"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_told(config: dict[str, str], said: str) -> None:
+    assert said in problems({"account_id": ACCOUNT_ID, **config})
+
+
+def test_settings_of_a_former_engine_have_a_use() -> None:
+    assert good({"engine": "workflow", "former_engines": "queue", "batch_size": "5"}).batch_size == 5
+
+
+def test_a_local_stack_is_mended_without_the_pulumi_cli() -> None:
+    local = {"cloudflare:baseUrl": "http://127.0.0.1:8787/client/v4"}
+    message = problems(
+        {"account_id": ACCOUNT_ID, "state_store": "sqlite", "cors_origins": "x", "bat": "1"}, None, local
+    )
+    assert "in Pulumi.test.yaml: ephemera:state_store: d1" in message
+    assert "in Pulumi.test.yaml: ephemera:cors_origins: [<origin>]" in message
+    assert "in Pulumi.test.yaml: remove the line ephemera:bat" in message
+    assert "pulumi config" not in message

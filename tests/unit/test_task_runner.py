@@ -1,38 +1,36 @@
-"""The exact inputs of every resource, and the order in which they need each other, for every combination."""
+"""Which resources there are, with which inputs, and the order in which they need each other, for every combination."""
 
-import base64
 import itertools
 import json
-import re
-import shutil
 from pathlib import Path
 from typing import Any
 
+import pulumi
 import pulumi_cloudflare as cloudflare
 import pytest
 from pulumi.runtime.rpc import is_rpc_secret, unwrap_rpc_secret
 
-from components.part import Part
-from components.worker_code import (
-    HandlerNameError,
-    MigrationNameError,
-    MissingModuleError,
-    entry_point,
-    read_handlers,
-    read_modules,
-)
-from tests.unit.recorded_stack import ACCOUNT_ID, RecordedStack, record_task_runner
+from components import TaskRunner
+from components.worker_code import MIGRATIONS_FOLDER
+from tests.unit.recorded_stack import ACCOUNT_ID, RecordedStack, record_component, record_task_runner, task_runner_args
 
-WORKER_FOLDER = Path("worker")
+
+@pytest.fixture(scope="module", autouse=True)
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The program's folder: modules for the upload are written there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("program"))
+        yield
 
 
 @pytest.fixture(scope="module")
-def stack() -> RecordedStack:
+def stack(folder: None) -> RecordedStack:  # noqa: ARG001 for its effect
     return record_task_runner()
 
 
 COMMON = {
     "task-runner": "ephemera:index:TaskRunner",
+    "task-runner-parts": "pulumi-python:dynamic/task-runner:Parts",
     "task-runner-worker": "cloudflare:index/worker:Worker",
     "task-runner-version": "cloudflare:index/workerVersion:WorkerVersion",
     "task-runner-deployment": "cloudflare:index/workersDeployment:WorkersDeployment",
@@ -67,7 +65,7 @@ def bindings_of(store: str, engine: str, env: str) -> list[dict[str, Any]]:
         "RETRY_MAX_DELAY_SECONDS": "3600",
     }
     bindings: list[dict[str, Any]] = [
-        {"type": "plain_text", "name": name, "text": text} for name, text in texts.items()
+        {"type": "json", "name": name, "json": json.dumps(text)} for name, text in texts.items()
     ]
     bindings += {
         "d1": [{"type": "d1", "name": "DB", "id": "task-runner-db uuid"}],
@@ -90,13 +88,7 @@ def test_every_combination_declares_what_it_uses_and_nothing_else(store: str, en
     stack = record_task_runner(state_store=store, engine=engine, env=env)
     assert {name: each.type for name, each in stack.resources.items()} == COMMON | STORES[store] | ENGINES[engine]
     assert {each.parent for name, each in stack.resources.items() if name != "task-runner"} == {"task-runner"}
-    names = [
-        each.inputs[key]
-        for each in stack.resources.values()
-        for key in ("name", "queueName", "title", "workflowName")
-        if key in each.inputs
-    ]
-    assert all(name.endswith(f"-{env}") for name in names)
+    assert all(name.endswith(f"-{env}") for name in cloudflare_names(stack))
     version = stack.inputs("task-runner-version")
     assert version["bindings"] == bindings_of(store, engine, env)
     durable_object = store == "durable-object"
@@ -104,98 +96,144 @@ def test_every_combination_declares_what_it_uses_and_nothing_else(store: str, en
     assert version.get("exports") == (exports if durable_object else None)
     assert version.get("deploy") == (True if durable_object else None)
     assert stack.inputs("task-runner-sweeper")["schedules"] == ([] if durable_object else [{"cron": "* * * * *"}])
-
-
-TABLE = {"stores/task_table.js", "sweeper.js"}
-MODULES: dict[str, set[str]] = {
-    "d1": {"stores/d1.js", *TABLE},
-    "kv": {"stores/kv.js", "stores/kv_list.js", "stores/lease.js", "stores/merge.js", "sweeper.js"},
-    "durable-object": {
-        "migrations/0001_tasks.sql.txt",
-        "migrations/0002_task_features.sql.txt",
-        "stores/durable_object.js",
-        "stores/merge.js",
-        "stores/sharded.js",
-        *TABLE,
-    },
-    "queue": {"engines/queue.js", "engines/task_messages.js"},
-    "workflow": {"engines/workflow.js", "engines/task_workflow.js"},
-}
-
-
-@pytest.mark.parametrize(("store", "engine"), list(itertools.product(STORES, ENGINES)))
-def test_a_worker_carries_the_modules_that_it_uses_and_no_others(store: str, engine: str) -> None:
-    modules = record_task_runner(state_store=store, engine=engine).inputs("task-runner-version")["modules"]
-    names = {each["name"] for each in modules}
-    of_parts = {name for name in names if name.startswith(("stores/", "engines/", "migrations/", "sweeper."))}
-    assert of_parts == MODULES[store] | MODULES[engine]
-    assert {"index.js", "task_runner.js", "handlers/default.js", "page/dashboard.js.txt"} <= names
-
-
-def test_the_entry_point_in_the_folder_is_that_of_d1_and_queue() -> None:
-    assert (WORKER_FOLDER / "index.js").read_text() == entry_point([Part("d1"), Part("queue")])
-
-
-@pytest.mark.parametrize(("store", "engine", "env"), COMBINATIONS)
-def test_the_store_is_protected_in_uat_and_prod(store: str, engine: str, env: str) -> None:
-    stack = record_task_runner(state_store=store, engine=engine, env=env)
     holder = {"d1": "task-runner-db", "kv": "task-runner-kv", "durable-object": "task-runner-worker"}[store]
     protected = {name for name, each in stack.resources.items() if each.protect}
     assert protected == ({holder} if env in {"uat", "prod"} else set())
 
 
-UNTIL = "2026-11-23T18:00:00+00:00"
+def cloudflare_names(stack: RecordedStack) -> list[str]:
+    keys = ("name", "queueName", "title", "workflowName")
+    inputs = [each.inputs for name, each in stack.resources.items() if name != "task-runner"]
+    return [each[key] for each in inputs for key in keys if key in each]
+
+
+def test_resources_are_called_after_the_component() -> None:
+    mail, images = (record_task_runner(name, rate_limit_requests=5) for name in ("mail", "images"))
+    assert sorted(cloudflare_names(mail)) == ["mail-db-dev", "mail-dev", "mail-dlq-dev", "mail-queue-dev"]
+    assert set(cloudflare_names(mail)).isdisjoint(cloudflare_names(images))
+    limits = [
+        binding(stack, "RATE_LIMITER", name)["namespaceId"] for stack, name in ((mail, "mail"), (images, "images"))
+    ]
+    assert limits[0] != limits[1]
+    assert all(int(each) > 0 for each in limits)
+
+
+def binding(stack: RecordedStack, binding_name: str, component: str = "task-runner") -> dict[str, Any]:
+    """The binding of a name."""
+    bindings = unwrap_rpc_secret(stack.inputs(f"{component}-version")["bindings"])
+    return next(each for each in bindings if each["name"] == binding_name)
+
+
+@pytest.mark.parametrize("name", ["Task", "1", "-a", "a-", "a_b", "a" * 41, ""])
+def test_a_name_that_cloudflare_would_not_take_is_an_error(name: str) -> None:
+    with pytest.raises(ValueError, match="expected a task runner's name to be at most 40 lower-case letters"):
+        record_task_runner(name)
+
+
+def test_two_stand_side_by_side_in_one_program() -> None:
+    def declare() -> TaskRunner:
+        TaskRunner("mail", task_runner_args())
+        return TaskRunner("images", task_runner_args(state_store="kv", engine="workflow"))
+
+    stack = record_component(declare)
+    assert {"mail-version", "images-version", "mail-queue", "images-kv"} <= set(stack.resources)
+    names = [name for name in cloudflare_names(stack) if name != "images-dev"]  # the Worker's and the namespace's
+    assert len(names) == len(set(names)) == 5
+
+
+def test_no_declared_input_depends_on_time_or_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = record_task_runner(former_state_stores=["kv"], former_engines=["workflow"], former_shards=[2])
+
+    def unreachable(*_: object, **__: object) -> None:
+        raise AssertionError("the program asks nobody")
+
+    monkeypatch.setattr("socket.socket.connect", unreachable)
+    monkeypatch.setattr("time.time", lambda: 4_102_444_800.0)
+    second = record_task_runner(former_state_stores=["kv"], former_engines=["workflow"], former_shards=[2])
+    assert second.resources == first.resources
 
 
 def test_former_parts_stay_declared_beside_the_present_ones() -> None:
     stack = record_task_runner(
-        former={Part("d1"): UNTIL, Part("queue"): UNTIL}, state_store="kv", engine="workflow", env="prod"
+        state_store="kv", engine="workflow", env="prod", former_state_stores=["d1"], former_engines=["queue"]
     )
     assert set(stack.resources) == {
         name for part in (COMMON, STORES["kv"], STORES["d1"], *ENGINES.values()) for name in part
     }
     version = stack.inputs("task-runner-version")
-    bindings = {each["name"]: each for each in version["bindings"]}
-    assert set(bindings) == {
-        "DB",
-        "FORMER_UNTIL",
-        "KV",
-        "MAX_RETRIES",
-        "RETRY_BACKOFF",
-        "RETRY_DELAY_SECONDS",
-        "RETRY_MAX_DELAY_SECONDS",
-        "TASK_DLQ",
-        "TASK_QUEUE",
-        "TASK_WORKFLOW",
-    }
-    assert json.loads(bindings["FORMER_UNTIL"]["text"]) == {"d1": UNTIL, "queue": UNTIL}
+    assert {"DB", "KV", "TASK_DLQ", "TASK_QUEUE", "TASK_WORKFLOW"} <= {each["name"] for each in version["bindings"]}
     assert {"namespace_id", "database_id", "dlq_id", "workflow_name"} <= set(stack.outputs)
     assert stack.resources["task-runner-kv"].protect
     assert not stack.resources["task-runner-db"].protect, "it is to go once its tasks are over"
-    assert {"stores/layered.js", "stores/d1.js", "stores/kv.js"} <= {each["name"] for each in version["modules"]}
-
-
-def test_a_former_engine_alone_is_recorded_too() -> None:
-    stack = record_task_runner(former={Part("queue"): UNTIL}, engine="workflow")
-    bindings = {each["name"]: each for each in stack.inputs("task-runner-version")["bindings"]}
-    assert json.loads(bindings["FORMER_UNTIL"]["text"]) == {"queue": UNTIL}
-    assert "task-runner-consumer" in stack.resources
 
 
 def test_a_former_durable_object_class_stays_until_its_data_is_to_be_deleted() -> None:
-    kept = record_task_runner(former={Part("durable-object"): UNTIL}).inputs("task-runner-version")
+    kept = record_task_runner(former_state_stores=["durable-object"]).inputs("task-runner-version")
     assert kept["exports"] == {"TaskObject": {"type": "durable-object", "storage": "sqlite"}}
     deleted = record_task_runner(durable_object_data="delete").inputs("task-runner-version")
     assert deleted["exports"] == {"TaskObject": {"type": "durable-object", "state": "deleted"}}
     assert deleted["deploy"] is True
 
 
-def test_database(stack: RecordedStack) -> None:
-    assert stack.inputs("task-runner-db") == {
-        "accountId": ACCOUNT_ID,
-        "name": "task-runner-db-dev",
-        "readReplication": {"mode": "disabled"},
+def test_what_holds_tasks_is_recorded_before_anything_else() -> None:
+    stack = record_task_runner(shards=2, former_state_stores=["kv"], former_shards=[3])
+    recorded = stack.inputs("task-runner-parts")
+    assert (recorded["account_id"], recorded["deletes_objects"]) == (ACCOUNT_ID, False)
+    assert [(each["what"], each["keep"], each["in_use"]) for each in recorded["parts"]] == [
+        ("D1 database task-runner-db-dev", "former_state_stores: d1", True),
+        ("D1 database task-runner-db-1-dev", "former_shards: 2", True),
+        ("D1 database task-runner-db-2-dev", "former_shards: 2", False),
+        ("KV namespace task-runner-dev", "former_state_stores: kv", False),
+        ("queue task-runner-queue-dev", "former_engines: queue", True),
+        ("queue task-runner-queue-1-dev", "former_shards: 2", True),
+        ("queue task-runner-queue-2-dev", "former_shards: 2", False),
+        ("dead-letter queue task-runner-dlq-dev", "former_engines: queue", True),
+    ]
+    others = set(stack.resources) - {"task-runner", "task-runner-parts"}
+    assert all(stack.precedes("task-runner-parts", each) for each in others)
+
+
+def test_inputs_of_the_usual_combination(stack: RecordedStack) -> None:
+    """One picture of what is sent for each resource; what must hold of all combinations has tests of its own."""
+    account = {"accountId": ACCOUNT_ID}
+    settings = {"deliveryDelay": 0, "deliveryPaused": False, "messageRetentionPeriod": 345_600}
+    expected: dict[str, dict[str, Any]] = {
+        "db": {**account, "name": "task-runner-db-dev", "readReplication": {"mode": "disabled"}},
+        "queue": {**account, "queueName": "task-runner-queue-dev", "settings": settings},
+        "dlq": {**account, "queueName": "task-runner-dlq-dev", "settings": settings},
+        "dlq-consumer": {
+            **account,
+            "queueId": "task-runner-dlq id",
+            "type": "http_pull",
+            "settings": {"batchSize": 10, "maxRetries": 100, "retryDelay": 0, "visibilityTimeoutMs": 30_000},
+        },
+        "worker": {
+            **account,
+            "name": "task-runner-dev",
+            "subdomain": {"enabled": True, "previewsEnabled": False},
+            "observability": {
+                "enabled": True,
+                "headSamplingRate": 1,
+                "logs": {"enabled": True, "headSamplingRate": 1, "invocationLogs": True, "persist": True},
+            },
+        },
+        "deployment": {
+            **account,
+            "scriptName": "task-runner-dev",
+            "strategy": "percentage",
+            "versions": [{"percentage": 100, "versionId": "task-runner-version id"}],
+        },
+        "consumer": {
+            **account,
+            "queueId": "task-runner-queue id",
+            "type": "worker",
+            "scriptName": "task-runner-dev",
+            "deadLetterQueue": "task-runner-dlq-dev",
+            "settings": {"batchSize": 10, "maxConcurrency": 250, "maxRetries": 5, "maxWaitTimeMs": 0, "retryDelay": 1},
+        },
+        "sweeper": {**account, "scriptName": "task-runner-dev", "schedules": [{"cron": "* * * * *"}]},
     }
+    assert {name: stack.inputs(f"task-runner-{name}") for name in expected} == expected
 
 
 def test_migrations(stack: RecordedStack) -> None:
@@ -203,86 +241,31 @@ def test_migrations(stack: RecordedStack) -> None:
     assert inputs["account_id"] == ACCOUNT_ID
     assert inputs["database_id"] == "task-runner-db uuid"
     assert [(each["name"], each["sql"]) for each in inputs["migrations"]] == [
-        (file.name, file.read_text()) for file in sorted((WORKER_FOLDER / "migrations").glob("*.sql"))
+        (file.name, file.read_text()) for file in sorted(MIGRATIONS_FOLDER.glob("*.sql"))
     ]
 
 
-@pytest.mark.parametrize(
-    ("resource", "queue_name"), [("queue", "task-runner-queue-dev"), ("dlq", "task-runner-dlq-dev")]
-)
-def test_queues(stack: RecordedStack, resource: str, queue_name: str) -> None:
-    assert stack.inputs(f"task-runner-{resource}") == {
-        "accountId": ACCOUNT_ID,
-        "queueName": queue_name,
-        "settings": {"deliveryDelay": 0, "deliveryPaused": False, "messageRetentionPeriod": 345_600},
-    }
-
-
-def test_dead_letters_are_read_over_http(stack: RecordedStack) -> None:
-    assert stack.inputs("task-runner-dlq-consumer") == {
-        "accountId": ACCOUNT_ID,
-        "queueId": "task-runner-dlq id",
-        "type": "http_pull",
-        "settings": {"batchSize": 10, "maxRetries": 100, "retryDelay": 0, "visibilityTimeoutMs": 30_000},
-    }
-
-
-def test_worker(stack: RecordedStack) -> None:
-    assert stack.inputs("task-runner-worker") == {
-        "accountId": ACCOUNT_ID,
-        "name": "task-runner-dev",
-        "subdomain": {"enabled": True, "previewsEnabled": False},
-        "observability": {
-            "enabled": True,
-            "headSamplingRate": 1,
-            "logs": {"enabled": True, "headSamplingRate": 1, "invocationLogs": True, "persist": True},
-        },
-    }
-
-
-def test_version(stack: RecordedStack) -> None:
+def test_code_goes_up_as_files_that_are_named_after_their_content(stack: RecordedStack) -> None:
     inputs = stack.inputs("task-runner-version")
-    modules = inputs.pop("modules")
-    assert inputs == {
-        "accountId": ACCOUNT_ID,
-        "workerId": "task-runner-worker id",
-        "mainModule": "index.js",
-        "compatibilityDate": "2026-10-01",
-        "bindings": bindings_of("d1", "queue", "dev"),
-    }
-    for each in modules:
-        is_text = each["name"].endswith(".txt")
-        file = WORKER_FOLDER / each["name"].removesuffix(".txt")
-        assert base64.b64decode(each["contentBase64"]) == file.read_bytes()
-        assert each["contentType"] == ("text/plain" if is_text else "application/javascript+module")
+    assert (inputs["mainModule"], inputs["compatibilityDate"]) == ("index.js", "2026-10-01")
+    assert "compatibilityFlags" not in inputs
+    modules = {each["name"]: each for each in inputs["modules"]}
+    assert set(modules) == {"index.js", "index.js.map"}
+    assert all(set(each) == {"name", "contentType", "contentFile"} for each in modules.values())
+    assert all(Path(each["contentFile"]).parts[0] == ".ephemera" for each in modules.values())
+    assert modules["index.js.map"]["contentType"] == "application/source-map"
+    again = record_task_runner(max_retries=7).inputs("task-runner-version")
+    assert again["modules"] == inputs["modules"]
 
 
-def test_deployment(stack: RecordedStack) -> None:
-    assert stack.inputs("task-runner-deployment") == {
-        "accountId": ACCOUNT_ID,
-        "scriptName": "task-runner-dev",
-        "strategy": "percentage",
-        "versions": [{"percentage": 100, "versionId": "task-runner-version id"}],
-    }
-
-
-def test_consumer_is_wired_to_the_dead_letter_queue(stack: RecordedStack) -> None:
-    assert stack.inputs("task-runner-consumer") == {
-        "accountId": ACCOUNT_ID,
-        "queueId": "task-runner-queue id",
-        "type": "worker",
-        "scriptName": "task-runner-dev",
-        "deadLetterQueue": "task-runner-dlq-dev",
-        "settings": {"batchSize": 10, "maxConcurrency": 250, "maxRetries": 5, "maxWaitTimeMs": 0, "retryDelay": 1},
-    }
-
-
-def test_sweeper_runs_every_minute(stack: RecordedStack) -> None:
-    assert stack.inputs("task-runner-sweeper") == {
-        "accountId": ACCOUNT_ID,
-        "scriptName": "task-runner-dev",
-        "schedules": [{"cron": "* * * * *"}],
-    }
+def test_a_preview_shows_settings_and_code_but_no_secret() -> None:
+    token = "a-token-of-which-nobody-may-know-0"  # noqa: S105 it opens nothing
+    tokens = [{"name": "ci", "role": "submit", "token": token}]
+    inputs = record_task_runner(api_tokens=tokens, max_retries=7).inputs("task-runner")
+    assert inputs["max_retries"] == 7
+    assert inputs["api_tokens"] == ["ci: submit"]
+    assert inputs["code"]["worker/handlers/default.js"].endswith(" bytes")
+    assert token not in json.dumps(inputs)
 
 
 @pytest.mark.parametrize(
@@ -306,13 +289,16 @@ def test_order_of_creation(stack: RecordedStack, first: str, second: str) -> Non
 
 
 def test_outputs(stack: RecordedStack) -> None:
+    assert stack.outputs.pop("code_bytes") > 10_000
     assert stack.outputs == {
         "url": "http://worker",
         "worker_name": "task-runner-dev",
         "database_name": "task-runner-db-dev",
         "database_id": "task-runner-db uuid",
+        "database_ids": ["task-runner-db uuid"],
         "queue_name": "task-runner-queue-dev",
         "queue_id": "task-runner-queue id",
+        "queue_ids": ["task-runner-queue id"],
         "dlq_name": "task-runner-dlq-dev",
         "dlq_id": "task-runner-dlq id",
     }
@@ -324,13 +310,14 @@ def test_outputs(stack: RecordedStack) -> None:
         ({"state_store": "kv"}, {"namespace_name": "task-runner-dev", "namespace_id": "task-runner-kv id"}),
         ({"state_store": "durable-object"}, {"durable_object_class": "TaskObject"}),
         ({"engine": "workflow"}, {"workflow_name": "task-runner-workflow-dev"}),
+        ({"domain": "tasks.example.com"}, {"url": "https://tasks.example.com"}),
     ],
 )
 def test_outputs_of_the_other_parts(settings: dict[str, Any], names: dict[str, str]) -> None:
     assert names.items() <= record_task_runner(**settings).outputs.items()
 
 
-def test_every_setting_reaches_its_resource() -> None:
+def test_every_setting_of_the_queues_reaches_its_resource() -> None:
     stack = record_task_runner(
         batch_size=20,
         max_wait_time_ms=1_500,
@@ -368,65 +355,133 @@ def test_every_setting_reaches_its_resource() -> None:
     assert stack.inputs("task-runner-dlq")["settings"]["messageRetentionPeriod"] == 1_209_600
 
 
+def test_what_operators_pause_stays_paused(stack: RecordedStack) -> None:
+    queues = ("task-runner-queue", "task-runner-dlq")
+    assert {stack.resources[each].ignore_changes for each in queues} == {("settings.deliveryPaused",)}
+
+
 def texts(stack: RecordedStack) -> dict[str, Any]:
     """The texts of a version's bindings, by name."""
-    return {each["name"]: each.get("text") for each in stack.inputs("task-runner-version")["bindings"]}
+    bindings = stack.inputs("task-runner-version")["bindings"]
+    return {each["name"]: json.loads(each["json"]) for each in bindings if each["type"] == "json"}
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_settings_of_the_worker_reach_it(engine: str) -> None:
-    told = texts(
-        record_task_runner(
-            engine=engine,
-            max_retries=7,
-            retry_delay_seconds=30,
-            retry_backoff="constant",
-            retry_max_delay_seconds=90,
-            cors_origins=("https://a.example", "https://b.example"),
-            http_allowed_hosts=("api.example", "*.b.example:8443"),
-        )
+    stack = record_task_runner(
+        engine=engine,
+        max_retries=7,
+        retry_delay_seconds=30,
+        retry_backoff="constant",
+        retry_max_delay_seconds=90,
+        cors_origins=("https://a.example", "https://b.example"),
+        http_allowed_hosts=("api.example", "*.b.example:8443"),
     )
-    assert (
-        told.items()
-        >= {
-            "MAX_RETRIES": "7",
-            "RETRY_DELAY_SECONDS": "30",
-            "RETRY_BACKOFF": "constant",
-            "RETRY_MAX_DELAY_SECONDS": "90",
-            "CORS_ORIGINS": "https://a.example https://b.example",
-            "HTTP_ALLOWED_HOSTS": "api.example *.b.example:8443",
-        }.items()
-    )
-    assert {"API_TOKENS", "RATE_LIMITER"}.isdisjoint(told)
-
-
-def test_tokens_are_a_secret() -> None:
-    stack = record_task_runner(api_tokens=("0" * 32, "1" * 32))
-    bindings = stack.inputs("task-runner-version")["bindings"]
-    assert is_rpc_secret(bindings)
-    (tokens,) = [each for each in unwrap_rpc_secret(bindings) if each["name"] == "API_TOKENS"]
-    assert (tokens["type"], tokens["text"]) == ("secret_text", f"{'0' * 32} {'1' * 32}")
-
-
-@pytest.mark.parametrize(("env", "namespace_id"), [("dev", "4101"), ("stg", "4102"), ("uat", "4103"), ("prod", "4104")])
-def test_a_rate_limit_counts_by_environment(env: str, namespace_id: str) -> None:
-    stack = record_task_runner(env=env, rate_limit_requests=100, rate_limit_period_seconds=10)
-    assert texts(stack)["RATE_LIMIT_PERIOD_SECONDS"] == "10"
-    (limiter,) = [each for each in stack.inputs("task-runner-version")["bindings"] if each["name"] == "RATE_LIMITER"]
-    assert limiter == {
-        "type": "ratelimit",
-        "name": "RATE_LIMITER",
-        "namespaceId": namespace_id,
-        "simple": {"limit": 100, "period": 10},
+    assert texts(stack) == {
+        "MAX_RETRIES": "7",
+        "RETRY_DELAY_SECONDS": "30",
+        "RETRY_BACKOFF": "constant",
+        "RETRY_MAX_DELAY_SECONDS": "90",
+        "CORS_ORIGINS": "https://a.example https://b.example",
+        "HTTP_ALLOWED_HOSTS": "api.example *.b.example:8443",
     }
+
+
+def test_settings_of_production_reach_their_resources() -> None:
+    stack = record_task_runner(
+        domain="tasks.example.com",
+        route="example.com/tasks/*",
+        zone_id="f" * 32,
+        workers_dev=False,
+        placement="smart",
+        compatibility_flags=["nodejs_compat"],
+        log_sampling_rate=0.1,
+        log_destinations=["grafana"],
+        jurisdiction="eu",
+    )
+    assert stack.inputs("task-runner-domain") == {
+        "accountId": ACCOUNT_ID,
+        "hostname": "tasks.example.com",
+        "service": "task-runner-dev",
+        "zoneId": "f" * 32,
+    }
+    assert stack.inputs("task-runner-route") == {
+        "zoneId": "f" * 32,
+        "pattern": "example.com/tasks/*",
+        "script": "task-runner-dev",
+    }
+    assert stack.precedes("task-runner-deployment", "task-runner-domain")
+    worker = stack.inputs("task-runner-worker")
+    assert worker["subdomain"]["enabled"] is False
+    assert (worker["observability"]["headSamplingRate"], worker["observability"]["logs"]["headSamplingRate"]) == (
+        0.1,
+        0.1,
+    )
+    assert worker["observability"]["logs"]["destinations"] == ["grafana"]
+    version = stack.inputs("task-runner-version")
+    assert (version["placement"], version["compatibilityFlags"]) == ({"mode": "smart"}, ["nodejs_compat"])
+    assert texts(stack)["JURISDICTION"] == "eu"
+    assert {stack.inputs(f"task-runner-{each}")["jurisdiction"] for each in ("db", "queue", "dlq")} == {"eu"}
+    region = record_task_runner(placement="aws:us-east-1", state_store="kv", jurisdiction="us")
+    assert region.inputs("task-runner-version")["placement"] == {"region": "aws:us-east-1"}
+    assert region.inputs("task-runner-kv")["jurisdiction"] == "us"
+
+
+def test_a_workflow_has_its_class_in_the_worker() -> None:
+    inputs = {
+        "accountId": ACCOUNT_ID,
+        "workflowName": "task-runner-workflow-dev",
+        "className": "TaskWorkflow",
+        "scriptName": "task-runner-dev",
+    }
+    assert record_task_runner(engine="workflow").inputs("task-runner-workflow") == inputs
+    limited = record_task_runner(engine="workflow", workflow_concurrency=9, workflow_error_retention_seconds=60)
+    assert limited.inputs("task-runner-workflow") == {
+        **inputs,
+        "concurrency": {"limit": 9},
+        "defaultRetention": {"errorRetention": 60_000},
+    }
+
+
+TOKEN = "a-token-of-which-nobody-may-know-0"  # noqa: S105 it opens nothing
+
+
+def test_the_worker_is_given_digests_of_the_tokens_and_they_are_secret() -> None:
+    tokens = [{"name": "ci", "role": "submit", "token": TOKEN}, {"name": "me", "token": TOKEN[::-1]}]
+    stack = record_task_runner(api_tokens=tokens)
+    assert is_rpc_secret(stack.inputs("task-runner-version")["bindings"])
+    bound = binding(stack, "API_TOKENS")
+    assert bound["type"] == "secret_text"
+    assert json.loads(bound["text"]) == [
+        {
+            "name": "ci",
+            "role": "submit",
+            "sha256": "49f61463999881b7d1dc75111f7c6476b46f4caf6662193fc204ba5218730cac",
+        },
+        {
+            "name": "me",
+            "role": "operate",
+            "sha256": "5743d5f66df480c1fa63c18c5441966e599afbd29ee48b3c0bf60ac14742b36a",
+        },
+    ]
+
+
+def test_a_rate_limit_counts_by_worker() -> None:
+    bound = [
+        binding(record_task_runner(env=env, rate_limit_requests=100, rate_limit_period_seconds=10), "RATE_LIMITER")
+        for env in ("dev", "stg")
+    ]
+    assert bound[0]["simple"] == {"limit": 100, "period": 10}
+    assert bound[0]["namespaceId"] != bound[1]["namespaceId"]
 
 
 def test_handlers_get_bindings_of_their_own() -> None:
     bucket = cloudflare.WorkerVersionBindingArgs(type="r2_bucket", name="IMAGES", bucket_name="images")
-    stack = record_task_runner(bindings=[bucket])
-    names = [each["name"] for each in stack.inputs("task-runner-version")["bindings"]]
-    assert "IMAGES" in names
-    assert names == sorted(names)
+    for given in (bucket, {"type": "r2_bucket", "name": "IMAGES", "bucket_name": "images"}):
+        stack = record_task_runner(bindings=[given])
+        names = [each["name"] for each in stack.inputs("task-runner-version")["bindings"]]
+        assert "IMAGES" in names
+        assert names == sorted(names)
 
 
 def test_shards_are_databases_and_queues_behind_one_worker() -> None:
@@ -439,36 +494,26 @@ def test_shards_are_databases_and_queues_behind_one_worker() -> None:
         consumer = stack.inputs(f"task-runner-consumer{number}")
         assert consumer["queueId"] == f"task-runner-queue{number} id"
         assert consumer["deadLetterQueue"] == "task-runner-dlq-prod"
-    bindings = {each["name"]: each for each in stack.inputs("task-runner-version")["bindings"]}
-    assert bindings["SHARDS"]["text"] == "3"
-    assert bindings["DB_2"] == {"type": "d1", "name": "DB_2", "id": "task-runner-db-2 uuid"}
-    assert bindings["TASK_QUEUE_1"]["queueName"] == "task-runner-queue-1-prod"
-    assert stack.outputs["database_id_1"] == "task-runner-db-1 uuid"
-    assert stack.outputs["queue_name_2"] == "task-runner-queue-2-prod"
-    assert "const Store = shardedD1([3]);" in entry_point([Part("d1", 3), Part("queue", 3)])
+    assert texts(stack)["SHARDS"] == "3"
+    assert binding(stack, "DB_2") == {"type": "d1", "name": "DB_2", "id": "task-runner-db-2 uuid"}
+    assert binding(stack, "TASK_QUEUE_1")["queueName"] == "task-runner-queue-1-prod"
+    assert stack.outputs["database_ids"][1] == "task-runner-db-1 uuid"
+    assert stack.outputs["queue_ids"][2] == "task-runner-queue-2 id"
 
 
 def test_former_shards_stay_declared_and_can_be_deleted_in_time() -> None:
-    former = {Part("d1", 3): UNTIL, Part("queue", 3): UNTIL}
-    stack = record_task_runner(former=former, shards=2, env="prod")
+    stack = record_task_runner(former_shards=[3], shards=2, env="prod")
     protected = [stack.resources[f"task-runner-db{number}"].protect for number in ("", "-1", "-2")]
     assert protected == [True, True, False]
     assert stack.inputs("task-runner-consumer-2")["queueId"] == "task-runner-queue-2 id"
-    bindings = {each["name"]: each for each in stack.inputs("task-runner-version")["bindings"]}
-    assert bindings["SHARDS"]["text"] == "2"
-    assert json.loads(bindings["FORMER_UNTIL"]["text"]) == {"d1 of 3 shards": UNTIL, "queue of 3 shards": UNTIL}
-    entry = entry_point([Part("d1", 2), Part("d1", 3), Part("queue", 2), Part("queue", 3)])
-    assert "const Store = shardedD1([2, 3]);" in entry
-    left = entry_point([Part("kv"), Part("d1", 3), Part("durable-object"), Part("d1"), Part("queue")])
-    formers = "'d1 of 3 shards': shardedD1([3, 1]), 'durable-object': DurableObjectStore"
-    assert f"const Store = layered(KvStore, {{ {formers} }});" in left
+    assert texts(stack)["SHARDS"] == "2"
 
 
 @pytest.mark.parametrize("name", ["DB", "MAX_RETRIES", "API_TOKENS", "SHARDS", "TASK_QUEUE_15"])
 def test_a_binding_cannot_take_the_name_of_another(name: str) -> None:
-    binding = cloudflare.WorkerVersionBindingArgs(type="plain_text", name=name, text="x")
+    bound = cloudflare.WorkerVersionBindingArgs(type="plain_text", name=name, text="x")
     with pytest.raises(ValueError, match=f"expected names that the task runner has no use for, got {name}"):
-        record_task_runner(bindings=[binding])
+        record_task_runner(bindings=[bound])
 
 
 def test_all_bindings_that_cannot_have_their_names_are_told_at_once() -> None:
@@ -478,101 +523,19 @@ def test_all_bindings_that_cannot_have_their_names_are_told_at_once() -> None:
         record_task_runner(bindings=bindings)
 
 
-def test_a_handler_is_a_file() -> None:
-    assert "default" in read_handlers(WORKER_FOLDER)
+def test_children_have_the_options_of_the_component() -> None:
+    def declare() -> TaskRunner:
+        provider = cloudflare.Provider("other", api_token="0" * 40)
+        first = cloudflare.R2Bucket("bucket", account_id=ACCOUNT_ID, name="images")
+        opts = pulumi.ResourceOptions(
+            providers=[provider], depends_on=[first], protect=True, aliases=[pulumi.Alias(name="old")]
+        )
+        return TaskRunner("task-runner", task_runner_args(), opts)
 
-
-def test_handlers_are_named_after_their_files(tmp_path: Path) -> None:
-    folder = worker_folder(tmp_path, "resize.js", "send-mail.js", "_shared.js")
-    entry = entry_point([Part("d1"), Part("queue")], folder)
-    assert "import * as sendMailHandler from './handlers/send-mail.js';" in entry
-    assert "const handlers = { 'resize': resizeHandler, 'send-mail': sendMailHandler };" in entry
-
-
-def test_a_handler_that_cannot_be_called_is_an_error(tmp_path: Path) -> None:
-    folder = worker_folder(tmp_path, "Resize.js", "2x.js", "good.js")
-    with pytest.raises(HandlerNameError, match=r"got worker/handlers/2x\.js, worker/handlers/Resize\.js"):
-        entry_point([Part("d1"), Part("queue")], folder)
-
-
-def test_handlers_with_all_but_one_name_are_an_error(tmp_path: Path) -> None:
-    folder = worker_folder(tmp_path, "send-mail.js", "send_mail.js", "good.js")
-    with pytest.raises(HandlerNameError, match=r"differ in more than - and _, got send-mail, send_mail$"):
-        entry_point([Part("d1"), Part("queue")], folder)
-
-
-@pytest.mark.parametrize("name", ["0002_other.sql", "tasks.sql", "0003-more.sql"])
-def test_a_migration_without_a_number_of_its_own_is_an_error(tmp_path: Path, name: str) -> None:
-    folder = worker_folder(tmp_path, "good.js")
-    (folder / "migrations").mkdir()
-    for each in ("0001_tasks.sql", "0002_more.sql", name):
-        (folder / "migrations" / each).touch()
-    with pytest.raises(MigrationNameError, match=f"begin with a number of its own and _, .*got .*{name}"):
-        entry_point([Part("durable-object"), Part("queue")], folder)
-
-
-def test_a_handler_brings_what_it_imports(tmp_path: Path) -> None:
-    folder = tmp_path / "worker"
-    shutil.copytree(WORKER_FOLDER, folder)
-    (folder / "handlers" / "greet.js").write_text(
-        "import greeting from './texts/greeting.md.txt';\nimport './_tools.js';"
-    )
-    (folder / "handlers" / "_tools.js").write_text("export { x } from '../shared.js';")
-    (folder / "shared.js").write_text("export const x = 1;")
-    (folder / "handlers" / "texts").mkdir()
-    (folder / "handlers" / "texts" / "greeting.md").write_text("import './nothing.js';")
-    (folder / "unused.js").touch()
-    modules: list[Any] = read_modules([Part("d1"), Part("queue")], folder)
-    content_types = {each.name: each.content_type for each in modules}
-    assert (
-        content_types.items()
-        >= {
-            "handlers/greet.js": "application/javascript+module",
-            "handlers/_tools.js": "application/javascript+module",
-            "handlers/texts/greeting.md.txt": "text/plain",
-            "shared.js": "application/javascript+module",
-        }.items()
-    )
-    assert "unused.js" not in content_types
-
-
-@pytest.mark.parametrize("path", ["./nowhere.js", "../page", "../nowhere.txt", "../../outside.js"])
-def test_an_import_of_nothing_is_an_error(tmp_path: Path, path: str) -> None:
-    folder = tmp_path / "worker"
-    shutil.copytree(WORKER_FOLDER, folder)
-    (tmp_path / "outside.js").touch()
-    (folder / "handlers" / "greet.js").write_text(f"import '{path}';")
-    with pytest.raises(
-        MissingModuleError, match=f"worker/handlers/greet.js imports {re.escape(path)}: expected a file"
-    ):
-        read_modules([Part("d1"), Part("queue")], folder)
-
-
-def test_imports_that_share_a_line_all_count(tmp_path: Path) -> None:
-    folder = tmp_path / "worker"
-    shutil.copytree(WORKER_FOLDER, folder)
-    (folder / "handlers" / "greet.js").write_text(
-        "import './_one.js'; import { two } from './_two.js';export * from'./_three.js'"
-    )
-    for name in ("one", "two", "three"):
-        (folder / "handlers" / f"_{name}.js").touch()
-    modules: list[Any] = read_modules([Part("d1"), Part("queue")], folder)
-    names = {each.name for each in modules}
-    assert {"handlers/_one.js", "handlers/_two.js", "handlers/_three.js"} <= names
-
-
-def worker_folder(folder: Path, *handlers: str) -> Path:
-    (folder / "handlers").mkdir()
-    for name in handlers:
-        (folder / "handlers" / name).write_text("export default () => null;")
-    return folder
-
-
-def test_a_workflow_has_its_class_in_the_worker() -> None:
-    stack = record_task_runner(engine="workflow")
-    assert stack.inputs("task-runner-workflow") == {
-        "accountId": ACCOUNT_ID,
-        "workflowName": "task-runner-workflow-dev",
-        "className": "TaskWorkflow",
-        "scriptName": "task-runner-dev",
-    }
+    stack = record_component(declare)
+    children = {name: each for name, each in stack.resources.items() if each.parent == "task-runner"}
+    assert {each.provider for each in children.values() if each.type.startswith("cloudflare:")} == {"other"}
+    assert all(each.protect for each in children.values())
+    assert all(stack.precedes("bucket", name) for name in children)
+    migrations = unwrap_rpc_secret(stack.inputs("task-runner-db-migrations")["provider"])
+    assert unwrap_rpc_secret(migrations["api_token"]) == "0" * 40

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { assertRefused, startApi } from './api_under_test.js';
+import { apiTokens, assertRefused, startApi } from './api_under_test.js';
 
 const TOKEN = 'first-token-of-this-test-0123456789';
 const OTHER_TOKEN = 'other-token.of~this_test-0123456789';
+const SUBMITTER = 'token-that-may-only-submit-012345678';
+const READER = 'token-that-may-only-read-01234567890';
 const ORIGIN = 'http://task-runner';
 const PAGE_ORIGIN = 'https://pages.example.com';
 const CHALLENGE = 'Bearer realm="task-runner"';
@@ -15,7 +17,7 @@ const base64 = (text) => Buffer.from(text).toString('base64');
 describe('with API tokens', () => {
   /** @type {import('./api_under_test.js').ApiUnderTest} */
   let api;
-  before(async () => { api = await startApi({ settings: { API_TOKENS: `${TOKEN} ${OTHER_TOKEN}` } }); });
+  before(async () => { api = await startApi({ settings: { API_TOKENS: apiTokens({ first: TOKEN, other: OTHER_TOKEN }) } }); });
   after(() => api.stop());
 
   test('each of them opens every route', async () => {
@@ -52,8 +54,21 @@ describe('with API tokens', () => {
     assert.deepEqual(await api.worker.rows('SELECT taskId FROM tasks'), []);
   });
 
-  test('who sends much without one is told so, too', async () => {
-    assertRefused(await api.call('POST', '/task', { body: 'x'.repeat(12 * 1024 * 1024) }), 401, 'unauthorized');
+  test('what somebody sends without one is not read', async () => {
+    assertRefused(await api.call('POST', '/task', { body: 'x'.repeat(60 * 1024) }), 401, 'unauthorized');
+    const chunk = new Uint8Array(64 * 1024);
+    let sent = 0;
+    const body = new ReadableStream({
+      pull(controller) {
+        if (sent >= 64 * 1024 * 1024) return controller.close();
+        sent += chunk.byteLength;
+        controller.enqueue(chunk);
+      },
+    });
+    // The connection may be closed before the client has looked for an answer.
+    const reply = await api.call('POST', '/task', { body }).catch(() => null);
+    if (reply) assertRefused(reply, 401, 'unauthorized');
+    assert.ok(sent < 32 * 1024 * 1024, `${sent} bytes were taken`);
   });
 
   test("a browser's own password changes nothing for another site's page", async () => {
@@ -75,11 +90,36 @@ describe('with API tokens', () => {
 });
 
 test('tokens that are none keep everybody out', async () => {
-  const api = await startApi({ settings: { API_TOKENS: '' } });
+  const api = await startApi({ settings: { API_TOKENS: '[]' } });
   try {
     for (const Authorization of ['', 'Bearer', `Basic ${base64(':')}`]) {
       assert.equal((await api.call('GET', '/tasks', { headers: { Authorization } })).status, 401);
     }
+  } finally {
+    await api.stop();
+  }
+});
+
+test('a token may do what its role allows', async () => {
+  const tokens = apiTokens({ ci: [SUBMITTER, 'submit'], page: [READER, 'read'], me: [TOKEN, 'operate'] });
+  const api = await startApi({ settings: { API_TOKENS: tokens } });
+  try {
+    const statuses = async (/** @type {string} */ token) => {
+      const headers = { Authorization: `Bearer ${token}` };
+      const reply = async (/** @type {string} */ method, /** @type {string} */ path, /** @type {unknown} */ body = undefined) => (
+        (await api.call(method, path, { headers, body })).status
+      );
+      return [
+        await reply('POST', '/task', 'x'), await reply('POST', '/tasks', { tasks: [{}] }), await reply('GET', '/task/x'), await reply('GET', '/tasks'),
+        await reply('HEAD', '/stats'), await reply('GET', '/'), await reply('DELETE', '/task/x'), await reply('POST', '/task/x/retry'), await reply('GET', '/x'),
+      ];
+    };
+    assert.deepEqual(await statuses(SUBMITTER), [200, 200, 404, 403, 403, 403, 403, 403, 403]);
+    assert.deepEqual(await statuses(READER), [403, 403, 404, 200, 200, 200, 403, 403, 404]);
+    assert.deepEqual(await statuses(TOKEN), [200, 200, 404, 200, 200, 200, 404, 404, 404]);
+    const refused = await api.call('POST', '/task', { headers: { Authorization: `Bearer ${READER}` }, body: 'x' });
+    assertRefused(refused, 403, 'forbidden');
+    assert.equal(refused.body.error, 'expected a token with the role submit or operate, got page, which has read');
   } finally {
     await api.stop();
   }
@@ -104,14 +144,17 @@ describe('with a rate limit', () => {
     return replies.map(({ status }) => status);
   }
 
-  test('each token has its own count, and a refused caller none', async () => {
-    const settings = { API_TOKENS: `${TOKEN} ${OTHER_TOKEN}`, RATE_LIMIT_PERIOD_SECONDS: '60' };
+  test('each address and each token has its own count', async () => {
+    const settings = { API_TOKENS: apiTokens({ first: TOKEN, other: OTHER_TOKEN }), RATE_LIMIT_PERIOD_SECONDS: '60' };
     const api = await startApi({ settings, bindings: { RATE_LIMITER } });
     try {
-      assert.deepEqual(await statuses(api, { Authorization: 'Bearer wrong' }), [401, 401, 401, 401]);
-      assert.deepEqual(await statuses(api, { Authorization: `Bearer ${TOKEN}` }), [200, 200, 200, 429]);
-      assert.equal((await api.call('GET', '/tasks', { headers: { Authorization: `Basic ${base64(`:${TOKEN}`)}` } })).status, 429);
-      assert.deepEqual(await statuses(api, { Authorization: `Bearer ${OTHER_TOKEN}` }), [200, 200, 200, 429]);
+      const from = (/** @type {number} */ number, Authorization = '') => ({ 'CF-Connecting-IP': `192.0.2.${number}`, Authorization });
+      assert.deepEqual(await statuses(api, from(1, 'Bearer wrong')), [401, 401, 401, 429]);
+      assert.deepEqual(await statuses(api, from(1, `Bearer ${TOKEN}`)), [429, 429, 429, 429], 'an address that guesses is kept out');
+      assert.deepEqual(await statuses(api, from(2, `Bearer ${TOKEN}`)), [200, 200, 200, 429]);
+      const basic = from(3, `Basic ${base64(`:${TOKEN}`)}`);
+      assert.equal((await api.call('GET', '/tasks', { headers: basic })).status, 429, 'the same token from elsewhere');
+      assert.deepEqual(await statuses(api, from(4, `Bearer ${OTHER_TOKEN}`)), [200, 200, 200, 429]);
       assert.equal((await api.call('GET', '/health')).status, 200);
     } finally {
       await api.stop();
@@ -132,7 +175,7 @@ describe('with a rate limit', () => {
 describe('with origins', () => {
   /** @type {import('./api_under_test.js').ApiUnderTest} */
   let api;
-  before(async () => { api = await startApi({ settings: { API_TOKENS: TOKEN, CORS_ORIGINS: `${PAGE_ORIGIN} http://localhost:3000` } }); });
+  before(async () => { api = await startApi({ settings: { API_TOKENS: apiTokens({ me: TOKEN }), CORS_ORIGINS: `${PAGE_ORIGIN} http://localhost:3000` } }); });
   after(() => api.stop());
 
   test('a preflight of theirs needs no token', async () => {

@@ -1,6 +1,7 @@
 /** The API of a Worker under test, as a client calls it; with an eye on what it hands to its engine. */
 
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 
 import { startWorker } from './worker_under_test.js';
 
@@ -44,7 +45,7 @@ const FACE = `(() => {
   class SeenStore extends Store {
     find(taskId) { looks++; return super.find(taskId); }
   }
-  const runner = taskRunner({ Store: SeenStore, Engine: SeenEngine, Consumer: QueueEngine, handlers, sweep });
+  const runner = taskRunner({ Store: SeenStore, Engine: SeenEngine, Consumer: QueueEngine, handlers, sweep, Validator });
   return {
     ...runner,
     fetch(request, env) {
@@ -52,6 +53,18 @@ const FACE = `(() => {
     },
   };
 })()`;
+
+/**
+ * The binding `API_TOKENS`.
+ *
+ * @param {Record<string, string | [string, string]>} tokens by name, with their role where it is not `operate`
+ */
+export function apiTokens(tokens) {
+  return JSON.stringify(Object.entries(tokens).map(([name, given]) => {
+    const [token, role] = typeof given === 'string' ? [given, 'operate'] : given;
+    return { name, role, sha256: createHash('sha256').update(token).digest('hex') };
+  }));
+}
 
 /** @param {Parameters<typeof startWorker>[0]} [options] */
 export async function startApi(options) {

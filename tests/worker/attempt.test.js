@@ -202,7 +202,7 @@ test('a module that is no handler is refused, by name', () => {
     [{ ...good, check: true }, 'expected check to be a function, got boolean'],
     [{ ...good, parameters: { delay: 'how long' } }, 'expected parameters of its own, got delay, which every task has'],
   ])) {
-    assert.throws(() => requireHandlers({ good, resize: /** @type {any} */ (module) }), { name: 'TypeError', message: `handlers/resize.js: ${sentence}` });
+    assert.throws(() => requireHandlers({ good, resize: /** @type {any} */ (module) }), { name: 'TypeError', message: `handler resize: ${sentence}` });
   }
 });
 

@@ -52,7 +52,7 @@ test('every route but /health asks for a token', () => {
   assert.deepEqual(OPERATIONS.filter(([, { security }]) => security).map(([name]) => name), ['GET /health']);
   for (const [name, { responses }] of OPERATIONS) {
     const codes = [200, 401, 403, 429, 503].filter((status) => responses[status]);
-    const expected = name === 'GET /health' ? [200] : name.startsWith('GET') ? [200, 401, 429, 503] : [200, 401, 403, 429, 503];
+    const expected = name === 'GET /health' ? [200] : name.startsWith('GET') ? [200, 401, 403, 429, 503] : [200, 401, 403, 429, 503];
     assert.deepEqual(codes, expected, name);
   }
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 
-import { assertRefused, startApi } from './api_under_test.js';
+import { apiTokens, assertRefused, startApi } from './api_under_test.js';
 import { STORES } from './worker_under_test.js';
 
 const UUID_V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
@@ -135,10 +135,12 @@ for (const store of STORES) describe(`POST /task with state in ${store}`, () => 
   });
 });
 
+const TOKEN = 'secret-of-the-worker-that-nobody-is-told';
+
 describe('POST /task refuses', () => {
   /** @type {import('./api_under_test.js').ApiUnderTest} */
   let api;
-  before(async () => { api = await startApi({ settings: { API_TOKENS: 'secret-of-the-worker-that-nobody-is-told' } }); });
+  before(async () => { api = await startApi({ settings: { API_TOKENS: apiTokens({ me: TOKEN }) } }); });
   after(() => api.stop());
 
   /**
@@ -146,7 +148,7 @@ describe('POST /task refuses', () => {
    * @param {{headers?: Record<string, string>, body?: unknown}} [message]
    */
   function post(query, { headers, body = 'work' } = {}) {
-    return api.call('POST', `/task${query}`, { body, headers: { ...headers, Authorization: 'Bearer secret-of-the-worker-that-nobody-is-told' } });
+    return api.call('POST', `/task${query}`, { body, headers: { ...headers, Authorization: `Bearer ${TOKEN}` } });
   }
 
   test('settings out of range', async () => {

@@ -1,12 +1,14 @@
 /** The Worker in real workerd with a real, empty store; the tests hand a queue's batches to it themselves. */
 
 import { readdir, readFile } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { Miniflare } from 'miniflare';
 
-const WORKER_FOLDER = join(import.meta.dirname, '..', '..', 'worker');
+import { bundle } from '../../components/bundle/bundle.js';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+const WORKER_FOLDER = join(ROOT, 'worker');
 const MIGRATIONS_FOLDER = join(WORKER_FOLDER, 'migrations');
-const TEXT_ENDING = '.txt';
 const NAME = 'task-runner';
 
 /** The engine's setting in these tests: three attempts. */
@@ -25,54 +27,54 @@ export const STORES = ['d1', 'kv', 'durable-object'];
 
 const DATABASES = Object.fromEntries(['DB', 'DB_1', 'DB_2'].map((name) => [name, { type: 'd1', id: name }]));
 
-/** What is imported of a store's module, the expression of its class, and what it binds.
- * @type {Record<StoreName, {module: string, imported: string, expression: string, binding: Record<string, any>}>} */
+/** What each store is built of, and what it binds.
+ * @type {Record<StoreName, {part: import('../../components/bundle/bundle.js').Part, binding: Record<string, any>}>} */
 const STORE_PARTS = {
-  d1: { module: 'd1', imported: 'D1Store', expression: 'D1Store', binding: { DB: DATABASES['DB'] } },
-  kv: { module: 'kv', imported: 'KvStore', expression: 'KvStore', binding: { KV: { type: 'kv', id: 'tasks' } } },
+  'd1': { part: { name: 'd1', shardCounts: [1] }, binding: { DB: DATABASES['DB'] } },
+  'kv': { part: { name: 'kv', shardCounts: [1] }, binding: { KV: { type: 'kv', id: 'tasks' } } },
   'durable-object': {
-    module: 'durable_object', imported: 'DurableObjectStore, taskObject', expression: 'DurableObjectStore',
-    binding: { TASK_DO: { type: 'durable-object', worker: NAME, exportName: 'TaskObject' } },
+    part: { name: 'durable-object', shardCounts: [1] }, binding: { TASK_DO: { type: 'durable-object', worker: NAME, exportName: 'TaskObject' } },
   },
   // Spread over two since the last deployment, over three before.
-  'sharded-d1': { module: 'sharded_d1', imported: 'shardedD1', expression: 'shardedD1([2, 3])', binding: DATABASES },
+  'sharded-d1': { part: { name: 'd1', shardCounts: [2, 3] }, binding: DATABASES },
 };
 
-/** @type {Record<EngineName, {className: string, binding: Record<string, any>}>} */
-const ENGINE_PARTS = {
-  queue: { className: 'QueueEngine', binding: { TASK_QUEUE: { type: 'queue', name: 'tasks' }, TASK_DLQ: { type: 'queue', name: 'dead-tasks' } } },
-  workflow: { className: 'WorkflowEngine', binding: { TASK_WORKFLOW: { type: 'workflow', name: 'tasks', worker: NAME, exportName: 'TaskWorkflow' } } },
+/** @type {Record<EngineName, Record<string, any>>} */
+const ENGINE_BINDINGS = {
+  queue: { TASK_QUEUE: { type: 'queue', name: 'tasks' }, TASK_DLQ: { type: 'queue', name: 'dead-tasks' } },
+  workflow: { TASK_WORKFLOW: { type: 'workflow', name: 'tasks', worker: NAME, exportName: 'TaskWorkflow' } },
 };
 
 /**
  * @param {object} [options]
  * @param {StoreName} [options.store]
- * @param {StoreName[]} [options.formerStores] those that the deployment has left within a day
+ * @param {StoreName[]} [options.formerStores] those that the deployment has left
  * @param {EngineName} [options.engine]
- * @param {Record<string, string>} [options.handlers] sources of further handlers, or in place of the built-in ones, by name
+ * @param {Record<string, string>} [options.handlers] sources of further handlers, or in place of the built-in ones, by name or file name
  * @param {Record<string, string>} [options.settings] bindings of text, beside or in place of the usual ones
  * @param {Record<string, any>} [options.bindings] further bindings, in Miniflare's form
- * @param {string} [options.face] source of an expression, the Worker's default export in place of the task runner
+ * @param {string} [options.face] source of an expression, the Worker's default export in place of the task runner (`runner`)
  * @param {boolean} [options.bound] false takes the engine's binding away, so that handing over a task fails
  */
 export async function startWorker({ store = 'd1', formerStores = [], engine = 'queue', handlers = {}, settings = {}, bindings = {}, face, bound = true } = {}) {
-  const modules = await readModules(handlers);
-  modules['index.js'] = { type: 'esm', contents: entry({ store, formerStores, engine, face, modules: Object.keys(modules) }) };
   const stores = [store, ...formerStores];
-  const tomorrow = new Date(Date.now() + 86_400_000).toISOString();
+  const { modules } = await bundle({
+    workerFolder: WORKER_FOLDER, toolchain: ROOT, handlerFolders: [join(WORKER_FOLDER, 'handlers')],
+    stores: stores.map((name) => STORE_PARTS[name].part), engines: [engine], entry: entry(stores, face),
+    extraHandlers: Object.fromEntries(Object.entries(handlers).map(([name, source]) => [name.includes('.') ? name : `${name}.js`, source])),
+  });
   const texts = {
-    MAX_RETRIES: String(MAX_RETRIES), RETRY_DELAY_SECONDS: '0', RETRY_BACKOFF: 'exponential', RETRY_MAX_DELAY_SECONDS: '3600',
-    FORMER_UNTIL: JSON.stringify(Object.fromEntries(formerStores.map((name) => [name, tomorrow]))), ...settings,
+    MAX_RETRIES: String(MAX_RETRIES), RETRY_DELAY_SECONDS: '0', RETRY_BACKOFF: 'exponential', RETRY_MAX_DELAY_SECONDS: '3600', ...settings,
   };
   /** @type {any} */
   const config = {
     name: NAME,
     compatibilityDate: '2026-10-01',
-    manifest: { mainModule: 'index.js', modulesRoot: '/worker', modules },
+    manifest: { mainModule: 'index.js', modulesRoot: '/worker', modules: manifestOf(modules) },
     env: {
       ...Object.fromEntries(Object.entries(texts).map(([name, value]) => [name, { type: 'text', value }])),
       ...Object.assign({}, ...stores.map((name) => STORE_PARTS[name].binding)),
-      ...(bound && ENGINE_PARTS[engine].binding),
+      ...(bound && ENGINE_BINDINGS[engine]),
       ...bindings,
     },
     ...(stores.includes('durable-object') && { exports: { TaskObject: { type: 'durable-object', storage: 'sqlite' } } }),
@@ -195,52 +197,34 @@ export class WorkerUnderTest {
 }
 
 /**
- * An entry point of the shape that a deployment has, for the parts under test.
+ * The entry point that a deployment has, with another face and a way to have an object sweep now.
  *
- * @param {{store: StoreName, formerStores: StoreName[], engine: EngineName, face: string | undefined, modules: string[]}} parts
+ * @param {StoreName[]} stores
+ * @param {string} [face]
  */
-function entry({ store, formerStores, engine, face, modules }) {
-  const { className: Engine } = ENGINE_PARTS[engine];
-  const stores = [store, ...formerStores].map((name) => ({ name, ...STORE_PARTS[name] }));
-  const formers = stores.slice(1).map(({ name, expression }) => `'${name}': ${expression}`);
-  const handlers = modules.flatMap((name) => /^handlers\/([^_].*)\.js$/.exec(name)?.[1] ?? []);
-  const migrations = modules.filter((name) => name.endsWith(`.sql${TEXT_ENDING}`)).sort();
+function entry(stores, face = 'runner') {
   return `
-    import { ${Engine} } from './engines/${engine}.js';
-    ${engine === 'workflow' ? "import { taskWorkflow } from './engines/task_workflow.js';" : ''}
-    ${handlers.map((name, index) => `import * as handler${index} from './handlers/${name}.js';`).join('\n')}
-    ${migrations.map((name, index) => `import migration${index} from './${name}';`).join('\n')}
-    ${stores.map(({ module, imported }) => `import { ${imported} } from './stores/${module}.js';`).join('\n')}
-    import { layered } from './stores/layered.js';
+    import runner from './index.js';
+    import * as classes from 'task-runner:classes';
+    import { handlers, Store, sweep, Validator } from 'task-runner:parts';
     import { HandoverRefused } from './engines/engine.js';
+    import { QueueEngine } from './engines/queue.js';
+    import { D1Store } from './stores/d1.js';
+    import { DurableObjectStore } from './stores/durable_object.js';
+    import { KvStore } from './stores/kv.js';
+    import { shardedD1 } from './stores/sharded_d1.js';
     import { StoreFull, StoreUnavailable } from './stores/store_error.js';
-    import { sweep } from './sweeper.js';
     import { taskRunner } from './task_runner.js';
-    const Store = ${formers.length > 0 ? `layered(${stores[0]?.expression}, {${formers}})` : stores[0]?.expression};
-    const handlers = { ${handlers.map((name, index) => `'${name}': handler${index}`)} };
-    const runner = taskRunner({ Store, Engine: ${Engine}, ${engine === 'queue' ? `Consumer: ${Engine},` : ''} handlers, sweep });
-    export default ${face ?? 'runner'};
-    ${stores.some(({ name }) => name === 'durable-object') ? `
-    const OrdinaryObject = taskObject([${migrations.map((_, index) => `migration${index}`)}], (env, store) => new ${Engine}(env, store, handlers));
-    export class TaskObject extends OrdinaryObject { sweepNow() { return this.alarm(); } }` : ''}
-    ${engine === 'workflow' ? 'export const TaskWorkflow = taskWorkflow(Store, handlers);' : ''}
+    export * from './index.js';
+    ${stores.includes('durable-object') ? 'export class TaskObject extends classes.TaskObject { sweepNow() { return this.alarm(); } }' : ''}
+    export default ${face};
   `;
 }
 
-/** @param {Record<string, string>} handlers */
-async function readModules(handlers) {
-  /** @type {Record<string, {type: 'esm' | 'text', contents: string}>} */
-  const modules = {};
-  for (const entry of await readdir(WORKER_FOLDER, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue;
-    const path = join(entry.parentPath, entry.name);
-    const contents = await readFile(path, 'utf8');
-    const name = relative(WORKER_FOLDER, path);
-    if (name.endsWith('.js')) modules[name] = { type: 'esm', contents };
-    modules[name + TEXT_ENDING] = { type: 'text', contents };
-  }
-  for (const [name, contents] of Object.entries(handlers)) modules[`handlers/${name}.js`] = { type: 'esm', contents };
-  return modules;
+/** @param {import('../../components/bundle/bundle.js').Module[]} modules */
+function manifestOf(modules) {
+  const code = modules.filter(({ contentType }) => contentType === 'application/javascript+module');
+  return Object.fromEntries(code.map(({ name, content }) => [name, { type: 'esm', contents: new TextDecoder().decode(content) }]));
 }
 
 /** @returns {Promise<string[]>} their SQL, in order */

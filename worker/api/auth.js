@@ -1,9 +1,18 @@
-/** Who may call: whoever has one of the API tokens. There are several so that they can be rotated. */
+/**
+ * Who may call: whoever has one of the API tokens, as far as its role allows. There are several so that they can be
+ * rotated, and so that each caller has its own.
+ */
 
 import { sha256 } from './digest.js';
 import { Refusal } from './refusal.js';
 
 /** @import { Call } from './call.js' */
+
+/** What a token may do: submit tasks and look at those whose id it knows; read everything; or all. @typedef {'submit' | 'read' | 'operate'} Role */
+
+/** Who calls: the name and the role of the token. @typedef {{name: string, role: Role}} Caller */
+
+/** A token as the Worker knows it: by its SHA-256. @typedef {Caller & {digest: Uint8Array<ArrayBuffer>}} KnownToken */
 
 /** How a program is told to send a token; and how a browser is made to ask its user for one, which it does for the first
  * challenge alone. */
@@ -15,19 +24,33 @@ const CREDENTIALS = /^(Bearer|Basic) +(\S+) *$/i;
 /** Methods that change nothing. */
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
 
+/** The tokens that this isolate has read, and the text that it read them from. @type {{text: string, tokens: KnownToken[]} | null} */
+let lastRead = null;
+
 /**
  * @param {Call} call
- * @returns {Promise<string | null>} the SHA-256 of the caller's token in hexadecimal; null where no token is asked for
+ * @returns {Promise<Caller | null>} null where no token is asked for
  * @throws {Refusal} there is no valid token, or a browser sent it for another site
  */
 export async function authenticate({ request, url, env }) {
   if (env.API_TOKENS === undefined) return null;
   const given = credentials(request);
-  const digest = given && await sha256(given.token);
-  if (!digest || !await isKnown(digest, env.API_TOKENS)) throw unauthorized(request, given ? 'another one' : 'none');
+  const caller = given && findCaller(await sha256(given.token), env.API_TOKENS);
+  if (!caller) throw unauthorized(request, given ? 'another one' : 'none');
   // A browser sends a Basic password by itself, whatever page makes it.
   if (given.scheme === 'basic' && !SAFE_METHODS.has(request.method)) requireSameOrigin(request, url);
-  return digest.toHex();
+  return caller;
+}
+
+/**
+ * @param {Caller | null} caller null where no token is asked for
+ * @param {readonly Role[]} roles that may do what is asked for, beside `operate`
+ * @throws {Refusal} the caller's is none of them
+ */
+export function authorize(caller, roles) {
+  if (caller === null || caller.role === 'operate' || roles.includes(caller.role)) return;
+  const needed = [...roles, 'operate'].join(' or ');
+  throw new Refusal('forbidden', `expected a token with the role ${needed}, got ${caller.name}, which has ${caller.role}`);
 }
 
 /**
@@ -57,11 +80,25 @@ function password(value) {
  * Compares with every token, and digests instead of tokens, so that the time it takes tells nothing.
  *
  * @param {Uint8Array<ArrayBuffer>} digest
- * @param {string} tokens
+ * @param {string} text the binding `API_TOKENS`
+ * @returns {Caller | null}
  */
-async function isKnown(digest, tokens) {
-  const known = await Promise.all(tokens.split(' ').filter(Boolean).map(sha256));
-  return known.filter((each) => crypto.subtle.timingSafeEqual(each, digest)).length > 0;
+function findCaller(digest, text) {
+  const [caller] = readTokens(text).filter((known) => crypto.subtle.timingSafeEqual(known.digest, digest));
+  return caller ? { name: caller.name, role: caller.role } : null;
+}
+
+/**
+ * @param {string} text a JSON list of tokens: their names, roles and digests in hexadecimal
+ * @returns {KnownToken[]}
+ */
+function readTokens(text) {
+  if (lastRead?.text !== text) {
+    /** @type {(Caller & {sha256: string})[]} */
+    const tokens = JSON.parse(text);
+    lastRead = { text, tokens: tokens.map(({ name, role, sha256: hex }) => ({ name, role, digest: Uint8Array.fromHex(hex) })) };
+  }
+  return lastRead.tokens;
 }
 
 /**

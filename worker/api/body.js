@@ -1,9 +1,6 @@
-/** Reading a request's body under a limit. */
+/** Reading a request's body under a limit; what is refused is not read. */
 
 import { Refusal } from './refusal.js';
-
-/** Most that is read of what nobody wants: a client that may not send it all finds its connection closed, and no answer. */
-const DISCARDED_BYTES = 32 * 1024 * 1024;
 
 /**
  * @param {Request} request
@@ -12,8 +9,10 @@ const DISCARDED_BYTES = 32 * 1024 * 1024;
  * @throws {Refusal} it is longer than the limit, or breaks off
  */
 export async function readBody(request, limit_bytes) {
+  const told_bytes = Number(request.headers.get('Content-Length') ?? NaN);
+  if (told_bytes > limit_bytes) throw tooLarge(limit_bytes);
   // HTTP keeps to a length that is told, and all in one go costs less than chunk by chunk.
-  const isShort = Number(request.headers.get('Content-Length') ?? NaN) <= limit_bytes;
+  const isShort = told_bytes <= limit_bytes;
   try {
     return isShort ? whole(new Uint8Array(await request.arrayBuffer()), limit_bytes) : await readChunks(request, limit_bytes);
   } catch (error) {
@@ -33,25 +32,10 @@ async function readChunks(request, limit_bytes) {
   let length = 0;
   for await (const chunk of request.body ?? []) {
     length += chunk.byteLength;
-    if (length <= limit_bytes) chunks.push(chunk);
-    else if (length > limit_bytes + DISCARDED_BYTES) break;
+    if (length > limit_bytes) throw tooLarge(limit_bytes);
+    chunks.push(chunk);
   }
-  if (length > limit_bytes) throw tooLarge(limit_bytes);
   return concatenate(chunks, length);
-}
-
-/**
- * Reads what is there of a body and drops it, unless somebody has read it.
- *
- * @param {Request} request
- */
-export async function discardBody(request) {
-  if (request.bodyUsed) return;
-  let length = 0;
-  for await (const chunk of request.body ?? []) {
-    length += chunk.byteLength;
-    if (length > DISCARDED_BYTES) break;
-  }
 }
 
 /** @param {number} limit_bytes */

@@ -3,8 +3,9 @@
 /** @import { Engine } from '../engines/engine.js' */
 /** @import { Handlers } from '../handler.js' */
 /** @import { Store } from '../stores/store.js' */
+/** @import { ValidatorClass } from './payload_schema.js' */
 
-/** What a deployment is made of. @typedef {{store: Store, engine: Engine, handlers: Handlers}} Parts */
+/** What a deployment is made of. @typedef {{store: Store, engine: Engine, handlers: Handlers, Validator?: ValidatorClass | undefined}} Parts */
 
 /**
  * The Worker's bindings and settings, so far as the API reads them; without `API_TOKENS` anybody may call.
@@ -12,7 +13,7 @@
  * @typedef {object} Environment
  * @property {string} MAX_RETRIES of tasks that do not say otherwise
  * @property {string} [DELIVERY_DELAY_SECONDS] of tasks that do not say otherwise; none where it is not given
- * @property {string} [API_TOKENS] separated by single spaces
+ * @property {string} [API_TOKENS] JSON: name, role and SHA-256 of each
  * @property {RateLimit} [RATE_LIMITER]
  * @property {string} [RATE_LIMIT_PERIOD_SECONDS]
  * @property {string} [CORS_ORIGINS] separated by single spaces

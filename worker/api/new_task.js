@@ -5,6 +5,7 @@ import { newTaskId } from '../task_id.js';
 import { bounded } from '../text.js';
 import { describeError } from '../thrown.js';
 import { sha256Hex } from './digest.js';
+import { requireValid } from './payload_schema.js';
 import { quoted, Refusal } from './refusal.js';
 
 /** @import { HandlerModule, Handlers } from '../handler.js' */
@@ -48,15 +49,17 @@ export function findHandler(handlers, name) {
  * @param {Submission} submission of a handler that is there, with parameters that it knows
  * @param {Call} call
  * @returns {Promise<NewTask>}
- * @throws {Refusal} the handler finds fault with its parameters, or fails at looking at them
+ * @throws {Refusal} the handler finds fault with its parameters or its payload, or fails at looking at them
  */
-export async function newTask(submission, { handlers, env }) {
+export async function newTask(submission, { handlers, env, Validator }) {
   const { idempotencyKey, ...task } = submission;
   const { length } = JSON.stringify(task.parameters);
   if (length > MAX_PARAMETERS_LENGTH) {
     throw new Refusal('invalid_parameter', `expected parameters of at most ${MAX_PARAMETERS_LENGTH} characters as JSON, got ${length}`);
   }
-  checkParameters(task.handler, findHandler(handlers, task.handler), task.parameters, bindingsOf(env));
+  const module = findHandler(handlers, task.handler);
+  checkParameters(task.handler, module, task.parameters, bindingsOf(env));
+  if (module.payload && Validator) requireValid(task.payload, module.payload, Validator, task.handler);
   const idempotency = idempotencyKey === null ? null : await idempotencyOf(idempotencyKey, task);
   const delay_seconds = task.delay_seconds ?? Number(env.DELIVERY_DELAY_SECONDS ?? 0);
   // Tasks with the same key have the same last digits, so that they meet in the same shard of a store.

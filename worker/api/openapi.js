@@ -18,7 +18,7 @@ import { WAIT_SECONDS } from './task.js';
 /** @import { Code } from './refusal.js' */
 
 /** What any route but the open one may answer; and what those that change something may. @type {Code[]} */
-const ANY = ['unauthorized', 'rate_limited', 'internal_error', 'store_unavailable'];
+const ANY = ['unauthorized', 'forbidden', 'rate_limited', 'internal_error', 'store_unavailable'];
 /** @type {Code[]} */
 const ANY_CHANGE = [...ANY, 'forbidden_origin', 'store_full'];
 
@@ -91,7 +91,7 @@ function submitTask(handlers) {
   return {
     ...operation('submitTask', 'Submits a task', {
       200: { ...json('Accepted'), headers: headers(['Idempotent-Replayed']), links: links('showTask', 'cancelTask', 'retryTask') },
-      ...refusals([...ANY_SUBMISSION, 'unknown_handler', 'idempotency_conflict', 'handler_check_failed']),
+      ...refusals([...ANY_SUBMISSION, 'invalid_payload', 'unknown_handler', 'idempotency_conflict', 'handler_check_failed']),
     }, [
       query('handler', { type: 'string', enum: Object.keys(handlers), default: DEFAULT_HANDLER, description: 'What does the work.' }),
       query('delay', DELAY_SCHEMA),
@@ -102,9 +102,20 @@ function submitTask(handlers) {
     ]),
     requestBody: {
       description: 'The payload: anything of at most 1 MiB, untouched; none at all is {}. What is declared to be JSON must be.',
-      content: { 'application/json': { schema: {} }, 'text/plain': { schema: { type: 'string' } }, 'application/octet-stream': {} },
+      content: { 'application/json': { schema: payloadSchema(handlers) }, 'text/plain': { schema: { type: 'string' } }, 'application/octet-stream': {} },
     },
   };
+}
+
+/**
+ * @param {Handlers} handlers
+ * @returns {Schema} of any payload; the handlers that have schemas are named
+ */
+function payloadSchema(handlers) {
+  const schemas = Object.entries(handlers).flatMap(([name, { payload }]) => (
+    payload ? [{ title: `With handler=${name}`, ...payload }] : []
+  ));
+  return schemas.length > 0 ? { anyOf: [...schemas, { title: 'With another handler' }] } : {};
 }
 
 /**

@@ -14,8 +14,18 @@ const ERRORS = {
     description: 'A parameter, header or field is unknown or out of range.',
     optional: { parameter: { type: 'string', description: 'Its name, where it is one alone.' } },
   },
+  invalid_payload: {
+    description: "The payload does not keep to the handler's schema.",
+    extras: {
+      errors: {
+        type: 'array', items: object({ path: { type: 'string' }, message: { type: 'string' } }),
+        description: 'Where, as a JSON pointer, and what is wrong there.',
+      },
+    },
+  },
   unknown_handler: { description: 'There is no such handler.', extras: { handlers: { type: 'array', items: { type: 'string' } } } },
   unauthorized: { description: 'There is no valid API token.', headers: ['WWW-Authenticate'] },
+  forbidden: { description: "The token's role does not allow it." },
   forbidden_origin: { description: 'A page of another site made the request, with a Basic password.' },
   not_found: { description: 'There is no such path.' },
   task_not_found: { description: 'There is no such task, or its time to live is over.' },

@@ -65,6 +65,7 @@ const SUMMARY = {
 };
 
 const NO_QUEUE = 'Null with workflows, and while the queue does not answer.';
+const COUNTS = object(Object.fromEntries(STATUSES.map((status) => [status, COUNT])));
 const MINUTE = object({ minute: TIME, submitted: COUNT, completed: COUNT, failed: COUNT, cancelled: COUNT });
 const LATENCY = { type: 'number', minimum: 0 };
 
@@ -108,12 +109,17 @@ export const SCHEMAS = {
   }),
   Statistics: object({
     generatedAt: TIME,
-    counts: object(Object.fromEntries(STATUSES.map((status) => [status, COUNT]))),
+    counts: COUNTS,
     counted: object({
       tasks: { ...COUNT, description: 'How many of the newest tasks were counted.' },
       since: orNull(TIME),
       complete: { type: 'boolean', description: 'Whether these are all tasks.' },
     }),
+    former: {
+      type: 'array',
+      items: object({ store: { type: 'string' }, counts: COUNTS, complete: { type: 'boolean' } }),
+      description: 'What each store of an earlier deployment still has; empty where there is none.',
+    },
     queue: { ...orNull(object({ backlog: COUNT, oldestAgeSeconds: orNull(COUNT) })), description: NO_QUEUE },
     deadLetters: { ...orNull(object({ count: COUNT, oldestAgeSeconds: orNull(COUNT) })), description: NO_QUEUE },
     recent: object({

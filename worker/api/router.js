@@ -1,20 +1,20 @@
 /** The HTTP API: which request is answered by what. */
 
 import { isStoreError } from '../stores/store_error.js';
-import { authenticate } from './auth.js';
+import { authenticate, authorize } from './auth.js';
 import { submitBatch } from './batch.js';
-import { discardBody } from './body.js';
 import { addCorsHeaders, preflight } from './cors.js';
 import { listTasks } from './list.js';
 import { showDescription } from './openapi.js';
 import { showPage, showProgram, showStyle } from './page.js';
-import { limitRate } from './rate_limit.js';
+import { addressOf, limitRate } from './rate_limit.js';
 import { quoted, Refusal, storeRefusal } from './refusal.js';
 import { jsonReply } from './reply.js';
 import { showStatistics } from './stats.js';
 import { submitTask } from './submission.js';
 import { cancelTask, retryTask, showTask } from './task.js';
 
+/** @import { Role } from './auth.js' */
 /** @import { Answer, Call, Environment, Parts } from './call.js' */
 
 /** What is asked of a path; GET stands for HEAD, too. @typedef {Partial<Record<'GET' | 'POST' | 'DELETE', Answer>>} Methods */
@@ -35,6 +35,9 @@ export const ROUTES = {
 
 /** The one that needs no token. */
 const OPEN_PATH = '/health';
+
+/** What a token with the role `submit` may do. With `read` it may do whatever a GET does, with `operate` all. */
+const SUBMITTER = new Set(['POST /task', 'POST /tasks', 'GET /task/{taskId}']);
 
 const PATTERNS = Object.entries(ROUTES).map(([path, methods]) => (
   { path, pattern: new RegExp(`^${path.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '([^/]+)')}$`), methods }
@@ -61,7 +64,6 @@ async function answer(call) {
   try {
     return await route(call);
   } catch (error) {
-    await discardBody(call.request).catch(() => {}); // whoever breaks off does not wait for an answer
     return refusalOf(error, call).reply();
   }
 }
@@ -92,15 +94,33 @@ async function route(call) {
   const allowed = Object.keys(found?.methods ?? {}).flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method]));
   const preflightReply = found && preflight(call, allowed);
   if (preflightReply) return preflightReply;
-  if (url.pathname !== OPEN_PATH) await limitRate(call, await authenticate(call));
-  if (!found) throw new Refusal('not_found', `there is no path ${quoted(url.pathname)}: there are ${Object.keys(ROUTES).join(', ')}`);
   const method = request.method === 'HEAD' ? 'GET' : request.method;
+  if (url.pathname !== OPEN_PATH) await admit(call, `${method} ${found?.path ?? url.pathname}`);
+  if (!found) throw new Refusal('not_found', `there is no path ${quoted(url.pathname)}: there are ${Object.keys(ROUTES).join(', ')}`);
   const act = Object.hasOwn(found.methods, method) ? found.methods[/** @type {keyof Methods} */ (method)] : undefined;
   if (!act) {
     const sentence = `expected ${allowed.join(' or ')} of ${found.path}, got ${quoted(request.method)}`;
     throw new Refusal('method_not_allowed', sentence, { headers: { Allow: allowed.join(', ') } });
   }
   return act(call, ...found.parameters);
+}
+
+/**
+ * Lets a request in. The body of one that is not let in is not read.
+ *
+ * @param {Call} call
+ * @param {string} operation its method and its path as OpenAPI writes it
+ * @throws {Refusal} there are too many of them, it has no valid token, or one that may not do this
+ */
+async function admit(call, operation) {
+  await limitRate(call, addressOf(call));
+  const caller = await authenticate(call);
+  if (caller) await limitRate(call, `token ${caller.name}`);
+  /** @type {Role[]} */
+  const roles = [];
+  if (SUBMITTER.has(operation)) roles.push('submit');
+  if (operation.startsWith('GET ')) roles.push('read');
+  authorize(caller, roles);
 }
 
 /** @param {string} pathname */

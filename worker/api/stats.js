@@ -35,11 +35,12 @@ export async function showStatistics(call) {
  * @returns {Promise<Statistics>}
  */
 async function makeStatistics({ store, engine }, now_ms) {
-  const [{ tasks, isAll }, backlogs, sweeper] = await Promise.all([store.recent(), backlogsOf(engine), store.sweepCounts()]);
+  const [{ tasks, isAll, former = [] }, backlogs, sweeper] = await Promise.all([store.recent(), backlogsOf(engine), store.sweepCounts()]);
   return {
     generatedAt: isoTime(now_ms),
     counts: countByStatus(tasks),
     counted: { tasks: tasks.length, since: isoTime(oldest_ms(tasks)), complete: isAll },
+    former: former.map(({ store: name, tasks: held, isAll: complete }) => ({ store: name, counts: countByStatus(held), complete })),
     queue: backlogs && { backlog: backlogs.backlog.count, oldestAgeSeconds: ageSeconds(backlogs.backlog, now_ms) },
     deadLetters: backlogs && { count: backlogs.deadLetters.count, oldestAgeSeconds: ageSeconds(backlogs.deadLetters, now_ms) },
     recent: { minutes: RECENT_MINUTES, perMinute: throughput(tasks, now_ms), latencyMs: latency(tasks, firstMinute_ms(now_ms)) },

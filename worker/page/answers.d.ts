@@ -45,6 +45,7 @@ export interface Stats {
   generatedAt: string;
   counts: Record<Status, number>;
   counted: { tasks: number; since: string | null; complete: boolean };
+  former: { store: string; counts: Record<Status, number>; complete: boolean }[];
   queue: { backlog: number; oldestAgeSeconds: number | null } | null;
   deadLetters: { count: number; oldestAgeSeconds: number | null } | null;
   recent: { minutes: number; perMinute: Minute[]; latencyMs: (Percentiles & { samples: number }) | null };

@@ -1,35 +1,32 @@
 /**
- * The store of a deployment that has changed its `state_store`: new tasks go to the present store; those in a former one
- * are read and finished there, until their time to live is over.
+ * The store of a deployment that has changed its `state_store`: new tasks go to the present store; those in the former
+ * ones are read and finished there, for as long as `former_state_stores` lists them.
  */
 
 import { askAll, claimFrom, mergePages, mergeRecent, mergeStandings, pagesOf, sumCounts } from './merge.js';
 import { mergeClaims } from './sharded.js';
 
 /** @import { AttemptName, NewTask, Outcome, Progress, TaskError } from '../task.js' */
-/** @import { Abandoned, ClaimAnswer, Delivery, Probe, Query, Store, SweepCounts } from './store.js' */
+/** @import { Abandoned, ClaimAnswer, Delivery, Probe, Query, Recent, Store, SweepCounts } from './store.js' */
 
 /** @typedef {new (env: any, patience_seconds?: number) => Store} StoreClass */
 
 /**
  * @param {StoreClass} Present
- * @param {Record<string, StoreClass>} formers by the name that they have in the binding `FORMER_UNTIL`, which says until
- *   when each is used: JSON, ISO 8601 times by name
+ * @param {Record<string, StoreClass>} formers by their names in `former_state_stores`
  * @returns {StoreClass}
  */
 export function layered(Present, formers) {
   return class LayeredStore {
     /**
-     * @param {{FORMER_UNTIL: string}} env
+     * @param {any} env
      * @param {number} [patience_seconds]
      */
     constructor(env, patience_seconds) {
-      /** @type {Record<string, string>} */
-      const until = JSON.parse(env.FORMER_UNTIL);
-      const inUse = Object.keys(formers).filter((name) => Date.now() < Date.parse(until[name] ?? ''));
       this.present = new Present(env, patience_seconds);
+      this.formers = Object.entries(formers).map(([name, Former]) => ({ name, store: new Former(env, patience_seconds) }));
       /** @type {Store[]} */
-      this.stores = [this.present, ...inUse.map((name) => new /** @type {StoreClass} */ (formers[name])(env, patience_seconds))];
+      this.stores = [this.present, ...this.formers.map(({ store }) => store)];
       this.settling_seconds = Math.max(...this.stores.map(({ settling_seconds }) => settling_seconds));
     }
 
@@ -138,7 +135,10 @@ export function layered(Present, formers) {
     }
 
     async recent() {
-      return mergeRecent(await this.#all((store) => store.recent()));
+      const [present, ...others] = await this.#all((store) => store.recent());
+      const all = [/** @type {Recent} */ (present), ...others];
+      const former = others.map(({ tasks, isAll }, index) => ({ store: this.formers[index]?.name ?? '', tasks, isAll }));
+      return { ...mergeRecent(all), former };
     }
 
     /**

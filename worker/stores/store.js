@@ -76,6 +76,12 @@
 
 /** What statistics need of a task. @typedef {Pick<TaskSummary, 'status' | 'created_ms' | 'started_ms' | 'finished_ms'>} Moments */
 
+/**
+ * The newest tasks, a bounded number, and whether these are all; of a store with former ones also those of each of them.
+ *
+ * @typedef {{tasks: Moments[], isAll: boolean, former?: {store: string, tasks: Moments[], isAll: boolean}[]}} Recent
+ */
+
 /** What the sweeper has done since the store has had tasks. @typedef {{expired: number, resent: number, returned: number, failed: number}} SweepCounts */
 
 /**
@@ -109,7 +115,7 @@
  * @property {(probes: Probe[]) => Promise<void>} setProbes
  * @property {() => Promise<Fill[]>} fill how full its databases are
  * @property {(query: Query) => Promise<Page>} list
- * @property {() => Promise<{tasks: Moments[], isAll: boolean}>} recent the newest tasks, a bounded number; whether these are all
+ * @property {() => Promise<Recent>} recent
  */
 
 export {};

@@ -1,0 +1,100 @@
+/**
+ * Runs a handler in workerd, for its own tests:
+ *
+ *     const handler = await startHandler(new URL('./resize.js', import.meta.url));
+ *     const { result } = await handler.run('{"width": 3}');
+ *     await handler.stop();
+ */
+
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { existsSync } from 'node:fs';
+
+import { bundle } from './bundle.js';
+
+/** What a handler made of a payload: `error` where it threw. @typedef {{result: any, error: {name: string, message: string} | null, progress: {percent: number, note: string | null}[]}} Run */
+
+/** Calls the handler as an attempt does. */
+const entry = (/** @type {string} */ file) => `
+  import * as handler from ${JSON.stringify(file)};
+  import { contextOf } from './context.js';
+  import { requireHandlers } from './handler.js';
+  requireHandlers({ handler });
+  export default {
+    async fetch(request, env) {
+      const form = await request.formData();
+      const text = form.get('text');
+      const payload = typeof text === 'string' ? text : new Uint8Array(await form.get('bytes').arrayBuffer());
+      const { parameters, attempts } = JSON.parse(form.get('task'));
+      const fault = handler.check?.(parameters, env);
+      const progress = [];
+      try {
+        if (fault) throw new TypeError(fault);
+        const task = { taskId: '00000000-0000-7000-8000-000000000000', handler: 'handler', attempts, parameters };
+        const context = contextOf(task, env, { signal: new AbortController().signal }, (told) => progress.push(told));
+        const result = await handler.default(payload, context);
+        return Response.json({ result: result ?? null, error: null, progress });
+      } catch (error) {
+        return Response.json({ result: null, error: { name: error.name, message: error.message }, progress });
+      }
+    },
+  };`;
+
+/**
+ * @param {URL | string} file the handler's
+ * @param {object} [options]
+ * @param {Record<string, any>} [options.bindings] what it is to find in `context.bindings`, in Miniflare's form or plain texts
+ * @param {string[]} [options.compatibilityFlags]
+ * @returns {Promise<HandlerUnderTest>}
+ */
+export async function startHandler(file, { bindings = {}, compatibilityFlags = [] } = {}) {
+  const { Miniflare } = await import('miniflare');
+  const path = file instanceof URL ? fileURLToPath(file) : file;
+  const here = import.meta.dirname;
+  const workerFolder = [join(here, '..', 'worker'), join(here, '..', '..', 'worker')].find((folder) => existsSync(folder)) ?? '';
+  const toolchain = [here, join(here, '..', '..'), dirname(path), process.cwd()].find((folder) => existsSync(join(folder, 'node_modules', 'esbuild')));
+  if (toolchain === undefined) throw new Error('expected esbuild in node_modules: run npm install --save-dev esbuild miniflare');
+  const { modules } = await bundle({
+    workerFolder, toolchain, stores: [{ name: 'd1', shardCounts: [1] }], engines: ['queue'], handlerFolders: [], entry: entry(path),
+    nodejs: compatibilityFlags.includes('nodejs_compat'),
+  });
+  const code = modules.filter(({ contentType }) => contentType === 'application/javascript+module');
+  /** @type {any} */
+  const config = {
+    name: 'handler', compatibilityDate: '2026-10-01', compatibilityFlags, triggers: [],
+    manifest: {
+      mainModule: 'index.js', modulesRoot: '/worker',
+      modules: Object.fromEntries(code.map(({ name, content }) => [name, { type: 'esm', contents: new TextDecoder().decode(content) }])),
+    },
+    env: Object.fromEntries(Object.entries(bindings).map(([name, value]) => [name, typeof value === 'string' ? { type: 'text', value } : value])),
+  };
+  const miniflare = new Miniflare({ cf: false, workers: [{ config }] });
+  await miniflare.ready;
+  return new HandlerUnderTest(miniflare);
+}
+
+export class HandlerUnderTest {
+  /** @param {import('miniflare').Miniflare} miniflare */
+  constructor(miniflare) {
+    this.miniflare = miniflare;
+  }
+
+  /**
+   * @param {string | Uint8Array} payload as a task has it: text, or bytes that are no text
+   * @param {{parameters?: Record<string, string>, attempt?: number}} [task]
+   * @returns {Promise<Run>}
+   */
+  async run(payload, { parameters = {}, attempt = 1 } = {}) {
+    const { FormData } = await import('miniflare');
+    const form = new FormData();
+    if (typeof payload === 'string') form.set('text', payload);
+    else form.set('bytes', new Blob([/** @type {any} */ (payload)]));
+    form.set('task', JSON.stringify({ parameters, attempts: attempt }));
+    const reply = await this.miniflare.dispatchFetch('http://handler/', { method: 'POST', body: form });
+    return /** @type {Promise<any>} */ (reply.json());
+  }
+
+  stop() {
+    return this.miniflare.dispose();
+  }
+}

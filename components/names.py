@@ -1,0 +1,70 @@
+"""How a task runner's resources are called: after the component, so that several stand side by side."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+from .shards import shard_resource
+
+MAX_NAME_LENGTH = 40
+"""The longest suffix leaves such a name within the 63 characters of a host name's label, which a Worker's name is on
+workers.dev."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """Cloudflare's names: ``task-runner`` of ``dev`` has a Worker ``task-runner-dev``, a queue
+    ``task-runner-queue-dev`` and so on.
+
+    Raises:
+        ValueError: they would not be names of Workers, queues and databases.
+    """  # noqa: D205 the names are what it is about
+
+    component: str
+    env: str
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z]([a-z0-9-]*[a-z0-9])?", self.component) or len(self.component) > MAX_NAME_LENGTH:
+            raise ValueError(
+                f"expected a task runner's name to be at most {MAX_NAME_LENGTH} lower-case letters, digits or hyphens, "
+                f"with a letter first, got {self.component!r}"
+            )
+
+    @property
+    def worker(self) -> str:
+        """The Worker's."""
+        return f"{self.component}-{self.env}"
+
+    @property
+    def namespace(self) -> str:
+        """The KV namespace's."""
+        return self.worker
+
+    @property
+    def dead_letter_queue(self) -> str:
+        """The dead-letter queue's."""
+        return f"{self.component}-dlq-{self.env}"
+
+    @property
+    def workflow(self) -> str:
+        """The Workflow's."""
+        return f"{self.component}-workflow-{self.env}"
+
+    def database(self, shard: int) -> str:
+        """Return a D1 database's."""
+        return f"{shard_resource(f'{self.component}-db', shard)}-{self.env}"
+
+    def queue(self, shard: int) -> str:
+        """Return a queue's."""
+        return f"{shard_resource(f'{self.component}-queue', shard)}-{self.env}"
+
+    @property
+    def rate_limit_namespace(self) -> str:
+        """A whole number that no other Worker of the account has: those that have the same count together.
+
+        (https://developers.cloudflare.com/workers/runtime-apis/bindings/rate-limit/)
+        """
+        digest = hashlib.sha256(self.worker.encode()).digest()
+        return str(int.from_bytes(digest[:4], "big") % (2**31 - 1) + 1)

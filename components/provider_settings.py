@@ -1,0 +1,51 @@
+"""What the component's Cloudflare provider was told, for what the component itself asks of the API."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+import pulumi_cloudflare as cloudflare
+from pulumi.runtime import rpc
+
+from .cloudflare_api import PROVIDER_SETTINGS
+
+_A_TYPE = "cloudflare:index/worker:Worker"
+"""Any type of the provider's: the question is which provider it has."""
+
+
+def default_base_url() -> str | None:
+    """Return the API's address that the default provider has from the stack's config or the environment."""
+    key, variable = PROVIDER_SETTINGS["base_url"]
+    return pulumi.Config("cloudflare").get(key) or os.environ.get(variable)
+
+
+def provider_settings(component: pulumi.ComponentResource) -> Mapping[str, pulumi.Input[str | None]] | None:
+    """Return the settings of the provider that a component was given, by the names of ``PROVIDER_SETTINGS``.
+
+    Returns:
+        None when it was given none: then it uses the default provider.
+    """
+    provider = component.get_provider(_A_TYPE)
+    if provider is None:
+        return None
+    if isinstance(provider, cloudflare.Provider):
+        return {name: getattr(provider, name) for name in PROVIDER_SETTINGS}
+    return _looked_up(provider)
+
+
+def _looked_up(provider: pulumi.ProviderResource) -> Mapping[str, pulumi.Input[str | None]]:
+    """Read the settings of a provider that a program of another language made from the running deployment.
+
+    Pulumi's own `getResource` knows every resource of it; it is what the SDKs follow a reference with.
+    """
+    found = provider.urn.apply(lambda urn: pulumi.runtime.invoke_async("pulumi:pulumi:getResource", {"urn": urn}))
+    state = found.apply(lambda result: result["state"])
+    keys = {name: key for name, (key, _) in PROVIDER_SETTINGS.items()}
+    return {name: _setting(state, key) for name, key in keys.items()}
+
+
+def _setting(state: pulumi.Output[Any], key: str) -> pulumi.Output[str | None]:
+    return pulumi.Output.secret(state.apply(lambda known: rpc.unwrap_rpc_secret(known.get(key))))
