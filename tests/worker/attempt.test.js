@@ -209,7 +209,7 @@ test('a module that is no handler is refused, by name', () => {
 /** What the handlers saw stays in the Worker; `recall` tells it. */
 const HANDLERS = {
   hold: `
-    export const seen = {};
+    const seen = globalThis.seen ??= {};
     export const parameters = { heeds: 'whether it heeds its signal' };
     export default (payload, { taskId, signal, progress, parameters }) => new Promise((_, reject) => {
       progress(25, 'holding');
@@ -220,14 +220,12 @@ const HANDLERS = {
     });`,
   hasty: `
     export const timeout_seconds = 0.5;
-    export const seen = {};
+    const seen = globalThis.seen ??= {};
     export default (payload, { taskId, signal }) => new Promise(() => {
       signal.addEventListener('abort', () => { seen[taskId] = signal.reason.name; });
     });`,
   recall: `
-    import { seen as held } from './hold.js';
-    import { seen as hurried } from './hasty.js';
-    export default () => ({ ...held, ...hurried });`,
+    export default () => globalThis.seen;`,
 };
 
 for (const store of STORES) describe(`with state in ${store}`, () => {

@@ -29,6 +29,6 @@ test('parameters that say nothing are refused when the Worker starts, by name', 
     [{ ttl: 'how long' }, 'expected parameters of its own, got ttl, which every task has'],
   ])) {
     const module = /** @type {any} */ ({ default: () => null, parameters });
-    assert.throws(() => requireHandlers({ resize: module }), { name: 'TypeError', message: `handlers/resize.js: ${sentence}` });
+    assert.throws(() => requireHandlers({ resize: module }), { name: 'TypeError', message: `handler resize: ${sentence}` });
   }
 });
