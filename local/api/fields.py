@@ -95,6 +95,18 @@ class Fields:
         value = self.values.get(name)
         return None if value is None else Fields(value, self.invalid, self.path(name))
 
+    def required_fields(self, name: str) -> "Fields":
+        """Read an object that must be there."""
+        found = self.fields(name)
+        if found is None:
+            raise self.wrong(name, "Required")
+        return found
+
+    def required_choice(self, name: str, options: Iterable[str]) -> str:
+        """Read a string that must be there and be one of the options."""
+        self.required_text(name)
+        return str(self.choice(name, options))
+
     def items(self, name: str) -> list[Json] | None:
         """Read an array."""
         value = self.values.get(name)
@@ -116,6 +128,16 @@ class Fields:
         if items is None:
             return None
         return [Fields(item, self.invalid, self.path(f"{name}.{index}")) for index, item in enumerate(items)]
+
+
+def given(values: dict[str, Json]) -> dict[str, Json]:
+    """Leave out what was not sent."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def read_with(reader: "Callable[[Fields], dict[str, Json]]", part: "Fields | None") -> dict[str, Json] | None:
+    """Read an object that may be missing."""
+    return None if part is None else reader(part)
 
 
 def one_of(options: Iterable[str]) -> str:

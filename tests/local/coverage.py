@@ -1,4 +1,4 @@
-"""`python -m tests.local.coverage`: writes local/COVERAGE.md from the routes, from a run of tests/local, and the SDK.
+"""`python -m tests.local.coverage`: writes each product's COVERAGE.md from routes, a run of tests/local, and the SDK.
 
 A route counts as tested when the server of the tests answered it with success, which is read from that server's own
 log. So a test that is deleted, skipped or only refused takes the mark away with the next run of this script.
@@ -10,45 +10,28 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
 from local.api.routing import Router
 from local.cli import log_file
 from local.cli.instance import API_PATH
-from local.core.registry import products
+from local.core.registry import PRODUCTS_FOLDER, products
 from tests.local.sdk_operations import RouteKey, nameless, operations
 
-REPORT = Path(__file__).resolve().parent.parent.parent / "local" / "COVERAGE.md"
 RECORD_VARIABLE = "EPHEMERA_CALLED_ROUTES"  # a folder: each server of the tests leaves a file in it when it ends
 
 _ENTRY = re.compile(r"([A-Z]+) (/\S*) (\d{3}) \d+ ms")
 _ROW = re.compile(r"\| ([A-Z]+) \| `(\S+)` \| (yes|no) \|")
-# The developer platform (developers.cloudflare.com/products, "Developer platform"), by the SDK's names.
-_PLATFORM = (
-    *(
-        "ai",
-        "ai_gateway",
-        "aisearch",
-        "browser_rendering",
-        "calls",
-        "containers",
-        "d1",
-        "durable_objects",
-        "hyperdrive",
-    ),
-    *("images", "kv", "pages", "pipelines", "queues", "r2", "r2_data_catalog", "secrets_store", "stream", "vectorize"),
-    *("workers", "workers_for_platforms", "workflows"),
-)
+_HEAD = """# Coverage of {name}
 
-_HEAD = """# Coverage
-
-Written by `python -m tests.local.coverage`; not to be edited. What is not in the first table answers 501.
-
-## Routes
-
+Written by `python -m tests.local.coverage`; not to be edited. A route that is in no product's list answers 501.
 `tested`: a run of `tests/local` got a successful answer from it.
+
+{count} routes, {tested} of them tested.{sdk}
+
+| Method | Path | tested |
+| --- | --- | --- |
 """
 
 
@@ -64,9 +47,9 @@ def all_routes() -> dict[str, list[RouteKey]]:
     return {name: routes for name, routes in found.items() if routes}
 
 
-def sdk_routes() -> dict[str, set[RouteKey]]:
-    """List what the SDK calls of each product of the developer platform; names in paths are all `{}`."""
-    return {product: {operation.route for operation in operations(product)} for product in _PLATFORM}
+def sdk_routes(product: str) -> set[RouteKey]:
+    """List what the SDK calls of a product, by our name for it; names in paths are all `{}`. Empty for other names."""
+    return {operation.route for operation in operations(product)}
 
 
 def record(log_path: Path, folder: Path) -> None:
@@ -90,46 +73,39 @@ def tested_of(report: str) -> set[RouteKey]:
     return {(method, path) for method, path, tested in _ROW.findall(report) if tested == "yes"}
 
 
-def render(tested: set[RouteKey]) -> str:
-    """Write the report."""
-    routes = all_routes()
-    return "\n".join([_HEAD, *_route_table(routes, tested), *_product_table(routes)]) + "\n"
+def report_of(product: str) -> Path:
+    """Tell where a product's report is."""
+    return PRODUCTS_FOLDER / product / "COVERAGE.md"
 
 
-def _route_table(routes: Mapping[str, list[RouteKey]], tested: set[RouteKey]) -> Iterator[str]:
-    everything = {route for of_product in routes.values() for route in of_product}
-    yield f"{len(everything)} routes, {len(everything & tested)} of them tested."
-    for name, of_product in routes.items():
-        yield f"\n### {name}\n"
-        yield "| Method | Path | tested |"
-        yield "| --- | --- | --- |"
-        for route in of_product:
-            yield f"| {route[0]} | `{route[1]}` | {'yes' if route in tested else 'no'} |"
-
-
-def _product_table(routes: Mapping[str, list[RouteKey]]) -> Iterator[str]:
-    ours = {nameless(method, path.removeprefix(API_PATH)) for table in routes.values() for method, path in table}
-    yield "\n## Products of Cloudflare's developer platform\n"
-    yield f"Routes that Cloudflare's Python SDK {version('cloudflare')} calls, and how many of them are here.\n"
-    yield "| Product | Routes | here |"
-    yield "| --- | --- | --- |"
-    for product, theirs in sdk_routes().items():
-        yield f"| {product} | {len(theirs)} | {len(theirs & ours)} |"
+def render(product: str, tested: set[RouteKey]) -> str:
+    """Write the report of one product."""
+    routes = all_routes()[product]
+    ours = {nameless(method, path.removeprefix(API_PATH)) for method, path in routes}
+    theirs = sdk_routes(product)
+    known = (
+        f" Cloudflare's Python SDK {version('cloudflare')} calls {len(theirs)}, of which {len(theirs & ours)} are here."
+    )
+    head = _HEAD.format(name=product, count=len(routes), tested=len(set(routes) & tested), sdk=known if theirs else "")
+    rows = [f"| {method} | `{path}` | {'yes' if (method, path) in tested else 'no'} |" for method, path in routes]
+    return head + "\n".join(rows) + "\n"
 
 
 def main() -> int:
-    """Run the tests and write the report; nothing is written when a test fails."""
+    """Run the tests and write the reports; nothing is written when a test fails."""
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(  # noqa: S603
             [sys.executable, "-m", "pytest", "-q", *(sys.argv[1:] or ["tests/local"])],
-            cwd=REPORT.parent.parent,
+            cwd=PRODUCTS_FOLDER.parent.parent,
             env={**os.environ, RECORD_VARIABLE: folder},
             check=False,
         )
         if done.returncode != 0:
             return done.returncode
         lines = [line for file in Path(folder).iterdir() for line in file.read_text().splitlines()]
-    REPORT.write_text(render({(method, path) for method, _, path in (line.partition(" ") for line in lines)}))
+    tested = {(method, path) for method, _, path in (line.partition(" ") for line in lines)}
+    for product in all_routes():
+        report_of(product).write_text(render(product, tested))
     return 0
 
 

@@ -1,11 +1,13 @@
 """Every route that the Python SDK has a method for, called through it once, and each reply held against its model.
 
-A route that comes to local/ needs a line in CALLS.
+A route that comes to local/ needs a line in CALLS, or in SDK_CALLS of its product's own test, test_PRODUCT.py.
 """
 
 import base64
 import hashlib
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, TypeVar
 
 import httpx
@@ -166,7 +168,7 @@ class World:
 
 
 # One line a method of the SDK: what it gives must be so.
-CALLS: dict[str, Callable[[World], bool]] = {
+_COMMON: dict[str, Callable[[World], bool]] = {
     "user.get": lambda w: some(w.sdk.user.get()).suspended is False,
     "user.tokens.verify": lambda w: some(w.sdk.user.tokens.verify()).status == "active",
     "accounts.list": lambda w: [one.id for one in w.sdk.accounts.list()] == [w.account],
@@ -632,6 +634,15 @@ CALLS: dict[str, Callable[[World], bool]] = {
         == w.instance
     ),
 }
+
+
+def _own_calls(product: str) -> dict[str, Callable[[World], bool]]:
+    """Find the calls that a product's own test adds."""
+    name = f"tests.local.test_{product}"
+    return getattr(import_module(name), "SDK_CALLS", {}) if find_spec(name) else {}
+
+
+CALLS = _COMMON | {name: call for product in products() for name, call in _own_calls(product.name).items()}
 
 
 class Walk:
