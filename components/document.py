@@ -14,8 +14,8 @@ HEAD = """\
 # Configuration
 
 Every setting of a stack (`pulumi config set NAME VALUE`, or a line `ephemera:NAME: VALUE` of `Pulumi.STACK.yaml`),
-which is an argument of `TaskRunnerArgs` as well. A program can give an output for each setting but for those with a *, which
-decide which resources there are. A list is a YAML list; a text with spaces between its words is read, too.
+which is an argument of `TaskRunnerArgs` as well. A program can give an output for each setting but for those with
+a *, which decide which resources there are. A list is a YAML list; a text with spaces between its words is read, too.
 
 | setting | default | what it may be | what it does |
 | --- | --- | --- | --- |

@@ -7,15 +7,22 @@ from typing import Any
 
 import pulumi
 from pulumi.dynamic import Resource, ResourceProvider
-from pulumi.provider.experimental import host
 
 PACKAGE = "ephemera"
 """The name of the component's package in Pulumi: its types are ``ephemera:index:TaskRunner`` and so on."""
 
 
+_hosting: list[bool] = []
+
+
 def is_hosted() -> bool:
     """Tell whether this process gives the component to programs of other languages, as a plugin of Pulumi."""
-    return host.is_hosting
+    return bool(_hosting)
+
+
+def begin_hosting() -> None:
+    """Say that this process is the component's plugin."""
+    _hosting.append(True)
 
 
 class OwnResource(Resource):

@@ -11,6 +11,7 @@ import pulumi_cloudflare as cloudflare
 from pulumi.runtime import rpc
 
 from .cloudflare_api import PROVIDER_SETTINGS
+from .own_resource import is_hosted
 
 _A_TYPE = "cloudflare:index/worker:Worker"
 """Any type of the provider's: the question is which provider it has."""
@@ -26,14 +27,20 @@ def provider_settings(component: pulumi.ComponentResource) -> Mapping[str, pulum
     """Return the settings of the provider that a component was given, by the names of ``PROVIDER_SETTINGS``.
 
     Returns:
-        None when it was given none: then it uses the default provider.
+        None when it was given none: then it uses the default provider, which a dynamic resource finds out about by
+        itself. The component's plugin does not: Pulumi tells it the stack's config only while it makes a component.
     """
     provider = component.get_provider(_A_TYPE)
     if provider is None:
-        return None
+        return _default_settings() if is_hosted() else None
     if isinstance(provider, cloudflare.Provider):
         return {name: getattr(provider, name) for name in PROVIDER_SETTINGS}
     return _looked_up(provider)
+
+
+def _default_settings() -> Mapping[str, pulumi.Input[str | None]]:
+    config = pulumi.Config("cloudflare")
+    return {name: config.get(key) for name, (key, _) in PROVIDER_SETTINGS.items()}
 
 
 def _looked_up(provider: pulumi.ProviderResource) -> Mapping[str, pulumi.Input[str | None]]:

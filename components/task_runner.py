@@ -179,8 +179,16 @@ class TaskRunner(pulumi.ComponentResource):
 
 
 def _as_args(args: TaskRunnerArgs | Mapping[str, Any]) -> TaskRunnerArgs:
-    """Return the settings; programs of other languages give them as a mapping."""
-    return args if isinstance(args, TaskRunnerArgs) else TaskRunnerArgs(**args)
+    """Return the settings; programs of other languages give them as a mapping, in which each number is a double."""
+    if isinstance(args, TaskRunnerArgs):
+        return args
+    return TaskRunnerArgs(**{name: applied(value, _with_whole_numbers) for name, value in args.items()})
+
+
+def _with_whole_numbers(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_with_whole_numbers(each) for each in cast("list[Any]", value)]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _build(args: TaskRunnerArgs, stores: Sequence[Part], engines: Sequence[Part]) -> WorkerCode:

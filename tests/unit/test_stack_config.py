@@ -51,7 +51,7 @@ def good(config: dict[str, str]) -> TaskRunnerArgs:
 
 def test_defaults_are_those_of_the_project_file() -> None:
     schema = yaml.safe_load(Path("Pulumi.yaml").read_text())["config"]
-    texts = {key: [] if value == () else value for key, value in defaults().items()}
+    texts: dict[str, Any] = {key: [] if value == () else value for key, value in defaults().items()}
     assert {key: each["default"] for key, each in schema.items()} == {"account_id": "", **texts}
 
 

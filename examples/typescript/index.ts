@@ -1,0 +1,12 @@
+import * as ephemera from '@pulumi/ephemera';
+import * as pulumi from '@pulumi/pulumi';
+
+const runner = new ephemera.TaskRunner('words', {
+  accountId: new pulumi.Config().require('accountId'),
+  public: true,
+  maxRetries: pulumi.output(3),
+  handlers: 'handlers',
+});
+
+export const url = runner.url;
+export const queueName = runner.queueName;
