@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { setTimeout } from 'node:timers/promises';
 import { after, before, describe, test } from 'node:test';
 
 import { assertRefused, startApi } from './api_under_test.js';
@@ -41,6 +42,7 @@ for (const store of STORES) describe(`POST /tasks with state in ${store}`, () =>
       delaySeconds: 1, ttlSeconds: 600, maxRetries: 9, idempotencyKey: `all-of-it-${store}`,
     }]);
     assert.deepEqual((await api.seen()).sent.at(-1), { taskId, run: 1, delay_seconds: 1, max_retries: 9 });
+    await setTimeout(1_000);
     await api.attempt(taskId);
     const { result, maxRetries, expiresAt } = await api.task(taskId);
     assert.deepEqual({ result, maxRetries }, { result: { payload: '{"some":["json"]}', parameters: { tone: 'soft' } }, maxRetries: 9 });
@@ -63,6 +65,7 @@ for (const store of STORES) describe(`POST /tasks with state in ${store}`, () =>
     const payload = '{"id":12345678901234567890,"huge":1e400,"fine":0.12345678901234567890,"list":[1,-2.5,"1e400"]}';
     const { body } = await api.call('POST', '/tasks', { body: `{"tasks": [{"payload": ${payload}, "handler": "echo", "delaySeconds": 1e0}]}` });
     const [{ taskId }] = body.tasks;
+    await setTimeout(1_000);
     await api.attempt(taskId);
     assert.equal((await api.task(taskId)).result.payload, payload);
   });

@@ -1,6 +1,10 @@
-/** Reading a request's body under a limit; what is refused is not read. */
+/** Reading a request's body under a limit. */
 
 import { Refusal } from './refusal.js';
+
+/** How much more than the limit is read and dropped of a caller who was let in: a client that may not send it all finds its
+ * connection closed, and no answer. */
+const DROPPED_BYTES = 32 * 1024 * 1024;
 
 /**
  * @param {Request} request
@@ -10,7 +14,6 @@ import { Refusal } from './refusal.js';
  */
 export async function readBody(request, limit_bytes) {
   const told_bytes = Number(request.headers.get('Content-Length') ?? NaN);
-  if (told_bytes > limit_bytes) throw tooLarge(limit_bytes);
   // HTTP keeps to a length that is told, and all in one go costs less than chunk by chunk.
   const isShort = told_bytes <= limit_bytes;
   try {
@@ -32,9 +35,10 @@ async function readChunks(request, limit_bytes) {
   let length = 0;
   for await (const chunk of request.body ?? []) {
     length += chunk.byteLength;
-    if (length > limit_bytes) throw tooLarge(limit_bytes);
-    chunks.push(chunk);
+    if (length <= limit_bytes) chunks.push(chunk);
+    else if (length > limit_bytes + DROPPED_BYTES) break;
   }
+  if (length > limit_bytes) throw tooLarge(limit_bytes);
   return concatenate(chunks, length);
 }
 

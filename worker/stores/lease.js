@@ -21,8 +21,8 @@ import { ENDED, MAX_CRASHES } from '../task.js';
  * @property {string | null} claim
  */
 
-/** Clocks differ, and a queue's delays are whole seconds: a task that is due so soon is due. */
-export const EARLY_MS = 1_000;
+/** Clocks differ a little: a task that is due so soon is due. */
+export const EARLY_MS = 50;
 
 /**
  * @param {Pick<Leased, 'status' | 'lease_expires_at'>} task
