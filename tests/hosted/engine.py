@@ -1,7 +1,7 @@
 """Pulumi's engine for programs in other processes: the local deploy's own, over gRPC, with the component's plugin.
 
 The CLI is not needed, but what it would do is: it tells the plugin where the monitor is, has it construct what a
-registers as remote, and asks it to check, compare, make and change the resources of its own types.
+program registers as remote, and asks it to check, compare, make and change the resources of its own types.
 """
 
 from __future__ import annotations
