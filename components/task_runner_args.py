@@ -333,11 +333,7 @@ def checked(args: TaskRunnerArgs, base_url: pulumi.Input[str | None]) -> TaskRun
 
 
 def _after(checking: pulumi.Output[None], output: pulumi.Output[Any]) -> pulumi.Output[Any]:
-    async def value() -> Any:
-        await checking.future()
-        return await output.future(with_unknowns=True)
-
-    return pulumi.Output(output.resources(), value(), output.is_known(), output.is_secret())
+    return pulumi.Output.all(output, checking).apply(lambda both: both[0])
 
 
 def find_problems(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

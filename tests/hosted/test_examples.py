@@ -18,7 +18,7 @@ import pytest
 import yaml
 from pulumi.runtime.proto import provider_pb2, resource_pb2, resource_pb2_grpc
 
-from components.toolchain import node_command
+from components.toolchain import node_command, npm_command
 from local.cli.instance import Instance
 from local.core.credentials import LOCAL_ACCOUNT_ID, LOCAL_API_TOKEN
 from local.pulumi.display import JsonDisplay
@@ -156,8 +156,7 @@ def test_typescript_by_the_component_host(tmp_path: Path, engine: tuple[HostedEn
     hosted, plugin = engine
     folder = tmp_path / "typescript"
     shutil.copytree(ROOT / "examples" / "typescript", folder, ignore=shutil.ignore_patterns("node_modules", "bin"))
-    npm = [str(Path(node_command()[0]).parent / "npm"), "ci", "--no-audit", "--no-fund", "--loglevel=error"]
-    call(npm, folder)
+    call([*npm_command(), "ci", "--no-audit", "--no-fund", "--loglevel=error"], folder)
     schema = json.loads(plugin.stub.GetSchema(provider_pb2.GetSchemaRequest(version=0)).schema)
     outputs = sorted(schema["resources"]["ephemera:index:TaskRunner"]["properties"])
     sdk = folder / "node_modules" / "@pulumi" / "ephemera"
