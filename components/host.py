@@ -35,7 +35,7 @@ _T = TypeVar("_T")
 
 def is_plugin_process() -> bool:
     """Tell whether Pulumi has started this process as a plugin: a stack's program has a monitor to register with."""
-    return settings.SETTINGS.monitor is None
+    return settings.get_monitor() is None
 
 
 def serve() -> None:

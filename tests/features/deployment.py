@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-HANDLERS = sorted((Path(__file__).parent / "handlers").glob("*.js"))
+HANDLERS = sorted(file for file in (Path(__file__).parent / "handlers").iterdir() if file.is_file())
 
 TOKENS = ("first-token-" + "0" * 32, "second-token-" + "1" * 32)
 

@@ -232,6 +232,11 @@ def test_dead_letters_are_redriven(
     assert (again.status, again.attempts) == (Status.FAILED, 1)
 
 
+def test_handlers_may_be_typescript_and_import_packages_of_npm(client: TaskRunnerClient) -> None:
+    task = ended(client, client.submit(b"Good Morning, World!", handler="slug"))
+    assert task.result == {"slug": "good-morning-world", "length": 18}
+
+
 def test_only_who_has_a_token_may_call(stack: DeployedStack) -> None:
     for token in TOKENS:
         with TaskRunnerClient(stack.url, token) as allowed, pytest.raises(TaskNotFoundError):

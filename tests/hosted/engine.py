@@ -1,7 +1,7 @@
 """Pulumi's engine for programs in other processes: the local deploy's own, over gRPC, with the component's plugin.
 
 The CLI is not needed, but what it would do is: it tells the plugin where the monitor is, has it construct what a
-registers as remote, and asks it to check, compare, make and change the resources of its own types.
+program registers as remote, and asks it to check, compare, make and change the resources of its own types.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import Any
 import grpc
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import (
-    callback_pb2,  # noqa: F401 the monitor's messages need it loaded
     engine_pb2,
     engine_pb2_grpc,
     provider_pb2,
@@ -198,10 +197,10 @@ class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         self._address = address
         self._dry_run = dry_run
 
-    def SupportsFeature(self, request: Any, _context: Any) -> Any:  # noqa: N802
+    def SupportsFeature(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
         return resource_pb2.SupportsFeatureResponse(hasSupport=request.id in FEATURES)
 
-    def GetDeploymentInfo(self, request: Any, _context: Any) -> Any:  # noqa: N802
+    def GetDeploymentInfo(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
         return self._monitor.GetDeploymentInfo(request)
 
     def RegisterResource(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -210,10 +209,10 @@ class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         except Exception as error:
             context.abort(grpc.StatusCode.UNKNOWN, str(error))
 
-    def RegisterResourceOutputs(self, request: Any, _context: Any) -> Any:  # noqa: N802
+    def RegisterResourceOutputs(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
         return self._monitor.RegisterResourceOutputs(request)
 
-    def SignalAndWaitForShutdown(self, _request: Any, _context: Any) -> Any:  # noqa: N802
+    def SignalAndWaitForShutdown(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
         return empty_pb2.Empty()
 
     def _construct(self, request: Any) -> Any:
@@ -254,16 +253,16 @@ class _Log(engine_pb2_grpc.EngineServicer):
         self._said = said
         self._root = ""
 
-    def Log(self, request: Any, _context: Any) -> Any:  # noqa: N802
+    def Log(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
         self._said.append(request.message)
         return empty_pb2.Empty()
 
-    def RequirePulumiVersion(self, _request: Any, _context: Any) -> Any:  # noqa: N802
+    def RequirePulumiVersion(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
         return engine_pb2.RequirePulumiVersionResponse()
 
-    def GetRootResource(self, _request: Any, _context: Any) -> Any:  # noqa: N802
+    def GetRootResource(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
         return engine_pb2.GetRootResourceResponse(urn=self._root)
 
-    def SetRootResource(self, request: Any, _context: Any) -> Any:  # noqa: N802
+    def SetRootResource(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
         self._root = request.urn
         return engine_pb2.SetRootResourceResponse()

@@ -69,11 +69,11 @@ def test_no_task_is_lost_on_the_way(project: Project) -> None:
 def formers(walked: list[tuple[str, str, int]]) -> dict[str, list[str] | list[int]]:
     """The settings that keep what the stack has left on its way, without what it has come back to."""
     stores, engines, shards = (list(dict.fromkeys(kinds)) for kinds in zip(*walked, strict=True))
-    store, engine, count = walked[-1]
+    store, engine, _ = walked[-1]
     return {
         "former_state_stores": [each for each in stores if each != store],
         "former_engines": [each for each in engines if each != engine],
-        "former_shards": [each for each in shards if each != count],
+        "former_shards": shards,
     }
 
 

@@ -353,7 +353,6 @@ def test_shards_need_a_database_or_a_queue(store: str) -> None:
     [
         ({"former_state_stores": "d1"}, "former_state_stores: expected other ones than state_store, which is d1"),
         ({"former_engines": "queue"}, "former_engines: expected other ones than engine, which is queue"),
-        ({"former_shards": "1"}, "former_shards: expected other numbers than shards, which is 1"),
         (
             {"former_state_stores": "durable-object", "durable_object_data": "delete"},
             "durable_object_data: expected keep while former_state_stores has durable-object",
