@@ -12,6 +12,7 @@ from .declaration import Bindings, Declaration, applied
 from .part import Part
 from .parts_record import RecordedPart
 from .shards import shard_binding, shard_resource
+from .task_runner_args import MAX_CONCURRENCY
 
 
 class Engine(Protocol):
@@ -23,6 +24,31 @@ class Engine(Protocol):
     def attach(self, script_name: pulumi.Input[str]) -> None:
         """Let the engine start a deployed Worker."""
         ...
+
+
+BATCHES_A_DATABASE = 10
+"""How many batches in work a table of tasks bears. A D1 database, as a Durable Object, runs one query at a time, of
+about a millisecond (https://developers.cloudflare.com/d1/platform/limits/), and refuses what waits for it too long. A
+batch of quick tasks makes some three queries in some ten milliseconds: ten batches keep a database busy, and the 250
+that Cloudflare scales to overload it."""
+
+DURABLE_OBJECTS = 4
+"""How many objects there are: ``OBJECTS`` of ``worker/stores/durable_object.js``."""
+
+
+def bearable_concurrency(state_store: str, queues: int) -> int:
+    """Return how many batches of each queue the store bears at the same time, where the stack does not say.
+
+    With D1, the tasks of a queue are in a database of their own. All queues share the Durable Objects. KV has no
+    queries that wait for each other, so it bears all that Cloudflare allows.
+    """
+    match state_store:
+        case "d1":
+            return BATCHES_A_DATABASE
+        case "durable-object":
+            return max(1, BATCHES_A_DATABASE * DURABLE_OBJECTS // queues)
+        case _:
+            return MAX_CONCURRENCY
 
 
 class QueueEngine:
@@ -54,6 +80,7 @@ class QueueEngine:
     def attach(self, script_name: pulumi.Input[str]) -> None:
         """Make a deployed Worker the queues' consumer."""
         args: Any = self._declaration.args  # of which none is None
+        bearable = bearable_concurrency(args.state_store, len(self.queues))
         for number, queue in enumerate(self.queues):
             cloudflare.QueueConsumer(
                 shard_resource(f"{self._declaration.name}-consumer", number),
@@ -64,7 +91,7 @@ class QueueEngine:
                 dead_letter_queue=self.dead_letter_queue.queue_name,
                 settings=cloudflare.QueueConsumerSettingsArgs(
                     batch_size=args.batch_size,
-                    max_concurrency=args.max_concurrency,
+                    max_concurrency=applied(args.max_concurrency, lambda known: known or bearable),
                     max_retries=args.max_retries,
                     max_wait_time_ms=args.max_wait_time_ms,
                     retry_delay=args.retry_delay_seconds,

@@ -55,19 +55,24 @@ class WholeNumber:
 
     minimum: int
     maximum: int
+    zero: str = ""
+    """What 0 stands for, where it is no number of the range but a word of its own."""
 
     @property
     def expected(self) -> str:
         """The range."""
-        return f"a whole number from {self.minimum} to {self.maximum}"
+        zero = f", or 0 for {self.zero}" if self.zero else ""
+        return f"a whole number from {self.minimum} to {self.maximum}{zero}"
 
     def parse(self, text: str) -> object:
         """Read decimal digits with an optional sign."""
         return int(text) if re.fullmatch(r"[+-]?[0-9]{1,18}", text) else text
 
     def accepts(self, value: object) -> bool:
-        """Tell whether it is a number in the range."""
-        return isinstance(value, int) and not isinstance(value, bool) and self.minimum <= value <= self.maximum
+        """Tell whether it is a number in the range, or the 0 that stands for something."""
+        if not isinstance(value, int) or isinstance(value, bool):
+            return False
+        return self.minimum <= value <= self.maximum or (value == 0 and self.zero != "")
 
 
 @dataclass(frozen=True)

@@ -274,10 +274,15 @@ def _declare_version(
         modules=code.upload_inline() if is_hosted() else code.upload_files(),
         bindings=_all_bindings(own, args.bindings),
         exports=exports,
+        limits=_limits(args.cpu_ms),
         # A class can only come or go with a version that is deployed at once, to all traffic.
         deploy=True if exports else None,
         opts=declaration.options(depends_on=[each for store in stores for each in store.ready]),
     )
+
+
+def _limits(cpu_ms: Any) -> pulumi.Input[cloudflare.WorkerVersionLimitsArgs] | None:
+    return applied(cpu_ms, lambda known: cloudflare.WorkerVersionLimitsArgs(cpu_ms=known) if known else None)
 
 
 def _placement(placement: Any) -> pulumi.Input[cloudflare.WorkerVersionPlacementArgs] | None:

@@ -34,6 +34,7 @@ STATE_STORES: tuple[StateStore, ...] = get_args(StateStore)
 ENGINES: tuple[Engine, ...] = get_args(Engine)
 ENVIRONMENTS: tuple[Environment, ...] = get_args(Environment)
 RATE_LIMIT_PERIODS = (10, 60)
+KEEP_PAYLOAD = ("unfinished", "always")
 
 # https://developers.cloudflare.com/queues/platform/limits/
 MAX_DELAY_SECONDS = 86_400
@@ -49,6 +50,10 @@ MAX_VISIBILITY_TIMEOUT_MS = 43_200_000
 # https://developers.cloudflare.com/workflows/reference/limits/
 MAX_WORKFLOW_RETENTION_SECONDS = 30 * 86_400
 MAX_WORKFLOW_CONCURRENCY = 50_000
+
+# https://developers.cloudflare.com/workers/platform/limits/#cpu-time; the Free plan has 10 ms, and takes no setting.
+MIN_CPU_MS = 10
+MAX_CPU_MS = 300_000
 
 MAX_SHARDS = 16
 """Of our choice: an answer of `GET /stats` asks all of them."""
@@ -214,8 +219,18 @@ class TaskRunnerArgs:
     """Longest wait for a batch to fill, in milliseconds; 0 starts a lone task at once (Cloudflare's own default is
     5,000)."""
 
-    max_concurrency: Whole = setting(MAX_CONCURRENCY, WholeNumber(1, MAX_CONCURRENCY), QUEUE_ONLY)
-    """Most batches in work at the same time; Cloudflare scales up to it by itself."""
+    max_concurrency: Whole = setting(0, WholeNumber(1, MAX_CONCURRENCY, "what the store can bear"), QUEUE_ONLY)
+    """Most batches of a queue in work at the same time; Cloudflare scales up to it by itself. What the store can bear
+    is 10 for a D1 database, 40 for all Durable Objects together and 250 for KV; handlers that wait long for others want
+    more."""
+
+    cpu_ms: Whole = setting(0, WholeNumber(MIN_CPU_MS, MAX_CPU_MS, "Cloudflare's own limit"))
+    """Most CPU time of one request or one batch, in milliseconds, past which Cloudflare ends the isolate with every
+    task in it. Cloudflare's own limit is 30 seconds; the Free plan has 10 ms and refuses a setting."""
+
+    keep_payload: Text = setting("unfinished", OneOf(KEEP_PAYLOAD))
+    """How long a task's payload is kept: until the task has completed, or always, for as long as the task. One that
+    failed or was cancelled keeps it in any case, for its next run."""
 
     delivery_delay_seconds: Whole = setting(0, DELAY_SECONDS, QUEUE_ONLY)
     """Wait before the first attempt at a task that asks for no delay, in seconds."""

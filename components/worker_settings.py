@@ -32,6 +32,7 @@ def settings_bindings(args: TaskRunnerArgs, names: Names) -> Bindings:
         "RETRY_DELAY_SECONDS": args.retry_delay_seconds,
         "RETRY_BACKOFF": args.retry_backoff,
         "RETRY_MAX_DELAY_SECONDS": args.retry_max_delay_seconds,
+        "KEEP_PAYLOAD": args.keep_payload,
     }
     can_be_off: dict[str, Any] = {
         "DELIVERY_DELAY_SECONDS": args.delivery_delay_seconds,

@@ -54,14 +54,21 @@ class DeadLetter:
         return TaskRun(task_id, run) if isinstance(run, int) and not isinstance(run, bool) and run > 0 else None
 
     @property
-    def redrive_message(self) -> dict[str, Any]:
-        """The message that starts the task's next run; doing so twice is harmless. Raises ValueError when malformed."""
+    def is_redrive(self) -> bool:
+        """Whether the message was to begin its run itself, as those of a redrive are."""
+        return self._message().get("redrive") is True
+
+    def redrive_message(self, next_run: int) -> dict[str, Any]:
+        """Make the message that begins that run of the task; doing so twice is harmless.
+
+        Raises ValueError when the letter is malformed.
+        """
         if self.task_run is None:
             raise ValueError(f"dead letter {self.letter_id} names no task")
         length = self._message().get("payload_length")
         return {
             "taskId": self.task_run.task_id,
-            "run": self.task_run.run + 1,
+            "run": next_run,
             "redrive": True,
             **({} if length is None else {"payload_length": length}),
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,10 +16,19 @@ from ops.dead_letter import DeadLetter
 from ops.dead_letter_queue import MAX_BATCH, DeadLetterQueue
 from ops.dead_letter_round import DeadLetterRound
 from ops.deployed_stack import DeployedStack, find_deployed_stack, task_runner_token
-from ops.errors import TaskNotFoundError
+from ops.errors import TaskNotFoundError, TaskRunnerError
 from ops.json_object import to_json
+from ops.letter_state import LetterState, known_letters
 from ops.options import name, rate, whole_number
 from ops.redrive import Redrive, RedriveCounts, Selection
+
+MEANINGS = {
+    LetterState.FAILED: "a redrive runs it again",
+    LetterState.STALE: "it has ended otherwise or moved on since, there is nothing to redrive",
+    LetterState.UNFINISHED: "it has not ended yet",
+    LetterState.GONE: "there is nothing to redrive",
+}
+"""What a letter's state says of its task."""
 
 
 def add_parsers(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -37,6 +46,9 @@ def add_parsers(commands: Any, common: argparse.ArgumentParser) -> None:
     purge = add_command(letters, common, "purge", _purge, "delete dead letters for good")
     which = purge.add_mutually_exclusive_group(required=True)
     which.add_argument("--malformed", action="store_true", help="those that name no task")
+    which.add_argument(
+        "--stale", action="store_true", help="those whose task has ended otherwise since, has moved on, or is gone"
+    )
     which.add_argument("--task", type=name, nargs="+", dest="task_ids", metavar="ID", help="those of these tasks")
     which.add_argument("--all", action="store_true", help="all of them")
     purge.add_argument("--yes", "-y", action="store_true", help="do not ask")
@@ -50,15 +62,31 @@ def _add_redrive(letters: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _list(options: argparse.Namespace, console: Console) -> int:
-    with DeadLetterQueue.of_stack(_stack(options)) as queue:
+    stack = _stack(options)
+    with DeadLetterQueue.of_stack(stack) as queue:
         letters = queue.peek(options.limit)
         total = max(queue.count(), len(letters))
-    heading = ("LETTER", "TASK", "RUN", "AGE", "PULLED", "")
-    lines = table([heading, *map(_row, letters)]) if letters else ["no dead letters"]
+    states = _states(stack, options, letters, console)
+    heading = ("LETTER", "TASK", "RUN", "AGE", "PULLED", "STATE", "")
+    rows = [_row(letter, state) for letter, state in zip(letters, states, strict=True)]
+    lines = table([heading, *rows]) if letters else ["no dead letters"]
     if total > len(letters):
         lines.append(f"{len(letters)} of about {total}")
-    console.result({"deadLetters": [_described(letter) for letter in letters], "total": total}, lines)
+    described = [_described(letter) | {"state": state} for letter, state in zip(letters, states, strict=True)]
+    console.result({"deadLetters": described, "total": total}, lines)
     return SUCCESS
+
+
+def _states(
+    stack: DeployedStack, options: argparse.Namespace, letters: list[DeadLetter], console: Console
+) -> list[LetterState | None]:
+    """Return the letters' states; None where the task runner, which may be the trouble, does not tell."""
+    try:
+        with _client(stack, options.stack) as client:
+            return [known.state for known in known_letters(client, letters)]
+    except TaskRunnerError as error:
+        console.note(f"what became of their tasks is not known: {error.message}")
+        return [LetterState.MALFORMED if letter.task_run is None else None for letter in letters]
 
 
 def _show(options: argparse.Namespace, console: Console) -> int:
@@ -75,15 +103,18 @@ def _show(options: argparse.Namespace, console: Console) -> int:
         ("content type", letter.content_type),
         ("body", excerpt(letter.body, length=None)),
     ]
-    status = None
+    status, state = None, LetterState.MALFORMED
     if letter.task_run:
         with _client(stack, options.stack) as client:
             status = _task_status(client, letter.task_run.task_id)
+            [known] = known_letters(client, [letter])
+        state = known.state
         facts.append(("task", f"{letter.task_run.task_id}, run {letter.task_run.run}"))
         facts.append(("status", status or "not there: it has expired, or never was"))
+        facts.append(("state", f"{state}: {MEANINGS[state]}"))
     else:
         facts.append(("task", "none: the letter is malformed"))
-    console.result({**_described(letter), "taskStatus": status}, table(facts))
+    console.result({**_described(letter), "taskStatus": status, "state": state}, table(facts))
     return SUCCESS
 
 
@@ -139,6 +170,11 @@ def _report(counts: RedriveCounts, console: Console, *, interrupted: bool) -> No
 
 def _summary(counts: RedriveCounts, *, interrupted: bool) -> list[str]:
     lines = [f"redriven {counts.redriven}" + (", then interrupted" if interrupted else "")]
+    if counts.stale:
+        what = "their tasks have ended otherwise or moved on"
+        lines.append(f"skipped {counts.stale} stale: {what}, `dlq purge --stale` deletes them")
+    if counts.unfinished:
+        lines.append(f"skipped {counts.unfinished}: their tasks have not ended yet, try again in a minute")
     if counts.gone:
         lines.append(f"skipped {counts.gone}: their tasks are not there any more")
     if counts.repeated:
@@ -161,8 +197,8 @@ def _purge(options: argparse.Namespace, console: Console) -> int:
             purged = queue.count()
             queue.delete_all()
         else:
-            with DeadLetterRound(queue) as letters:
-                purged = sum(1 for _ in letters.delete(lambda letter: _is_meant(letter, options)))
+            with DeadLetterRound(queue) as letters, _client(stack, options.stack) as client:
+                purged = sum(1 for _ in letters.delete(lambda shown: _chosen(shown, options, client)))
     console.result({"purged": purged}, [f"deleted {purged} dead letter{'' if purged == 1 else 's'}"])
     return SUCCESS
 
@@ -170,13 +206,19 @@ def _purge(options: argparse.Namespace, console: Console) -> int:
 def _meant(options: argparse.Namespace) -> str:
     if options.all:
         return "all dead letters"
-    return "all malformed dead letters" if options.malformed else f"the dead letters of {', '.join(options.task_ids)}"
-
-
-def _is_meant(letter: DeadLetter, options: argparse.Namespace) -> bool:
     if options.malformed:
-        return letter.task_run is None
-    return letter.task_run is not None and letter.task_run.task_id in options.task_ids
+        return "all malformed dead letters"
+    return "all stale dead letters" if options.stale else f"the dead letters of {', '.join(options.task_ids)}"
+
+
+def _chosen(
+    letters: Sequence[DeadLetter], options: argparse.Namespace, client: TaskRunnerClient
+) -> Sequence[DeadLetter]:
+    if options.malformed:
+        return [letter for letter in letters if letter.task_run is None]
+    if options.stale:
+        return [known.letter for known in known_letters(client, letters) if known.is_useless]
+    return [letter for letter in letters if letter.task_run and letter.task_run.task_id in options.task_ids]
 
 
 def _is_confirmed(options: argparse.Namespace, what: str) -> bool:
@@ -227,7 +269,7 @@ def _described(letter: DeadLetter) -> dict[str, Any]:
     }
 
 
-def _row(letter: DeadLetter) -> tuple[str, ...]:
+def _row(letter: DeadLetter, state: LetterState | None) -> tuple[str, ...]:
     task_run = letter.task_run
-    names = (task_run.task_id, str(task_run.run), "") if task_run else ("", "", f"malformed: {excerpt(letter.body)}")
-    return (letter.letter_id, *names[:2], age(letter.sent_at), str(letter.attempts), names[2])
+    names = (task_run.task_id, str(task_run.run), "") if task_run else ("", "", excerpt(letter.body))
+    return (letter.letter_id, *names[:2], age(letter.sent_at), str(letter.attempts), state or "unknown", names[2])

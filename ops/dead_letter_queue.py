@@ -109,18 +109,20 @@ class DeadLetterQueue:
         for batch in _batches([each for each in leased if each not in spent]):
             self._settle(retries=batch)
 
-    def redrive(self, leased: Sequence[LeasedLetter]) -> None:
-        """Send the tasks of at most 100 letters through the main queue again; then acknowledge the letters.
+    def redrive(self, leased: Sequence[tuple[LeasedLetter, int]]) -> None:
+        """Send the tasks of at most 100 letters through the main queue again, each in the run beside it.
+
+        The letters are acknowledged after that.
 
         Whenever this is interrupted, each letter is in a queue: the other way round it could be in none.
         """
         redriven = [
             # A delay is said even when it is none, which keeps the queue's own from the message.
-            {"body": each.letter.redrive_message, "content_type": TASK_CONTENT_TYPE, "delay_seconds": 0}
-            for each in leased
+            {"body": each.letter.redrive_message(run), "content_type": TASK_CONTENT_TYPE, "delay_seconds": 0}
+            for each, run in leased
         ]
         self._push(self._queue_id, redriven)
-        self._settle(acks=leased)
+        self._settle(acks=[each for each, _ in leased])
 
     def delete_all(self) -> None:
         """Delete every letter for good."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
-from typing import Self
+from typing import Self, TypeAlias
 
 from components.cloudflare_api import ApiError
 from ops.dead_letter import DeadLetter
@@ -15,6 +15,10 @@ EMPTY_PULLS = 3
 """Cloudflare may answer a pull with nothing while there are letters; so often in a row it is believed."""
 
 EMPTY_PULL_SECONDS = 0.5
+
+
+Choose: TypeAlias = Callable[[Sequence[DeadLetter]], Sequence[DeadLetter]]
+"""Gives those of some letters that are meant."""
 
 
 class DeadLetterRound:
@@ -54,10 +58,10 @@ class DeadLetterRound:
         """Return how many letters there are beside those that this round holds."""
         return max(0, self._queue.count() - len(self._held))
 
-    def redrive(self, leased: Sequence[LeasedLetter]) -> None:
-        """Send the tasks of at most 100 letters through the main queue again."""
+    def redrive(self, leased: Sequence[tuple[LeasedLetter, int]]) -> None:
+        """Send the tasks of at most 100 letters through the main queue again, each in the run beside it."""
         self._queue.redrive(leased)
-        self._forget(leased)
+        self._forget([each for each, _ in leased])
 
     def acknowledge(self, leased: Sequence[LeasedLetter]) -> None:
         """Delete letters for good."""
@@ -72,12 +76,29 @@ class DeadLetterRound:
                     return each.letter
         return None
 
-    def delete(self, is_meant: Callable[[DeadLetter], bool]) -> Iterator[DeadLetter]:
-        """Delete the letters that are meant, for good; give each of them."""
-        while batch := self.pull():
-            meant = [each for each in batch if is_meant(each.letter)]
-            self.acknowledge(meant)
-            yield from (each.letter for each in meant)
+    def delete(self, choose: Choose) -> Iterator[DeadLetter]:
+        """Delete the letters that are chosen, for good; give each of them.
+
+        A pull is one of the few that a letter has before it is dropped. So where Cloudflare shows all letters without
+        one, none is pulled that comes after the last chosen one.
+        """
+        shown = self._queue.peek(MAX_BATCH)
+        if self._queue.count() > len(shown):
+            while batch := self.pull():
+                yield from self._delete(batch, {each.letter_id for each in choose([each.letter for each in batch])})
+            return
+        wanted = {each.letter_id for each in choose(shown)}
+        limit = max((index + 1 for index, each in enumerate(shown) if each.letter_id in wanted), default=0)
+        while wanted and (batch := self.pull(limit)):
+            for letter in self._delete(batch, wanted):
+                wanted.discard(letter.letter_id)
+                yield letter
+            limit = MAX_BATCH
+
+    def _delete(self, batch: Sequence[LeasedLetter], letter_ids: Collection[str]) -> list[DeadLetter]:
+        meant = [each for each in batch if each.letter.letter_id in letter_ids]
+        self.acknowledge(meant)
+        return [each.letter for each in meant]
 
     def _forget(self, leased: Sequence[LeasedLetter]) -> None:
         for each in leased:

@@ -69,6 +69,14 @@ class StoreUnavailableError(TransientError):
     """The task runner could not reach its store."""
 
 
+class BacklogFullError(TransientError):
+    """Too many tasks wait to be handed over, and the platform takes none for now; nothing was stored."""
+
+
+class StoreFullError(TaskRunnerError):
+    """The task runner's store has no room for new tasks before others expire."""
+
+
 class UnreachableError(TransientError):
     """Nothing answered, or not to the end."""
 
@@ -91,5 +99,7 @@ KINDS: Mapping[str, type[TaskRunnerError]] = {
     "forbidden": ForbiddenError,
     "rate_limited": RateLimitedError,
     "store_unavailable": StoreUnavailableError,
+    "backlog_full": BacklogFullError,
+    "store_full": StoreFullError,
 }
 """The class of each error that a caller may want to catch, by its code."""

@@ -12,8 +12,7 @@ from ops.client import TaskRunnerClient
 from ops.dead_letter import DeadLetter
 from ops.dead_letter_queue import MAX_BATCH, LeasedLetter
 from ops.dead_letter_round import DeadLetterRound
-from ops.errors import TaskNotFoundError
-from ops.patience import patiently
+from ops.letter_state import KnownLetter, LetterState, known_letters
 
 STOP_POLL_SECONDS = 0.1
 
@@ -35,6 +34,10 @@ class RedriveCounts:
     """What became of the letters of a round. All but those that were redriven stay in the dead-letter queue."""
 
     redriven: int = 0
+    stale: int = 0
+    """Their task has ended otherwise since, or has begun a later run: redriven, they would run nothing."""
+    unfinished: int = 0
+    """Their task is still at work, or the store does not show yet how it ended."""
     gone: int = 0
     """Their task is not there any more: redriven, they would only come back."""
     repeated: int = 0
@@ -47,16 +50,16 @@ class _Verdict(Enum):
     """What becomes of a letter."""
 
     REDRIVE = auto()
-    ACKNOWLEDGE = auto()  # its run was redriven already: it came twice, or its lease ended too early
+    ACKNOWLEDGE = auto()  # its task was redriven by another letter of that run, or its lease ended too early
     KEEP = auto()
 
 
 class Redrive:
-    """One round of redriving.
+    """One round of redriving, which runs each failed task once, however many letters it has.
 
     Args:
         letters: the round.
-        client: knows which tasks are still there.
+        client: knows what became of the tasks.
         is_stopped: asked between batches; when it says so, what is under way is finished, and nothing else begun.
         report: told how many have been redriven.
     """
@@ -72,7 +75,8 @@ class Redrive:
     ) -> None:
         self._letters, self._client, self._selection = letters, client, selection
         self._is_stopped, self._report = is_stopped, report
-        self._redriven_runs: dict[str, int] = {}
+        self._chosen: dict[str, KnownLetter] = {}
+        """The letter of each task that was redriven, or is about to be."""
         self.counts = RedriveCounts()
 
     def run(self) -> RedriveCounts:
@@ -87,23 +91,23 @@ class Redrive:
             if not batch:
                 break
             began = time.monotonic()
-            verdicts = [(each, self._judge(each.letter)) for each in batch]
-            self._letters.acknowledge([each for each, verdict in verdicts if verdict is _Verdict.ACKNOWLEDGE])
-            chosen = [each for each, verdict in verdicts if verdict is _Verdict.REDRIVE]
-            if chosen:
-                self._redrive(chosen)
-                self._pace(len(chosen), began)
+            meant = [each for each in batch if self._is_meant(each.letter)]
+            known = known_letters(self._client, [each.letter for each in meant])
+            verdicts = [(leased, each, self._judge(each)) for leased, each in zip(meant, known, strict=True)]
+            chosen = [(leased, each.next_run) for leased, each, verdict in verdicts if verdict is _Verdict.REDRIVE]
+            self._redrive([(leased, run) for leased, run in chosen if run is not None])
+            self._letters.acknowledge([leased for leased, _, verdict in verdicts if verdict is _Verdict.ACKNOWLEDGE])
+            self._pace(len(chosen), began)
         return self.counts
 
     def missing(self) -> list[str]:
         """Return those of the chosen tasks of which no letter was redriven."""
-        return sorted(set(self._selection.task_ids or ()) - self._redriven_runs.keys())
+        return sorted(set(self._selection.task_ids or ()) - self._chosen.keys())
 
-    def _redrive(self, chosen: list[LeasedLetter]) -> None:
+    def _redrive(self, chosen: list[tuple[LeasedLetter, int]]) -> None:
+        if not chosen:
+            return
         self._letters.redrive(chosen)
-        for each in chosen:
-            if each.letter.task_run:
-                self._redriven_runs[each.letter.task_run.task_id] = each.letter.task_run.run
         self.counts.redriven += len(chosen)
         self._report(self.counts.redriven)
 
@@ -120,33 +124,43 @@ class Redrive:
         """Return how many may still be redriven."""
         return sys.maxsize if self._selection.limit is None else self._selection.limit - self.counts.redriven
 
-    def _judge(self, letter: DeadLetter) -> _Verdict:
-        task_run = letter.task_run
-        if task_run is None:
-            self.counts.malformed.append(letter)
-            return _Verdict.KEEP
-        if self._selection.task_ids is not None and task_run.task_id not in self._selection.task_ids:
-            return _Verdict.KEEP
-        redriven_run = self._redriven_runs.get(task_run.task_id)
-        if task_run.run == redriven_run:
-            return _Verdict.ACKNOWLEDGE
-        if redriven_run is not None:
-            self.counts.repeated += 1
-            return _Verdict.KEEP
-        if not self._is_there(task_run.task_id):
-            self.counts.gone += 1
-            return _Verdict.KEEP
-        return _Verdict.REDRIVE
+    def _is_meant(self, letter: DeadLetter) -> bool:
+        """Tell whether a letter is selected; those that name no task are told of in any case."""
+        chosen = self._selection.task_ids
+        return chosen is None or letter.task_run is None or letter.task_run.task_id in chosen
 
-    def _is_there(self, task_id: str) -> bool:
-        try:
-            patiently(self._client.get, task_id)
-        except TaskNotFoundError:
-            return False
-        return True
+    def _judge(self, known: KnownLetter) -> _Verdict:
+        task_run = known.letter.task_run
+        if task_run is None:
+            self.counts.malformed.append(known.letter)
+            return _Verdict.KEEP
+        other = self._chosen.get(task_run.task_id)
+        if other:
+            return self._judge_another(known, other)
+        match known.state:
+            case LetterState.FAILED:
+                self._chosen[task_run.task_id] = known
+                return _Verdict.REDRIVE
+            case LetterState.GONE:
+                self.counts.gone += 1
+            case LetterState.STALE:
+                self.counts.stale += 1
+            case _:
+                self.counts.unfinished += 1
+        return _Verdict.KEEP
+
+    def _judge_another(self, known: KnownLetter, chosen: KnownLetter) -> _Verdict:
+        """Judge a further letter of a task that is redriven in this round."""
+        if known.letter.task_run == chosen.letter.task_run or known.next_run == chosen.next_run:
+            return _Verdict.ACKNOWLEDGE
+        if known.state is LetterState.STALE:
+            self.counts.stale += 1
+        else:
+            self.counts.repeated += 1
+        return _Verdict.KEEP
 
     def _pace(self, redriven: int, began: float) -> None:
-        if self._selection.rate_per_second is None or self._is_done():
+        if self._selection.rate_per_second is None or redriven == 0 or self._is_done():
             return
         until = began + redriven / self._selection.rate_per_second
         while not self._is_stopped() and (left := until - time.monotonic()) > 0:

@@ -102,6 +102,8 @@ class TaskSummary:
     """1 for the first; a retry by hand and a redrive start the next."""
     attempts: int
     """Of this run."""
+    crashes: int
+    """Attempts of this run whose isolate died; 0 of a task runner that does not tell."""
     max_retries: int
     progress: Progress | None
     error: Failure | None
@@ -167,6 +169,7 @@ def _summary(task: JsonObject) -> dict[str, Any]:
         "handler": task.text("handler"),
         "run": task.integer("run"),
         "attempts": task.integer("attempts"),
+        "crashes": task.integer("crashes") if "crashes" in task.values else 0,
         "max_retries": task.integer("maxRetries"),
         "progress": progress and Progress.read(progress),
         "error": error and Failure.read(error),

@@ -225,8 +225,12 @@ def _stats(options: argparse.Namespace, console: Console) -> int:
 
 
 def _row(task: TaskSummary) -> tuple[str, ...]:
-    attempts = f"{task.attempts} of {task.max_retries + 1}"
-    return (task.task_id, task.status, task.handler, str(task.run), attempts, age(task.created_at), _remark(task))
+    return (task.task_id, task.status, task.handler, str(task.run), _tries(task), age(task.created_at), _remark(task))
+
+
+def _tries(task: TaskSummary) -> str:
+    crashes = {0: "", 1: ", 1 crash"}.get(task.crashes, f", {task.crashes} crashes")
+    return f"{task.attempts} of {task.max_retries + 1}{crashes}"
 
 
 def _remark(task: TaskSummary) -> str:
@@ -252,7 +256,7 @@ def _story(task: Task) -> list[str]:
         ("task", task.task_id),
         ("status", task.status),
         ("handler", task.handler),
-        ("attempts", f"{task.attempts} of {task.max_retries + 1}" + (f", run {task.run}" if task.run > 1 else "")),
+        ("attempts", _tries(task) + (f", run {task.run}" if task.run > 1 else "")),
     ]
     if task.progress:
         facts.append(("progress", f"{task.progress.percent:g} % {excerpt(task.progress.note or '')}".strip()))

@@ -26,10 +26,9 @@ import { MAX_DELAY_SECONDS } from './task.js';
  */
 
 /**
- * Does the work. Its result is anything that JSON can hold; one that JSON cannot hold, or that is longer than 256 KiB, fails the
- * task at once, since the work is done and another attempt would do it again. What it throws is kept as the task's error, with
- * its code, its causes and the errors of an `AggregateError`, in up to 1,000 characters. After that comes the next attempt; when,
- * a {@link RetryLater} can say. After a {@link PermanentError} there is none.
+ * Does the work. Its result is anything that JSON can hold, in at most 256 KiB; another one fails the attempt. What it throws is
+ * kept as the task's error, with its code, its causes and the errors of an `AggregateError`, in up to 1,000 characters. Then
+ * comes the next attempt; when, a {@link RetryLater} can say. After a {@link PermanentError} there is none.
  *
  * @typedef {(payload: Payload, context: Context) => unknown} Handler
  */

@@ -11,13 +11,13 @@ const BOXED = ['[object Number]', '[object String]', '[object Boolean]'];
 /**
  * @param {unknown} result what a handler returned; nothing at all is null
  * @returns {string} JSON
- * @throws {TypeError | RangeError} JSON cannot hold it, or it is longer than a result may be. The error is permanent: the work is
- *   done, and another attempt would do it again
+ * @throws {TypeError} JSON cannot hold it; the error says what is at fault and where
+ * @throws {RangeError} it is longer than a result may be
  */
 export function resultJson(result) {
   const json = stringified(result ?? null);
   const length = ENCODER.encode(json).byteLength;
-  if (length > MAX_RESULT_BYTES) throw permanent(new RangeError(`expected a result of at most ${MAX_RESULT_BYTES} bytes as JSON, got ${length}`));
+  if (length > MAX_RESULT_BYTES) throw new RangeError(`expected a result of at most ${MAX_RESULT_BYTES} bytes as JSON, got ${length}`);
   return json;
 }
 
@@ -56,25 +56,29 @@ function isPlain(result) {
 /**
  * @param {unknown} result
  * @returns {string}
- * @throws {TypeError} JSON cannot hold it; the error says what is at fault and where
+ * @throws {TypeError}
  */
 function stringifiedWithCare(result) {
+  /** @type {string | null} */
+  let fault = null;
   /** Where the objects are that are being written. @type {WeakMap<object, string>} */
   const places = new WeakMap();
   /** @type {(this: any, key: string, value: unknown) => unknown} */
   const check = function (key, value) {
     const place = places.has(this) ? `${places.get(this)}${Array.isArray(this) ? `[${key}]` : `.${key}`}` : 'result';
     const kind = unwritable(value, this[key]);
-    if (kind) throw permanent(new TypeError(`expected a result that JSON can hold, got ${kind} at ${place}`));
+    if (kind) fault ??= `${kind} at ${place}`;
     if (typeof value === 'object' && value !== null) places.set(value, place);
     return value;
   };
+  let json = 'null';
   try {
-    return JSON.stringify(result, check) ?? 'null';
+    json = JSON.stringify(result, check) ?? json;
   } catch (error) {
-    if (isPermanent(error)) throw error;
-    throw permanent(new TypeError(`expected a result that JSON can hold, got one that it cannot: ${reasonOf(error)}`));
+    fault ??= `one that it cannot: ${reasonOf(error)}`;
   }
+  if (fault !== null) throw new TypeError(`expected a result that JSON can hold, got ${fault}`);
+  return json;
 }
 
 /**
@@ -100,17 +104,4 @@ function reasonOf(error) {
   if (error instanceof RangeError && error.message.includes('call stack')) return 'it is nested too deeply';
   const { name, message } = describeError(error);
   return `${name}: ${message.replaceAll(/\s*\n\s*/g, ' ')}`;
-}
-
-/**
- * @template {Error} Thrown
- * @param {Thrown} error
- */
-function permanent(error) {
-  return Object.assign(error, { permanent: true });
-}
-
-/** @param {unknown} error */
-function isPermanent(error) {
-  return error instanceof Error && 'permanent' in error && error.permanent === true;
 }

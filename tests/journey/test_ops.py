@@ -253,10 +253,31 @@ def test_what_failed_is_run_again_without_its_dead_letter(operator: Operator) ->
     assert {json.loads(line)["taskId"] for line in retried} == task_ids
     assert {operator.asks("wait", task_id)["status"] for task_id in task_ids} == {"completed"}
     first = min(task_ids)
-    assert operator.asks("dlq", "redrive", "--task", first)["redriven"] == 1
+    assert {letter["state"] for letter in operator.sees_dead_letters(2)} == {"stale"}
+    assert operator.asks("dlq", "show", first)["state"] == "stale"
+    assert f"no dead letter was redriven of {first}" in operator.types("dlq", "redrive", "--task", first, expect=1)
+    counts = operator.asks("dlq", "redrive")
+    assert (counts["redriven"], counts["stale"]) == (0, 2)
     assert operator.asks("get", first)["run"] == 2, "a redrive of what has completed since does nothing"
-    assert operator.asks("dlq", "purge", "--task", *task_ids, "--yes") == {"purged": 1}
+    assert operator.asks("dlq", "purge", "--task", first, "--yes") == {"purged": 1}
+    assert operator.asks("dlq", "purge", "--stale", "--yes") == {"purged": 1}
     assert operator.asks("dlq", "purge", "--all", "--yes") == {"purged": 0}
+
+
+def test_a_task_that_failed_again_is_redriven_once(operator: Operator) -> None:
+    """Failed, retried by hand, failed again: it has two letters, and the first that is pulled is stale."""
+    operator.turns_switch(on=False)
+    task_id = operator.submits_moody()
+    operator.sees_dead_letters(1)
+    operator.types("retry", task_id)
+    letters = operator.sees_dead_letters(2)
+    assert {(letter["run"], letter["state"]) for letter in letters} == {(1, "stale"), (2, "failed")}
+    operator.turns_switch(on=True)
+    counts = operator.asks("dlq", "redrive", "--rate", "1", "--task", task_id)
+    assert (counts["redriven"], counts["stale"]) == (1, 1)
+    task = operator.asks("wait", task_id)
+    assert (task["status"], task["run"]) == ("completed", 3)
+    assert operator.types("dlq", "purge", "--stale", "--yes") == "deleted 1 dead letter\n"
 
 
 def test_the_client_does_all_that_the_commands_do(client: TaskRunnerClient) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,17 +19,24 @@ from tests.ops.stand_in import TASK
 
 
 class Tasks(TaskRunnerClient):
-    """A task runner that knows every task, but for those that are gone."""
+    """A task runner that knows every task, but for those that are gone; each has failed in its first run.
 
-    def __init__(self, gone: set[str] | None = None) -> None:
+    Args:
+        gone: the tasks that are not there.
+        others: what else is true of some tasks, by id: ``{"t1": {"run": 2}}``.
+    """
+
+    def __init__(self, gone: set[str] | None = None, others: Mapping[str, dict[str, Any]] | None = None) -> None:
         super().__init__("http://127.0.0.1:9")
         self.gone = gone or set()
+        self.others = dict(others or {})
 
     def get(self, task_id: str, *, wait: float = 0) -> Task:
         assert wait == 0
         if task_id in self.gone:
             raise TaskNotFoundError("task_not_found", 404, "not found")
-        return Task.read(JsonObject(TASK | {"taskId": task_id, "status": "failed"}, "task"))
+        facts = TASK | {"taskId": task_id, "status": "failed"} | self.others.get(task_id, {})
+        return Task.read(JsonObject(facts, "task"))
 
 
 @dataclass(frozen=True)

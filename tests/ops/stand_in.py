@@ -17,6 +17,7 @@ TASK: dict[str, Any] = {
     "handler": "default",
     "run": 1,
     "attempts": 1,
+    "crashes": 0,
     "maxRetries": 5,
     "progress": {"percent": 50, "note": "half"},
     "result": {"camelCase": 1, "snake_case": [2]},

@@ -12,8 +12,10 @@ import pytest
 from ops import client as client_module
 from ops.client import TaskRunnerClient
 from ops.errors import (
+    BacklogFullError,
     IdempotencyConflictError,
     RateLimitedError,
+    StoreFullError,
     StoreUnavailableError,
     TaskNotFoundError,
     TaskRunnerError,
@@ -159,6 +161,24 @@ def test_a_task_tells_its_story(runner: StandIn, client: TaskRunnerClient) -> No
     assert task.next_attempt_at is None
     assert task.result == {"camelCase": 1, "snake_case": [2]}
     assert to_json(task) == TASK | {"error": {"name": "Error", "message": "first try"}}
+
+
+def test_a_task_runner_that_tells_of_no_crashes_has_none(runner: StandIn, client: TaskRunnerClient) -> None:
+    older = {key: value for key, value in TASK.items() if key != "crashes"}
+    runner.replies = [Reply(older), Reply(TASK | {"crashes": 2})]
+    assert [client.get("t1").crashes, client.get("t1").crashes] == [0, 2]
+
+
+def test_a_backlog_that_is_full_may_pass_and_a_store_that_is_full_may_not(
+    runner: StandIn, client: TaskRunnerClient
+) -> None:
+    runner.replies = [Reply({"error": "No.", "code": "backlog_full"}, 503, {"Retry-After": "7"})]
+    with pytest.raises(BacklogFullError) as full:
+        client.submit(b"")
+    assert full.value.retry_after_seconds == 7
+    runner.replies = [Reply({"error": "No.", "code": "store_full"}, 507)]
+    with pytest.raises(StoreFullError):
+        client.submit(b"")
 
 
 def test_statistics(runner: StandIn, client: TaskRunnerClient) -> None:

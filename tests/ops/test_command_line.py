@@ -150,6 +150,9 @@ def test_get_tells_all(run: Run, runner: StandIn) -> None:
         "result": '{"camelCase": 1, "snake_case": [2]}',
     }
     assert json.loads(run("get", "t1", "--json")[1])["result"] == TASK["result"]
+    runner.replies = [Reply(TASK | {"crashes": 1}), Reply(TASK | {"crashes": 2, "run": 2})]
+    assert "attempts  1 of 6, 1 crash\n" in run("get", "t1")[1]
+    assert "attempts  1 of 6, 2 crashes, run 2\n" in run("get", "t1")[1]
 
 
 def test_list_shows_a_row_for_each_task(run: Run, runner: StandIn) -> None:

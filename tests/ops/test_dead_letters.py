@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ from components.cloudflare_api import ApiError, RefusedTokenError, UnreachableEr
 from local.cli.instance import Instance
 from ops.dead_letter import DeadLetter, TaskRun
 from ops.dead_letter_queue import DeadLetterQueue, LeasedLetter
-from ops.dead_letter_round import DeadLetterRound
+from ops.dead_letter_round import Choose, DeadLetterRound
 from ops.deployed_stack import DeployedStack, NotReadyError
+from ops.json_object import to_json
+from ops.letter_state import LetterState, known_letters
 from ops.redrive import Redrive, RedriveCounts, Selection
 from tests.local.rest import Rest, eventually
 from tests.ops.queues import Queues, Tasks, letter
@@ -42,9 +44,23 @@ def queues(rest: Rest, cloud: Instance) -> Queues:
     return Queues.create(rest, cloud)
 
 
-def redrive(queues: Queues, gone: set[str] | None = None, **selection: Any) -> RedriveCounts:
-    with queues.dead_letters() as queue, DeadLetterRound(queue) as letters, Tasks(gone) as client:
+def redrive(
+    queues: Queues,
+    gone: set[str] | None = None,
+    others: Mapping[str, dict[str, Any]] | None = None,
+    **selection: Any,
+) -> RedriveCounts:
+    with queues.dead_letters() as queue, DeadLetterRound(queue) as letters, Tasks(gone, others) as client:
         return Redrive(letters, client, Selection(**selection)).run()
+
+
+def purge(queues: Queues, choose: Choose) -> list[DeadLetter]:
+    with queues.dead_letters() as queue, DeadLetterRound(queue) as letters:
+        return list(letters.delete(choose))
+
+
+def malformed(letters: Sequence[DeadLetter]) -> list[DeadLetter]:
+    return [each for each in letters if each.task_run is None]
 
 
 def message(task_id: str, run: int) -> dict[str, Any]:
@@ -84,7 +100,7 @@ def test_a_letter_deep_in_the_queue_is_found(queues: Queues) -> None:
 
 def test_tasks_go_through_the_main_queue_again(queues: Queues) -> None:
     queues.bury(letter("t1"), {"taskId": "t2"}, letter("t3", 4))
-    assert redrive(queues) == RedriveCounts(redriven=3)
+    assert redrive(queues, others={"t3": {"run": 4}}) == RedriveCounts(redriven=3)
     assert queues.redriven() == [message("t1", 2), message("t2", 2), message("t3", 5)]
     assert queues.buried() == []
     assert redrive(queues) == RedriveCounts()
@@ -144,6 +160,57 @@ def test_a_task_that_fails_again_is_not_redriven_for_ever(queues: Queues) -> Non
     queues.bury(letter("t1", 1), letter("t1", 2))
     assert redrive(queues, rate_per_second=1.9) == RedriveCounts(redriven=1, repeated=1)
     assert queues.redriven() == [message("t1", 2)]
+
+
+@pytest.mark.parametrize("pulls", [{}, {"rate_per_second": 1.9}, {"limit": 1}])
+def test_a_task_with_many_letters_is_redriven_once(queues: Queues, pulls: dict[str, Any]) -> None:
+    """It failed in its second run; the letter of the first is stale, and one of the second came twice."""
+    queues.bury(letter("t1", 1), letter("t1", 2), letter("t1", 2))
+    counts = redrive(queues, others={"t1": {"run": 2}}, **pulls)
+    assert (counts.redriven, counts.stale, counts.repeated) == (1, 1, 0)
+    assert queues.redriven() == [message("t1", 3)]
+    stale, second = letter("t1", 1), letter("t1", 2)
+    left = [json.loads(body) for body in queues.buried()]
+    assert left == ([stale, second] if "limit" in pulls else [stale]), "a limit leaves what comes after it"
+    again = redrive(queues, others={"t1": {"run": 3, "status": "completed"}}, **pulls)
+    assert (again.redriven, again.stale) == (0, len(left))
+    assert len(queues.redriven()) == 1
+
+
+@pytest.mark.parametrize(
+    ("task", "state", "count"),
+    [
+        ({"run": 2}, LetterState.STALE, "stale"),
+        ({"run": 2, "status": "processing"}, LetterState.STALE, "stale"),
+        ({"run": 1, "status": "completed"}, LetterState.STALE, "stale"),
+        ({"run": 1, "status": "cancelled"}, LetterState.STALE, "stale"),
+        ({"run": 1, "status": "processing"}, LetterState.UNFINISHED, "unfinished"),
+        ({"run": 1, "status": "pending"}, LetterState.UNFINISHED, "unfinished"),
+    ],
+)
+def test_a_letter_whose_task_has_not_failed_in_its_run_is_not_redriven(
+    queues: Queues, task: dict[str, Any], state: LetterState, count: str
+) -> None:
+    queues.bury(letter("t1"))
+    with Tasks(others={"t1": task}) as client, queues.dead_letters() as queue:
+        assert [each.state for each in known_letters(client, queue.peek(100))] == [state]
+    counts = to_json(redrive(queues, others={"t1": task}))
+    assert {name: each for name, each in counts.items() if each} == {count: 1}
+    assert queues.redriven() == []
+    assert queues.pullable() == 1
+
+
+def test_a_letter_that_is_ahead_of_its_task_waits_for_the_store(queues: Queues) -> None:
+    queues.bury(letter("t1", 2))
+    assert redrive(queues) == RedriveCounts(unfinished=1)
+
+
+def test_a_redrive_that_was_never_taken_is_redriven(queues: Queues) -> None:
+    """Its message died on its way: the task is still in the run before."""
+    queues.bury(message("t1", 2), letter("t1", 1))
+    assert redrive(queues) == RedriveCounts(redriven=1)
+    assert queues.redriven() == [message("t1", 2)]
+    assert queues.buried() == []
 
 
 def test_a_letter_whose_lease_ended_too_early_is_not_sent_twice(queues: Queues) -> None:
@@ -213,10 +280,40 @@ def test_a_letter_is_not_dropped_for_having_been_pulled(rest: Rest, cloud: Insta
 
 def test_malformed_letters_are_purged(queues: Queues) -> None:
     queues.bury(letter("t1"), *MALFORMED, letter("t2"))
-    with queues.dead_letters() as queue, DeadLetterRound(queue) as letters:
-        purged = list(letters.delete(lambda each: each.task_run is None))
-    assert len(purged) == len(MALFORMED)
+    assert len(purge(queues, malformed)) == len(MALFORMED)
     assert len(queues.buried()) == queues.pullable() == 2
+
+
+def test_a_purge_pulls_no_more_than_it_must(queues: Queues) -> None:
+    queues.bury("poison", letter("t1"), letter("t2"))
+    assert len(purge(queues, malformed)) == 1
+    assert queues.attempts() == {0}, "the others were not pulled"
+    assert purge(queues, malformed) == []
+    assert queues.attempts() == {0}
+    queues.bury("poison", letter("t3"))
+    assert len(purge(queues, malformed)) == 1
+    assert sorted(json.loads(body)["taskId"] for body in queues.buried()) == ["t1", "t2", "t3"]
+    assert queues.attempts() == {0, 1}, "t3 comes after the last that was meant"
+
+
+def test_a_purge_reaches_what_cloudflare_does_not_show(queues: Queues) -> None:
+    queues.bury(*(letter(f"t{n}") for n in range(104)), "poison")
+    assert [each.body for each in purge(queues, malformed)] == ["poison"]
+    with queues.dead_letters() as queue:
+        assert queue.count() == 104
+
+
+def test_letters_that_have_nothing_to_redrive_are_purged(queues: Queues) -> None:
+    queues.bury(letter("moved"), letter("gone"), letter("done"), letter("failed"), letter("busy"), "poison")
+    others = {"moved": {"run": 2}, "done": {"status": "completed"}, "busy": {"status": "processing"}}
+    with Tasks({"gone"}, others) as client:
+
+        def useless(letters: Sequence[DeadLetter]) -> list[DeadLetter]:
+            return [each.letter for each in known_letters(client, letters) if each.is_useless]
+
+        purged = purge(queues, useless)
+    assert [each.task_run and each.task_run.task_id for each in purged] == ["moved", "gone", "done"]
+    assert len(queues.buried()) == 3
 
 
 def test_all_letters_are_purged(queues: Queues) -> None:
@@ -250,13 +347,13 @@ def test_an_engine_without_dead_letters() -> None:
 
 def test_what_names_no_task_cannot_be_redriven() -> None:
     with pytest.raises(ValueError, match="dead letter id names no task"):
-        _ = DeadLetter.of_message(_Message()).redrive_message
+        DeadLetter.of_message(_Message()).redrive_message(2)
 
 
 @pytest.mark.parametrize("extra", [{}, {"payload_length": 1_000_000}])
 def test_a_redrive_starts_the_next_run_and_keeps_the_length_of_a_large_payload(extra: dict[str, int]) -> None:
     letter = DeadLetter("id", json.dumps({"taskId": "task", "run": 3, **extra}), "json", 1, datetime.now(UTC))
-    assert letter.redrive_message == {"taskId": "task", "run": 4, "redrive": True, **extra}
+    assert letter.redrive_message(4) == {"taskId": "task", "run": 4, "redrive": True, **extra}
 
 
 class _Message:

@@ -136,6 +136,7 @@ RANGES = {
     "retry_max_delay_seconds": (1, 86_400),
     "rate_limit_requests": (0, 1_000_000),
     "max_concurrency": (1, 250),
+    "cpu_ms": (10, 300_000),
     "delivery_delay_seconds": (0, 86_400),
     "message_retention_seconds": (60, 1_209_600),
     "dlq_message_retention_seconds": (60, 1_209_600),
@@ -145,16 +146,20 @@ RANGES = {
     "dlq_visibility_timeout_ms": (0, 43_200_000),
 }
 
+ZEROES = {"max_concurrency": "what the store can bear", "cpu_ms": "Cloudflare's own limit"}
+
 
 @pytest.mark.parametrize(("key", "limits"), RANGES.items())
 def test_numbers_have_cloudflares_ranges(key: str, limits: tuple[int, int]) -> None:
     low, high = limits
     engine = "workflow" if key.startswith("workflow") else "queue"
-    for number in (low, high):
+    zero = ZEROES.get(key)
+    for number in (low, high, *([0] if zero else [])):
         config = {"engine": engine, "retry_max_delay_seconds": "86400", key: str(number)}
         assert getattr(good(config), key) == number
-    for bad in (low - 1, high + 1, "1.5", "ten", "1e1", " 1"):
-        expected = f"{key}: expected a whole number from {low} to {high}, got {bad!r}"
+    meaning = f", or 0 for {zero}" if zero else ""
+    for bad in (-1 if zero else low - 1, high + 1, "1.5", "ten", "1e1", " 1"):
+        expected = f"{key}: expected a whole number from {low} to {high}{meaning}, got {bad!r}"
         assert expected in problems({"account_id": ACCOUNT_ID, key: str(bad)})
 
 

@@ -11,6 +11,7 @@ import pytest
 from pulumi.runtime.rpc import is_rpc_secret, unwrap_rpc_secret
 
 from components import TaskRunner
+from components.engine import DURABLE_OBJECTS
 from components.worker_code import MIGRATIONS_FOLDER
 from tests.unit.recorded_stack import ACCOUNT_ID, RecordedStack, record_component, record_task_runner, task_runner_args
 
@@ -59,6 +60,7 @@ COMBINATIONS = list(itertools.product(STORES, ENGINES, ["dev", "stg", "uat", "pr
 def bindings_of(store: str, engine: str, env: str) -> list[dict[str, Any]]:
     """The bindings that a combination needs, in the order of their names."""
     texts = {
+        "KEEP_PAYLOAD": "unfinished",
         "MAX_RETRIES": "5",
         "RETRY_BACKOFF": "exponential",
         "RETRY_DELAY_SECONDS": "1",
@@ -229,7 +231,7 @@ def test_inputs_of_the_usual_combination(stack: RecordedStack) -> None:
             "type": "worker",
             "scriptName": "task-runner-dev",
             "deadLetterQueue": "task-runner-dlq-dev",
-            "settings": {"batchSize": 10, "maxConcurrency": 250, "maxRetries": 5, "maxWaitTimeMs": 0, "retryDelay": 1},
+            "settings": {"batchSize": 10, "maxConcurrency": 10, "maxRetries": 5, "maxWaitTimeMs": 0, "retryDelay": 1},
         },
         "sweeper": {**account, "scriptName": "task-runner-dev", "schedules": [{"cron": "* * * * *"}]},
     }
@@ -355,6 +357,36 @@ def test_every_setting_of_the_queues_reaches_its_resource() -> None:
     assert stack.inputs("task-runner-dlq")["settings"]["messageRetentionPeriod"] == 1_209_600
 
 
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, [10]),
+        ({"shards": 3}, [10, 10, 10]),
+        ({"state_store": "durable-object"}, [40]),
+        ({"state_store": "durable-object", "shards": 3}, [13, 13, 13]),
+        ({"state_store": "kv"}, [250]),
+        ({"state_store": "kv", "shards": 2}, [250, 250]),
+        ({"max_concurrency": 77}, [77]),
+        ({"max_concurrency": pulumi.Output.from_input(0)}, [10]),
+        ({"state_store": "kv", "max_concurrency": 1, "shards": 2}, [1, 1]),
+    ],
+)
+def test_no_more_batches_are_in_work_than_the_store_can_bear(settings: dict[str, Any], expected: list[int]) -> None:
+    resources = record_task_runner(**settings).resources
+    consumers = [each.inputs for name, each in resources.items() if name.startswith("task-runner-consumer")]
+    assert [each["settings"]["maxConcurrency"] for each in consumers] == expected
+
+
+def test_as_many_objects_are_counted_on_as_there_are() -> None:
+    source = (MIGRATIONS_FOLDER.parent / "stores" / "durable_object.js").read_text()
+    assert f"const OBJECTS = {DURABLE_OBJECTS};" in source
+
+
+def test_cpu_time_is_limited_by_cloudflare_unless_it_is_set(stack: RecordedStack) -> None:
+    assert "limits" not in stack.inputs("task-runner-version")
+    assert record_task_runner(cpu_ms=300_000).inputs("task-runner-version")["limits"] == {"cpuMs": 300_000}
+
+
 def test_what_operators_pause_stays_paused(stack: RecordedStack) -> None:
     queues = ("task-runner-queue", "task-runner-dlq")
     assert {stack.resources[each].ignore_changes for each in queues} == {("settings.deliveryPaused",)}
@@ -376,6 +408,7 @@ def test_the_settings_of_the_worker_reach_it(engine: str) -> None:
         retry_max_delay_seconds=90,
         cors_origins=("https://a.example", "https://b.example"),
         http_allowed_hosts=("api.example", "*.b.example:8443"),
+        keep_payload="always",
     )
     assert texts(stack) == {
         "MAX_RETRIES": "7",
@@ -384,6 +417,7 @@ def test_the_settings_of_the_worker_reach_it(engine: str) -> None:
         "RETRY_MAX_DELAY_SECONDS": "90",
         "CORS_ORIGINS": "https://a.example https://b.example",
         "HTTP_ALLOWED_HOSTS": "api.example *.b.example:8443",
+        "KEEP_PAYLOAD": "always",
     }
 
 

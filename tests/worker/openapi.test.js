@@ -51,10 +51,15 @@ test('every route but /health asks for a token', () => {
   assert.deepEqual(description.security, [{ bearer: [] }, { basic: [] }]);
   assert.deepEqual(OPERATIONS.filter(([, { security }]) => security).map(([name]) => name), ['GET /health']);
   for (const [name, { responses }] of OPERATIONS) {
-    const codes = [200, 401, 403, 429, 503].filter((status) => responses[status]);
-    const expected = name === 'GET /health' ? [200] : name.startsWith('GET') ? [200, 401, 403, 429, 503] : [200, 401, 403, 429, 503];
-    assert.deepEqual(codes, expected, name);
+    const codes = [200, 401, 403, 429, 500, 503, 507].filter((status) => responses[status]);
+    const ofAll = [200, 401, 403, 429, 500, 503];
+    assert.deepEqual(codes, name === 'GET /health' ? [200] : name.startsWith('GET') ? ofAll : [...ofAll, 507], name);
   }
+});
+
+test('where a run begins, too many that wait may refuse it', () => {
+  const refusing = OPERATIONS.filter(([, { responses }]) => JSON.stringify(responses[503] ?? {}).includes('backlog_full')).map(([name]) => name);
+  assert.deepEqual(refusing, ['POST /task', 'POST /tasks', 'POST /task/{taskId}/retry']);
 });
 
 test('operation ids are of one operation each, and links lead to one', () => {
