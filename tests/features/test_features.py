@@ -47,7 +47,7 @@ def test_handlers_are_chosen_by_name(client: TaskRunnerClient) -> None:
     with pytest.raises(TaskRunnerError) as refused:
         client.submit("work", handler="prob")
     assert (refused.value.code, refused.value.status) == ("unknown_handler", requests.codes.bad_request)
-    assert refused.value.details["handlers"] == ["default", "hasty", "http", "probe"]
+    assert refused.value.details["handlers"] == ["default", "hasty", "http", "probe", "unsure"]
 
 
 def test_the_http_handler_delivers_the_payload(client: TaskRunnerClient, receiver: str) -> None:
@@ -73,10 +73,38 @@ def test_a_permanent_error_is_not_retried(client: TaskRunnerClient) -> None:
     assert (task.error.name, task.error.message) == ("PermanentError", "never again")
 
 
+def test_a_handler_names_the_time_of_its_next_attempt(client: TaskRunnerClient) -> None:
+    submission = probe(client, "later")
+    waiting = wait_for(client, submission, lambda task: task.status is Status.PENDING and task.attempts == 1)
+    assert (waiting.error and waiting.error.name) == "RetryLater"
+    done = ended(client, submission)
+    assert (done.status, done.attempts) == (Status.COMPLETED, 2)
+    assert done.started_at
+    assert done.finished_at
+    assert done.finished_at - done.started_at >= timedelta(seconds=3.9)
+
+
+def test_an_error_tells_its_parts_and_its_cause(client: TaskRunnerClient) -> None:
+    task = ended(client, probe(client, "break-down", max_retries=0))
+    assert task.error
+    assert task.error.name == "AggregateError"
+    message = "both failed; 1. TypeError: one; 2. Error: two (code E_TWO); caused by Error: the weather"
+    assert task.error.message == message
+
+
+def test_a_check_that_fails_refuses_its_own_task_alone(client: TaskRunnerClient) -> None:
+    bad, good = client.submit_many([NewTask("bad", handler="unsure"), NewTask("good")])
+    assert isinstance(bad, TaskRunnerError)
+    assert (bad.code, bad.status) == ("handler_check_failed", requests.codes.internal_server_error)
+    assert isinstance(good, Submission)
+    assert ended(client, good).status is Status.COMPLETED
+
+
 def test_a_task_tells_its_story(client: TaskRunnerClient) -> None:
     before = datetime.now(UTC) - timedelta(seconds=1)
     task = ended(client, probe(client, "fail", until="2"))
     assert (task.status, task.attempts, task.max_retries, task.run) == (Status.COMPLETED, 2, 5, 1)
+    assert task.crashes == 0
     assert task.result == {"attempt": 2}
     assert task.started_at
     assert task.finished_at

@@ -1,12 +1,12 @@
 /** Does what its parameters say, so that the tests see every way in which a task can go. */
 
-import { PermanentError } from '../handler.js';
+import { PermanentError, RetryLater } from '../handler.js';
 
 /** @import { Context } from '../handler.js' */
 /** @import { Payload } from '../task.js' */
 
 export const parameters = {
-  act: 'echo, fail, hold or give-up',
+  act: 'echo, fail, hold, later, break-down or give-up',
   until: 'the attempt that no longer fails; without it all do',
 };
 
@@ -21,6 +21,11 @@ export default async function probe(payload, context) {
     case 'fail':
       if (attempt < Number(until ?? Infinity)) throw new RangeError(`attempt ${attempt} fails`);
       return { attempt };
+    case 'later':
+      if (attempt === 1) throw new RetryLater(4, 'not before the quota is full again');
+      return { attempt };
+    case 'break-down':
+      throw new AggregateError([new TypeError('one'), Object.assign(new Error('two'), { code: 'E_TWO' })], 'both failed', { cause: 'the weather' });
     case 'give-up':
       throw new PermanentError('never again');
     case 'hold':
