@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export NODE_COMPILE_CACHE := $(CURDIR)/.venv/node_compile_cache
 
-.PHONY: new-handler up down test test-faults test-others bench check lint types setup help
+.PHONY: new-handler up down test test-all test-faults test-others bench check lint types setup help
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -22,6 +22,9 @@ down: setup ## Destroy what `make up` deployed, and stop the local Cloudflare
 test: check ## Run every check and every test, on a Cloudflare of its own
 	@$(MAKE) --no-print-directory --jobs 2 test-faults test-others
 	@node tests/page/chromium.js
+
+test-all: test ## And the long tests: the examples and the template, each deployed
+	@python -m pytest tests/hosted
 
 # These wait most of their time, so they run beside the others. What they measured is printed at their end.
 test-faults:

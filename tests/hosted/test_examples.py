@@ -62,10 +62,10 @@ def engine(state: Path) -> Iterator[tuple[HostedEngine, Plugin]]:
         engine.close()
 
 
-def up(folder: Path, state: Path, installed: Path, command: str = "up") -> str:
+def up(folder: Path, state: Path, installed: Path) -> str:
     """Deploy a program that finds the component where it is installed."""
     environment = {**os.environ, "PYTHONPATH": f"{installed}{os.pathsep}{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}
-    words = [sys.executable, "-m", "local", command, "--stack", "local", "--state", str(state)]
+    words = [sys.executable, "-m", "local", "up", "--stack", folder.name, "--state", str(state)]
     done = subprocess.run(  # noqa: S603
         words, capture_output=True, text=True, cwd=folder, env=environment, timeout=COMMAND_SECONDS, check=False
     )
@@ -80,7 +80,7 @@ def configure(folder: Path, project: str, **settings: Any) -> None:
         f"{project}:account_id": LOCAL_ACCOUNT_ID,
         **{f"{project}:{name}": value for name, value in settings.items()},
     }
-    (folder / "Pulumi.local.yaml").write_text(yaml.safe_dump({"config": config}))
+    (folder / f"Pulumi.{folder.name}.yaml").write_text(yaml.safe_dump({"config": config}))
 
 
 def complete(url: str, payload: str, handler: str) -> Any:
@@ -104,11 +104,10 @@ def test_two_runners_stand_beside_each_other_with_a_bucket(tmp_path: Path, state
     shutil.copytree(ROOT / "examples" / "two-runners", folder)
     configure(folder, "two-runners")
     up(folder, state, installed)
-    outputs = read_outputs(state, "local")
+    outputs = read_outputs(state, folder.name)
     assert complete(outputs["mail_url"], "a letter", "default")["bytes"] == 8
     assert re.fullmatch(r"[0-9a-f-]{36}\.png", complete(outputs["images_url"], "an image", "keep")["key"])
     assert "nothing changed" in up(folder, state, installed)
-    up(folder, state, installed, "destroy")
 
 
 def test_the_template_is_a_project_of_its_own(tmp_path: Path, state: Path, installed: Path) -> None:
@@ -119,8 +118,7 @@ def test_the_template_is_a_project_of_its_own(tmp_path: Path, state: Path, insta
     (folder / "Pulumi.yaml").write_text(written)
     configure(folder, "greetings", public="true")
     up(folder, state, installed)
-    assert complete(read_outputs(state, "local")["url"], '{"name": "Ada"}', "greet") == {"greeting": "Hello, Ada!"}
-    up(folder, state, installed, "destroy")
+    assert complete(read_outputs(state, folder.name)["url"], '{"name": "Ada"}', "greet") == {"greeting": "Hello, Ada!"}
 
 
 def test_yaml_by_the_component_host(engine: tuple[HostedEngine, Plugin]) -> None:

@@ -14,9 +14,9 @@ from local.cli.instance import Instance
 from local.pulumi.outputs import read_outputs
 from tests.journey.project import ROOT, Project, run
 
-FIRST = "0001_tasks.sql"
-SECOND = "0002_task_features.sql"
-NEW = "0003_notes.sql"
+SHIPPED = [file.name for file in sorted((ROOT / "worker" / "migrations").glob("*.sql"))]
+FIRST = SHIPPED[0]
+NEW = "9001_notes.sql"
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +52,8 @@ def query(project: Project, sql: str) -> list[dict[str, Any]]:
 def test_a_new_migration_is_applied_and_recorded_as_wrangler_does(project: Project, migrations: Path) -> None:
     (migrations / NEW).write_text("CREATE TABLE notes (text TEXT)\n-- the end;")
     project.deploy("up", "schema")
-    assert query(project, "SELECT id, name FROM d1_migrations ORDER BY id") == [
-        {"id": 1, "name": FIRST},
-        {"id": 2, "name": SECOND},
-        {"id": 3, "name": NEW},
-    ]
+    recorded = query(project, "SELECT id, name FROM d1_migrations ORDER BY id")
+    assert recorded == [{"id": number, "name": name} for number, name in enumerate([*SHIPPED, NEW], 1)]
     assert query(project, "SELECT count(*) AS notes FROM notes") == [{"notes": 0}]
     assert "nothing changed" in project.deploy("up", "schema")
 
@@ -79,7 +76,7 @@ def test_a_lost_migration_is_refused(project: Project, migrations: Path) -> None
 
 
 def test_a_broken_migration_changes_nothing_and_can_be_mended(project: Project, migrations: Path) -> None:
-    third = migrations / "0004_broken.sql"
+    third = migrations / "9002_broken.sql"
     third.write_text("CREATE TABLE half (x);\nCREATE TABEL other (y);")
     printed = project.deploy("up", "schema", expect=1)
     assert 'near "TABEL": syntax error' in printed

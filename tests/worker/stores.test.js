@@ -403,3 +403,20 @@ test('store kv keeps an idempotency key as long as its task, which a new run mak
     await store.stop();
   }
 });
+
+test('objects are of the jurisdiction that the stack names', async () => {
+  const face = `{
+    async fetch(request, env) {
+      const asked = [];
+      const TASK_DO = { jurisdiction: (name) => ({ getByName: (id) => { asked.push([name, id]); return env.TASK_DO.getByName(id); } }) };
+      await new Store({ ...env, TASK_DO, JURISDICTION: 'eu' }).find('00000000-0000-7000-8000-000000000001');
+      return Response.json(asked);
+    },
+  }`;
+  const worker = await startWorker({ store: 'durable-object', face });
+  try {
+    assert.deepEqual(await (await worker.fetch('/')).json(), [['eu', 'tasks-1']]);
+  } finally {
+    await worker.stop();
+  }
+});

@@ -14,7 +14,7 @@ import { TaskTable } from './task_table.js';
 /** @import { Fill, OpenTask, Store } from './store.js' */
 /** @import { Row, Statement, TableSettings } from './task_table.js' */
 
-/** @typedef {TableSettings & {TASK_DO: DurableObjectNamespace}} Env of the class that `taskObject` makes */
+/** @typedef {TableSettings & {TASK_DO: DurableObjectNamespace, JURISDICTION?: DurableObjectJurisdiction}} Env of the class that `taskObject` makes */
 
 /**
  * How many objects there are. One takes about 1,000 requests a second
@@ -60,9 +60,10 @@ export class DurableObjectStore extends ShardedStore {
    */
   constructor(env, patience_seconds = REQUEST_PATIENCE_SECONDS) {
     const names = Array.from({ length: OBJECTS }, (_, number) => `tasks-${number}`);
+    const namespace = env.JURISDICTION ? env.TASK_DO.jurisdiction(env.JURISDICTION) : env.TASK_DO;
     // A stub each time: one whose object was reset fails for ever
     // (https://developers.cloudflare.com/durable-objects/best-practices/error-handling/).
-    const stub = (/** @type {string} */ name) => /** @type {TaskObjectStub} */ (/** @type {unknown} */ (env.TASK_DO.getByName(name)));
+    const stub = (/** @type {string} */ name) => /** @type {TaskObjectStub} */ (/** @type {unknown} */ (namespace.getByName(name)));
     super(names.map((name) => new ObjectTable(name, () => stub(name), patience_seconds, env)));
   }
 

@@ -13,7 +13,7 @@ def _body(body: Properties) -> Properties:
 
 BUCKET = RestSpec(
     collection="/accounts/{account_id}/r2/buckets",
-    item="/accounts/{account_id}/r2/buckets/{name}",
+    item="/accounts/{account_id}/r2/buckets/{id}",
     id_field="name",
     updates=False,
     replace_on=None,
