@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from local.cli import commands
+from local.cli import commands, faults
 from local.cli.instance import InstanceError
 from local.pulumi import commands as deploy_commands
 
@@ -13,6 +13,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m local", description="Cloudflare on this machine.")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     commands.add_parsers(subparsers)
+    faults.add_parser(subparsers)
     deploy_commands.add_parsers(subparsers)
     arguments = parser.parse_args()
     try:

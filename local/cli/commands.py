@@ -99,7 +99,7 @@ def _status(arguments: argparse.Namespace) -> int:
     headers = {"Authorization": f"Bearer {running.api_token}"}
     account = f"{running.base_url}/accounts/{running.account_id}"
     with httpx.Client(headers=headers, timeout=_CALL_SECONDS, trust_env=False) as http:
-        api = _Api(http, account)
+        api = _Api(http, running.base_url, account)
         tables = [(table.title, table.rows(api)) for product in products() for table in product.status]
     _print(f"API       {running.base_url}")
     _print(f"account   {running.account_id}")
@@ -138,25 +138,29 @@ def _logs(arguments: argparse.Namespace) -> int:
 class _Api:
     """The account's part of the API, as `Listing` wants it."""
 
-    def __init__(self, http: httpx.Client, account: str) -> None:
+    def __init__(self, http: httpx.Client, base_url: str, account: str) -> None:
         self._http = http
+        self._base_url = base_url
         self._account = account
 
     def all(self, path: str) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = []
         page = 1
         while True:
-            body = self._get(path, {"page": page, "per_page": 100})
+            body = self._get(f"{self._account}/{path}", {"page": page, "per_page": 100})
             items += body["result"]
             if page >= body["result_info"]["total_pages"]:
                 return items
             page += 1
 
     def one(self, path: str) -> dict[str, Any]:
-        return self._get(path, {})["result"]
+        return self._get(f"{self._account}/{path}", {})["result"]
 
-    def _get(self, path: str, params: dict[str, int]) -> dict[str, Any]:
-        return self._http.get(f"{self._account}/{path}", params=params).raise_for_status().json()
+    def outside(self, path: str) -> Any:
+        return self._get(f"{self._base_url}/{path}", {})["result"]
+
+    def _get(self, url: str, params: dict[str, int]) -> dict[str, Any]:
+        return self._http.get(url, params=params).raise_for_status().json()
 
 
 def _table(title: str, rows: list[tuple[str, ...]]) -> None:

@@ -14,6 +14,7 @@ from local.core.store import Store
 from local.products.assets import manifests as asset_manifests
 from local.products.assets.files import AssetFiles
 from local.products.d1.presigned_files import Transfers
+from local.products.faults.rules import FaultRules
 from local.products.tails.subscribers import Listeners
 from local.runtime.data_plane_client import DataPlaneAwayError, DataPlaneClient, DataPlaneRefusedError
 
@@ -55,6 +56,7 @@ class Cloud:
         self.first_port = port + 1  # Workers get the free ports from here on
         self.transfers = Transfers()
         self.listeners = Listeners()
+        self.faults = FaultRules(data_plane)
         self._store = store
         self._lock = asyncio.Lock()
 

@@ -56,9 +56,13 @@ class BindingType:
 
 @dataclass(frozen=True)
 class Method:
-    """A method of a product's objects that may be called: `repeatable` when to do it twice is to do it once."""
+    """A method of a product's objects that may be called: `repeatable` when to do it twice is to do it once.
+
+    `kept`: the last call is made again to a data plane that was started anew.
+    """
 
     repeatable: bool = False
+    kept: bool = False
     long: bool = False  # takes its time, as an import does
 
 
@@ -71,6 +75,10 @@ class Listing(Protocol):
 
     def one(self, path: str) -> dict[str, Any]:
         """Read one thing."""
+        ...
+
+    def outside(self, path: str) -> Any:
+        """Read what is under no account."""
         ...
 
 

@@ -70,6 +70,7 @@ class DataPlaneClient:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.config: Config | None = None  # what is in force; None until the data plane has taken one
+        self._kept: dict[str, Any] = {}  # bodies of the calls that a restarted data plane gets again, by path
         self._endpoint = endpoint
         self._http = httpx.AsyncClient(
             headers={"Authorization": f"Bearer {endpoint.token}"}, timeout=_CALL_SECONDS, trust_env=False
@@ -94,6 +95,8 @@ class DataPlaneClient:
         while self.config is not None:
             try:
                 await self._send("PUT", f"{url}/config", self.config, seconds=_APPLY_SECONDS)
+                for path, body in self._kept.items():
+                    await self._send("POST", url + path, body, seconds=_CALL_SECONDS)
             except DataPlaneRefusedError as error:
                 if error.kind != "port_in_use":  # a leftover may still hold the port for a moment
                     raise
@@ -114,6 +117,8 @@ class DataPlaneClient:
         declared = method_of(kind, method)
         seconds = _APPLY_SECONDS if declared.long else _CALL_SECONDS
         path = _object_path(kind, data_id, method)
+        if declared.kept:
+            self._kept[path] = dict(body or {})
         return await self._call("POST", path, dict(body or {}), seconds=seconds, repeat=declared.repeatable)
 
     async def send_bytes(self, kind: str, data_id: str, content: bytes, query: Mapping[str, str]) -> dict[str, Any]:

@@ -100,7 +100,12 @@ export class Platform {
       const own = answers?.[kind]?.[method];
       if (own) return own(this.#files, id);
     }
-    return this.#betweenReloads(() => this.#gateway.call(objectPath(kind, id, method), body));
+    const pass = () => this.#betweenReloads(() => this.#gateway.call(objectPath(kind, id, method), body));
+    for (const { relays } of PRODUCTS) {
+      const own = relays?.[kind]?.[method];
+      if (own) return own(body, pass);
+    }
+    return pass();
   }
 
   /**
@@ -220,6 +225,8 @@ export class Platform {
       this.#traffic.drained(milliseconds),
       ...drained,
     ]);
+    const asked = PRODUCTS.map(({ beforeEnd }) => beforeEnd?.((...names) => this.#gateway.call(objectPath(...names), {})));
+    await Promise.allSettled(asked); // a runtime that stopped by itself tells nothing
   }
 
   /** @param {DesiredState} state */

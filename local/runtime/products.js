@@ -35,6 +35,10 @@ import { PlatformError } from './errors.js';
  * @property {Record<string, (files: ObjectFiles, id: string) => void>} [remove] deletes data from the disk, by kind
  * @property {Record<string, Record<string, (files: ObjectFiles, id: string) => object>>} [answers] calls that need no runtime, by
  *   kind and method
+ * @property {Record<string, Record<string, (body: any, pass: () => Promise<any>) => Promise<object>>>} [relays] calls that the
+ *   Node process takes part in, by kind and method; `pass` passes one on
+ * @property {(call: (kind: string, id: string, method: string) => Promise<any>) => Promise<unknown>} [beforeEnd] is called
+ *   before the runtime is ended in order, for what it knows and nobody else does
  */
 
 const PACKAGE = new URL('../', import.meta.url);

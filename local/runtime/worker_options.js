@@ -171,8 +171,8 @@ function systemWorker(state, { token, receive }) {
     config: {
       name: SYSTEM_WORKER,
       compatibilityDate: SYSTEM_COMPATIBILITY_DATE,
-      // For `.queue()` and `.scheduled()` on service bindings.
-      compatibilityFlags: ['experimental', 'service_binding_extra_handlers'],
+      // For `.queue()` and `.scheduled()` on service bindings; and so that D1's errors keep their name.
+      compatibilityFlags: ['experimental', 'service_binding_extra_handlers', 'enhanced_error_serialization'],
       manifest: systemModules(),
       env: {
         ...Object.fromEntries(services.map((name) => [`SERVICE ${name}`, workerdBinding(codeBinding(`core:user:${name}`))])),

@@ -205,6 +205,11 @@ def test_answers_carry_no_ray(rest: Rest) -> None:
     assert "cf-ray" not in answer_of(rest, rest.deployed_worker()["subdomain"]["url"]).headers
 
 
+def test_faults_come_on_request(rest: Rest) -> None:
+    assert rest.http.get("/local/faults").status_code == 200
+    assert rest.http.get("/local/anything-else").status_code == 501
+
+
 def test_a_key_may_be_written_more_than_once_a_second(rest: Rest) -> None:
     path = f"/storage/kv/namespaces/{namespace(rest)}/values/key"
     assert [rest.send("PUT", path, content=b"1").status_code for _ in range(5)] == [200] * 5

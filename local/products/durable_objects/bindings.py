@@ -28,6 +28,6 @@ def _locate(db: sqlite3.Connection, binding: StoredBinding) -> StoredBinding | N
 
 BINDINGS = {
     "durable_object_namespace": BindingType(
-        _durable_object_namespace, fields=("class_name", "worker", "version_id"), locate=_locate
+        _durable_object_namespace, fields=("class_name", "worker", "version_id", "namespace_id"), locate=_locate
     )
 }

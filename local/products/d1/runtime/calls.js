@@ -9,6 +9,7 @@ import { CallError } from '../../../runtime/system/call_error.js';
  * @typedef {{statements: string[]}} D1Script
  * @typedef {{no_schema: boolean, no_data: boolean, tables: string[]}} D1Dump
  * @typedef {{meta: {duration: number, changes: number, rows_read: number, rows_written: number}}} Result
+ * @typedef {{results: {meta: object, data: object}[], bookmark?: string}} RpcAnswer
  */
 
 const RESULT_FORMATS = { objects: 'ARRAY_OF_OBJECTS', arrays: 'ROWS_AND_COLUMNS' };
@@ -60,6 +61,29 @@ async function exportDatabase(env, id, { no_schema, no_data, tables }) {
   const { reply } = await run(env, id, [{ sql: EXPORT_STATEMENT, params }], RESULT_FORMATS.arrays);
   const [lines] = reply.results;
   return { sql: `${lines.join('\n')}\n`, bookmark };
+}
+
+/**
+ * Runs statements as one transaction for workerd's D1 client, which speaks RPC with the compatibility flag
+ * d1_binding_jsrpc. Throws an error named D1_ERROR with D1's own text.
+ *
+ * @param {Env} env
+ * @param {string} id
+ * @param {Query[]} queries
+ * @param {string} [bookmark]
+ * @returns {Promise<RpcAnswer>}
+ */
+export async function runRpcQuery(env, id, queries, bookmark) {
+  /** @type {Record<string, string>} */
+  const headers = bookmark === undefined ? {} : { [BOOKMARK_HEADER]: bookmark };
+  const answer = await run(env, id, queries, RESULT_FORMATS.arrays, headers).catch((error) => {
+    throw error instanceof CallError ? Object.assign(new Error(error.message), { name: 'D1_ERROR' }) : error;
+  });
+  const results = /** @type {{meta: object, results: object}[]} */ (answer.reply);
+  return {
+    results: results.map(({ meta, results: found }) => ({ meta, data: { kind: 'raw', ...found } })),
+    ...(answer.bookmark !== null && { bookmark: answer.bookmark }),
+  };
 }
 
 /**

@@ -2,15 +2,21 @@
 
 import { join } from 'node:path';
 
-import { TRIAL_CLASS, TRIAL_WORKER } from '../../../runtime/bindings.js';
+import { TRIAL_CLASS, TRIAL_WORKER, systemEntrypoint, workerdBinding } from '../../../runtime/bindings.js';
 import { serviceName } from '../../../runtime/desired_state.js';
+import { objectNamespaceBinding } from '../../../runtime/workerd_plugin.js';
 
 /** @type {import('../../../runtime/products.js').NodeProduct} */
 export default {
   bindings: {
     durable_object_namespace: {
-      live: ({ worker, version_id, class_name }) =>
-        ({ type: 'durable-object', worker: serviceName(worker, version_id), exportName: class_name }),
+      live: ({ worker, version_id, class_name, namespace_id }) =>
+        workerdBinding(
+          objectNamespaceBinding(
+            { className: class_name, serviceName: `core:user:${serviceName(worker, version_id)}` },
+            systemEntrypoint('FaultDraws', { product: 'durable-objects', resource: namespace_id }),
+          ),
+        ),
       trial: () => ({ type: 'durable-object', worker: TRIAL_WORKER, exportName: TRIAL_CLASS }),
     },
   },

@@ -2,9 +2,11 @@
 
 import { WorkerEntrypoint } from 'cloudflare:workers';
 
+import { withFaults } from '../../faults/runtime/rules.js';
 import { KvRefusal, MAX_BULK_KEYS, checkKey, checkList, checkMetadata, checkValue, expirationOf } from './limits.js';
 
 /**
+ * @import { Fault } from '../../faults/runtime/rules.js'
  * @import { Entry, KvObject } from './object.js'
  *
  * @typedef {{KV_NAMESPACES: DurableObjectNamespace<KvObject>}} Env
@@ -24,13 +26,18 @@ export class KvBinding extends WorkerEntrypoint {
   async fetch(request) {
     const url = new URL(request.url);
     try {
-      if (request.method === 'POST' && url.pathname === BULK_GET) return await this.#getMany(await request.json());
-      if (request.method === 'GET' && url.pathname === '/') return await this.#list(url.searchParams);
+      if (request.method === 'POST' && url.pathname === BULK_GET) {
+        const wanted = await request.json();
+        return await this.#faulty('get', '', () => this.#getMany(wanted));
+      }
+      if (request.method === 'GET' && url.pathname === '/') {
+        return await this.#faulty('list', '', () => this.#list(url.searchParams));
+      }
       const key = decodeURIComponent(url.pathname.slice(1));
       checkKey(key);
-      if (request.method === 'GET') return await this.#get(key);
+      if (request.method === 'GET') return await this.#faulty('get', key, () => this.#get(key));
       if (request.method === 'PUT') return await this.#put(key, request, url.searchParams);
-      if (request.method === 'DELETE') return await this.#delete(key);
+      if (request.method === 'DELETE') return await this.#faulty('delete', key, () => this.#delete(key));
     } catch (error) {
       if (error instanceof KvRefusal) return refusal(error.status, error.message);
       throw error;
@@ -69,8 +76,10 @@ export class KvBinding extends WorkerEntrypoint {
     const metadata = request.headers.get(METADATA_HEADER);
     checkMetadata(metadata);
     checkValue(value.byteLength);
-    await this.#namespace.put([{ key, value, expiration, metadata }]);
-    return new Response();
+    return this.#faulty('put', key, async () => {
+      await this.#namespace.put([{ key, value, expiration, metadata }]);
+      return new Response();
+    });
   }
 
   /** @param {string} key */
@@ -94,6 +103,15 @@ export class KvBinding extends WorkerEntrypoint {
       ...(!isComplete && { cursor: toCursor(keys.at(-1)?.key ?? '') }),
       cacheStatus: null,
     });
+  }
+
+  /**
+   * @param {string} method
+   * @param {string} key
+   * @param {() => Promise<Response>} make
+   */
+  #faulty(method, key, make) {
+    return withFaults({ product: 'kv', resource: this.ctx.props.namespaceId, method, key }, make, refusalOf);
   }
 
   get #namespace() {
@@ -130,6 +148,11 @@ function parsed(text) {
  */
 function refusal(status, message) {
   return new Response(message, { status, statusText: message });
+}
+
+/** @param {Fault} fault */
+function refusalOf({ status, message }) {
+  return refusal(status ?? 500, message);
 }
 
 /** @param {string} key the last one of a page */

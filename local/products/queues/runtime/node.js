@@ -1,6 +1,6 @@
 /** Queues, as the Node process sees them. */
 
-import { TRIAL_SERVICE, systemEntrypoint, workerdBinding } from '../../../runtime/bindings.js';
+import { SYSTEM_WORKER, TRIAL_SERVICE, systemEntrypoint, workerdBinding } from '../../../runtime/bindings.js';
 import { targets } from '../../../runtime/desired_state.js';
 
 /** @import { DesiredState, QueueSettings } from '../../../runtime/desired_state.js' */
@@ -16,6 +16,7 @@ export default {
   },
   // A queue's timers live in the object's memory.
   classes: { QueueObject: { binding: 'QUEUES', uniqueKey: 'local-queues', preventEviction: true } },
+  environment: () => ({ KILLABLE: { type: 'worker', worker: SYSTEM_WORKER, exportName: 'KillableInvocation' } }),
   standing: { queues: { settings: queueSettings, leaves: true } },
 };
 

@@ -9,16 +9,18 @@ import { DurableObject } from 'cloudflare:workers';
 
 import { pickService } from '../../../runtime/system/services.js';
 import { describe } from '../../../runtime/system/logging.js';
+import { killable } from './killable.js';
 import { QueueStore } from './store.js';
 import { verdicts } from './verdicts.js';
 
 /**
  * @import { QueueSettings } from '../../../runtime/desired_state.js'
  * @import { DeadLetter, IncomingMessage, NewMessage, QueueMetrics, StoredMessage } from './store.js'
+ * @import { Env as KillableEnv } from './killable.js'
  * @import { Service, Services } from '../../../runtime/system/services.js'
  * @import { BatchResult } from './verdicts.js'
  *
- * @typedef {Services & {QUEUES: DurableObjectNamespace<QueueObject>}} Env
+ * @typedef {Services & KillableEnv & {QUEUES: DurableObjectNamespace<QueueObject>}} Env
  * @typedef {{id: string, attempts: number, contentType: string, timestamp: number, body: ArrayBuffer}} ReadMessage
  */
 
@@ -310,19 +312,22 @@ export class QueueObject extends DurableObject {
     this.#lastBatch = Date.now();
     this.#store.hold(batch.map((message) => message.id));
     await this.ctx.storage.sync();
-    this.#settle(batch, await this.#invoke(service, settings.name, batch));
+    this.#settle(batch, await this.#invoke(service, settings.name, consumer.script_name, batch));
   }
 
   /**
    * @param {Service} service
    * @param {string} queueName
+   * @param {string} worker
    * @param {StoredMessage[]} batch
    * @returns {Promise<BatchResult>}
    */
-  async #invoke(service, queueName, batch) {
+  async #invoke(service, queueName, worker, batch) {
     try {
-      const invocation = service.queue(queueName, batch.map(deliverable), { metrics: this.#store.metrics() });
-      return await within(INVOCATION_LIMIT_MS, invocation, FAILED);
+      const messages = batch.map(deliverable);
+      const metadata = { metrics: this.#store.metrics() };
+      const invoke = () => service.queue(queueName, messages, metadata);
+      return await within(INVOCATION_LIMIT_MS, killable(this.env, worker, invoke, FAILED), FAILED);
     } catch (error) {
       console.error(describe(`queue ${queueName}: the consumer could not be invoked`, error));
       return FAILED;

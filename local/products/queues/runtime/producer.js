@@ -2,9 +2,11 @@
 
 import { WorkerEntrypoint } from 'cloudflare:workers';
 
+import { withFaults } from '../../faults/runtime/rules.js';
 import { Refusal, checkMessages } from './limits.js';
 
 /**
+ * @import { Fault } from '../../faults/runtime/rules.js'
  * @import { QueueObject } from './object.js'
  * @import { IncomingMessage } from './store.js'
  *
@@ -23,13 +25,18 @@ export class QueueProducer extends WorkerEntrypoint {
    * @param {Request} request
    */
   async fetch(request) {
-    const queue = this.env.QUEUES.getByName(this.ctx.props.queueId);
+    const { queueId } = this.ctx.props;
+    const queue = this.env.QUEUES.getByName(queueId);
     if (request.method === 'GET') return answer(await queue.metrics());
     try {
       const messages = await this.#messages(request);
       checkMessages(messages);
-      const metrics = await queue.push(messages);
-      return metrics === null ? answer(null) : answer({ metadata: { metrics } });
+      const method = isSingle(request) ? 'send' : 'sendBatch';
+      const push = async () => {
+        const metrics = await queue.push(messages);
+        return metrics === null ? answer(null) : answer({ metadata: { metrics } });
+      };
+      return await withFaults({ product: 'queues', resource: queueId, method, weight: messages.length }, push, refusalOf);
     } catch (error) {
       if (error instanceof Refusal) return refusal(error.status, error.message);
       throw error;
@@ -43,7 +50,7 @@ export class QueueProducer extends WorkerEntrypoint {
   async #messages(request) {
     const delayHeader = request.headers.get(DELAY_HEADER);
     const delaySeconds = delayHeader ? Number(delayHeader) : this.ctx.props.deliveryDelay;
-    if (new URL(request.url).pathname === '/message') {
+    if (isSingle(request)) {
       const contentType = request.headers.get(FORMAT_HEADER) ?? DEFAULT_FORMAT;
       return [{ contentType, body: new Uint8Array(await request.arrayBuffer()), delaySeconds }];
     }
@@ -55,6 +62,16 @@ export class QueueProducer extends WorkerEntrypoint {
       delaySeconds: message.delaySecs ?? delaySeconds,
     }));
   }
+}
+
+/** @param {Request} request */
+function isSingle({ url }) {
+  return new URL(url).pathname === '/message';
+}
+
+/** @param {Fault} fault */
+function refusalOf({ status, message }) {
+  return refusal(status ?? 500, message);
 }
 
 /** @param {unknown} body null: the queue does not exist (any more) */

@@ -1,2 +1,3 @@
+export { KillableInvocation } from './killable.js';
 export { QueueObject } from './object.js';
 export { QueueProducer } from './producer.js';

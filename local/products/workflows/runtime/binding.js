@@ -5,10 +5,11 @@
 
 import { RpcTarget, WorkerEntrypoint } from 'cloudflare:workers';
 
+import { withFaults } from '../../faults/runtime/rules.js';
 import { MAX_BATCH, reasonOf, refusal } from './limits.js';
 
 /**
- * @import { NewInstance, WorkflowObject } from './object.js'
+ * @import { Creation, NewInstance, WorkflowObject } from './object.js'
  *
  * @typedef {{WORKFLOWS: DurableObjectNamespace<WorkflowObject>, WORKFLOW_IDS: Record<string, string>}} Env
  *   the ids of the workflows, by name
@@ -31,7 +32,7 @@ export class WorkflowBinding extends WorkerEntrypoint {
    * @returns {Promise<{id: string}>}
    */
   async create(options = {}) {
-    const { created } = await this.#workflow.create([options], 'binding');
+    const { created } = await this.#create('create', [options]);
     if (created[0]) return created[0];
     throw refusal('instance.already_exists', 'Instance already exists');
   }
@@ -45,8 +46,18 @@ export class WorkflowBinding extends WorkerEntrypoint {
     if (batch.length === 0 || batch.length > MAX_BATCH) {
       throw refusal('body', `A batch holds 1 to ${MAX_BATCH} instances, received ${batch.length}`);
     }
-    const { created, errors } = await this.#workflow.create(batch, 'binding');
+    const { created, errors } = await this.#create('createBatch', batch);
     return Array.isArray(options) ? created : { created, errors: errors.map(({ reason, ...error }) => ({ ...error, ...apiError(reason) })) };
+  }
+
+  /**
+   * @param {string} method
+   * @param {NewInstance[]} instances
+   * @returns {Promise<Creation>}
+   */
+  #create(method, instances) {
+    const call = { product: /** @type {const} */ ('workflows'), resource: this.#workflowId, method, weight: instances.length };
+    return withFaults(call, async () => this.#workflow.create(instances, 'binding'));
   }
 
   /** @param {string} id */
@@ -78,9 +89,13 @@ export class WorkflowBinding extends WorkerEntrypoint {
 
   /** @returns {Workflow} */
   get #workflow() {
+    return this.env.WORKFLOWS.getByName(this.#workflowId);
+  }
+
+  get #workflowId() {
     const id = this.env.WORKFLOW_IDS[this.ctx.props.workflowName];
     if (id === undefined) throw refusal('workflow.not_found', `There is no workflow ${this.ctx.props.workflowName}`);
-    return this.env.WORKFLOWS.getByName(id);
+    return id;
   }
 }
 

@@ -1,0 +1,1 @@
+export { D1Binding } from './binding.js';

@@ -1,0 +1,17 @@
+"""Faults on request, which Cloudflare does not have: docs/bad-day.md."""
+
+from local.core.product import Listing, Method, Product, StatusTable
+from local.products.faults import faults
+from local.products.faults.rows import row
+
+
+def _faults(api: Listing) -> list[tuple[str, ...]]:
+    return [row(fault) for fault in api.outside("local/faults")]
+
+
+PRODUCT = Product(
+    name="faults",
+    routes=faults.ROUTES,
+    objects={"faults": {"set": Method(kept=True), "counts": Method(repeatable=True)}},
+    status=(StatusTable("Faults on request", _faults),),
+)

@@ -1,0 +1,40 @@
+/** Faults on request, as the Node process sees them: it keeps the rules for a runtime that starts anew. */
+
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { PlatformError } from '../../../runtime/errors.js';
+
+/** @import { FaultCounts, FaultRule } from './rules.js' */
+
+/** For how long Workers' isolates may still think that there are no rules: `QUIET_MS` in durable_objects/runtime/namespace_binding.js. */
+const QUIET_MS = 20;
+
+/** @type {FaultRule[]} with the counts that are known here */
+let rules = [];
+
+/** @type {import('../../../runtime/products.js').NodeProduct} */
+export default {
+  standing: { faults: { settings: () => ({ all: { rules } }) } },
+  relays: {
+    faults: {
+      /** Puts rules in force, in place of those before, for every call after this; gives the last counts of those before. */
+      async set(body, pass) {
+        if (!Array.isArray(body.rules)) throw new PlatformError('bad_request', `expected rules: [...], got ${body.rules}`);
+        rules = body.rules;
+        const counts = await pass();
+        if (rules.some(({ product }) => product === 'durable-objects')) await sleep(QUIET_MS);
+        return counts;
+      },
+      async counts(_body, pass) {
+        return remember(await pass());
+      },
+    },
+  },
+  beforeEnd: async (call) => remember(await call('faults', 'all', 'counts')),
+};
+
+/** @param {FaultCounts} counts */
+function remember(counts) {
+  rules = rules.map((rule) => ({ ...rule, ...counts[rule.id] }));
+  return counts;
+}

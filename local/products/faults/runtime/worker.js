@@ -1,0 +1,1 @@
+export { FaultDraws } from './draws.js';
