@@ -2,6 +2,7 @@
 
 import { handleRequest } from './api/router.js';
 import { requireHandlers } from './handler.js';
+import { Invocation } from './joint.js';
 import { CONSUMER_PATIENCE_SECONDS, REQUEST_PATIENCE_SECONDS } from './stores/connection.js';
 
 /** @import { Engine } from './engines/engine.js' */
@@ -10,10 +11,10 @@ import { CONSUMER_PATIENCE_SECONDS, REQUEST_PATIENCE_SECONDS } from './stores/co
 
 /**
  * @typedef {object} Parts
- * @property {new (env: any, patience_seconds?: number) => Store} Store
- * @property {new (env: any, store: Store, handlers: Handlers) => Engine} Engine what new tasks are handed to
+ * @property {new (env: any, patience_seconds?: number, invocation?: Invocation) => Store} Store
+ * @property {new (env: any, store: Store, handlers: Handlers, invocation?: Invocation) => Engine} Engine what new tasks are handed to
  * @property {Handlers} handlers
- * @property {new (env: any, store: Store, handlers: Handlers) => {consume(batch: MessageBatch<unknown>): Promise<void>}} [Consumer]
+ * @property {new (env: any, store: Store, handlers: Handlers, invocation?: Invocation) => {consume(batch: MessageBatch<unknown>): Promise<void>}} [Consumer]
  *   what takes a queue's messages
  * @property {(store: Store, engine: Engine) => Promise<void>} [sweep] what the cron runs
  * @property {import('./api/payload_schema.js').ValidatorClass} [Validator] of JSON Schema, where a handler has one
@@ -27,20 +28,29 @@ import { CONSUMER_PATIENCE_SECONDS, REQUEST_PATIENCE_SECONDS } from './stores/co
 export function taskRunner({ Store, Engine, handlers, Consumer, sweep, Validator }) {
   requireHandlers(handlers);
   return {
-    fetch(request, env) {
-      const store = new Store(env);
-      return handleRequest(/** @type {Request} */ (request), env, { store, engine: new Engine(env, store, handlers), handlers, Validator });
+    fetch(request, env, ctx) {
+      const invocation = invocationOf(ctx);
+      const store = new Store(env, REQUEST_PATIENCE_SECONDS, invocation);
+      const engine = new Engine(env, store, handlers, invocation);
+      return handleRequest(/** @type {Request} */ (request), env, { store, engine, handlers, Validator, invocation });
     },
     ...(Consumer && {
-      queue(batch, env) {
-        return new Consumer(env, new Store(env, CONSUMER_PATIENCE_SECONDS), handlers).consume(batch);
+      queue(batch, env, ctx) {
+        const invocation = invocationOf(ctx);
+        return new Consumer(env, new Store(env, CONSUMER_PATIENCE_SECONDS, invocation), handlers, invocation).consume(batch);
       },
     }),
     ...(sweep && {
-      scheduled(_controller, env) {
-        const store = new Store(env, REQUEST_PATIENCE_SECONDS);
-        return sweep(store, new Engine(env, store, handlers));
+      scheduled(_controller, env, ctx) {
+        const invocation = invocationOf(ctx);
+        const store = new Store(env, REQUEST_PATIENCE_SECONDS, invocation);
+        return sweep(store, new Engine(env, store, handlers, invocation));
       },
     }),
   };
+}
+
+/** @param {ExecutionContext} [ctx] which who calls the task runner's functions in a test may leave out */
+function invocationOf(ctx) {
+  return new Invocation(ctx && ((work) => ctx.waitUntil(work)));
 }

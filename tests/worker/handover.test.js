@@ -98,3 +98,47 @@ describe('handing over', () => {
     assert.deepEqual(all.filter(({ taskId }) => !known.has(taskId)), [], 'every task that was accepted is handed over');
   });
 });
+
+describe('an answer', () => {
+  /** A queue that takes as long as it is told. */
+  const SLOW = `(() => {
+    let hold = 0;
+    const sent = [];
+    const slow = (env) => ({
+      ...env,
+      TASK_QUEUE: SLOW_QUEUE ??= {
+        send: async (body) => { await scheduler.wait(hold); sent.push([body.taskId]); },
+        sendBatch: async (messages) => { await scheduler.wait(hold); sent.push(messages.map(({ body }) => body.taskId)); },
+      },
+    });
+    let SLOW_QUEUE;
+    const runner = taskRunner({ Store, Engine: QueueEngine, Consumer: QueueEngine, handlers, sweep });
+    return {
+      ...runner,
+      fetch(request, env, ctx) {
+        const url = new URL(request.url);
+        if (url.pathname !== '/queue') return runner.fetch(request, slow(env), ctx);
+        hold = Number(url.searchParams.get('hold') ?? hold);
+        return Response.json(sent);
+      },
+    };
+  })()`;
+
+  test('waits for the row alone: the messages follow, those of several requests together', async () => {
+    const api = await startApi({ face: SLOW });
+    try {
+      await api.call('GET', '/queue?hold=1000');
+      const start_ms = Date.now();
+      const taskIds = [await api.submit(), ...await Promise.all(Array.from({ length: 5 }, () => api.submit()))];
+      assert.ok(Date.now() - start_ms < 900, `${Date.now() - start_ms}`);
+      for (const taskId of taskIds) assert.equal((await api.task(taskId)).status, 'pending');
+      assert.deepEqual((await api.call('GET', '/queue')).body, []);
+      await setTimeout(2_600);
+      const sent = /** @type {string[][]} */ ((await api.call('GET', '/queue')).body);
+      assert.deepEqual(sent.map(({ length }) => length), [1, 5]);
+      assert.deepEqual(sent.flat().sort(), [...taskIds].sort());
+    } finally {
+      await api.stop();
+    }
+  });
+});

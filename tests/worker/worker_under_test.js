@@ -209,6 +209,7 @@ function entry(stores, face = 'runner') {
     import { handlers, Store, sweep, Validator } from 'task-runner:parts';
     import { HandoverRefused } from './engines/engine.js';
     import { QueueEngine } from './engines/queue.js';
+    import { Invocation, Joint } from './joint.js';
     import { D1Store } from './stores/d1.js';
     import { DurableObjectStore } from './stores/durable_object.js';
     import { KvStore } from './stores/kv.js';

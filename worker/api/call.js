@@ -2,10 +2,14 @@
 
 /** @import { Engine } from '../engines/engine.js' */
 /** @import { Handlers } from '../handler.js' */
+/** @import { Invocation } from '../joint.js' */
 /** @import { Store } from '../stores/store.js' */
 /** @import { ValidatorClass } from './payload_schema.js' */
 
-/** What a deployment is made of. @typedef {{store: Store, engine: Engine, handlers: Handlers, Validator?: ValidatorClass | undefined}} Parts */
+/** What a deployment is made of, and what the request brings.
+ *
+ * @typedef {{store: Store, engine: Engine, handlers: Handlers, Validator?: ValidatorClass | undefined, invocation: Invocation}} Parts
+ */
 
 /**
  * The Worker's bindings and settings, so far as the API reads them; without `API_TOKENS` anybody may call.

@@ -1,4 +1,7 @@
-/** Takes new tasks in: stores them as pending and hands them to the engine. */
+/**
+ * Takes new tasks in: stores them as pending, which is their acceptance, and hands them to the engine after the answer. Should the
+ * isolate end before, the sweeper does.
+ */
 
 import { creationTime } from '../task_id.js';
 import { handOver, requireRoom } from './handover.js';
@@ -18,14 +21,14 @@ import { Refusal, storeRefusal } from './refusal.js';
  * @returns {Promise<(Insertion | Error)[]>} one each, in their order; an error where its part of the store does not take it
  * @throws {Refusal} too many tasks wait to be handed over
  */
-export async function takeIn(tasks, { store, engine }) {
+export async function takeIn(tasks, { store, engine, invocation }) {
   /** @type {Map<string, NewTask>} */
   const firsts = new Map();
   for (const task of tasks) if (!firsts.has(identity(task))) firsts.set(identity(task), task);
   await requireRoom(engine);
   const inserted = await store.insert([...firsts.values()]);
   const insertions = new Map([...firsts.values()].map((task, index) => [task, /** @type {Insertion | Error} */ (inserted[index])]));
-  await handOver(engine, [...insertions].map(([task, insertion]) => runOf(task, insertion)).filter((run) => run !== null));
+  handOver(engine, [...insertions].map(([task, insertion]) => runOf(task, insertion)).filter((run) => run !== null), invocation);
   return tasks.map((task) => {
     const first = /** @type {NewTask} */ (firsts.get(identity(task)));
     const insertion = /** @type {Insertion | Error} */ (insertions.get(first));

@@ -46,7 +46,7 @@ export async function cancelTask(call, taskId) {
  * @param {Call} call
  * @param {string} taskId
  */
-export async function retryTask({ url, store, engine }, taskId) {
+export async function retryTask({ url, store, engine, invocation }, taskId) {
   readQuery(url, []);
   requireTaskId(taskId);
   const { status, max_retries, run: former } = await find(store, taskId);
@@ -54,7 +54,7 @@ export async function retryTask({ url, store, engine }, taskId) {
   await requireRoom(engine);
   const run = await store.retry(taskId, former);
   if (run === null) throw wrongStatus((await find(store, taskId)).status, 'failed or cancelled');
-  await handOver(engine, [{ taskId, run, delay_seconds: 0, max_retries }]);
+  handOver(engine, [{ taskId, run, delay_seconds: 0, max_retries }], invocation);
   return jsonReply({ taskId, status: 'pending' });
 }
 

@@ -5,6 +5,7 @@
  */
 
 import { attemptAll, ATTEMPTS_SPENT, CRASHED } from '../attempt.js';
+import { Invocation, Joint, jointOf } from '../joint.js';
 import { patiently } from '../patience.js';
 import { shardBinding, shardCount, shardOf } from '../shards.js';
 import { MAX_DELAY_SECONDS, MIN_TTL_SECONDS, SWEEP_GRACE_SECONDS, TASK_TTL_SECONDS } from '../task.js';
@@ -21,8 +22,12 @@ import { TaskMessages } from './task_messages.js';
 /** @import { Outgoing } from './returns.js' */
 /** @import { TaskMessage } from './task_messages.js' */
 
-/** A sendBatch takes 100 messages (https://developers.cloudflare.com/queues/platform/limits/). */
+/** A sendBatch takes 100 messages of 256 KB together (https://developers.cloudflare.com/queues/platform/limits/). */
 const SEND_BATCH_MESSAGES = 100;
+const SEND_BATCH_BYTES = 256_000;
+
+/** How much a message of ours is taken for: its fields have bounds. */
+const MESSAGE_SIZE = { bytes: 512, answer_bytes: 0 };
 
 /** How long a queue keeps a message at most (https://developers.cloudflare.com/queues/platform/limits/). */
 const MAX_RETENTION_SECONDS = 14 * 86_400;
@@ -63,11 +68,13 @@ export class QueueEngine {
    * @param {Env} env
    * @param {Store} store
    * @param {Handlers} handlers
+   * @param {Invocation} [invocation]
    */
-  constructor(env, store, handlers) {
+  constructor(env, store, handlers, invocation = new Invocation()) {
     this.env = env;
     this.store = store;
     this.handlers = handlers;
+    this.invocation = invocation;
   }
 
   /**
@@ -232,7 +239,7 @@ export class QueueEngine {
     const queues = this.#queues();
     const byShard = Map.groupBy(outgoing, ({ body }) => shardOf(body.taskId, shards));
     const results = await Promise.allSettled([...byShard].map(([shard, group]) => (
-      sendAll(/** @type {Queue<TaskMessage>} */ (queues[shard]), group, patience_seconds)
+      sendAll(/** @type {Queue<TaskMessage>} */ (queues[shard]), group, patience_seconds, this.invocation)
     )));
     for (const result of results) {
       if (result.status === 'rejected') throw new HandoverRefused(String(result.reason), { cause: result.reason });
@@ -412,18 +419,37 @@ function queueOf(env, shard) {
 }
 
 /**
+ * Sends messages together with those that other requests send to the same queue.
+ *
  * @param {Queue<TaskMessage>} queue
  * @param {Outgoing[]} outgoing
  * @param {number} patience_seconds
+ * @param {Invocation} invocation
  */
-async function sendAll(queue, outgoing, patience_seconds) {
-  const [first] = outgoing;
-  // Most submissions are of one task, and a batch of one costs more.
-  if (first && outgoing.length === 1) return offer(patience_seconds, () => queue.send(first.body, delay(first)));
+async function sendAll(queue, outgoing, patience_seconds, invocation) {
+  const bounds = { items: SEND_BATCH_MESSAGES, bytes: SEND_BATCH_BYTES, answer_bytes: 0 };
+  const joint = jointOf(queue, '', () => new Joint(bounds, () => MESSAGE_SIZE, isPassing));
   for (let start = 0; start < outgoing.length; start += SEND_BATCH_MESSAGES) {
-    const messages = outgoing.slice(start, start + SEND_BATCH_MESSAGES).map((each) => ({ body: each.body, ...delay(each) }));
-    await offer(patience_seconds, () => queue.sendBatch(messages));
+    const group = outgoing.slice(start, start + SEND_BATCH_MESSAGES);
+    await offer(patience_seconds, () => joint.ask(group, (all) => sendTogether(queue, all), invocation));
   }
+}
+
+/**
+ * @param {Queue<TaskMessage>} queue
+ * @param {Outgoing[]} outgoing as many as a batch takes
+ * @returns {Promise<null[]>}
+ */
+async function sendTogether(queue, outgoing) {
+  const [first] = outgoing;
+  if (first && outgoing.length === 1) await queue.send(first.body, delay(first)); // a batch of one costs more
+  else await queue.sendBatch(outgoing.map((each) => ({ body: each.body, ...delay(each) })));
+  return outgoing.map(() => null);
+}
+
+/** @param {unknown} error */
+function isPassing(error) {
+  return !(error instanceof TypeError);
 }
 
 /**
@@ -434,7 +460,7 @@ async function sendAll(queue, outgoing, patience_seconds) {
  * @param {() => Promise<unknown>} send
  */
 async function offer(patience_seconds, send) {
-  await patiently(patience_seconds, send, (error) => !(error instanceof TypeError));
+  await patiently(patience_seconds, send, isPassing);
 }
 
 /**

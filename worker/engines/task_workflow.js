@@ -5,6 +5,7 @@ import { NonRetryableError } from 'cloudflare:workflows';
 
 import { attemptAll, ATTEMPTS_SPENT, CRASHED } from '../attempt.js';
 import { retryDelaySeconds } from '../backoff.js';
+import { Invocation } from '../joint.js';
 import { CONSUMER_PATIENCE_SECONDS } from '../stores/connection.js';
 import { instanceId } from './workflow.js';
 
@@ -29,7 +30,7 @@ const LONGEST_RETURN_SECONDS = 120;
 /**
  * Makes the class of the workflow.
  *
- * @param {new (env: any, patience_seconds?: number) => Store} Store
+ * @param {new (env: any, patience_seconds?: number, invocation?: Invocation) => Store} Store
  * @param {Handlers} handlers
  */
 export function taskWorkflow(Store, handlers) {
@@ -50,7 +51,7 @@ export function taskWorkflow(Store, handlers) {
       // The default, exponential, would multiply what the function says.
       const retries = { limit: STEP_RETRIES, delay: () => wait_ms, backoff: /** @type {const} */ ('constant') };
       await step.do('attempt', { retries, timeout: ATTEMPT_TIMEOUT }, async ({ attempt }) => {
-        const parts = { store: new Store(this.env, CONSUMER_PATIENCE_SECONDS), handlers, env: this.env };
+        const parts = { store: new Store(this.env, CONSUMER_PATIENCE_SECONDS, new Invocation((work) => this.ctx.waitUntil(work))), handlers, env: this.env };
         const settings = { attempt, max_retries: Number(this.env.MAX_RETRIES) };
         if (typeof taskId !== 'string' || taskId === '') {
           wait_ms = retryDelaySeconds(attempt, this.env) * 1000;

@@ -1,5 +1,6 @@
 /** Carries tasks to their handler in Cloudflare Workflows: one instance a run, named after its task. */
 
+import { Invocation, Joint, jointOf } from '../joint.js';
 import { patiently } from '../patience.js';
 import { HANDOVER_PATIENCE_SECONDS, HandoverRefused } from './engine.js';
 
@@ -10,6 +11,8 @@ import { HANDOVER_PATIENCE_SECONDS, HandoverRefused } from './engine.js';
 
 /** A createBatch takes 100 instances (https://developers.cloudflare.com/workflows/reference/limits/). */
 const CREATE_BATCH_INSTANCES = 100;
+const BOUNDS = { items: CREATE_BATCH_INSTANCES, bytes: Infinity, answer_bytes: Infinity };
+const SMALL = { bytes: 0, answer_bytes: 0 };
 
 /** Instances that will not run again by themselves; one that somebody terminated stays so. */
 const ENDED = new Set(['errored', 'complete']);
@@ -23,10 +26,13 @@ export class WorkflowEngine {
   /**
    * @param {{TASK_WORKFLOW: Workflow<TaskParams>}} env
    * @param {Store} store
+   * @param {unknown} [_handlers]
+   * @param {Invocation} [invocation]
    */
-  constructor(env, store) {
+  constructor(env, store, _handlers, invocation = new Invocation()) {
     this.workflow = env.TASK_WORKFLOW;
     this.store = store;
+    this.invocation = invocation;
   }
 
   /**
@@ -37,12 +43,13 @@ export class WorkflowEngine {
    * @throws {HandoverRefused}
    */
   async submit(runs) {
+    const joint = jointOf(this.workflow, '', () => new Joint(BOUNDS, () => SMALL, isPassing));
     for (let start = 0; start < runs.length; start += CREATE_BATCH_INSTANCES) {
       const instances = runs.slice(start, start + CREATE_BATCH_INSTANCES).map(({ taskId, run, delay_seconds, max_retries }) => (
         { id: instanceId({ taskId, run }), params: { taskId, run, delay_seconds, max_retries } }
       ));
       try {
-        await patiently(HANDOVER_PATIENCE_SECONDS, () => this.workflow.createBatch(instances), (error) => !(error instanceof TypeError));
+        await patiently(HANDOVER_PATIENCE_SECONDS, () => joint.ask(instances, (all) => this.#create(all), this.invocation), isPassing);
       } catch (error) {
         throw new HandoverRefused(String(error), { cause: error });
       }
@@ -69,6 +76,12 @@ export class WorkflowEngine {
 
   async backlogs() {
     return null; // instances start by themselves, and those that failed stay where they are
+  }
+
+  /** @param {WorkflowInstanceCreateOptions<TaskParams>[]} instances */
+  async #create(instances) {
+    await this.workflow.createBatch(instances);
+    return instances.map(() => null);
   }
 
   /** @param {OpenTask[]} tasks */
@@ -102,6 +115,11 @@ export class WorkflowEngine {
       throw error;
     }
   }
+}
+
+/** @param {unknown} error */
+function isPassing(error) {
+  return !(error instanceof TypeError);
 }
 
 /** @param {Pick<Submission, 'taskId' | 'run'>} run of which the first has the task's id */

@@ -1,6 +1,7 @@
 /** Task state in D1. */
 
-import { askStore, REQUEST_PATIENCE_SECONDS } from './connection.js';
+import { Invocation } from '../joint.js';
+import { askStore, REQUEST_PATIENCE_SECONDS, runner } from './connection.js';
 import { TaskTable } from './task_table.js';
 
 /** @import { Fill } from './store.js' */
@@ -15,10 +16,12 @@ export class D1Store extends TaskTable {
   /**
    * @param {Env} env
    * @param {number} [patience_seconds]
+   * @param {Invocation} [invocation]
    * @param {string} [name] of the database, in what is told of it
    */
-  constructor(env, patience_seconds = REQUEST_PATIENCE_SECONDS, name = 'DB') {
-    super((statements, isRepeatable = true) => askStore(isRepeatable ? patience_seconds : 0, () => run(env.DB, statements)), env);
+  constructor(env, patience_seconds = REQUEST_PATIENCE_SECONDS, invocation = new Invocation(), name = 'DB') {
+    const place = { binding: env.DB, name: '', isCounted: true };
+    super(runner(place, patience_seconds, invocation, (statements) => run(env.DB, statements)), env);
     this.env = env;
     this.name = name;
   }

@@ -5,8 +5,9 @@
 
 import { DurableObject } from 'cloudflare:workers';
 
+import { Invocation } from '../joint.js';
 import { sweep } from '../sweeper.js';
-import { askStore, REQUEST_PATIENCE_SECONDS } from './connection.js';
+import { askStore, REQUEST_PATIENCE_SECONDS, runner } from './connection.js';
 import { ShardedStore } from './sharded.js';
 import { TaskTable } from './task_table.js';
 
@@ -36,10 +37,11 @@ class ObjectTable extends TaskTable {
    * @param {string} name
    * @param {() => TaskObjectStub} stub
    * @param {number} patience_seconds
-   * @param {TableSettings} settings
+   * @param {Invocation} invocation
+   * @param {Env} env
    */
-  constructor(name, stub, patience_seconds, settings) {
-    super((statements, isRepeatable = true) => askStore(isRepeatable ? patience_seconds : 0, () => stub().run(statements)), settings);
+  constructor(name, stub, patience_seconds, invocation, env) {
+    super(runner({ binding: env.TASK_DO, name, isCounted: false }, patience_seconds, invocation, (statements) => stub().run(statements)), env);
     this.name = name;
     this.stub = stub;
   }
@@ -57,14 +59,15 @@ export class DurableObjectStore extends ShardedStore {
   /**
    * @param {Env} env
    * @param {number} [patience_seconds]
+   * @param {Invocation} [invocation]
    */
-  constructor(env, patience_seconds = REQUEST_PATIENCE_SECONDS) {
+  constructor(env, patience_seconds = REQUEST_PATIENCE_SECONDS, invocation = new Invocation()) {
     const names = Array.from({ length: OBJECTS }, (_, number) => `tasks-${number}`);
     const namespace = env.JURISDICTION ? env.TASK_DO.jurisdiction(env.JURISDICTION) : env.TASK_DO;
     // A stub each time: one whose object was reset fails for ever
     // (https://developers.cloudflare.com/durable-objects/best-practices/error-handling/).
     const stub = (/** @type {string} */ name) => /** @type {TaskObjectStub} */ (/** @type {unknown} */ (namespace.getByName(name)));
-    super(names.map((name) => new ObjectTable(name, () => stub(name), patience_seconds, env)));
+    super(names.map((name) => new ObjectTable(name, () => stub(name), patience_seconds, invocation, env)));
   }
 
   /**

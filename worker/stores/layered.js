@@ -6,10 +6,11 @@
 import { askAll, claimFrom, mergePages, mergeRecent, mergeStandings, pagesOf, sumCounts } from './merge.js';
 import { mergeClaims } from './sharded.js';
 
+/** @import { Invocation } from '../joint.js' */
 /** @import { AttemptName, NewTask, Outcome, Progress, TaskError } from '../task.js' */
 /** @import { Abandoned, ClaimAnswer, Delivery, Probe, Query, Recent, Store, SweepCounts } from './store.js' */
 
-/** @typedef {new (env: any, patience_seconds?: number) => Store} StoreClass */
+/** @typedef {new (env: any, patience_seconds?: number, invocation?: Invocation) => Store} StoreClass */
 
 /**
  * @param {StoreClass} Present
@@ -21,10 +22,11 @@ export function layered(Present, formers) {
     /**
      * @param {any} env
      * @param {number} [patience_seconds]
+     * @param {Invocation} [invocation]
      */
-    constructor(env, patience_seconds) {
-      this.present = new Present(env, patience_seconds);
-      this.formers = Object.entries(formers).map(([name, Former]) => ({ name, store: new Former(env, patience_seconds) }));
+    constructor(env, patience_seconds, invocation) {
+      this.present = new Present(env, patience_seconds, invocation);
+      this.formers = Object.entries(formers).map(([name, Former]) => ({ name, store: new Former(env, patience_seconds, invocation) }));
       /** @type {Store[]} */
       this.stores = [this.present, ...this.formers.map(({ store }) => store)];
       this.settling_seconds = Math.max(...this.stores.map(({ settling_seconds }) => settling_seconds));

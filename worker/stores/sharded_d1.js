@@ -4,16 +4,19 @@ import { shardBinding } from '../shards.js';
 import { D1Store } from './d1.js';
 import { ShardedStore } from './sharded.js';
 
+/** @import { Invocation } from '../joint.js' */
+
 /** @param {number[]} counts how many databases new tasks are spread over, then those of earlier deployments */
 export function shardedD1(counts) {
   return class ShardedD1Store extends ShardedStore {
     /**
      * @param {Record<string, any>} env
      * @param {number} [patience_seconds]
+     * @param {Invocation} [invocation]
      */
-    constructor(env, patience_seconds) {
+    constructor(env, patience_seconds, invocation) {
       const names = Array.from({ length: Math.max(...counts) }, (_, number) => shardBinding('DB', number));
-      super(names.map((name) => new D1Store({ ...env, DB: env[name] }, patience_seconds, name)), counts);
+      super(names.map((name) => new D1Store({ ...env, DB: env[name] }, patience_seconds, invocation, name)), counts);
     }
   };
 }

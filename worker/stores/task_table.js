@@ -13,12 +13,18 @@ import { isStoreError } from './store_error.js';
 /** @import { Leased } from './lease.js' */
 /** @import { Abandoned, ClaimAnswer, Delivery, Fill, Insertion, Moments, OpenTask, Page, Probe, Query, Standing, Store, SweepCounts } from './store.js' */
 
-/** @typedef {{sql: string, parameters: (string | number | null | Uint8Array)[]}} Statement */
+/** `answer_bytes`: the most that its rows may have, where that is much.
+ *
+ * @typedef {{sql: string, parameters: (string | number | null | Uint8Array)[], answer_bytes?: number}} Statement
+ */
+
+/** How statements are run: together with those of other requests (`joined`), `alone`, as those that take long, or `once`, as those
+ * that may not be repeated. @typedef {'joined' | 'alone' | 'once'} Way */
 
 /**
  * @typedef {Record<string, any>} Row
- * @typedef {(statements: Statement[], isRepeatable?: boolean) => Promise<Row[][]>} Run runs statements in one transaction; gives
- *   the rows of each. It asks again when the platform fails, unless they may be run only once
+ * @typedef {(statements: Statement[], way?: Way) => Promise<Row[][]>} Run runs statements in one transaction; gives the rows of
+ *   each. It asks again when the platform fails, unless they may be run only once
  */
 
 /** What of the Worker's settings a table needs. @typedef {{MAX_RETRIES?: string, KEEP_PAYLOAD?: string}} TableSettings */
@@ -261,9 +267,10 @@ export class TaskTable {
     const now_ms = Date.now();
     const now_seconds = seconds(now_ms);
     const parameter = JSON.stringify(deliveries);
-    const rows = await this.#rows(
-      CLAIM, parameter, now_ms + LEASE_SECONDS * 1000, now_ms, now_seconds, now_seconds + TASK_TTL_SECONDS, this.max_retries, Number(isAlone),
-    );
+    const [rows = []] = await this.run([{
+      ...statement(CLAIM, parameter, now_ms + LEASE_SECONDS * 1000, now_ms, now_seconds, now_seconds + TASK_TTL_SECONDS, this.max_retries, Number(isAlone)),
+      answer_bytes: CLAIM_BYTES,
+    }]);
     const answers = new Map(rows.map((row) => [String(row['taskId']), /** @type {ClaimAnswer} */ ({ kind: 'claimed', task: claimedTask(row) })]));
     if (rows.length === deliveries.length) return answers;
     const leased = new Map((await this.#rows(LEASED, parameter)).map((row) => [row['taskId'], /** @type {Leased & {expires_at: number}} */ (row)]));
@@ -342,7 +349,7 @@ export class TaskTable {
   async *open(before_ms) {
     let after = { due_at: 0, taskId: '' };
     for (;;) {
-      const rows = await this.#rows(OPEN_DUE, before_ms, after.due_at, after.taskId, seconds(Date.now()));
+      const [rows = []] = await this.run([statement(OPEN_DUE, before_ms, after.due_at, after.taskId, seconds(Date.now()))], 'alone');
       if (rows.length > 0) yield rows.map(openTask);
       if (rows.length < PAGE_TASKS) break;
       after = /** @type {typeof after} */ (rows.at(-1));
@@ -354,7 +361,7 @@ export class TaskTable {
       for (let read = 0; read < SWEEP_ROWS; read += WINDOW_ROWS) {
         const [rows = [], [window] = []] = await this.run([
           statement(OPEN_IN_WINDOW, cursor, frontier, Date.now(), seconds(Date.now())), statement(WHOLE_WINDOW, cursor, frontier),
-        ]);
+        ], 'alone');
         for (let first = 0; first < rows.length; first += PAGE_TASKS) yield rows.slice(first, first + PAGE_TASKS).map(openTask);
         first_open ??= window?.['open'];
         cursor = window?.['last'] ?? cursor;
@@ -396,7 +403,7 @@ export class TaskTable {
 
   /** @param {SweepCounts} counts */
   async countSweep({ expired, resent, returned, failed }) {
-    await this.run([statement(COUNT_SWEEP, expired, resent, returned, failed)], false); // twice would count twice
+    await this.run([statement(COUNT_SWEEP, expired, resent, returned, failed)], 'once'); // twice would count twice
   }
 
   /** @returns {Promise<SweepCounts>} */
@@ -469,10 +476,10 @@ export class TaskTable {
    * @returns {Promise<number | null>} how many; null when there are none
    */
   async #expireByAge({ rows, bytes }) {
-    const [end] = await this.#rows(EXPIRE_END, timePrefix(Date.now() - TASK_TTL_SECONDS * 1000), rows, bytes);
+    const [[end] = []] = await this.run([statement(EXPIRE_END, timePrefix(Date.now() - TASK_TTL_SECONDS * 1000), rows, bytes)], 'alone');
     const last = end?.['last'] ?? null;
     if (last === null) return null;
-    const [deleted = []] = await this.run([statement(EXPIRE, last), statement(EXPIRE_ADVANCE, last)]);
+    const [deleted = []] = await this.run([statement(EXPIRE, last), statement(EXPIRE_ADVANCE, last)], 'alone');
     return deleted.length;
   }
 
@@ -481,7 +488,7 @@ export class TaskTable {
    * @returns {Promise<number | null>}
    */
   async #expireByOwnTime({ rows, bytes }) {
-    const deleted = await this.#rows(EXPIRE_OWN, seconds(Date.now()), rows, bytes);
+    const [deleted = []] = await this.run([statement(EXPIRE_OWN, seconds(Date.now()), rows, bytes)], 'alone');
     return deleted.length > 0 ? deleted.length : null;
   }
 
