@@ -40,7 +40,8 @@ const step = fc.oneof(
   { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom(/** @type {const} */ ('duplicate'), 'cancel', 'retry', 'redrive'), pick: fc.nat(9) }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constantFrom(/** @type {const} */ ('duplicate'), 'retry', 'redrive'), pick: fc.nat(9) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant(/** @type {const} */ ('kill')), lane: fc.nat(2) }) },
-  { weight: 2, arbitrary: fc.constant(/** @type {Step} */ ({ kind: 'sweep' })) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant(/** @type {const} */ ('echo')), pick: fc.nat(9), lane: fc.nat(2) }) },
+  { weight: 3, arbitrary: fc.constant(/** @type {Step} */ ({ kind: 'lose-ack' })) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant(/** @type {const} */ ('junk')), isMalformed: fc.boolean() }) },
 );
 

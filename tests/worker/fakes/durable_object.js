@@ -1,6 +1,6 @@
 /** Durable Objects in this process: each with its SQLite and its alarm. */
 
-import { FakeSqlite } from './sqlite.js';
+import { FakeSqlite, isReading } from './sqlite.js';
 
 /** @typedef {(name: string, work: () => any, method: string) => Promise<any>} Call each call of an object's method */
 
@@ -64,12 +64,12 @@ function storageOf(sqlite, ring) {
       databaseSize: 4096,
       /** @param {string} sql @param {...unknown} parameters */
       exec: (sql, ...parameters) => {
-        if (parameters.length === 0 && !/^\s*(?:SELECT|WITH)/.test(sql)) {
+        if (parameters.length === 0 && !isReading(sql)) {
           sqlite.exec(sql);
           return { toArray: () => [], one: () => undefined, rowsWritten: 1 };
         }
         const rows = sqlite.all(sql, parameters).map((row) => ({ ...row }));
-        return { toArray: () => rows, one: () => rows[0], rowsWritten: /^\s*(?:SELECT|WITH)/.test(sql) ? 0 : 1 };
+        return { toArray: () => rows, one: () => rows[0], rowsWritten: isReading(sql) ? 0 : 1 };
       },
     },
     /** @param {() => any} work */

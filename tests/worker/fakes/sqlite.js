@@ -13,6 +13,8 @@ const ENCODER = new TextEncoder();
 
 export class FakeSqlite {
   database = new DatabaseSync(':memory:');
+  /** How many statements may have changed something. */
+  changes = 0;
   /** @type {Map<string, import('node:sqlite').StatementSync>} */
   #statements = new Map();
 
@@ -25,6 +27,7 @@ export class FakeSqlite {
     if (ENCODER.encode(sql).byteLength > STATEMENT_BYTES) throw new Error('statement too long: SQLITE_TOOBIG');
     if (parameters.length > PARAMETERS) throw new Error('too many SQL variables: SQLITE_ERROR');
     parameters.forEach(requireValue);
+    if (!isReading(sql)) this.changes += 1;
     let statement = this.#statements.get(sql);
     if (!statement) {
       statement = this.database.prepare(sql);
@@ -36,6 +39,7 @@ export class FakeSqlite {
   /** @param {string} sql statements without parameters */
   exec(sql) {
     this.#statements.clear();
+    this.changes += 1;
     this.database.exec(sql);
   }
 
@@ -55,6 +59,11 @@ export class FakeSqlite {
       throw error;
     }
   }
+}
+
+/** @param {string} sql one statement */
+export function isReading(sql) {
+  return /^\s*(?:SELECT|WITH)/.test(sql);
 }
 
 /** @param {unknown} value */

@@ -24,7 +24,7 @@ const TEXTS = {
 
 const NEVER = new Promise(() => {});
 
-/** @typedef {{id: string, body: any, deliveries: number, visible_ms: number, sent_ms: number, isHeld: boolean}} Queued */
+/** `echoOf`: a second delivery of a message that is being worked on. @typedef {{id: string, body: any, deliveries: number, visible_ms: number, sent_ms: number, isHeld: boolean, echoOf?: Queued}} Queued */
 
 /** One that lives as long as nothing kills it. */
 export class Isolate {
@@ -53,6 +53,7 @@ export class Cloud {
   /** Until when a target refuses everything. @type {Map<string, number>} */
   #down = new Map();
   #ids = 0;
+  #lostAcks = 0;
 
   /**
    * @param {object} options
@@ -90,6 +91,7 @@ export class Cloud {
   /** Ends all faults. */
   heal() {
     this.#armed = [];
+    this.#lostAcks = 0;
     this.#down.clear();
   }
 
@@ -132,11 +134,26 @@ export class Cloud {
   /**
    * @param {any} body
    * @param {number} delay_seconds
-   * @param {string} [id]
-   * @param {number} [deliveries]
    */
-  enqueue(body, delay_seconds, id = `message-${this.#ids++}`, deliveries = 0) {
-    this.queue.push({ id, body, deliveries, isHeld: false, sent_ms: Date.now(), visible_ms: Date.now() + delay_seconds * 1000 });
+  enqueue(body, delay_seconds) {
+    this.queue.push({ id: `message-${this.#ids++}`, body, deliveries: 0, isHeld: false, sent_ms: Date.now(), visible_ms: Date.now() + delay_seconds * 1000 });
+  }
+
+  /** Lets a message come again though its batch has ended and it was done with. */
+  loseAck() {
+    this.#lostAcks += 1;
+  }
+
+  /**
+   * @param {number} number
+   * @returns {Queued[]} a message that is being worked on, once more
+   */
+  echo(number) {
+    const held = this.queue.filter(({ isHeld }) => isHeld);
+    const message = held[number % held.length];
+    if (!message) return [];
+    this.#count('message delivered twice at once');
+    return [{ ...message, echoOf: message }];
   }
 
   /** @param {any} body @param {'engine' | 'platform'} source */
@@ -184,7 +201,11 @@ export class Cloud {
     for (const message of messages) {
       const told = verdicts.get(message);
       if (told?.verdict === 'retry') this.#return(message, told.delay_seconds);
-      else this.queue.splice(this.queue.indexOf(message), 1);
+      else if (!message.echoOf && this.#lostAcks > 0) {
+        this.#lostAcks -= 1;
+        this.#count('ack lost');
+        this.#return(message, 0);
+      } else this.#remove(message.echoOf ?? message);
     }
   }
 
@@ -254,12 +275,18 @@ export class Cloud {
 
   /** @param {Queued} message @param {number} delay_seconds */
   #return(message, delay_seconds) {
+    if (message.echoOf || !this.queue.includes(message)) return; // the first one counts, unless the second was done with before
     message.isHeld = false;
     message.deliveries += 1;
     message.visible_ms = Date.now() + delay_seconds * 1000;
     if (message.deliveries <= this.max_retries) return;
-    this.queue.splice(this.queue.indexOf(message), 1);
+    this.#remove(message);
     this.bury(message.body, 'platform');
+  }
+
+  /** @param {Queued} message */
+  #remove(message) {
+    this.queue = this.queue.filter((each) => each !== message);
   }
 
   /** @param {string} what */
@@ -268,7 +295,38 @@ export class Cloud {
   }
 }
 
-/** Where a cloud's tasks are. @typedef {{bind: (isolate: Isolate) => Record<string, any>, rows: () => any[]}} Shelf */
+/** Where a cloud's tasks are; `rows` gives none when nothing has changed since. @typedef {{bind: (isolate: Isolate) => Record<string, any>, rows: () => any[]}} Shelf */
+
+/** Databases whose schema is there already: to make one takes longer than most runs. @type {FakeSqlite[]} */
+const MADE = [];
+
+/**
+ * @param {number} number
+ * @param {string[]} migrations
+ * @returns {FakeSqlite} an empty one
+ */
+function emptyDatabase(number, migrations) {
+  let sqlite = MADE[number];
+  if (!sqlite) {
+    sqlite = MADE[number] = new FakeSqlite();
+    for (const migration of migrations) sqlite.exec(migration);
+  }
+  sqlite.all('DELETE FROM tasks', []);
+  sqlite.all('DELETE FROM sweep_progress', []);
+  sqlite.all('INSERT INTO sweep_progress (id) VALUES (1)', []);
+  return sqlite;
+}
+
+/** @param {FakeSqlite} sqlite @returns {() => any[]} its rows, none when they are as they were */
+function changedRows(sqlite) {
+  let seen = -1;
+  return () => {
+    if (sqlite.changes === seen) return [];
+    seen = sqlite.changes;
+    const isThere = sqlite.all("SELECT 1 FROM sqlite_schema WHERE name = 'tasks'", []).length > 0;
+    return isThere ? sqlite.all(ROWS, []) : [];
+  };
+}
 
 const ROWS = 'SELECT taskId, status, run, attempts, crashes, max_retries, claim, due_at AS due_ms, error FROM tasks';
 
@@ -279,11 +337,11 @@ const ROWS = 'SELECT taskId, status, run, attempts, crashes, max_retries, claim,
  * @returns {Shelf}
  */
 export function d1Shelf(cloud, names, migrations) {
-  const databases = names.map((name) => ({ name, sqlite: new FakeSqlite() }));
-  for (const { sqlite } of databases) for (const migration of migrations) sqlite.exec(migration);
+  const databases = names.map((name, number) => ({ name, sqlite: emptyDatabase(number, migrations) }));
+  const rows = databases.map(({ sqlite }) => changedRows(sqlite));
   return {
     bind: (isolate) => Object.fromEntries(databases.map(({ name, sqlite }) => [name, fakeD1(sqlite, (run) => cloud.call(isolate, 'store', name, run))])),
-    rows: () => databases.flatMap(({ sqlite }) => sqlite.all(ROWS, [])),
+    rows: () => rows.flatMap((changed) => changed()),
   };
 }
 
@@ -296,6 +354,8 @@ export function d1Shelf(cloud, names, migrations) {
 export function objectShelf(cloud, Class, envOf) {
   const own = new Isolate(false);
   const namespace = new FakeNamespace(Class, () => envOf(own));
+  /** @type {Map<string, () => any[]>} */
+  const rows = new Map();
   return {
     bind: (isolate) => ({
       TASK_DO: {
@@ -310,9 +370,11 @@ export function objectShelf(cloud, Class, envOf) {
         }),
       },
     }),
-    rows: () => [...namespace.objects.values()].flatMap(({ sqlite }) => (
-      sqlite.all("SELECT 1 FROM sqlite_schema WHERE name = 'tasks'", []).length > 0 ? sqlite.all(ROWS, []) : []
-    )),
+    rows: () => [...namespace.objects].flatMap(([name, { sqlite }]) => {
+      const changed = rows.get(name) ?? changedRows(sqlite);
+      rows.set(name, changed);
+      return changed();
+    }),
   };
 }
 

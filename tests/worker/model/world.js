@@ -38,8 +38,8 @@ const MIGRATIONS = await readMigrations();
  * @typedef {{kind: 'submit', acts: Act[], delay_seconds: number, max_retries: number | null}
  *   | {kind: 'deliver', most: number, lane: number} | {kind: 'advance', time_ms: number}
  *   | {kind: 'fault', target: Target, after: number, fault: FaultKind} | {kind: 'outage', target: string, seconds: number}
- *   | {kind: 'duplicate' | 'cancel' | 'retry' | 'redrive', pick: number} | {kind: 'kill', lane: number}
- *   | {kind: 'sweep'} | {kind: 'junk', isMalformed: boolean}} Step
+ *   | {kind: 'duplicate' | 'cancel' | 'retry' | 'redrive', pick: number} | {kind: 'echo', pick: number, lane: number}
+ *   | {kind: 'kill', lane: number} | {kind: 'lose-ack'} | {kind: 'junk', isMalformed: boolean}} Step
  */
 
 /** One start of a handler. @typedef {{taskId: string, run: number, isolate: Isolate, state: 'running' | 'ok' | 'threw' | 'permanent' | 'stopped'}} Execution */
@@ -91,7 +91,7 @@ export class World {
       onChange: () => this.#observe(),
       onDeath: ({ claims }) => {
         for (const claim of claims) this.#deadClaims.add(claim);
-        this.#observe();
+        for (const row of this.#rows.values()) this.#countDeath(row);
       },
       onLetter: (body, source) => this.#lettered(body, source),
     });
@@ -101,6 +101,11 @@ export class World {
   /** @param {Step[]} steps */
   async run(steps) {
     this.clock.install();
+    const cron = () => {
+      this.#sweep();
+      setTimeout(cron, MINUTE_MS);
+    };
+    setTimeout(cron, MINUTE_MS);
     try {
       for (const step of steps) {
         await this.#take(step);
@@ -119,18 +124,19 @@ export class World {
   async #take(step) {
     switch (step.kind) {
       case 'submit': this.#submit(step); break;
-      case 'deliver': this.#deliver(step.most, step.lane); break;
+      case 'deliver': this.#hand(this.cloud.take(step.most), step.lane); break;
       case 'advance': return this.clock.advance(step.time_ms);
       case 'fault': this.cloud.arm(step.target, step.after, step.fault); break;
       case 'outage': this.cloud.takeDown(step.target, step.seconds); break;
       case 'kill': this.cloud.kill(this.#lane(step.lane)); break;
-      case 'sweep': this.#sweep(); break;
       case 'junk': this.cloud.enqueue(step.isMalformed ? { no: 'task' } : { taskId: newTaskId(Date.now()), run: 1 }, 0); break;
       case 'duplicate': {
         const message = pick(this.cloud.queue, step.pick);
-        if (message) this.cloud.enqueue(structuredClone(message.body), 0, message.id, message.deliveries);
+        if (message) this.cloud.enqueue(structuredClone(message.body), 0);
         break;
       }
+      case 'echo': this.#hand(this.cloud.echo(step.pick), step.lane); break;
+      case 'lose-ack': this.cloud.loseAck(); break;
       case 'redrive': this.#redrive(step.pick); break;
       case 'cancel': case 'retry': {
         const taskId = pick(this.submitted, step.pick);
@@ -193,9 +199,8 @@ export class World {
     this.#client(() => sweep(store, engine));
   }
 
-  /** @param {number} most @param {number} number */
-  #deliver(most, number) {
-    const messages = this.cloud.take(most);
+  /** @param {import('./cloud.js').Queued[]} messages @param {number} number */
+  #hand(messages, number) {
     if (messages.length === 0) return;
     const isolate = this.#lane(number);
     this.#say(`deliver ${messages.map(({ id, body, deliveries }) => `${id.slice(8)}${JSON.stringify(body.taskId ? { ...body, taskId: short(body.taskId) } : body)}×${deliveries + 1}`).join(' ')} to lane ${number}`);
@@ -219,16 +224,11 @@ export class World {
   /** Nothing fails any more: everything must end. */
   async #finish() {
     const end_ms = Date.now() + LIMIT_MS;
-    let nextSweep_ms = 0;
     let quiet = 0;
     this.#say('no more faults');
     while (this.violations.length === 0 && quiet < 2) {
-      for (let lane = 0; this.cloud.queue.some(({ isHeld, visible_ms }) => !isHeld && visible_ms <= Date.now()); lane++) this.#deliver(5, lane % 2);
-      if (Date.now() >= nextSweep_ms) {
-        this.#sweep();
-        nextSweep_ms = (Math.floor(Date.now() / MINUTE_MS) + 1) * MINUTE_MS + 1;
-      }
-      const next_ms = Math.min(nextSweep_ms, ...this.cloud.queue.flatMap(({ isHeld, visible_ms }) => (isHeld ? [] : [visible_ms])));
+      for (let lane = 0; this.cloud.queue.some(({ isHeld, visible_ms }) => !isHeld && visible_ms <= Date.now()); lane++) this.#hand(this.cloud.take(5), lane % 2);
+      const next_ms = Math.min(Date.now() + MINUTE_MS, ...this.cloud.queue.flatMap(({ isHeld, visible_ms }) => (isHeld ? [] : [visible_ms])));
       await this.clock.advance(Math.max(next_ms - Date.now(), 50));
       this.#observe();
       this.#watchers = this.#watchers.filter((isOver) => !isOver());
@@ -345,7 +345,7 @@ export class World {
   #started(taskId, run, claim) {
     const name = `task ${short(taskId)}`;
     const row = this.#rows.get(taskId);
-    const due_ms = this.#due.get(claim) ?? 0;
+    const due_ms = this.#due.get(taskId + claim) ?? 0;
     if (Date.now() < due_ms - EARLY_MS) this.#violate(`${name} started ${due_ms - Date.now()} ms early`);
     if (!ATOMIC[this.name]) return;
     if (this.executions.some((each) => each.taskId === taskId && each.run === run && each.state === 'running' && !each.isolate.isDead)) {
@@ -372,7 +372,7 @@ export class World {
       for (const each of deliveries) {
         const row = this.#rows.get(each.taskId);
         const isFirst = !row || (row.run === 1 && row.attempts === 0);
-        if (row?.status === 'pending' || isFirst) this.#due.set(each.claim, row?.due_ms ?? 0);
+        if (row?.status === 'pending' || isFirst) this.#due.set(each.taskId + each.claim, row?.due_ms ?? 0);
       }
       const answers = await claim(deliveries, isAlone);
       for (const [taskId, answer] of answers) if (answer.kind === 'claimed') claimed.set(taskId, answer.task);
