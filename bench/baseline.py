@@ -13,7 +13,7 @@ from bench.deployed_worker import DeployedWorker
 from bench.document import WorkerSource
 from bench.errors import MeasuredSystemError
 from bench.node import ROOT, with_node
-from local.cli.environment import variables
+from local import variables
 
 _WRANGLER = ROOT / "node_modules/.bin/wrangler"
 _COMMAND_SECONDS = 120

@@ -7,10 +7,10 @@ from typing import Any, Self
 
 import httpx
 
+import local as instance
 from bench.errors import MeasuredSystemError
 from bench.processes import resident_bytes
-from local.cli import instance
-from local.cli.instance import Instance
+from local import Instance
 
 Json = Any
 

@@ -14,7 +14,7 @@ from bench.cloud import LocalCloud
 from bench.deployed_worker import DeployedWorker
 from bench.errors import MeasuredSystemError
 from bench.node import ROOT
-from local.core.credentials import LOCAL_ACCOUNT_ID, LOCAL_API_TOKEN
+from local import LOCAL_ACCOUNT_ID
 
 _PROGRAM = ("__main__.py", "components", "worker", "local", "pyproject.toml", "Pulumi.yaml")
 
@@ -50,7 +50,7 @@ class TaskRunner(DeployedWorker):
         """Deploy it with these settings."""
         config: dict[str, Setting] = {
             "cloudflare:baseUrl": self.cloud.instance.base_url,
-            "cloudflare:apiToken": LOCAL_API_TOKEN,
+            "cloudflare:apiToken": self.cloud.instance.api_token,
             "ephemera:account_id": LOCAL_ACCOUNT_ID,
             "ephemera:env": self._env,
             "ephemera:public": True,

@@ -1,1 +1,10 @@
-"""Cloudflare on this machine: its REST API in front of a real workerd, and a deploy without the Pulumi CLI."""
+"""A Cloudflare on this machine.
+
+What other programs use of it is here, and in `local.pulumi` for deployed stacks; the rest may change at any time.
+"""
+
+from local.cli.environment import variables
+from local.cli.instance import DEFAULT_STATE_DIR, Instance, InstanceError, start, stop
+from local.core.credentials import LOCAL_ACCOUNT_ID
+
+__all__ = ["DEFAULT_STATE_DIR", "LOCAL_ACCOUNT_ID", "Instance", "InstanceError", "start", "stop", "variables"]

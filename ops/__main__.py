@@ -2,7 +2,21 @@
 
 import sys
 
-from ops.command_line import main
+
+def run() -> int:
+    """Run one command; a package that is not installed is one line, as the virtual environment is what is missing."""
+    try:
+        from ops.command_line import main
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] in ("local", "ops"):
+            raise
+        sys.stderr.write(
+            f"error: the Python package {error.name} is not installed: run `source .venv/bin/activate` first"
+            " (`make setup` makes that environment)\n"
+        )
+        return 1
+    return main()
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from components.cloudflare_api import ApiError
-from local.cli.instance import DEFAULT_STATE_DIR
+from local import DEFAULT_STATE_DIR
 from ops import cost_commands, dead_letter_commands, former_command, task_commands
 from ops.command import FAILURE, INTERRUPTED, USAGE, UsageError, explained
 from ops.console import Console

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from local.pulumi.errors import DeployError
-from local.pulumi.stack_config import PROJECT_FILE, StackConfig, load_config
+from local.pulumi import PROJECT_FILE, DeployError, StackConfig, load_config
 from ops.command import SUCCESS, UsageError, add_command
 from ops.console import Console, table
 from ops.cost import BASELINE, Cost, CostError, MeasuredUnits, PriceList, cost, read_prices, read_units

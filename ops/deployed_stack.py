@@ -20,10 +20,8 @@ from components.cloudflare_api import (
     UnreachableError,
 )
 from components.rules import read_api_tokens
-from local.cli.instance import Instance
-from local.pulumi.errors import DeployError
-from local.pulumi.outputs import read_outputs
-from local.pulumi.stack_config import read_values
+from local import Instance
+from local.pulumi import DeployError, read_outputs, read_values
 from ops.client import TaskRunnerClient
 
 TOKEN_VARIABLE = "TASK_RUNNER_TOKEN"  # noqa: S105 a variable's name
@@ -74,8 +72,10 @@ def find_deployed_stack(name: str, state_dir: Path) -> DeployedStack:
     """
     outputs = _outputs(name, state_dir)
     config = _stack_config(name)
-    base_url = _local_base_url(name, state_dir) or config.get("cloudflare:baseUrl") or CLOUDFLARE_API_URL
-    token = os.environ.get("CLOUDFLARE_API_TOKEN") or config.get("cloudflare:apiToken")
+    instance = _local_instance(name, state_dir)
+    base_url = instance.base_url if instance else config.get("cloudflare:baseUrl") or CLOUDFLARE_API_URL
+    given = os.environ.get("CLOUDFLARE_API_TOKEN") or config.get("cloudflare:apiToken")
+    token = instance.api_token if instance else given
     if not token:
         raise NotReadyError("no API token: set CLOUDFLARE_API_TOKEN to the token that the stack was deployed with")
     stack = DeployedStack(outputs, base_url, token)
@@ -90,7 +90,7 @@ def connect(name: str, state_dir: Path) -> TaskRunnerClient:
         NotReadyError: the stack is not deployed, or cannot be reached.
     """
     outputs = _outputs(name, state_dir)
-    _local_base_url(name, state_dir)
+    _local_instance(name, state_dir)
     url = outputs.get("url") or find_deployed_stack(name, state_dir).url
     return TaskRunnerClient(url, task_runner_token(name))
 
@@ -167,10 +167,10 @@ def _local_outputs(stack: str, state_dir: Path) -> dict[str, Any] | None:
         return None
 
 
-def _local_base_url(stack: str, state_dir: Path) -> str | None:
+def _local_instance(stack: str, state_dir: Path) -> Instance | None:
     if _local_outputs(stack, state_dir) is None:
         return None
     instance = Instance.find(state_dir)
     if instance is None:
         raise NotReadyError(f"the local Cloudflare of stack {stack} is not running: run `python -m local start` first")
-    return instance.base_url
+    return instance

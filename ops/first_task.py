@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from local.cli.instance import DEFAULT_STATE_DIR
+from local import DEFAULT_STATE_DIR
 from ops.client import TaskRunnerClient
 from ops.deployed_stack import NotReadyError, connect, task_runner_token
 from ops.errors import TaskRunnerError

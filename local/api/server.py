@@ -19,7 +19,7 @@ from local.cli import instance
 from local.cli.instance import DEFAULT_PORT, InstanceError, InstanceLock
 from local.cli.log_file import LogFile, log_path
 from local.core.cloud import Cloud
-from local.core.credentials import Credentials
+from local.core.credentials import Credentials, read_token
 from local.core.store import Store
 from local.products.assets.files import AssetFiles
 from local.products.tails import tails
@@ -59,7 +59,7 @@ async def _run(state_dir: Path, store: Store, listener: socket.socket, lock: Ins
     process.restore = data_plane.restore
     try:
         await process.start()
-        cloud = Cloud(store, AssetFiles(state_dir / "assets"), data_plane, Credentials.from_environment(), port)
+        cloud = Cloud(store, AssetFiles(state_dir / "assets"), data_plane, Credentials.of(read_token(state_dir)), port)
         process.on_tail_event = tails.publisher(cloud)
         await _start(cloud)
         server = _Server(

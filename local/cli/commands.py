@@ -13,6 +13,7 @@ from local.cli import instance, log_file
 from local.cli.environment import FORMATS, variables
 from local.cli.instance import DEFAULT_STATE_DIR, Instance, InstanceError
 from local.core.registry import products
+from local.runtime import node_parts
 
 _NOT_RUNNING = 3  # exit code, as service managers have it
 _CALL_SECONDS = 20
@@ -57,6 +58,7 @@ def _port(text: str) -> int:
 
 
 def _start(arguments: argparse.Namespace) -> int:
+    node_parts.ensure(_print)
     running, started = instance.start(arguments.state, arguments.port)
     if not started and arguments.port not in (None, 0, running.port):
         msg = f"already running, on port {running.port}: stop it first, then start it on port {arguments.port}"
@@ -68,6 +70,7 @@ def _start(arguments: argparse.Namespace) -> int:
 def _serve(arguments: argparse.Namespace) -> int:
     from local.api.server import serve
 
+    node_parts.ensure(_print)
     serve(arguments.state, arguments.port)
     return 0
 

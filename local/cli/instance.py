@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from local.cli.processes import ProcessRecord, stop_group
-from local.core.credentials import ACCOUNT_VARIABLE, LOCAL_ACCOUNT_ID, LOCAL_API_TOKEN
+from local.core.credentials import ACCOUNT_VARIABLE, LOCAL_ACCOUNT_ID, mint_token, read_token
 
 DEFAULT_STATE_DIR = Path(".local")
-DEFAULT_PORT = 8787
+DEFAULT_PORT = 9780  # 8787 is wrangler's; Workers get the free ports after this one
 API_PATH = "/client/v4"
 PRIVATE_UMASK = 0o077  # files of the instance are its user's alone: state and logs hold secrets
 _PRIVATE_FILE = 0o600
@@ -70,7 +70,7 @@ class Instance:
             pid=record["process"]["pid"],
             port=record["port"],
             base_url=f"http://127.0.0.1:{record['port']}{API_PATH}",
-            api_token=LOCAL_API_TOKEN,
+            api_token=read_token(state_dir),
             account_id=os.environ.get(ACCOUNT_VARIABLE) or LOCAL_ACCOUNT_ID,
         )
 
@@ -196,6 +196,7 @@ def prepare(state_dir: Path) -> Path:
     state_dir.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
     state_dir.chmod(_PRIVATE_FOLDER)
     (state_dir / "logs").mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
+    mint_token(state_dir)
     return state_dir
 
 

@@ -3,15 +3,41 @@
 import hashlib
 import hmac
 import os
+import secrets
+import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
-# The provider wants ^[0-9A-Za-z\-_]{40,80}$ of a token. It guards nothing but a loopback port, so it may be public.
-LOCAL_API_TOKEN = "ephemera-local-api-token-0000000000000000"  # noqa: S105
 LOCAL_ACCOUNT_ID = "0" * 32
 
 TOKEN_VARIABLE = "CLOUDFLARE_API_TOKEN"  # noqa: S105
 ACCOUNT_VARIABLE = "CLOUDFLARE_ACCOUNT_ID"
+
+
+_TOKEN_FILE = "api_token"  # noqa: S105 a name
+_TOKEN_BYTES = 32  # 43 characters: the provider wants ^[0-9A-Za-z\-_]{40,80}$ of a token
+
+
+def mint_token(state_dir: Path) -> None:
+    """Give a state folder a token of its own, readable by its owner alone, unless it has one."""
+    path = state_dir / _TOKEN_FILE
+    if path.exists():
+        return
+    descriptor, name = tempfile.mkstemp(dir=state_dir)  # 0600
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_urlsafe(_TOKEN_BYTES))
+    try:
+        with suppress(FileExistsError):  # of two starts at once the first one's counts, and nobody reads half of it
+            os.link(name, path)
+    finally:
+        Path(name).unlink()
+
+
+def read_token(state_dir: Path) -> str:
+    """Read the token of a state folder. Raises FileNotFoundError for a folder that never had an instance."""
+    return (state_dir / _TOKEN_FILE).read_text()
 
 
 def _digest(token: str) -> str:
@@ -26,9 +52,9 @@ class Credentials:
     account_ids: frozenset[str]
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Credentials":
-        """Read the local constants, and the user's own token and account id when the environment names them."""
-        tokens = {LOCAL_API_TOKEN, environment.get(TOKEN_VARIABLE, "")} - {""}
+    def of(cls, token: str, environment: Mapping[str, str] = os.environ) -> "Credentials":
+        """Take the folder's token, and the user's own token and account id when the environment names them."""
+        tokens = {token, environment.get(TOKEN_VARIABLE, "")} - {""}
         accounts = {LOCAL_ACCOUNT_ID, environment.get(ACCOUNT_VARIABLE, "")} - {""}
         return cls(frozenset(map(_digest, tokens)), frozenset(accounts))
 

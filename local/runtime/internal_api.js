@@ -77,7 +77,7 @@ function authorize({ headers }, token) {
   const given = Buffer.from(headers.authorization ?? '');
   const expected = Buffer.from(`Bearer ${token}`);
   if (given.length !== expected.length || !timingSafeEqual(given, expected)) {
-    throw new PlatformError('unauthorized', 'expected the bearer token of EPHEMERA_DATA_PLANE_TOKEN');
+    throw new PlatformError('unauthorized', 'expected the bearer token of CLOUDFLARE_LOCAL_DATA_PLANE_TOKEN');
   }
 }
 

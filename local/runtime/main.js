@@ -1,5 +1,5 @@
 /**
- * The data plane: `node main.js --state DIR`, with EPHEMERA_DATA_PLANE_TOKEN in the environment. It lives as long as
+ * The data plane: `node main.js --state DIR`, with CLOUDFLARE_LOCAL_DATA_PLANE_TOKEN in the environment. It lives as long as
  * its stdin stays open, so it cannot outlive the process that holds the other end.
  */
 
@@ -19,9 +19,9 @@ const SHUTDOWN_MS = 2_000;
 const LOG_FILE = join('logs', 'cloudflare.log');
 
 const { state } = parseArgs({ options: { state: { type: 'string' } } }).values;
-const token = process.env.EPHEMERA_DATA_PLANE_TOKEN;
+const token = process.env.CLOUDFLARE_LOCAL_DATA_PLANE_TOKEN;
 if (!state || !token) {
-  console.error('expected: EPHEMERA_DATA_PLANE_TOKEN=... node main.js --state DIR');
+  console.error('expected: CLOUDFLARE_LOCAL_DATA_PLANE_TOKEN=... node main.js --state DIR');
   process.exit(2);
 }
 

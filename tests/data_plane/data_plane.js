@@ -53,7 +53,7 @@ export class DataPlane {
 
   /** @param {Record<string, string>} [extraEnv] */
   async start(extraEnv) {
-    const env = { ...process.env, EPHEMERA_DATA_PLANE_TOKEN: this.#token, ...extraEnv };
+    const env = { ...process.env, CLOUDFLARE_LOCAL_DATA_PLANE_TOKEN: this.#token, ...extraEnv };
     const child = spawn(process.execPath, [MAIN, '--state', this.stateDir], {
       env,
       stdio: ['pipe', 'pipe', 'inherit'],

@@ -162,7 +162,7 @@ class Project:
     def configure(self, **values: object) -> None:
         lines = [
             "config:",
-            "  cloudflare:baseUrl: http://127.0.0.1:8787/client/v4",
+            "  cloudflare:baseUrl: http://127.0.0.1:9780/client/v4",
             f"  sample:account_id: '{'0' * 32}'",
             f"  sample:token: {self.token}",
             *(f"  sample:{key}: {value}" for key, value in values.items()),

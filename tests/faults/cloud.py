@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from local.core.credentials import LOCAL_ACCOUNT_ID, LOCAL_API_TOKEN
+from local import Instance
 from tests.faults.ledger import Ledger
 
 _CALL_SECONDS = 30
@@ -15,11 +15,11 @@ _CALL_SECONDS = 30
 class Cloud:
     """The account's REST API; every answer is Cloudflare's envelope, an error's too."""
 
-    def __init__(self, base_url: str, ledger: Ledger) -> None:
+    def __init__(self, instance: Instance, ledger: Ledger) -> None:
         self.ledger = ledger
         self._http = httpx.Client(
-            base_url=f"{base_url}/accounts/{LOCAL_ACCOUNT_ID}",
-            headers={"Authorization": f"Bearer {LOCAL_API_TOKEN}"},
+            base_url=f"{instance.base_url}/accounts/{instance.account_id}",
+            headers={"Authorization": f"Bearer {instance.api_token}"},
             timeout=_CALL_SECONDS,
             trust_env=False,
         )

@@ -112,6 +112,6 @@ def load(project: Project, cloud: Cloud, stacks: list[str]) -> Load:
 
 @pytest.fixture
 def cloud(victims: Victims, events: Events) -> Iterator[Cloud]:
-    cloud = Cloud(victims.restart().base_url, Ledger(events))
+    cloud = Cloud(victims.restart(), Ledger(events))
     yield cloud
     cloud.close()

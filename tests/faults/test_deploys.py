@@ -79,7 +79,7 @@ def test_a_killed_deploy_goes_on(project: Project, victims: Victims, events: Eve
         assert "Traceback" not in output, output
         victims.restart()
     project.deploy("up", STACK)
-    cloud = Cloud(victims.restart().base_url, Ledger(events))
+    cloud = Cloud(victims.restart(), Ledger(events))
     try:
         assert names(cloud) == [
             "database task-runner-db-dev",

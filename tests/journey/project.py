@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from local.core.credentials import LOCAL_ACCOUNT_ID, LOCAL_API_TOKEN
+from local.core.credentials import LOCAL_ACCOUNT_ID
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROGRAM = ("__main__.py", "components", "worker", "tests", "local", "ops", "pyproject.toml", "Pulumi.yaml")
@@ -59,8 +59,7 @@ class Project:
     def configure(self, stack: str, **settings: Any) -> None:
         """Write a stack's config."""
         config = {
-            "cloudflare:baseUrl": "http://127.0.0.1:8787/client/v4",
-            "cloudflare:apiToken": LOCAL_API_TOKEN,
+            "cloudflare:baseUrl": "http://127.0.0.1:9780/client/v4",
             "ephemera:account_id": LOCAL_ACCOUNT_ID,
             **({"ephemera:handlers": "handlers"} if self._handlers else {}),
             **{f"ephemera:{key}": value for key, value in settings.items()},

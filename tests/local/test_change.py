@@ -54,7 +54,7 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.store = Store(folder / "state.db")
         self.data_plane = StubDataPlane()
-        files, credentials = AssetFiles(folder / "assets"), Credentials.from_environment({})
+        files, credentials = AssetFiles(folder / "assets"), Credentials.of("token", {})
         self.cloud = Cloud(self.store, files, self.data_plane, credentials, port=0)
 
     async def add(self, name: str, last_step: Exception | None = None) -> None:

@@ -13,7 +13,6 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from local.cli.instance import Instance
-from local.core.credentials import LOCAL_API_TOKEN
 from local.core.registry import PRODUCTS_FOLDER
 from tests.local.rest import Rest, eventually, form, unique
 
@@ -294,7 +293,3 @@ def test_points_of_analytics_engine_cannot_be_read(rest: Rest) -> None:
 
 def test_the_api_may_be_called_at_any_rate(rest: Rest) -> None:
     assert {rest.send("GET", "/queues?per_page=1").status_code for _ in range(API_CALLS + 1)} == {200}
-
-
-def test_the_token_is_public(cloud: Instance) -> None:
-    assert cloud.api_token == LOCAL_API_TOKEN

@@ -57,7 +57,7 @@ def test_a_transaction_that_sqlite_ended_itself_keeps_its_own_error(tmp_path: Pa
 
     async def change() -> None:
         data_plane = DataPlaneClient(_NoPlane())
-        cloud = Cloud(store, AssetFiles(tmp_path / "assets"), data_plane, Credentials.from_environment({}), port=1)
+        cloud = Cloud(store, AssetFiles(tmp_path / "assets"), data_plane, Credentials.of("token", {}), port=1)
         try:
             async with cloud.change() as change:
                 change.db.execute("ROLLBACK")  # as SQLite does by itself on SQLITE_FULL

@@ -85,11 +85,11 @@ def test_another_account_is_refused(cloud: Instance) -> None:
 
 def test_token_and_account_of_the_environment_are_let_in_too() -> None:
     environment = {"CLOUDFLARE_API_TOKEN": "mine" * 10, "CLOUDFLARE_ACCOUNT_ID": "a" * 32}
-    credentials = Credentials.from_environment(environment)
+    credentials = Credentials.of("token", environment)
     assert credentials.knows_token("mine" * 10)
     assert credentials.knows_account("a" * 32)
     assert "mine" not in repr(credentials)
-    assert not Credentials.from_environment({}).knows_token("")
+    assert not Credentials.of("token", {}).knows_token("")
 
 
 def test_what_is_not_here_says_so(rest: Rest) -> None:

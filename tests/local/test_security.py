@@ -1,6 +1,7 @@
 """Who may reach it, how much of it, and what of it others on this machine can read."""
 
 import json
+import re
 import socket
 import stat
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from local.api.request_body import LARGEST_BODY_BYTES
 from local.cli import instance
 from local.cli.instance import Instance
 from local.cli.processes import ProcessRecord
-from local.core.credentials import LOCAL_API_TOKEN, Credentials
+from local.core.credentials import Credentials, mint_token, read_token
 from tests.local.rest import Rest, eventually, refusal_of, unique
 
 NOT_HERE = (403, 10000, "Authentication error: the local Cloudflare answers callers on this machine only")
@@ -146,11 +147,24 @@ def test_the_data_plane_answers_its_control_plane_only(tmp_path: Path) -> None:
 
 
 def test_a_token_is_known_as_a_whole_only() -> None:
-    credentials = Credentials.from_environment({"CLOUDFLARE_API_TOKEN": "mine" * 10})
+    credentials = Credentials.of("t" * 43, {"CLOUDFLARE_API_TOKEN": "mine" * 10})
     assert credentials.knows_token("mine" * 10)
-    assert credentials.knows_token(LOCAL_API_TOKEN)
-    assert not credentials.knows_token(LOCAL_API_TOKEN[:-1])
+    assert credentials.knows_token("t" * 43)
+    assert not credentials.knows_token("t" * 42)
     assert not credentials.knows_token("ü")
+
+
+def test_a_state_folder_has_a_token_of_its_own(cloud: Instance, tmp_path: Path) -> None:
+    for folder in (tmp_path / "one", tmp_path / "other"):
+        instance.prepare(folder)
+    tokens = [read_token(folder) for folder in (tmp_path / "one", tmp_path / "other", cloud.state_dir)]
+    assert len(set(tokens)) == 3
+    assert all(re.fullmatch(r"[0-9A-Za-z_-]{40,80}", token) for token in tokens), "as the provider wants it"
+    assert (cloud.state_dir / "api_token").stat().st_mode & 0o777 == 0o600
+    mint_token(tmp_path / "one")
+    assert read_token(tmp_path / "one") == tokens[0], "it stays"
+    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == ["api_token", "logs"]
+    assert cloud.api_token == tokens[2]
 
 
 def test_a_body_announced_as_too_large_is_not_read(cloud: Instance) -> None:

@@ -241,7 +241,7 @@ def test_a_token_has_a_name_and_a_role() -> None:
 
 @pytest.mark.parametrize(
     ("secret_keys", "base_url", "is_told"),
-    [([], "", True), (["api_tokens"], "", False), ([], "http://127.0.0.1:8787/client/v4", False)],
+    [([], "", True), (["api_tokens"], "", False), ([], "http://127.0.0.1:9780/client/v4", False)],
 )
 def test_tokens_that_all_may_read_are_warned_of_where_they_matter(
     secret_keys: list[str], base_url: str, is_told: bool, monkeypatch: pytest.MonkeyPatch
