@@ -169,9 +169,9 @@ def test_typescript_by_the_component_host(tmp_path: Path, engine: tuple[HostedEn
     assert outputs_of_stack["queueName"] == "words-queue-dev"
     assert complete(outputs_of_stack["url"], "one two three", "count") == {"words": 3}
     with hosted.playing("task-runner-typescript", "local") as address:
-        before = [(each.urn, each.id) for each in hosted.state.resources]
+        before = {each.urn: each.id for each in hosted.state.resources}
         run_program(folder, address, plugin.engine_address)
-    assert [(each.urn, each.id) for each in hosted.state.resources] == before, "a second run changes nothing"
+    assert {each.urn: each.id for each in hosted.state.resources} == before, "a second run changes nothing"
     hosted.destroy()
 
 
