@@ -40,6 +40,7 @@ def test_outputs_reach_what_they_are_for() -> None:
         lambda: {
             "account_id": out(ACCOUNT_ID),
             "max_retries": out(7),
+            "max_concurrency": out(0),
             "retry_backoff": out("constant"),
             "delivery_delay_seconds": out(4),
             "cors_origins": [out("https://a.example"), "https://b.example"],
@@ -50,7 +51,8 @@ def test_outputs_reach_what_they_are_for() -> None:
         }
     )
     assert stack.inputs("task-runner-db")["accountId"] == ACCOUNT_ID
-    assert stack.inputs("task-runner-consumer")["settings"]["maxRetries"] == 7
+    consumer = stack.inputs("task-runner-consumer")["settings"]
+    assert (consumer["maxRetries"], consumer["maxConcurrency"]) == (7, 10), "0 is what the store can bear"
     assert stack.inputs("task-runner-queue")["settings"]["deliveryDelay"] == 4
     assert stack.inputs("task-runner-domain")["hostname"] == "tasks.example.com"
     assert stack.outputs["url"] == "https://tasks.example.com"

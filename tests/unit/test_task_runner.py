@@ -367,7 +367,6 @@ def test_every_setting_of_the_queues_reaches_its_resource() -> None:
         ({"state_store": "kv"}, [250]),
         ({"state_store": "kv", "shards": 2}, [250, 250]),
         ({"max_concurrency": 77}, [77]),
-        ({"max_concurrency": pulumi.Output.from_input(0)}, [10]),
         ({"state_store": "kv", "max_concurrency": 1, "shards": 2}, [1, 1]),
     ],
 )
