@@ -4,6 +4,7 @@ Codes and texts marked (recorded) are of answers of the real API, recorded on 20
 chenhunghan/flare-operator, test/recordings; (quoted) ones are quoted by users in public code and issues.
 """
 
+import asyncio
 import re
 import sqlite3
 import uuid
@@ -112,7 +113,8 @@ async def _run(call: Call, shape: str) -> Json:
     row = find(call.cloud.db, call.path["database_id"])
     body = call.fields(invalid)
     batch = body.objects("batch")
-    queries = [query for part in (batch if batch is not None else [body]) for query in _queries(part)]
+    parts = batch if batch is not None else [body]
+    queries = await asyncio.to_thread(lambda: [query for part in parts for query in _queries(part)])
     if not queries:
         raise no_statements()
     try:
