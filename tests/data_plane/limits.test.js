@@ -218,9 +218,9 @@ describe("Workflows keep Cloudflare's limit of 1 MiB", () => {
   /** @param {string} output */
   async function ended(output) {
     const id = randomUUID();
-    await dataPlane.expect('POST', `/workflows/${flow.id}/create`, { instances: [{ id, params: { output } }] });
+    await dataPlane.expect('POST', `/objects/workflows/${flow.id}/create`, { instances: [{ id, params: { output } }] });
     return until(`${id} ends`, async () => {
-      const told = await dataPlane.expect('POST', `/workflows/${flow.id}/describe`, { instance_id: id });
+      const told = await dataPlane.expect('POST', `/objects/workflows/${flow.id}/describe`, { instance_id: id });
       return ['complete', 'errored'].includes(told.status) ? told : null;
     });
   }
@@ -248,18 +248,18 @@ describe("Workflows keep Cloudflare's limit of 1 MiB", () => {
     assert.deepEqual(await bound('createBatch', 'fits-too', MIB), { done: 1 });
     assert.match((await bound('createBatch', 'large', MIB + 1)).refused, /exceed the limit/);
     assert.match((await bound('binary', 'large')).refused, /exceed the limit/);
-    const refused = await dataPlane.call('POST', `/workflows/${flow.id}/describe`, { instance_id: 'large' });
+    const refused = await dataPlane.call('POST', `/objects/workflows/${flow.id}/describe`, { instance_id: 'large' });
     assert.equal(refused.status, 400);
   });
 
   test('what comes with an event', async () => {
-    await dataPlane.expect('POST', `/workflows/${flow.id}/create`, { instances: [{ id: 'waits', params: { wait: true } }] });
+    await dataPlane.expect('POST', `/objects/workflows/${flow.id}/create`, { instances: [{ id: 'waits', params: { wait: true } }] });
     assert.match((await bound('sendEvent', 'waits', MIB + 1)).refused, /exceed the limit/);
     const large = { instance_id: 'waits', type: 'go', payload: 'z'.repeat(MIB) };
-    assert.equal((await dataPlane.call('POST', `/workflows/${flow.id}/event`, large)).body.error?.kind ?? 'refused', 'workflow');
+    assert.equal((await dataPlane.call('POST', `/objects/workflows/${flow.id}/sendEvent`, large)).body.error?.kind ?? 'refused', 'workflow');
     assert.deepEqual(await bound('sendEvent', 'waits', MIB), { done: null });
     await until('the event arrives', async () => {
-      const told = await dataPlane.expect('POST', `/workflows/${flow.id}/describe`, { instance_id: 'waits' });
+      const told = await dataPlane.expect('POST', `/objects/workflows/${flow.id}/describe`, { instance_id: 'waits' });
       return told.output === MIB - 2;
     });
   });

@@ -429,17 +429,17 @@ test('instances go when their retention is over', async (t) => {
   const kept = { retention: { successRetention: '1 hour', errorRetention: 3_600_000 } };
   await dataPlane.configure([flows], [], [{ ...flow, retention: { successRetention: '1 second' } }]);
   await create(dataPlane, flow, 'goes', {});
-  await dataPlane.expect('POST', `/workflows/${flow.id}/create`, { instances: [{ id: 'stays', params: {}, ...kept }] });
+  await dataPlane.expect('POST', `/objects/workflows/${flow.id}/create`, { instances: [{ id: 'stays', params: {}, ...kept }] });
   assert.match((await bound(port, 'create', { id: 'wrong', retention: { successRetention: 'a while' } })).refused, /retention/);
   await bound(port, 'create', { id: 'goes-too', retention: { successRetention: 1 } });
   for (const id of ['goes', 'stays', 'goes-too']) await until(`${id} ends`, async () => {
-    const told = await dataPlane.call('POST', `/workflows/${flow.id}/describe`, { instance_id: id });
+    const told = await dataPlane.call('POST', `/objects/workflows/${flow.id}/describe`, { instance_id: id });
     return told.status === 400 || told.body.status === 'complete';
   });
   const folder = join(dataPlane.stateDir, 'resources', 'workflows', `miniflare-workflows-${flow.id}`);
   const files = () => readdirSync(folder).filter((name) => /^[0-9a-f]{64}\.sqlite$/.test(name)).length;
   await until('two are gone', async () => {
-    const { instances } = await dataPlane.expect('POST', `/workflows/${flow.id}/list`, { query: { direction: 'asc', offset: 0, limit: 10 } });
+    const { instances } = await dataPlane.expect('POST', `/objects/workflows/${flow.id}/list`, { query: { direction: 'asc', offset: 0, limit: 10 } });
     return instances.length === 1 && instances[0].id === 'stays' && files() === 1;
   });
   await create(dataPlane, flow, 'goes', {});
@@ -451,7 +451,7 @@ test('no more instances run at once than the workflow lets', async (t) => {
   await dataPlane.configure([flows], [], [{ ...flow, concurrency: 2 }]);
   puppeteer.plan = () => new Promise((resolve) => setTimeout(() => resolve({}), 300));
   const ids = ['a', 'b', 'c', 'd', 'e'];
-  await dataPlane.expect('POST', `/workflows/${flow.id}/create`, {
+  await dataPlane.expect('POST', `/objects/workflows/${flow.id}/create`, {
     instances: [{ id: 'sleeps', params: { plan: [{ name: 'pause', sleep: '1 hour' }] } }, ...ids.map((id) => ({ id, params: { plan: [{ name: 'work' }] } }))],
   });
   assert.equal((await describe(dataPlane, flow, 'e')).status, 'queued');

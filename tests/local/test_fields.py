@@ -141,13 +141,11 @@ def sdk_fields() -> Iterator[str]:
     for file, model in MODELS.items():
         tree = ast.parse((TYPES / file).read_text())
         for node in tree.body:
-            if isinstance(node, ast.ClassDef):
-                fields = [item.target.id for item in node.body if _is_field(item)]
-                yield from (f"{model}.{node.name}.{field}" for field in fields)
-
-
-def _is_field(item: ast.stmt) -> bool:
-    return isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
+            if not isinstance(node, ast.ClassDef):
+                continue
+            for item in node.body:
+                if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
+                    yield f"{model}.{node.name}.{item.target.id}"
 
 
 def entry_of(field: str) -> tuple[str, str, str] | None:

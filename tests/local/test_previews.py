@@ -33,8 +33,8 @@ def subdomain(rest: Rest, name: str) -> dict[str, Any]:
 
 
 def upload(rest: Rest, name: str, text: str, **annotations: str) -> dict[str, Any]:
-    more = {"annotations": {f"workers/{key}": value for key, value in annotations.items()}} if annotations else {}
-    return rest.upload(name, SHOWS_ITS_MARK, path="/versions", bindings=mark(text), **more)
+    given = {f"workers/{key}": value for key, value in annotations.items()}
+    return rest.upload(name, SHOWS_ITS_MARK, path="/versions", bindings=mark(text), annotations=given)
 
 
 def test_a_version_answers_under_its_own_name(rest: Rest, name: str) -> None:

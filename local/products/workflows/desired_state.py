@@ -24,6 +24,7 @@ def _workflow(db: sqlite3.Connection, row: sqlite3.Row) -> Config:
         "SELECT id, settings FROM workflow_versions WHERE workflow_id = ? ORDER BY sequence DESC LIMIT 1", (row["id"],)
     ).fetchone()
     settings: Config = json.loads(version["settings"])
+    concurrency: Config | None = settings.get("concurrency")
     retention: Config = settings.get("default_retention") or {}
     code = None if row["worker_id"] is None else version_with_class(db, row["worker_id"], row["class_name"])
     return {
@@ -34,7 +35,7 @@ def _workflow(db: sqlite3.Connection, row: sqlite3.Row) -> Config:
         "class_name": row["class_name"],
         "worker_version_id": code,
         "step_limit": settings.get("limits", {}).get("steps"),
-        "concurrency": (settings.get("concurrency") or {}).get("limit"),
+        "concurrency": None if concurrency is None else concurrency.get("limit"),
         "retention": {
             "successRetention": retention.get("success_retention"),
             "errorRetention": retention.get("error_retention"),
