@@ -60,7 +60,8 @@ def test_every_problem_is_listed(stack: Stack) -> None:
     with pytest.raises(DeployError) as caught:
         load_config(stack.folder, "local")
     assert str(caught.value).splitlines() == [
-        "Pulumi.local.yaml: sample:name is missing (string, no default): `python -m local config set name VALUE` sets it",
+        "Pulumi.local.yaml: sample:name is missing (string, no default): "
+        "`python -m local config set name VALUE` sets it",
         "Pulumi.local.yaml: sample:size must be of type integer, got a list",
         "Pulumi.local.yaml: key bare needs a namespace: write sample:bare",
         "Pulumi.local.yaml: key 2 needs a namespace: write sample:2",
