@@ -47,7 +47,7 @@ def read(document: Mapping[str, Any]) -> State:
     """Read a document that `write`, or the Pulumi CLI, has written. Raises DeployError for encrypted secrets."""
     deployment: dict[str, Any] = document["deployment"]
     resources = [item for item in _objects(deployment, "resources") if not _is_default(item)]
-    operations = {word: operation for operation, word in _OPERATIONS.items()}
+    operations: dict[str, Operation] = {word: operation for operation, word in _OPERATIONS.items()}
     stack = next((item for item in resources if item["type"] == STACK_TYPE), None)
     return State(
         resources=[_read(item) for item in resources],

@@ -7,7 +7,8 @@ _ITEM = "/accounts/{account_id}/workflows/{workflow_name}"
 
 
 def _held(workflow: Properties) -> str:
-    count = sum(int(number) for number in (workflow.get("instances") or {}).values())
+    instances: dict[str, int] = workflow.get("instances") or {}
+    count = sum(instances.values())
     return f"{count:,} instance{'' if count == 1 else 's'}" if count else ""
 
 
