@@ -29,6 +29,11 @@ def parse(text: str | bytes) -> Json:
         raise ValueError(str(error)) from error
 
 
+def compact(value: Json) -> bytes:
+    """Write JSON in UTF-8 as short as it can be, as JavaScript does: what limits on sizes are about."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
 def _read(text: str) -> Json:
     return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
 

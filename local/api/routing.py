@@ -4,6 +4,7 @@ A path is split before it is decoded: a key that holds "/" comes as %2F and stay
 of a template, takes all that is left, slashes and all.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -42,6 +43,19 @@ class Call:
     def source(self) -> str:
         """Name the kind of client, as versions and deployments do; wrangler warns before it changes what is not its."""
         return "wrangler" if self.headers.get("user-agent", "").startswith("wrangler/") else "api"
+
+    def chosen_id(self, kind: str, form: re.Pattern[str], invalid: Invalid) -> str | None:
+        """Read the id that something new shall have, which only this machine lets choose; None: any.
+
+        Raises the product's error for one that does not fit, and for one whose former data may still be open.
+        """
+        chosen = self.headers.get("cf-local-id")
+        if chosen is not None and not form.fullmatch(chosen):
+            raise invalid("id", f"Expected an id like {form.pattern}, received '{chosen}'")
+        if chosen is not None and (kind, chosen) in self.cloud.deleted:
+            problem = f"'{chosen}' was deleted since the start: stop the local Cloudflare, start it, and try again"
+            raise invalid("id", problem)
+        return chosen
 
     def json(self, malformed: Invalid) -> Json:
         """Parse the body whatever its content type says: wrangler labels JSON text/plain.

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from local.cli import instance, log_file
+from local.cli import adopt, instance, log_file
 from local.cli.environment import FORMATS, variables
 from local.cli.instance import DEFAULT_STATE_DIR, Instance, InstanceError
 from local.core.registry import products
@@ -34,6 +34,8 @@ def add_parsers(subparsers: Any) -> None:
     logs.add_argument("worker", nargs="?", metavar="WORKER", help="show this Worker's lines only")
     logs.add_argument("--follow", "-f", action="store_true", help="go on with new lines until interrupted")
     logs.add_argument("--all", "-a", action="store_true", help="show the API's requests too")
+    taken = _add(subparsers, "adopt", _adopt, "create a store with an id of your choice, as a configuration names it")
+    adopt.add_options(taken)
     _add(subparsers, "reset", _reset, "stop it, and delete its state: Workers, queues, databases, deployed stacks")
 
 
@@ -120,6 +122,16 @@ def _env(arguments: argparse.Namespace) -> int:
         msg = f"not running (state in {arguments.state}): start it with `{start}`"
         raise InstanceError(msg)
     _print(FORMATS[arguments.format](variables(running)))
+    return 0
+
+
+def _adopt(arguments: argparse.Namespace) -> int:
+    running = Instance.find(arguments.state)
+    if running is None:
+        msg = f"not running (state in {arguments.state}): start it with `python -m local start`"
+        raise InstanceError(msg)
+    identity = adopt.adopt(running, arguments.kind, arguments.name, arguments.identity)
+    _print(f"created {arguments.kind} {arguments.name}: {identity}")
     return 0
 
 

@@ -21,3 +21,15 @@ def must_have(part: Fields, what: str) -> ApiError:
 def nothing_more(_: sqlite3.Connection, part: Fields) -> StoredBinding:  # noqa: ARG001 a reader's arguments
     """Read a binding that has a name and a type only."""
     return {}
+
+
+def check_environment(part: Fields) -> None:
+    """Refuse what only Workers with environments of their own have, which Cloudflare has deprecated."""
+    if part.text("environment") not in (None, "", "production"):
+        refuse_elsewhere(part, "environment")
+
+
+def refuse_elsewhere(part: Fields, name: str) -> None:
+    """Refuse a field that is not here. Raises ApiError."""
+    if part.values.get(name):
+        raise ApiError(501, 10021, f"The local Cloudflare does not have {part.path(name)} of a binding")

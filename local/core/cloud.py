@@ -58,6 +58,7 @@ class Cloud:
         self.listeners = Listeners()
         self.faults = FaultRules(data_plane)
         self._store = store
+        self.deleted: set[tuple[str, str]] = set()  # kinds and ids of data that went since the start
         self._lock = asyncio.Lock()
 
     @property
@@ -118,6 +119,7 @@ class Cloud:
         """Delete the data of what is gone. What cannot be deleted is tried again after the next change or start."""
         try:
             for row in self.db.execute("SELECT kind, id FROM tombstones").fetchall():
+                self.deleted.add((row["kind"], row["id"]))
                 await self.data_plane.delete_data(row["kind"], row["id"])
                 self._store.writer.execute("DELETE FROM tombstones WHERE (kind, id) = (?, ?)", tuple(row))
         except (DataPlaneRefusedError, DataPlaneAwayError, sqlite3.OperationalError):

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import gc
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -39,9 +40,16 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
         _add_stack_options(parser)
         parser.add_argument("--json", action="store_true", help="print one JSON document at the end instead of lines")
         parser.add_argument(
-            "--yes", "-y", action="store_true", help="accepted for the Pulumi CLI's sake; nothing is asked"
+            "--yes", "-y", action="store_true", help="accepted for the Pulumi CLI's sake; it allows no loss of data"
         )
+        if name == "up":
+            parser.add_argument(
+                "--delete-data",
+                action="store_true",
+                help="delete stores that hold data, where the change does, without asking",
+            )
         parser.set_defaults(run=_deploy, command=name)
+    _add_config_parser(subparsers)
     description = "print the stack's outputs"
     parser = subparsers.add_parser("output", help=description, description=description)
     _add_stack_options(parser)
@@ -49,6 +57,29 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument("--json", action="store_true", help="print a JSON object, as `pulumi stack output --json` does")
     parser.add_argument("--show-secrets", action="store_true", help="print secrets in plain")
     parser.set_defaults(run=_output)
+
+
+def _add_config_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:  # pyright: ignore[reportPrivateUsage]
+    description = "change the stack's configuration, Pulumi.<stack>.yaml"
+    commands = subparsers.add_parser("config", help=description, description=description).add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    setter = commands.add_parser("set", help="set a value", description="set a value")
+    setter.add_argument("key", metavar="KEY", help="a key of this project, or NAMESPACE:KEY")
+    setter.add_argument("value", metavar="VALUE")
+    setter.add_argument("--stack", default=_DEFAULT_STACK, help="the stack (default: %(default)s)")
+    setter.set_defaults(run=_set_config)
+
+
+def _set_config(arguments: argparse.Namespace) -> int:
+    from local.pulumi.stack_config import set_value
+
+    try:
+        set_value(Path(), arguments.stack, arguments.key, arguments.value)
+    except DeployError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    return 0
 
 
 def _add_stack_options(parser: argparse.ArgumentParser) -> None:
@@ -76,12 +107,14 @@ def _deploy_console(arguments: argparse.Namespace, began: float) -> int:
     display = ConsoleDisplay()
     with _deployment(arguments, display) as deployment, display.watching():
         outcome = _command(deployment, arguments.command)()
-    if arguments.command in {"up", "preview"} and not outcome.errors:
+    foretold, complete = arguments.command == "preview", not (outcome.errors or outcome.interrupted)
+    if arguments.command in {"up", "preview"} and complete:
         for line in output_lines(outcome.outputs):
             display.write(line)
-    foretold, complete = arguments.command == "preview", not (outcome.errors or outcome.interrupted)
-    display.write(f"Resources: {summary(outcome.tally, foretold=foretold, complete=complete)}")
-    display.write(f"Duration: {time.monotonic() - began:.1f} s")
+    heading = "Resources" if complete else "Failed, before that"
+    display.write(f"{heading}: {summary(outcome.tally, foretold=foretold, complete=complete)}")
+    if complete:
+        display.write(f"Duration: {time.monotonic() - began:.1f} s")
     return _report(outcome)
 
 
@@ -116,14 +149,32 @@ def _report(outcome: "Outcome") -> int:
 
 
 def _deployment(arguments: argparse.Namespace, display: Any) -> "Deployment":
-    from local.pulumi.deployment import Deployment, Target
+    from local.pulumi.deployment import Deployment
+    from local.pulumi.target import Target
 
     instance = Instance.find(arguments.state)
     if instance is None:
         option = "" if arguments.state == DEFAULT_STATE_DIR else f" --state {arguments.state}"
         raise DeployError(f"no local Cloudflare is running: start it with `python -m local start{option}`")
     target = Target(instance.base_url, instance.api_token)
-    return Deployment(Path(), arguments.stack, arguments.state.resolve(), target, display)
+    return Deployment(
+        Path(), arguments.stack, arguments.state.resolve(), target, display, lambda lost: _confirmed(arguments, lost)
+    )
+
+
+def _confirmed(arguments: argparse.Namespace, lost: list[str]) -> bool:
+    """Say which data would go, in red, and ask; without a terminal, or for one document, the answer is no."""
+    if arguments.delete_data:
+        return True
+    red, plain = ("\x1b[31m", "\x1b[0m") if sys.stderr.isatty() and "NO_COLOR" not in os.environ else ("", "")
+    for store in lost:
+        sys.stderr.write(f"{red}warning: this deletes data: {store}{plain}\n")
+    if arguments.json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        sys.stderr.write("nobody can be asked here: run this in a terminal, or with --delete-data\n")
+        return False
+    sys.stderr.write(f"Type the stack's name ({arguments.stack}) to delete it: ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip() == arguments.stack
 
 
 def _command(deployment: "Deployment", name: str) -> "Callable[[], Outcome]":

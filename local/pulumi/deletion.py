@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from local.pulumi.errors import StepError
-from local.pulumi.state_file import Resource
+from local.pulumi.state import Resource
 from local.pulumi.urn import label
 
 

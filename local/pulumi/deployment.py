@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from local.pulumi.cloudflare_types import cloudflare_types
 from local.pulumi.cloudflare_types.api import Api
+from local.pulumi.data_loss import lost_data
 from local.pulumi.dynamic import TYPE_PREFIX, DynamicType
 from local.pulumi.engine import Engine
 from local.pulumi.errors import DeployError, ProgramError, StoppedError
@@ -21,17 +22,19 @@ from local.pulumi.recovery import settle_pending
 from local.pulumi.refresh import refresh
 from local.pulumi.resource_types import ResourceTypes
 from local.pulumi.stack_config import load_config
-from local.pulumi.state_file import State, StateFile, copy_of
+from local.pulumi.state import State, copy_of
+from local.pulumi.state_file import StateFile
 from local.pulumi.steps import Action, Display, Severity, Step
+from local.pulumi.target import Target
 from local.pulumi.wire import Properties
 
+# What stands before what would be lost; how to allow it is the command line's to say.
+_WOULD_DELETE = "it would delete data:"
 
-@dataclass(frozen=True)
-class Target:
-    """The API to deploy to: its address (…/client/v4), and a token for it."""
 
-    base_url: str
-    api_token: str
+def _refuse(_lost: list[str]) -> bool:
+    """Allow no loss of data (the default)."""
+    return False
 
 
 @dataclass
@@ -53,13 +56,23 @@ class Deployment:
     Raises DeployError when the stack is not for this machine, or its configuration is wrong.
     """
 
-    def __init__(self, folder: Path, stack: str, state_dir: Path, target: Target, display: Display) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        stack: str,
+        state_dir: Path,
+        target: Target,
+        display: Display,
+        confirm: Callable[[list[str]], bool] = _refuse,
+    ) -> None:
         config = load_config(folder, stack)
         config.require_loopback()
         config = config.for_instance(target.base_url, target.api_token)
         self._program = Program(folder, config)
         self._file = StateFile(state_dir, config.project, stack)
         self._display = display
+        self._target = target
+        self._confirm = confirm
         self._api = Api(target.base_url, target.api_token)
         self._types = ResourceTypes(
             cloudflare_types(self._api), DynamicType(config.values, config.project), TYPE_PREFIX
@@ -88,6 +101,9 @@ class Deployment:
             if foretold.errors or foretold.interrupted:
                 rehearsal.replay(self._display)
                 return replace(foretold, tally=Counter(), outputs=state.outputs)
+            lost = self._program.call(lambda: lost_data(rehearsal.steps, state, self._types))
+            if lost and not self._confirm(lost):
+                return Outcome(Counter(), state.outputs, [f"nothing was touched: {_WOULD_DELETE} {', '.join(lost)}"])
             return self._play(state, self._file.save, self._display, dry_run=False)
 
     def refresh(self) -> Outcome:
@@ -113,7 +129,7 @@ class Deployment:
         with self._file.locked():
             state = self._file.load()
             self._settle(state)
-            engine = Engine(state, self._file.save, self._types, self._display, dry_run=False)
+            engine = Engine(state, self._file.save, self._types, self._display, self._target, dry_run=False)
             with self._interrupts(engine.interrupt):
                 self._program.call(lambda: engine.delete(list(state.resources)))
             if not engine.failures and not engine.interrupted:
@@ -140,7 +156,7 @@ class Deployment:
         return outcome
 
     def _play(self, state: State, save: Callable[[State], None], display: Display, *, dry_run: bool) -> Outcome:
-        engine = Engine(state, save, self._types, display, dry_run=dry_run)
+        engine = Engine(state, save, self._types, display, self._target, dry_run=dry_run)
         monitor = Monitor(engine, self._program.config.project, self._program.config.stack)
         failure: DeployError | None = None
         with self._interrupts(engine.interrupt):
@@ -179,16 +195,18 @@ class Deployment:
 
 
 class _Rehearsal:
-    """Watches a rehearsal: keeps the program's messages, which are shown only when it fails."""
+    """Watches a rehearsal: keeps the steps, and the program's messages, which are shown only when it fails."""
 
     def __init__(self) -> None:
         self._messages: list[tuple[Severity, str, str]] = []
+        self.steps: list[Step] = []
 
     def started(self, step: Step) -> None:
         """Show nothing."""
 
-    def finished(self, step: Step, seconds: float) -> None:
-        """Show nothing."""
+    def finished(self, step: Step, seconds: float) -> None:  # noqa: ARG002 the interface's
+        """Keep it."""
+        self.steps.append(step)
 
     def failed(self, step: Step, seconds: float) -> None:
         """Show nothing."""

@@ -21,6 +21,7 @@ _TICK_SECONDS = 0.1
 _REMINDER_SECONDS = 10  # without a terminal, say this often that a step still runs
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _MAX_VALUE_CHARACTERS = 60
+_MODULE_DEPTH = 2  # of a path: modules, and one of them
 
 _CLEAR_LINE = "\r\x1b[2K"
 _RESET = "\x1b[0m"
@@ -196,6 +197,9 @@ class JsonDisplay:
 def describe(change: Change) -> str:
     """Write a change for people: `~ settings.maxRetries: 5 → 7`, secrets hidden."""
     mark = " (replaces)" if change.replaces else ""
+    module = _module(change)
+    if module is not None:
+        return f"{module}{mark}"
     if change.secret:
         return f"~ {change.where}: [secret] changed{mark}"
     if change.old is None and change.new is None:
@@ -205,6 +209,23 @@ def describe(change: Change) -> str:
     if change.new is None:
         return f"- {change.where}: {brief(change.old)}{mark}"
     return f"~ {change.where}: {brief(change.old)} → {brief(change.new)}{mark}"
+
+
+_CODE = {"contentBase64", "contentSha256", "contentFile"}
+
+
+def _module(change: Change) -> str | None:
+    """Tell of a module by its name that its code differs; None for any other change."""
+    if len(change.path) < _MODULE_DEPTH or change.path[0] != "modules":
+        return None
+    name, *rest = change.path[1:]
+    if rest and rest[0] in _CODE:
+        return f"~ module {name}: its code changed"
+    if rest:
+        return None
+    if change.old is None or change.new is None:
+        return f"{'+' if change.old is None else '-'} module {name}"
+    return f"~ module {name}"
 
 
 def brief(value: Any) -> str:

@@ -17,7 +17,7 @@ from pulumi.runtime._serialization import _deserialize  # pyright: ignore[report
 from local.pulumi.diff import Change, Diff, compare
 from local.pulumi.errors import CheckError, DeployError
 from local.pulumi.resource_types import Created, Found
-from local.pulumi.state_file import Resource
+from local.pulumi.state import Resource
 from local.pulumi.wire import UNKNOWN, Properties, from_struct, mark_like, reveal, to_struct
 
 TYPE_PREFIX = "pulumi-python:dynamic"
@@ -108,6 +108,10 @@ class DynamicType:
     def find(self, inputs: Properties) -> Found | None:  # noqa: ARG002 the interface's
         """Find nothing: what makes such a resource unique is the provider's secret."""
         return None
+
+    def contents(self, resource: Resource) -> str:  # noqa: ARG002 the interface's
+        """Not known: what a provider makes is its own."""
+        return ""
 
     def created_at(self, found: Found) -> str:  # noqa: ARG002 the interface's
         """Not known."""

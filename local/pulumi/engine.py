@@ -18,8 +18,9 @@ from local.pulumi.diff import Diff, keep_old
 from local.pulumi.errors import NOT_FOUND, ApiError, CheckError, DeployError, StepError, StoppedError
 from local.pulumi.goal import Goal
 from local.pulumi.resource_types import Created, ResourceType, ResourceTypes
-from local.pulumi.state_file import Operation, PendingOperation, Resource, State, timestamp
+from local.pulumi.state import Operation, PendingOperation, Resource, State, timestamp
 from local.pulumi.steps import Action, Display, Step
+from local.pulumi.target import Target
 from local.pulumi.urn import PROVIDER_TYPE_PREFIX, STACK_TYPE, label
 from local.pulumi.wire import UNKNOWN, Properties, has_secret, has_unknown, mark_like, reveal, secret
 
@@ -44,7 +45,14 @@ class Engine:
     """
 
     def __init__(
-        self, state: State, save: Callable[[State], None], types: ResourceTypes, display: Display, *, dry_run: bool
+        self,
+        state: State,
+        save: Callable[[State], None],
+        types: ResourceTypes,
+        display: Display,
+        target: Target,
+        *,
+        dry_run: bool,
     ) -> None:
         self.state = state
         self.failures: list[StepError] = []
@@ -54,6 +62,7 @@ class Engine:
         self._save = save
         self._types = types
         self._display = display
+        self._target = target
         self._lock = threading.RLock()
         self._idle = threading.Condition(self._lock)
         self._active = 0
@@ -164,6 +173,8 @@ class Engine:
         if goal.custom:
             if goal.type != _SUPPORTED_PROVIDER:
                 raise DeployError(f"provider {goal.type} is not supported by the local deploy; the Pulumi CLI has it")
+            if not has_unknown(goal.inputs):
+                self._target.check_provider(goal.inputs)
             resource_id = old.id if old else str(uuid.uuid4())
         outputs = goal.inputs if goal.custom else (old.outputs if old else {})
         with self._lock:

@@ -7,7 +7,7 @@ from typing import Any, cast
 from pulumi.runtime.proto import alias_pb2, resource_pb2
 
 from local.pulumi.errors import DeployError
-from local.pulumi.state_file import Resource
+from local.pulumi.state import Resource
 from local.pulumi.urn import make_urn, name_of, type_of
 from local.pulumi.wire import Properties, from_struct
 

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from local.pulumi.resource_types import Found, ResourceType, ResourceTypes
-from local.pulumi.state_file import PendingOperation, Resource, State
+from local.pulumi.state import PendingOperation, Resource, State
 from local.pulumi.urn import label
 from local.pulumi.wire import mark_like, reveal
 

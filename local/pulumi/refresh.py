@@ -7,7 +7,7 @@ from collections.abc import Callable
 from local.pulumi.diff import compare
 from local.pulumi.errors import ApiError, DeployError, StepError
 from local.pulumi.resource_types import Found, ResourceTypes
-from local.pulumi.state_file import Resource, State
+from local.pulumi.state import Resource, State
 from local.pulumi.steps import Action, Display, Step
 from local.pulumi.urn import label
 from local.pulumi.wire import mark_like

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from local.pulumi.diff import Change, Diff
 from local.pulumi.errors import DeployError
-from local.pulumi.state_file import Resource
+from local.pulumi.state import Resource
 from local.pulumi.wire import Properties
 
 
@@ -73,6 +73,10 @@ class ResourceType(Protocol):
 
     def find(self, inputs: Properties) -> Found | None:
         """Find the one object that has these inputs' unique name; None when there is none, or no such thing."""
+        ...
+
+    def contents(self, resource: Resource) -> str:
+        """Tell what data it holds that would go with it, such as "5 messages"; "" for none."""
         ...
 
     def created_at(self, found: Found) -> str:

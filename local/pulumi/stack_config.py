@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ _API_TOKEN = "cloudflare:apiToken"  # noqa: S105 a key's name
 # Replaced by the running instance's own, so what the stack says (even encrypted) does not matter.
 _OVERRIDDEN = {_BASE_URL, _API_TOKEN}
 
+_KEY = re.compile(r"[\w.-]+:[\w.-]+(?:[\[.][\w\"\].-]*)?", re.ASCII)
+_PLAIN = re.compile(r"true|false|-?\d{1,15}|[A-Za-z][A-Za-z0-9_./-]*(?<!null)")
 _SCALAR_TYPES = frozenset({"string", "integer", "boolean"})
 
 
@@ -80,6 +83,44 @@ def load_config(project_dir: Path, stack: str) -> StackConfig:
     return StackConfig(project, stack, reader.values, frozenset(reader.secret_keys))
 
 
+def set_value(project_dir: Path, stack: str, key: str, value: str) -> None:
+    """Set one value in a stack's file, and leave every other line as it is. Raises DeployError.
+
+    As `pulumi config set` does, it takes true, false and whole numbers for what they are.
+    """
+    check_name("stack", stack)
+    full_key = key if ":" in key else f"{project_name(project_dir)}:{key}"
+    if not _KEY.fullmatch(full_key):
+        raise DeployError(f"{key!r} cannot be a key: expected letters, digits, hyphens, underscores and periods")
+    path = project_dir / f"Pulumi.{stack}.yaml"
+    values = read_values(path) if path.exists() else {}
+    written = f"  {full_key}: {value if _PLAIN.fullmatch(value) else json.dumps(value, ensure_ascii=False)}\n"
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    lines = [line if line.endswith("\n") else f"{line}\n" for line in lines]
+    if full_key in values:
+        start = next((i for i, line in enumerate(lines) if _names(line, full_key)), None)
+        if start is None:
+            raise DeployError(f"{path.name} writes {full_key} in a way that this cannot change: edit the file")
+        end = start + 1
+        indent = len(lines[start]) - len(lines[start].lstrip())
+        while end < len(lines) and lines[end].strip() and len(lines[end]) - len(lines[end].lstrip()) > indent:
+            end += 1
+        lines[start:end] = [" " * indent + written.lstrip()]
+    else:
+        heading = next((i for i, line in enumerate(lines) if line.rstrip() == "config:"), None)
+        if heading is None and any(line.startswith("config:") for line in lines):
+            lines = [line for line in lines if line.strip() not in ("config: {}", "config: null")]
+        if heading is None:
+            lines.append("config:\n")
+            heading = len(lines) - 1
+        lines.insert(heading + 1, written)
+    path.write_text("".join(lines))
+
+
+def _names(line: str, key: str) -> bool:
+    return re.match(rf"\s+([\"']?){re.escape(key)}\1\s*:(\s|$)", line) is not None
+
+
 def read_values(path: Path, hint: str = "") -> dict[str, Any]:
     """Read what is under a file's `config:`; keys are texts, whatever YAML takes them for. Raises DeployError."""
     config: object = _read_yaml(path, hint).get("config")
@@ -95,6 +136,8 @@ class _Reader:
     def __init__(self, project: str, file_name: str) -> None:
         self._project = project
         self._file_name = file_name
+        stack = file_name[len("Pulumi.") : -len(".yaml")]
+        self._option = "" if stack == "local" else f" --stack {stack}"
         self._types: dict[str, str] = {}
         self.values: dict[str, str] = {}
         self.secret_keys: set[str] = set()
@@ -117,7 +160,7 @@ class _Reader:
         elif full_key not in given and "value" not in schema:
             self.problems.append(
                 f"{self._file_name}: {full_key} is missing ({schema.get('type', 'any type')}, no default): "
-                f"add it under `config:`"
+                f"`python -m local config set {key} VALUE{self._option}` sets it"
             )
 
     def take(self, key: str, value: Any) -> None:

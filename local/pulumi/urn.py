@@ -19,6 +19,11 @@ def type_of(urn: str) -> str:
     return _qualified_type(urn).rsplit(_TYPE_SEPARATOR, 1)[-1]
 
 
+def package_of(type_token: str) -> str:
+    """Give the package of a type: that of a dynamic resource is the language's."""
+    return type_token.partition(":")[0]
+
+
 def name_of(urn: str) -> str:
     """Give the resource's name, as the program wrote it."""
     return urn.split(_SEPARATOR, 3)[3]

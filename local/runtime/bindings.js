@@ -25,6 +25,17 @@ export function workerdBinding(options) {
 }
 
 /**
+ * A binding that a module makes, inside the Worker, of a service.
+ *
+ * @param {string} moduleName
+ * @param {string} name of the service, in that module's `env`
+ * @param {object} service
+ */
+export function wrappedBinding(moduleName, name, service) {
+  return workerdBinding({ wrapped: { moduleName, innerBindings: [{ name, service }] } });
+}
+
+/**
  * A service of the system Worker, as workerd.capnp's `ServiceDesignator`.
  *
  * @param {string} entrypoint

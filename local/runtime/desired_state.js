@@ -23,14 +23,23 @@ import { PlatformError } from './errors.js';
  *   bindings: Binding[],
  *   service_worker?: boolean,
  *   durable_objects?: ObjectClass[],
+ *   workflow_classes?: string[],
  *   tail_consumers?: {worker: string, version_id: string}[],
  *   assets?: Assets,
  * }} Version its main module is a script in the service worker syntax when `service_worker` says so, and without one it is
- *   assets alone; `durable_objects` are the classes whose objects run in it, and `tail_consumers` the versions
+ *   assets alone; `durable_objects` are the classes whose objects run in it, `workflow_classes` those of Workflows, and `tail_consumers` the versions
  *   whose `tail` is told of its invocations
  * @typedef {Version & {percentage: number}} DeployedVersion
- * @typedef {{name: string, port: number, schedules: string[], tailed?: boolean, versions: DeployedVersion[]}} Worker
- *   `versions` is empty when nothing is deployed; `tailed` when somebody wants to see each invocation
+ * @typedef {{
+ *   name: string,
+ *   port: number,
+ *   schedules: string[],
+ *   tailed?: boolean,
+ *   versions: DeployedVersion[],
+ *   previews?: Version[],
+ *   preview_hosts?: Record<string, string>,
+ * }} Worker `versions` is empty when nothing is deployed; `tailed` when somebody wants to see each invocation; `previews`
+ *   are versions that run beside the deployed ones, and `preview_hosts` the ids of versions, by the names they answer to
  *
  * @typedef {{
  *   dead_letter_queue_id: string | null,
@@ -60,13 +69,19 @@ import { PlatformError } from './errors.js';
  *   class_name: string,
  *   worker_version_id: string | null,
  *   step_limit: number | null,
+ *   concurrency?: number | null,
+ *   retention?: {successRetention?: number | string | null, errorRetention?: number | string | null},
  * }} Workflow `worker_version_id` is the deployed version that runs it; null when none has the class
- * @typedef {{workers: Worker[], queues: Queue[], workflows: Workflow[]}} DesiredState
+ * @typedef {{hostname: string, worker: string}} Domain
+ * @typedef {{pattern: string, worker: string | null}} Route
+ * @typedef {{
+ *   workers: Worker[], queues: Queue[], workflows: Workflow[], domains?: Domain[], routes?: Route[], browser_checks?: boolean,
+ * }} DesiredState
  *
  * @typedef {{service: string, percentage: number}} Target a version, by the name of its service, and its share
  * @typedef {QueueBase & {consumer: (WorkerConsumer & {targets: Target[]}) | PullConsumer | null}} QueueSettings
  *   what a queue's Durable Object is told
- * @typedef {{id: string, name: string, version_id: string, active: boolean}} WorkflowSettings what a workflow's is told
+ * @typedef {{id: string, name: string, version_id: string, active: boolean, concurrency?: number | null, retention?: Workflow['retention']}} WorkflowSettings what a workflow's is told
  */
 
 /** @type {DesiredState} */

@@ -7,15 +7,17 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { ServerResponse, createServer } from 'node:http';
 
+import { browserRefusal } from './browser_checks.js';
 import { serviceName, targets } from './desired_state.js';
 import { PlatformError } from './errors.js';
+import { Hosts, hostName } from './hosts.js';
 import { MAX_HEADER_BYTES, beginRequest } from './workerd_http.js';
 import { pickTarget } from './system/percentages.js';
 
 /**
  * @import { IncomingMessage, Server } from 'node:http'
  * @import { Duplex } from 'node:stream'
- * @import { Target, Worker } from './desired_state.js'
+ * @import { DesiredState, Target, Worker } from './desired_state.js'
  * @import { Traffic } from './traffic.js'
  *
  * @typedef {{server: Server, targets: Target[], webSockets: Set<Duplex>}} Door
@@ -41,6 +43,8 @@ const TIME_ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
 export class FrontDoor {
   /** @type {Map<number, Door>} by port */
   #doors = new Map();
+  #hosts = new Hosts();
+  #checksBrowsers = true;
   #traffic;
   #locate;
 
@@ -89,9 +93,12 @@ export class FrontDoor {
   /**
    * Sends each open port's requests where its Worker runs now, and closes the ports that no Worker has any more.
    *
-   * @param {Worker[]} workers
+   * @param {DesiredState} state
    */
-  route(workers) {
+  route(state) {
+    const { workers } = state;
+    this.#hosts.set(state);
+    this.#checksBrowsers = state.browser_checks ?? true;
     const byPort = new Map(workers.map((worker) => [worker.port, worker]));
     this.close([...this.#doors.keys()].filter((port) => !byPort.has(port)));
     for (const [port, door] of this.#doors) door.targets = targets(byPort.get(port));
@@ -131,10 +138,12 @@ export class FrontDoor {
    * @param {ServerResponse} outgoing
    */
   async #pass(door, incoming, outgoing) {
+    const refusal = this.#refusal(incoming);
+    if (refusal) return answerPlainly(outgoing, 403, refusal);
     const leave = await this.#traffic.enter();
     if (outgoing.closed) return leave(); // the client did not wait
     outgoing.on('close', leave);
-    const target = targetOf(incoming, door.targets);
+    const target = targetOf(incoming, this.#targets(door, incoming));
     if (target === null) return answerPlainly(outgoing, 404, NOTHING_DEPLOYED);
     try {
       const sent = await this.#begin(target.service, incoming, passedOn(incoming, CONNECTION_HEADERS));
@@ -159,9 +168,11 @@ export class FrontDoor {
    */
   async #passUpgrade(door, incoming, client, head) {
     client.on('error', () => client.destroy());
+    const refusal = this.#refusal(incoming);
+    if (refusal) return answerPlainly(responseOn(client, incoming), 403, refusal);
     const leave = await this.#traffic.enter();
     client.on('close', leave);
-    const target = targetOf(incoming, door.targets);
+    const target = targetOf(incoming, this.#targets(door, incoming));
     if (target === null) return answerPlainly(responseOn(client, incoming), 404, NOTHING_DEPLOYED);
     try {
       const sent = await this.#begin(target.service, incoming, passedOn(incoming, []), false);
@@ -178,6 +189,21 @@ export class FrontDoor {
     } catch {
       answerPlainly(responseOn(client, incoming), 502, RUNTIME_STOPPED);
     }
+  }
+
+  /** @param {IncomingMessage} incoming */
+  #refusal(incoming) {
+    return this.#checksBrowsers ? browserRefusal(incoming, (host) => this.#hosts.knows(host)) : null;
+  }
+
+  /**
+   * Who answers on a port: whom the request names, or else the Worker whose port it is.
+   *
+   * @param {Door} door
+   * @param {IncomingMessage} incoming
+   */
+  #targets(door, { headers, url = '/' }) {
+    return this.#hosts.find(hostName(headers.host), url) ?? door.targets;
   }
 
   /**

@@ -30,6 +30,8 @@ import { WORKERD_PID_FILE } from './workerd_supervisor.js';
 
 /** How long a reload waits for requests and batches that are under way. */
 const DRAIN_SECONDS = 10;
+/** How often products delete what was to be kept for a while only. */
+const SWEEP_MS = 5_000;
 /** Miniflare's code for a port that somebody else has. */
 const PORT_TAKEN = 'ERR_ADDRESS_IN_USE';
 /** Cloudflare's default for the CPU time of one invocation. */
@@ -53,6 +55,7 @@ export class Platform {
   #frontDoor = new FrontDoor(this.#traffic, (service) => this.#locate(service));
   #gateway = new GatewayClient(this.#token, () => this.#locate(SYSTEM_WORKER));
   #crons = new CronClock((worker, cron, time) => this.#runScheduled(worker.name, cron, time));
+  #sweeper = setInterval(() => this.#sweep().catch((error) => log('warn', `what has been kept for long enough stays for now: ${error.message}`)), SWEEP_MS);
   #watchdog = new Watchdog(
     async () => this.#miniflare?.ready,
     () => this.#gateway.call('/ping', {}),
@@ -131,7 +134,14 @@ export class Platform {
     for (const { remove } of PRODUCTS) remove?.[kind]?.(this.#files, id);
   }
 
+  /** Deletes what was to be kept for a while only. */
+  async #sweep() {
+    if (this.#running === null) return;
+    for (const { sweep } of PRODUCTS) await sweep?.(this.#state, (...call) => this.call(...call), this.#files);
+  }
+
   async dispose() {
+    clearInterval(this.#sweeper);
     this.#crons.set([]);
     this.#watchdog.stop();
     await this.#miniflare?.dispose();
@@ -184,7 +194,7 @@ export class Platform {
       });
       const before = this.#state;
       this.#state = next;
-      this.#frontDoor.route(next.workers);
+      this.#frontDoor.route(next);
       this.#crons.set(next.workers);
       reached('change: routed');
       await this.#wake();
@@ -382,8 +392,8 @@ class MiniflareLog extends Log {
 function runs(state) {
   return JSON.stringify([
     state.workers
-      .filter(({ versions }) => versions.length > 0)
-      .map(({ name, versions }) => [name, versions.map(({ percentage: _percentage, ...version }) => version)]),
+      .map(({ name, versions, previews = [] }) => [name, [...versions.map(({ percentage: _percentage, ...version }) => version), ...previews]])
+      .filter(([, running]) => running?.length),
     PRODUCTS.map(({ restarts }) => restarts?.(state)),
   ]);
 }

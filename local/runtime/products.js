@@ -32,6 +32,9 @@ import { PlatformError } from './errors.js';
  * @property {(state: DesiredState) => Record<string, Env>} [environment] more that the system Worker binds
  * @property {Record<string, Standing>} [standing] by kind
  * @property {(state: DesiredState) => unknown} [restarts] what of a state, beside Workers, needs another runtime
+ * @property {(
+ *   state: DesiredState, call: (kind: string, id: string, method: string, body: object) => Promise<any>, files: ObjectFiles
+ * ) => Promise<void>} [sweep] deletes what was to be kept for a while only; called every few seconds
  * @property {Record<string, (files: ObjectFiles, id: string) => void>} [remove] deletes data from the disk, by kind
  * @property {Record<string, Record<string, (files: ObjectFiles, id: string) => object>>} [answers] calls that need no runtime, by
  *   kind and method

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { SYSTEM_WORKER, workerdBinding } from './bindings.js';
 import { serviceName, targets } from './desired_state.js';
 import { PlatformError } from './errors.js';
+import { guardedCode } from './guarded_code.js';
 import { log } from './log.js';
 import { binding, systemModules, systemParts } from './products.js';
 import { codeBinding } from './workerd_plugin.js';
@@ -96,7 +97,7 @@ function serviceWorker({ main_module, bindings }, uploaded) {
  * @param {string} sites
  */
 function deployedVersions(worker, sites) {
-  return worker.versions.map((version) => {
+  return [...worker.versions, ...(worker.previews ?? [])].map((version) => {
     const options = versionOptions(serviceName(worker.name, version.id), version);
     const props = { worker: worker.name, version: version.id };
     const consumers = (version.tail_consumers ?? []).map((consumer) => ({ worker: serviceName(consumer.worker, consumer.version_id) }));
@@ -136,8 +137,9 @@ function assetOptions({ site, run_worker_first, html_handling, not_found_handlin
  * @param {Version} version
  * @param {ReturnType<typeof modules>} uploaded
  */
-function code({ main_module }, uploaded) {
-  return main_module === null ? NO_CODE : { mainModule: main_module, modules: uploaded };
+function code(version, uploaded) {
+  const { main_module } = version;
+  return main_module === null ? NO_CODE : guardedCode({ ...version, main_module }, uploaded);
 }
 
 /** @param {Module} module */

@@ -1,5 +1,7 @@
 /** What workerd and Miniflare say, made fit for a user's eyes. */
 
+import { tmpdir } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { stripVTControlCharacters } from 'node:util';
 
 import { MiniflareCoreError } from 'miniflare';
@@ -9,6 +11,14 @@ import { MARK } from './system/logging.js';
 
 /** Lines that workerd writes about itself, and not for a Worker. */
 const RUNTIME_LINE = /^(workerd|kj|capnp)\/\S+:\d+:/;
+
+/** What Miniflare says of the services that it adds by itself. */
+const MINIFLARES_OWN = /\bMINIFLARE_|"core:(?!user:)/;
+/** The scheme of module paths, and the folders where this program, its packages and scratch files are. */
+const MACHINE_PATHS = new RegExp(
+  ['file:///', ...[fileURLToPath(new URL('../../', import.meta.url)), `${tmpdir()}/`].map((path) => RegExp.escape(path))].join('|'),
+  'g',
+);
 
 /** Miniflare's code for a workerd that ended while it started. */
 const RUNTIME_ENDED = 'ERR_RUNTIME_FAILURE';
@@ -37,14 +47,19 @@ export function invalidWorker(error) {
 }
 
 /**
- * A message without colours, and without what only this machine knows: service names and the scheme of module paths.
+ * A message without colours, and without what is only of this machine and of Miniflare: a Worker is called by its name, and
+ * files by their names in the upload.
  *
  * @param {string} message
  */
 export function cleaned(message) {
   return stripVTControlCharacters(message)
+    .split('\n')
+    .filter((line) => !MINIFLARES_OWN.test(line))
+    .join('\n')
     .replace(/^service core:user:\S+: /gm, '')
-    .replaceAll('file:///', '')
+    .replaceAll(/core:user:([^\s"'/]+)(?:\/[0-9a-f-]{36})?/g, '$1')
+    .replaceAll(MACHINE_PATHS, '')
     .trim();
 }
 

@@ -56,6 +56,22 @@ describe('KV', () => {
    */
   const pair = (key, value, attributes) => ({ key, value_base64: base64(value), expiration: null, metadata: null, ...attributes });
 
+  test('knows the shortest time that a value may be cached for', async () => {
+    await kv('put', 'cached', 'value');
+    const refused = /400 Invalid cache_ttl of 29\. Cache TTL must be at least 30\./;
+    await assert.rejects(kv('get', 'cached', { cacheTtl: 29 }), refused);
+    await assert.rejects(kv('getWithMetadata', 'cached', { cacheTtl: 29 }), refused);
+    await assert.rejects(kv('get', ['cached'], { cacheTtl: 29 }), refused);
+    assert.equal(await kv('get', 'cached', { cacheTtl: 30 }), 'value');
+  });
+
+  test('gets no more than 25 MiB in one call', async () => {
+    const large = Buffer.alloc(13 * 1024 * 1024, 'x').toString('base64');
+    for (const key of ['large 1', 'large 2']) await rest('put', { pairs: [{ ...pair(key, ''), value_base64: large }] });
+    await assert.rejects(kv('get', ['large 1', 'large 2']), /413 Total size of request exceeds the limit of 25MB/);
+    await kv('get', ['large 1']);
+  });
+
   test('is one namespace for REST and for a binding', async () => {
     const expiration = Math.floor(Date.now() / 1000) + 3600;
     await kv('put', 'a/ä%?', 'one', { expirationTtl: 3600, metadata: { ünï: '✓' } });

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
@@ -422,4 +422,39 @@ test('a deleted workflow leaves no instance, also when it was deleted while noth
   await dataPlane.start();
   await dataPlane.configure([flows], [], [other]);
   assert.equal(existsSync(folder(flow)), false);
+});
+
+test('instances go when their retention is over', async (t) => {
+  const { dataPlane, flow, flows, port } = await show(t);
+  const kept = { retention: { successRetention: '1 hour', errorRetention: 3_600_000 } };
+  await dataPlane.configure([flows], [], [{ ...flow, retention: { successRetention: '1 second' } }]);
+  await create(dataPlane, flow, 'goes', {});
+  await dataPlane.expect('POST', `/objects/workflows/${flow.id}/create`, { instances: [{ id: 'stays', params: {}, ...kept }] });
+  assert.match((await bound(port, 'create', { id: 'wrong', retention: { successRetention: 'a while' } })).refused, /retention/);
+  await bound(port, 'create', { id: 'goes-too', retention: { successRetention: 1 } });
+  for (const id of ['goes', 'stays', 'goes-too']) await until(`${id} ends`, async () => {
+    const told = await dataPlane.call('POST', `/objects/workflows/${flow.id}/describe`, { instance_id: id });
+    return told.status === 400 || told.body.status === 'complete';
+  });
+  const folder = join(dataPlane.stateDir, 'resources', 'workflows', `miniflare-workflows-${flow.id}`);
+  const files = () => readdirSync(folder).filter((name) => /^[0-9a-f]{64}\.sqlite$/.test(name)).length;
+  await until('two are gone', async () => {
+    const { instances } = await dataPlane.expect('POST', `/objects/workflows/${flow.id}/list`, { query: { direction: 'asc', offset: 0, limit: 10 } });
+    return instances.length === 1 && instances[0].id === 'stays' && files() === 1;
+  });
+  await create(dataPlane, flow, 'goes', {});
+  await reaches(dataPlane, flow, 'goes', 'complete');
+});
+
+test('no more instances run at once than the workflow lets', async (t) => {
+  const { dataPlane, puppeteer, flow, flows } = await show(t);
+  await dataPlane.configure([flows], [], [{ ...flow, concurrency: 2 }]);
+  puppeteer.plan = () => new Promise((resolve) => setTimeout(() => resolve({}), 300));
+  const ids = ['a', 'b', 'c', 'd', 'e'];
+  await dataPlane.expect('POST', `/objects/workflows/${flow.id}/create`, {
+    instances: [{ id: 'sleeps', params: { plan: [{ name: 'pause', sleep: '1 hour' }] } }, ...ids.map((id) => ({ id, params: { plan: [{ name: 'work' }] } }))],
+  });
+  assert.equal((await describe(dataPlane, flow, 'e')).status, 'queued');
+  for (const id of ids) await reaches(dataPlane, flow, id, 'complete');
+  assert.equal(puppeteer.mostRunning, 2, 'one that sleeps does not count');
 });

@@ -10,13 +10,19 @@ from typing import Any
 
 import pytest
 
-from local.pulumi.deployment import Deployment, Outcome, Target
+from local.pulumi.deployment import Deployment, Outcome
 from local.pulumi.display import ConsoleDisplay
 from local.pulumi.outputs import read_outputs
+from local.pulumi.target import Target
 from tests.deploy.stand_in_api import TOKEN, StandInApi
 
 PROJECT = "sample"
 STACK = "local"
+
+
+def is_real(item: dict[str, Any]) -> bool:
+    """Whether a resource of the state is one of the program's, and no provider that the engine starts by itself."""
+    return item["custom"] and not item["urn"].rpartition("::")[2].startswith("default")
 
 
 class Stack:
@@ -70,11 +76,11 @@ class Stack:
 
     @property
     def state(self) -> dict[str, Any]:
-        return json.loads(self.state_path.read_text())
+        return json.loads(self.state_path.read_text())["deployment"]
 
     def deployed(self) -> list[str]:
         """Name the custom resources of the state, in its order."""
-        return [item["urn"].rpartition("::")[2] for item in self.state["resources"] if item["custom"]]
+        return [item["urn"].rpartition("::")[2] for item in self.state["resources"] if is_real(item)]
 
     def lines(self, sign: str) -> list[str]:
         """Name the resources on the shown lines with this sign, in order."""

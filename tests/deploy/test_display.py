@@ -13,8 +13,10 @@ from local.pulumi.diff import Change
 from local.pulumi.display import ConsoleDisplay, brief, describe, output_lines, summary
 from local.pulumi.errors import DeployError
 from local.pulumi.outputs import read_outputs
-from local.pulumi.state_file import Resource, State, StateFile
+from local.pulumi.state import Resource, State
+from local.pulumi.state_file import StateFile
 from local.pulumi.steps import Action, Step
+from local.pulumi.urn import STACK_TYPE
 from local.pulumi.wire import UNKNOWN, secret
 
 QUEUE_URN = "urn:pulumi:local::sample::cloudflare:index/queue:Queue::queue"
@@ -95,7 +97,8 @@ def test_outputs_of_one_stack_among_several(tmp_path: Path) -> None:
     with pytest.raises(DeployError, match="stack local is not deployed"):
         read_outputs(tmp_path)
     for project in ("one", "two"):
-        state = State([Resource(QUEUE_URN, "t", custom=True)], outputs={"project": secret(project)})
+        stack = Resource(f"urn:pulumi:local::{project}::{STACK_TYPE}::stack", STACK_TYPE, custom=False)
+        state = State([stack], outputs={"project": secret(project)})
         StateFile(tmp_path, project, "local").save(state)
     with pytest.raises(DeployError, match=r"several projects have a stack local in .*: one, two; name one"):
         read_outputs(tmp_path)

@@ -1,7 +1,7 @@
 """Dynamic resources: the program's own provider code, run in process."""
 
 from local.pulumi.steps import Action
-from tests.deploy.conftest import Stack
+from tests.deploy.conftest import Stack, is_real
 
 # A provider that keeps a text in a file, named by the resource's id.
 PROVIDER = """
@@ -139,7 +139,7 @@ def test_an_exception_of_the_provider_is_shown_with_its_place(stack: Stack) -> N
     (error,) = stack.deploy("up").errors
     assert error.startswith("Resource text: ValueError: disk full [")
     assert "texts.py" in error
-    assert stack.state["pending"] == []
+    assert stack.state["pending_operations"] == []
 
 
 def test_refresh_takes_what_the_provider_reads(stack: Stack) -> None:
@@ -182,8 +182,8 @@ def test_a_provider_defined_in_the_program_itself(stack: Stack) -> None:
 def test_the_providers_code_is_marked_secret_in_the_state(stack: Stack) -> None:
     prepare(stack, 'text = Text("text", "one", "hello")')
     stack.up()
-    resource = next(item for item in stack.state["resources"] if item["custom"])
-    assert set(resource["inputs"]["__provider"]) == {"4dabf18193072939515e22adb298388d", "value"}
+    resource = next(item for item in stack.state["resources"] if is_real(item))
+    assert set(resource["inputs"]["__provider"]) == {"4dabf18193072939515e22adb298388d", "plaintext"}
 
 
 def test_outputs_that_drifted_are_seen_and_mended(stack: Stack) -> None:

@@ -38,7 +38,7 @@ def test_a_failed_up_keeps_what_was_done_and_the_next_goes_on(stack: Stack) -> N
     outcome = stack.deploy("up")
     assert outcome.errors == ["Queue b: bad name (code 1400) [POST /accounts/00000000000000000000000000000000/queues]"]
     assert stack.deployed() == ["a"]
-    assert stack.state["pending"] == []
+    assert stack.state["pending_operations"] == []
     assert "failed" in stack.shown
     stack.api.fault = lambda _call: None
     stack.api.changes()
@@ -96,7 +96,7 @@ def test_a_create_whose_reply_was_lost_is_taken_over(stack: Stack) -> None:
     stack.api.after = drop_reply("'b'")
     outcome = stack.deploy("up")
     assert "does not answer" in outcome.errors[0]
-    assert [item["operation"] for item in stack.state["pending"]] == ["create"]
+    assert [item["type"] for item in stack.state["pending_operations"]] == ["creating"]
     stack.api.after = lambda _call: False
     stack.api.changes()
     stack.up()

@@ -189,7 +189,7 @@ class Project:
 
     @property
     def state(self) -> dict[str, Any]:
-        return json.loads((self.state_dir / "stacks" / "sample" / "local.json").read_text())
+        return json.loads((self.state_dir / "stacks" / "sample" / "local.json").read_text())["deployment"]
 
     @property
     def api(self) -> httpx.Client:
@@ -315,7 +315,7 @@ def test_a_secret_is_the_owners_alone(project: Project) -> None:
 def test_a_killed_up_and_an_interrupted_one_are_gone_on_with(project: Project) -> None:
     with project.pause() as process:
         process.kill()
-    assert [item["operation"] for item in project.state["pending"]] == ["create"]
+    assert [item["type"] for item in project.state["pending_operations"]] == ["creating"]
 
     with project.pause() as process:
         assert f"is being deployed by process {process.pid}" in project.run("up", expect=1)
@@ -331,7 +331,7 @@ def test_a_killed_up_and_an_interrupted_one_are_gone_on_with(project: Project) -
     assert process.returncode == 1
     assert "info: Resource pause: its create was interrupted" in printed
     assert "error: interrupted; what was done is kept" in printed
-    assert "Resources: 1 created, 10 unchanged" in printed
+    assert "Failed, before that: 1 created, 10 unchanged" in printed
 
     assert "Resources: 1 created, 11 unchanged" in project.run("up")
 

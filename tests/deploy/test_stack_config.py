@@ -7,7 +7,8 @@ import pytest
 from local.pulumi.errors import DeployError
 from local.pulumi.outputs import read_outputs
 from local.pulumi.stack_config import load_config
-from local.pulumi.state_file import State, StateFile
+from local.pulumi.state import State
+from local.pulumi.state_file import StateFile
 from tests.deploy.conftest import Stack
 
 PROJECT = """
@@ -59,7 +60,8 @@ def test_every_problem_is_listed(stack: Stack) -> None:
     with pytest.raises(DeployError) as caught:
         load_config(stack.folder, "local")
     assert str(caught.value).splitlines() == [
-        "Pulumi.local.yaml: sample:name is missing (string, no default): add it under `config:`",
+        "Pulumi.local.yaml: sample:name is missing (string, no default): "
+        "`python -m local config set name VALUE` sets it",
         "Pulumi.local.yaml: sample:size must be of type integer, got a list",
         "Pulumi.local.yaml: key bare needs a namespace: write sample:bare",
         "Pulumi.local.yaml: key 2 needs a namespace: write sample:2",

@@ -64,6 +64,7 @@ ERRATA = (
         "result.migrations.*",
         "the schema calls its fields write-only; the Terraform provider reads them (worker_version/model.go)",
     ),
+    Erratum("workers.*", "result.bindings.*.props", "wrangler sends them: create-worker-upload-form.ts"),
     Erratum("workflows.instances.get", "result.output", "null until the instance has ended, and any JSON after that"),
     Erratum("workflows.instances.get", "result.steps", "left out where `simple` asks for it, as documented there"),
     Erratum("workflows.instances.get", "result.steps.*.end", "null of a step that waits for an event"),

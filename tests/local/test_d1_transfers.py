@@ -1,6 +1,8 @@
 """D1 databases in and out as SQL files."""
 
 import hashlib
+import threading
+import time
 from typing import Any
 
 import httpx
@@ -8,6 +10,8 @@ import pytest
 from cloudflare import Cloudflare
 
 from local.cli.instance import Instance
+from local.products.d1.databases import MAX_STATEMENT_BYTES
+from local.products.d1.sql import statements
 from tests.local.rest import Rest
 
 SCHEMA = """
@@ -148,3 +152,94 @@ def test_what_does_not_fit_is_refused(rest: Rest, body: dict[str, Any]) -> None:
     path = f"/d1/database/{rest.database()['uuid']}/import"
     assert rest.refusal("POST", path, body)[:2] == (400, 7400)
     assert rest.refusal("POST", "/d1/database/nowhere/import", {"action": "init"})[:2] == (404, 7404)
+
+
+EVERYTHING = r"""
+PRAGMA defer_foreign_keys=TRUE;
+CREATE TABLE "values" (id INTEGER PRIMARY KEY, "odd ""name" , 'quoted' TEXT DEFAULT 'it''s;');
+CREATE TABLE parents (id INTEGER PRIMARY KEY AUTOINCREMENT, child INTEGER REFERENCES children (id));
+CREATE TABLE children (id INTEGER PRIMARY KEY, parent INTEGER REFERENCES parents (id));
+CREATE TABLE pairs (a TEXT, b INTEGER, doubled INTEGER AS (b * 2) STORED, PRIMARY KEY (a, b)) WITHOUT ROWID;
+CREATE TABLE checked (document TEXT CHECK (json_valid(document)), tag TEXT UNIQUE);
+INSERT INTO parents VALUES (7, 1); INSERT INTO children VALUES (1, 7);
+INSERT INTO pairs (a, b) VALUES ('x', 1), ('y', -9223372036854775807);
+INSERT INTO "values" VALUES
+  (1, NULL, ''), (2, 9007199254740993, '''quoted'''), (3, 0.1, 'new' || char(10) || 'line \n \r literally'),
+  (4, 3.0, char(13) || char(10) || ';'), (5, -1e308, 'é — 😀'), (6, 9e999, '-- no comment'),
+  (7, x'00ff27', '/* none */'), (8, x'', 'a' || char(0) || 'b'), (9, 'BEGIN; END;', '"');
+INSERT INTO checked VALUES (json_object('a', printf('%.*c', 150000, '''')), 'large'), (NULL, NULL);
+INSERT INTO "values" VALUES (10, randomblob(90000), printf('%.*c', 300000, 'é'));
+INSERT INTO pairs (a, b) VALUES (printf('%.*c', 120000, 'k'), 3);
+CREATE INDEX by_tag ON checked (tag) WHERE tag IS NOT NULL;
+CREATE VIEW z_first AS SELECT id, child FROM parents; -- by name it comes after the one that needs it
+CREATE VIEW a_second AS SELECT id FROM z_first;
+CREATE TRIGGER instead INSTEAD OF INSERT ON z_first BEGIN
+  INSERT INTO parents (child) VALUES (CASE WHEN new.child THEN 1 ELSE NULL END); SELECT ';';
+END;
+"""
+
+CONTENT = (
+    'SELECT id, typeof("odd ""name") AS t, quote("odd ""name") AS q, hex(quoted) AS h FROM "values" ORDER BY id',
+    "SELECT id, child FROM parents ORDER BY id",
+    "SELECT id, parent FROM children",
+    "SELECT length(a) AS a, CAST(b AS TEXT) AS b, doubled FROM pairs ORDER BY a, pairs.b",
+    "SELECT hex(document) AS d, tag FROM checked ORDER BY tag",
+    "SELECT name, seq FROM sqlite_sequence",
+    "SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE '\\_cf\\_%' ESCAPE '\\' ORDER BY name",
+)
+
+
+def test_every_kind_of_value_comes_back(rest: Rest) -> None:
+    one, other = rest.database(), rest.database()
+    assert imported(rest, one, EVERYTHING)["success"] is True
+    dump = exported(rest, one)
+    assert max(len(line.encode()) for line in statements(dump)) <= MAX_STATEMENT_BYTES
+    answer = imported(rest, other, dump)
+    assert answer["success"] is True, answer["error"]
+    for sql in CONTENT:
+        assert rows(rest, other, sql) == rows(rest, one, sql), sql
+    rows(rest, other, "INSERT INTO z_first (child) VALUES (1)")
+    assert rows(rest, other, "SELECT max(id) AS id FROM a_second") == [{"id": 8}]
+    schema, data = exported(rest, one, no_data=True), exported(rest, one, no_schema=True)
+    assert 'INSERT INTO "values"' not in schema
+    assert not any(line.startswith("CREATE VIEW") for line in statements(data))
+    third = rest.database()
+    assert imported(rest, third, schema)["success"] is True
+    assert imported(rest, third, data)["success"] is True
+    assert rows(rest, third, CONTENT[0]) == rows(rest, one, CONTENT[0])
+
+
+def test_statistics_of_the_planner_come_back(rest: Rest) -> None:
+    one, other = rest.database(), rest.database()
+    rows(rest, one, "CREATE TABLE t (a, b); CREATE INDEX i ON t (a); INSERT INTO t VALUES (1, 2), (1, 3); ANALYZE;")
+    assert imported(rest, other, exported(rest, one))["success"] is True
+    assert rows(rest, other, "SELECT * FROM t") == [{"a": 1, "b": 2}, {"a": 1, "b": 3}]
+
+
+@pytest.mark.parametrize("end", ["\\'", "'"])
+def test_what_is_not_closed_is_refused_at_once_and_holds_up_nobody(rest: Rest, cloud: Instance, end: str) -> None:
+    database = rest.database()
+    script = f"CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t VALUES (0,'it{end}s');"  # noqa: S608
+    script += "INSERT INTO t VALUES (1, 'its text');" * 80_000
+    slowest = [0.0]
+    done = threading.Event()
+
+    def watch() -> None:
+        with httpx.Client(headers={"Authorization": f"Bearer {cloud.api_token}"}, trust_env=False) as http:
+            while not done.is_set():
+                began = time.monotonic()
+                http.get(f"{cloud.base_url}{rest.account}/queues").raise_for_status()
+                slowest[0] = max(slowest[0], time.monotonic() - began)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        began = time.monotonic()
+        answer = imported(rest, database, script)
+        took = time.monotonic() - began
+    finally:
+        done.set()
+        watcher.join()
+    assert (answer["success"], answer["error"]) == (False, "statement too long: SQLITE_TOOBIG")
+    assert took < 5  # seconds, on a busy machine; it took 89 of them
+    assert slowest[0] < 1

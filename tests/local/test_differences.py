@@ -12,12 +12,16 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from local.cli import log_file
 from local.cli.instance import Instance
 from local.core.registry import PRODUCTS_FOLDER
-from tests.local.rest import Rest, eventually, form, unique
+from local.products.workers import previews
+from tests.local.rest import Rest, eventually, form, unique, version
 
 LIST = PRODUCTS_FOLDER.parent / "DIFFERENCES.md"
 KV_OPERATIONS = 1_000  # an invocation, developers.cloudflare.com/kv/platform/limits
+FUNCTION_ARGUMENTS = 32  # of SQL, developers.cloudflare.com/d1/platform/limits
+CRON_TRIGGERS = 250  # of an account, developers.cloudflare.com/workers/platform/limits
 D1_VALUE_BYTES = 2_000_000  # developers.cloudflare.com/d1/platform/limits
 API_CALLS = 1_200  # in five minutes, developers.cloudflare.com/fundamentals/api/reference/limits
 
@@ -228,12 +232,86 @@ def test_an_invocation_may_use_kv_without_limit(rest: Rest) -> None:
     assert answer_of(rest, worker["subdomain"]["url"]).text == str(KV_OPERATIONS + 1)
 
 
-def test_d1_takes_large_values(rest: Rest) -> None:
+def test_sql_makes_large_values(rest: Rest) -> None:
     path = f"/d1/database/{rest.database()['uuid']}/query"
     rest.result("POST", path, {"sql": "CREATE TABLE large (value BLOB)"})
     body = {"sql": "INSERT INTO large VALUES (zeroblob(?))", "params": [D1_VALUE_BYTES + 1]}
     [answer] = rest.result("POST", path, body)
     assert answer["success"] is True
+
+
+def test_a_function_of_sql_takes_many_arguments(rest: Rest) -> None:
+    path = f"/d1/database/{rest.database()['uuid']}/query"
+    arguments = ", ".join(map(str, range(FUNCTION_ARGUMENTS + 1)))
+    [answer] = rest.result("POST", path, {"sql": f"SELECT max({arguments}) AS largest"})
+    assert answer["results"] == [{"largest": FUNCTION_ARGUMENTS}]
+
+
+def test_kept_settings_have_no_effect(rest: Rest) -> None:
+    code = """export default { fetch() {
+      let n = 0; for (let i = 0; i < 3e7; i++) n += i % 7
+      return new Response(String(n))
+    } }"""
+    settings = {"limits": {"cpu_ms": 1, "subrequests": 1}, "placement": {"mode": "smart"}, "usage_model": "bundled"}
+    worker = rest.deployed_worker(code, **settings, cache_options={"enabled": True})
+    assert rest.visit(worker["subdomain"]["url"]).status_code == 200
+
+
+def test_logs_are_kept_whatever_the_settings_say(rest: Rest, cloud: Instance) -> None:
+    worker = rest.deployed_worker("export default { fetch() { console.log('said'); return new Response() } }")
+    logs = {"enabled": False, "invocation_logs": False}
+    rest.result("PATCH", f"/workers/workers/{worker['id']}", {"observability": {"enabled": False, "logs": logs}})
+    rest.visit(worker["subdomain"]["url"])
+
+    def said() -> bool | None:
+        entries = log_file.read(log_file.log_path(cloud.state_dir), follow=False)
+        return any(e.get("worker") == worker["name"] and e["message"] == "said" for e in entries) or None
+
+    assert eventually(said)
+
+
+def test_there_is_one_place(rest: Rest) -> None:
+    name = unique("placed")
+    code = """import { DurableObject } from "cloudflare:workers"
+    export class A extends DurableObject {}
+    export default { fetch(_, env) {
+      try { env.A.jurisdiction("eu") } catch (error) { return new Response(error.message) }
+    } }"""
+    bound = [{"type": "durable_object_namespace", "name": "A", "class_name": "A"}]
+    rest.upload(name, code, bindings=bound, migrations={"new_tag": "v1", "new_sqlite_classes": ["A"]})
+    url = rest.result("GET", f"/workers/workers/{name}")["subdomain"]["url"]
+    assert "not implemented" in rest.visit(url).text
+
+
+def test_nothing_of_an_account_is_counted(rest: Rest) -> None:
+    worker = rest.deployed_worker()
+    crons = [{"cron": f"{n % 60} {n // 60} * * *"} for n in range(CRON_TRIGGERS + 1)]
+    told = rest.result("PUT", f"/workers/scripts/{worker['name']}/schedules", crons)
+    assert len(told["schedules"]) == CRON_TRIGGERS + 1
+
+
+def test_a_worker_may_start_slowly(rest: Rest) -> None:
+    code = "let n = 0; for (let i = 0; i < 3e8; i++) n += i % 7; export default { fetch() { return new Response(n) } }"
+    path = f"/workers/workers/{rest.worker()['id']}/versions"
+    assert rest.result("POST", path, version(code))["startup_time_ms"] > 0
+
+
+def test_a_worker_may_use_much_memory(rest: Rest) -> None:
+    code = "export default { fetch() { return new Response(String(new Uint8Array(160e6).fill(1).at(-1))) } }"
+    assert rest.visit(rest.deployed_worker(code)["subdomain"]["url"]).text == "1"
+
+
+def test_previews_are_few_and_speak_http(rest: Rest) -> None:
+    worker = rest.worker()
+    path = f"/workers/workers/{worker['id']}"
+    rest.result("PATCH", path, {"subdomain": {"enabled": True, "previews_enabled": True}})
+    for mark in range(previews.KEPT + 1):
+        rest.result(
+            "POST", f"{path}/versions", version(f"export default {{ fetch() {{ return new Response('{mark}') }} }}")
+        )
+    urls = [one["urls"] for one in rest.result("GET", f"{path}/versions?per_page=100")]
+    assert [len(found) for found in urls] == [1] * previews.KEPT + [0]
+    assert urls[0][0].startswith("http://")
 
 
 def bucket_and_its_user(rest: Rest) -> tuple[str, dict[str, str]]:

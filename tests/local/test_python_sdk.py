@@ -104,7 +104,8 @@ class World:
         counter = {"type": "durable_object_namespace", "name": "COUNTER", "class_name": "Counter"}
         secret = {"type": "secret_text", "name": "SECRET", "text": "x"}
         migrations = {"new_tag": "v1", "new_sqlite_classes": ["Counter"]}
-        self.rest.upload(name, CODE, bindings=[counter, secret], migrations=migrations)
+        own = {"type": "service", "name": "OWN", "service": name, "props": {"who": "itself"}}
+        self.rest.upload(name, CODE, bindings=[counter, own, secret], migrations=migrations)
         return name
 
     def new_version(self) -> str:

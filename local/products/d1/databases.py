@@ -4,6 +4,7 @@ Codes and texts marked (recorded) are of answers of the real API, recorded on 20
 chenhunghan/flare-operator, test/recordings; (quoted) ones are quoted by users in public code and issues.
 """
 
+import asyncio
 import re
 import sqlite3
 import uuid
@@ -25,6 +26,7 @@ _LOCATIONS = ("wnam", "enam", "weur", "eeur", "apac", "oc")
 _JURISDICTIONS = ("eu", "fedramp", "us")
 _REPLICATION_MODES = ("auto", "disabled")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,63}")
+_ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _EMPTY_FILE_BYTES = 8192  # recorded, of a database without tables
 _HOME = "WEUR"  # where a database runs when nobody said where
 
@@ -32,7 +34,7 @@ _HOME = "WEUR"  # where a database runs when nobody said where
 async def create_database(call: Call) -> Reply:
     """POST /d1/database."""
     body = call.fields(invalid)
-    database_id, name = str(uuid.uuid4()), _name(body)
+    database_id, name = call.chosen_id("d1", _ID, invalid) or str(uuid.uuid4()), _name(body)
     row = {
         "uuid": database_id,
         "name": name,
@@ -49,6 +51,8 @@ async def create_database(call: Call) -> Reply:
                 row,
             )
         except sqlite3.IntegrityError as error:
+            if change.db.execute("SELECT 1 FROM d1_databases WHERE uuid = ?", (database_id,)).fetchone():
+                raise ApiError(400, 7502, f"Database with id: '{database_id}' already exists") from error
             raise ApiError(400, 7502, f"Database with name: '{name}' already exists") from error  # recorded
     details = await _details(call, find(call.cloud.db, database_id))
     return Reply(details | {"created_in_region": details["running_in_region"]})
@@ -112,7 +116,8 @@ async def _run(call: Call, shape: str) -> Json:
     row = find(call.cloud.db, call.path["database_id"])
     body = call.fields(invalid)
     batch = body.objects("batch")
-    queries = [query for part in (batch if batch is not None else [body]) for query in _queries(part)]
+    parts = batch if batch is not None else [body]
+    queries = await asyncio.to_thread(lambda: [query for part in parts for query in _queries(part)])
     if not queries:
         raise no_statements()
     try:

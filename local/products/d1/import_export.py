@@ -4,6 +4,7 @@ Both are done when the request that starts them is answered, so there is nothing
 the same. The shapes are those of Cloudflare's API reference (d1/database, import and export).
 """
 
+import asyncio
 import hashlib
 from typing import Any
 
@@ -94,7 +95,7 @@ async def _ingest(call: Call, database_id: str, body: Fields) -> dict[str, Json]
     if transfer is None or transfer.owner != database_id or transfer.content is None:
         return _outcome("import", error=f"File not found: {filename}")
     call.cloud.transfers.close(filename)
-    if _md5(transfer.content) != etag.strip('"'):
+    if await asyncio.to_thread(_md5, transfer.content) != etag.strip('"'):
         return _outcome("import", error="The file is not the one that was announced: its MD5 differs from the etag")
     try:
         done = await call.cloud.data_plane.call("d1", database_id, "import", {"statements": _script(transfer.content)})

@@ -1,6 +1,13 @@
 """D1 databases."""
 
 from local.pulumi.cloudflare_types.rest_type import RestSpec
+from local.pulumi.wire import Properties
+
+
+def _held(database: Properties) -> str:
+    tables = int(database.get("num_tables") or 0)
+    return f"{tables} table{'' if tables == 1 else 's'}" if tables else ""
+
 
 DATABASE = RestSpec(
     collection="/accounts/{account_id}/d1/database",
@@ -9,6 +16,8 @@ DATABASE = RestSpec(
     replace_on=frozenset({"accountId", "name", "jurisdiction", "primaryLocationHint"}),
     sticky=frozenset({"readReplication"}),
     not_refreshed=frozenset({"primaryLocationHint"}),
+    contents="/accounts/{account_id}/d1/database/{uuid}",
+    held=_held,
     find="/accounts/{account_id}/d1/database?name={name}",
     unique="name",
 )

@@ -2,8 +2,9 @@
 
 import sqlite3
 
+from local.api.envelope import ApiError
 from local.api.fields import Fields
-from local.core.binding_checks import must_have
+from local.core.binding_checks import check_environment, must_have, refuse_elsewhere
 from local.core.product import BindingType, StoredBinding
 from local.products.workers import desired_state
 
@@ -13,9 +14,19 @@ _HOST = (
 )
 
 
-def _durable_object_namespace(_: sqlite3.Connection, part: Fields) -> StoredBinding:
-    """Read a class's binding; its namespace is found when the upload is kept, for the same upload may create it."""
-    class_name = part.text("class_name")
+def _durable_object_namespace(db: sqlite3.Connection, part: Fields) -> StoredBinding:
+    """Read a class's binding; its namespace is found when the upload is kept, for the same upload may create it.
+
+    A namespace that is there can be named by its id as well.
+    """
+    refuse_elsewhere(part, "dispatch_namespace")
+    check_environment(part)
+    class_name, namespace_id = part.text("class_name"), part.text("namespace_id")
+    if not class_name and namespace_id:
+        row = db.execute(_HOST, (namespace_id,)).fetchone()
+        if row is None:  # the text is ours
+            raise ApiError(400, 10066, f"Durable Object namespace '{namespace_id}' was not found.")
+        return {"class_name": row["class_name"], "script_name": row["name"]}
     if not class_name:
         raise must_have(part, "a `class_name`")
     named = {name: part.text(name) for name in ("script_name", "environment")}

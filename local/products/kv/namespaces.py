@@ -23,7 +23,7 @@ _JURISDICTIONS = ("eu", "fedramp", "us")
 async def create_namespace(call: Call) -> Reply:
     """POST /storage/kv/namespaces."""
     body = call.fields(invalid)
-    namespace_id = uuid.uuid4().hex
+    namespace_id = call.chosen_id("kv", _ID, invalid) or uuid.uuid4().hex
     row = {
         "id": namespace_id,
         "title": _title(body),
@@ -34,6 +34,8 @@ async def create_namespace(call: Call) -> Reply:
         try:
             change.db.execute("INSERT INTO kv_namespaces VALUES (:id, :title, :created_on, :jurisdiction)", row)
         except sqlite3.IntegrityError as error:
+            if change.db.execute("SELECT 1 FROM kv_namespaces WHERE id = ?", (namespace_id,)).fetchone():
+                raise invalid("id", f"'{namespace_id}' is taken") from error
             raise _title_taken() from error
     return Reply(_describe(find(call.cloud.db, namespace_id, "create namespace")))
 

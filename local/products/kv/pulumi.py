@@ -2,12 +2,23 @@
 
 from local.pulumi.cloudflare_types.rest_type import RestSpec
 
+_LIST_SIZE = 1000
+
+
+def _held(keys: list[object]) -> str:
+    if len(keys) == _LIST_SIZE:
+        return f"{_LIST_SIZE:,} keys or more"
+    return f"{len(keys)} key{'' if len(keys) == 1 else 's'}" if keys else ""
+
+
 NAMESPACE = RestSpec(
     collection="/accounts/{account_id}/storage/kv/namespaces",
     item="/accounts/{account_id}/storage/kv/namespaces/{id}",
     id_field="id",
     replace_on=frozenset({"accountId", "jurisdiction", "mode"}),
     not_refreshed=frozenset({"mode"}),
+    contents="/accounts/{account_id}/storage/kv/namespaces/{id}/keys",
+    held=_held,
     find="/accounts/{account_id}/storage/kv/namespaces?per_page=1000",
     unique="title",
 )

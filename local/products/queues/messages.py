@@ -8,6 +8,7 @@ import base64
 import json
 from typing import Any
 
+from local.api import json_text
 from local.api.envelope import ApiError, Json, Reply
 from local.api.fields import Fields, type_name
 from local.api.routing import Call, Route
@@ -137,7 +138,7 @@ def _encoded(part: Fields, content_type: str) -> bytes:
         return value.encode()
     if not isinstance(value, dict | list):
         raise part.wrong("body", f"Expected object, received {type_name(value)}")
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return json_text.compact(value)
 
 
 def _delay(part: Fields, *, code: int) -> int | None:

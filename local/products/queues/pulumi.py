@@ -3,12 +3,20 @@
 from local.pulumi.cloudflare_types.rest_type import RestSpec
 from local.pulumi.wire import Properties
 
+
+def _held(metrics: Properties) -> str:
+    count = int(metrics.get("backlog_count") or 0)
+    return f"{count:,} message{'' if count == 1 else 's'}" if count else ""
+
+
 QUEUE = RestSpec(
     collection="/accounts/{account_id}/queues",
     item="/accounts/{account_id}/queues/{queue_id}",
     id_field="queue_id",
     replace_on=frozenset({"accountId", "jurisdiction"}),
     sticky=frozenset({"settings"}),
+    contents="/accounts/{account_id}/queues/{queue_id}/metrics",
+    held=_held,
     find="/accounts/{account_id}/queues?name={queue_name}",
     unique="queue_name",
 )

@@ -23,6 +23,7 @@ MAX_RETENTION_SECONDS = 1_209_600
 DEFAULT_RETENTION_SECONDS = 345_600  # the paid plan's four days; a free account gets one day (recorded)
 
 _NAME = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+_ID = re.compile("[0-9a-f]{32}")
 _JURISDICTIONS = ("eu", "us", "fedramp")
 _PAGE_SIZE = 100  # recorded
 _LARGEST_PAGE = 1000
@@ -32,11 +33,13 @@ _DEFAULTS = {"delivery_delay": 0, "delivery_paused": False, "message_retention_p
 async def create_queue(call: Call) -> Reply:
     """POST /queues."""
     body = call.fields(_invalid, malformed)
-    moment = now()
+    moment, chosen = now(), call.chosen_id("queues", _ID, _invalid)
     async with call.cloud.change() as change:
         name = _free_name(change.db, body, None)
+        if chosen is not None and change.db.execute("SELECT 1 FROM queues WHERE id = ?", (chosen,)).fetchone():
+            raise _invalid("id", f"'{chosen}' is taken")
         queue_id = insert_queue(
-            change.db, name, moment, _DEFAULTS | _settings(body), body.choice("jurisdiction", _JURISDICTIONS)
+            change.db, name, moment, _DEFAULTS | _settings(body), body.choice("jurisdiction", _JURISDICTIONS), chosen
         )
     return Reply(describe(call.cloud.db, find(call.cloud.db, queue_id)))
 
@@ -119,10 +122,15 @@ def find_by_name(db: sqlite3.Connection, name: str) -> sqlite3.Row | None:
 
 
 def insert_queue(
-    db: sqlite3.Connection, name: str, moment: str, settings: dict[str, Any], jurisdiction: str | None
+    db: sqlite3.Connection,
+    name: str,
+    moment: str,
+    settings: dict[str, Any],
+    jurisdiction: str | None,
+    chosen_id: str | None = None,
 ) -> str:
     """Write a new queue and return its id."""
-    queue_id = uuid.uuid4().hex
+    queue_id = chosen_id or uuid.uuid4().hex
     db.execute(
         "INSERT INTO queues (id, name, created_on, modified_on, jurisdiction, delivery_delay, delivery_paused,"
         " message_retention_period)"

@@ -8,11 +8,11 @@ from typing import Any
 
 from local.api.envelope import ApiError
 from local.api.fields import Fields
-from local.core.binding_checks import exists, must_have, nothing_more
+from local.core.binding_checks import check_environment, exists, must_have, nothing_more
 from local.core.product import BindingType, StoredBinding
 from local.products.workers import desired_state
 
-_LONGEST_TEXT_BYTES = 5 * 1024  # https://developers.cloudflare.com/workers/platform/limits/#environment-variables
+MAX_TEXT_BYTES = 5 * 1024  # https://developers.cloudflare.com/workers/platform/limits/#environment-variables
 _HOST = "SELECT id, name FROM workers WHERE name = ?"
 
 
@@ -28,7 +28,7 @@ def _text(_: sqlite3.Connection, part: Fields) -> StoredBinding:
     text = part.text("text")
     if text is None:
         raise must_have(part, "`text`")
-    if len(text.encode()) > _LONGEST_TEXT_BYTES:
+    if len(text.encode()) > MAX_TEXT_BYTES:
         raise ApiError(400, 10054, "workers.api.error.text_binding_too_large")  # quoted
     return {"text": text}
 
@@ -44,8 +44,14 @@ def _service(_: sqlite3.Connection, part: Fields) -> StoredBinding:
     service = part.text("service")
     if not service:
         raise must_have(part, "a `service`")
+    check_environment(part)
     named = {name: part.text(name) for name in ("entrypoint", "environment")}
-    return {"service": service} | {name: text for name, text in named.items() if text}
+    props = part.fields("props")  # wrangler's, not in the API reference: the entrypoint finds them in `ctx.props`
+    return (
+        {"service": service}
+        | {name: text for name, text in named.items() if text}
+        | ({} if props is None else {"props": dict(props.values)})
+    )
 
 
 def _check_service(db: sqlite3.Connection, binding: StoredBinding, uploaded: str | None) -> None:
@@ -59,6 +65,8 @@ def _check_service(db: sqlite3.Connection, binding: StoredBinding, uploaded: str
 
 
 def _locate_service(db: sqlite3.Connection, binding: StoredBinding) -> StoredBinding | None:
+    if "entrypoint" in binding and binding["entrypoint"] not in desired_state.entrypoints_of(db, binding["service"]):
+        return None  # it left with a later version of that Worker
     return desired_state.host_of(db, binding, _HOST, binding["service"])
 
 
@@ -81,7 +89,10 @@ BINDINGS = {
     "secret_text": _SECRET_TEXT,
     "json": BindingType(_json, fields=("json",)),
     "service": BindingType(
-        _service, fields=("worker", "version_id", "entrypoint"), locate=_locate_service, check_named=_check_service
+        _service,
+        fields=("worker", "version_id", "entrypoint", "props"),
+        locate=_locate_service,
+        check_named=_check_service,
     ),
     "version_metadata": BindingType(nothing_more, render=_version_metadata),
 }

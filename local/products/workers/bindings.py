@@ -4,14 +4,24 @@ Each product declares its types. Texts marked (quoted) are of the real API, quot
 """
 
 import sqlite3
+from collections.abc import Collection
 from itertools import pairwise
+from typing import cast
 
+from local.api import json_text
 from local.api.envelope import ApiError, Json
 from local.api.fields import Fields
 from local.core.product import StoredBinding
 from local.core.registry import binding_types
+from local.products.workers import desired_state
 
 Binding = StoredBinding
+
+# https://developers.cloudflare.com/workers/platform/limits/#environment-variables and /d1/platform/limits/ (metadata)
+MAX_VARIABLES = 128
+MAX_METADATA_BYTES = 1024 * 1024
+
+_VARIABLES = ("plain_text", "secret_text", "json")
 
 # Types that Cloudflare knows and that no product here declares (API reference, "multipart upload metadata";
 # workers-sdk, deploy-helpers/src/deploy/helpers/create-worker-upload-form.ts).
@@ -48,7 +58,7 @@ _ELSEWHERE = frozenset(
 
 
 def read_bindings(
-    db: sqlite3.Connection, body: Fields, earlier: list[Binding], *, strict: bool, uploaded: str | None
+    db: sqlite3.Connection, body: Fields, earlier: list[Binding], *, strict: bool, uploaded: str
 ) -> tuple[list[Binding], list[Binding]]:
     """Read the bindings of an upload: its own, and those that it keeps of an earlier version.
 
@@ -114,6 +124,18 @@ def check_format(bindings: list[Binding], part_names: list[str], *, service_work
             raise ApiError(400, 10021, f"{named} references part '{binding['part']}' which was not found.")
 
 
+def check_amount(bindings: list[Binding]) -> None:
+    """Refuse more than a Worker can have. The limits are documented; code and texts are ours."""
+    variables = sum(binding["type"] in _VARIABLES for binding in bindings)
+    if variables > MAX_VARIABLES:
+        message = f"A Worker can have at most {MAX_VARIABLES} environment variables and secrets, received {variables}"
+        raise ApiError(400, 10021, message)
+    size = len(json_text.compact(cast("list[Json]", bindings)))
+    if size > MAX_METADATA_BYTES:
+        message = f"The bindings of a Worker can take at most {MAX_METADATA_BYTES} bytes, received {size}"
+        raise ApiError(400, 10021, message)
+
+
 def _read(db: sqlite3.Connection, part: Fields) -> Binding:
     name = part.required_text("name")
     kind = part.required_text("type")
@@ -128,6 +150,21 @@ def _read(db: sqlite3.Connection, part: Fields) -> Binding:
 def _check_named(db: sqlite3.Connection, bindings: list[Binding], uploaded: str | None) -> None:
     for binding in bindings:
         binding_types()[binding["type"]].check_named(db, binding, uploaded)
+
+
+def check_entrypoints(db: sqlite3.Connection, bindings: list[Binding], uploaded: str, own: Collection[str]) -> None:
+    """Refuse a service binding to an entrypoint that is not there; `own` are those of the upload. Its text is ours."""
+    for binding in bindings:
+        wanted = binding.get("entrypoint") if binding["type"] == "service" else None
+        if wanted is None:
+            continue
+        found = own if binding["service"] == uploaded else desired_state.entrypoints_of(db, binding["service"])
+        if wanted not in found:
+            message = (
+                f"Service binding '{binding['name']}' references entrypoint '{wanted}' of Worker"
+                f" '{binding['service']}' which was not found. It exports: {', '.join(sorted(found))}."
+            )
+            raise ApiError(400, 10021, message)
 
 
 def _inherited(parts: list[Fields], earlier: list[Binding], *, strict: bool) -> list[Binding]:

@@ -7,6 +7,7 @@ from typing import Any
 from local.core.product import Config
 from local.core.registry import binding_types
 from local.products.assets import assets
+from local.products.workers import previews
 
 
 def configure(db: sqlite3.Connection) -> Config:
@@ -23,6 +24,7 @@ def runnable(upload: dict[str, Any], version_id: str, modules: list[dict[str, st
         "compatibility_flags": upload["compatibility_flags"],
         "modules": modules,
         "service_worker": upload.get("service_worker", False),
+        "workflow_classes": upload.get("workflow_classes", []),
         "bindings": [_binding(binding, upload, version_id) for binding in upload["bindings"]],
         **({"assets": assets.runnable(upload["assets"])} if upload.get("assets") else {}),
     }
@@ -68,9 +70,22 @@ def _workers(db: sqlite3.Connection) -> list[Config]:
                 }
                 for part in split_of(db, worker["id"])
             ],
+            **_previews(db, worker),
         }
         for worker in db.execute("SELECT id, name, port, settings FROM workers ORDER BY name").fetchall()
     ]
+
+
+def _previews(db: sqlite3.Connection, worker: sqlite3.Row) -> Config:
+    """Describe the names of a Worker's previews, and the versions that run for their sake alone."""
+    hosts = previews.hosts(db, worker)
+    deployed = {part["version_id"] for part in split_of(db, worker["id"])}
+    alone = sorted(set(hosts.values()) - deployed)
+    consumers = _tail_consumers(db, worker)
+    return {
+        "preview_hosts": hosts,
+        "previews": [_version(db, version_id) | {"tail_consumers": consumers} for version_id in alone],
+    }
 
 
 def _tail_consumers(db: sqlite3.Connection, worker: sqlite3.Row) -> list[Config]:
@@ -106,6 +121,16 @@ def _hosted(db: sqlite3.Connection, worker_id: str, version_id: str) -> list[Con
         {"class_name": row["class_name"], "namespace_id": row["id"], "use_sqlite": bool(row["use_sqlite"])}
         for row in rows
     ]
+
+
+def entrypoints_of(db: sqlite3.Connection, worker_name: str) -> set[str]:
+    """Name what a service binding to a Worker may call: its deployed version's exports."""
+    row = db.execute("SELECT id FROM workers WHERE name = ?", (worker_name,)).fetchone()
+    version_id = None if row is None else main_version_of(db, row["id"])
+    if version_id is None:
+        return {"default"}
+    upload = db.execute("SELECT upload FROM worker_versions WHERE id = ?", (version_id,)).fetchone()["upload"]
+    return {"default"} | {named["name"] for named in json.loads(upload).get("named_handlers", [])}
 
 
 def version_with_class(db: sqlite3.Connection, worker_id: str, class_name: str) -> str | None:

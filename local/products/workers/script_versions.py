@@ -11,7 +11,7 @@ from local.api.envelope import ApiError, Json, Reply
 from local.api.routing import Call, Route
 from local.products.durable_objects import namespaces as durable_objects
 from local.products.identity.identity import AUTHOR_EMAIL, AUTHOR_ID
-from local.products.workers import bindings, desired_state, uploads, workers
+from local.products.workers import bindings, desired_state, previews, uploads, workers
 from local.products.workers import versions as worker_versions
 from local.products.workers.script_forms import read_form
 
@@ -47,7 +47,7 @@ async def list_versions(call: Call) -> Reply:
     worker = workers.find_script(call.cloud.db, call.path["script_name"])
     rows = worker_versions.rows(call.cloud.db, worker["id"])
     page = call.page(len(rows), _invalid, size=_PAGE_SIZE, largest=_LARGEST_PAGE)
-    shown = [_outline(row) for row in page.cut(rows)]
+    shown = [_outline(call.cloud.db, row) for row in page.cut(rows)]
     return Reply({"items": shown}, page.info(len(shown)))
 
 
@@ -59,10 +59,10 @@ async def get_version(call: Call) -> Reply:
 
 
 def _describe(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Json]:
-    return {**_outline(row), "resources": _resources(db, row)}
+    return {**_outline(db, row), "resources": _resources(db, row)}
 
 
-def _outline(row: sqlite3.Row) -> dict[str, Json]:
+def _outline(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Json]:
     noted = uploads.annotations(json.loads(row["upload"]))
     return {
         "id": row["id"],
@@ -73,7 +73,7 @@ def _outline(row: sqlite3.Row) -> dict[str, Json]:
             "created_on": row["created_on"],
             "modified_on": row["created_on"],
             "source": row["source"],
-            "has_preview": False,
+            "has_preview": previews.has_preview(db, row["worker_id"]),
         },
         **({"annotations": noted} if noted else {}),
     }

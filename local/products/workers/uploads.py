@@ -23,7 +23,7 @@ from local.core.cloud import Change
 from local.products.assets import assets
 from local.products.durable_objects import namespaces as durable_objects
 from local.products.queues import consumers as queue_consumers
-from local.products.workers import bindings, deployments, desired_state
+from local.products.workers import bindings, deployments, desired_state, previews, workers
 
 # https://developers.cloudflare.com/workers/platform/limits/#worker-size, paid plan
 MAX_COMPRESSED_BYTES = 10 * 1024 * 1024
@@ -43,6 +43,14 @@ _CONTENT_TYPES = (
     "application/source-map",
 )
 _PYTHON = ("text/x-python", "text/x-python-requirement")  # as wrangler sends them
+# https://developers.cloudflare.com/workers/platform/limits/ and /workers/wrangler/configuration/#limits
+MAX_CPU_MS = 300_000
+MAX_SUBREQUESTS = 10_000_000
+
+# https://developers.cloudflare.com/workers/versions-and-deployments/: the versions that can be deployed
+KEPT_VERSIONS = 100
+
+_PLACEMENTS = ("smart", "targeted")
 _USAGE_MODELS = ("standard", "bundled", "unbound")
 _ECHOED = ("annotations", "cache_options", "limits", "package_dependencies", "placement")  # kept, without effect here
 _ELSEWHERE = ("containers",)
@@ -107,6 +115,8 @@ async def prepare(
     report = await call.cloud.data_plane.validate(desired_state.runnable(upload, version_id, modules))
     if not report["handlers"] and not report["named_handlers"]:  # quoted
         raise ApiError(400, 10068, "The uploaded script has no registered event handlers.")
+    exported = {"default", *(named["name"] for named in report["named_handlers"])}
+    bindings.check_entrypoints(call.cloud.db, upload["bindings"], _uploaded_name(call), exported)
     upload |= {
         "workflow_classes": report["workflow_classes"],
         "classes": [named["name"] for named in report["named_handlers"] if named["handlers"] == ["class"]],
@@ -208,14 +218,16 @@ def _upload(
         if body.values.get(name):
             raise ApiError(501, 10021, f"The local Cloudflare does not have {name} of a Worker version")
     lifecycle = durable_objects.read_lifecycle(body)
+    previews.check_alias(body.fields("annotations") or Fields({}, invalid), _uploaded_name(call))
+    _check_kept(body)
     service_worker = body.has("body_part")
     date = body.text("compatibility_date")
     if date and not _DATE.fullmatch(date):
         raise body.wrong("compatibility_date", f"Expected a date like 2025-04-01, received '{date}'")
     earlier: list[bindings.Binding] = [] if previous is None else json.loads(previous["upload"])["bindings"]
-    uploaded = call.path.get("script_name")
-    own, kept = bindings.read_bindings(call.cloud.db, body, earlier, strict=strict, uploaded=uploaded)
+    own, kept = bindings.read_bindings(call.cloud.db, body, earlier, strict=strict, uploaded=_uploaded_name(call))
     bindings.check_format([*own, *kept], names, service_worker=service_worker)
+    bindings.check_amount([*own, *kept])
     return {
         "main_module": body.text(_main_field(body)),
         "service_worker": service_worker,
@@ -230,6 +242,30 @@ def _upload(
         # The provider compares these with what its program says, null and empty being different things to it.
         | {name: body.values[name] for name in ("compatibility_date", "compatibility_flags") if body.has(name)},
     }
+
+
+def _uploaded_name(call: Call) -> str:
+    """Name the Worker that an upload is for, which need not exist."""
+    return call.path.get("script_name") or workers.find(call.cloud.db, call.path["worker_id"])["name"]
+
+
+def _check_kept(body: Fields) -> None:
+    """Hold what is kept without effect to its types and bounds, so that a mistake shows here first."""
+    limits = body.fields("limits") or Fields({}, invalid)
+    limits.integer("cpu_ms", 1, MAX_CPU_MS)
+    limits.integer("subrequests", 1, MAX_SUBREQUESTS)
+    placement = body.fields("placement") or Fields({}, invalid)
+    placement.choice("mode", _PLACEMENTS)
+    for name in ("region", "hostname", "host"):
+        placement.text(name)
+    placement.objects("target")
+    cache = body.fields("cache_options") or Fields({}, invalid)
+    cache.flag("enabled")
+    cache.flag("cross_version_cache")
+    body.objects("package_dependencies")
+    annotations = body.fields("annotations") or Fields({}, invalid)
+    for name in annotations.values:
+        annotations.text(name)
 
 
 def _keeps(body: Fields) -> bool:
@@ -299,6 +335,16 @@ def _keep(
     _insert(db, worker["id"], draft, number, call.source)
 
 
+def _forget_old(db: sqlite3.Connection, worker_id: str, number: int) -> None:
+    """Delete versions that can be deployed no more, unless they are deployed."""
+    deployed = [part["version_id"] for part in desired_state.split_of(db, worker_id)]
+    db.execute(
+        "DELETE FROM worker_versions WHERE worker_id = ? AND number <= ?"
+        " AND id NOT IN (SELECT value FROM json_each(?))",
+        (worker_id, number - KEPT_VERSIONS, json.dumps(deployed)),
+    )
+
+
 def _insert(db: sqlite3.Connection, worker_id: str, draft: Draft, number: int, source: str) -> None:
     db.execute(
         "INSERT INTO worker_versions VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -320,5 +366,6 @@ def _insert(db: sqlite3.Connection, worker_id: str, draft: Draft, number: int, s
             for position, module in enumerate(draft.modules)
         ],
     )
+    _forget_old(db, worker_id, number)
     if draft.upload.get("assets"):
         assets.keep(db, draft.version_id, draft.upload["assets"])

@@ -12,7 +12,7 @@ from local.api.routing import Call, Route
 from local.products.assets import assets
 from local.products.durable_objects import namespaces as durable_objects
 from local.products.identity.identity import AUTHOR_EMAIL, AUTHOR_ID
-from local.products.workers import bindings, deployments, desired_state, uploads, workers
+from local.products.workers import bindings, deployments, desired_state, previews, uploads, workers
 
 _SHORTEST_PREFIX = 8  # of a version's id, documented
 _PAGE_SIZE = 10
@@ -138,6 +138,7 @@ def _describe(db: sqlite3.Connection, row: sqlite3.Row, *, with_modules: bool) -
     upload: dict[str, Any] = json.loads(row["upload"])
     noted = uploads.annotations(upload)
     bound = [bindings.describe(binding) for binding in upload["bindings"]]
+    url = previews.url(db, workers.find(db, row["worker_id"]), row["id"])
     description: dict[str, Json] = {
         "id": row["id"],
         "number": row["number"],
@@ -146,7 +147,7 @@ def _describe(db: sqlite3.Connection, row: sqlite3.Row, *, with_modules: bool) -
         "author_id": AUTHOR_ID,
         "author_email": AUTHOR_EMAIL,
         "startup_time_ms": row["startup_time_ms"],
-        "urls": [],
+        "urls": [] if url is None else [url],
         "main_module": upload["main_module"],
         "usage_model": upload["usage_model"],
         **upload["echo"],

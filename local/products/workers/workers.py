@@ -16,7 +16,7 @@ from local.api.fields import Fields
 from local.api.routing import Call, Route
 from local.core.cloud import Change
 from local.products.assets import manifests as asset_manifests
-from local.products.workers import dependents
+from local.products.workers import dependents, previews
 from local.runtime.data_plane_client import DataPlaneRefusedError
 
 _NAME = re.compile(r"[a-z0-9_][a-z0-9_-]{0,62}")
@@ -205,7 +205,7 @@ def describe(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Json]:
         **settings,
         "observability": _merge(_UNSET_OBSERVABILITY, _merge({}, settings["observability"])),  # {}: null is unset, too
         "tail_consumers": [{"name": part["name"]} for part in settings["tail_consumers"]],
-        "subdomain": settings["subdomain"] | {"url": address(row)},
+        "subdomain": settings["subdomain"] | {"url": address(row), "preview_url_suffix": previews.suffix(row)},
     }
 
 
@@ -235,6 +235,8 @@ async def _update(call: Call, name: str, settings: dict[str, Json]) -> Reply:
 
 def read_settings(body: Fields) -> dict[str, Json]:
     """Read a Worker's settings whole. Observability is kept as sent: to the provider, a script's may have no more."""
+    if body.has("previews_base_config"):
+        raise ApiError(501, 10021, "The local Cloudflare does not have previews_base_config of a Worker")
     observability = body.fields("observability")
     if observability is not None:
         _check_observability(observability)

@@ -23,6 +23,9 @@ def _workflow(db: sqlite3.Connection, row: sqlite3.Row) -> Config:
     version = db.execute(
         "SELECT id, settings FROM workflow_versions WHERE workflow_id = ? ORDER BY sequence DESC LIMIT 1", (row["id"],)
     ).fetchone()
+    settings: Config = json.loads(version["settings"])
+    concurrency: Config | None = settings.get("concurrency")
+    retention: Config = settings.get("default_retention") or {}
     code = None if row["worker_id"] is None else version_with_class(db, row["worker_id"], row["class_name"])
     return {
         "id": row["id"],
@@ -31,5 +34,10 @@ def _workflow(db: sqlite3.Connection, row: sqlite3.Row) -> Config:
         "script_name": row["script_name"],
         "class_name": row["class_name"],
         "worker_version_id": code,
-        "step_limit": json.loads(version["settings"]).get("limits", {}).get("steps"),
+        "step_limit": settings.get("limits", {}).get("steps"),
+        "concurrency": None if concurrency is None else concurrency.get("limit"),
+        "retention": {
+            "successRetention": retention.get("success_retention"),
+            "errorRetention": retention.get("error_retention"),
+        },
     }

@@ -17,7 +17,7 @@ from local.api import json_text
 from local.api.envelope import ApiError, Json, Reply, now
 from local.api.fields import Fields, one_of, type_name
 from local.api.routing import Call, Route, whole_number
-from local.products.workflows.workflows import STATUSES, find, invalid, latest_version, not_found
+from local.products.workflows.workflows import STATUSES, check_retention, find, invalid, latest_version, not_found
 from local.runtime.data_plane_client import DataPlaneRefusedError
 
 # https://developers.cloudflare.com/workflows/reference/limits/
@@ -26,6 +26,7 @@ MAX_PARAMS_BYTES = 1024 * 1024
 
 _INSTANCE_ID = re.compile(r"(?!cf_[0-9a-f]{64}$)[a-zA-Z0-9_][a-zA-Z0-9_-]{0,99}")
 _UNFINISHED = ("queued", "running", "paused", "waitingForPause", "waiting")
+_LOCATIONS = ("wnam", "enam", "sam", "weur", "eeur", "apac", "apac-ne", "apac-se", "oc", "afr", "me")
 _COMMANDS = ("pause", "resume", "terminate", "restart")
 _PAGE_SIZE = 10
 _LARGEST_PAGE = 100
@@ -37,6 +38,7 @@ _REFUSALS = {
     "instance.already_exists": (409, 10405),
     "instance.cannot_restart": (400, 10001),
     "step.not_found": (404, 10001),
+    "body": (400, 10002),
 }
 
 
@@ -195,9 +197,11 @@ async def send_event(call: Call) -> Reply:
         event = {"instance_id": instance_id, "type": event_type, "payload": call.json(invalid)}
         await call.cloud.data_plane.call("workflows", workflow["id"], "sendEvent", event)
     except DataPlaneRefusedError as error:
-        if error.message != "instance.not_found":
-            raise
-        raise ApiError(404, 10201, "workflows.api.error.instance.not_found") from error  # another code than 10400
+        if error.message == "instance.not_found":
+            raise ApiError(404, 10201, "workflows.api.error.instance.not_found") from error  # another code than 10400
+        if error.kind == "workflow":
+            raise _refusal(error.message) from error
+        raise
     return Reply({"instanceId": instance_id, "timestamp": now()})
 
 
@@ -222,20 +226,28 @@ async def _terminate(call: Call, workflow_id: str, instance_id: str) -> None:
 
 
 def _new_instance(body: Fields) -> dict[str, Json]:
-    """Read an instance to create. Its retention is checked and has no effect here: nothing is ever forgotten."""
+    """Read an instance to create."""
     instance_id = body.text("instance_id")
     if instance_id is not None and not _INSTANCE_ID.fullmatch(instance_id):
         rule = "^[a-zA-Z0-9_][a-zA-Z0-9-_]*$, at most 100 characters"
         raise body.wrong("instance_id", f"Invalid: expected {rule}, received '{instance_id}'")
-    body.fields("instance_retention")
+    given = body.fields("instance_retention")
+    check_retention(given)
+    body.choice("location_hint", _LOCATIONS)
     params = _params(body)
-    return ({} if instance_id is None else {"id": instance_id}) | ({} if params is None else {"params": params})
+    wanted: dict[str, Json] = {} if instance_id is None else {"id": instance_id}
+    if params is not None:
+        wanted["params"] = params
+    if given is not None:
+        names = {"success_retention": "successRetention", "error_retention": "errorRetention"}
+        wanted["retention"] = {names[name]: value for name, value in given.values.items() if name in names}
+    return wanted
 
 
 def _params(body: Fields) -> Json:
     """Read the payload: any JSON, or a string that holds JSON, as the API's reference has it."""
     params = body.values.get("params")
-    if len(json.dumps(params).encode()) > MAX_PARAMS_BYTES:
+    if len(json_text.compact(params)) > MAX_PARAMS_BYTES:
         raise body.wrong("params", f"Must be at most {MAX_PARAMS_BYTES} bytes")
     if not isinstance(params, str):
         return params

@@ -1,8 +1,16 @@
 """Workflows."""
 
 from local.pulumi.cloudflare_types.rest_type import RestSpec
+from local.pulumi.wire import Properties
 
 _ITEM = "/accounts/{account_id}/workflows/{workflow_name}"
+
+
+def _held(workflow: Properties) -> str:
+    instances: dict[str, int] = workflow.get("instances") or {}
+    count = sum(instances.values())
+    return f"{count:,} instance{'' if count == 1 else 's'}" if count else ""
+
 
 WORKFLOW = RestSpec(
     collection=_ITEM,
@@ -11,6 +19,8 @@ WORKFLOW = RestSpec(
     create_method="PUT",
     replace_on=frozenset({"accountId", "workflowName"}),
     not_refreshed=frozenset({"limits", "concurrency", "defaultRetention"}),
+    contents=_ITEM,
+    held=_held,
     find=_ITEM,
 )
 

@@ -20,6 +20,7 @@ from local.products.workers import desired_state
 MAX_STEPS = 25_000
 
 _NAME = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_-]{0,63}")
+_DURATION = re.compile(r"(?!0+(?:\.0+)? )\d+(?:\.\d+)? ?(?:second|minute|hour|day|week|month|year)s?")
 _PAGE_SIZE = 10
 _LARGEST_PAGE = 100
 _HIGHEST_CONCURRENCY = 50_000
@@ -154,9 +155,19 @@ def _settings(body: Fields) -> dict[str, Json]:
         limits.integer("steps", 1, MAX_STEPS)
     if concurrency is not None:
         concurrency.integer("limit", 1, _HIGHEST_CONCURRENCY)
-    body.fields("default_retention")
+    check_retention(body.fields("default_retention"))
     names = ("limits", "concurrency", "default_retention")
     return {name: body.values[name] for name in names if body.has(name)}
+
+
+def check_retention(part: Fields | None) -> None:
+    """Refuse what is no duration: milliseconds, or a text such as "7 days"."""
+    for name in ("success_retention", "error_retention") if part is not None else ():
+        value = part.values.get(name) if part is not None else None
+        is_count = isinstance(value, int) and not isinstance(value, bool) and value > 0
+        is_text = isinstance(value, str) and _DURATION.fullmatch(value)
+        if part is not None and value is not None and not is_count and not is_text:
+            raise part.wrong(name, 'Expected a number of milliseconds, or a text such as "7 days"')
 
 
 def _versions(db: sqlite3.Connection, workflow_id: str) -> list[sqlite3.Row]:

@@ -12,12 +12,16 @@ from local.pulumi.cloudflare_types.shapes import carry_removals, complete, proje
 from local.pulumi.diff import Change, Diff, compare
 from local.pulumi.errors import NOT_FOUND, ApiError, CheckError
 from local.pulumi.resource_types import Created, Found
-from local.pulumi.state_file import Resource
+from local.pulumi.state import Resource
 from local.pulumi.wire import UNKNOWN, Properties, reveal
 
 
 def _same(value: Properties) -> Any:
     return value
+
+
+def _nothing(_: Any) -> str:
+    return ""
 
 
 def _reply_as_is(reply: Properties, _inputs: Properties) -> Properties:
@@ -69,6 +73,10 @@ class RestSpec:
     """Last touch on the body (API's names), defaults included."""
     reply: Callable[[Properties, Properties], Properties] = _reply_as_is
     """First touch on a reply (API's names), given the inputs (Pulumi's names)."""
+    contents: str = ""
+    """Where it is read what data it holds; "" for what holds none."""
+    held: Callable[[Any], str] = _nothing
+    """Tells of that answer what data there is, as in "5 messages"; "" for none."""
     find: str = ""
     """Where objects of the same unique name are found; "" where names are not unique."""
     unique: str = ""
@@ -186,6 +194,13 @@ class RestType:
             if not spec.unique or candidate.get(spec.unique) == values[spec.unique]:
                 return self._found(inputs, candidate)
         return None
+
+    def contents(self, resource: Resource) -> str:
+        """Ask the API what data it holds."""
+        if not self._spec.contents:
+            return ""
+        names = {**self._names(reveal(resource.inputs)), **self._names(reveal(resource.outputs)), "id": resource.id}
+        return self._spec.held(self._api.call("GET", self._path(self._spec.contents, names)))
 
     def created_at(self, found: Found) -> str:
         """Read the creation time from the outputs."""

@@ -3,6 +3,7 @@
 import { WorkerEntrypoint } from 'cloudflare:workers';
 
 import { runRpcQuery } from './calls.js';
+import { ask } from './queries.js';
 import { hasFaults, withFaults } from '../../faults/runtime/rules.js';
 
 /**
@@ -23,13 +24,11 @@ export class D1Binding extends WorkerEntrypoint {
    * @param {Request} request
    */
   async fetch(request) {
-    if (!hasFaults('d1')) return this.#forward(request);
+    const { pathname, search } = new URL(request.url);
     const body = await request.text();
-    return withFaults(
-      this.#call(body),
-      () => this.#forward(new Request(request, { body })),
-      ({ message }) => Response.json({ success: false, error: message }),
-    );
+    const send = () => ask(this.env, this.#id, pathname + search, request.headers, body);
+    if (!hasFaults('d1')) return send();
+    return withFaults(this.#call(body), send, ({ message }) => Response.json({ success: false, error: message }));
   }
 
   /**
@@ -43,13 +42,6 @@ export class D1Binding extends WorkerEntrypoint {
     return withFaults(this.#call(sql), () => runRpcQuery(this.env, this.#id, queries, bookmark), ({ message }) => {
       throw Object.assign(new Error(message), { name: 'D1_ERROR' });
     });
-  }
-
-  /** @param {Request} request */
-  #forward(request) {
-    // Miniflare's objects learn their own name from here.
-    const cf = /** @type {any} */ ({ miniflare: { name: this.#id } });
-    return this.env.D1_DATABASES.getByName(this.#id).fetch(request, { cf });
   }
 
   /**

@@ -1,6 +1,8 @@
 /** D1 by database id, without a binding: the same Durable Objects that Miniflare's D1 bindings use. */
 
 import { CallError } from '../../../runtime/system/call_error.js';
+import { dump } from './dump.js';
+import { BOOKMARK_HEADER, ask } from './queries.js';
 
 /**
  * @typedef {{D1_DATABASES: DurableObjectNamespace}} Env
@@ -8,15 +10,13 @@ import { CallError } from '../../../runtime/system/call_error.js';
  * @typedef {{queries: Query[], format: 'objects' | 'arrays'}} D1Queries
  * @typedef {{statements: string[]}} D1Script
  * @typedef {{no_schema: boolean, no_data: boolean, tables: string[]}} D1Dump
+ * @typedef {{results: {rows: unknown[][]}}} Rows
  * @typedef {{meta: {duration: number, changes: number, rows_read: number, rows_written: number}}} Result
  * @typedef {{results: {meta: object, data: object}[], bookmark?: string}} RpcAnswer
  */
 
 const RESULT_FORMATS = { objects: 'ARRAY_OF_OBJECTS', arrays: 'ROWS_AND_COLUMNS' };
-/** Asks for the bookmark of a database, and carries it in the answer. The header and the statement are Miniflare's. */
-const BOOKMARK_HEADER = 'x-cf-d1-session-commit-token';
 const WITH_BOOKMARK = { [BOOKMARK_HEADER]: 'wanted' };
-const EXPORT_STATEMENT = 'PRAGMA miniflare_d1_export(?,?,?);';
 const SUMMED = /** @type {const} */ (['duration', 'changes', 'rows_read', 'rows_written']);
 
 export default { d1: { query: queryDatabase, import: importStatements, export: exportDatabase } };
@@ -53,14 +53,15 @@ async function importStatements(env, id, { statements }) {
  *
  * @param {Env} env
  * @param {string} id
- * @param {D1Dump} request
+ * @param {D1Dump} options
  */
-async function exportDatabase(env, id, { no_schema, no_data, tables }) {
+async function exportDatabase(env, id, options) {
   const { bookmark } = await run(env, id, [{ sql: 'SELECT 1' }], RESULT_FORMATS.arrays, WITH_BOOKMARK);
-  const params = [Number(no_schema), Number(no_data), ...tables];
-  const { reply } = await run(env, id, [{ sql: EXPORT_STATEMENT, params }], RESULT_FORMATS.arrays);
-  const [lines] = reply.results;
-  return { sql: `${lines.join('\n')}\n`, bookmark };
+  const sql = await dump(async (statements) => {
+    const { reply } = await run(env, id, statements.map((statement) => ({ sql: statement })), RESULT_FORMATS.arrays);
+    return /** @type {Rows[]} */ (reply).map(({ results }) => results.rows);
+  }, options);
+  return { sql, bookmark };
 }
 
 /**
@@ -95,14 +96,8 @@ export async function runRpcQuery(env, id, queries, bookmark) {
  * @returns {Promise<{reply: any, bookmark: string | null}>}
  */
 async function run(env, id, queries, format, headers = {}) {
-  const database = env.D1_DATABASES.getByName(id);
-  const response = await database.fetch(`http://d1/query?resultsFormat=${format}`, {
-    method: 'POST',
-    headers,
-    body: JSON.stringify(queries.map(({ sql, params = [] }) => ({ sql, params: params.map(bindable) }))),
-    // Miniflare's objects learn their own name from here.
-    cf: /** @type {any} */ ({ miniflare: { name: id } }),
-  });
+  const body = JSON.stringify(queries.map(({ sql, params = [] }) => ({ sql, params: params.map(bindable) })));
+  const response = await ask(env, id, `/query?resultsFormat=${format}`, new Headers(headers), body);
   if (!response.ok) throw sqlError(await response.text());
   /** @type {any} */
   const reply = await response.json();

@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 
-import { TRIAL_WORKER, systemEntrypoint, workerdBinding } from '../../../runtime/bindings.js';
+import { TRIAL_WORKER, systemEntrypoint, workerdBinding, wrappedBinding } from '../../../runtime/bindings.js';
 
 /** Miniflare starts its D1 service only when some Worker binds a database; this one is never opened. */
 const UNUSED_DATABASE = '00000000-0000-0000-0000-000000000000';
@@ -10,20 +10,11 @@ const NAMESPACE = 'miniflare-D1DatabaseObject';
 
 /** @type {import('../../../runtime/products.js').NodeProduct} */
 export default {
-  bindings: { d1: { live: ({ id }) => binding(systemEntrypoint('D1Binding', { databaseId: id })), trial: () => ({ type: 'd1', id: TRIAL_WORKER }) } },
+  // The module is workerd's.
+  bindings: { d1: { live: ({ id }) => wrappedBinding('cloudflare-internal:d1-api', 'fetcher', systemEntrypoint('D1Binding', { databaseId: id })), trial: () => ({ type: 'd1', id: TRIAL_WORKER }) } },
   environment: () => ({
     UNUSED_DATABASE: { type: 'd1', id: UNUSED_DATABASE },
     D1_DATABASES: workerdBinding({ durableObjectNamespace: { className: 'D1DatabaseObject', serviceName: 'd1:db' } }),
   }),
   remove: { d1: (files, id) => files.removeNamed(join('d1', NAMESPACE), NAMESPACE, id) },
 };
-
-/**
- * A D1 binding, which workerd wraps around a service.
- *
- * @param {object} service
- */
-function binding(service) {
-  const moduleName = 'cloudflare-internal:d1-api'; // workerd's
-  return workerdBinding({ wrapped: { moduleName, innerBindings: [{ name: 'fetcher', service }] } });
-}

@@ -3,7 +3,7 @@
 import { WorkerEntrypoint } from 'cloudflare:workers';
 
 import { withFaults } from '../../faults/runtime/rules.js';
-import { KvRefusal, MAX_BULK_KEYS, checkKey, checkList, checkMetadata, checkValue, expirationOf } from './limits.js';
+import { KvRefusal, MAX_BULK_KEYS, checkBulkSize, checkCacheTtl, checkKey, checkList, checkMetadata, checkValue, expirationOf } from './limits.js';
 
 /**
  * @import { Fault } from '../../faults/runtime/rules.js'
@@ -35,7 +35,7 @@ export class KvBinding extends WorkerEntrypoint {
       }
       const key = decodeURIComponent(url.pathname.slice(1));
       checkKey(key);
-      if (request.method === 'GET') return await this.#faulty('get', key, () => this.#get(key));
+      if (request.method === 'GET') return await this.#faulty('get', key, () => this.#get(key, url.searchParams));
       if (request.method === 'PUT') return await this.#put(key, request, url.searchParams);
       if (request.method === 'DELETE') return await this.#faulty('delete', key, () => this.#delete(key));
     } catch (error) {
@@ -45,8 +45,12 @@ export class KvBinding extends WorkerEntrypoint {
     return refusal(405, 'Method Not Allowed');
   }
 
-  /** @param {string} key */
-  async #get(key) {
+  /**
+   * @param {string} key
+   * @param {URLSearchParams} query
+   */
+  async #get(key, query) {
+    checkCacheTtl(query.get('cache_ttl'));
     const entry = await this.#namespace.get(key);
     if (entry === null) return refusal(404, 'Not Found');
     const headers = new Headers();
@@ -55,14 +59,16 @@ export class KvBinding extends WorkerEntrypoint {
     return new Response(entry.value, { headers });
   }
 
-  /** @param {{keys: string[], type?: string, withMetadata?: boolean}} request */
-  async #getMany({ keys, type = 'text', withMetadata = false }) {
+  /** @param {{keys: string[], type?: string, withMetadata?: boolean, cacheTtl?: number | string}} request */
+  async #getMany({ keys, type = 'text', withMetadata = false, cacheTtl }) {
+    checkCacheTtl(cacheTtl);
     if (type !== 'text' && type !== 'json') throw new KvRefusal(400, `"${type}" is not a valid type. Use "json" or "text"`);
     if (keys.length > MAX_BULK_KEYS) throw new KvRefusal(400, `You can request a maximum of ${MAX_BULK_KEYS} keys`);
     if (keys.length === 0) throw new KvRefusal(400, 'You must request a minimum of 1 key');
     keys.forEach(checkKey);
-    const found = await Promise.all(keys.map(async (key) => [key, shown(await this.#namespace.get(key), type, withMetadata)]));
-    return Response.json(Object.fromEntries(found));
+    const entries = await Promise.all(keys.map((key) => this.#namespace.get(key)));
+    checkBulkSize(entries.reduce((bytes, entry) => bytes + (entry?.value.byteLength ?? 0), 0));
+    return Response.json(Object.fromEntries(keys.map((key, index) => [key, shown(entries[index] ?? null, type, withMetadata)])));
   }
 
   /**

@@ -4,6 +4,9 @@ const MAX_KEY_BYTES = 512;
 const MAX_VALUE_BYTES = 25 * 1024 * 1024;
 const MAX_METADATA_BYTES = 1024;
 const MIN_TTL_SECONDS = 60;
+const MIN_CACHE_TTL_SECONDS = 30;
+/** Of all values that one call gets: https://developers.cloudflare.com/kv/api/read-key-value-pairs/ */
+const MAX_BULK_BYTES = 25 * 1024 * 1024;
 const MAX_LISTED_KEYS = 1000;
 export const MAX_BULK_KEYS = 100;
 
@@ -30,6 +33,21 @@ export function checkKey(key) {
 /** @param {number} length */
 export function checkValue(length) {
   if (length > MAX_VALUE_BYTES) throw new KvRefusal(413, `Value length of ${length} exceeds limit of ${MAX_VALUE_BYTES}.`);
+}
+
+/**
+ * Checks for how long a value may be cached. Here nothing is: what is kept is read each time.
+ *
+ * @param {string | number | null | undefined} ttl seconds
+ */
+export function checkCacheTtl(ttl) {
+  if (ttl === null || ttl === undefined || Number(ttl) >= MIN_CACHE_TTL_SECONDS) return;
+  throw new KvRefusal(400, `Invalid cache_ttl of ${ttl}. Cache TTL must be at least ${MIN_CACHE_TTL_SECONDS}.`);
+}
+
+/** @param {number} bytes of all values of one call */
+export function checkBulkSize(bytes) {
+  if (bytes > MAX_BULK_BYTES) throw new KvRefusal(413, `Total size of request exceeds the limit of ${MAX_BULK_BYTES / 1024 / 1024}MB`);
 }
 
 /** @param {string | null} metadata */

@@ -13,8 +13,12 @@ export default {
     secret_text: { live: text },
     json: { live: ({ json }) => ({ type: 'json', value: json }) },
     service: {
-      live: ({ worker, version_id, entrypoint }) =>
-        ({ type: 'worker', worker: serviceName(worker, version_id), ...(entrypoint && { exportName: entrypoint }) }),
+      live: ({ worker, version_id, entrypoint = 'default', props }) => ({
+        type: 'worker',
+        worker: serviceName(worker, version_id),
+        ...(entrypoint !== 'default' && { exportName: entrypoint }),
+        ...(props && { props }),
+      }),
       trial: () => ({ type: 'worker', worker: TRIAL_WORKER }),
     },
   },

@@ -13,7 +13,7 @@ import { reasonOf } from './limits.js';
 
 export default {
   workflows: Object.fromEntries(
-    Object.entries({ configure, retire, destroy, drain, create, list, describe, step, deleteInstance, summary, command, sendEvent })
+    Object.entries({ configure, retire, destroy, drain, create, list, describe, step, deleteInstance, summary, command, sendEvent, sweep, forget })
       .map(([name, method]) => [name, explained(method)]),
   ),
 };
@@ -98,5 +98,16 @@ async function command(env, id, { instance_id, command: wanted, options = {} }) 
 /** @type {(env: Env, id: string, body: {instance_id: string, type: string, payload: unknown}) => Promise<object>} */
 async function sendEvent(env, id, { instance_id, type, payload }) {
   await env.WORKFLOWS.getByName(id).sendEvent(instance_id, type, payload);
+  return {};
+}
+
+/** @type {(env: Env, id: string) => Promise<object>} */
+async function sweep(env, id) {
+  return { ids: await env.WORKFLOWS.getByName(id).sweep() };
+}
+
+/** @type {(env: Env, id: string, body: {ids: string[]}) => Promise<object>} */
+async function forget(env, id, { ids }) {
+  await env.WORKFLOWS.getByName(id).forget(ids);
   return {};
 }

@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 
-import { SYSTEM_WORKER, TRIAL_SERVICE, systemEntrypoint, workerdBinding } from '../../../runtime/bindings.js';
+import { SYSTEM_WORKER, TRIAL_SERVICE, systemEntrypoint, workerdBinding, wrappedBinding } from '../../../runtime/bindings.js';
 import { serviceName } from '../../../runtime/desired_state.js';
 
 /**
@@ -29,7 +29,8 @@ export default {
     WORKFLOW_IDS: { type: 'json', value: Object.fromEntries(workflows.map(({ id, name }) => [name, id])) },
   }),
   standing: { workflows: { settings: workflowSettings, leaves: true } },
-  restarts: ({ workflows }) => workflows.map(({ version_id: _version, ...workflow }) => workflow),
+  restarts: ({ workflows }) => workflows.map(({ version_id: _version, retention: _retention, concurrency: _concurrency, ...workflow }) => workflow),
+  sweep,
   remove: { workflows: (files, id) => files.removeFolder(join(INSTANCES_FOLDER, INSTANCES_PREFIX + id)) },
 };
 
@@ -40,7 +41,9 @@ export default {
  */
 function workflowSettings({ workflows }) {
   return Object.fromEntries(
-    workflows.map(({ id, name, version_id, worker_version_id }) => [id, { id, name, version_id, active: worker_version_id !== null }]),
+    workflows.map(({ id, name, version_id, worker_version_id, concurrency, retention }) => (
+      [id, { id, name, version_id, active: worker_version_id !== null, concurrency, retention }]
+    )),
   );
 }
 
@@ -69,6 +72,19 @@ function workflowBindings({ id, script_name, class_name, worker_version_id, step
  * @param {object} service
  */
 function workflowBinding(service) {
-  const moduleName = 'workflows:local-wrapped-binding'; // Miniflare's
-  return workerdBinding({ wrapped: { moduleName, innerBindings: [{ name: 'binding', service }] } });
+  return wrappedBinding('workflows:local-wrapped-binding', 'binding', service); // the module is Miniflare's
+}
+
+/**
+ * Deletes instances that were kept for long enough, with their files.
+ *
+ * @type {NonNullable<import('../../../runtime/products.js').NodeProduct['sweep']>}
+ */
+async function sweep({ workflows }, call, files) {
+  for (const { id } of workflows) {
+    const { ids } = await call('workflows', id, 'sweep', {});
+    const namespace = INSTANCES_PREFIX + id;
+    for (const instance of ids) files.removeNamed(join(INSTANCES_FOLDER, namespace), namespace, instance);
+    if (ids.length > 0) await call('workflows', id, 'forget', { ids });
+  }
 }

@@ -7,15 +7,17 @@
 import { DurableObject } from 'cloudflare:workers';
 
 import { describe as describeError } from '../../../runtime/system/logging.js';
-import { checkInstanceId, refusal } from './limits.js';
+import { checkInstanceId, checkPayload, refusal } from './limits.js';
+import { DEFAULT_RETENTION_MS, checkRetention, inMilliseconds } from './retention.js';
 import { hasEnded, isAttempting, report, stepReport } from './report.js';
 
 /**
+ * @import { Retention } from './retention.js'
  * @import { WorkflowSettings } from '../../../runtime/desired_state.js'
  * @import { LogEntry, Report, Status, WantedStep } from './report.js'
  *
  * @typedef {'api' | 'binding'} Trigger
- * @typedef {{id?: string, params?: unknown}} NewInstance
+ * @typedef {{id?: string, params?: unknown, retention?: Retention}} NewInstance
  * @typedef {{id: string, created_ms: number, trigger_source: Trigger, version_id: string, ended: string | null}} Row
  *   `ended` is the Summary of an instance that has ended, as JSON
  * @typedef {{status: Status, started_on: string | null, ended_on: string | null, modified_on: string}} Summary
@@ -51,9 +53,18 @@ const SCHEMA = `
   );
   CREATE INDEX IF NOT EXISTS unended ON instances (number) WHERE ended IS NULL;
 `;
+/** When an instance that has ended is forgotten, by its id, and whether its files are being deleted. */
+const RETENTION_SCHEMA = `
+  CREATE TABLE IF NOT EXISTS retentions (id TEXT PRIMARY KEY, success_ms INTEGER, error_ms INTEGER, due_ms INTEGER);
+  CREATE INDEX IF NOT EXISTS due ON retentions (due_ms) WHERE due_ms IS NOT NULL;
+`;
+/** Of one sweep: it is soon followed by the next. */
+const MAX_SWEPT = 500;
 /** Miniflare's engine knows one account. */
 const ACCOUNT = 0;
 const DRAIN_POLL_MS = 50;
+/** How often it is looked whether the next instance may start. */
+const TURN_MS = 100;
 /** How the engine says that it aborted itself, as it was asked to. */
 const ABORTED = 'Aborting engine:';
 
@@ -62,6 +73,10 @@ export class WorkflowObject extends DurableObject {
   /** @type {WorkflowSettings | null} null: the workflow does not exist */
   #settings;
   #draining = false;
+  #knowsEnded = false;
+  /** @type {Set<string>} instances that this runtime goes on with */
+  #started = new Set();
+  #isStarting = false;
 
   /**
    * @param {DurableObjectState} ctx
@@ -69,7 +84,7 @@ export class WorkflowObject extends DurableObject {
    */
   constructor(ctx, env) {
     super(ctx, env);
-    ctx.storage.sql.exec(SCHEMA);
+    ctx.storage.sql.exec(SCHEMA + RETENTION_SCHEMA);
     this.#settings = ctx.storage.kv.get('settings') ?? null;
   }
 
@@ -83,7 +98,8 @@ export class WorkflowObject extends DurableObject {
     if (JSON.stringify(settings) !== JSON.stringify(this.#settings)) this.ctx.storage.kv.put('settings', settings);
     this.#settings = settings;
     this.#draining = false;
-    if (settings.active) for (const row of this.#unended()) this.#run(row);
+    this.#started.clear();
+    this.#startAll();
   }
 
   /** Is no workflow any more, until it is configured again. */
@@ -95,7 +111,7 @@ export class WorkflowObject extends DurableObject {
   async destroy() {
     this.retire();
     await this.ctx.storage.deleteAll();
-    this.ctx.storage.sql.exec(SCHEMA);
+    this.ctx.storage.sql.exec(SCHEMA + RETENTION_SCHEMA);
   }
 
   /**
@@ -120,15 +136,22 @@ export class WorkflowObject extends DurableObject {
    */
   create(wanted, trigger) {
     const settings = this.#existing();
-    for (const { id } of wanted) if (id !== undefined) checkInstanceId(id);
+    for (const { id, params, retention } of wanted) {
+      if (id !== undefined) checkInstanceId(id);
+      checkPayload('The parameters', params);
+      checkRetention(retention);
+    }
     /** @type {Creation} */
     const creation = { created: [], errors: [] };
     const ids = new Set();
-    for (const [index, { id = crypto.randomUUID(), params }] of wanted.entries()) {
+    for (const [index, { id = crypto.randomUUID(), params, retention }] of wanted.entries()) {
       const taken = ids.has(id) ? 'instance.duplicate_in_batch' : this.#find(id) && 'instance.already_exists';
       ids.add(id);
       if (taken) creation.errors.push({ index, id, reason: taken });
-      else creation.created.push(this.#insert(id, params ?? {}, trigger, settings));
+      else {
+        creation.created.push(this.#insert(id, params ?? {}, trigger, settings));
+        if (retention) this.#keep(id, retention);
+      }
     }
     return creation;
   }
@@ -198,6 +221,7 @@ export class WorkflowObject extends DurableObject {
     await tolerateAbort(this.#engine(id).changeInstanceStatus(command, from, { rollback }));
     if (command === 'restart') {
       this.ctx.storage.sql.exec('UPDATE instances SET ended = NULL WHERE id = ?', id);
+      this.ctx.storage.sql.exec('UPDATE retentions SET due_ms = NULL WHERE id = ?', id);
       await this.#engine(id).attemptRestart();
       return 'queued';
     }
@@ -211,6 +235,7 @@ export class WorkflowObject extends DurableObject {
    */
   async sendEvent(id, type, payload) {
     this.#get(id);
+    checkPayload("The event's payload", payload);
     await this.#engine(id).receiveEvent({ type, payload, timestamp: new Date() });
   }
 
@@ -218,8 +243,30 @@ export class WorkflowObject extends DurableObject {
   async deleteInstance(id) {
     this.#get(id);
     await tolerateAbort(this.#engine(id).deleteInstance());
-    this.ctx.storage.sql.exec('DELETE FROM instances WHERE id = ?', id);
-    this.ctx.storage.kv.delete(paramsKey(id));
+    this.#forget(id);
+  }
+
+  /**
+   * Empties instances whose retention is over. Their ids stay taken until `forget` tells that their files are gone, too.
+   *
+   * @returns {Promise<string[]>} their ids
+   */
+  async sweep() {
+    if (this.#settings === null) return [];
+    if (!this.#knowsEnded) {
+      // Of a release that kept everything.
+      for (const row of this.#rows('WHERE ended IS NOT NULL AND id NOT IN (SELECT id FROM retentions WHERE due_ms IS NOT NULL)')) this.#expect(row);
+      this.#knowsEnded = true;
+    }
+    const due = this.ctx.storage.sql.exec('SELECT id FROM retentions WHERE due_ms <= ? LIMIT ?', Date.now(), MAX_SWEPT).toArray();
+    const ids = due.map(({ id }) => String(id));
+    for (const id of ids) await tolerateAbort(this.#engine(id).deleteInstance());
+    return ids;
+  }
+
+  /** @param {string[]} ids */
+  forget(ids) {
+    for (const id of ids) this.#forget(id);
   }
 
   /**
@@ -247,8 +294,44 @@ export class WorkflowObject extends DurableObject {
       trigger_source,
       version_id,
     );
-    if (active && !this.#draining) this.#run(row);
+    if (active && !this.#draining) this.#startAll(row);
     return { id };
+  }
+
+  /**
+   * Starts what has not ended: all at once or, where the workflow has a limit, as many as it lets run.
+   *
+   * @param {Row} [only] the one that is new
+   */
+  #startAll(only) {
+    const { active, concurrency = null } = this.#existing();
+    if (!active) return;
+    if (concurrency !== null) this.ctx.waitUntil(this.#startInTurn());
+    else for (const row of only ? [only] : this.#unended()) this.#run(row);
+  }
+
+  /** Starts instances in the order of their creation, as others end, wait or are paused. */
+  async #startInTurn() {
+    if (this.#isStarting) return;
+    this.#isStarting = true;
+    try {
+      for (;;) {
+        const { active, concurrency } = this.#settings ?? {};
+        const left = this.#unended().filter(({ id }) => !this.#started.has(id));
+        if (!active || this.#draining || left.length === 0) return;
+        const running = concurrency ? await this.#countRunning() : 0;
+        for (const row of concurrency ? left.slice(0, Math.max(0, concurrency - running)) : left) this.#run(row);
+        await new Promise((resolve) => setTimeout(resolve, TURN_MS));
+      }
+    } finally {
+      this.#isStarting = false;
+    }
+  }
+
+  async #countRunning() {
+    const rows = this.#unended().filter(({ id }) => this.#started.has(id));
+    const reports = await Promise.all(rows.map((row) => this.#report(row)));
+    return reports.filter(({ status }) => status === 'running' || status === 'queued').length;
   }
 
   /**
@@ -259,6 +342,7 @@ export class WorkflowObject extends DurableObject {
    */
   #run(row) {
     const { id, version_id } = row;
+    this.#started.add(id);
     const settings = this.#existing();
     const created_on = timestamp(row.created_ms);
     const instance = { id, created_on, modified_on: created_on, started_on: created_on, ended_on: null, workflow_id: settings.id, version_id, status: 0 };
@@ -270,6 +354,39 @@ export class WorkflowObject extends DurableObject {
       })
       .then(() => this.#find(id) && this.#report(row))
       .catch((error) => console.error(describeError(`workflow ${settings.name}, instance ${id}`, error)));
+  }
+
+  /** @param {string} id */
+  #forget(id) {
+    this.ctx.storage.sql.exec('DELETE FROM instances WHERE id = ?', id);
+    this.ctx.storage.sql.exec('DELETE FROM retentions WHERE id = ?', id);
+    this.ctx.storage.kv.delete(paramsKey(id));
+  }
+
+  /**
+   * Remembers how long an instance is to be kept.
+   *
+   * @param {string} id
+   * @param {Retention} retention
+   */
+  #keep(id, retention) {
+    const { success_ms, error_ms } = inMilliseconds(retention);
+    this.ctx.storage.sql.exec('INSERT INTO retentions (id, success_ms, error_ms) VALUES (?, ?, ?)', id, success_ms, error_ms);
+  }
+
+  /**
+   * Notes when an instance that has ended goes.
+   *
+   * @param {Row} row
+   */
+  #expect({ id, ended }) {
+    const { status, ended_on } = /** @type {Summary} */ (JSON.parse(ended ?? '{}'));
+    const own = /** @type {any} */ (this.ctx.storage.sql.exec('SELECT success_ms, error_ms FROM retentions WHERE id = ?', id).toArray()[0]);
+    const usual = inMilliseconds(this.#settings?.retention ?? {});
+    const kept = status === 'complete' ? (own?.success_ms ?? usual.success_ms) : (own?.error_ms ?? usual.error_ms);
+    const due = Date.parse(ended_on ?? '') + (kept ?? DEFAULT_RETENTION_MS);
+    const query = 'INSERT INTO retentions (id, due_ms) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET due_ms = ?2';
+    this.ctx.storage.sql.exec(query, id, Number.isFinite(due) ? due : Date.now() + DEFAULT_RETENTION_MS);
   }
 
   async #isAttempting() {
@@ -300,7 +417,9 @@ export class WorkflowObject extends DurableObject {
   async #report(row) {
     const told = await this.#ask(row.id);
     if (row.ended === null && hasEnded(told.status)) {
-      this.ctx.storage.sql.exec('UPDATE instances SET ended = ? WHERE id = ?', JSON.stringify(summaryOf(told, row)), row.id);
+      const ended = JSON.stringify(summaryOf(told, row));
+      this.ctx.storage.sql.exec('UPDATE instances SET ended = ? WHERE id = ?', ended, row.id);
+      this.#expect({ ...row, ended });
     }
     return told;
   }

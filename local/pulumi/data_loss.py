@@ -1,0 +1,28 @@
+"""What a deploy would delete with data in it."""
+
+from collections.abc import Iterable
+
+from local.pulumi.errors import ApiError
+from local.pulumi.resource_types import ResourceTypes
+from local.pulumi.state import State
+from local.pulumi.steps import Action, Step
+from local.pulumi.urn import label
+
+
+def lost_data(steps: Iterable[Step], state: State, types: ResourceTypes) -> list[str]:
+    """Name what these steps delete or replace although it holds data, with what it holds: `Queue a (5 messages)`.
+
+    What is retained keeps its data. A store that is gone already has none. Only reads from the API.
+    """
+    lost: list[str] = []
+    for urn in dict.fromkeys(step.urn for step in steps if step.action in (Action.DELETE, Action.REPLACE)):
+        resource = state.find(urn)
+        if resource is None or not resource.is_real or resource.retain_on_delete:
+            continue
+        try:
+            held = types.get(resource.type).contents(resource)
+        except ApiError as error:
+            held = "" if error.status else f"nobody knows what: {error}"
+        if held:
+            lost.append(f"{label(urn)} ({held})")
+    return lost
