@@ -151,12 +151,13 @@ test('messages at their last delivery are sent anew with all of their batch, bef
   await engine.consume(batch(last, other, malformed));
   assert.deepEqual([last.verdicts, other.verdicts, malformed.verdicts, claims], [['ack'], ['ack'], ['retry'], []]);
   assert.deepEqual(sent.map(({ body }) => body), [
-    { ...last.body, holder: last.id, deliveries: MAX_RETRIES + 1 }, { ...other.body, holder: other.id, deliveries: 1 },
+    { ...last.body, deliveries: MAX_RETRIES + 1, ended: [{ holder: last.id, delivery: MAX_RETRIES + 1, released: 0 }] },
+    { ...other.body, deliveries: 1, ended: [{ holder: other.id, delivery: 1, released: 0 }] },
   ]);
   const again = message(sent[0]?.body);
   await engine.consume(batch(again));
   const [[delivery] = []] = claims;
-  assert.deepEqual([delivery?.holder, delivery?.delivery], [last.id, MAX_RETRIES + 2], 'it goes on as the same holder');
+  assert.deepEqual([delivery?.holder, delivery?.delivery, delivery?.ended], [again.id, 1, sent[0]?.body.ended], 'it says whose attempts have ended');
 });
 
 test('a store that is away costs nothing: each message comes again by itself, later each time, and tells that it holds nothing', async () => {
@@ -164,12 +165,25 @@ test('a store that is away costs nothing: each message comes again by itself, la
   const [first, older] = [message(), message(undefined, 3)];
   await engine.consume(batch(first, older));
   assert.deepEqual([first.verdicts, older.verdicts], [['ack'], ['ack']]);
-  assert.deepEqual(sent.map(({ body }) => [body.holder, body.deliveries, body.released]), [[first.id, 1, 1], [older.id, 3, 3]]);
+  assert.deepEqual(sent.map(({ body }) => [body.deliveries, body.ended]), [
+    [1, [{ holder: first.id, delivery: 1, released: 1 }]], [3, [{ holder: older.id, delivery: 3, released: 3 }]],
+  ]);
   assert.ok(Number(sent[1]?.delaySeconds) > Number(sent[0]?.delaySeconds) && Number(sent[1]?.delaySeconds) <= 8);
   assert.equal(/** @type {any} */ (console.warn).mock.callCount(), 1, 'one line a batch');
-  const [long] = [message({ ...first.body, holder: first.id, deliveries: 99 })];
+  const [long] = [message({ ...first.body, deliveries: 99, ended: Array.from({ length: 99 }, (_, delivery) => ({ holder: `${delivery}`, delivery: 1, released: 0 })) })];
   await engine.consume(batch(long));
   assert.ok(Number(sent[2]?.delaySeconds) >= 60 && Number(sent[2]?.delaySeconds) <= 120, 'up to minutes');
+  assert.deepEqual([sent[2]?.body.ended.length, sent[2]?.body.ended.at(-1).holder], [24, long?.id], 'the latest');
+});
+
+test('of two messages of a task in a batch one asks for both, and tells what has ended of both', async () => {
+  const { engine, claims } = engineUnderTest();
+  const earlier = { holder: 'earlier', delivery: 4, released: 0 };
+  const first = message(undefined, 2);
+  const copy = message({ ...first.body, deliveries: 4, ended: [earlier] });
+  await engine.consume(batch(first, copy));
+  const [[delivery] = []] = claims;
+  assert.deepEqual([delivery?.holder, delivery?.delivery, delivery?.ended], [copy.id, 1, [earlier, { holder: first.id, delivery: 1, released: 0 }]]);
 });
 
 test('a part of the store that is down does not hold back the tasks of the others', async () => {
@@ -271,10 +285,12 @@ test('of two messages for a task that another attempt holds, the one that may be
 
 test('what a message says of itself is checked: anybody with a token may have sent it', async () => {
   const { engine, claims } = engineUnderTest();
-  const nonsense = { holder: 'x'.repeat(65), deliveries: -1, released: '1', redrive: 'yes' };
+  const [entry] = [{ holder: 'x', delivery: 1, released: 0 }];
+  const ended = [null, 'x', { ...entry, holder: 'x'.repeat(41) }, { ...entry, holder: 7 }, { ...entry, delivery: -1 }, { ...entry, released: '1' }];
+  const nonsense = { deliveries: -1, ended, redrive: 'yes' };
   const one = message({ taskId: newTaskId(Date.now()), run: 1, ...nonsense });
   await engine.consume(batch(one));
   const [[delivery] = []] = claims;
   const { claim, taskId, ...rest } = /** @type {Delivery} */ (delivery);
-  assert.deepEqual(rest, { run: 1, redrive: false, holder: one.id, delivery: 1, released: 0 });
+  assert.deepEqual(rest, { run: 1, redrive: false, holder: one.id, delivery: 1, ended: [] });
 });

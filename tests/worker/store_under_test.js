@@ -142,5 +142,5 @@ export function newTask(settings) {
  * @returns {Delivery} the first of a message of its own
  */
 export function deliveryOf(taskId, delivery) {
-  return { taskId, run: 1, redrive: false, holder: crypto.randomUUID(), delivery: 1, claim: crypto.randomUUID(), released: 0, ...delivery };
+  return { taskId, run: 1, redrive: false, holder: crypto.randomUUID(), delivery: 1, claim: crypto.randomUUID(), ended: [], ...delivery };
 }

@@ -77,10 +77,24 @@ for (const name of /** @type {StoreName[]} */ ([...STORES, 'sharded-d1'])) {
     test('a claim that was released is no crash', async () => {
       const taskId = await store.insert();
       await store.claim(taskId, { holder: 'message', delivery: 2 });
-      assert.deepEqual(await store.ask(taskId, { holder: 'message', delivery: 3, released: 1 }), { kind: 'suspect', crashes: 0 });
-      assert.deepEqual(await store.ask(taskId, { holder: 'other', delivery: 3, released: 2 }), { kind: 'held' });
-      const claimed = await store.claim(taskId, { holder: 'message', delivery: 3, released: 2 });
+      const ended = (/** @type {number} */ delivery, /** @type {number} */ released) => [{ holder: 'earlier', delivery: 9, released: 9 }, { holder: 'message', delivery, released }];
+      assert.deepEqual(await store.ask(taskId, { holder: 'message', delivery: 3, ended: ended(2, 1) }), { kind: 'suspect', crashes: 0 });
+      const claimed = await store.claim(taskId, { holder: 'other', ended: ended(2, 2) });
       assert.deepEqual([claimed.attempts, claimed.crashes], [1, 0]);
+    });
+
+    test('of two messages that took the place of one, each takes over what that one began, and neither what the other does', async () => {
+      const taskId = await store.insert();
+      await store.claim(taskId, { holder: 'message', delivery: 2 });
+      const successor = (/** @type {string} */ holder, /** @type {number} */ delivery) => ({ holder, delivery, ended: [{ holder: 'message', delivery: 2, released: 0 }] });
+      assert.deepEqual(await store.ask(taskId, { holder: 'other', ended: [{ holder: 'message', delivery: 1, released: 0 }] }), { kind: 'held' });
+      assert.deepEqual(await store.ask(taskId, successor('one', 1)), { kind: 'suspect', crashes: 0 });
+      assert.equal((await store.claim(taskId, successor('one', 1), true)).crashes, 1);
+      assert.deepEqual(await store.ask(taskId, successor('two', 5), true), { kind: 'held' });
+      assert.deepEqual(await store.ask(taskId, { holder: 'message', delivery: 3 }, true), { kind: 'held' });
+      await store.call('abandon', [{ taskId, run: 1, attempts: 1, ...successor('two', 5) }], ERROR);
+      assert.equal((await store.call('find', taskId)).status, 'processing');
+      assert.equal((await store.claim(taskId, { holder: 'third', ended: [{ holder: 'one', delivery: 1, released: 0 }] }, true)).crashes, 2);
     });
 
     test('a task that waits is not taken early, whatever asks for it', async () => {

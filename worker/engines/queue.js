@@ -26,8 +26,9 @@ import { TaskMessages } from './task_messages.js';
 const SEND_BATCH_MESSAGES = 100;
 const SEND_BATCH_BYTES = 256_000;
 
-/** How much a message of ours is taken for: its fields have bounds. */
-const MESSAGE_SIZE = { bytes: 512, answer_bytes: 0 };
+/** How much a message of ours is taken for, see `task_messages.js`: a batch of the largest is as much as a queue takes. */
+const MESSAGE_BYTES = 256;
+const ENDED_BYTES = 96;
 
 /** How long a queue keeps a message at most (https://developers.cloudflare.com/queues/platform/limits/). */
 const MAX_RETENTION_SECONDS = 14 * 86_400;
@@ -342,7 +343,7 @@ class Work {
       case 'later': return returns.add(taskId, Date.now());
       case 'held': return messages.yield(taskId);
       // Should an isolate have died before it wrote the dead letter, this is the time.
-      case 'over': return answer.hasFailed && delivery.delivery > 1 ? this.#fail([{ taskId, run }]) : messages.ack(taskId);
+      case 'over': return answer.hasFailed && messages.deliveriesOf(taskId) > 1 ? this.#fail([{ taskId, run }]) : messages.ack(taskId);
       case 'spent': return this.#abandon(delivery, answer.attempts, ATTEMPTS_SPENT);
       case 'crashed': return this.#abandon(delivery, answer.attempts, CRASHED);
       case 'unreachable':
@@ -351,8 +352,8 @@ class Work {
         return this.comeAgain(taskId);
       default:
         if (engine.hasOutlived(taskId)) return messages.ack(taskId);
-        console.warn('message names a task that is not there', { taskId, deliveries: delivery.delivery });
-        if (delivery.delivery > engine.max_retries && engine.max_retries > 0) return this.#fail([{ taskId, run }]);
+        console.warn('message names a task that is not there', { taskId, deliveries: messages.deliveriesOf(taskId) });
+        if (messages.deliveriesOf(taskId) > engine.max_retries && engine.max_retries > 0) return this.#fail([{ taskId, run }]);
         return messages.retryAll(taskId, engine.store.settling_seconds || null);
     }
   }
@@ -376,9 +377,9 @@ class Work {
    * @param {number} attempts
    * @param {TaskError} error
    */
-  #abandon({ taskId, run, holder, delivery }, attempts, error) {
+  #abandon({ taskId, run, holder, delivery, ended }, attempts, error) {
     console.error('task failed', { taskId, attempts, error: error.name });
-    this.#fail([{ taskId, run }], () => this.engine.store.abandon([{ taskId, run, attempts, holder, delivery }], error));
+    this.#fail([{ taskId, run }], () => this.engine.store.abandon([{ taskId, run, attempts, holder, delivery, ended }], error));
   }
 
   /**
@@ -428,7 +429,7 @@ function queueOf(env, shard) {
  */
 async function sendAll(queue, outgoing, patience_seconds, invocation) {
   const bounds = { items: SEND_BATCH_MESSAGES, bytes: SEND_BATCH_BYTES, answer_bytes: 0 };
-  const joint = jointOf(queue, '', () => new Joint(bounds, () => MESSAGE_SIZE, isPassing));
+  const joint = jointOf(queue, '', () => new Joint(bounds, sizeOf, isPassing));
   for (let start = 0; start < outgoing.length; start += SEND_BATCH_MESSAGES) {
     const group = outgoing.slice(start, start + SEND_BATCH_MESSAGES);
     await offer(patience_seconds, () => joint.ask(group, (all) => sendTogether(queue, all), invocation));
@@ -445,6 +446,11 @@ async function sendTogether(queue, outgoing) {
   if (first && outgoing.length === 1) await queue.send(first.body, delay(first)); // a batch of one costs more
   else await queue.sendBatch(outgoing.map((each) => ({ body: each.body, ...delay(each) })));
   return outgoing.map(() => null);
+}
+
+/** @param {Outgoing} outgoing */
+function sizeOf({ body }) {
+  return { bytes: MESSAGE_BYTES + ENDED_BYTES * (body.ended?.length ?? 0), answer_bytes: 0 };
 }
 
 /** @param {unknown} error */

@@ -5,18 +5,22 @@ import { TASK_ID } from '../task_id.js';
 /**
  * What the queue carries: a task's name and run; its payload stays in the store. A redrive of a dead letter starts that run itself;
  * any other message finds it started. A message that takes another one's place, so that this one is not moved to the
- * dead-letter queue or need not wait for its batch, tells of it: the `holder` that claims are made for, its `deliveries` so
- * far, and up to which of them claims are `released`: their attempts have ended, though no outcome was written.
+ * dead-letter queue or need not wait for its batch, tells of it: its `deliveries` so far, and whose attempts have `ended`. It
+ * makes claims of its own, for the other one may still come: its end may not have been heard, nor that this one was sent.
  *
- * @typedef {{taskId: string, run: number, redrive?: boolean, holder?: string, deliveries?: number, released?: number}} TaskMessage
+ * @typedef {{taskId: string, run: number, redrive?: boolean, deliveries?: number, ended?: Ended[]}} TaskMessage
  */
 
-/** @import { Delivery } from '../stores/store.js' */
+/** @import { Delivery, Ended } from '../stores/store.js' */
 
 /** @typedef {{message: Message<unknown>, body: TaskMessage, deliveries: number}} Named */
 
 /** Longest name of a holder: Cloudflare's message ids have 32 characters. */
-const MAX_HOLDER_LENGTH = 64;
+const MAX_HOLDER_LENGTH = 40;
+
+/** Of how many messages one tells that their attempts have ended: the latest. Those before them came longer ago than a lease lasts,
+ * for messages come again later each time. */
+const MAX_ENDED = 24;
 
 export class TaskMessages {
   /** Of each task all that name its run; several when a message was sent more than once; the most delivered first.
@@ -57,13 +61,13 @@ export class TaskMessages {
   /** @returns {Delivery[]} one for each task */
   deliveries() {
     const claim = crypto.randomUUID();
-    return [...this.#groups].map(([taskId, [{ message, body, deliveries }, ...copies]]) => ({
+    return [...this.#groups].map(([taskId, group]) => ({
       taskId, claim,
-      run: body.run,
-      redrive: [body, ...copies.map((copy) => copy.body)].some(({ redrive }) => redrive === true),
-      holder: body.holder ?? message.id,
-      delivery: deliveries,
-      released: body.released ?? 0,
+      run: group[0].body.run,
+      redrive: group.some(({ body }) => body.redrive === true),
+      holder: group[0].message.id,
+      delivery: group[0].message.attempts,
+      ended: endedOf(group.flatMap(({ message, body }) => [...body.ended ?? [], { holder: message.id, delivery: message.attempts - 1, released: 0 }])),
     }));
   }
 
@@ -77,14 +81,16 @@ export class TaskMessages {
 
   /**
    * @param {string} taskId
-   * @param {boolean} [isReleased] whether all claims so far are released
+   * @param {boolean} [isReleased] whether the isolate lives that made the last claim for it, if any was made
    * @returns {TaskMessage[]} what takes the place of its message; none when that is done with
    */
   successors(taskId, isReleased = false) {
-    const [first] = this.#groups.get(taskId) ?? [];
-    if (!first) return [];
-    const { message, body, deliveries } = first;
-    return [{ ...body, holder: body.holder ?? message.id, deliveries, ...(isReleased && { released: deliveries }) }];
+    const group = this.#groups.get(taskId);
+    if (!group) return [];
+    const [{ message, body, deliveries }] = group;
+    const ended = group.flatMap((each) => [...each.body.ended ?? [], { holder: each.message.id, delivery: each.message.attempts, released: 0 }]);
+    if (isReleased) ended.push({ holder: message.id, delivery: message.attempts, released: message.attempts });
+    return [{ ...body, deliveries, ended: endedOf(ended) }];
   }
 
   /**
@@ -161,25 +167,40 @@ export class TaskMessages {
  * @returns {TaskMessage | null} null when it names no task
  */
 function readMessage(body) {
-  const { taskId, run = 1, redrive, holder, deliveries, released } = /** @type {Partial<TaskMessage>} */ (body ?? {});
+  const { taskId, run = 1, redrive, deliveries, ended } = /** @type {Partial<TaskMessage>} */ (body ?? {});
   // What cannot be an id is kept from the store: KV refuses some keys, and with them the whole batch.
   const isNamed = typeof taskId === 'string' && TASK_ID.test(taskId) && Number.isInteger(run) && run > 0;
   if (!isNamed) return null;
   return {
     taskId, run,
     ...(redrive === true && { redrive }),
-    ...(isHolder(holder) && { holder }),
     ...(isCount(deliveries) && { deliveries }),
-    ...(isCount(released) && { released }),
+    ...(Array.isArray(ended) && { ended: ended.filter(isEnded).slice(-MAX_ENDED) }),
   };
 }
 
 /**
- * @param {unknown} value
- * @returns {value is string}
+ * @param {Ended[]} ended the latest last
+ * @returns {Ended[]} one of each holder that has had a delivery, as many as a message has
  */
-function isHolder(value) {
-  return typeof value === 'string' && value !== '' && value.length <= MAX_HOLDER_LENGTH;
+function endedOf(ended) {
+  /** @type {Map<string, Ended>} */
+  const byHolder = new Map();
+  for (const { holder, delivery, released } of ended) {
+    const known = byHolder.get(holder) ?? { delivery: 0, released: 0 };
+    byHolder.delete(holder);
+    byHolder.set(holder, { holder, delivery: Math.max(known.delivery, delivery), released: released || known.released });
+  }
+  return [...byHolder.values()].filter(({ delivery }) => delivery > 0).slice(-MAX_ENDED);
+}
+
+/**
+ * @param {unknown} value
+ * @returns {value is Ended}
+ */
+function isEnded(value) {
+  const { holder, delivery, released } = /** @type {Partial<Ended>} */ (value ?? {});
+  return typeof holder === 'string' && holder.length <= MAX_HOLDER_LENGTH && isCount(delivery) && (released === 0 || isCount(released));
 }
 
 /**

@@ -12,7 +12,7 @@ import { instanceId } from './workflow.js';
 /** @import { WorkflowEvent, WorkflowStep } from 'cloudflare:workers' */
 /** @import { Settlement } from '../attempt.js' */
 /** @import { Handlers } from '../handler.js' */
-/** @import { Delivery, Store } from '../stores/store.js' */
+/** @import { Delivery, Ended, Store } from '../stores/store.js' */
 /** @import { TaskParams } from './workflow.js' */
 
 /** The time that an attempt may take: that of a queue's consumer, so that handlers need not know their engine. */
@@ -47,7 +47,8 @@ export function taskWorkflow(Store, handlers) {
       const { taskId, run = 1, delay_seconds = 0 } = /** @type {Partial<TaskParams>} */ (payload ?? {});
       if (delay_seconds > 0) await step.sleep('delay', delay_seconds * 1000);
       let wait_ms = 0;
-      let released = 0;
+      /** @type {Ended[]} */
+      let ended = [];
       // The default, exponential, would multiply what the function says.
       const retries = { limit: STEP_RETRIES, delay: () => wait_ms, backoff: /** @type {const} */ ('constant') };
       await step.do('attempt', { retries, timeout: ATTEMPT_TIMEOUT }, async ({ attempt }) => {
@@ -57,7 +58,7 @@ export function taskWorkflow(Store, handlers) {
           wait_ms = retryDelaySeconds(attempt, this.env) * 1000;
           throw noTask('expected params {"taskId": "..."}', settings);
         }
-        const delivery = { taskId, run, redrive: false, holder: instanceId({ taskId, run }), delivery: attempt, claim: crypto.randomUUID(), released };
+        const delivery = { taskId, run, redrive: false, holder: instanceId({ taskId, run }), delivery: attempt, claim: crypto.randomUUID(), ended };
         const next = await attemptTask(parts, delivery).catch((error) => {
           if (error instanceof NonRetryableError) throw error;
           return away(attempt, error);
@@ -68,7 +69,7 @@ export function taskWorkflow(Store, handlers) {
           throw noTask(`there is no task ${taskId}`, settings);
         }
         wait_ms = Math.max(0, next.at_ms - Date.now());
-        if (next.isReleased) released = attempt;
+        if (next.isReleased) ended = [{ holder: delivery.holder, delivery: attempt, released: attempt }];
         throw next.error;
       });
     }

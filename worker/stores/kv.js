@@ -208,10 +208,10 @@ export class KvStore {
    * @param {TaskError} error
    */
   async abandon(lost, error) {
-    await Promise.all(lost.map(({ taskId, run, attempts, holder = '', delivery = 0 }) => this.#update(
+    await Promise.all(lost.map(({ taskId, run, attempts, holder = '', delivery = 0, ended = [] }) => this.#update(
       taskId,
       (entry) => entry.run === run && entry.attempts === attempts && (entry.status === 'pending'
-        || (entry.status === 'processing' && isAbandoned(leased(entry), { holder, delivery }, Date.now()))),
+        || (entry.status === 'processing' && isAbandoned(leased(entry), { holder, delivery, ended }, Date.now()))),
       ({ status, crashes }) => ({
         status: 'failed', error, finished_at_ms: Date.now(), due_at_ms: null, lease_expires_at_ms: null,
         crashes: crashes + (status === 'processing' ? 1 : 0),

@@ -35,21 +35,22 @@ export function isOpen({ status, lease_expires_at }, now_ms) {
 
 /**
  * @param {Leased} task which is being worked on
- * @param {Pick<Delivery, 'holder' | 'delivery'>} delivery
+ * @param {Pick<Delivery, 'holder' | 'delivery' | 'ended'>} delivery
  * @param {number} now_ms
  * @returns {boolean} whether the attempt that has it is over without an outcome: its lease has run out, or what carries the
  *   task comes again, which it does only then
  */
-export function isAbandoned({ lease_expires_at, holder, delivery: delivered }, { holder: by, delivery }, now_ms) {
-  return (lease_expires_at ?? 0) <= now_ms || (holder === by && (delivered ?? 0) < delivery);
+export function isAbandoned({ lease_expires_at, holder, delivery: delivered }, { holder: by, delivery, ended }, now_ms) {
+  return (lease_expires_at ?? 0) <= now_ms || (holder === by && (delivered ?? 0) < delivery)
+    || ended.some((each) => holder === each.holder && (delivered ?? Infinity) <= each.delivery);
 }
 
 /**
  * @param {Leased} task
  * @param {Delivery} delivery
  */
-function isReleased({ holder, delivery: delivered }, { holder: by, released }) {
-  return holder === by && (delivered ?? Infinity) <= released;
+function isReleased({ holder, delivery: delivered }, { ended }) {
+  return ended.some((each) => holder === each.holder && delivered === each.released);
 }
 
 /**

@@ -23,8 +23,14 @@
  * @property {number} delivery how often that was delivered, 1 for the first time: it comes again only after the earlier
  *   attempt has ended
  * @property {string} claim a new name each time; a repetition with the same name finds what it already holds
- * @property {number} released up to which delivery claims are released: their attempts have ended, though no outcome was
- *   written; 0 for none
+ * @property {Ended[]} ended whose attempts have ended as well: those of messages whose place it took, and of copies
+ */
+
+/**
+ * Attempts that have ended though no outcome may be written: those claimed for a message up to that delivery. That of the delivery
+ * `released` ended in an isolate that lived, so that it is no crash; 0 for none.
+ *
+ * @typedef {{holder: string, delivery: number, released: number}} Ended
  */
 
 /**
@@ -55,7 +61,7 @@
 
 /** An open task that will not be attempted again; by the delivery that found it, or by the sweeper.
  *
- * @typedef {Pick<AttemptName, 'taskId' | 'run' | 'attempts'> & Partial<Pick<Delivery, 'holder' | 'delivery'>>} Abandoned
+ * @typedef {Pick<AttemptName, 'taskId' | 'run' | 'attempts'> & Partial<Pick<Delivery, 'holder' | 'delivery' | 'ended'>>} Abandoned
  */
 
 /** A task whose message the sweeper sent again, first of all that may be lost: once it has arrived in its queue, so have those

@@ -70,11 +70,13 @@ const FIND = `SELECT ${SUMMARY}, error, result FROM tasks WHERE taskId = ?1 AND 
 
 /** As `isAbandoned` in `lease.js`. */
 const IS_ABANDONED = (/** @type {string} */ task, /** @type {string} */ by) => `(${task}.lease_expires_at <= ?3
-  OR (${task}.holder = ${by}.value ->> 'holder' AND ${task}.delivery < ${by}.value ->> 'delivery'))`;
+  OR (${task}.holder = ${by}.value ->> 'holder' AND ${task}.delivery < ${by}.value ->> 'delivery')
+  OR EXISTS (SELECT 1 FROM json_each(${by}.value, '$.ended') AS ended
+    WHERE ${task}.holder = ended.value ->> 'holder' AND ${task}.delivery <= ended.value ->> 'delivery'))`;
 
 /** The claim itself, repeated, or one that was released. */
-const IS_HELD_BY_ASKED = `(wanted.claim IS asked.value ->> 'claim'
-  OR (wanted.holder IS asked.value ->> 'holder' AND wanted.delivery IS NOT NULL AND wanted.delivery <= asked.value ->> 'released'))`;
+const IS_HELD_BY_ASKED = `(wanted.claim IS asked.value ->> 'claim' OR EXISTS (SELECT 1 FROM json_each(asked.value, '$.ended') AS ended
+  WHERE wanted.holder = ended.value ->> 'holder' AND wanted.delivery = ended.value ->> 'released'))`;
 
 /**
  * Who may take a task, as `verdictOn` in `lease.js`: ?3 is now, ?4 in seconds, ?6 the stack's retries, ?7 whether it would run
