@@ -39,6 +39,10 @@ import { gzipSync } from 'node:zlib';
 export class BundleError extends Error {}
 
 export const HANDLER_ENDINGS = ['.js', '.mjs', '.ts', '.mts'];
+
+/** What handlers import `PermanentError` and `RetryLater` from, wherever they lie. */
+const HANDLER_MODULE = 'task-runner';
+
 const HANDLER_NAME = /^[a-z][a-z0-9_-]{0,63}$/;
 const MIGRATION_NAME = /^[0-9]+_.+\.sql$/;
 
@@ -92,6 +96,7 @@ export async function bundle(request) {
     mainFields: ['module', 'browser', 'main'],
     conditions: ['workerd', 'worker', 'browser', 'module'],
     external: ['cloudflare:*'],
+    alias: { [HANDLER_MODULE]: join(workerFolder, 'handler.js') },
     loader: { '.sql': 'text', '.html': 'text', '.wasm': 'copy', '.bin': 'copy' },
     assetNames: '[name]-[hash]',
     nodePaths: [join(toolchain, 'node_modules')],

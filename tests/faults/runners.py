@@ -12,7 +12,7 @@ from tests.faults.ledger import Ledger
 
 HANDLERS = {
     "doomed.js": """
-import { PermanentError } from '../handler.js';
+import { PermanentError } from 'task-runner';
 export default async function () { throw new PermanentError('as promised'); }
 """
 }

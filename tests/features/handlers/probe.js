@@ -1,8 +1,8 @@
 /** Does what its parameters say, so that the tests see every way in which a task can go. */
 
-import { PermanentError, RetryLater } from '../handler.js';
+import { PermanentError, RetryLater } from 'task-runner';
 
-/** @import { Context } from '../handler.js' */
+/** @import { Context } from '../../../worker/handler.js' */
 /** @import { Payload } from '../task.js' */
 
 export const parameters = {
