@@ -50,6 +50,7 @@ class Cloud:
         self, store: Store, asset_files: AssetFiles, data_plane: DataPlaneClient, credentials: Credentials, port: int
     ) -> None:
         self.asset_files = asset_files
+        self.code = store.code
         self.data_plane = data_plane
         self.credentials = credentials
         self.origin = f"http://127.0.0.1:{port}"
@@ -77,6 +78,7 @@ class Cloud:
         if self._store.setting(_TOKEN_KEY_SETTING) is None:
             self._store.remember(_TOKEN_KEY_SETTING, secrets.token_hex(_TOKEN_KEY_BYTES))
         await self._delete_unused_assets()
+        await self._delete_unused_code()
         await self._lay_out_assets(self.db)
         await self.data_plane.apply(configuration(self.db))
         await self._delete_buried()
@@ -91,6 +93,7 @@ class Cloud:
         async with self._lock:
             change = Change(self._store.writer)
             in_doubt = False
+            modules_before = _modules(self.db)
             change.db.execute("BEGIN IMMEDIATE")
             try:
                 yield change
@@ -113,6 +116,8 @@ class Cloud:
                 raise
             if forgot_assets:
                 await self._delete_unused_assets()
+            if _modules(self.db) < modules_before:
+                await self._delete_unused_code()
             await self._delete_buried()
 
     async def _delete_buried(self) -> None:
@@ -140,9 +145,21 @@ class Cloud:
         except OSError:
             _log.exception("files of assets that nothing uses could not be deleted; the next start tries again")
 
+    async def _delete_unused_code(self) -> None:
+        """Delete the code of versions that are gone. What cannot be deleted is tried again."""
+        digests = {row["sha256"] for row in self.db.execute("SELECT DISTINCT sha256 FROM worker_modules")}
+        try:
+            await asyncio.to_thread(self.code.keep_only, digests)
+        except OSError:
+            _log.exception("code that nothing uses could not be deleted; the next start tries again")
+
     async def _return(self) -> None:
         """Put the configuration of the committed state in force again."""
         try:
             await self.data_plane.apply(configuration(self.db), force=True)
         except (DataPlaneRefusedError, DataPlaneAwayError):
             _log.exception("the data plane could not be returned to the committed state")
+
+
+def _modules(db: sqlite3.Connection) -> int:
+    return db.execute("SELECT count(*) FROM worker_modules").fetchone()[0]

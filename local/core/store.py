@@ -3,9 +3,11 @@
 A reader sees what is committed; the writer's changes are seen by nobody until the data plane runs them.
 """
 
+import base64
 import sqlite3
 from pathlib import Path
 
+from local.core.code_files import CodeFiles
 from local.core.product import SchemaStep
 from local.core.registry import products
 
@@ -38,7 +40,9 @@ class Store:
     """Two connections to the state file. Raises RuntimeError for a file of another version."""
 
     def __init__(self, path: Path) -> None:
+        self.code = CodeFiles(path.parent / "modules")
         self.writer = _connect(path)
+        self.writer.create_function("stored_sha256", 1, self._store_code)
         self._migrate()
         self.reader = _connect(path)
 
@@ -55,6 +59,9 @@ class Store:
     def remember(self, name: str, value: str) -> None:
         """Remember a value; it is committed at once."""
         self.writer.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
+
+    def _store_code(self, content_base64: str) -> str:
+        return self.code.store(base64.b64decode(content_base64))
 
     def _migrate(self) -> None:
         single_version = self.writer.execute("PRAGMA user_version").fetchone()[0]

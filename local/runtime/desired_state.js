@@ -4,7 +4,7 @@ import { parseCron } from './cron.js';
 import { PlatformError } from './errors.js';
 
 /**
- * @typedef {{name: string, content_type: string, content_base64: string}} Module
+ * @typedef {{name: string, content_type: string, sha256: string}} Module its content is a file of the state folder
  * @typedef {{type: string, name: string, [field: string]: unknown}} Binding
  * @typedef {{class_name: string, namespace_id: string, use_sqlite: boolean}} ObjectClass
  * @typedef {{

@@ -9,7 +9,6 @@ import { createServer } from 'node:http';
 import { desiredState } from './desired_state.js';
 import { PlatformError } from './errors.js';
 import { log } from './log.js';
-import { tryVersion } from './trial.js';
 import { MAX_HEADER_BYTES } from './workerd_http.js';
 
 /**
@@ -26,7 +25,7 @@ const KEEP_ALIVE_MS = 75_000;
 /** @type {[method: string, path: RegExp, route: Route][]} */
 const ROUTES = [
   ['PUT', /^\/config$/, applyConfig],
-  ['POST', /^\/validate$/, (_context, version) => tryVersion(version)],
+  ['POST', /^\/validate$/, ({ platform }, version) => platform.validate(version)],
   ['POST', /^\/objects\/([^/]+)\/([^/]+)\/([^/]+)$/, ({ platform }, body, kind, id, method) => platform.call(kind, id, method, body)],
   ['DELETE', /^\/data\/([^/]+)\/([^/]+)$/, deleteData],
   ['GET', /^\/health$/, ({ platform }) => ({ workerd_pid: platform.workerdPid })],

@@ -16,6 +16,7 @@ import { log, logWorkerLines, reportEvents } from './log.js';
 import { ObjectFiles } from './object_files.js';
 import { PRODUCTS, STANDING } from './products.js';
 import { Traffic } from './traffic.js';
+import { Trials } from './trial.js';
 import { Watchdog } from './watchdog.js';
 import { workerOptions } from './worker_options.js';
 import { cleaned, refusedWorker, runtimeLine } from './workerd_errors.js';
@@ -24,7 +25,7 @@ import { WORKERD_PID_FILE } from './workerd_supervisor.js';
 /**
  * @import { IncomingMessage, ServerResponse } from 'node:http'
  * @import { MiniflareOptions } from 'miniflare'
- * @import { DesiredState } from './desired_state.js'
+ * @import { DesiredState, Version } from './desired_state.js'
  * @import { TailReport } from './system/logging.js'
  */
 
@@ -38,9 +39,12 @@ const PORT_TAKEN = 'ERR_ADDRESS_IN_USE';
 const CPU_LIMIT_SECONDS = 30;
 /** Where the control plane lays out what versions serve. */
 const SITES_FOLDER = join('assets', 'sites');
+/** Where it keeps modules' contents, each in a file named by its SHA-256. */
+const CODE_FOLDER = 'modules';
+
 export class Platform {
   #resources;
-  #sites;
+  #folders;
   #files;
   #pidFile;
   #token = randomBytes(32).toString('hex');
@@ -51,6 +55,7 @@ export class Platform {
   #running = null;
   /** @type {Promise<unknown>} */
   #lastChange = Promise.resolve();
+  #trials;
   #traffic = new Traffic();
   #frontDoor = new FrontDoor(this.#traffic, (service) => this.#locate(service));
   #gateway = new GatewayClient(this.#token, () => this.#locate(SYSTEM_WORKER));
@@ -70,7 +75,8 @@ export class Platform {
   constructor(stateDir, temporaryDir) {
     this.#resources = join(stateDir, 'resources');
     this.#files = new ObjectFiles(this.#resources);
-    this.#sites = join(stateDir, SITES_FOLDER);
+    this.#folders = { sites: join(stateDir, SITES_FOLDER), code: join(stateDir, CODE_FOLDER) };
+    this.#trials = new Trials(this.#folders.code);
     this.#pidFile = join(temporaryDir, 'workerd.pid');
   }
 
@@ -87,6 +93,15 @@ export class Platform {
    */
   apply(next) {
     return this.#serially(() => this.#apply(next));
+  }
+
+  /**
+   * Tries an upload. Throws an `invalid_worker` error, with workerd's own message, for one that does not start.
+   *
+   * @param {Version} version
+   */
+  validate(version) {
+    return this.#trials.of(version);
   }
 
   /**
@@ -298,7 +313,7 @@ export class Platform {
         const line = runtimeLine(message);
         if (line !== null) log(level === 'error' ? 'error' : 'warn', line);
       },
-      workers: workerOptions(state, { token: this.#token, receive: report }, this.#sites),
+      workers: workerOptions(state, { token: this.#token, receive: report }, this.#folders),
     };
   }
 

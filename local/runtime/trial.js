@@ -1,5 +1,6 @@
 /** A trial run of an upload in a workerd of its own: does it start, how long does that take, what does it export? */
 
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
 import { Miniflare, NoOpLog } from 'miniflare';
@@ -22,13 +23,59 @@ const STARTUP_TOO_LONG = 'Script startup exceeded CPU time limit.';
 const MAIN_MODULE = '__trial.js';
 const MAIN_SOURCE = readFileSync(new URL('./trial_worker/trial.js', import.meta.url), 'utf8');
 
+/** How many uploads' outcomes are kept. */
+const REMEMBERED = 500;
+
+/** Trials of uploads: one like another is not tried again. */
+export class Trials {
+  #code;
+  /** @type {Map<string, Promise<Trial>>} the latest last */
+  #passed = new Map();
+
+  /** @param {string} code the folder of modules' contents */
+  constructor(code) {
+    this.#code = code;
+  }
+
+  /**
+   * Throws an `invalid_worker` error, with workerd's own message, for an upload that does not start. One that failed is
+   * tried each time: that may have been for a value that is not part of what makes uploads alike.
+   *
+   * @param {Version} version
+   * @returns {Promise<Trial>}
+   */
+  async of(version) {
+    const key = likeness(version);
+    const trial = this.#passed.get(key) ?? tryVersion(version, this.#code);
+    this.#passed.delete(key);
+    this.#passed.set(key, trial);
+    for (const oldest of this.#passed.keys()) if (this.#passed.size > REMEMBERED) this.#passed.delete(oldest);
+    try {
+      return await trial;
+    } catch (error) {
+      if (this.#passed.get(key) === trial) this.#passed.delete(key);
+      throw error;
+    }
+  }
+}
+
 /**
- * Throws an `invalid_worker` error, with workerd's own message, for an upload that does not start.
+ * All that the outcome of a trial depends on, but for the values of variables.
  *
  * @param {Version} version
+ */
+function likeness({ main_module, service_worker, compatibility_date, compatibility_flags, modules, bindings }) {
+  const shapes = bindings.map(({ type, name, part }) => [type, name, part]);
+  const text = JSON.stringify([main_module, service_worker, compatibility_date, compatibility_flags, modules, shapes]);
+  return createHash('sha256').update(text).digest('hex');
+}
+
+/**
+ * @param {Version} version
+ * @param {string} code
  * @returns {Promise<Trial>}
  */
-export async function tryVersion(version) {
+async function tryVersion(version, code) {
   const mainModule = version.main_module;
   if (mainModule === null || !version.modules.some(({ name }) => name === mainModule)) {
     throw new PlatformError('invalid_worker', `No such module "${version.main_module}".`);
@@ -41,7 +88,7 @@ export async function tryVersion(version) {
     logRequests: false,
     log: new NoOpLog(),
     handleStructuredLogs: () => {},
-    workers: [trialWorker(version)],
+    workers: [trialWorker(version, code)],
   });
   try {
     const url = await miniflare.unsafeGetDirectURL(TRIAL_WORKER);
@@ -67,10 +114,13 @@ function parts({ bindings }) {
   return Object.fromEntries(bindings.filter(({ type }) => type in PARTS).map(({ name, part }) => [name, part]));
 }
 
-/** @param {Version} version */
-function trialWorker(version) {
+/**
+ * @param {Version} version
+ * @param {string} code
+ */
+function trialWorker(version, code) {
   // A script in the service worker syntax is tried as a CommonJS module, with globals as it will find them.
-  const options = versionOptions(TRIAL_WORKER, { ...version, service_worker: false }, trialBinding);
+  const options = versionOptions(TRIAL_WORKER, { ...version, service_worker: false }, code, trialBinding);
   const { manifest } = options.config;
   if (!manifest) throw new TypeError('expected a manifest');
   manifest.mainModule = MAIN_MODULE;

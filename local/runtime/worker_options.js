@@ -1,5 +1,6 @@
 /** From the desired state to Miniflare's options: one Miniflare Worker a deployed version, and the system Worker. */
 
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { SYSTEM_WORKER, workerdBinding } from './bindings.js';
@@ -15,6 +16,7 @@ import { codeBinding } from './workerd_plugin.js';
  * @import { Assets, Binding, DesiredState, Module, ObjectClass, Version, Worker } from './desired_state.js'
  * @import { TailReport } from './system/logging.js'
  *
+ * @typedef {{sites: string, code: string}} Folders of the folders that versions serve, and of modules' contents
  */
 
 const SYSTEM_COMPATIBILITY_DATE = '2026-06-01';
@@ -44,11 +46,11 @@ export const PARTS = { wasm_module: 'wasmBindings', data_blob: 'dataBlobBindings
  *
  * @param {DesiredState} state
  * @param {{token: string, receive: (report: TailReport) => void}} system
- * @param {string} sites the folder of the folders that versions serve
+ * @param {Folders} folders
  * @returns {WorkerOptions[]}
  */
-export function workerOptions(state, system, sites) {
-  return [systemWorker(state, system), ...state.workers.flatMap((worker) => deployedVersions(worker, sites))];
+export function workerOptions(state, system, folders) {
+  return [systemWorker(state, system), ...state.workers.flatMap((worker) => deployedVersions(worker, folders))];
 }
 
 /**
@@ -56,11 +58,12 @@ export function workerOptions(state, system, sites) {
  *
  * @param {string} name
  * @param {Version} version
+ * @param {string} code the folder of modules' contents
  * @param {(wanted: Binding) => unknown} [bind]
  * @returns {WorkerOptions}
  */
-export function versionOptions(name, version, bind = binding) {
-  const uploaded = modules(version.modules);
+export function versionOptions(name, version, code, bind = binding) {
+  const uploaded = modules(version.modules, code);
   const bound = version.bindings
     .filter(({ type }) => !(type in PARTS))
     .map((b) => [b.name, b.type === 'text_blob' ? { type: 'text', value: uploaded[String(b.part)]?.contents } : bind(b)]);
@@ -70,7 +73,7 @@ export function versionOptions(name, version, bind = binding) {
       name,
       compatibilityDate: version.compatibility_date,
       compatibilityFlags: version.compatibility_flags,
-      ...(!version.service_worker && { manifest: { modulesRoot: '/', ...code(version, uploaded) } }),
+      ...(!version.service_worker && { manifest: { modulesRoot: '/', ...manifest(version, uploaded) } }),
       env: /** @type {Record<string, Env>} */ (Object.fromEntries(bound)),
       exports: Object.fromEntries((version.durable_objects ?? []).map((hosted) => [hosted.class_name, objectClass(hosted)])),
     },
@@ -94,11 +97,11 @@ function serviceWorker({ main_module, bindings }, uploaded) {
 
 /**
  * @param {Worker} worker
- * @param {string} sites
+ * @param {Folders} folders
  */
-function deployedVersions(worker, sites) {
+function deployedVersions(worker, { sites, code }) {
   return [...worker.versions, ...(worker.previews ?? [])].map((version) => {
-    const options = versionOptions(serviceName(worker.name, version.id), version);
+    const options = versionOptions(serviceName(worker.name, version.id), version, code);
     const props = { worker: worker.name, version: version.id };
     const consumers = (version.tail_consumers ?? []).map((consumer) => ({ worker: serviceName(consumer.worker, consumer.version_id) }));
     options.config.tailConsumers = [{ worker: SYSTEM_WORKER, entrypoint: 'Tail', props }, ...consumers];
@@ -137,7 +140,7 @@ function assetOptions({ site, run_worker_first, html_handling, not_found_handlin
  * @param {Version} version
  * @param {ReturnType<typeof modules>} uploaded
  */
-function code(version, uploaded) {
+function manifest(version, uploaded) {
   const { main_module } = version;
   return main_module === null ? NO_CODE : guardedCode({ ...version, main_module }, uploaded);
 }
@@ -147,15 +150,18 @@ function mediaType({ content_type }) {
   return content_type.split(';')[0]?.trim();
 }
 
-/** @param {Module[]} uploaded */
-function modules(uploaded) {
-  const code = uploaded.filter((module) => mediaType(module) !== SOURCE_MAP);
+/**
+ * @param {Module[]} uploaded
+ * @param {string} code the folder of their contents
+ */
+function modules(uploaded, code) {
+  const runs = uploaded.filter((module) => mediaType(module) !== SOURCE_MAP);
   return Object.fromEntries(
-    code.map((module) => {
-      const { name, content_type, content_base64 } = module;
+    runs.map((module) => {
+      const { name, content_type, sha256 } = module;
       const type = MODULE_TYPES[/** @type {keyof typeof MODULE_TYPES} */ (mediaType(module))];
       if (!type) throw new PlatformError('invalid_worker', `module ${name}: unknown content type ${content_type}`);
-      const bytes = Buffer.from(content_base64, 'base64');
+      const bytes = readFileSync(join(code, sha256));
       return [name, { type, contents: type === 'wasm' || type === 'data' ? bytes : bytes.toString() }];
     }),
   );

@@ -2,7 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
 import { request } from 'node:http';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import {
@@ -10,6 +12,7 @@ import {
   Ending,
   base64,
   freePort,
+  kept,
   module,
   newId,
   queue,
@@ -311,7 +314,7 @@ describe('Workers', () => {
       modules: [
         module('index.js', source),
         module('lib/deep.js', 'export const deep = 1;'),
-        { name: 'lib/text.txt', content_type: 'text/plain', content_base64: base64('hi') },
+        { name: 'lib/text.txt', content_type: 'text/plain', sha256: kept('hi') },
       ],
       bindings: [{ type: 'queue', name: 'QUEUE', queue_id: newId(), delivery_delay: null }],
     });
@@ -337,6 +340,27 @@ describe('Workers', () => {
     assert.equal(endless.body.error.message, 'Script startup exceeded CPU time limit.');
     const noMain = await dataPlane.call('POST', '/validate', version('', { main_module: 'missing.js' }));
     assert.match(noMain.body.error.message, /No such module "missing\.js"/);
+  });
+
+  test('are tried once for each that is like another, unless it failed', async () => {
+    const source = (/** @type {number} */ n) => `import { env } from 'cloudflare:workers'; if (env.BAD) throw new Error('bad ${n}'); export default { fetch() {} };`;
+    const like = (/** @type {number} */ n, overrides = {}) => version(source(n), { bindings: [{ type: 'plain_text', name: 'BAD', text: '' }], ...overrides });
+    const trial = async (/** @type {object} */ upload) => (await dataPlane.call('POST', '/validate', upload)).status;
+    const refused = like(1, { bindings: [{ type: 'plain_text', name: 'BAD', text: 'yes' }] });
+    assert.deepEqual([await trial(refused), await trial(like(1)), await trial(refused)], [422, 200, 200]);
+
+    rmSync(join(dataPlane.stateDir, 'modules', kept(source(1)))); // what is not tried is not read
+    const status = (/** @type {object} */ upload) => dataPlane.callAsItIs('/validate', upload);
+    assert.equal(await status(like(1)), 200);
+    for (const other of [
+      { compatibility_date: '2025-05-01' },
+      { compatibility_flags: ['nodejs_compat'] },
+      { bindings: [] },
+      { bindings: [{ type: 'secret_text', name: 'BAD', text: '' }] },
+      { modules: [module('index.js', source(1)), module('other.js', source(1))] },
+    ]) {
+      assert.equal(await status(like(1, other)), 500, JSON.stringify(other));
+    }
   });
 
   test('may make handles of their bindings while they are loaded, and call nothing', async () => {

@@ -421,6 +421,8 @@ test('a deleted workflow leaves no instance, also when it was deleted while noth
   await dataPlane.stop();
   await dataPlane.start();
   await dataPlane.configure([flows], [], [other]);
+  assert.equal(existsSync(folder(flow)), true, 'nobody has asked for its end');
+  await dataPlane.expect('DELETE', `/workflows/${flow.id}`);
   assert.equal(existsSync(folder(flow)), false);
 });
 

@@ -4,6 +4,7 @@ import json
 import sqlite3
 from typing import Any
 
+from local.core.code_files import Module
 from local.core.product import Config
 from local.core.registry import binding_types
 from local.products.assets import assets
@@ -15,7 +16,7 @@ def configure(db: sqlite3.Connection) -> Config:
     return {"workers": _workers(db)}
 
 
-def runnable(upload: dict[str, Any], version_id: str, modules: list[dict[str, str]]) -> dict[str, Any]:
+def runnable(upload: dict[str, Any], version_id: str, modules: list[Module]) -> dict[str, Any]:
     """Describe one version as the data plane runs it. `upload` is the version as stored."""
     return {
         "id": version_id,
@@ -30,10 +31,10 @@ def runnable(upload: dict[str, Any], version_id: str, modules: list[dict[str, st
     }
 
 
-def modules_of(db: sqlite3.Connection, version_id: str) -> list[dict[str, str]]:
+def modules_of(db: sqlite3.Connection, version_id: str) -> list[Module]:
     """Read a version's modules, in the order of the upload."""
     rows = db.execute(
-        "SELECT name, content_type, content_base64 FROM worker_modules WHERE version_id = ? ORDER BY position",
+        "SELECT name, content_type, sha256 FROM worker_modules WHERE version_id = ? ORDER BY position",
         (version_id,),
     )
     return [dict(row) for row in rows]

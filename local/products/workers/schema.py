@@ -59,7 +59,23 @@ ALTER TABLE workers ADD COLUMN class_lifecycle TEXT; -- exports or migrations: h
 ALTER TABLE workers ADD COLUMN migration_tag TEXT;
 """
 
+_CODE_BY_HASH = """
+CREATE TABLE worker_code (
+    version_id TEXT NOT NULL REFERENCES worker_versions (id) ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    content_type TEXT NOT NULL,
+    sha256 TEXT NOT NULL,            -- of the content, which is a file
+    PRIMARY KEY (version_id, name)
+);
+INSERT INTO worker_code
+SELECT version_id, position, name, content_type, stored_sha256(content_base64) FROM worker_modules;
+DROP TABLE worker_modules;
+ALTER TABLE worker_code RENAME TO worker_modules;
+"""
+
 SCHEMA = (
     SchemaStep(_TABLES, single_version=1),
     SchemaStep(_CLASSES, single_version=2),
+    SchemaStep(_CODE_BY_HASH),
 )

@@ -1,6 +1,5 @@
 """A Worker as a multipart form: `metadata` beside the modules, as uploads come in and as code goes out."""
 
-import base64
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +8,8 @@ from local.api.envelope import ApiError, RawReply
 from local.api.fields import Fields
 from local.api.multipart import Part, boundary_of, form_parts, write_form
 from local.api.routing import Call
-from local.products.workers.uploads import Module, invalid, media_type
+from local.core.code_files import CodeFiles, Module, NewModule
+from local.products.workers.uploads import invalid, media_type
 
 _METADATA = "metadata"
 _DEFAULT_CONTENT_TYPE = "application/octet-stream"
@@ -22,7 +22,7 @@ class ScriptForm:
     """An upload: its metadata, and its modules in the order of their parts."""
 
     metadata: Fields
-    modules: list[Module]
+    modules: list[NewModule]
 
     @property
     def main(self) -> dict[str, str | None]:
@@ -59,7 +59,7 @@ def read_parts(call: Call) -> list[Part]:
         raise invalid("", str(error)) from error
 
 
-def code_reply(upload: dict[str, Any], modules: list[Module], etag: str) -> RawReply:
+def code_reply(upload: dict[str, Any], modules: list[Module], files: CodeFiles, etag: str) -> RawReply:
     """Send the code of a version: a part a module, the main module first, as the provider expects it.
 
     A script in the service worker syntax goes as it is. A Worker that is assets alone has no content: 204.
@@ -69,27 +69,23 @@ def code_reply(upload: dict[str, Any], modules: list[Module], etag: str) -> RawR
         return RawReply(b"", {}, status=204)
     if upload.get("service_worker", False):
         [script] = [module for module in modules if module["name"] == main]
-        return RawReply(base64.b64decode(script["content_base64"]), {"etag": etag}, "application/javascript")
+        return RawReply(files.read(script["sha256"]), {"etag": etag}, "application/javascript")
     in_order = sorted(modules, key=lambda module: module["name"] != main)
     content, content_type = write_form(
-        Part(module["name"], module["name"], module["content_type"], base64.b64decode(module["content_base64"]))
+        Part(module["name"], module["name"], module["content_type"], files.read(module["sha256"]))
         for module in in_order
     )
     return RawReply(content, {"cf-entrypoint": main, "etag": etag}, content_type)
 
 
-def _bare_code(call: Call) -> Module:
-    content = base64.b64encode(call.body).decode()
-    return {"name": _BARE_PART, "content_type": _BARE_CODE[0], "content_base64": content}
+def _bare_code(call: Call) -> NewModule:
+    return NewModule(_BARE_PART, _BARE_CODE[0], call.body)
 
 
-def _module(part: Part, *, by_file: bool) -> Module:
+def _module(part: Part, *, by_file: bool) -> NewModule:
     """Name a module as metadata refers to it.
 
     By file name (API reference), which wrangler gives to the part, too; a `body_part` and bindings name the part.
     """
-    return {
-        "name": (part.filename if by_file else "") or part.name,
-        "content_type": part.content_type or _DEFAULT_CONTENT_TYPE,
-        "content_base64": base64.b64encode(part.content).decode(),
-    }
+    name = (part.filename if by_file else "") or part.name
+    return NewModule(name, part.content_type or _DEFAULT_CONTENT_TYPE, part.content)

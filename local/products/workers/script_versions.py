@@ -34,7 +34,8 @@ async def create_version(call: Call) -> Reply:
     strict = call.argument("bindings_inherit") == "strict"
     worker = workers.find_script(call.cloud.db, call.path["script_name"])
     previous = worker_versions.latest(call.cloud.db, worker["id"])
-    draft = await uploads.prepare(call, form.metadata, form.modules, previous, strict=strict)
+    modules = await uploads.keep_code(call, form.modules)
+    draft = await uploads.prepare(call, form.metadata, modules, previous, strict=strict)
     async with call.cloud.change() as change:
         worker = workers.find(change.db, worker["id"])
         uploads.keep(call, change, worker, draft, triggered_by=_VERSION_UPLOAD)

@@ -5,6 +5,7 @@ chenhunghan/flare-operator, test/recordings; the others are those of Cloudflare'
 Texts marked (quoted) are of the real API, quoted in public code.
 """
 
+import asyncio
 import json
 import sqlite3
 from typing import Any
@@ -41,7 +42,8 @@ async def put_script(call: Call) -> Reply:
     name = call.path["script_name"]
     workers.check_name(name)
     strict = call.argument("bindings_inherit") == "strict"
-    draft = await uploads.prepare(call, form.metadata, form.modules, _latest(call.cloud.db, name), strict=strict)
+    modules = await uploads.keep_code(call, form.modules)
+    draft = await uploads.prepare(call, form.metadata, modules, _latest(call.cloud.db, name), strict=strict)
     annotations = _AUTOMATIC | draft.upload["echo"].get("annotations", {})
     refused_ports: set[int] = set()
     while True:
@@ -62,7 +64,8 @@ async def get_code(call: Call) -> RawReply:
     if row is None:
         raise workers.not_found()
     modules = desired_state.modules_of(call.cloud.db, row["id"])
-    return code_reply(json.loads(row["upload"]), modules, uploads.etag(modules))
+    upload, etag = json.loads(row["upload"]), uploads.etag(modules)
+    return await asyncio.to_thread(code_reply, upload, modules, call.cloud.code, etag)
 
 
 @uploads.taking_uploads
@@ -73,7 +76,8 @@ async def put_code(call: Call) -> Reply:
     version = worker_versions.latest(call.cloud.db, row["id"])
     if version is None:
         raise workers.not_found()
-    draft = await uploads.prepare_like(call, version, form.main, form.modules)
+    modules = await uploads.keep_code(call, form.modules)
+    draft = await uploads.prepare_like(call, version, form.main, modules)
     async with call.cloud.change() as change:
         row = workers.find(change.db, row["id"])
         uploads.deploy(call, change, row, draft, triggered_by=_UPLOAD, annotations=_AUTOMATIC)

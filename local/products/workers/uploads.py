@@ -4,7 +4,7 @@ Trying comes before keeping, so what does not start is refused with the runtime'
 the real API, quoted in public code.
 """
 
-import base64
+import asyncio
 import gzip
 import hashlib
 import json
@@ -20,6 +20,7 @@ from local.api.envelope import ApiError, Json, RawReply, Reply, now
 from local.api.fields import Fields
 from local.api.routing import Call, Handler
 from local.core.cloud import Change
+from local.core.code_files import CodeFiles, Module, NewModule
 from local.products.assets import assets
 from local.products.durable_objects import namespaces as durable_objects
 from local.products.queues import consumers as queue_consumers
@@ -54,8 +55,6 @@ _PLACEMENTS = ("smart", "targeted")
 _USAGE_MODELS = ("standard", "bundled", "unbound")
 _ECHOED = ("annotations", "cache_options", "limits", "package_dependencies", "placement")  # kept, without effect here
 _ELSEWHERE = ("containers",)
-
-Module = dict[str, str]  # name, content_type, content_base64
 
 
 class OutdatedError(Exception):
@@ -93,6 +92,11 @@ def taking_uploads(handler: Handler) -> Handler:
     return again
 
 
+async def keep_code(call: Call, modules: list[NewModule]) -> list[Module]:
+    """Write modules to the disk, where the data plane finds them by their hashes."""
+    return await asyncio.to_thread(call.cloud.code.keep, modules)
+
+
 async def prepare(
     call: Call, body: Fields, modules: list[Module], previous: sqlite3.Row | None, *, strict: bool = True
 ) -> Draft:
@@ -103,6 +107,7 @@ async def prepare(
     """
     if _has_code(body, modules):
         _check_modules(modules, body)
+        await asyncio.to_thread(_check_size, call.cloud.code, modules)
     found = assets.read(call.cloud.db, call.cloud.asset_token_key, body, previous)
     names = [module["name"] for module in modules]
     upload = _upload(call, body, names, previous, strict=strict)
@@ -301,15 +306,15 @@ def _check_modules(modules: list[Module], body: Fields) -> None:
         if kind not in _CONTENT_TYPES:
             problem = f"Unsupported content type '{module['content_type']}'"
             raise invalid(f"modules.{index}.content_type", problem)
-    _check_size([base64.b64decode(module["content_base64"]) for module in modules])
 
 
-def _check_size(contents: list[bytes]) -> None:
+def _check_size(code: CodeFiles, modules: list[Module]) -> None:
     """Refuse what is too large. Raises ApiError 10027 (quoted, for the free plan's 3 MiB)."""
-    size = sum(map(len, contents))
+    size = sum(code.size(module["sha256"]) for module in modules)
     too_large = size > MAX_BYTES
     if size > MAX_COMPRESSED_BYTES and not too_large:
-        too_large = len(gzip.compress(b"".join(contents), compresslevel=6)) > MAX_COMPRESSED_BYTES
+        contents = b"".join(code.read(module["sha256"]) for module in modules)
+        too_large = len(gzip.compress(contents, compresslevel=6)) > MAX_COMPRESSED_BYTES
     if too_large:
         raise ApiError(413, 10027, "Your Worker exceeded the size limit of 10 MiB.")
 
@@ -362,7 +367,7 @@ def _insert(db: sqlite3.Connection, worker_id: str, draft: Draft, number: int, s
     db.executemany(
         "INSERT INTO worker_modules VALUES (?, ?, ?, ?, ?)",
         [
-            (draft.version_id, position, module["name"], module["content_type"], module["content_base64"])
+            (draft.version_id, position, module["name"], module["content_type"], module["sha256"])
             for position, module in enumerate(draft.modules)
         ],
     )

@@ -1,5 +1,6 @@
 """Versions of a Worker: code and bindings, never changed once uploaded."""
 
+import asyncio
 import base64
 import binascii
 import json
@@ -9,6 +10,7 @@ from typing import Any
 from local.api.envelope import ApiError, Json, Reply
 from local.api.fields import Fields
 from local.api.routing import Call, Route
+from local.core.code_files import Module, NewModule
 from local.products.assets import assets
 from local.products.durable_objects import namespaces as durable_objects
 from local.products.identity.identity import AUTHOR_EMAIL, AUTHOR_ID
@@ -24,13 +26,14 @@ _CREATE_VERSION = "create_version_api"  # quoted in public code, of the real API
 async def create_version(call: Call) -> Reply:
     """POST /workers/workers/{worker_id}/versions; ?deploy=true sends all traffic to it at once."""
     body = call.fields(uploads.invalid)
-    modules = _modules(body)
+    modules = await uploads.keep_code(call, await asyncio.to_thread(_modules, body))
     write = uploads.deploy if call.argument("deploy") == "true" else uploads.keep
     worker = workers.find(call.cloud.db, call.path["worker_id"])
     draft = await uploads.prepare(call, body, modules, latest(call.cloud.db, worker["id"]))
     async with call.cloud.change() as change:
         write(call, change, workers.find(change.db, worker["id"]), draft, triggered_by=_CREATE_VERSION)
-    return Reply(_describe(call.cloud.db, find(call.cloud.db, worker["id"], draft.version_id), with_modules=True))
+    row = find(call.cloud.db, worker["id"], draft.version_id)
+    return Reply(_describe(call.cloud.db, row) | await _modules_shown(call, row))
 
 
 async def list_versions(call: Call) -> Reply:
@@ -38,7 +41,7 @@ async def list_versions(call: Call) -> Reply:
     worker = workers.find(call.cloud.db, call.path["worker_id"])
     found = rows(call.cloud.db, worker["id"])
     page = call.page(len(found), uploads.invalid, size=_PAGE_SIZE, largest=_LARGEST_PAGE)
-    shown = [_describe(call.cloud.db, row, with_modules=False) for row in page.cut(found)]
+    shown = [_describe(call.cloud.db, row) for row in page.cut(found)]
     return Reply(shown, page.info(len(shown)))
 
 
@@ -49,7 +52,8 @@ async def get_version(call: Call) -> Reply:
     include = call.argument("include")
     if include not in (None, "modules"):
         raise uploads.invalid("include", "Invalid enum value. Expected 'modules'")
-    return Reply(_describe(call.cloud.db, row, with_modules=include is not None))
+    shown = await _modules_shown(call, row) if include else {}
+    return Reply(_describe(call.cloud.db, row) | shown)
 
 
 async def patch_version(call: Call) -> Reply:
@@ -73,7 +77,7 @@ async def patch_version(call: Call) -> Reply:
         changed = bindings.patched(change.db, json.loads(row["upload"])["bindings"], env)
         draft = uploads.revise(change.db, row, changed, annotations)
         uploads.keep(call, change, worker, draft, triggered_by="secret")
-    return Reply(_describe(call.cloud.db, find(call.cloud.db, worker["id"], draft.version_id), with_modules=False))
+    return Reply(_describe(call.cloud.db, find(call.cloud.db, worker["id"], draft.version_id)))
 
 
 async def delete_version(call: Call) -> Reply:
@@ -87,18 +91,31 @@ async def delete_version(call: Call) -> Reply:
     return Reply(None)
 
 
-def _modules(body: Fields) -> list[uploads.Module]:
+def _modules(body: Fields) -> list[NewModule]:
     return [_module(part) for part in body.objects("modules") or []]
 
 
-def _module(part: Fields) -> uploads.Module:
+def _module(part: Fields) -> NewModule:
     content_type = part.required_text("content_type")
     content = part.required("content_base64")
     try:
-        base64.b64decode(content, validate=True)
+        decoded = base64.b64decode(content, validate=True)
     except (binascii.Error, TypeError, ValueError) as error:
         raise part.wrong("content_base64", "Invalid base64") from error
-    return {"name": part.required_text("name"), "content_type": content_type, "content_base64": content}
+    return NewModule(part.required_text("name"), content_type, decoded)
+
+
+async def _modules_shown(call: Call, row: sqlite3.Row) -> dict[str, Json]:
+    """Show a version's code; a Worker that is assets alone has none."""
+    if json.loads(row["upload"])["main_module"] is None:
+        return {}
+
+    def encoded(module: Module) -> dict[str, Json]:
+        content = base64.b64encode(call.cloud.code.read(module["sha256"])).decode()
+        return {"name": module["name"], "content_type": module["content_type"], "content_base64": content}
+
+    modules = desired_state.modules_of(call.cloud.db, row["id"])
+    return {"modules": await asyncio.to_thread(lambda: [encoded(module) for module in modules])}
 
 
 def latest(db: sqlite3.Connection, worker_id: str) -> sqlite3.Row | None:
@@ -134,12 +151,12 @@ def find(db: sqlite3.Connection, worker_id: str, wanted: str) -> sqlite3.Row:
     return found[0]
 
 
-def _describe(db: sqlite3.Connection, row: sqlite3.Row, *, with_modules: bool) -> dict[str, Json]:
+def _describe(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Json]:
     upload: dict[str, Any] = json.loads(row["upload"])
     noted = uploads.annotations(upload)
     bound = [bindings.describe(binding) for binding in upload["bindings"]]
     url = previews.url(db, workers.find(db, row["worker_id"]), row["id"])
-    description: dict[str, Json] = {
+    return {
         "id": row["id"],
         "number": row["number"],
         "created_on": row["created_on"],
@@ -156,9 +173,6 @@ def _describe(db: sqlite3.Connection, row: sqlite3.Row, *, with_modules: bool) -
         **durable_objects.describe(upload),
         **assets.describe(upload.get("assets")),
     }
-    if with_modules and upload["main_module"] is not None:
-        description["modules"] = desired_state.modules_of(db, row["id"])
-    return description
 
 
 ROUTES = (
