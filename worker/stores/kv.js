@@ -343,7 +343,7 @@ export class KvStore {
     const verdict = verdictOn(leased(found), delivery, { now_ms, max_retries: this.max_retries, isAlone });
     if (verdict === 'behind') return { kind: 'absent' }; // not yet to be seen
     if (verdict !== 'take' && verdict !== 'take over') return verdict;
-    if (!fits(found.payload.length)) return { kind: 'later' };
+    if (!fits(payloadBytes(found))) return { kind: 'later' };
     const isRedrive = found.run !== run;
     /** @type {Entry} */
     const entry = {
@@ -640,6 +640,11 @@ function metadataOf(entry) {
  */
 function encoded(payload) {
   return typeof payload === 'string' ? { payload } : { payload: payload.toBase64(), payload_encoding: 'base64' };
+}
+
+/** @param {Entry} entry */
+function payloadBytes({ payload, payload_encoding }) {
+  return payload_encoding === 'base64' ? payload.length * 3 / 4 : new TextEncoder().encode(payload).byteLength;
 }
 
 /**

@@ -39,6 +39,8 @@ export class Isolate {
   claims = new Set();
   /** @type {Set<{messages: Queued[]}>} */
   batches = new Set();
+  /** Its bindings, once it has any: all invocations of an isolate have the same ones. @type {Record<string, any> | null} */
+  bindings = null;
 }
 
 export class Cloud {
@@ -108,11 +110,11 @@ export class Cloud {
   async call(isolate, target, part, work) {
     const kind = this.#faultOf(target, part);
     if (kind) this.#count(`${target} ${kind}`);
-    await this.#travel(isolate, kind === 'slow' ? 20_000 : 40, () => this.random() < 0.5 && this.#work(work));
+    await this.#travel(isolate, kind === 'slow' ? 20_000 : 40, () => this.random() < 0.5 && this.#work(work).catch(() => {}));
     if (kind === 'refused' || (kind === 'crash-before' && !isolate.isMortal)) throw this.#error(target);
     if (kind === 'crash-before') return this.#die(isolate);
     if (kind === 'late') {
-      setTimeout(() => { void this.#work(work); }, this.random() * 4_000);
+      setTimeout(() => { this.#work(work).catch(() => {}); }, this.random() * 4_000);
       throw this.#error(target);
     }
     const result = await this.#work(work);

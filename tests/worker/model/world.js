@@ -153,8 +153,7 @@ export class World {
     this.#plans.set(taskId, [...acts]);
     this.submitted.push(taskId);
     this.#say(`submit ${short(taskId)} ${JSON.stringify({ acts, delay_seconds, max_retries })}`);
-    const isolate = new Isolate();
-    const { store, engine } = this.#parts(isolate, REQUEST_PATIENCE_SECONDS);
+    const { store, engine } = this.#parts(this.#lane(0), REQUEST_PATIENCE_SECONDS);
     this.#client(async () => {
       const [insertion] = await store.insert([newTask({ taskId, payload: taskId, delay_seconds, max_retries })]);
       if (!insertion || insertion instanceof Error) return;
@@ -166,7 +165,7 @@ export class World {
 
   /** @param {'cancel' | 'retry'} kind @param {string} taskId */
   #ask(kind, taskId) {
-    const { store, engine } = this.#parts(new Isolate(), REQUEST_PATIENCE_SECONDS);
+    const { store, engine } = this.#parts(this.#lane(1), REQUEST_PATIENCE_SECONDS);
     this.#client(async () => {
       if (kind === 'cancel') {
         const isCancelled = await store.cancel(taskId);
@@ -364,7 +363,8 @@ export class World {
    * @param {Map<string, {run: number, claim: string}>} [claimed]
    */
   #parts(isolate, patience_seconds, claimed = new Map()) {
-    const env = { ...SETTINGS, ...this.cloud.queuesOf(isolate), ...this.shelf.bind(isolate) };
+    isolate.bindings ??= { ...SETTINGS, ...this.cloud.queuesOf(isolate), ...this.shelf.bind(isolate) };
+    const env = isolate.bindings;
     const store = this.#storeOf(env, patience_seconds);
     const claim = store.claim.bind(store);
     store.claim = async (deliveries, isAlone) => {
