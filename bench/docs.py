@@ -1,4 +1,4 @@
-"""Writes what a run has found where people read it: docs/performance.md, README.md, and the units of `ops cost`."""
+"""Writes what a run has found where people read it: docs, README.md, and the units of `ops cost`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
+from bench.capacity import capacity_text
 from bench.node import ROOT
 from bench.report import sections, table
 from bench.results import COMPARISON_PICTURE, GROWTH_PICTURE, LATEST, Results
@@ -15,6 +16,7 @@ from ops.cost import BASELINE, UNITS_FILE, MeasuredUnits, PriceList, cost, read_
 
 README = ROOT / "README.md"
 PERFORMANCE = ROOT / "docs" / "performance.md"
+CAPACITY = ROOT / "docs" / "limits-and-capacity.md"
 
 _MILLION = 1_000_000
 _WHOLE = ("throughput", "lone", "steady", "units", "reload", "memory", "combinations", "growth")
@@ -34,6 +36,7 @@ def write_docs(results: Results, folder: Path) -> None:
     shutil.copytree(folder, LATEST)
     pictures = [f"../bench/results/latest/{name}" for name in (COMPARISON_PICTURE, GROWTH_PICTURE)]
     write_costs(README, PERFORMANCE)
+    _fill(CAPACITY, "capacity", capacity_text(read_units()))
     _, *rest = sections(results, pictures)
     _fill(PERFORMANCE, "bench", "\n\n".join(rest))
     write_scale(PERFORMANCE)

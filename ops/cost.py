@@ -138,20 +138,20 @@ def read_units(file: Path = UNITS_FILE) -> MeasuredUnits:
 
 def cost(units: Units, prices: Mapping[str, Price], tasks: int) -> Cost:
     """Work out what tasks cost. Raises CostError for a unit without a price."""
-    billed = _billed(units)
-    unpriced = sorted(set(billed) - set(prices))
+    used = billed(units)
+    unpriced = sorted(set(used) - set(prices))
     if unpriced:
         raise CostError(f"expected a price of {', '.join(unpriced)} in {PRICES_FILE.name}")
     lines = [
-        Line(price, billed[unit], billed[unit] * tasks, billed[unit] * tasks / _MILLION * price.usd_per_million)
+        Line(price, used[unit], used[unit] * tasks, used[unit] * tasks / _MILLION * price.usd_per_million)
         for unit, price in prices.items()
-        if billed.get(unit)
+        if used.get(unit)
     ]
     return Cost(tuple(lines))
 
 
-def _billed(units: Units) -> dict[str, float]:
+def billed(units: Units) -> dict[str, float]:
     """Leave out what costs nothing by itself, and put together what is billed together."""
-    billed = {unit: used for unit, used in units.items() if unit not in (*_QUEUE_OPERATIONS, "d1_round_trips")}
+    units_billed = {unit: used for unit, used in units.items() if unit not in (*_QUEUE_OPERATIONS, "d1_round_trips")}
     operations = sum(units.get(unit, 0) for unit in _QUEUE_OPERATIONS)
-    return billed | ({"queue_operations": operations} if operations else {})
+    return units_billed | ({"queue_operations": operations} if operations else {})

@@ -25,7 +25,7 @@ WHOLE: dict[str, Any] = RESULTS | {
     "reload": {},
     "memory": {},
 }
-MARKS = {"README": ("choice",), "PERFORMANCE": ("bench", "scale", "cost", "prices")}
+MARKS = {"README": ("choice",), "PERFORMANCE": ("bench", "scale", "cost", "prices"), "CAPACITY": ("capacity",)}
 
 
 def test_only_what_is_between_the_marks_is_replaced() -> None:
@@ -51,8 +51,8 @@ def test_a_run_becomes_the_one_that_the_docs_quote(tmp_path: Path, monkeypatch: 
     (tmp_path / "run").mkdir()
     (tmp_path / "run/results.json").write_text("{}")
     write_docs(WHOLE, tmp_path / "run")
-    readme, performance = ((tmp_path / name).read_text() for name in MARKS)
-    assert "old" not in readme + performance
+    readme, performance, capacity = ((tmp_path / name).read_text() for name in MARKS)
+    assert "old" not in readme + performance + capacity
     assert "Measured 2026-11-23T00:00:00+00:00 on 2 × Z80" in performance
     assert "| `d1` | 3.33 |" in readme
     assert "| d1, queue | 3.33 | 3.60 |" in performance

@@ -1,11 +1,16 @@
-"""What the docs claim: each feature is a test, each setting is there."""
+"""What the docs claim: each feature is a test, each setting is there, links lead somewhere, commands are commands."""
 
 import re
+import shlex
 from pathlib import Path
 
+import pytest
+
 from components.document import document
+from ops.command_line import build_parser
 
 FEATURES = Path("tests/features/test_features.py").read_text()
+PAGES = [*Path().glob("*.md"), *Path("docs").glob("*.md"), *Path("examples").glob("*.md"), *Path("local").glob("*.md")]
 
 
 def test_the_table_of_features_lists_what_is_tested_and_nothing_else() -> None:
@@ -19,3 +24,38 @@ def test_the_document_of_the_settings_is_that_of_their_rules() -> None:
     assert Path("docs/configuration.md").read_text() == document(), (
         "python -m components.document > docs/configuration.md"
     )
+
+
+def anchors(page: str) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```$", "", page, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_a_link_leads_to_something(page: Path) -> None:
+    lost: list[str] = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        path, _, anchor = link.partition("#")
+        if re.match(r"[a-z]+:", path):
+            continue
+        target = page.parent / path if path else page
+        if not target.exists() or (anchor and anchor not in anchors(target.read_text())):
+            lost.append(link)
+    assert not lost
+
+
+def test_the_readme_stays_short() -> None:
+    assert len(Path("README.md").read_text().splitlines()) <= 160
+
+
+def commands(program: str) -> list[list[str]]:
+    """Return the arguments that the docs call a program with, without what stands around them."""
+    text = "\n".join(page.read_text() for page in PAGES).replace("cloudflare-local ", "python -m local ")
+    found = re.findall(rf"(?:^\$ |`|&& |\$\()python -m {program} ([^`&|#)\n]*)", text, re.MULTILINE)
+    lines = {line.replace("ID...", "ID").replace("--port N", "--port 1").strip() for line in found}
+    return [shlex.split(line) for line in sorted(lines) if line[:1].islower() and "--help" not in line]
+
+
+@pytest.mark.parametrize("arguments", commands("ops"), ids=" ".join)
+def test_a_command_of_ops_is_one(arguments: list[str]) -> None:
+    assert build_parser().parse_args(arguments)
