@@ -1,5 +1,6 @@
 """What the docs claim: each feature is a test, each setting is there, links lead somewhere, commands are commands."""
 
+import argparse
 import re
 import shlex
 from pathlib import Path
@@ -7,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from components.document import document
+from local.cli import commands as local_commands
+from local.cli import faults
+from local.pulumi import commands as local_deploy_commands
 from ops.command_line import build_parser
 
 FEATURES = Path("tests/features/test_features.py").read_text()
@@ -59,3 +63,13 @@ def commands(program: str) -> list[list[str]]:
 @pytest.mark.parametrize("arguments", commands("ops"), ids=" ".join)
 def test_a_command_of_ops_is_one(arguments: list[str]) -> None:
     assert build_parser().parse_args(arguments)
+
+
+@pytest.mark.parametrize("arguments", commands("local"), ids=" ".join)
+def test_a_command_of_the_local_cloudflare_is_one(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser()
+    subparsers = parser.add_subparsers(required=True)
+    for part in (local_commands, local_deploy_commands):
+        part.add_parsers(subparsers)
+    faults.add_parser(subparsers)
+    assert parser.parse_args(arguments)
