@@ -38,7 +38,7 @@ test-others:
 bench: setup .venv/.bench bench/rivals/bullmq/node_modules/.package-lock.json ## Measure on this machine, for 25 minutes; BENCH='--quick', BENCH=--help and more
 	@python -m bench $(BENCH)
 
-docs/dashboard.png: setup worker/page/dashboard.html worker/page/dashboard.css worker/page/dashboard.js ## Take the README's picture of the dashboard
+docs/dashboard.png: setup worker/page/dashboard.html worker/page/dashboard.css worker/page/dashboard.js ## Take the docs' picture of the dashboard
 	@node tests/page/screenshot.js $@
 
 new-handler: setup ## Write a handler with its test: NAME=resize, and FOLDER=... or TS=1 if you like

@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="measure what an interrupted run with the same options has left out, into its folder",
     )
-    parser.add_argument("--write-docs", action="store_true", help="make this run the one that README and docs quote")
+    parser.add_argument("--write-docs", action="store_true", help="make this run the one that the docs quote")
     parser.add_argument(
         "--from", type=Path, dest="earlier", metavar="DIR", help="measure nothing: report on the results in this folder"
     )

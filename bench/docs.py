@@ -1,4 +1,4 @@
-"""Writes what a run has found where people read it: README, docs/performance.md, and the units of `ops cost`."""
+"""Writes what a run has found where people read it: docs/performance.md, README.md, and the units of `ops cost`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from bench.node import ROOT
-from bench.report import headline_table, origin, sections, table
+from bench.report import sections, table
 from bench.results import COMPARISON_PICTURE, GROWTH_PICTURE, LATEST, Results
 from bench.scale import scale_text
 from ops.cost import BASELINE, UNITS_FILE, MeasuredUnits, PriceList, cost, read_prices, read_units
@@ -33,7 +33,6 @@ def write_docs(results: Results, folder: Path) -> None:
     shutil.rmtree(LATEST, ignore_errors=True)
     shutil.copytree(folder, LATEST)
     pictures = [f"../bench/results/latest/{name}" for name in (COMPARISON_PICTURE, GROWTH_PICTURE)]
-    _fill(README, "bench", f"{origin(results)}\n\n{headline_table(results)}")
     write_costs(README, PERFORMANCE)
     _, *rest = sections(results, pictures)
     _fill(PERFORMANCE, "bench", "\n\n".join(rest))
@@ -59,9 +58,23 @@ def write_units(results: Results, file: Path) -> None:
 
 
 def write_costs(readme: Path, performance: Path) -> None:
-    """Write the table of costs from the units that are in use, and the prices with their sources."""
-    _fill(readme, "cost", cost_text(read_units(), read_prices()))
+    """Write the tables of costs from the units that are in use, and the prices with their sources."""
+    _fill(readme, "choice", choice_text(read_units(), read_prices()))
+    _fill(performance, "cost", cost_text(read_units(), read_prices()))
     _fill(performance, "prices", price_text(read_units(), read_prices()))
+
+
+def choice_text(measured: MeasuredUnits, prices: PriceList) -> str:
+    """Put the costs of the stores (rows) with each engine (columns) side by side."""
+    names = [name for name in measured.full_batches if name != BASELINE]
+    stores, engines = (list(dict.fromkeys(name.split(", ")[part] for name in names)) for part in (0, 1))
+    rows = [[f"`{store}`", *(_usd(measured, prices, f"{store}, {engine}") for engine in engines)] for store in stores]
+    return table(["US$ for a million short tasks", *(f"`{engine}`" for engine in engines)], rows)
+
+
+def _usd(measured: MeasuredUnits, prices: PriceList, name: str) -> str:
+    units = measured.full_batches.get(name)
+    return "" if units is None else f"{cost(units, prices.cloudflare, _MILLION).usd:.2f}"
 
 
 def cost_text(measured: MeasuredUnits, prices: PriceList) -> str:

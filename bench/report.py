@@ -39,9 +39,6 @@ MEASURES = (
     Measure("memory", "loaded_mib", "memory, after a backlog, MiB"),
 )
 
-HEADLINES = {"post_per_second", "post_p50_ms", "drain_per_second", "completed_p50_ms", "idle_mib"}
-"""The measures that the README quotes, under load and alone."""
-
 UNIT_LABELS = {
     "d1_round_trips": "D1 round trips",
     "d1_rows_read": "D1 rows read",
@@ -109,11 +106,6 @@ def comparison_table(results: Results, measures: Sequence[Measure] = MEASURES) -
     systems: list[str] = list(results["systems"]) or sorted(results.get("memory", {}))
     rows = [row for measure in measures if (row := _comparison_row(results, measure, systems))]
     return table(["", *systems], rows) if rows else ""
-
-
-def headline_table(results: Results) -> str:
-    """Put the systems side by side, in what most people ask for first."""
-    return comparison_table(results, [each for each in MEASURES if each.key in HEADLINES and each.part != "steady"])
 
 
 def units_table(units: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:

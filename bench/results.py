@@ -11,7 +11,7 @@ from bench.node import ROOT
 
 RESULTS_FOLDER = ROOT / "bench" / "results"
 LATEST = RESULTS_FOLDER / "latest"
-"""The run that README and docs quote."""
+"""The run that the docs quote."""
 
 DOCUMENT = "results.json"
 COMPARISON_PICTURE, GROWTH_PICTURE = "comparison.png", "growth.png"

@@ -13,7 +13,7 @@ from .toolchain import BUNDLE_FOLDER
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 HANDLER = """\
-/** What tasks of `?handler={name}` do. The README and `worker/handler.js` tell what else a handler can export. */
+/** What tasks of `?handler={name}` do. docs/write-a-handler.md tells what else a handler can export. */
 
 /** What a payload must be, as a JSON Schema: others are refused when they are submitted. */
 export const payload = {{
@@ -35,7 +35,7 @@ export default function handle(text, {{ log }}) {{
 """
 
 TYPESCRIPT_HANDLER = """\
-/** What tasks of `?handler={name}` do. The README and `worker/handler.js` tell what else a handler can export. */
+/** What tasks of `?handler={name}` do. docs/write-a-handler.md tells what else a handler can export. */
 
 interface Payload {{
   name: string;

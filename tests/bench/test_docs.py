@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench import docs
-from bench.docs import DocsError, cost_text, price_text, replaced, write_docs, write_units
+from bench.docs import DocsError, choice_text, cost_text, price_text, replaced, write_docs, write_units
 from ops.cost import MeasuredUnits, read_prices, read_units
 from tests.bench.test_report import RESULTS
 
@@ -25,7 +25,7 @@ WHOLE: dict[str, Any] = RESULTS | {
     "reload": {},
     "memory": {},
 }
-MARKS = {"README": ("bench", "cost"), "PERFORMANCE": ("bench", "scale", "prices")}
+MARKS = {"README": ("choice",), "PERFORMANCE": ("bench", "scale", "cost", "prices")}
 
 
 def test_only_what_is_between_the_marks_is_replaced() -> None:
@@ -53,9 +53,10 @@ def test_a_run_becomes_the_one_that_the_docs_quote(tmp_path: Path, monkeypatch: 
     write_docs(WHOLE, tmp_path / "run")
     readme, performance = ((tmp_path / name).read_text() for name in MARKS)
     assert "old" not in readme + performance
-    assert "Measured 2026-11-23T00:00:00+00:00 on 2 × Z80" in readme
-    assert "| d1, queue | 3.33 | 3.60 |" in readme
-    assert "| baseline | 3.33 | 3.60 |" in readme
+    assert "Measured 2026-11-23T00:00:00+00:00 on 2 × Z80" in performance
+    assert "| `d1` | 3.33 |" in readme
+    assert "| d1, queue | 3.33 | 3.60 |" in performance
+    assert "| baseline | 3.33 | 3.60 |" in performance
     assert "| 1,000 | 2 | 1 | 1 | **2** |" in performance
     assert "![growth](../bench/results/latest/growth.png)" in performance
     assert (tmp_path / "latest/results.json").exists()
@@ -73,6 +74,24 @@ def test_units_are_written_as_they_are_read(tmp_path: Path) -> None:
     measured = read_units(tmp_path / "units.json")
     assert measured.full_batches == {"d1, queue": UNITS["backlog"], "baseline": UNITS["backlog"]}
     assert measured.lone_tasks["baseline"] == UNITS["lone"]
+
+
+def test_costs_are_compared_by_store_and_engine() -> None:
+    combinations = ["d1, queue", "kv, queue", "d1, workflow", "baseline"]
+    measured = MeasuredUnits("today", dict.fromkeys(combinations, UNITS["backlog"]), {})
+    assert choice_text(measured, read_prices()).splitlines() == [
+        "| US$ for a million short tasks | `queue` | `workflow` |",
+        "| --- | ---: | ---: |",
+        "| `d1` | 3.33 | 3.33 |",
+        "| `kv` | 3.33 |  |",
+    ]
+
+
+def test_the_docs_quote_the_units_and_prices_that_are_in_use() -> None:
+    readme, performance = (docs.README.read_text(), docs.PERFORMANCE.read_text())
+    assert choice_text(read_units(), read_prices()) in readme
+    assert cost_text(read_units(), read_prices()) in performance
+    assert price_text(read_units(), read_prices()) in performance
 
 
 def test_prices_that_are_used_are_named_with_their_source() -> None:

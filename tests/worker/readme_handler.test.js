@@ -12,7 +12,7 @@ const README = join(import.meta.dirname, '..', '..', 'README.md');
 /** @type {import('./worker_under_test.js').WorkerUnderTest} */
 let worker;
 before(async () => {
-  const [, source = ''] = /^## Handlers$.*?^```js$(.*?)^```$/ms.exec(await readFile(README, 'utf8')) ?? [];
+  const [, source = ''] = /^## A handler$.*?^```js$(.*?)^```$/ms.exec(await readFile(README, 'utf8')) ?? [];
   assert.match(source, /export default async function count/);
   worker = await startWorker({ handlers: { count: source } });
 });
