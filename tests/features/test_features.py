@@ -47,7 +47,7 @@ def test_handlers_are_chosen_by_name(client: TaskRunnerClient) -> None:
     with pytest.raises(TaskRunnerError) as refused:
         client.submit("work", handler="prob")
     assert (refused.value.code, refused.value.status) == ("unknown_handler", requests.codes.bad_request)
-    assert refused.value.details["handlers"] == ["default", "hasty", "http", "probe", "unsure"]
+    assert refused.value.details["handlers"] == ["default", "hasty", "http", "probe", "slug", "unsure"]
 
 
 def test_the_http_handler_delivers_the_payload(client: TaskRunnerClient, receiver: str) -> None:

@@ -230,7 +230,7 @@ def test_a_redrive_is_interrupted_in_good_order(operator: Operator) -> None:
     task_ids = {operator.submits_moody() for _ in range(5)}
     operator.sees_dead_letters(5)
     operator.turns_switch(on=True)
-    with operator.starts("dlq", "redrive", "--rate", "1", "--json") as redrive:
+    with operator.starts("dlq", "redrive", "--rate", "0.2", "--json") as redrive:
         eventually(lambda: len(operator.asks("dlq", "list")["deadLetters"]) <= 4 or None)
         redrive.send_signal(signal.SIGINT)
         printed, _ = redrive.communicate(timeout=PATIENCE_SECONDS)

@@ -149,7 +149,7 @@ def test_the_same_seed_hits_the_same_calls(rest: Rest, stage: Stage) -> None:
 def test_setting_and_clearing_are_fast(rest: Rest, stage: Stage) -> None:
     def fastest(body: Json) -> float:
         times: list[float] = []
-        for _ in range(5):
+        for _ in range(15):
             started = time.monotonic()
             fault(rest, **body)
             rest.http.delete("/local/faults")
@@ -255,7 +255,7 @@ def test_the_command_line(cloud: Instance, rest: Rest, stage: Stage) -> None:
     assert cli(cloud, "faults", "clear", set_fault["id"]).stdout.startswith(f"cleared  {set_fault['id']}")
     assert cli(cloud, "faults", "list").stdout == "no faults\n"
     assert cli(cloud, "faults", "clear").stdout == "no faults\n"
-    assert "Faults" not in cli(cloud, "status").stdout
+    assert "Faults on request: none" in cli(cloud, "status").stdout
     assert "write-limit" in cli(cloud, "faults", "kinds", "kv").stdout
 
 

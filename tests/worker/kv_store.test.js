@@ -3,9 +3,8 @@ import { test } from 'node:test';
 
 import { KvStore } from '../../worker/stores/kv.js';
 import { newTaskId, timePrefix } from '../../worker/task_id.js';
+import { FakeKv } from './fakes/kv.js';
 
-/** How many keys KV lists at once (https://developers.cloudflare.com/kv/api/list-keys/). */
-const LISTED_KEYS = 1_000;
 const SWEEP_MS = 5 * 60_000;
 const WINDOW_MS = 2 ** 20;
 
@@ -15,24 +14,9 @@ const WINDOW_MS = 2 ** 20;
  * @param {Map<string, object>} tasks by key, metadata and value in one
  */
 function namespaceOf(tasks) {
-  const names = [...tasks.keys()].sort();
-  return /** @type {KVNamespace} */ (/** @type {unknown} */ ({
-    /** @param {{prefix: string, limit?: number}} options */
-    async list({ prefix, limit = LISTED_KEYS }) {
-      const found = names.filter((name) => name.startsWith(prefix));
-      const keys = found.slice(0, limit).map((name) => ({ name, metadata: tasks.get(name) }));
-      return { keys, list_complete: found.length <= limit };
-    },
-    /** @param {string[]} asked */
-    async get(asked) {
-      assert.ok(asked.length <= 10, 'so many payloads at once are too many');
-      return new Map(asked.map((name) => [name, tasks.get(name) ?? null]));
-    },
-    /** @param {string} name */
-    async delete(name) {
-      tasks.delete(name);
-    },
-  }));
+  const kv = new FakeKv();
+  for (const [name, metadata] of tasks) kv.values.set(name, { text: JSON.stringify(metadata), metadata, expiration: Infinity });
+  return /** @type {FakeKv & KVNamespace} */ (kv);
 }
 
 test('the sweep finds a lost task among many more than it looks at in one go', async () => {
@@ -58,7 +42,8 @@ test('the sweep finds a lost task that was due behind many that have ended, and 
   const due = (/** @type {string} */ taskId, /** @type {number} */ due_ms) => `due:${timePrefix(due_ms)}:${taskId}`;
   for (const taskId of ids) tasks.set(taskId, { status: 'completed' }).set(due(taskId, now_ms - 3 * SWEEP_MS), {});
   for (const due_ms of [now_ms - 2 * SWEEP_MS, now_ms - 2 * SWEEP_MS + 1]) tasks.set(due(lost, due_ms), {});
-  const open = (await Array.fromAsync(new KvStore({ KV: namespaceOf(tasks), MAX_RETRIES: '5' }).open(now_ms))).flat();
+  const kv = namespaceOf(tasks);
+  const open = (await Array.fromAsync(new KvStore({ KV: kv, MAX_RETRIES: '5' }).open(now_ms))).flat();
   assert.deepEqual(open.map(({ taskId }) => taskId), [lost]);
-  assert.deepEqual([...tasks.keys()].filter((name) => name.startsWith('due:')).map((name) => name.slice(-36)), [lost, lost]);
+  assert.deepEqual([...kv.values.keys()].filter((name) => name.startsWith('due:')).map((name) => name.slice(-36)), [lost, lost]);
 });

@@ -4,6 +4,7 @@ import { setTimeout } from 'node:timers/promises';
 
 import { QueueEngine } from '../../worker/engines/queue.js';
 import { newTaskId } from '../../worker/task_id.js';
+import { fakeMessage, fakeQueue } from './fakes/queue.js';
 
 /** @import { ClaimAnswer, Delivery, Standing } from '../../worker/stores/store.js' */
 /** @import { Outcome } from '../../worker/task.js' */
@@ -37,10 +38,6 @@ function engineUnderTest({ claim = () => 'claimed', settle = () => 'ours', handl
     if (refuses()) throw new Error('Queue sendBatch failed: Too Many Requests');
     into.push(...messages);
   };
-  const queueInto = (/** @type {any[]} */ into) => ({
-    send: async (/** @type {unknown} */ body, /** @type {object} */ options) => take(into)([{ body, ...options }]),
-    sendBatch: async (/** @type {any[]} */ messages) => take(into)(messages),
-  });
   const store = {
     settling_seconds: 0,
     claim: async (/** @type {Delivery[]} */ deliveries, isAlone = false) => {
@@ -57,7 +54,7 @@ function engineUnderTest({ claim = () => 'claimed', settle = () => 'ours', handl
     abandon: async (/** @type {any[]} */ lost, /** @type {Error} */ { name }) => { abandoned.push(...lost.map(({ taskId }) => `${taskId} ${name}`)); },
   };
   const env = {
-    TASK_QUEUE: queueInto(sent), TASK_DLQ: queueInto(letters), MAX_RETRIES: String(MAX_RETRIES),
+    TASK_QUEUE: fakeQueue(take(sent)), TASK_DLQ: fakeQueue(take(letters)), MAX_RETRIES: String(MAX_RETRIES),
     RETRY_DELAY_SECONDS: '7', RETRY_BACKOFF: 'fixed', RETRY_MAX_DELAY_SECONDS: '7',
   };
   const engine = new QueueEngine(/** @type {any} */ (env), /** @type {any} */ (store), { default: { default: /** @type {any} */ (handler) } });
@@ -71,11 +68,10 @@ function engineUnderTest({ claim = () => 'claimed', settle = () => 'ours', handl
 function message(body = { taskId: newTaskId(Date.now()), run: 1 }, attempts = 1) {
   /** @type {(string | {delaySeconds: number} | undefined)[]} */
   const verdicts = [];
-  return {
-    id: crypto.randomUUID(), timestamp: new Date(), body: /** @type {any} */ (body), attempts, verdicts,
-    ack: () => { verdicts.push('ack'); },
-    retry: (/** @type {{delaySeconds: number} | undefined} */ options) => { verdicts.push(options ?? 'retry'); },
-  };
+  const told = fakeMessage({ id: crypto.randomUUID(), body, attempts }, (verdict, options) => {
+    verdicts.push(/** @type {{delaySeconds: number} | undefined} */ (options) ?? verdict);
+  });
+  return Object.assign(told, { verdicts });
 }
 
 /** @param {ReturnType<typeof message>[]} messages */

@@ -8,9 +8,10 @@ import { startWorker } from './worker_under_test.js';
 /** @import { StoreName, WorkerUnderTest } from './worker_under_test.js' */
 
 /** Calls a method of a class, `Store` or one that it is made of; a map comes back as an object, pages as one list. */
-const face = (/** @type {string} */ expression) => `{
+const face = (/** @type {string} */ expression, /** @type {boolean} */ losesReplies) => `{
   ...runner,
-  async fetch(request, env) {
+  async fetch(request, real) {
+    const env = ${losesReplies ? `(${LOSING})(real)` : 'real'};
     const { isPart, method, parameters } = await request.json();
     if (method === 'expire') parameters.push(() => false);
     const answer = new (isPart ? ${expression} : Store)(env)[method](...parameters);
@@ -19,16 +20,42 @@ const face = (/** @type {string} */ expression) => `{
   },
 }`;
 
+/** A store's bindings, of which every other call, the first one to begin with, is done and fails all the same. */
+const LOSING = `(real) => {
+  let calls = 0;
+  const losing = async (call) => {
+    const isLost = calls++ % 2 === 0;
+    const reply = await call();
+    if (isLost) throw new Error('D1_ERROR: Network connection lost.');
+    return reply;
+  };
+  const database = (db) => ({
+    prepare: (sql) => ({
+      bind: (...values) => {
+        const statement = db.prepare(sql).bind(...values);
+        return { statement, all: () => losing(() => statement.all()) };
+      },
+    }),
+    batch: (all) => losing(() => db.batch(all.map(({ statement }) => statement))),
+  });
+  const objects = (namespace) => ({ getByName: (name) => ({ run: (statements) => losing(() => namespace.getByName(name).run(statements)) }) });
+  const kv = (namespace) => Object.fromEntries(['get', 'put', 'list', 'delete'].map((name) => [name, (...values) => losing(() => namespace[name](...values))]));
+  return Object.fromEntries(Object.entries(real).map(([name, binding]) => (
+    [name, name.startsWith('DB') ? database(binding) : name === 'TASK_DO' ? objects(binding) : name === 'KV' ? kv(binding) : binding]
+  )));
+}`;
+
 /** As an earlier deployment had it. @type {Record<StoreName, string>} */
 const CLASSES = { d1: 'D1Store', kv: 'KvStore', 'durable-object': 'DurableObjectStore', 'sharded-d1': 'shardedD1([3])' };
 
 /**
  * @param {StoreName} store
  * @param {StoreName} [former] the store that the deployment has left
+ * @param {boolean} [losesReplies] whether the platform does what it is asked, and says at first that it did not
  */
-export async function startStore(store, former) {
+export async function startStore(store, former, losesReplies = false) {
   const formerStores = former ? [former] : [];
-  return new StoreUnderTest(await startWorker({ store, formerStores, face: face(CLASSES[former ?? store]) }));
+  return new StoreUnderTest(await startWorker({ store, formerStores, face: face(CLASSES[former ?? store], losesReplies) }));
 }
 
 export class StoreUnderTest {

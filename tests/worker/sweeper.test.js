@@ -5,6 +5,7 @@ import { QueueEngine } from '../../worker/engines/queue.js';
 import { D1Store } from '../../worker/stores/d1.js';
 import { sweep } from '../../worker/sweeper.js';
 import { newTaskId } from '../../worker/task_id.js';
+import { fakeQueue } from './fakes/queue.js';
 import { startWorker } from './worker_under_test.js';
 
 /** @import { OpenTask, Probe } from '../../worker/stores/store.js' */
@@ -123,16 +124,10 @@ test('each round goes on where unfinished tasks begin', async () => {
 function engineUnderTest({ oldest_ms, probes = [], found = {}, refuses = false }) {
   /** @type {{sent: string[], marked: Record<string, number>, probes: Probe[]}} */
   const seen = { sent: [], marked: {}, probes };
-  /** @param {{body: {taskId: string}}[]} messages */
-  const sendBatch = async (messages) => {
+  const queue = fakeQueue((messages) => {
     if (refuses) throw new Error('Queue send failed: Too Many Requests');
     seen.sent.push(...messages.map(({ body }) => body.taskId));
-  };
-  const queue = {
-    metrics: async () => ({ backlogCount: oldest_ms === null ? 0 : 1, backlogBytes: 1, oldestMessageTimestamp: oldest_ms === null ? undefined : new Date(oldest_ms) }),
-    sendBatch,
-    send: (/** @type {{taskId: string}} */ body) => sendBatch([{ body }]),
-  };
+  }, () => ({ count: oldest_ms === null ? 0 : 1, oldest_ms }));
   const store = {
     markSent: async (/** @type {string[]} */ taskIds, /** @type {number} */ at_ms) => { for (const taskId of taskIds) seen.marked[taskId] = at_ms; },
     probes: async () => seen.probes,

@@ -3,6 +3,8 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 
 import { WorkflowEngine } from '../../worker/engines/workflow.js';
+import { newTaskId } from '../../worker/task_id.js';
+import { FakeWorkflow } from './fakes/workflow.js';
 import { MAX_RETRIES, startWorker, STORES } from './worker_under_test.js';
 
 /** The second attempt at `flaky` succeeds. */
@@ -87,18 +89,9 @@ test('an instance waits for a task that a store may be late to show', async () =
 });
 
 test('open tasks get the instance that they miss; one that ended without its task starts again, one that was terminated ends it', async () => {
-  const instances = /** @type {Record<string, string>} */ ({ errored: 'errored', running: 'running', terminated: 'terminated' });
-  /** @type {{created: string[], sent: string[], abandoned: string[], restarted: string[]}} */
-  const seen = { created: [], sent: [], abandoned: [], restarted: [] };
-  const workflow = {
-    /** @param {string} id */
-    get: async (id) => {
-      if (!(id in instances)) throw new Error('(instance.not_found) Provided instance id does not exist');
-      return { status: async () => ({ status: instances[id] }), restart: async () => { seen.restarted.push(id); } };
-    },
-    /** @param {{id: string}[]} batch */
-    createBatch: async (batch) => { seen.created.push(...batch.map(({ id }) => id)); },
-  };
+  const workflow = new FakeWorkflow({ errored: 'errored', running: 'running', terminated: 'terminated' });
+  /** @type {{sent: string[], abandoned: string[]}} */
+  const seen = { sent: [], abandoned: [] };
   const store = {
     /** @param {string[]} ids */
     markSent: async (ids) => { seen.sent.push(...ids); },
@@ -111,5 +104,14 @@ test('open tasks get the instance that they miss; one that ended without its tas
   ));
   const again = { .../** @type {typeof open[0]} */ (open[0]), taskId: 'held', run: 2, isHeld: true };
   assert.deepEqual(await engine.rescue([...open, again]), { resent: 2, returned: 1, failed: 1 });
-  assert.deepEqual(seen, { created: ['missing', 'held-2'], sent: ['missing', 'held', 'errored'], abandoned: ['terminated'], restarted: ['errored'] });
+  assert.deepEqual(seen, { sent: ['missing', 'held', 'errored'], abandoned: ['terminated'] });
+  assert.deepEqual([workflow.instances.slice(3).map(({ id }) => id), workflow.restarted], [['missing', 'held-2'], ['errored']]);
+});
+
+test('more runs than Cloudflare takes in a second are handed over as fast as it takes them', async () => {
+  const workflow = new FakeWorkflow();
+  const engine = new WorkflowEngine(/** @type {any} */ ({ TASK_WORKFLOW: workflow }), /** @type {any} */ ({}));
+  const runs = Array.from({ length: 250 }, () => ({ taskId: newTaskId(Date.now()), run: 1, delay_seconds: 0, max_retries: null }));
+  await engine.submit(runs);
+  assert.deepEqual(workflow.instances.map(({ id }) => id), runs.map(({ taskId }) => taskId));
 });

@@ -17,7 +17,7 @@
  * For how long the word that there are no rules is good. Whoever sets a rule waits as long, so that it holds for every call
  * after that (`QUIET_MS` in faults/runtime/node.js).
  */
-const QUIET_MS = 20;
+const QUIET_MS = 10;
 const GIVES_STUB = new Set(['get', 'getByName', 'getExisting']);
 /** Methods of a stub that call no object. */
 const NO_CALLS = new Set(['connect', 'constructor', 'dup', 'then', 'toString', 'valueOf', 'hasOwnProperty', 'toJSON']);

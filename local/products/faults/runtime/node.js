@@ -7,7 +7,7 @@ import { PlatformError } from '../../../runtime/errors.js';
 /** @import { FaultCounts, FaultRule } from './rules.js' */
 
 /** For how long Workers' isolates may still think that there are no rules: `QUIET_MS` in durable_objects/runtime/namespace_binding.js. */
-const QUIET_MS = 20;
+const QUIET_MS = 10;
 
 /** @type {FaultRule[]} with the counts that are known here */
 let rules = [];
