@@ -178,6 +178,8 @@ def test_every_kind_is_taken_and_told_of(rest: Rest) -> None:
         latency = {"latency_ms": [1, 2]} if kind["error"] == "latency" else {}
         set_fault = fault(rest, kind["product"], kind["error"], for_seconds=0, **latency)
         assert set_fault["message"] == kind["message"]
+        if kind["product"] == "worker":
+            assert set_fault["latency_ms"] == [0, 1000]
     assert len(listed(rest)) == len(kinds)
 
 

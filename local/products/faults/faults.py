@@ -17,6 +17,7 @@ from local.products.faults.rules import LARGEST_COUNT, FaultRule
 _LARGEST_SEED = 2**32 - 1
 _LARGEST_NUMBER = 2**31 - 1
 _LONGEST_LATENCY_MS = 900_000  # no invocation of a consumer lasts longer
+_KILL_MS = (0.0, 1_000.0)  # so that an invocation dies at any moment of its work, and not before it has begun
 _LONGEST_SECONDS = 7 * 86_400
 _FIELDS = frozenset(
     ("product", "error", "resource", "on", "rate", "nth", "per_second", "latency_ms", "seed", "for_seconds")
@@ -133,7 +134,7 @@ def _latency(error: str, kind: Kind, body: Fields) -> tuple[float, float] | None
     if value is None:
         if error == LATENCY:
             raise body.wrong("latency_ms", "Required")
-        return None
+        return _KILL_MS if kind.effect == "kill" else None
     if kind.effect == "limit":
         raise body.wrong("latency_ms", "A limit has none: set a rule of latency beside it")
     ends = body.items("latency_ms") if isinstance(value, list) else [value, value]
