@@ -14,7 +14,7 @@ const SECONDS = Number(process.env['MODEL_SECONDS'] ?? 5);
 const SEED = Number(process.env['MODEL_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 
 /** After how many runs it looks at the time, and how long it shrinks a case that fails. */
-const ROUND_RUNS = 20;
+const ROUND_RUNS = 10;
 const SHRINK_MS = 40_000;
 
 const act = fc.record({

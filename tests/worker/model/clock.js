@@ -1,11 +1,41 @@
 /** Time and chance that a test decides: a day passes in no time, and the same seed gives the same run. */
 
-const real = { setTimeout: globalThis.setTimeout, clearTimeout: globalThis.clearTimeout, now: Date.now, random: Math.random, setImmediate: globalThis.setImmediate };
+import { AsyncLocalStorage } from 'node:async_hooks';
+
+const { setTimeout, clearTimeout, setInterval, clearInterval, setImmediate } = globalThis;
+const { now } = Date;
+const { random } = Math;
+
+/** Whose timers they are: those of the dead do not go off. @typedef {{isDead: boolean}} Owner */
+
+/** @type {AsyncLocalStorage<Owner>} */
+const OWNERS = new AsyncLocalStorage();
+
+/**
+ * Does work of something that may die.
+ *
+ * @template Result
+ * @param {Owner} owner
+ * @param {() => Result} work
+ */
+export function within(owner, work) {
+  return OWNERS.run(owner, work);
+}
+
+/**
+ * Does work whose timers go off whoever dies.
+ *
+ * @template Result
+ * @param {() => Result} work
+ */
+export function outlasting(work) {
+  return OWNERS.exit(work);
+}
 
 export class Clock {
   now_ms;
   #ids = 0;
-  /** @type {Map<number, {at_ms: number, fire: () => void}>} */
+  /** @type {Map<number, {at_ms: number, fire: () => void, owner: Owner | undefined}>} */
   #timers = new Map();
 
   /**
@@ -19,22 +49,28 @@ export class Clock {
 
   /** Takes the place of the process's own clock and chance. */
   install() {
-    globalThis.setTimeout = /** @type {any} */ ((/** @type {(...parameters: any[]) => void} */ call, /** @type {number} */ wait_ms = 0, /** @type {any[]} */ ...parameters) => {
+    const stop = (/** @type {any} */ id) => { this.#timers.delete(id); };
+    const begin = (/** @type {() => void} */ call, wait_ms = 0, /** @type {any[]} */ ...parameters) => (
+      this.#add(++this.#ids, wait_ms, /** @type {any} */ (call).bind(null, ...parameters))
+    );
+    const beginMany = (/** @type {() => void} */ call, wait_ms = 0) => {
       const id = ++this.#ids;
-      this.#timers.set(id, { at_ms: this.now_ms + Math.max(Number(wait_ms) || 0, 0), fire: () => call(...parameters) });
-      return id;
-    });
-    globalThis.clearTimeout = /** @type {any} */ ((/** @type {number} */ id) => { this.#timers.delete(id); });
+      const again = () => {
+        this.#add(id, wait_ms, again);
+        call();
+      };
+      return this.#add(id, wait_ms, again);
+    };
+    Object.assign(globalThis, { setTimeout: begin, clearTimeout: stop, setInterval: beginMany, clearInterval: stop });
     Date.now = () => Math.floor(this.now_ms);
     Math.random = this.random;
     Object.defineProperty(crypto, 'randomUUID', { configurable: true, value: () => uuid(this.random) });
   }
 
   uninstall() {
-    globalThis.setTimeout = real.setTimeout;
-    globalThis.clearTimeout = real.clearTimeout;
-    Date.now = real.now;
-    Math.random = real.random;
+    Object.assign(globalThis, { setTimeout, clearTimeout, setInterval, clearInterval });
+    Date.now = now;
+    Math.random = random;
     delete (/** @type {any} */ (crypto).randomUUID);
     this.#timers.clear();
   }
@@ -53,17 +89,30 @@ export class Clock {
     this.now_ms = end_ms;
   }
 
+  /**
+   * @param {number} id
+   * @param {number} wait_ms
+   * @param {() => void} fire
+   */
+  #add(id, wait_ms, fire) {
+    this.#timers.set(id, { at_ms: this.now_ms + Math.max(Number(wait_ms) || 0, 0), fire, owner: OWNERS.getStore() });
+    return id;
+  }
+
   /** @returns {[number, {at_ms: number, fire: () => void}] | null} the timer that is due first */
   #next() {
     let first = null;
-    for (const entry of this.#timers) if (!first || entry[1].at_ms < first[1].at_ms) first = entry;
+    for (const entry of this.#timers) {
+      if (entry[1].owner?.isDead) this.#timers.delete(entry[0]);
+      else if (!first || entry[1].at_ms < first[1].at_ms) first = entry;
+    }
     return first;
   }
 }
 
 /** @returns {Promise<void>} once nothing more happens without the clock */
 function settled() {
-  return new Promise((resolve) => { real.setImmediate(resolve); });
+  return new Promise((resolve) => { setImmediate(resolve); });
 }
 
 /**

@@ -4,6 +4,7 @@
  */
 
 import { fakeD1 } from '../fakes/d1.js';
+import { outlasting } from './clock.js';
 import { FakeNamespace } from '../fakes/durable_object.js';
 import { FakeKv } from '../fakes/kv.js';
 import { fakeMessage, fakeQueue } from '../fakes/queue.js';
@@ -114,7 +115,7 @@ export class Cloud {
     if (kind === 'refused' || (kind === 'crash-before' && !isolate.isMortal)) throw this.#error(target);
     if (kind === 'crash-before') return this.#die(isolate);
     if (kind === 'late') {
-      setTimeout(() => { this.#work(work).catch(() => {}); }, this.random() * 4_000);
+      outlasting(() => setTimeout(() => { this.#work(work).catch(() => {}); }, this.random() * 4_000));
       throw this.#error(target);
     }
     const result = await this.#work(work);
@@ -254,7 +255,7 @@ export class Cloud {
    */
   async #travel(isolate, longest_ms, meanwhile = () => {}) {
     const wasDead = isolate.isDead;
-    await new Promise((resolve) => { setTimeout(resolve, this.random() * longest_ms); });
+    await new Promise((resolve) => { outlasting(() => setTimeout(resolve, this.random() * longest_ms)); });
     if (!isolate.isDead) return;
     if (!wasDead) await meanwhile();
     await NEVER;
@@ -263,7 +264,7 @@ export class Cloud {
   /** @template Result @param {() => Result | Promise<Result>} work */
   async #work(work) {
     try {
-      return await work();
+      return await outlasting(work);
     } finally {
       this.onChange();
     }

@@ -15,7 +15,7 @@ import { ENDED, MAX_CRASHES } from '../../../worker/task.js';
 import { newTaskId } from '../../../worker/task_id.js';
 import { readMigrations } from '../worker_under_test.js';
 import { newTask } from '../store_under_test.js';
-import { Clock, randomOf } from './clock.js';
+import { Clock, randomOf, within } from './clock.js';
 import { Cloud, d1Shelf, Isolate, kvShelf, objectShelf } from './cloud.js';
 
 // What workerd has and Node has not.
@@ -153,8 +153,9 @@ export class World {
     this.#plans.set(taskId, [...acts]);
     this.submitted.push(taskId);
     this.#say(`submit ${short(taskId)} ${JSON.stringify({ acts, delay_seconds, max_retries })}`);
-    const { store, engine } = this.#parts(this.#lane(0), REQUEST_PATIENCE_SECONDS);
-    this.#client(async () => {
+    const isolate = this.#lane(0);
+    const { store, engine } = this.#parts(isolate, REQUEST_PATIENCE_SECONDS);
+    this.#client(isolate, async () => {
       const [insertion] = await store.insert([newTask({ taskId, payload: taskId, delay_seconds, max_retries })]);
       if (!insertion || insertion instanceof Error) return;
       if (!insertion.isNew || insertion.taskId !== taskId) this.#violate(`task ${short(taskId)} is not new`);
@@ -165,8 +166,9 @@ export class World {
 
   /** @param {'cancel' | 'retry'} kind @param {string} taskId */
   #ask(kind, taskId) {
-    const { store, engine } = this.#parts(this.#lane(1), REQUEST_PATIENCE_SECONDS);
-    this.#client(async () => {
+    const isolate = this.#lane(1);
+    const { store, engine } = this.#parts(isolate, REQUEST_PATIENCE_SECONDS);
+    this.#client(isolate, async () => {
       if (kind === 'cancel') {
         const isCancelled = await store.cancel(taskId);
         this.#say(`cancel ${short(taskId)}: ${isCancelled}`);
@@ -186,16 +188,18 @@ export class World {
     if (!letter) return;
     const body = { taskId: letter.body.taskId, run: (letter.body.run ?? 1) + 1, redrive: true };
     this.#say(`redrive ${short(body.taskId)} run ${body.run}`);
-    this.#client(async () => {
-      await this.cloud.call(new Isolate(), 'queue', '', () => this.cloud.enqueue(body, 0));
+    const isolate = new Isolate();
+    this.#client(isolate, async () => {
+      await this.cloud.call(isolate, 'queue', '', () => this.cloud.enqueue(body, 0));
       this.cloud.letters.splice(this.cloud.letters.indexOf(letter), 1);
     });
   }
 
   #sweep() {
     if (this.name === 'durable-object') return; // each object sweeps itself
-    const { store, engine } = this.#parts(new Isolate(), REQUEST_PATIENCE_SECONDS);
-    this.#client(() => sweep(store, engine));
+    const isolate = new Isolate();
+    const { store, engine } = this.#parts(isolate, REQUEST_PATIENCE_SECONDS);
+    this.#client(isolate, () => sweep(store, engine));
   }
 
   /** @param {import('./cloud.js').Queued[]} messages @param {number} number */
@@ -211,7 +215,7 @@ export class World {
     let isOver = false;
     const over = () => { if (!isOver) done(); isOver = true; };
     this.#watchers.push(() => { if (isolate.isDead) over(); return isOver; });
-    this.cloud.deliver(isolate, messages, (batch) => engine.consume(batch)).then(over, (error) => {
+    within(isolate, () => this.cloud.deliver(isolate, messages, (batch) => engine.consume(batch))).then(over, (error) => {
       this.#violate(`consume rejected: ${error.stack}`);
       over();
     });
@@ -406,9 +410,9 @@ export class World {
     }
   }
 
-  /** @param {() => Promise<void>} work of a client or an operator, who bears what the platform says */
-  #client(work) {
-    work().catch((error) => {
+  /** @param {Isolate} isolate @param {() => Promise<void>} work of a client or an operator, who bears what the platform says */
+  #client(isolate, work) {
+    within(isolate, work).catch((error) => {
       if (!isStoreError(error) && !(error instanceof HandoverRefused) && !/^Error: Queue /.test(String(error))) this.#violate(`a client met ${error.stack}`);
     });
   }
