@@ -93,7 +93,7 @@ def test_token_and_account_of_the_environment_are_let_in_too() -> None:
 
 
 def test_what_is_not_here_says_so(rest: Rest) -> None:
-    status, code, message = rest.refusal("GET", "/hyperdrive/configs")
+    status, code, message = rest.refusal("GET", "/vectorize/v2/indexes")
     assert (status, code) == (501, 7000)
     assert message.startswith("No route for that URI. The local Cloudflare does not have GET /accounts/")
     assert rest.refusal("POST", "/d1/database/some-id")[0] == 501

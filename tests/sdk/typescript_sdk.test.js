@@ -419,7 +419,7 @@ describe('the TypeScript SDK', () => {
       ['another account', () => all(sdk.queues.list({ account_id: 'f'.repeat(32) })), Cloudflare.PermissionDeniedError, 10000],
       ['what is not there', () => sdk.queues.get('0'.repeat(32), { account_id }), Cloudflare.NotFoundError, 11000],
       ['a name that is taken', () => twice(() => sdk.queues.create({ account_id, queue_name: 'taken' })), Cloudflare.ConflictError, 11009],
-      ['what is not here', () => all(sdk.hyperdrive.configs.list({ account_id })), Cloudflare.InternalServerError, 7000],
+      ['what is not here', () => all(sdk.vectorize.indexes.list({ account_id })), Cloudflare.InternalServerError, 7000],
     ];
 
     for (const [what, ask, type, code] of cases) {

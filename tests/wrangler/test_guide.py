@@ -87,7 +87,7 @@ class Reader:
 
     def _type(self, command: str) -> str:
         command = command.replace("local start", "local start --port 0").replace(
-            "http://127.0.0.1:8788", WORKER_ADDRESS
+            "http://127.0.0.1:9781", WORKER_ADDRESS
         )
         assert self._shell.stdin is not None
         assert self._shell.stdout is not None

@@ -78,13 +78,13 @@ function allowed(calls, kind, method) {
 }
 
 /**
- * The Node side knows the status of each kind.
+ * The Node side knows the status of each kind; a stranger, who has no token, sees one.
  *
  * @param {string} kind
  * @param {string} message
  */
 function failure(kind, message) {
-  return Response.json({ error: { kind, message } }, { status: 500 });
+  return Response.json({ error: { kind, message } }, { status: kind === 'unauthorized' ? 401 : 500 });
 }
 
 /** @type {(env: Env, body: {targets: Target[], cron: string, scheduledTime: number}) => Promise<object>} */
