@@ -25,7 +25,7 @@ from .own_resource import PACKAGE, begin_hosting, type_token
 from .parts_record import PartsRecord
 from .task_runner import TaskRunner
 
-VERSION = "1.0.0"
+VERSION = "0.1.0"
 
 MAX_MESSAGE_BYTES = 400 * 1024 * 1024
 """What Pulumi's own plugins take: a Worker's code is in the messages."""

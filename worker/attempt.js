@@ -5,7 +5,8 @@ import { contextOf } from './context.js';
 import { Ending } from './ending.js';
 import { MAX_TIMEOUT_SECONDS, PermanentError } from './handler.js';
 import { Heartbeat, Running } from './heartbeat.js';
-import { describeError, MAX_DELAY_SECONDS, MAX_RESULT_BYTES } from './task.js';
+import { resultJson } from './result.js';
+import { describeError, MAX_DELAY_SECONDS } from './task.js';
 
 /** @import { Handlers } from './handler.js' */
 /** @import { Standing, Store } from './stores/store.js' */
@@ -20,8 +21,6 @@ const LINGER_MS = 5;
 
 /** The wait before outcomes are offered again to a store that did not answer. */
 const AGAIN_MS = 1_000;
-
-const ENCODER = new TextEncoder();
 
 /** The error of a task that may have no further attempt, though none has failed last: fewer are allowed than were. @type {TaskError} */
 export const ATTEMPTS_SPENT = { name: 'AttemptsSpent', message: 'it has had as many attempts as it may have' };
@@ -159,7 +158,7 @@ class Attempt {
       const { default: handle, timeout_seconds = MAX_TIMEOUT_SECONDS } = find(this.handlers, task.handler);
       const context = contextOf(task, env, this.#ending, (progress) => heartbeat.tell(running, progress));
       const result = await this.#ending.limit(timeout_seconds, () => handle(task.payload, context));
-      return { ...named(), status: 'completed', result: toJson(result) };
+      return { ...named(), status: 'completed', result: resultJson(result) };
     } catch (thrown) {
       return { ...named(), ...failure(task, env, thrown, this.#hasLostTask) };
     } finally {
@@ -218,16 +217,4 @@ function isPermanent(thrown) {
   } catch {
     return false;
   }
-}
-
-/**
- * @param {unknown} result what a handler returned
- * @throws {RangeError} it is longer than a result may be
- * @throws {TypeError} JSON cannot hold it
- */
-function toJson(result) {
-  const json = JSON.stringify(result ?? null) ?? 'null';
-  const length = ENCODER.encode(json).byteLength;
-  if (length > MAX_RESULT_BYTES) throw new RangeError(`expected a result of at most ${MAX_RESULT_BYTES} bytes as JSON, got ${length}`);
-  return json;
 }

@@ -112,7 +112,7 @@ class Weather:
             rule["latency_ms"] = [0, 400]
         if kind["per_second"] is not None:
             rule["per_second"] = 1
-        elif kind["product"] == "workers":
+        elif kind["product"] == "worker":
             rule["rate"] = KILL_RATE
         else:
             rule["rate"] = 1 if is_outage else RATE

@@ -158,7 +158,7 @@ def test_typescript_by_the_component_host(tmp_path: Path, engine: tuple[HostedEn
     outputs = sorted(schema["resources"]["ephemera:index:TaskRunner"]["properties"])
     sdk = folder / "node_modules" / "@pulumi" / "ephemera"
     sdk.mkdir()
-    (sdk / "package.json").write_text('{"name": "@pulumi/ephemera", "version": "1.0.0", "main": "index.js"}')
+    (sdk / "package.json").write_text('{"name": "@pulumi/ephemera", "version": "0.1.0", "main": "index.js"}')
     (sdk / "index.js").write_text(SDK % json.dumps(outputs))
     (sdk / "index.d.ts").write_text("export declare const TaskRunner: new (...args: any[]) => any;")
     call([*node_command(), "node_modules/typescript/bin/tsc", "-p", "."], folder)

@@ -123,7 +123,7 @@ def test_a_real_account_is_not_open_to_all_whoever_says_which_it_is(base_url: st
         {"api_user_service_key": "v1.0-2"},
     ],
 )
-def test_migrations_use_the_credentials_of_the_providers_of_the_component(settings: dict[str, str]) -> None:
+def test_migrations_use_the_credentials_of_the_providers_of_the_component(settings: dict[str, Any]) -> None:
     def declare() -> TaskRunner:
         provider = cloudflare.Provider("other", **settings)
         return TaskRunner("task-runner", task_runner_args(), pulumi.ResourceOptions(provider=provider))

@@ -5,6 +5,7 @@
 
 import { ENDED, LEASE_SECONDS, MIN_TTL_SECONDS, TASK_TTL_SECONDS } from '../task.js';
 import { creationTime, timePrefix } from '../task_id.js';
+import { bounded } from '../text.js';
 import { REQUEST_PATIENCE_SECONDS } from './connection.js';
 import { newestFirst } from './kv_list.js';
 import { isAbandoned, isOpen, verdictOn } from './lease.js';
@@ -627,8 +628,8 @@ function metadataOf(entry) {
   } = entry;
   const candidates = TEXT_LENGTHS.map((length) => ({
     ...kept,
-    error: entry.error && { name: entry.error.name.slice(0, TEXT_LENGTHS.at(-1)), message: entry.error.message.slice(0, length) },
-    progress: entry.progress && { ...entry.progress, note: entry.progress.note?.slice(0, length) ?? null },
+    error: entry.error && { name: bounded(entry.error.name, length), message: bounded(entry.error.message, length) },
+    progress: entry.progress && { ...entry.progress, note: entry.progress.note === null ? null : bounded(entry.progress.note, length) },
   }));
   return candidates.find((metadata) => new TextEncoder().encode(JSON.stringify(metadata)).byteLength <= METADATA_BYTES)
     ?? { ...kept, error: null, progress: null };

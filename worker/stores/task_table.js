@@ -6,6 +6,7 @@
 
 import { LEASE_SECONDS, MAX_CRASHES, TASK_TTL_SECONDS } from '../task.js';
 import { creationTime, timePrefix } from '../task_id.js';
+import { bounded } from '../text.js';
 import { EARLY_MS, verdictOn } from './lease.js';
 import { isStoreError } from './store_error.js';
 
@@ -574,7 +575,7 @@ function summary(row) {
  */
 function shortened(task) {
   const { error } = task;
-  return { ...task, error: error && { ...error, message: error.message.slice(0, LISTED_ERROR_LENGTH) } };
+  return { ...task, error: error && { ...error, message: bounded(error.message, LISTED_ERROR_LENGTH) } };
 }
 
 /** @param {Row} row @returns {import('../task.js').ClaimedTask} */
