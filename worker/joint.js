@@ -4,12 +4,14 @@
  * that a lone request waits for nothing.
  *
  * I/O belongs to the request that began it, so each request asks within its own turn, and hands the turn on by resolving a promise of
- * the next. A request may end at any moment; the next turn does not depend on it for longer than {@link WATCH_MS}.
+ * the next. A request may end at any moment; the next turn does not depend on it for long.
  */
 
-/** How long a request waits for a sign of life of the one whose turn it is, and how often that one gives it. */
-const WATCH_MS = 1_000;
+/** How often the request whose turn it is gives a sign of life, how often those that wait look for one, and after how many looks in
+ * vain they go on without it: two, since timers that are due after the isolate was busy come in any order. */
 const BEAT_MS = 250;
+const WATCH_MS = 500;
+const MISSED_LOOKS = 2;
 
 /** How many items of others an invocation may ask for in all, less its own: D1 counts each statement against the invocation that
  * sends it, which has 50 on the Free plan (https://developers.cloudflare.com/d1/platform/limits/). */
@@ -37,13 +39,10 @@ export class Invocation {
  * @typedef {{items: number, bytes: number, answer_bytes: number}} Bounds
  */
 
-/** A request's turn; `seen_ms` is the Unix time of its latest sign of life. */
+/** A request's turn. */
 class Turn {
-  seen_ms = Date.now();
-
-  get isAlive() {
-    return Date.now() - this.seen_ms < WATCH_MS;
-  }
+  /** How many signs of life it has given. */
+  beats = 0;
 }
 
 /**
@@ -123,10 +122,15 @@ export class Joint {
    * @returns {Promise<News<Answer>>} to go on without the request whose turn it is, should that one have ended
    */
   async #newsOf(entry, told) {
-    for (;;) {
+    let seen = { turn: entry.turn ?? this.#turn, beats: -1 };
+    for (let missed = 0; ; ) {
       const news = await within(WATCH_MS, told);
       if (news) return news;
-      if ((entry.turn ?? this.#turn)?.isAlive) continue;
+      const turn = entry.turn ?? this.#turn;
+      const beats = turn?.beats ?? 0;
+      missed = turn === seen.turn && beats === seen.beats ? missed + 1 : 0;
+      seen = { turn, beats };
+      if (missed < MISSED_LOOKS) continue;
       if (entry.turn) return { kind: 'alone' };
       const place = this.#waiting.indexOf(entry);
       if (place < 0) continue; // its news is on the way
@@ -147,7 +151,7 @@ export class Joint {
   async #take(turn, own, send, invocation) {
     const others = this.#join(own, invocation);
     for (const other of others) other.turn = turn;
-    const beat = setInterval(() => { turn.seen_ms = Date.now(); }, BEAT_MS);
+    const beat = setInterval(() => { turn.beats++; }, BEAT_MS);
     try {
       const answers = await send([own, ...others].flatMap(({ items }) => items));
       let first = own.items.length;
