@@ -34,6 +34,7 @@ from local.pulumi.errors import CheckError, DeployError
 from local.pulumi.monitor import Monitor
 from local.pulumi.resource_types import Created, Found, ResourceTypes
 from local.pulumi.state_file import Resource, State
+from local.pulumi.target import Target
 from local.pulumi.wire import Properties, from_struct, reveal, to_struct
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -121,6 +122,9 @@ class PluginType:
     def find(self, inputs: Properties) -> Found | None:  # noqa: ARG002 the interface's
         return None
 
+    def contents(self, resource: Resource) -> str:  # noqa: ARG002 the interface's
+        return ""
+
     def created_at(self, found: Found) -> str:  # noqa: ARG002 the interface's
         return ""
 
@@ -144,6 +148,7 @@ class HostedEngine:
         self._config = {**config, "cloudflare:baseUrl": base_url, "cloudflare:apiToken": api_token}
         self._display = display
         self._api = Api(base_url, api_token)
+        self._target = Target(base_url, api_token)
         types = {**cloudflare_types(self._api), **dict.fromkeys(OWN_TYPES, PluginType(plugin.stub))}
         self._types = ResourceTypes(types, DynamicType(self._config, "hosted"), TYPE_PREFIX)
 
@@ -153,7 +158,7 @@ class HostedEngine:
     @contextmanager
     def playing(self, project: str, stack: str, *, dry_run: bool = False) -> Generator[str]:
         """Run an engine for a program; give the address of its monitor."""
-        engine = Engine(self.state, lambda _: None, self._types, self._display, dry_run=dry_run)
+        engine = Engine(self.state, lambda _: None, self._types, self._display, self._target, dry_run=dry_run)
         server = grpc.server(ThreadPoolExecutor(WORKERS))
         port = server.add_insecure_port("127.0.0.1:0")
         address = f"127.0.0.1:{port}"
@@ -170,7 +175,7 @@ class HostedEngine:
             raise AssertionError("\n".join(map(str, engine.failures)))
 
     def destroy(self) -> None:
-        engine = Engine(self.state, lambda _: None, self._types, self._display, dry_run=False)
+        engine = Engine(self.state, lambda _: None, self._types, self._display, self._target, dry_run=False)
         engine.delete(list(self.state.resources))
         assert engine.failures == []
 
