@@ -36,7 +36,7 @@ def text(code: WorkerCode) -> str:
 
 PARTS: dict[str, set[str]] = {
     "d1": {"stores/d1.js", "stores/task_table.js", "sweeper.js"},
-    "kv": {"stores/kv.js", "stores/kv_list.js", "stores/lease.js", "sweeper.js"},
+    "kv": {"stores/kv.js", "stores/kv_list.js", "stores/patient_kv.js", "sweeper.js"},
     "durable-object": {"stores/durable_object.js", "stores/sharded.js", "stores/task_table.js", "sweeper.js"},
     "queue": {"engines/queue.js", "engines/task_messages.js"},
     "workflow": {"engines/workflow.js", "engines/task_workflow.js"},
