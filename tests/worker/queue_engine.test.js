@@ -290,3 +290,20 @@ test('what a message says of itself is checked: anybody with a token may have se
   const { claim, taskId, ...rest } = /** @type {Delivery} */ (delivery);
   assert.deepEqual(rest, { run: 1, redrive: false, holder: one.id, delivery: 1, ended: [] });
 });
+
+test('a redrive of a run that has not failed does not take the place of the message that carries it', async () => {
+  const { engine, sent, claims } = engineUnderTest({ claim: ({ run }) => (run === 2 ? { kind: 'over', hasFailed: false } : 'claimed') });
+  const taskId = newTaskId(Date.now());
+  for (const isFirst of [true, false]) {
+    const [first, redrive] = [message({ taskId, run: 1 }), message({ taskId, run: 2, redrive: true })];
+    await engine.consume(isFirst ? batch(first, redrive) : batch(redrive, first));
+    assert.deepEqual([first.verdicts, redrive.verdicts], [[{ delaySeconds: 1 }], ['ack']]);
+  }
+  const last = message({ taskId, run: 1 }, MAX_RETRIES + 1);
+  const redrive = message({ taskId, run: 2, redrive: true });
+  await engine.consume(batch(last, redrive));
+  assert.deepEqual([last.verdicts, redrive.verdicts, sent.map(({ body }) => body.run)], [['ack'], ['ack'], [2, 1]]);
+  const [older, retried] = [message({ taskId, run: 1 }), message({ taskId, run: 3 })];
+  await engine.consume(batch(older, retried));
+  assert.deepEqual([older.verdicts, claims.map(([delivery]) => delivery?.run)], [['ack'], [2, 2, 3]], 'a run that was begun by hand ends those before it');
+});

@@ -203,14 +203,14 @@ export class QueueEngine {
    * @returns {Promise<boolean>} false when the queue did not take them
    */
   async #renew(messages) {
-    const { taskIds } = messages;
+    const all = messages.allSuccessors();
     try {
-      await this.#send(taskIds.flatMap((taskId) => messages.successors(taskId)).map((body) => ({ body, delay_seconds: 0 })), CONSUMER_PATIENCE_SECONDS);
+      await this.#send(all.map((body) => ({ body, delay_seconds: 0 })), CONSUMER_PATIENCE_SECONDS);
     } catch (error) {
-      console.warn('messages at their last delivery could not be sent anew', { tasks: taskIds.length, error: String(error) });
+      console.warn('messages at their last delivery could not be sent anew', { messages: all.length, error: String(error) });
       return false;
     }
-    for (const taskId of taskIds) messages.ack(taskId);
+    messages.ackAll();
     return true;
   }
 

@@ -48,6 +48,7 @@ export class Returns {
     await this.#sending;
     await this.#sendAnew([...this.#waiting].filter(([, { isReleased }]) => isReleased).map(([taskId]) => taskId));
     for (const [taskId, { at_ms }] of this.#waiting) this.messages.retry(taskId, delaySeconds(at_ms));
+    this.messages.retryPostponed();
   }
 
   #unschedule() {

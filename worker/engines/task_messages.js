@@ -28,9 +28,14 @@ export class TaskMessages {
    * @type {Map<string, [Named, ...Named[]]>} */
   #groups = new Map();
 
+  /** Those that wait for a batch of their own: they name an earlier run than a redrive does, which may be of a run that has not failed.
+   *
+   * @type {Named[]} */
+  #postponed = [];
+
   /**
    * A message that names no task is retried, which takes it to the dead-letter queue in the end; one of an earlier run
-   * than another one's is done with.
+   * than another one's is done with, unless that one's run may not have begun.
    *
    * @param {readonly Message<unknown>[]} messages
    */
@@ -55,7 +60,7 @@ export class TaskMessages {
    * @returns {boolean} whether one of them comes for the last time: should the isolate die now, it would be a dead letter
    */
   hasLastDelivery(max_retries) {
-    return [...this.#groups.values()].flat().some(({ message }) => message.attempts > max_retries);
+    return [...this.#groups.values()].flat().concat(this.#postponed).some(({ message }) => message.attempts > max_retries);
   }
 
   /** @returns {Delivery[]} one for each task */
@@ -86,11 +91,23 @@ export class TaskMessages {
    */
   successors(taskId, isReleased = false) {
     const group = this.#groups.get(taskId);
-    if (!group) return [];
-    const [{ message, body, deliveries }] = group;
-    const ended = group.flatMap((each) => [...each.body.ended ?? [], { holder: each.message.id, delivery: each.message.attempts, released: 0 }]);
-    if (isReleased) ended.push({ holder: message.id, delivery: message.attempts, released: message.attempts });
-    return [{ ...body, deliveries, ended: endedOf(ended) }];
+    return group ? [successorOf(group, isReleased)] : [];
+  }
+
+  /** @returns {TaskMessage[]} what takes the place of all messages, see {@link ackAll} */
+  allSuccessors() {
+    return [...this.#groups.values()].map((group) => successorOf(group, false)).concat(this.#postponed.map((each) => successorOf([each], false)));
+  }
+
+  /** Is done with all messages. */
+  ackAll() {
+    for (const taskId of this.taskIds) this.ack(taskId);
+    for (const { message } of this.#postponed.splice(0)) message.ack();
+  }
+
+  /** Lets those come again that wait for a batch of their own. */
+  retryPostponed() {
+    for (const { message } of this.#postponed.splice(0)) message.retry({ delaySeconds: 1 });
   }
 
   /**
@@ -141,14 +158,15 @@ export class TaskMessages {
     const { taskId, run } = named.body;
     const group = this.#groups.get(taskId);
     const known = group?.[0].body.run ?? 0;
-    if (run < known) return named.message.ack();
     if (group && run === known) {
       group.push(named);
       group.sort((one, other) => other.deliveries - one.deliveries);
-    } else {
-      for (const { message } of group ?? []) message.ack();
-      this.#groups.set(taskId, [named]);
+      return;
     }
+    const [earlier, later] = group && run < known ? [[named], group] : [group ?? [], [named]];
+    if (later.some(({ body }) => body.redrive)) this.#postponed.push(...earlier);
+    else for (const { message } of earlier) message.ack();
+    this.#groups.set(taskId, /** @type {[Named, ...Named[]]} */ (later));
   }
 
   /**
@@ -160,6 +178,18 @@ export class TaskMessages {
     this.#groups.delete(taskId);
     return group;
   }
+}
+
+/**
+ * @param {[Named, ...Named[]]} group of a task
+ * @param {boolean} isReleased
+ * @returns {TaskMessage}
+ */
+function successorOf(group, isReleased) {
+  const [{ message, body, deliveries }] = group;
+  const ended = group.flatMap((each) => [...each.body.ended ?? [], { holder: each.message.id, delivery: each.message.attempts, released: 0 }]);
+  if (isReleased) ended.push({ holder: message.id, delivery: message.attempts, released: message.attempts });
+  return { ...body, deliveries, ended: endedOf(ended) };
 }
 
 /**
