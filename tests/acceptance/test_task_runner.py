@@ -101,18 +101,20 @@ def instance_ends_errored(stack: DeployedStack, client: TaskRunnerClient) -> Non
 
     assert instance["status"] == "errored"
     attempts = len(instance["steps"][0]["attempts"])
-    assert attempts == int(max_retries(stack)) + 1
+    assert attempts == max_retries(stack) + 1
     time.sleep(QUIET_SECONDS)
     assert len(stack.get(f"{instances}/{poison}")["steps"][0]["attempts"]) == attempts, "it was tried again"
 
 
-def max_retries(stack: DeployedStack) -> str:
+def max_retries(stack: DeployedStack) -> int:
     """Return the setting as the deployed Worker has it."""
     worker = stack.get(f"workers/workers/{stack['worker_name']}")
     deployment = stack.get(f"workers/scripts/{stack['worker_name']}/deployments")["deployments"][0]
     version_id = deployment["versions"][0]["version_id"]
     version = stack.get(f"workers/workers/{worker['id']}/versions/{version_id}")
-    return next(binding["text"] for binding in version["bindings"] if binding["name"] == "MAX_RETRIES")
+    return next(
+        int(str(binding["json"]).strip('"')) for binding in version["bindings"] if binding["name"] == "MAX_RETRIES"
+    )
 
 
 def is_of(namespace: dict[str, Any], stack: DeployedStack) -> bool:

@@ -381,9 +381,11 @@ test('new code: attempts may end before the reload, and instances go on in the n
   const [old] = /** @type {any[]} */ (flows.versions);
   const next = version(FLOWS.replace('part.output ?? part.name', '"new " + part.name'), { bindings: old.bindings });
   const applied = dataPlane.configure([worker('flows', port, [next])], [], [{ ...flow, worker_version_id: next.id }]);
-  setTimeout(letGo, 200);
+  setTimeout(() => {
+    letGo();
+    puppeteer.plan = () => ({}); // the next step may come before the reload has been told of
+  }, 200);
   await applied;
-  puppeteer.plan = () => ({});
   const told = await reaches(dataPlane, flow, 'a', 'complete');
   assert.deepEqual(told.output, ['first', 'new last']);
   assert.equal(told.steps[0].attempts.length, 1);
@@ -422,7 +424,7 @@ test('a deleted workflow leaves no instance, also when it was deleted while noth
   await dataPlane.start();
   await dataPlane.configure([flows], [], [other]);
   assert.equal(existsSync(folder(flow)), true, 'nobody has asked for its end');
-  await dataPlane.expect('DELETE', `/workflows/${flow.id}`);
+  await dataPlane.expect('DELETE', `/data/workflows/${flow.id}`);
   assert.equal(existsSync(folder(flow)), false);
 });
 

@@ -78,9 +78,9 @@ test('a task that may have one attempt outlives a store that fails before it', a
 test('an instance waits for a task that a store may be late to show', async () => {
   const worker = await startWorker({ store: 'kv', engine: 'workflow', handlers: { default: HANDLER }, face: FACE });
   try {
-    const taskId = await worker.submit('work', '?delay=1');
+    const taskId = await worker.submit('work', '?delay=4');
     await (await worker.miniflare.getKVNamespace('KV', 'task-runner')).delete(taskId);
-    await setTimeout(3_000);
+    await setTimeout(6_000);
     const { status } = /** @type {any} */ (await (await worker.fetch(`/instance/${taskId}`)).json());
     assert.ok(['running', 'waiting'].includes(status), status);
   } finally {
