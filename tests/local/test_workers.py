@@ -52,6 +52,7 @@ def test_has_every_field_that_the_provider_reads(rest: Rest) -> None:
     worker = rest.result("POST", "/workers/workers", body)
     url = worker["subdomain"].pop("url")
     assert url.startswith("http://127.0.0.1:")
+    assert worker["subdomain"].pop("preview_url_suffix")
     assert {key: worker[key] for key in body} == body
     assert worker["references"] == NO_REFERENCES
     assert worker["deployed_on"] is None
