@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export NODE_COMPILE_CACHE := $(CURDIR)/.venv/node_compile_cache
 
 # The bad day has not yet passed as a whole: it is in test-all, not in test.
-.PHONY: new-handler up down test test-all test-bad-day test-faults test-others bench check lint types setup help
+.PHONY: new-handler up down test test-parts test-node test-all test-bad-day test-faults test-others bench check lint types setup help
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -19,6 +19,13 @@ down: setup ## Destroy what `make up` deployed, and stop the local Cloudflare
 	@python -m local start
 	@python -m local destroy --stack local
 	@python -m local stop
+
+PARTS = tests/unit tests/deploy tests/ops tests/local tests/bench
+
+test-parts: check ## Run every check and the suites of each part, without journeys, wrangler's walks and faults
+	@$(MAKE) --no-print-directory test-node
+	python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(PARTS)
+	@node tests/page/chromium.js
 
 test: check ## Run every check and every test, on a Cloudflare of its own
 	@$(MAKE) --no-print-directory --jobs 2 test-faults test-others
@@ -35,9 +42,11 @@ test-faults:
 	@python -m pytest tests/faults --ignore tests/faults/test_bad_day.py -rsP
 
 # Tests wait for others more than they compute, so more of them run at once than there are cores; the longest begin.
-test-others:
+test-node:
 	node --test --test-concurrency=3 'worker/handlers/*.test.js' 'tests/worker/*.test.js' 'tests/data_plane/*.test.js' 'tests/page/*.test.js' 'tests/sdk/*.test.js' 'tests/bench/*.test.js'
-	python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder tests/journey tests/wrangler tests/deploy tests/ops tests/local tests/unit tests/bench
+
+test-others: test-node
+	python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder tests/journey tests/wrangler $(PARTS)
 
 bench: setup .venv/.bench bench/rivals/bullmq/node_modules/.package-lock.json ## Measure on this machine, for 25 minutes; BENCH='--quick', BENCH=--help and more
 	@python -m bench $(BENCH)
