@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from local.cli.log_file import LogFile
-from local.runtime import data_plane_process
+from local.runtime import data_plane_process, node_parts
 from local.runtime.data_plane_process import DataPlaneProcess
 
 TAIL = {"event": "tail", "worker": "w", "tail_event": {"n": 1}}
@@ -35,7 +35,7 @@ def run(
     node, pids = tmp_path / "node", tmp_path / "pids"
     node.write_text(STAND_IN.format(pids=pids, ready=READY, says=says))
     node.chmod(stat.S_IRWXU)
-    monkeypatch.setattr(data_plane_process, "_node", lambda: str(node))
+    monkeypatch.setattr(node_parts, "node", lambda: str(node))
 
     async def play() -> None:
         log = LogFile(tmp_path / "log")
