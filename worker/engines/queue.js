@@ -6,6 +6,7 @@
 
 import { attemptAll, ATTEMPTS_SPENT, CRASHED } from '../attempt.js';
 import { Invocation, Joint, jointOf } from '../joint.js';
+import { returnSeconds } from '../backoff.js';
 import { patiently } from '../patience.js';
 import { shardBinding, shardCount, shardOf } from '../shards.js';
 import { MAX_DELAY_SECONDS, MIN_TTL_SECONDS, SWEEP_GRACE_SECONDS, TASK_TTL_SECONDS } from '../task.js';
@@ -42,10 +43,6 @@ const ALONE_BEFORE_MS = 20_000;
 
 /** How long a consumer goes on offering messages to a queue that refuses them. */
 const CONSUMER_PATIENCE_SECONDS = 20;
-
-/** When a message comes again whose store is away: doubled with each delivery, up to two minutes. */
-const FIRST_RETURN_SECONDS = 1;
-const LONGEST_RETURN_SECONDS = 120;
 
 /** A message that has not come this long after it was due is given up for lost, whatever else is in the queue. */
 const LOST_AFTER_SECONDS = 15 * 60;
@@ -403,11 +400,6 @@ class Work {
     const deliveries = this.messages.deliveriesOf(taskId);
     this.returns.add(taskId, Date.now() + returnSeconds(deliveries) * 1000, true);
   }
-}
-
-/** @param {number} deliveries so far */
-function returnSeconds(deliveries) {
-  return Math.min(FIRST_RETURN_SECONDS * 2 ** deliveries, LONGEST_RETURN_SECONDS) * (1 + Math.random()) / 2;
 }
 
 /**

@@ -4,7 +4,7 @@ import { WorkflowEntrypoint } from 'cloudflare:workers';
 import { NonRetryableError } from 'cloudflare:workflows';
 
 import { attemptAll, ATTEMPTS_SPENT, CRASHED } from '../attempt.js';
-import { retryDelaySeconds } from '../backoff.js';
+import { retryDelaySeconds, returnSeconds } from '../backoff.js';
 import { Invocation } from '../joint.js';
 import { CONSUMER_PATIENCE_SECONDS } from '../stores/connection.js';
 import { instanceId } from './workflow.js';
@@ -22,10 +22,6 @@ const ATTEMPT_MS = 14.5 * 60_000;
 /** As often as a step may be repeated (https://developers.cloudflare.com/workflows/reference/limits/): the task's own retries end it,
  * and what is the store's fault does not count. */
 const STEP_RETRIES = 10_000;
-
-/** When the step is repeated whose store is away: doubled each time, up to two minutes. */
-const FIRST_RETURN_SECONDS = 1;
-const LONGEST_RETURN_SECONDS = 120;
 
 /**
  * Makes the class of the workflow.
@@ -119,8 +115,7 @@ async function attemptTask({ store, handlers, env }, delivery) {
  * @returns {Next}
  */
 function away(attempt, error) {
-  const delay_seconds = Math.min(FIRST_RETURN_SECONDS * 2 ** Math.min(attempt, 20), LONGEST_RETURN_SECONDS) * (1 + Math.random()) / 2;
-  return { at_ms: Date.now() + delay_seconds * 1000, isReleased: true, error };
+  return { at_ms: Date.now() + returnSeconds(attempt) * 1000, isReleased: true, error };
 }
 
 /**
