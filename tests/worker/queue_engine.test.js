@@ -9,7 +9,7 @@ import { fakeMessage, fakeQueue } from './fakes/queue.js';
 /** @import { ClaimAnswer, Delivery, Standing } from '../../worker/stores/store.js' */
 /** @import { Outcome } from '../../worker/task.js' */
 
-const MAX_RETRIES = 3;
+const MAX_RETRIES = 4;
 
 beforeEach((context) => {
   for (const level of /** @type {const} */ (['warn', 'error'])) mock.method(console, level, () => {});
@@ -141,13 +141,13 @@ test('a task that was cancelled in its last attempt leaves no dead letter', asyn
   assert.deepEqual([letters, cancelled.verdicts], [[], ['ack']]);
 });
 
-test('messages at their last delivery are sent anew with all of their batch, before anything runs', async () => {
+test('messages near their last delivery are sent anew with all of their batch, before anything runs', async () => {
   const { engine, sent, claims } = engineUnderTest();
-  const [last, other, malformed] = [message(undefined, MAX_RETRIES + 1), message(), message({ no: 'task' })];
+  const [last, other, malformed] = [message(undefined, MAX_RETRIES), message(), message({ no: 'task' })];
   await engine.consume(batch(last, other, malformed));
   assert.deepEqual([last.verdicts, other.verdicts, malformed.verdicts, claims], [['ack'], ['ack'], ['retry'], []]);
   assert.deepEqual(sent.map(({ body }) => body), [
-    { ...last.body, deliveries: MAX_RETRIES + 1, ended: [{ holder: last.id, delivery: MAX_RETRIES + 1, released: 0 }] },
+    { ...last.body, deliveries: MAX_RETRIES, ended: [{ holder: last.id, delivery: MAX_RETRIES, released: 0 }] },
     { ...other.body, deliveries: 1, ended: [{ holder: other.id, delivery: 1, released: 0 }] },
   ]);
   const again = message(sent[0]?.body);
@@ -262,10 +262,10 @@ test('a task whose isolate died too often fails, and so does one that has no att
 
 test('a message whose task is not there becomes a dead letter after its retries, not before', async () => {
   const { engine, letters, sent } = engineUnderTest({ claim: () => ({ kind: 'absent' }) });
-  const early = message(undefined, MAX_RETRIES);
+  const early = message(undefined, MAX_RETRIES - 1);
   await engine.consume(batch(early));
   assert.deepEqual([early.verdicts, letters], [['retry'], []]);
-  await engine.consume(batch(message(early.body, MAX_RETRIES + 1)));
+  await engine.consume(batch(message(early.body, MAX_RETRIES)));
   const renewed = message(sent[0]?.body);
   await engine.consume(batch(renewed));
   assert.deepEqual([renewed.verdicts, letters.map(({ body }) => body)], [['ack'], [early.body]]);

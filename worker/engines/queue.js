@@ -185,12 +185,14 @@ export class QueueEngine {
 
   /**
    * A consumer whose isolate dies retries its whole batch, and a message at its last delivery becomes a dead letter then, whatever its
-   * task was. So the last delivery is not used where there is an earlier one.
+   * task was. So the last delivery is not worked on where there is an earlier one; and where there are three, messages are sent anew one
+   * delivery before it, for the isolate may die just then, too.
    *
    * @param {TaskMessages} messages
    */
   #mayRunOut(messages) {
-    return this.max_retries > 0 && messages.hasLastDelivery(this.max_retries);
+    const reserve = this.max_retries > 2 ? 1 : 0;
+    return this.max_retries > 0 && messages.mostDeliveries() > this.max_retries - reserve;
   }
 
   /**
@@ -204,7 +206,7 @@ export class QueueEngine {
     try {
       await this.#send(all.map((body) => ({ body, delay_seconds: 0 })), CONSUMER_PATIENCE_SECONDS);
     } catch (error) {
-      console.warn('messages at their last delivery could not be sent anew', { messages: all.length, error: String(error) });
+      console.warn('messages near their last delivery could not be sent anew', { messages: all.length, error: String(error) });
       return false;
     }
     messages.ackAll();

@@ -55,12 +55,9 @@ export class TaskMessages {
     return [...this.#groups.keys()];
   }
 
-  /**
-   * @param {number} max_retries of the consumer
-   * @returns {boolean} whether one of them comes for the last time: should the isolate die now, it would be a dead letter
-   */
-  hasLastDelivery(max_retries) {
-    return [...this.#groups.values()].flat().concat(this.#postponed).some(({ message }) => message.attempts > max_retries);
+  /** @returns {number} how often the one of them has been delivered that came most often, this time included */
+  mostDeliveries() {
+    return Math.max(0, ...[...this.#groups.values()].flat().concat(this.#postponed).map(({ message }) => message.attempts));
   }
 
   /** @returns {Delivery[]} one for each task */

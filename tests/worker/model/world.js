@@ -44,7 +44,7 @@ const MIGRATIONS = await readMigrations();
 
 /** One start of a handler. @typedef {{taskId: string, run: number, isolate: Isolate, state: 'running' | 'ok' | 'threw' | 'permanent' | 'stopped'}} Execution */
 
-const MAX_RETRIES = 2;
+const MAX_RETRIES = 3;
 const SETTINGS = { MAX_RETRIES: String(MAX_RETRIES), RETRY_DELAY_SECONDS: '2', RETRY_BACKOFF: 'exponential', RETRY_MAX_DELAY_SECONDS: '60' };
 const MINUTE_MS = 60_000;
 
@@ -302,7 +302,7 @@ export class World {
   #lettered(body, source) {
     this.#say(`  letter of the ${source} ${JSON.stringify({ ...body, taskId: body.taskId && short(body.taskId) })}`);
     this.#observe();
-    // An isolate that dies with messages at their last delivery, before it can send them anew, buries them: nothing can prevent it.
+    // An isolate that dies with messages at their last delivery, before it can send them anew, buries them: this takes two deaths one after the other.
     if (source === 'platform' || !body.taskId || !this.#rows.has(body.taskId)) return;
     // KV cannot tell a run that is not yet to be seen from one that there is not: the letter of a redrive that came too early.
     if (this.name === 'kv' && this.#rows.get(body.taskId).run < body.run) return;
