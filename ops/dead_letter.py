@@ -65,13 +65,7 @@ class DeadLetter:
         """
         if self.task_run is None:
             raise ValueError(f"dead letter {self.letter_id} names no task")
-        length = self._message().get("payload_length")
-        return {
-            "taskId": self.task_run.task_id,
-            "run": next_run,
-            "redrive": True,
-            **({} if length is None else {"payload_length": length}),
-        }
+        return {"taskId": self.task_run.task_id, "run": next_run, "redrive": True}
 
     def _message(self) -> dict[str, object]:
         if self.content_type != TASK_CONTENT_TYPE:

@@ -350,10 +350,9 @@ def test_what_names_no_task_cannot_be_redriven() -> None:
         DeadLetter.of_message(_Message()).redrive_message(2)
 
 
-@pytest.mark.parametrize("extra", [{}, {"payload_length": 1_000_000}])
-def test_a_redrive_starts_the_next_run_and_keeps_the_length_of_a_large_payload(extra: dict[str, int]) -> None:
-    letter = DeadLetter("id", json.dumps({"taskId": "task", "run": 3, **extra}), "json", 1, datetime.now(UTC))
-    assert letter.redrive_message(4) == {"taskId": "task", "run": 4, "redrive": True, **extra}
+def test_a_redrive_starts_the_next_run() -> None:
+    letter = DeadLetter("id", json.dumps({"taskId": "task", "run": 3}), "json", 1, datetime.now(UTC))
+    assert letter.redrive_message(4) == {"taskId": "task", "run": 4, "redrive": True}
 
 
 class _Message:
