@@ -128,5 +128,5 @@ def recorded_stores(declaration: Declaration, part: Part) -> list[RecordedPart]:
 
 def read_caveat(state_store: StateStoreName) -> str | None:
     """Return what a user of this store must know and would not expect, if there is such a thing."""
-    promises = json.loads((WORKER_FOLDER / "stores" / "promises.json").read_text(encoding="utf-8"))
-    return promises[state_store].get("caveat")
+    guarantees = json.loads((WORKER_FOLDER / "stores" / "guarantees.json").read_text(encoding="utf-8"))
+    return guarantees[state_store].get("caveat")

@@ -2,7 +2,7 @@
 
 import { retryDelaySeconds } from './backoff.js';
 import { contextOf } from './context.js';
-import { Ending } from './ending.js';
+import { Cancellation } from './cancellation.js';
 import { MAX_TIMEOUT_SECONDS, PermanentError } from './handler.js';
 import { Heartbeat, Running } from './heartbeat.js';
 import { resultJson } from './result.js';
@@ -120,7 +120,7 @@ export function maxRetries({ max_retries }, env) {
 
 /** One start of a handler. */
 class Attempt {
-  #ending = new Ending();
+  #cancellation = new Cancellation();
   #hasLostTask = false;
   isStoreLost = false;
 
@@ -146,7 +146,7 @@ class Attempt {
   /** @param {Error} reason why what it makes of the task no longer counts */
   #lose(reason) {
     this.#hasLostTask = true;
-    this.#ending.come(reason);
+    this.#cancellation.cancel(reason);
   }
 
   /** @returns {Promise<Outcome>} never rejects */
@@ -156,8 +156,8 @@ class Attempt {
     const named = () => ({ ...running.name, progress: running.progress, ended_ms: Date.now() });
     try {
       const { default: handle, timeout_seconds = MAX_TIMEOUT_SECONDS } = find(this.handlers, task.handler);
-      const context = contextOf(task, env, this.#ending, (progress) => heartbeat.tell(running, progress));
-      const result = await this.#ending.limit(timeout_seconds, () => handle(task.payload, context));
+      const context = contextOf(task, env, this.#cancellation, (progress) => heartbeat.tell(running, progress));
+      const result = await this.#cancellation.limit(timeout_seconds, () => handle(task.payload, context));
       return { ...named(), status: 'completed', result: resultJson(result) };
     } catch (thrown) {
       return { ...named(), ...failure(task, env, thrown, this.#hasLostTask) };

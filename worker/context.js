@@ -2,7 +2,7 @@
 
 import { bounded } from './text.js';
 
-/** @import { Ending } from './ending.js' */
+/** @import { Cancellation } from './cancellation.js' */
 /** @import { Context } from './handler.js' */
 /** @import { ClaimedTask, Progress } from './task.js' */
 
@@ -15,11 +15,11 @@ const BINDINGS = new WeakMap();
 /**
  * @param {ClaimedTask} task
  * @param {any} env the Worker's
- * @param {Ending} ending
+ * @param {Cancellation} cancellation
  * @param {(progress: Progress) => void} tell
  * @returns {Context}
  */
-export function contextOf({ taskId, handler, attempts, parameters }, env, ending, tell) {
+export function contextOf({ taskId, handler, attempts, parameters }, env, cancellation, tell) {
   /** @param {'debug' | 'info' | 'warn' | 'error'} level */
   const logAt = (level) => (/** @type {string} */ message, /** @type {Record<string, unknown>} */ fields = {}) => {
     console[level](message, { taskId, handler, attempt: attempts, ...fields });
@@ -28,7 +28,7 @@ export function contextOf({ taskId, handler, attempts, parameters }, env, ending
     taskId,
     attempt: attempts,
     get signal() {
-      return ending.signal;
+      return cancellation.signal;
     },
     parameters,
     bindings: bindingsOf(env),

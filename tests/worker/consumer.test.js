@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import promises from '../../worker/stores/promises.json' with { type: 'json' };
+import guarantees from '../../worker/stores/guarantees.json' with { type: 'json' };
 import { MAX_RETRIES, startWorker, STORES } from './worker_under_test.js';
 
 const HANDLER = `
@@ -76,7 +76,7 @@ for (const store of STORES) describe(`with state in ${store}`, () => {
     assert.deepEqual(await worker.deliver({ body: { taskId, run: 1 }, attempts: 2 }), ['ack']);
   });
 
-  const ahead = promises[store].read_your_writes ? 'ack' : 'retry';
+  const ahead = guarantees[store].read_your_writes ? 'ack' : 'retry';
   test(`a message that is ahead of what the store shows of its task ends with ${ahead}`, async () => {
     const failed = await worker.submit('bad', '?max_retries=0');
     await worker.deliver({ body: { taskId: failed } });
@@ -156,7 +156,7 @@ for (const store of STORES) describe(`with state in ${store}`, () => {
     assert.equal((await worker.outcome(taskId)).status, 'pending');
   });
 
-  const atMost = promises[store].atomic_claim ? 1 : 2;
+  const atMost = guarantees[store].atomic_claim ? 1 : 2;
   test(`two consumers that get a task at once run it at most ${atMost} times in all, and it ends completed`, async () => {
     const taskId = await worker.submit('work');
     const results = await Promise.all([worker.deliver({ body: { taskId } }), worker.deliver({ body: { taskId } })]);
@@ -166,11 +166,11 @@ for (const store of STORES) describe(`with state in ${store}`, () => {
     assert.ok(attempts >= 1 && attempts <= atMost, `${attempts} attempts`);
   });
 
-  test('a client sees what was written, where the store promises it', async () => {
+  test('a client sees what was written, where the store guarantees it', async () => {
     const taskId = await worker.submit('work');
     await worker.deliver({ body: { taskId } });
     const seen = await worker.status(taskId);
-    if (promises[store].read_your_writes) assert.equal(seen, 'completed');
+    if (guarantees[store].read_your_writes) assert.equal(seen, 'completed');
     else assert.ok(['pending', 'processing', 'completed'].includes(String(seen)), 'late, but never another state');
   });
 

@@ -160,7 +160,7 @@ export class QueueEngine {
    *
    * @param {{taskId: string, run: number}[]} failed
    */
-  async bury(failed) {
+  async writeDeadLetters(failed) {
     const letters = failed.map(({ taskId, run }) => ({ body: { taskId, run } }));
     for (let start = 0; start < letters.length; start += SEND_BATCH_MESSAGES) {
       await offer(CONSUMER_PATIENCE_SECONDS, () => this.env.TASK_DLQ.sendBatch(letters.slice(start, start + SEND_BATCH_MESSAGES)));
@@ -388,7 +388,7 @@ class Work {
    * @param {() => Promise<void>} [before] what is written first
    */
   #fail(failed, before = async () => {}) {
-    this.#failures.push(before().then(() => this.engine.bury(failed)).then(
+    this.#failures.push(before().then(() => this.engine.writeDeadLetters(failed)).then(
       () => failed.forEach(({ taskId }) => this.messages.ack(taskId)),
       (error) => {
         console.warn('dead letters could not be written; their messages come again', { tasks: failed.length, error: String(error) });

@@ -1,6 +1,6 @@
 /** Delivers the payload to a URL, to hosts that the setting `http_allowed_hosts` names. */
 
-import { Ending } from '../ending.js';
+import { Cancellation } from '../cancellation.js';
 import { PermanentError } from '../handler.js';
 import { bounded } from '../text.js';
 import { hasBody, readDelivery } from './_delivery.js';
@@ -65,9 +65,9 @@ export function check(given, bindings) {
  */
 export default async function deliver(payload, context) {
   const delivery = readDelivery(context.parameters, context.bindings);
-  const ending = new Ending();
-  ending.follow(context.signal);
-  const { answer, retryAfter } = await ending.limit(delivery.timeout_seconds, () => exchange(delivery, payload, context, ending.signal));
+  const cancellation = new Cancellation();
+  cancellation.follow(context.signal);
+  const { answer, retryAfter } = await cancellation.limit(delivery.timeout_seconds, () => exchange(delivery, payload, context, cancellation.signal));
   if (!isExpected(answer.status, delivery.expected)) throw new UnexpectedStatus(answer, delivery.expected, retryAfter);
   return answer;
 }

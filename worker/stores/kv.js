@@ -1,6 +1,6 @@
 /**
  * Task state in Workers KV: one key a task, which expires by itself. KV has no compare-and-set and is eventually
- * consistent, so what is checked here before a write may have changed meanwhile; `promises.json` says what that means.
+ * consistent, so what is checked here before a write may have changed meanwhile; `guarantees.json` says what that means.
  */
 
 import { ENDED, LEASE_SECONDS, MIN_TTL_SECONDS, TASK_TTL_SECONDS } from '../task.js';

@@ -1,6 +1,6 @@
 /**
  * What every store does. A status moves only from the states that its method names, so that a late, repeated or
- * reordered delivery cannot move a task back; how firmly a store keeps that is in `promises.json`.
+ * reordered delivery cannot move a task back; how firmly a store keeps that is in `guarantees.json`.
  */
 
 /** @import { AttemptName, ClaimedTask, NewTask, Outcome, Progress, Status, TaskError, TaskRecord, TaskSummary } from '../task.js' */

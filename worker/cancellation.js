@@ -1,13 +1,13 @@
-/** How work comes to an end before it is done. */
+/** Ends work before it is done: by a time limit, by a signal, or because nobody needs it any more. */
 
-export class Ending {
+export class Cancellation {
   /** Made when it is asked for: most work asks for none, and one costs a task more CPU time than all else of its attempt.
    *
    * @type {AbortController | null} */
   #controller = null;
 
-  /** What it came for, once it has come. @type {{reason: unknown} | null} */
-  #come = null;
+  /** Set once it is cancelled. @type {{reason: unknown} | null} */
+  #cancelled = null;
 
   /** Rejects what waits for the work. @type {(reason: unknown) => void} */
   #reject = () => {};
@@ -15,46 +15,46 @@ export class Ending {
   /** @returns {AbortSignal} that tells the work that nobody waits for it any more */
   get signal() {
     this.#controller ??= new AbortController();
-    if (this.#come) this.#controller.abort(this.#come.reason);
+    if (this.#cancelled) this.#controller.abort(this.#cancelled.reason);
     return this.#controller.signal;
   }
 
   /**
-   * Lets the end come; another one later changes nothing.
+   * Ends the work. A second call changes nothing.
    *
    * @param {unknown} reason
    */
-  come(reason) {
-    if (this.#come) return;
-    this.#come = { reason };
+  cancel(reason) {
+    if (this.#cancelled) return;
+    this.#cancelled = { reason };
     this.#controller?.abort(reason);
     this.#reject(reason);
   }
 
-  /** @param {AbortSignal} signal with whose abortion it comes too */
+  /** @param {AbortSignal} signal whose abortion ends the work, too */
   follow(signal) {
-    if (signal.aborted) this.come(signal.reason);
-    else signal.addEventListener('abort', () => this.come(signal.reason), { once: true });
+    if (signal.aborted) this.cancel(signal.reason);
+    else signal.addEventListener('abort', () => this.cancel(signal.reason), { once: true });
   }
 
   /**
-   * Waits for work, but not longer than until the end has come or a time is up, whether or not the work heeds the signal.
+   * Waits for work until it is done, cancelled or out of time, whether or not the work heeds the signal.
    *
    * @template Result
    * @param {number} limit_seconds
    * @param {() => Result | Promise<Result>} work
    * @returns {Promise<Result>}
    * @throws {DOMException} a `TimeoutError`: the time is up
-   * @throws the reason that the end came for
+   * @throws the reason that it was cancelled for
    */
   async limit(limit_seconds, work) {
     const timer = setTimeout(() => {
-      this.come(new DOMException(`expected an end within ${limit_seconds} seconds, got none`, 'TimeoutError'));
+      this.cancel(new DOMException(`expected an end within ${limit_seconds} seconds, got none`, 'TimeoutError'));
     }, limit_seconds * 1000);
     try {
       return await new Promise((resolve, reject) => {
         this.#reject = reject;
-        if (this.#come) reject(this.#come.reason);
+        if (this.#cancelled) reject(this.#cancelled.reason);
         else Promise.resolve(work()).then(resolve, reject);
       });
     } finally {
