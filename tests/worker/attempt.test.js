@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, mock, test } from 'node:test';
-import { setTimeout } from 'node:timers/promises';
+import { setImmediate, setTimeout } from 'node:timers/promises';
 
 import { attemptAll as attemptAndSettle } from '../../worker/attempt.js';
 import { PermanentError, requireHandlers } from '../../worker/handler.js';
@@ -277,22 +277,47 @@ for (const store of STORES) describe(`with state in ${store}`, () => {
 });
 
 test('what has ended is written at once, together with what ends meanwhile', async () => {
-  /** @type {{at_ms: number, results: (string | false)[]}[]} */
+  const gates = new Map(['first', 'second', 'third', 'last'].map((name) => [name, Promise.withResolvers()]));
+  /** @type {PromiseWithResolvers<void>[]} */
+  const writing = [];
+  /** @type {(string | false)[][]} */
   const writes = [];
-  const start_ms = Date.now();
+  const begun = [Promise.withResolvers(), Promise.withResolvers(), Promise.withResolvers()];
   const settle = async (/** @type {Outcome[]} */ outcomes) => {
-    writes.push({ at_ms: Date.now() - start_ms, results: outcomes.map((outcome) => 'result' in outcome && outcome.result) });
-    await setTimeout(100);
+    writes.push(outcomes.map((outcome) => 'result' in outcome && outcome.result));
+    const end = Promise.withResolvers();
+    writing.push(end);
+    begun[writes.length - 1]?.resolve(null);
+    await end.promise;
     return standingOf('ours')(outcomes);
   };
   /** @type {Handlers} */
-  const handlers = { default: { default: (payload) => setTimeout(Number(payload), payload) } };
-  const settlements = await settleAll({ store: { ...STORE, settle }, handlers, env: ENV }, ['1', '50', '60', '400'].map((payload) => task({ taskId: payload, payload })));
-  assert.deepEqual(writes.map(({ results }) => results), [['"1"'], ['"50"', '"60"'], ['"400"']]);
-  assert.ok(Number(writes[0]?.at_ms) < 45, `${writes[0]?.at_ms} ms`);
-  for (const { task: { taskId }, outcome } of settlements) {
-    const late_ms = outcome.ended_ms - start_ms - Number(taskId);
-    assert.ok(late_ms >= -2 && late_ms < 45, `${taskId} was told to have ended ${late_ms} ms late`);
+  const handlers = { default: { default: (payload) => gates.get(String(payload))?.promise } };
+  const settled = settleAll({ store: { ...STORE, settle }, handlers, env: ENV }, [...gates.keys()].map((payload) => task({ taskId: payload, payload })));
+  /** @type {Record<string, number[]>} */
+  const times = {};
+  const end = async (/** @type {string} */ name) => {
+    const before_ms = Date.now();
+    gates.get(name)?.resolve(name);
+    await setImmediate();
+    times[name] = [before_ms, Date.now()];
+  };
+  await end('first');
+  await begun[0]?.promise; // the others run on
+  await end('second');
+  await end('third');
+  await setTimeout(20); // a write that lasts
+  writing[0]?.resolve();
+  await begun[1]?.promise;
+  writing[1]?.resolve();
+  await end('last');
+  await begun[2]?.promise;
+  writing[2]?.resolve();
+  const settlements = await settled;
+  assert.deepEqual(writes, [['"first"'], ['"second"', '"third"'], ['"last"']]);
+  for (const { task: { taskId }, outcome: { ended_ms } } of settlements) {
+    const [from_ms = 0, to_ms = 0] = times[taskId] ?? [];
+    assert.ok(from_ms <= ended_ms && ended_ms <= to_ms, `${taskId} ended between ${from_ms} and ${to_ms}, and was told to have ended at ${ended_ms}`);
   }
 });
 
