@@ -17,7 +17,7 @@ import { CONSUMER_PATIENCE_SECONDS, REQUEST_PATIENCE_SECONDS } from './stores/co
  * @property {new (env: any, store: Store, handlers: Handlers, invocation?: Invocation) => {consume(batch: MessageBatch<unknown>): Promise<void>}} [Consumer]
  *   what takes a queue's messages
  * @property {(store: Store, engine: Engine) => Promise<void>} [sweep] what the cron runs
- * @property {import('./api/payload_schema.js').ValidatorClass} [Validator] of JSON Schema, where a handler has one
+ * @property {import('./api/payload.js').ValidatorClass} [Validator] of JSON Schema, where a handler has one
  */
 
 /**

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 
-import { MAX_WAITING_RUNS } from '../../worker/api/handover.js';
+import { MAX_WAITING_RUNS } from '../../worker/api/intake.js';
 import { assertRefused, startApi } from './api_under_test.js';
 
 /** The task runner with an engine that takes runs, refuses them, or fails, as it is told; `/engine` tells what it has taken. */

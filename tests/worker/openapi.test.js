@@ -11,7 +11,7 @@ registerHooks({
 });
 const { ROUTES } = await import('../../worker/api/router.js');
 const { describe: describeApi } = await import('../../worker/api/openapi.js');
-const { STATUS_OF_CODE } = await import('../../worker/api/refusal.js');
+const { STATUS_OF_CODE } = await import('../../worker/api/reply.js');
 
 const HANDLERS = /** @type {any} */ ({ default: {}, http: { parameters: { url: 'where to', method: 'how' } }, other: { parameters: { url: 'what' } } });
 const description = /** @type {any} */ (describeApi(HANDLERS, 'https://tasks.example'));

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
-import { readBody } from '../../worker/api/body.js';
+import { readBody } from '../../worker/api/request.js';
 import { assertRefused, startApi } from './api_under_test.js';
 
 const PAGE_FOLDER = join(import.meta.dirname, '..', '..', 'worker', 'page');

@@ -1,21 +1,20 @@
 /** `POST /tasks`: up to a hundred tasks in one request, each accepted or refused on its own. */
 
 import { MAX_PAYLOAD_BYTES } from '../task.js';
-import { readBody, tooLarge } from './body.js';
 import { answerTo, takeIn } from './intake.js';
-import { DEFAULT_HANDLER, findHandler, IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_IN_WORDS, newTask } from './new_task.js';
-import { readQuery, requireKnown, textLike, wholeNumber } from './parameters.js';
 import { parseJson, toPayload } from './payload.js';
-import { invalidParameter, Refusal } from './refusal.js';
-import { jsonReply } from './reply.js';
-import { DELAY_SECONDS, RETRIES, TTL_SECONDS } from './submission.js';
+import { invalidParameter, jsonReply, Refusal } from './reply.js';
+import { readBody, readQuery, requireKnown, textLike, tooLarge, wholeNumber } from './request.js';
+import {
+  DEFAULT_HANDLER, DELAY_SECONDS, findHandler, IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_IN_WORDS, newTask, RETRIES, TTL_SECONDS,
+} from './submission.js';
 
 /** @import { Handlers } from '../handler.js' */
-/** @import { NewTask, Parameters, Payload } from '../task.js' */
 /** @import { Insertion } from '../stores/store.js' */
-/** @import { Call } from './call.js' */
-/** @import { Submission } from './new_task.js' */
+/** @import { NewTask, Parameters, Payload } from '../task.js' */
 /** @import { Reviver } from './payload.js' */
+/** @import { Call } from './router.js' */
+/** @import { Submission } from './submission.js' */
 
 /** Most tasks of a batch: as many as a queue's sendBatch takes (https://developers.cloudflare.com/queues/platform/limits/). */
 export const MAX_BATCH_TASKS = 100;

@@ -1,16 +1,18 @@
 /**
- * Takes new tasks in: stores them as pending, which is their acceptance, and hands them to the engine after the answer. Should the
- * isolate end before, the sweeper does.
+ * Takes new tasks in. A task that is stored is accepted, and nobody waits for more: its run is handed to the engine after the answer.
+ * Should the platform not take it, this isolate hands it over with the next ones, and so does the sweeper, also when the isolate ends
+ * before. What waits so is bounded: past that, new tasks are refused.
  */
 
+import { HandoverRefused } from '../engines/engine.js';
 import { creationTime } from '../task_id.js';
-import { handOver, requireRoom } from './handover.js';
-import { Refusal, storeRefusal } from './refusal.js';
+import { Refusal, storeRefusal } from './reply.js';
 
-/** @import { Submission as Run } from '../engines/engine.js' */
+/** @import { Engine, Submission as Run } from '../engines/engine.js' */
+/** @import { Invocation } from '../joint.js' */
 /** @import { Insertion } from '../stores/store.js' */
 /** @import { NewTask } from '../task.js' */
-/** @import { Parts } from './call.js' */
+/** @import { Parts } from './router.js' */
 
 /**
  * A task that is stored is accepted. Of those with the same idempotency key the first is stored, and the others are
@@ -70,4 +72,104 @@ export function answerTo(insertion) {
 /** @param {NewTask} task */
 function identity({ taskId, idempotency }) {
   return idempotency?.key ?? taskId;
+}
+
+/**
+ * How many runs may wait in an isolate for an engine that takes none: what the slower engine takes in ten seconds
+ * (a workflow: 100 instances a second, https://developers.cloudflare.com/workflows/reference/limits/), so that nothing that was
+ * accepted waits long once the platform takes runs again. Each isolate counts its own.
+ */
+export const MAX_WAITING_RUNS = 1_000;
+
+/** How many are handed over at once beside new ones, and how long nothing else tries that meanwhile. */
+const CHUNK_RUNS = 100;
+const TURN_MS = 1_000;
+
+/** After how long a run that is on its way counts as one that waits, and may be handed over by another request. */
+const LATE_MS = 5_000;
+
+/** When a client is to try again, at the earliest. */
+const RETRY_AFTER_SECONDS = 1;
+
+/** A run that the engine has not taken yet. Its delay ends at a Unix time; `offered_ms` is when it was offered last, 0 if it was refused.
+ *
+ * @typedef {Omit<Run, 'delay_seconds'> & {due_ms: number, offered_ms: number}} WaitingRun
+ */
+
+/** Those of this isolate, oldest first. @type {Set<WaitingRun>} */
+const waiting = new Set();
+
+/** When a request took its turn to hand over what waits. A request may be cut off at any moment, so a turn ends by itself. */
+let turn_ms = 0;
+
+/** When the engine said that it would take runs again. */
+let retry_after_seconds = RETRY_AFTER_SECONDS;
+
+/**
+ * Asked before a run is stored. While there is no room, one request a second finds out whether the engine takes runs again.
+ *
+ * @param {Engine} engine
+ * @throws {Refusal} too many runs wait
+ */
+export async function requireRoom(engine) {
+  if (waiting.size < MAX_WAITING_RUNS) return;
+  if (late().length >= MAX_WAITING_RUNS) await handOverWaiting(engine);
+  const { length } = late();
+  if (length < MAX_WAITING_RUNS) return;
+  throw new Refusal('backlog_full', `no new tasks for now: ${length} wait to be handed over, and the platform takes none; try again`, {
+    headers: { 'Retry-After': String(retry_after_seconds) },
+  });
+}
+
+/**
+ * Hands over runs that are stored, after the answer.
+ *
+ * @param {Engine} engine
+ * @param {Run[]} runs
+ * @param {Invocation} invocation
+ */
+export function handOver(engine, runs, invocation) {
+  if (runs.length === 0) return;
+  const offered = runs.map(({ delay_seconds, ...run }) => ({ ...run, due_ms: Date.now() + delay_seconds * 1000, offered_ms: 0 }));
+  for (const run of offered) waiting.add(run);
+  invocation.waitUntil(offer(engine, offered).then((isTaken) => (isTaken ? handOverWaiting(engine) : undefined)));
+}
+
+/** Those that were refused, and those that have been on their way for too long: their request may have been cut off. */
+function late() {
+  const now_ms = Date.now();
+  return [...waiting].filter(({ offered_ms }) => now_ms - offered_ms >= LATE_MS);
+}
+
+/** @param {Engine} engine */
+async function handOverWaiting(engine) {
+  const now_ms = Date.now();
+  if (waiting.size === 0 || now_ms - turn_ms < TURN_MS) return;
+  const runs = late().slice(0, CHUNK_RUNS);
+  if (runs.length === 0) return;
+  turn_ms = now_ms;
+  if (await offer(engine, runs)) turn_ms = 0;
+}
+
+/**
+ * @param {Engine} engine
+ * @param {WaitingRun[]} runs
+ * @returns {Promise<boolean>} false: logged, and not all of them are handed over
+ */
+async function offer(engine, runs) {
+  const now_ms = Date.now();
+  for (const run of runs) run.offered_ms = now_ms;
+  try {
+    await engine.submit(runs.map(({ due_ms, offered_ms: _, ...run }) => ({ ...run, delay_seconds: Math.max(0, Math.ceil((due_ms - now_ms) / 1000)) })));
+    for (const run of runs) waiting.delete(run);
+    return true;
+  } catch (error) {
+    for (const run of runs) run.offered_ms = 0;
+    const isRefused = error instanceof HandoverRefused;
+    retry_after_seconds = Math.max(RETRY_AFTER_SECONDS, isRefused ? Math.ceil(error.retry_after_seconds) : 0);
+    console.error('stored, but not sent; it is sent with the next tasks, or by the sweeper', {
+      taskIds: runs.map(({ taskId }) => taskId), error: isRefused ? String(error) : String(/** @type {any} */ (error)?.stack ?? error),
+    });
+    return false;
+  }
 }

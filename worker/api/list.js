@@ -1,12 +1,12 @@
 /** `GET /tasks`: the newest tasks first. */
 
 import { STATUSES } from '../task.js';
-import { fromDigits, readQuery, textLike, wholeNumber } from './parameters.js';
 import { jsonReply } from './reply.js';
-import { summaryView } from './task_view.js';
+import { fromDigits, readQuery, textLike, wholeNumber } from './request.js';
+import { summaryView } from './task.js';
 
 /** @import { Status } from '../task.js' */
-/** @import { Call } from './call.js' */
+/** @import { Call } from './router.js' */
 
 export const LIST_TASKS = /** @type {const} */ ([1, 100]);
 export const DEFAULT_LIST_TASKS = 20;

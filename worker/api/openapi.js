@@ -2,20 +2,18 @@
 
 import { STATUSES } from '../task.js';
 import { DEFAULT_LIST_TASKS, LIST_TASKS } from './list.js';
-import { DEFAULT_HANDLER } from './new_task.js';
-import { ERROR_SCHEMAS, HEADERS, headers, refusals } from './openapi_errors.js';
 import {
-  CURSOR_SCHEMA, DELAY_SCHEMA, HANDLER_SCHEMA, IDEMPOTENCY_KEY_SCHEMA, RETRIES_SCHEMA, schemaOf, SCHEMAS, STATUS_SCHEMA, TASK_ID_SCHEMA,
-  TTL_SCHEMA, wholeNumber,
+  CURSOR_SCHEMA, DELAY_SCHEMA, ERROR_SCHEMAS, HANDLER_SCHEMA, HEADERS, headers, IDEMPOTENCY_KEY_SCHEMA, refusals, RETRIES_SCHEMA, schemaOf, SCHEMAS, STATUS_SCHEMA, TASK_ID_SCHEMA, TTL_SCHEMA, wholeNumber,
 } from './openapi_schemas.js';
 import { jsonReply } from './reply.js';
 import { EVENT_STREAM } from './stream.js';
+import { DEFAULT_HANDLER } from './submission.js';
 import { WAIT_SECONDS } from './task.js';
 
 /** @import { Handlers } from '../handler.js' */
-/** @import { Call } from './call.js' */
 /** @import { Schema } from './openapi_schemas.js' */
-/** @import { Code } from './refusal.js' */
+/** @import { Code } from './reply.js' */
+/** @import { Call } from './router.js' */
 
 /** What any route but the open one may answer; and what those that change something may. @type {Code[]} */
 const ANY = ['unauthorized', 'forbidden', 'rate_limited', 'internal_error', 'store_unavailable'];

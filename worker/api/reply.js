@@ -1,4 +1,8 @@
-/** Replies. */
+/** What the API answers: JSON; and where it does not do what it was asked, one shape with a code that programs can rely on. */
+
+import { StoreFull, StoreUnavailable } from '../stores/store_error.js';
+import { TASK_ID } from '../task_id.js';
+import { bounded } from '../text.js';
 
 /** A task changes, so no cache may keep what was said of it. */
 export const UNCACHED = Object.freeze({ 'Cache-Control': 'no-store' });
@@ -14,4 +18,95 @@ export function jsonTextReply(json) {
  */
 export function jsonReply(body, { status = 200, headers } = {}) {
   return Response.json(body, { status, headers: { ...UNCACHED, ...headers } });
+}
+
+/** The HTTP status that each code comes with. */
+export const STATUS_OF_CODE = Object.freeze({
+  incomplete_body: 400,
+  invalid_json: 400,
+  invalid_parameter: 400,
+  invalid_payload: 400,
+  unknown_handler: 400,
+  unauthorized: 401,
+  forbidden: 403,
+  forbidden_origin: 403,
+  not_found: 404,
+  task_not_found: 404,
+  method_not_allowed: 405,
+  idempotency_conflict: 409,
+  wrong_status: 409,
+  payload_too_large: 413,
+  rate_limited: 429,
+  handler_check_failed: 500,
+  internal_error: 500,
+  backlog_full: 503,
+  store_unavailable: 503,
+  store_full: 507,
+});
+
+/** @typedef {keyof typeof STATUS_OF_CODE} Code */
+
+/** Longest part of a caller's value that an error repeats. */
+export const QUOTED_LENGTH = 50;
+
+/** A request that is refused; the message is a sentence for the caller. */
+export class Refusal extends Error {
+  /** @override */
+  name = 'Refusal';
+
+  /**
+   * @param {Code} code
+   * @param {string} message
+   * @param {object} [more]
+   * @param {Record<string, unknown>} [more.extras] what the body has beside `error` and `code`
+   * @param {Record<string, string>} [more.headers]
+   */
+  constructor(code, message, { extras = {}, headers = {} } = {}) {
+    super(message);
+    this.status = STATUS_OF_CODE[code];
+    this.body = { error: message, code, ...extras };
+    this.headers = headers;
+  }
+
+  reply() {
+    return jsonReply(this.body, { status: this.status, headers: this.headers });
+  }
+}
+
+/**
+ * @param {string} parameter its name
+ * @param {string} expected what it should have been
+ * @param {unknown} got
+ */
+export function invalidParameter(parameter, expected, got) {
+  return new Refusal('invalid_parameter', `expected ${parameter} to be ${expected}, got ${quoted(got)}`, { extras: { parameter } });
+}
+
+/**
+ * @param {Error} error of the store
+ * @returns {Refusal}
+ */
+export function storeRefusal(error) {
+  if (error instanceof StoreFull) {
+    return new Refusal('store_full', 'the task store is full, and takes no new task before others expire: '
+      + 'submit later, give tasks a shorter ttl, or let the operator add shards');
+  }
+  const seconds = error instanceof StoreUnavailable ? error.retry_after_seconds : 1;
+  return new Refusal('store_unavailable', 'the task store is not available; try again', {
+    headers: { 'Retry-After': String(Math.max(1, Math.ceil(seconds))) },
+  });
+}
+
+/** @param {string} taskId as it stands in the path */
+export function taskNotFound(taskId) {
+  if (!TASK_ID.test(taskId)) return new Refusal('task_not_found', `expected the id of a task, as its submission was answered with, got ${quoted(taskId)}`);
+  return new Refusal('task_not_found', `there is no task ${taskId}: it was never submitted, or its time to live is over`);
+}
+
+/**
+ * @param {unknown} value anything that JSON.parse gives
+ * @returns {string} as an error repeats it
+ */
+export function quoted(value) {
+  return bounded(JSON.stringify(value) ?? 'nothing', QUOTED_LENGTH);
 }

@@ -1,21 +1,22 @@
 /** The HTTP API: which request is answered by what. */
 
 import { isStoreError } from '../stores/store_error.js';
-import { authenticate, authorize } from './auth.js';
+import { addCorsHeaders, addressOf, authenticate, authorize, limitRate, preflight } from './access.js';
 import { submitBatch } from './batch.js';
-import { addCorsHeaders, preflight } from './cors.js';
 import { listTasks } from './list.js';
 import { showDescription } from './openapi.js';
 import { showPage, showProgram, showStyle } from './page.js';
-import { addressOf, limitRate } from './rate_limit.js';
-import { quoted, Refusal, storeRefusal } from './refusal.js';
-import { jsonReply } from './reply.js';
+import { jsonReply, quoted, Refusal, storeRefusal } from './reply.js';
 import { showStatistics } from './stats.js';
 import { submitTask } from './submission.js';
 import { cancelTask, retryTask, showTask } from './task.js';
 
-/** @import { Role } from './auth.js' */
-/** @import { Answer, Call, Environment, Parts } from './call.js' */
+/** @import { Engine } from '../engines/engine.js' */
+/** @import { Handlers } from '../handler.js' */
+/** @import { Invocation } from '../joint.js' */
+/** @import { Store } from '../stores/store.js' */
+/** @import { Role } from './access.js' */
+/** @import { ValidatorClass } from './payload.js' */
 
 /** What is asked of a path; GET stands for HEAD, too. @typedef {Partial<Record<'GET' | 'POST' | 'DELETE', Answer>>} Methods */
 
@@ -131,3 +132,24 @@ function findRoute(pathname) {
   }
   return null;
 }
+
+/** What a deployment is made of, and what the request brings.
+ *
+ * @typedef {{store: Store, engine: Engine, handlers: Handlers, Validator?: ValidatorClass | undefined, invocation: Invocation}} Parts
+ */
+
+/**
+ * The Worker's bindings and settings, so far as the API reads them; without `API_TOKENS` anybody may call.
+ *
+ * @typedef {object} Environment
+ * @property {string} MAX_RETRIES of tasks that do not say otherwise
+ * @property {string} [DELIVERY_DELAY_SECONDS] of tasks that do not say otherwise; none where it is not given
+ * @property {string} [API_TOKENS] JSON: name, role and SHA-256 of each
+ * @property {RateLimit} [RATE_LIMITER]
+ * @property {string} [RATE_LIMIT_PERIOD_SECONDS]
+ * @property {string} [CORS_ORIGINS] separated by single spaces
+ */
+
+/** A request on its way through the API. @typedef {Parts & {request: Request, url: URL, env: Environment}} Call */
+
+/** Answers a request; the parameters are those of its path. @typedef {(call: Call, ...parameters: string[]) => Response | Promise<Response>} Answer */

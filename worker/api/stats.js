@@ -1,13 +1,13 @@
 /** `GET /stats`: how much there is, how much waits, and how fast it goes. */
 
 import { STATUSES } from '../task.js';
-import { readQuery } from './parameters.js';
 import { jsonReply } from './reply.js';
-import { isoTime } from './task_view.js';
+import { readQuery } from './request.js';
+import { isoTime } from './task.js';
 
 /** @import { Backlog, Engine } from '../engines/engine.js' */
 /** @import { Moments } from '../stores/store.js' */
-/** @import { Call } from './call.js' */
+/** @import { Call } from './router.js' */
 
 /** How far back throughput and latency are told, the present minute included. */
 const RECENT_MINUTES = 15;

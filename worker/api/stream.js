@@ -4,11 +4,11 @@ import { StoreUnavailable } from '../stores/store_error.js';
 import { ENDED } from '../task.js';
 import { looksUntil } from './looks.js';
 import { UNCACHED } from './reply.js';
-import { taskJson } from './task_view.js';
+import { taskJson } from './task.js';
 
 /** @import { Store } from '../stores/store.js' */
 /** @import { TaskRecord } from '../task.js' */
-/** @import { Call } from './call.js' */
+/** @import { Call } from './router.js' */
 
 /** How long a stream lasts, after which its client comes again, and the longest time between two looks: 41 of them. */
 const STREAM_SECONDS = 5 * 60;

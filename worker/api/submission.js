@@ -1,17 +1,21 @@
 /** `POST /task`: the body is the payload, untouched; what steers the task rides beside it. */
 
+import { bindingsOf } from '../context.js';
+import { sha256Hex } from '../digest.js';
 import { TASK_PARAMETERS } from '../handler.js';
 import { MAX_DELAY_SECONDS, MAX_PAYLOAD_BYTES, MAX_RETRIES, MAX_TTL_SECONDS, MIN_TTL_SECONDS } from '../task.js';
-import { readBody } from './body.js';
+import { newTaskId } from '../task_id.js';
+import { bounded } from '../text.js';
+import { describeError } from '../thrown.js';
 import { answerTo, takeIn } from './intake.js';
-import { DEFAULT_HANDLER, findHandler, IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_IN_WORDS, newTask } from './new_task.js';
-import { fromDigits, readQuery, textLike, wholeNumber } from './parameters.js';
-import { requireDeclaredJson, toPayload } from './payload.js';
-import { Refusal } from './refusal.js';
-import { jsonReply } from './reply.js';
+import { requireDeclaredJson, requireValid, toPayload } from './payload.js';
+import { jsonReply, quoted, Refusal } from './reply.js';
+import { fromDigits, readBody, readQuery, textLike, wholeNumber } from './request.js';
 
+/** @import { HandlerModule, Handlers } from '../handler.js' */
 /** @import { Insertion } from '../stores/store.js' */
-/** @import { Call } from './call.js' */
+/** @import { Idempotency, NewTask, Parameters } from '../task.js' */
+/** @import { Call } from './router.js' */
 
 export const DELAY_SECONDS = /** @type {const} */ ([0, MAX_DELAY_SECONDS]);
 export const TTL_SECONDS = /** @type {const} */ ([MIN_TTL_SECONDS, MAX_TTL_SECONDS]);
@@ -37,4 +41,109 @@ export async function submitTask(call) {
   const answer = answerTo(insertion);
   if (answer instanceof Refusal) throw answer;
   return jsonReply(answer, 'isNew' in insertion && insertion.isNew ? {} : { headers: { 'Idempotent-Replayed': 'true' } });
+}
+
+/**
+ * What a client asks for, in range; `delay_seconds` null: the stack's.
+ *
+ * @typedef {Omit<NewTask, 'taskId' | 'idempotency' | 'delay_seconds'> & {delay_seconds: number | null, idempotencyKey: string | null}} Submission
+ */
+
+/** The handler of a task that names none. */
+export const DEFAULT_HANDLER = 'default';
+
+/** Longest parameters of a task together, as JSON in UTF-16 code units: as long as a URL can be
+ * (https://developers.cloudflare.com/workers/platform/limits/). */
+const MAX_PARAMETERS_LENGTH = 16_384;
+
+/** Longest sentence of a handler on what is wrong with parameters, in UTF-16 code units. */
+const MAX_FAULT_LENGTH = 1_000;
+
+/** What an idempotency key may be: visible ASCII, as a header's value can be. */
+export const IDEMPOTENCY_KEY = /^[!-~]{1,255}$/;
+export const IDEMPOTENCY_KEY_IN_WORDS = '1 to 255 visible ASCII characters';
+
+/**
+ * @param {Handlers} handlers
+ * @param {string} name
+ * @returns {HandlerModule}
+ * @throws {Refusal}
+ */
+export function findHandler(handlers, name) {
+  const module = Object.hasOwn(handlers, name) ? handlers[name] : undefined;
+  if (module) return module;
+  const names = Object.keys(handlers);
+  throw new Refusal('unknown_handler', `unknown handler ${quoted(name)}: there are ${names.join(', ')}`, { extras: { handlers: names } });
+}
+
+/**
+ * @param {Submission} submission of a handler that is there, with parameters that it knows
+ * @param {Call} call
+ * @returns {Promise<NewTask>}
+ * @throws {Refusal} the handler finds fault with its parameters or its payload, or fails at looking at them
+ */
+export async function newTask(submission, { handlers, env, Validator }) {
+  const { idempotencyKey, ...task } = submission;
+  const { length } = JSON.stringify(task.parameters);
+  if (length > MAX_PARAMETERS_LENGTH) {
+    throw new Refusal('invalid_parameter', `expected parameters of at most ${MAX_PARAMETERS_LENGTH} characters as JSON, got ${length}`);
+  }
+  const module = findHandler(handlers, task.handler);
+  checkParameters(task.handler, module, task.parameters, bindingsOf(env));
+  if (module.payload && Validator) requireValid(task.payload, module.payload, Validator, task.handler);
+  const idempotency = idempotencyKey === null ? null : await idempotencyOf(idempotencyKey, task);
+  const delay_seconds = task.delay_seconds ?? Number(env.DELIVERY_DELAY_SECONDS ?? 0);
+  // Tasks with the same key have the same last digits, so that they meet in the same shard of a store.
+  return { taskId: newTaskId(Date.now(), idempotency?.key.slice(0, 2)), ...task, delay_seconds, idempotency };
+}
+
+/**
+ * Lets the handler look at a submission's parameters.
+ *
+ * @param {string} handler its name
+ * @param {HandlerModule} module
+ * @param {Parameters} parameters
+ * @param {Readonly<Record<string, any>>} bindings
+ * @throws {Refusal} it finds fault with them: that is the caller's fault; or it throws, or answers with what is no answer: that
+ *   is the handler's
+ */
+function checkParameters(handler, module, parameters, bindings) {
+  const name = `check of handler ${handler}`;
+  /** @type {unknown} */
+  let fault;
+  try {
+    fault = module.check?.({ ...parameters }, bindings); // a copy: what is stored is what came
+  } catch (thrown) {
+    const error = describeError(thrown);
+    console.error(`${name} failed`, { handler, error: error.name, message: error.message, stack: stackOf(thrown) });
+    // What it threw may tell of bindings, which are none of the caller's business.
+    throw new Refusal('handler_check_failed', `expected ${name} to say what is wrong with the parameters, if anything; it threw ${error.name}: the log says more`);
+  }
+  if (fault === null || fault === undefined) return;
+  if (typeof fault === 'string' && fault !== '') throw new Refusal('invalid_parameter', bounded(fault, MAX_FAULT_LENGTH));
+  if (fault instanceof Promise) fault.catch(() => {}); // nobody waits for it
+  const got = fault === '' ? 'an empty text' : fault instanceof Promise ? 'a promise, which nobody waits for' : `a value of type ${typeof fault}`;
+  console.error(`${name} failed`, { handler, got });
+  throw new Refusal('handler_check_failed', `expected ${name} to return null or a sentence, got ${got}`);
+}
+
+/** @param {unknown} thrown */
+function stackOf(thrown) {
+  try {
+    return String(/** @type {any} */ (thrown)?.stack ?? '');
+  } catch {
+    return '';
+  }
+}
+
+/**
+ * @param {string} key
+ * @param {Omit<Submission, 'idempotencyKey'>} task
+ * @returns {Promise<Idempotency>}
+ */
+async function idempotencyOf(key, { handler, parameters, payload, delay_seconds, ttl_seconds, max_retries }) {
+  const settings = [handler, Object.entries(parameters).sort(), delay_seconds, ttl_seconds, max_retries];
+  const head = new TextEncoder().encode(`${JSON.stringify(settings)}\n`);
+  const body = typeof payload === 'string' ? new TextEncoder().encode(payload) : payload;
+  return { key: await sha256Hex(key), fingerprint: await sha256Hex(await new Blob([head, body]).arrayBuffer()) };
 }

@@ -1,12 +1,9 @@
-/**
- * Who may call: whoever has one of the API tokens, as far as its role allows. There are several so that they can be
- * rotated, and so that each caller has its own.
- */
+/** Who may call: tokens with roles, rates, and the origins of browsers. */
 
-import { sha256 } from './digest.js';
-import { Refusal } from './refusal.js';
+import { sha256 } from '../digest.js';
+import { Refusal } from './reply.js';
 
-/** @import { Call } from './call.js' */
+/** @import { Call } from './router.js' */
 
 /** What a token may do: submit tasks and look at those whose id it knows; read everything; or all. @typedef {'submit' | 'read' | 'operate'} Role */
 
@@ -121,4 +118,71 @@ function unauthorized({ headers }, got) {
   return new Refusal('unauthorized', `expected an API token (Authorization: Bearer TOKEN), got ${got}`, {
     headers: { 'WWW-Authenticate': isForPage ? PAGE_CHALLENGE : CHALLENGE },
   });
+}
+
+/**
+ * Counts a request. It is counted for its address before anything else is looked at, so that guesses and floods without a
+ * token are limited too; and for its token, which may come from many addresses.
+ *
+ * @param {Call} call
+ * @param {string} key what stands for whoever sends it
+ * @throws {Refusal} too many have come
+ */
+export async function limitRate({ env }, key) {
+  if (!env.RATE_LIMITER) return;
+  const { success } = await env.RATE_LIMITER.limit({ key });
+  if (success) return;
+  const period_seconds = env.RATE_LIMIT_PERIOD_SECONDS ?? '60';
+  throw new Refusal('rate_limited', `too many requests: try again in ${period_seconds} seconds`, { headers: { 'Retry-After': period_seconds } });
+}
+
+/** @param {Call} call */
+export function addressOf({ request }) {
+  return `address ${request.headers.get('CF-Connecting-IP') ?? ''}`;
+}
+
+/** Beside those that a page may always send and read (https://fetch.spec.whatwg.org/#cors-safelisted-request-header). */
+const REQUEST_HEADERS = 'Authorization, Content-Type, Idempotency-Key, Last-Event-ID';
+const REPLY_HEADERS = 'Idempotent-Replayed, Retry-After, WWW-Authenticate';
+
+/** How long a browser may rely on a preflight: the longest that Chromium does. */
+const MAX_AGE_SECONDS = 7_200;
+
+/**
+ * @param {Call} call
+ * @param {readonly string[]} methods that the path has
+ * @returns {Response | null} null when the request is no preflight, or its origin is not one of those
+ */
+export function preflight(call, methods) {
+  const { request } = call;
+  const isPreflight = request.method === 'OPTIONS' && request.headers.has('Access-Control-Request-Method');
+  if (!isPreflight || !isAllowed(call)) return null;
+  return new Response(null, {
+    status: 204,
+    headers: {
+      'Access-Control-Allow-Methods': methods.join(', '),
+      'Access-Control-Allow-Headers': REQUEST_HEADERS,
+      'Access-Control-Max-Age': String(MAX_AGE_SECONDS),
+    },
+  });
+}
+
+/**
+ * Tells the browser whether the page may read the reply.
+ *
+ * @param {Call} call
+ * @param {Response} reply
+ */
+export function addCorsHeaders(call, { headers }) {
+  if (!call.env.CORS_ORIGINS) return;
+  headers.append('Vary', 'Origin');
+  if (!isAllowed(call)) return;
+  headers.set('Access-Control-Allow-Origin', call.request.headers.get('Origin') ?? '');
+  headers.set('Access-Control-Expose-Headers', REPLY_HEADERS);
+}
+
+/** @param {Call} call */
+function isAllowed({ request, env }) {
+  const origin = request.headers.get('Origin');
+  return origin !== null && (env.CORS_ORIGINS ?? '').split(' ').includes(origin);
 }
