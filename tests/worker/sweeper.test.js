@@ -201,9 +201,11 @@ test('a database that is nearly full is told of', async () => {
 });
 
 test('expiry deletes large tasks a few at a time, and ends when its time is up', async () => {
-  await worker.rows(`WITH RECURSIVE number (n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM number WHERE n < 150)
-    INSERT INTO tasks (taskId, status, expires_at, payload)
-    SELECT printf('01%06x-0000-7000-8000-000000000000', n), 'failed', 1, zeroblob(1000000) FROM number`);
+  for (let first = 1; first <= 150; first += 30) {
+    await worker.rows(`WITH RECURSIVE number (n) AS (VALUES (${first}) UNION ALL SELECT n + 1 FROM number WHERE n < ${first + 29})
+      INSERT INTO tasks (taskId, status, expires_at, payload)
+      SELECT printf('01%06x-0000-7000-8000-000000000000', n), 'failed', 1, zeroblob(1000000) FROM number`);
+  }
   const store = new D1Store({ DB: /** @type {any} */ (await worker.database), MAX_RETRIES: '5' });
   let looks = 0;
   const expired = await store.expire(() => looks++ === 1);
