@@ -2,7 +2,7 @@
 
 import { StoreUnavailable } from '../stores/store_error.js';
 import { ENDED } from '../task.js';
-import { looksUntil } from './looks.js';
+import { Looks } from './looks.js';
 import { UNCACHED } from './reply.js';
 import { taskJson } from './task_view.js';
 
@@ -10,9 +10,8 @@ import { taskJson } from './task_view.js';
 /** @import { TaskRecord } from '../task.js' */
 /** @import { Call } from './call.js' */
 
-/** How long a stream lasts, after which its client comes again, and the longest time between two looks: 41 of them. */
-const STREAM_SECONDS = 5 * 60;
-const LONGEST_INTERVAL_MS = 10_000;
+/** How long a stream lasts, after which its client comes again: 43 looks at most, as many as the Free plan has with room to spare. */
+const STREAM_SECONDS = 40;
 
 /** After how long the client of a stream that has ended comes again. */
 const RECONNECT_MS = 1_000;
@@ -47,16 +46,20 @@ export function streamTask(call, task) {
  * @returns {AsyncGenerator<string>} events up to the task's end
  */
 async function* eventsOf({ store, env }, first) {
-  const nextLook = looksUntil(Date.now() + STREAM_SECONDS * 1000, LONGEST_INTERVAL_MS);
-  yield `retry: ${RECONNECT_MS}\n\n`;
-  let sent = '';
-  /** @type {TaskRecord | null} */
-  let task = first;
-  for (; task; task = await lookAgain(store, task)) {
-    const json = taskJson(task, env);
-    yield json === sent ? NOTHING_NEW : `id: ${eventId(task)}\nevent: task\ndata: ${json}\n\n`;
-    sent = json;
-    if (ENDED.has(task.status) || !await nextLook()) return;
+  const looks = new Looks(store, first.taskId, Date.now() + STREAM_SECONDS * 1000);
+  try {
+    yield `retry: ${RECONNECT_MS}\n\n`;
+    let sent = '';
+    /** @type {TaskRecord | null} */
+    let task = await lookAgain(store, first); // it may have changed before anybody listened
+    for (; task; task = await lookAgain(store, task)) {
+      const json = taskJson(task, env);
+      yield json === sent ? NOTHING_NEW : `id: ${eventId(task)}\nevent: task\ndata: ${json}\n\n`;
+      sent = json;
+      if (ENDED.has(task.status) || !await looks.next(task)) return;
+    }
+  } finally {
+    looks.stop();
   }
 }
 
