@@ -5,6 +5,7 @@
  */
 
 import { listen } from '../stores/changes.js';
+import { InvocationSpent, isStoreError } from '../stores/store_error.js';
 
 /** @import { Store } from '../stores/store.js' */
 /** @import { TaskRecord } from '../task.js' */
@@ -19,6 +20,7 @@ const LONGEST_INTERVAL_TOLD_MS = 20_000;
 export class Looks {
   #interval_ms = FIRST_INTERVAL_MS;
   #isTold = false;
+  #isSpent = false;
   #wake = () => {};
 
   /**
@@ -44,7 +46,7 @@ export class Looks {
    */
   async next(task) {
     const left_ms = this.end_ms - Date.now();
-    if (left_ms <= 0) return false;
+    if (left_ms <= 0 || this.#isSpent) return false;
     if (!this.#isTold) {
       /** @type {Promise<void>} */
       const told = new Promise((resolve) => { this.#wake = resolve; });
@@ -54,6 +56,21 @@ export class Looks {
     }
     this.#isTold = false;
     return true;
+  }
+
+  /**
+   * @param {TaskRecord} seen
+   * @returns {Promise<TaskRecord | null>} while the store does not answer, what was seen last: who was refused would come again at
+   *   once, and find the store no better
+   */
+  async again(seen) {
+    try {
+      return await this.store.find(seen.taskId);
+    } catch (error) {
+      if (!isStoreError(error)) throw error;
+      this.#isSpent = error instanceof InvocationSpent;
+      return seen;
+    }
   }
 
   /**

@@ -1,12 +1,10 @@
 /** `GET /task/:id` as a stream of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html). */
 
-import { StoreUnavailable } from '../stores/store_error.js';
 import { ENDED } from '../task.js';
 import { Looks } from './looks.js';
 import { UNCACHED } from './reply.js';
 import { taskJson } from './task_view.js';
 
-/** @import { Store } from '../stores/store.js' */
 /** @import { TaskRecord } from '../task.js' */
 /** @import { Call } from './call.js' */
 
@@ -51,8 +49,8 @@ async function* eventsOf({ store, env }, first) {
     yield `retry: ${RECONNECT_MS}\n\n`;
     let sent = '';
     /** @type {TaskRecord | null} */
-    let task = await lookAgain(store, first); // it may have changed before anybody listened
-    for (; task; task = await lookAgain(store, task)) {
+    let task = await looks.again(first); // it may have changed before anybody listened
+    for (; task; task = await looks.again(task)) {
       const json = taskJson(task, env);
       yield json === sent ? NOTHING_NEW : `id: ${eventId(task)}\nevent: task\ndata: ${json}\n\n`;
       sent = json;
@@ -60,21 +58,6 @@ async function* eventsOf({ store, env }, first) {
     }
   } finally {
     looks.stop();
-  }
-}
-
-/**
- * @param {Store} store
- * @param {TaskRecord} seen
- * @returns {Promise<TaskRecord | null>} while the store does not answer, what was seen last: a stream that broke off would come
- *   again at once, and find the store no better
- */
-async function lookAgain(store, seen) {
-  try {
-    return await store.find(seen.taskId);
-  } catch (error) {
-    if (error instanceof StoreUnavailable) return seen;
-    throw error;
   }
 }
 

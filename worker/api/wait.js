@@ -1,6 +1,5 @@
 /** `GET /task/:id?wait=`: an answer once the task has ended, or the time is up. */
 
-import { isStoreError } from '../stores/store_error.js';
 import { ENDED } from '../task.js';
 import { Looks } from './looks.js';
 
@@ -24,13 +23,7 @@ export async function findEnded(store, taskId, wait_seconds) {
   const looks = new Looks(store, taskId, Date.now() + wait_seconds * 1000);
   try {
     let task = await store.find(taskId);
-    while (task && !ENDED.has(task.status) && await looks.next(task)) {
-      const seen = task;
-      task = await store.find(taskId).catch((error) => {
-        if (isStoreError(error)) return seen;
-        throw error;
-      });
-    }
+    while (task && !ENDED.has(task.status) && await looks.next(task)) task = await looks.again(task);
     return task;
   } finally {
     looks.stop();
