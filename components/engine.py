@@ -9,7 +9,7 @@ import pulumi
 import pulumi_cloudflare as cloudflare
 
 from .declaration import Bindings, Declaration, applied
-from .part import Part
+from .part import DEFAULT_OBJECTS, Part
 from .parts_record import RecordedPart
 from .shards import shard_binding, shard_resource
 from .task_runner_args import MAX_CONCURRENCY
@@ -32,21 +32,18 @@ about a millisecond (https://developers.cloudflare.com/d1/platform/limits/), and
 batch of quick tasks makes some three queries in some ten milliseconds: ten batches keep a database busy, and the 250
 that Cloudflare scales to overload it."""
 
-DURABLE_OBJECTS = 4
-"""How many objects there are: ``OBJECTS`` of ``worker/stores/durable_object.js``."""
-
 
 def bearable_concurrency(state_store: str, queues: int) -> int:
     """Return how many batches of each queue the store bears at the same time, where the stack does not say.
 
-    With D1, the tasks of a queue are in a database of their own. All queues share the Durable Objects. KV has no
-    queries that wait for each other, so it bears all that Cloudflare allows.
+    The tasks of a queue are in a database or object of their own, where there is more than one queue; a single one has
+    several objects. KV has no queries that wait for each other, so it bears all that Cloudflare allows.
     """
     match state_store:
         case "d1":
             return BATCHES_A_DATABASE
         case "durable-object":
-            return max(1, BATCHES_A_DATABASE * DURABLE_OBJECTS // queues)
+            return BATCHES_A_DATABASE * (DEFAULT_OBJECTS if queues == 1 else 1)
         case _:
             return MAX_CONCURRENCY
 

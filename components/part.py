@@ -10,8 +10,13 @@ from .task_runner_args import Engine, StateStore, TaskRunnerArgs
 
 PartName = StateStore | Engine
 
-SHARDED: frozenset[PartName] = frozenset({"d1", "queue"})
-"""What has a resource a shard."""
+SHARDED: frozenset[PartName] = frozenset({"d1", "durable-object", "queue"})
+"""What has a database, an object or a queue a shard."""
+
+
+DEFAULT_OBJECTS = 4
+"""How many Durable Objects one shard is, which is what a stack has that says nothing: ``objectCount`` of
+``worker/stores/durable_object.js``."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +25,7 @@ class Part:
 
     name: PartName
     shard_counts: tuple[int, ...] = (1,)
-    """How many databases, or queues: that of new tasks, then those of earlier deployments."""
+    """How many databases, objects or queues: that of new tasks, then those of earlier deployments."""
     is_former: bool = False
     """Whether it takes no new tasks."""
 

@@ -11,7 +11,7 @@ import pulumi_cloudflare as cloudflare
 
 from .d1_migrations import D1Migrations, read_migrations
 from .declaration import Bindings, Declaration
-from .part import Part
+from .part import DEFAULT_OBJECTS, Part
 from .parts_record import OBJECT_CLASS, RecordedPart
 from .shards import shard_binding, shard_resource
 from .task_runner_args import StateStore as StateStoreName
@@ -98,6 +98,7 @@ class DurableObjectStateStore:
 
 DURABLE_OBJECT_CLASS = "TaskObject"
 
+
 STATE_STORES: Mapping[str, type[D1StateStore | KvStateStore | DurableObjectStateStore]] = {
     "d1": D1StateStore,
     "kv": KvStateStore,
@@ -119,11 +120,19 @@ def recorded_stores(declaration: Declaration, part: Part) -> list[RecordedPart]:
             }
             for number in range(part.shards)
         ]
+    objects: list[RecordedPart] = [
+        {
+            "what": f"Durable Object tasks-{number} of Worker {names.worker}{where}",
+            "keep": f"former_shards: {part.shard_counts[0]}",
+            "in_use": number < part.shards_in_use,
+        }
+        for number in range(DEFAULT_OBJECTS, part.shards if part.name == "durable-object" else 0)
+    ]
     what = {
         "kv": f"KV namespace {names.namespace}{where}",
         "durable-object": f"{OBJECT_CLASS} {DURABLE_OBJECT_CLASS} of Worker {names.worker}{where}",
     }
-    return [{"what": what[part.name], "keep": keep, "in_use": not part.is_former}]
+    return [{"what": what[part.name], "keep": keep, "in_use": not part.is_former}, *objects]
 
 
 def read_caveat(state_store: StateStoreName) -> str | None:

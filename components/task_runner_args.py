@@ -126,7 +126,8 @@ class TaskRunnerArgs:
     """The environment: every resource's name ends in it, so that environments share an account without touching."""
 
     shards: int | None = setting(1, WholeNumber(1, MAX_SHARDS))
-    """How many databases (``d1``) and queues (``queue``) tasks are spread over, for rates that one cannot take."""
+    """How many databases (``d1``), Durable Objects (``durable-object``, which has 4 where this is 1) and queues
+    (``queue``) tasks are spread over, for rates that one cannot take."""
 
     former_state_stores: Sequence[str] | None = setting((), ListOf(OneOf(STATE_STORES), "state stores", 3))
     """Stores of earlier deployments that still have tasks: they are read, and their tasks finished there."""
@@ -407,9 +408,9 @@ def _store_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]
         if values[name] in values[f"former_{name}s"]:
             yield f"former_{name}s", f"expected other ones than {name}, which is {values[name]}"
     for name in ("shards", "former_shards"):
-        if values[name] != defaults()[name] and "d1" not in stores and "queue" not in engines:
+        if values[name] != defaults()[name] and stores == {"kv"} and "queue" not in engines:
             combination = f"state_store {values['state_store']} and engine {values['engine']}"
-            yield name, f"expected to be unset with {combination}: there is no database and no queue"
+            yield name, f"expected to be unset with {combination}: there is no database, no object and no queue"
 
 
 def missing_token(values: Mapping[str, Any], base_url: str | None) -> tuple[str, str] | None:

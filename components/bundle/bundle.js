@@ -62,6 +62,13 @@ const STORES = /** @type {Record<string, {module: string, className: string}>} *
   'kv': { module: './stores/kv.js', className: 'KvStore' },
   'durable-object': { module: './stores/durable_object.js', className: 'DurableObjectStore' },
 });
+
+/** What makes the class of those that have several shards. @type {Record<string, {module: string, className: string}>} */
+const SHARDED_STORES = {
+  'd1': { module: './stores/sharded_d1.js', className: 'shardedD1' },
+  'durable-object': { module: './stores/durable_object.js', className: 'durableObjects' },
+};
+
 const ENGINES = /** @type {Record<string, {module: string, className: string}>} */ ({
   queue: { module: './engines/queue.js', className: 'QueueEngine' },
   workflow: { module: './engines/workflow.js', className: 'WorkflowEngine' },
@@ -291,11 +298,12 @@ function partsPlugin(request, handlers, hasSchemas) {
  * @returns {string} the source of `task-runner:parts`
  */
 function partsModule({ stores, engines }, handlers, hasSchemas) {
-  const sharded = (/** @type {Part} */ { name, shardCounts }) => name === 'd1' && Math.max(...shardCounts) > 1;
+  const sharded = (/** @type {Part} */ { name, shardCounts }) => name in SHARDED_STORES && Math.max(...shardCounts) > 1;
   const imports = stores.filter((part) => !sharded(part)).map(({ name }) => importOf(STORES, name));
-  if (stores.some(sharded)) imports.push("import { shardedD1 } from './stores/sharded_d1.js';");
+  imports.push(...stores.filter(sharded).map(({ name }) => importOf(SHARDED_STORES, name)));
+  imports.push("import { telling } from './stores/changes.js';");
   if (stores.length > 1) imports.push("import { layered } from './stores/layered.js';");
-  const classOf = (/** @type {Part} */ part) => (sharded(part) ? `shardedD1([${part.shardCounts}])` : STORES[part.name]?.className);
+  const classOf = (/** @type {Part} */ part) => (sharded(part) ? `${SHARDED_STORES[part.name]?.className}([${part.shardCounts}])` : STORES[part.name]?.className);
   const [present, ...formers] = stores;
   const store = classOf(/** @type {Part} */ (present));
   const former = formers.map((part) => `'${part.name}': ${classOf(part)}`);
@@ -304,7 +312,7 @@ function partsModule({ stores, engines }, handlers, hasSchemas) {
   return [
     ...imports,
     ...handlers.map(({ file }, index) => `import * as handler${index} from ${JSON.stringify(file)};`),
-    `export const Store = ${formers.length > 0 ? `layered(${store}, { ${former.join(', ')} })` : store};`,
+    `export const Store = telling(${formers.length > 0 ? `layered(${store}, { ${former.join(', ')} })` : store});`,
     `export { ${ENGINES[engine]?.className} as Engine };`,
     engines.includes('queue') ? 'export { QueueEngine as Consumer };' : 'export const Consumer = undefined;',
     stores.some(({ name }) => SWEPT_STORES.includes(name)) ? "export { sweep } from './sweeper.js';" : 'export const sweep = undefined;',

@@ -55,8 +55,8 @@ SUBMIT_PAUSE_SECONDS = 0.15
 WITHIN_SECONDS = 60
 """How soon after the last fault every task has ended."""
 
-LOST_MESSAGE_SECONDS = 420
-"""How soon a task has ended whose message died with an isolate: KV's sweeper looks every five minutes."""
+LOST_MESSAGE_SECONDS = 720
+"""How soon a task has ended whose message died with an isolate: KV's sweeper looks every ten minutes."""
 
 LETTERS_AT_ONCE = 100
 

@@ -119,6 +119,7 @@ export class StandInApi {
     for (const { status } of this.tasks) counts[status] += 1;
     return {
       generatedAt: new Date(now_ms).toISOString(),
+      freshUntil: new Date(now_ms + 5_000).toISOString(),
       counts,
       counted: { tasks: this.tasks.length, since: null, complete: true },
       former: [],

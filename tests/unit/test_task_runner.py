@@ -11,7 +11,7 @@ import pytest
 from pulumi.runtime.rpc import is_rpc_secret, unwrap_rpc_secret
 
 from components import TaskRunner
-from components.engine import DURABLE_OBJECTS
+from components.part import DEFAULT_OBJECTS
 from components.worker_code import MIGRATIONS_FOLDER
 from tests.unit.recorded_stack import ACCOUNT_ID, RecordedStack, record_component, record_task_runner, task_runner_args
 
@@ -193,6 +193,11 @@ def test_what_holds_tasks_is_recorded_before_anything_else() -> None:
     ]
     others = set(stack.resources) - {"task-runner", "task-runner-parts"}
     assert all(stack.precedes("task-runner-parts", each) for each in others)
+    objects = record_task_runner(state_store="durable-object", engine="workflow", shards=6)
+    assert [(each["what"], each["keep"]) for each in objects.inputs("task-runner-parts")["parts"][1:3]] == [
+        ("Durable Object tasks-4 of Worker task-runner-dev", "former_shards: 6"),
+        ("Durable Object tasks-5 of Worker task-runner-dev", "former_shards: 6"),
+    ]
 
 
 def test_inputs_of_the_usual_combination(stack: RecordedStack) -> None:
@@ -363,7 +368,7 @@ def test_every_setting_of_the_queues_reaches_its_resource() -> None:
         ({}, [10]),
         ({"shards": 3}, [10, 10, 10]),
         ({"state_store": "durable-object"}, [40]),
-        ({"state_store": "durable-object", "shards": 3}, [13, 13, 13]),
+        ({"state_store": "durable-object", "shards": 3}, [10, 10, 10]),
         ({"state_store": "kv"}, [250]),
         ({"state_store": "kv", "shards": 2}, [250, 250]),
         ({"max_concurrency": 77}, [77]),
@@ -378,7 +383,7 @@ def test_no_more_batches_are_in_work_than_the_store_can_bear(settings: dict[str,
 
 def test_as_many_objects_are_counted_on_as_there_are() -> None:
     source = (MIGRATIONS_FOLDER.parent / "stores" / "durable_object.js").read_text()
-    assert f"const OBJECTS = {DURABLE_OBJECTS};" in source
+    assert f"const OBJECTS = {DEFAULT_OBJECTS};" in source
 
 
 def test_cpu_time_is_limited_by_cloudflare_unless_it_is_set(stack: RecordedStack) -> None:

@@ -3,6 +3,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
 
 import { D1Store } from '../../worker/stores/d1.js';
+import { answersOfOpenPage } from './open_page.js';
 import { deliveryOf, newTask } from './store_under_test.js';
 import { readMigrations, startWorker } from './worker_under_test.js';
 
@@ -53,6 +54,23 @@ test('lists, statistics and sweeps read a bounded number of rows, however many t
   assert.ok(expiring <= 8_000, `${expiring}`);
   for (let rest = 0; rest < 2; rest++) await sweep();
   assert.ok(await rowsRead(sweep) <= 100, 'what has ended is not read again');
+});
+
+test('an idle stack with many tasks and one open page stay within the rows of the Free plan', async () => {
+  const { database, metas } = metered(await worker.database);
+  const store = new D1Store({ DB: database, MAX_RETRIES: '5' });
+  const rows = () => metas.splice(0).reduce((sum, { rows_read }) => sum + rows_read, 0);
+  const { cost } = await store.recent();
+  for (const status of /** @type {const} */ ([null, 'failed'])) await store.list({ status, handler: null, limit: 20, cursor: null });
+  const rows_a_page = rows();
+  assert.ok(rows_a_page > 10_000 && rows_a_page <= cost * 5_000_000 + 200, `${rows_a_page} ${cost}`);
+  const an_hour = answersOfOpenPage(1, cost) * rows_a_page;
+  assert.ok(an_hour <= 400_000, `${an_hour} rows in the first hour`);
+  const a_day = answersOfOpenPage(24, cost) * rows_a_page;
+  await Array.fromAsync(store.open(Date.now()));
+  rows();
+  await Array.fromAsync(store.open(Date.now()));
+  assert.ok(a_day + 1_440 * rows() <= 5_000_000, `${a_day} rows of a page in a day`);
 });
 
 test('tasks of the first schema are kept by the next ones', async () => {

@@ -58,3 +58,21 @@ describe('a store of two databases that were three', () => {
     assert.equal(await store.call('find', newTaskId(Date.now())), null);
   });
 });
+
+test('tasks in the default objects are found, finished and listed once, after a change to another number of them', async () => {
+  const store = await startStore('sharded-objects');
+  try {
+    const taskIds = ENDINGS.map((ending) => newTaskId(Date.now(), ending));
+    await store.former.call('insert', taskIds.map((taskId) => newTask({ taskId })));
+    const later = ENDINGS.map((ending) => newTaskId(Date.now() + 1_000, ending));
+    await store.call('insert', later.map((taskId) => newTask({ taskId })));
+    const { tasks } = await store.call('list', EVERYTHING);
+    assert.deepEqual(tasks.map((/** @type {Named} */ { taskId }) => taskId), [...taskIds, ...later].toSorted().reverse());
+    const answers = Object.values(await store.call('claim', [...taskIds, ...later].map((taskId) => deliveryOf(taskId))));
+    for (const { task } of answers) assert.equal(await store.settle(task, { status: 'completed', result: '1' }), 'ours');
+    for (const taskId of [...taskIds, ...later]) assert.equal((await store.call('find', taskId)).status, 'completed');
+    assert.deepEqual((await store.call('fill')).map((/** @type {{name: string}} */ { name }) => name), ['tasks-0', 'tasks-1', 'tasks-2', 'tasks-3']);
+  } finally {
+    await store.stop();
+  }
+});

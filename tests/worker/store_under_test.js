@@ -46,7 +46,7 @@ const LOSING = `(real) => {
 }`;
 
 /** As an earlier deployment had it. @type {Record<StoreName, string>} */
-const CLASSES = { d1: 'D1Store', kv: 'KvStore', 'durable-object': 'DurableObjectStore', 'sharded-d1': 'shardedD1([3])' };
+const CLASSES = { d1: 'D1Store', kv: 'KvStore', 'durable-object': 'DurableObjectStore', 'sharded-d1': 'shardedD1([3])', 'sharded-objects': 'DurableObjectStore' };
 
 /**
  * @param {StoreName} store

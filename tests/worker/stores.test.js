@@ -321,7 +321,7 @@ for (const name of /** @type {StoreName[]} */ ([...STORES, 'sharded-d1'])) {
     const MINUTE_MS = 60_000;
 
     /** The next time at which KV's sweeper looks; the others look always. */
-    const sweep_ms = () => Math.ceil(Date.now() / (5 * MINUTE_MS)) * 5 * MINUTE_MS;
+    const sweep_ms = () => Math.ceil(Date.now() / (10 * MINUTE_MS)) * 10 * MINUTE_MS;
 
     test('finds tasks whose message is lost, young and old', async () => {
       const lost = await store.insert({ taskId: newTaskId(Date.now() - 30 * MINUTE_MS) });

@@ -18,7 +18,7 @@ export const MAX_RETRIES = 2;
 const OBJECTS = 4;
 
 /** @typedef {'d1' | 'kv' | 'durable-object'} OrdinaryStoreName */
-/** @typedef {OrdinaryStoreName | 'sharded-d1'} StoreName */
+/** @typedef {OrdinaryStoreName | 'sharded-d1' | 'sharded-objects'} StoreName */
 /** @typedef {'queue' | 'workflow'} EngineName */
 /** @typedef {{id: string, timestamp: Date, attempts: number, body: unknown}} Delivery */
 
@@ -37,6 +37,10 @@ const STORE_PARTS = {
   },
   // Spread over two since the last deployment, over three before.
   'sharded-d1': { part: { name: 'd1', shardCounts: [2, 3] }, binding: DATABASES },
+  // Three objects since the last deployment, as many as there are by default before.
+  'sharded-objects': {
+    part: { name: 'durable-object', shardCounts: [3, 1] }, binding: { TASK_DO: { type: 'durable-object', worker: NAME, exportName: 'TaskObject' } },
+  },
 };
 
 /** @type {Record<EngineName, Record<string, any>>} */
@@ -77,7 +81,7 @@ export async function startWorker({ store = 'd1', formerStores = [], engine = 'q
       ...(bound && ENGINE_BINDINGS[engine]),
       ...bindings,
     },
-    ...(stores.includes('durable-object') && { exports: { TaskObject: { type: 'durable-object', storage: 'sqlite' } } }),
+    ...(hasObjects(stores) && { exports: { TaskObject: { type: 'durable-object', storage: 'sqlite' } } }),
     triggers: [],
   };
   const miniflare = new Miniflare({ cf: false, workers: [{ config }] });
@@ -141,7 +145,7 @@ export class WorkerUnderTest {
   }
 
   async sweep() {
-    if (this.store !== 'durable-object') return (await this.miniflare.getWorker(NAME)).scheduled({ cron: '* * * * *' });
+    if (!hasObjects([this.store])) return (await this.miniflare.getWorker(NAME)).scheduled({ cron: '* * * * *' });
     const objects = /** @type {any} */ (await this.miniflare.getDurableObjectNamespace('TASK_DO', NAME));
     for (let number = 0; number < OBJECTS; number++) await objects.get(objects.idFromName(`tasks-${number}`)).sweepNow();
   }
@@ -211,15 +215,20 @@ function entry(stores, face = 'runner') {
     import { QueueEngine } from './engines/queue.js';
     import { Invocation, Joint } from './joint.js';
     import { D1Store } from './stores/d1.js';
-    import { DurableObjectStore } from './stores/durable_object.js';
+    import { durableObjects, DurableObjectStore } from './stores/durable_object.js';
     import { KvStore } from './stores/kv.js';
     import { shardedD1 } from './stores/sharded_d1.js';
     import { StoreFull, StoreUnavailable } from './stores/store_error.js';
     import { taskRunner } from './task_runner.js';
     export * from './index.js';
-    ${stores.includes('durable-object') ? 'export class TaskObject extends classes.TaskObject { sweepNow() { return this.alarm(); } }' : ''}
+    ${hasObjects(stores) ? 'export class TaskObject extends classes.TaskObject { sweepNow() { return this.alarm(); } }' : ''}
     export default ${face};
   `;
+}
+
+/** @param {StoreName[]} stores */
+function hasObjects(stores) {
+  return stores.some((name) => STORE_PARTS[name].part.name === 'durable-object');
 }
 
 /** @param {import('../../components/bundle/bundle.js').Module[]} modules */

@@ -1,24 +1,87 @@
 /**
- * How often a request that waits for a change looks for it, since no store tells. Each look is a query of the store, of
- * which a Worker on the Free plan may make 50 a request (https://developers.cloudflare.com/workers/platform/limits/).
+ * When a request that waits for a change looks for it: at once when it is told, by its isolate or by a store that tells; otherwise
+ * after a while. Each look is a query of the store, of which a Worker on the Free plan may make 50 a request
+ * (https://developers.cloudflare.com/d1/platform/limits/): a request that may ask no more ends its wait.
  */
 
-/** The time between two looks: short at first, since most tasks are. */
+import { listen } from '../stores/changes.js';
+import { InvocationSpent, isStoreError } from '../stores/store_error.js';
+
+/** @import { Store } from '../stores/store.js' */
+/** @import { TaskRecord } from '../task.js' */
+
+/** The time between two looks: short at first, since most tasks are; then the longest by which what is done elsewhere is seen late.
+ * A store that tells is asked so rarely only to make sure. */
 const FIRST_INTERVAL_MS = 100;
-const INTERVAL_GROWTH = 1.5;
+const INTERVAL_GROWTH = 2;
+const LONGEST_INTERVAL_MS = 1_000;
+const LONGEST_INTERVAL_TOLD_MS = 20_000;
 
-/**
- * @param {number} end_ms Unix time of the last look
- * @param {number} longest_ms the longest time between two looks
- * @returns {() => Promise<boolean>} waits until the next look; false at once when the last one is done
- */
-export function looksUntil(end_ms, longest_ms) {
-  let interval_ms = FIRST_INTERVAL_MS;
-  return async () => {
-    const left_ms = end_ms - Date.now();
-    if (left_ms <= 0) return false;
-    await scheduler.wait(Math.min(interval_ms, left_ms));
-    interval_ms = Math.min(interval_ms * INTERVAL_GROWTH, longest_ms);
+export class Looks {
+  #interval_ms = FIRST_INTERVAL_MS;
+  #isTold = false;
+  #isSpent = false;
+  #wake = () => {};
+
+  /**
+   * @param {Store} store
+   * @param {string} taskId
+   * @param {number} end_ms Unix time of the last look
+   */
+  constructor(store, taskId, end_ms) {
+    this.store = store;
+    this.end_ms = end_ms;
+    this.longest_ms = store.tells ? LONGEST_INTERVAL_TOLD_MS : LONGEST_INTERVAL_MS;
+    this.stop = listen(taskId, end_ms, () => {
+      this.#isTold = true;
+      this.#wake();
+    });
+  }
+
+  /**
+   * Waits until the next look.
+   *
+   * @param {TaskRecord} task as it was at the last one
+   * @returns {Promise<boolean>} false at once when that was the last one
+   */
+  async next(task) {
+    const left_ms = this.end_ms - Date.now();
+    if (left_ms <= 0 || this.#isSpent) return false;
+    if (!this.#isTold) {
+      /** @type {Promise<void>} */
+      const told = new Promise((resolve) => { this.#wake = resolve; });
+      const interval_ms = Math.min(this.#interval_ms, left_ms);
+      await Promise.race([told, scheduler.wait(interval_ms), ...(this.store.tells ? [this.#change(task, interval_ms)] : [])]);
+      this.#interval_ms = Math.min(this.#interval_ms * INTERVAL_GROWTH, this.longest_ms);
+    }
+    this.#isTold = false;
     return true;
-  };
+  }
+
+  /**
+   * @param {TaskRecord} seen
+   * @returns {Promise<TaskRecord | null>} while the store does not answer, what was seen last: who was refused would come again at
+   *   once, and find the store no better
+   */
+  async again(seen) {
+    try {
+      return await this.store.find(seen.taskId);
+    } catch (error) {
+      if (!isStoreError(error)) throw error;
+      this.#isSpent = error instanceof InvocationSpent;
+      return seen;
+    }
+  }
+
+  /**
+   * @param {TaskRecord} task
+   * @param {number} interval_ms
+   */
+  async #change(task, interval_ms) {
+    try {
+      await this.store.changed(task, interval_ms);
+    } catch {
+      await scheduler.wait(interval_ms); // a store that is away is looked at no sooner
+    }
+  }
 }

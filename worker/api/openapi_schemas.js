@@ -110,6 +110,7 @@ export const SCHEMAS = {
   }),
   Statistics: object({
     generatedAt: TIME,
+    freshUntil: { ...TIME, description: 'The same answer is given until then, at least by the same isolate: it is no use to ask sooner.' },
     counts: COUNTS,
     counted: object({
       tasks: { ...COUNT, description: 'How many of the newest tasks were counted.' },

@@ -1,6 +1,7 @@
 /** `GET /stats`: how much there is, how much waits, and how fast it goes. */
 
 import { STATUSES } from '../task.js';
+import { Allowance } from './allowance.js';
 import { jsonReply } from './reply.js';
 import { readQuery } from './request.js';
 import { isoTime } from './task.js';
@@ -13,30 +14,37 @@ import { isoTime } from './task.js';
 const RECENT_MINUTES = 15;
 const MINUTE_MS = 60_000;
 
-/** How long an answer is given again: it may have taken thousands of rows to make. */
+/** How long an answer is given again at least; longer once many were dear. */
 const FRESH_MS = 5_000;
 
 /** @typedef {{generatedAt: string | null} & Record<string, unknown>} Statistics */
 
-/** The last answer of this isolate. @type {{made_ms: number, statistics: Statistics} | null} */
+/** The last answer of this isolate, and until when it is given. @type {{fresh_until_ms: number, statistics: Statistics} | null} */
 let last = null;
+
+const allowance = new Allowance();
 
 /** @param {Call} call */
 export async function showStatistics(call) {
   readQuery(call.url, []);
   const now_ms = Date.now();
-  if (last === null || now_ms - last.made_ms >= FRESH_MS) last = { made_ms: now_ms, statistics: await makeStatistics(call, now_ms) };
+  if (last === null || now_ms >= last.fresh_until_ms) {
+    const { cost, ...statistics } = await makeStatistics(call, now_ms);
+    const fresh_until_ms = now_ms + Math.max(FRESH_MS, allowance.spend(cost, now_ms));
+    last = { fresh_until_ms, statistics: { ...statistics, freshUntil: isoTime(fresh_until_ms) } };
+  }
   return jsonReply(last.statistics);
 }
 
 /**
  * @param {Call} call
  * @param {number} now_ms
- * @returns {Promise<Statistics>}
+ * @returns {Promise<Statistics & {cost: number}>}
  */
 async function makeStatistics({ store, engine }, now_ms) {
-  const [{ tasks, isAll, former = [] }, backlogs, sweeper] = await Promise.all([store.recent(), backlogsOf(engine), store.sweepCounts()]);
+  const [{ tasks, isAll, cost, former = [] }, backlogs, sweeper] = await Promise.all([store.recent(), backlogsOf(engine), store.sweepCounts()]);
   return {
+    cost,
     generatedAt: isoTime(now_ms),
     counts: countByStatus(tasks),
     counted: { tasks: tasks.length, since: isoTime(oldest_ms(tasks)), complete: isAll },

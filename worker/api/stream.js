@@ -1,18 +1,15 @@
 /** `GET /task/:id` as a stream of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html). */
 
-import { StoreUnavailable } from '../stores/store_error.js';
 import { ENDED } from '../task.js';
-import { looksUntil } from './looks.js';
+import { Looks } from './looks.js';
 import { UNCACHED } from './reply.js';
 import { taskJson } from './task.js';
 
-/** @import { Store } from '../stores/store.js' */
 /** @import { TaskRecord } from '../task.js' */
 /** @import { Call } from './router.js' */
 
-/** How long a stream lasts, after which its client comes again, and the longest time between two looks: 41 of them. */
-const STREAM_SECONDS = 5 * 60;
-const LONGEST_INTERVAL_MS = 10_000;
+/** How long a stream lasts, after which its client comes again: 43 looks at most, as many as the Free plan has with room to spare. */
+const STREAM_SECONDS = 40;
 
 /** After how long the client of a stream that has ended comes again. */
 const RECONNECT_MS = 1_000;
@@ -47,31 +44,20 @@ export function streamTask(call, task) {
  * @returns {AsyncGenerator<string>} events up to the task's end
  */
 async function* eventsOf({ store, env }, first) {
-  const nextLook = looksUntil(Date.now() + STREAM_SECONDS * 1000, LONGEST_INTERVAL_MS);
-  yield `retry: ${RECONNECT_MS}\n\n`;
-  let sent = '';
-  /** @type {TaskRecord | null} */
-  let task = first;
-  for (; task; task = await lookAgain(store, task)) {
-    const json = taskJson(task, env);
-    yield json === sent ? NOTHING_NEW : `id: ${eventId(task)}\nevent: task\ndata: ${json}\n\n`;
-    sent = json;
-    if (ENDED.has(task.status) || !await nextLook()) return;
-  }
-}
-
-/**
- * @param {Store} store
- * @param {TaskRecord} seen
- * @returns {Promise<TaskRecord | null>} while the store does not answer, what was seen last: a stream that broke off would come
- *   again at once, and find the store no better
- */
-async function lookAgain(store, seen) {
+  const looks = new Looks(store, first.taskId, Date.now() + STREAM_SECONDS * 1000);
   try {
-    return await store.find(seen.taskId);
-  } catch (error) {
-    if (error instanceof StoreUnavailable) return seen;
-    throw error;
+    yield `retry: ${RECONNECT_MS}\n\n`;
+    let sent = '';
+    /** @type {TaskRecord | null} */
+    let task = await looks.again(first); // it may have changed before anybody listened
+    for (; task; task = await looks.again(task)) {
+      const json = taskJson(task, env);
+      yield json === sent ? NOTHING_NEW : `id: ${eventId(task)}\nevent: task\ndata: ${json}\n\n`;
+      sent = json;
+      if (ENDED.has(task.status) || !await looks.next(task)) return;
+    }
+  } finally {
+    looks.stop();
   }
 }
 

@@ -43,6 +43,8 @@ export interface Percentiles {
 /** `queue` and `deadLetters` are null for an engine that has none. */
 export interface Stats {
   generatedAt: string;
+  /** Until when the same answer is given: it is no use to ask sooner. */
+  freshUntil: string;
   counts: Record<Status, number>;
   counted: { tasks: number; since: string | null; complete: boolean };
   former: { store: string; counts: Record<Status, number>; complete: boolean }[];

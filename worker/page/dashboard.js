@@ -436,10 +436,11 @@ async function submit(form) {
 
 // ---- polling
 
-const polling = { timer: 0, next_ms: 0, failures: 0, running: false, paused: false };
+const polling = { timer: 0, next_ms: 0, fresh_ms: 0, failures: 0, running: false, paused: false };
 
 /** @param {Stats} stats */
 async function refreshStats(stats) {
+  polling.fresh_ms = Date.parse(stats.freshUntil) - Date.parse(stats.generatedAt);
   showStats(stats);
   if (stats.counts.failed || !one('#failures').hidden) await showFailures();
 }
@@ -452,6 +453,7 @@ async function poll() {
   try {
     await Promise.all([call('/stats').then(refreshStats), !list.older && showTasks(), dialog.open && showDetails()]);
     polling.failures = 0;
+    wait_ms = Math.max(POLL_MS, polling.fresh_ms);
     write(one('#updated'), clock.format());
     showConnection('');
   } catch (error) {

@@ -2,7 +2,7 @@
 
 import { Joint, jointOf } from '../joint.js';
 import { patiently } from '../patience.js';
-import { faultOf, StoreFull, StoreUnavailable } from './store_error.js';
+import { faultOf, InvocationSpent, StoreFull, StoreUnavailable } from './store_error.js';
 
 /** @import { Invocation } from '../joint.js' */
 /** @import { Row, Run, Statement } from './task_table.js' */
@@ -69,6 +69,6 @@ export async function askStore(patience_seconds, ask) {
     const fault = faultOf(error);
     if (fault === 'bug') throw error;
     if (fault === 'full') throw new StoreFull(String(error), { cause: error });
-    throw new StoreUnavailable(String(error), { cause: error });
+    throw new (fault === 'spent' ? InvocationSpent : StoreUnavailable)(String(error), { cause: error });
   }
 }

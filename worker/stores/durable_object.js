@@ -1,5 +1,5 @@
 /**
- * Task state in Durable Objects: a fixed number of them, each with a table of the tasks whose ids are its own. Each
+ * Task state in Durable Objects: several of them, each with a table of the tasks whose ids are its own. Each
  * sweeps its table itself, and is emptied with its last task.
  */
 
@@ -7,21 +7,20 @@ import { DurableObject } from 'cloudflare:workers';
 
 import { Invocation } from '../joint.js';
 import { sweep } from '../sweeper.js';
+import { versionOf } from './changes.js';
 import { askStore, REQUEST_PATIENCE_SECONDS, runner } from './connection.js';
 import { ShardedStore } from './sharded.js';
 import { TaskTable } from './task_table.js';
 
 /** @import { Engine } from '../engines/engine.js' */
+/** @import { Status, TaskRecord } from '../task.js' */
 /** @import { Fill, OpenTask, Store } from './store.js' */
 /** @import { Row, Statement, TableSettings } from './task_table.js' */
 
 /** @typedef {TableSettings & {TASK_DO: DurableObjectNamespace, JURISDICTION?: DurableObjectJurisdiction}} Env of the class that `taskObject` makes */
 
-/**
- * How many objects there are. One takes about 1,000 requests a second
- * (https://developers.cloudflare.com/durable-objects/platform/limits/); a list asks all of them. It can't change while
- * there are tasks.
- */
+/** How many objects there are where nothing else is said. One takes about 1,000 requests a second
+ * (https://developers.cloudflare.com/durable-objects/platform/limits/); a list asks all of them. */
 const OBJECTS = 4;
 
 /** How often an object with tasks sweeps its table. */
@@ -30,9 +29,16 @@ const SWEEP_INTERVAL_MS = 60_000;
 /** The largest database of an object (https://developers.cloudflare.com/durable-objects/platform/limits/). */
 const OBJECT_LIMIT_BYTES = 10e9;
 
-/** What an object is asked. @typedef {{run(statements: Statement[]): Promise<Row[][]>, size(): Promise<number>}} TaskObjectStub */
+/** What an object is asked.
+ *
+ * @typedef {{run(statements: Statement[]): Promise<Row[][]>, size(): Promise<number>,
+ *   changed(taskId: string, version: string, wait_ms: number): Promise<void>}} TaskObjectStub
+ */
 
 class ObjectTable extends TaskTable {
+  /** @override */
+  tells = true;
+
   /**
    * @param {string} name
    * @param {() => TaskObjectStub} stub
@@ -48,6 +54,15 @@ class ObjectTable extends TaskTable {
 
   /**
    * @override
+   * @param {TaskRecord} task
+   * @param {number} wait_ms
+   */
+  async changed(task, wait_ms) {
+    await this.stub().changed(task.taskId, versionOf(task), wait_ms);
+  }
+
+  /**
+   * @override
    * @returns {Promise<Fill[]>}
    */
   async fill() {
@@ -55,32 +70,46 @@ class ObjectTable extends TaskTable {
   }
 }
 
-export class DurableObjectStore extends ShardedStore {
-  /**
-   * @param {Env} env
-   * @param {number} [patience_seconds]
-   * @param {Invocation} [invocation]
-   */
-  constructor(env, patience_seconds = REQUEST_PATIENCE_SECONDS, invocation = new Invocation()) {
-    const names = Array.from({ length: OBJECTS }, (_, number) => `tasks-${number}`);
-    const namespace = env.JURISDICTION ? env.TASK_DO.jurisdiction(env.JURISDICTION) : env.TASK_DO;
-    // A stub each time: one whose object was reset fails for ever
-    // (https://developers.cloudflare.com/durable-objects/best-practices/error-handling/).
-    const stub = (/** @type {string} */ name) => /** @type {TaskObjectStub} */ (/** @type {unknown} */ (namespace.getByName(name)));
-    super(names.map((name) => new ObjectTable(name, () => stub(name), patience_seconds, invocation, env)));
-  }
-
-  /**
-   * @override
-   * @returns {AsyncGenerator<OpenTask[]>} none: each object sees to its own
-   */
-  async *open() {}
-
-  /** @override */
-  async expire() {
-    return 0;
-  }
+/**
+ * @param {number} shards
+ * @returns {number} how many objects that is: one shard, which is what a stack has that says nothing, is {@link OBJECTS}
+ */
+function objectCount(shards) {
+  return shards === 1 ? OBJECTS : shards;
 }
+
+/** @param {number[]} shardCounts those of new tasks, then those of earlier deployments */
+export function durableObjects(shardCounts) {
+  const counts = shardCounts.map(objectCount);
+  const names = Array.from({ length: Math.max(...counts) }, (_, number) => `tasks-${number}`);
+  return class DurableObjectStore extends ShardedStore {
+    /**
+     * @param {Env} env
+     * @param {number} [patience_seconds]
+     * @param {Invocation} [invocation]
+     */
+    constructor(env, patience_seconds = REQUEST_PATIENCE_SECONDS, invocation = new Invocation()) {
+      const namespace = env.JURISDICTION ? env.TASK_DO.jurisdiction(env.JURISDICTION) : env.TASK_DO;
+      // A stub each time: one whose object was reset fails for ever
+      // (https://developers.cloudflare.com/durable-objects/best-practices/error-handling/).
+      const stub = (/** @type {string} */ name) => /** @type {TaskObjectStub} */ (/** @type {unknown} */ (namespace.getByName(name)));
+      super(names.map((name) => new ObjectTable(name, () => stub(name), patience_seconds, invocation, env)), counts);
+    }
+
+    /**
+     * @override
+     * @returns {AsyncGenerator<OpenTask[]>} none: each object sees to its own
+     */
+    async *open() {}
+
+    /** @override */
+    async expire() {
+      return 0;
+    }
+  };
+}
+
+export const DurableObjectStore = durableObjects([1]);
 
 /**
  * Makes the class of the objects.
@@ -91,6 +120,12 @@ export class DurableObjectStore extends ShardedStore {
 export function taskObject(migrations, engineOf) {
   return class TaskObject extends /** @type {typeof DurableObject<TableSettings>} */ (DurableObject) {
     #isReady = false;
+
+    /** Those who wait for a change, by task. @type {Map<string, Set<() => void>>} */
+    #waiting = new Map();
+
+    /** What was last known of the tasks that somebody waits for. @type {Map<string, string | null>} */
+    #versions = new Map();
 
     /**
      * Runs statements on the object's table, in one transaction.
@@ -111,7 +146,57 @@ export function taskObject(migrations, engineOf) {
         });
       });
       if (rowsWritten > 0 && await storage.getAlarm() === null) await storage.setAlarm(Date.now() + SWEEP_INTERVAL_MS);
+      if (rowsWritten > 0) this.#tell();
       return rows;
+    }
+
+    /**
+     * Waits until a task is not as it was, or the time is up.
+     *
+     * @param {string} taskId
+     * @param {string} version as it was, see `versionOf`
+     * @param {number} wait_ms
+     */
+    async changed(taskId, version, wait_ms) {
+      const now = this.#version(taskId);
+      if (now !== null && now !== version) return;
+      /** @type {PromiseWithResolvers<void>} */
+      const { promise, resolve } = Promise.withResolvers();
+      const waiting = this.#waiting.get(taskId) ?? new Set();
+      this.#waiting.set(taskId, waiting.add(resolve));
+      this.#versions.set(taskId, now);
+      const timer = setTimeout(resolve, wait_ms);
+      await promise;
+      clearTimeout(timer);
+      waiting.delete(resolve);
+      if (waiting.size > 0 || this.#waiting.get(taskId) !== waiting) return;
+      this.#waiting.delete(taskId);
+      this.#versions.delete(taskId);
+    }
+
+    /** Tells those who wait for a task that has changed. */
+    #tell() {
+      for (const [taskId, waiting] of this.#waiting) {
+        const version = this.#version(taskId);
+        if (version === this.#versions.get(taskId)) continue;
+        this.#versions.set(taskId, version);
+        for (const resolve of waiting) resolve();
+      }
+    }
+
+    /**
+     * @param {string} taskId
+     * @returns {string | null} null of a task that is not there
+     */
+    #version(taskId) {
+      this.#migrate();
+      const [row] = this.ctx.storage.sql.exec('SELECT status, run, attempts, crashes, progress FROM tasks WHERE taskId = ?', taskId).toArray();
+      if (!row) return null;
+      const { status, run, attempts, crashes, progress } = row;
+      return versionOf({
+        status: /** @type {Status} */ (status), run: Number(run), attempts: Number(attempts), crashes: Number(crashes),
+        progress: JSON.parse(String(progress ?? 'null')),
+      });
     }
 
     /** @returns {number} of the database, in bytes */

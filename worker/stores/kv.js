@@ -69,7 +69,7 @@ const CLAIM_BYTES = 8 * 1024 * 1024;
 /** How often the sweeper looks, and how far back (in windows of time that share an id's first digits: 17.5 minutes). Of a
  * window that has more tasks than a list (1,000 keys) it looks at some of its sixteen parts, at all of them within four
  * times: lists are dear. */
-const SWEEP_INTERVAL_MINUTES = 5;
+const SWEEP_INTERVAL_MINUTES = 10;
 const SWEEP_WINDOWS = 3;
 const SWEEP_PARTS = 4;
 const WINDOW_DIGITS = 7;
@@ -86,8 +86,14 @@ const PAGE_TASKS = 100;
 /** How many of the newest tasks statistics are made of: two lists. */
 const RECENT_TASKS = 2_000;
 
+/** How many times as many lists the dashboard takes, which shows the newest tasks and those that failed beside them, and how many
+ * the Free plan has in a day (https://developers.cloudflare.com/kv/platform/pricing/). */
+const WALKS = 3;
+const FREE_LISTS = 1_000;
+
 /** @implements {Store} */
 export class KvStore {
+  tells = false;
   settling_seconds = 15; // with the default of five retries, more than the minute that KV takes to be consistent
 
   /**
@@ -120,6 +126,14 @@ export class KvStore {
   async find(taskId) {
     const entry = await this.#read(taskId);
     return entry && isKept(entry) ? { ...summary(taskId, entry), result: entry.result } : null;
+  }
+
+  /**
+   * @param {TaskRecord} _task
+   * @param {number} wait_ms
+   */
+  async changed(_task, wait_ms) {
+    await new Promise((resolve) => { setTimeout(resolve, wait_ms); });
   }
 
   /**
@@ -293,16 +307,17 @@ export class KvStore {
     return { tasks, cursor: walk.stoppedAt() };
   }
 
-  /** @returns {Promise<{tasks: Moments[], isAll: boolean}>} */
+  /** @returns {Promise<{tasks: Moments[], isAll: boolean, cost: number}>} */
   async recent() {
     /** @type {Moments[]} */
     const tasks = [];
     const walk = newestFirst(this.kv, null);
+    const cost = () => walk.lists() * WALKS / FREE_LISTS;
     for await (const { name, metadata } of walk.keys) {
-      if (tasks.length === RECENT_TASKS) return { tasks, isAll: false };
+      if (tasks.length === RECENT_TASKS) return { tasks, isAll: false, cost: cost() };
       tasks.push(summary(name, complete(metadata)));
     }
-    return { tasks, isAll: walk.stoppedAt() === null };
+    return { tasks, isAll: walk.stoppedAt() === null, cost: cost() };
   }
 
   /**

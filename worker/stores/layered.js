@@ -7,7 +7,7 @@ import { askAll, claimFrom, mergePages, mergeRecent, mergeStandings, pagesOf, su
 import { mergeClaims } from './sharded.js';
 
 /** @import { Invocation } from '../joint.js' */
-/** @import { AttemptName, NewTask, Outcome, Progress, TaskError } from '../task.js' */
+/** @import { AttemptName, NewTask, Outcome, Progress, TaskError, TaskRecord } from '../task.js' */
 /** @import { Abandoned, ClaimAnswer, Delivery, Probe, Query, Recent, Store, SweepCounts } from './store.js' */
 
 /** @typedef {new (env: any, patience_seconds?: number, invocation?: Invocation) => Store} StoreClass */
@@ -29,6 +29,7 @@ export function layered(Present, formers) {
       this.formers = Object.entries(formers).map(([name, Former]) => ({ name, store: new Former(env, patience_seconds, invocation) }));
       /** @type {Store[]} */
       this.stores = [this.present, ...this.formers.map(({ store }) => store)];
+      this.tells = this.stores.every(({ tells }) => tells);
       this.settling_seconds = Math.max(...this.stores.map(({ settling_seconds }) => settling_seconds));
     }
 
@@ -39,6 +40,14 @@ export function layered(Present, formers) {
      */
     insert(tasks) {
       return this.present.insert(tasks);
+    }
+
+    /**
+     * @param {TaskRecord} task
+     * @param {number} wait_ms
+     */
+    async changed(task, wait_ms) {
+      await Promise.race(this.stores.map((store) => store.changed(task, wait_ms)));
     }
 
     /** @param {string} taskId */

@@ -18,13 +18,17 @@ export function mergePages(pages, limit) {
 }
 
 /**
- * @param {{tasks: Moments[], isAll: boolean}[]} parts each newest first
- * @returns {{tasks: Moments[], isAll: boolean}} down to where one of them ends that does not have all
+ * @param {{tasks: Moments[], isAll: boolean, cost: number}[]} parts each newest first
+ * @returns {{tasks: Moments[], isAll: boolean, cost: number}} down to where one of them ends that does not have all
  */
 export function mergeRecent(parts) {
   const cut_ms = Math.max(-Infinity, ...parts.map(({ tasks, isAll }) => (isAll ? -Infinity : tasks.at(-1)?.created_ms ?? -Infinity)));
   const tasks = parts.flatMap((part) => part.tasks).filter(({ created_ms }) => created_ms >= cut_ms);
-  return { tasks: tasks.sort((one, other) => other.created_ms - one.created_ms), isAll: parts.every(({ isAll }) => isAll) };
+  return {
+    tasks: tasks.sort((one, other) => other.created_ms - one.created_ms),
+    isAll: parts.every(({ isAll }) => isAll),
+    cost: parts.reduce((sum, { cost }) => sum + cost, 0),
+  };
 }
 
 /**

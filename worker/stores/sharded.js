@@ -4,7 +4,7 @@ import { shardOf } from '../shards.js';
 import { askAll, claimFrom, mergePages, mergeRecent, mergeStandings, pagesOf, sumCounts } from './merge.js';
 import { isStoreError } from './store_error.js';
 
-/** @import { AttemptName, NewTask, Outcome, Progress, TaskError } from '../task.js' */
+/** @import { AttemptName, NewTask, Outcome, Progress, TaskError, TaskRecord } from '../task.js' */
 /** @import { Abandoned, ClaimAnswer, Delivery, Insertion, Probe, Query, Store, SweepCounts } from './store.js' */
 
 /** @implements {Store} */
@@ -17,6 +17,7 @@ export class ShardedStore {
   constructor(shards, counts = [shards.length]) {
     this.shards = shards;
     this.counts = counts;
+    this.tells = shards.every(({ tells }) => tells);
     this.settling_seconds = Math.max(...shards.map(({ settling_seconds }) => settling_seconds));
   }
 
@@ -36,6 +37,14 @@ export class ShardedStore {
       group.forEach((task, index) => insertions.set(task, inserted[index]));
     }));
     return tasks.map((task) => /** @type {Insertion | Error} */ (insertions.get(task)));
+  }
+
+  /**
+   * @param {TaskRecord} task
+   * @param {number} wait_ms
+   */
+  async changed(task, wait_ms) {
+    await Promise.race([...this.#homes(task.taskId)].map((number) => this.#shard(number).changed(task, wait_ms)));
   }
 
   /** @param {string} taskId */

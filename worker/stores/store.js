@@ -83,9 +83,10 @@
 /** What statistics need of a task. @typedef {Pick<TaskSummary, 'status' | 'created_ms' | 'started_ms' | 'finished_ms'>} Moments */
 
 /**
- * The newest tasks, a bounded number, and whether these are all; of a store with former ones also those of each of them.
+ * The newest tasks, a bounded number, and whether these are all; of a store with former ones also those of each of them. `cost` is
+ * the part of what the Free plan allows in a day that it takes to look at them, and at a page of a list beside.
  *
- * @typedef {{tasks: Moments[], isAll: boolean, former?: {store: string, tasks: Moments[], isAll: boolean}[]}} Recent
+ * @typedef {{tasks: Moments[], isAll: boolean, cost: number, former?: {store: string, tasks: Moments[], isAll: boolean}[]}} Recent
  */
 
 /** What the sweeper has done since the store has had tasks. @typedef {{expired: number, resent: number, returned: number, failed: number}} SweepCounts */
@@ -98,6 +99,9 @@
  * @property {number} settling_seconds how long to wait for a task that should be there and is not yet seen
  * @property {(tasks: NewTask[]) => Promise<(Insertion | Error)[]>} insert new tasks, pending, each of another idempotency key; one
  *   answer each, in their order: an error where its part of the store is down or full
+ * @property {boolean} tells whether `changed` comes back as soon as something changes, wherever that is done
+ * @property {(task: TaskRecord, wait_ms: number) => Promise<void>} changed waits until a task is not as it was, where the store tells;
+ *   or the time is up
  * @property {(taskId: string) => Promise<TaskRecord | null>} find null when there is no such task, or its time to live is over
  * @property {(deliveries: Delivery[], isAlone?: boolean) => Promise<Map<string, ClaimAnswer>>} claim takes the tasks that may be
  *   worked on now, each of another delivery, as many as fit in memory; an answer for each

@@ -15,6 +15,9 @@ export class StoreUnavailable extends Error {
   }
 }
 
+/** This invocation may ask the store no more; the next one may. */
+export class InvocationSpent extends StoreUnavailable {}
+
 /** The store has no room for more. */
 export class StoreFull extends Error {
   /** @override */

@@ -49,6 +49,11 @@ const EXPIRE_LONG_MS = 2_000;
 const LIST_ROWS = 1_000;
 const RECENT_ROWS = 10_000;
 
+/** What a page of a list reads at most beside them, and what the Free plan reads in a day
+ * (https://developers.cloudflare.com/d1/platform/pricing/). */
+const LISTED_ROWS = 100;
+const FREE_ROWS = 5_000_000;
+
 /** Longest error message in a list, in characters. */
 const LISTED_ERROR_LENGTH = 200;
 
@@ -218,6 +223,7 @@ const LAST_ID = 'g';
 /** @implements {Store} */
 export class TaskTable {
   settling_seconds = 0;
+  tells = false;
 
   /**
    * @param {Run} run
@@ -259,6 +265,14 @@ export class TaskTable {
   async find(taskId) {
     const [row] = await this.#rows(FIND, taskId, seconds(Date.now()));
     return row ? { ...summary(row), result: row['result'] } : null;
+  }
+
+  /**
+   * @param {TaskRecord} _task
+   * @param {number} wait_ms
+   */
+  async changed(_task, wait_ms) {
+    await new Promise((resolve) => { setTimeout(resolve, wait_ms); });
   }
 
   /**
@@ -453,11 +467,11 @@ export class TaskTable {
     return { tasks, cursor: seen?.['rows'] === window_rows ? seen['last'] : null };
   }
 
-  /** @returns {Promise<{tasks: Moments[], isAll: boolean}>} */
+  /** @returns {Promise<{tasks: Moments[], isAll: boolean, cost: number}>} */
   async recent() {
     const rows = await this.#rows(RECENT);
     const tasks = rows.map(({ id, ...moments }) => /** @type {Moments} */ ({ ...moments, created_ms: creationTime(id) }));
-    return { tasks, isAll: rows.length < RECENT_ROWS };
+    return { tasks, isAll: rows.length < RECENT_ROWS, cost: (rows.length + LISTED_ROWS) / FREE_ROWS };
   }
 
   /**
