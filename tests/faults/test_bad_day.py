@@ -10,8 +10,11 @@ import itertools
 import random
 import threading
 import time
+from base64 import b64decode
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -139,24 +142,25 @@ def project(tmp_path: Any, victims: Victims) -> Project:
     return Project(folder, victims.state, HANDLERS)
 
 
-@pytest.fixture
-def clients(runners: list[Runner]) -> Iterator[None]:
+@contextmanager
+def clients(runners: list[Runner]) -> Generator[None]:
+    """Submit tasks to each runner, one after the other."""
     stop = threading.Event()
 
     def submit(runner: Runner) -> None:
         for number in itertools.count(1):
-            if stop.is_set():
+            if stop.wait(SUBMIT_PAUSE_SECONDS):
                 return
             runner.submit(number)
-            stop.wait(SUBMIT_PAUSE_SECONDS)
 
-    threads = [threading.Thread(target=submit, args=(runner,)) for runner in runners]
-    for thread in threads:
-        thread.start()
-    yield
-    stop.set()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(len(runners)) as pool:
+        futures = [pool.submit(submit, runner) for runner in runners]
+        try:
+            yield
+        finally:
+            stop.set()
+    for future in futures:
+        future.result()
 
 
 def letters(cloud: Cloud, project: Project, stack: str) -> list[str]:
@@ -165,7 +169,7 @@ def letters(cloud: Cloud, project: Project, stack: str) -> list[str]:
     found: list[str] = []
     while queue:
         pulled = cloud.must("POST", f"/queues/{queue}/messages/pull", {"batch_size": LETTERS_AT_ONCE})["messages"]
-        found += [str(message["body"]) for message in pulled]
+        found += [b64decode(message["body"]).decode() for message in pulled]
         acks = [{"lease_id": message["lease_id"]} for message in pulled]
         if not pulled:
             break
@@ -179,11 +183,10 @@ def test_a_bad_day_loses_nothing_and_gives_up_nothing(
     chance: random.Random,
     fault_seconds: float,
     runners: list[Runner],
-    request: pytest.FixtureRequest,
 ) -> None:
     weather = Weather(cloud, chance)
-    request.getfixturevalue("clients")
-    weather.rage(fault_seconds / len(ROUNDS))
+    with clients(runners):
+        weather.rage(fault_seconds / len(ROUNDS))
     weather.clear()
     start = time.monotonic()
     unkept = {runner.stack: runner.unkept(WITHIN_SECONDS) for runner in runners}
