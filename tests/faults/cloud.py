@@ -17,6 +17,7 @@ class Cloud:
 
     def __init__(self, instance: Instance, ledger: Ledger) -> None:
         self.ledger = ledger
+        self.faults_url = f"{instance.base_url}/local/faults"
         self._http = httpx.Client(
             base_url=f"{instance.base_url}/accounts/{instance.account_id}",
             headers={"Authorization": f"Bearer {instance.api_token}"},

@@ -85,7 +85,7 @@ class Weather:
         self._cloud = cloud
         self._chance = chance
         self.injected = Injected()
-        kinds: list[dict[str, Any]] = cloud.must("GET", "/local/faults/kinds")
+        kinds: list[dict[str, Any]] = cloud.must("GET", f"{cloud.faults_url}/kinds")
         chance.shuffle(kinds)
         self._kinds = itertools.cycle(kinds)
         self.count = len(kinds)
@@ -97,13 +97,13 @@ class Weather:
         for number, kind in enumerate(self._kinds):
             if time.monotonic() > deadline:
                 break
-            self._cloud.must("POST", "/local/faults", self._rule(kind, is_outage=number % OUTAGE_EVERY == 0))
+            self._cloud.must("POST", self._cloud.faults_url, self._rule(kind, is_outage=number % OUTAGE_EVERY == 0))
             time.sleep(each)
             self.clear()
 
     def clear(self) -> None:
         """End all faults, and count what they did."""
-        self.injected.add(self._cloud.must("DELETE", "/local/faults"))
+        self.injected.add(self._cloud.must("DELETE", self._cloud.faults_url))
 
     def _rule(self, kind: dict[str, Any], *, is_outage: bool) -> dict[str, Any]:
         rule: dict[str, Any] = {
