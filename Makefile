@@ -4,8 +4,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export NODE_COMPILE_CACHE := $(CURDIR)/.venv/node_compile_cache
 
-# The bad day has not yet passed as a whole: it is in test-all, not in test.
-.PHONY: new-handler up down test test-parts test-node test-all test-bad-day test-faults test-others bench check lint types setup help
+.PHONY: new-handler up down test test-all test-node test-parts test-long test-bad-day test-faults bench check lint types setup help
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -21,32 +20,38 @@ down: setup ## Destroy what `make up` deployed, and stop the local Cloudflare
 	@python -m local stop
 
 PARTS = tests/unit tests/deploy tests/ops tests/local tests/bench
-
-test-parts: check ## Run every check and the suites of each part, without journeys, wrangler's walks and faults
-	@$(MAKE) --no-print-directory test-node
-	python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(PARTS)
-	@node tests/page/chromium.js
-
-test: check ## Run every check and every test, on a Cloudflare of its own
-	@$(MAKE) --no-print-directory --jobs 2 test-faults test-others
-	@node tests/page/chromium.js
-
-test-all: test test-bad-day ## And the long tests: the bad day, the examples and the template, the package by itself
-	@python -m pytest tests/hosted tests/standalone
-
-test-bad-day: setup ## Each kind of fault under load on the six combinations; FAULT_SECONDS=600 takes longer
-	@python -m pytest tests/faults/test_bad_day.py -rsP --fault-seconds $(or $(FAULT_SECONDS),60)
-
-# These wait most of their time, so they run beside the others. What they measured is printed at their end.
-test-faults:
-	@python -m pytest tests/faults --ignore tests/faults/test_bad_day.py -rsP
+FEATURES = tests/journey/test_combinations.py
+ALL = tests/journey tests/wrangler tests/hosted tests/standalone $(PARTS)
 
 # Tests wait for others more than they compute, so more of them run at once than there are cores; the longest begin.
+PYTEST = python -m pytest --durations 10 --durations-min 5
+SPREAD = --numprocesses 4 --dist loadfile --no-loadscope-reorder
+
+test: check ## Run the checks, the tests of each part and feature, and a short bad day, on a Cloudflare of its own
+	@$(MAKE) --no-print-directory --jobs 2 test-bad-day test-parts
+	@node tests/page/chromium.js
+
+test-all: check ## Run everything: also journeys, wrangler, the examples, the package by itself, and kills
+	@$(MAKE) --no-print-directory --jobs 2 test-faults test-long
+	@node tests/page/chromium.js
+
 test-node:
 	node --test --test-concurrency=3 'worker/handlers/*.test.js' 'tests/worker/*.test.js' 'tests/data_plane/*.test.js' 'tests/page/*.test.js' 'tests/sdk/*.test.js' 'tests/bench/*.test.js'
 
-test-others: test-node
-	python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder tests/journey tests/wrangler $(PARTS)
+test-parts: test-node
+	$(PYTEST) $(SPREAD) $(FEATURES) $(PARTS)
+
+test-long: test-node
+	$(PYTEST) $(SPREAD) $(ALL)
+
+# These wait most of their time, so they run beside the others. What they measured is printed at their end.
+FAULT_SECONDS ?= 60
+
+test-bad-day: setup ## Each kind of fault under load on the six combinations; FAULT_SECONDS=600 takes longer
+	@$(PYTEST) tests/faults/test_bad_day.py -rsP --fault-seconds $(FAULT_SECONDS)
+
+test-faults:
+	@$(PYTEST) tests/faults -rsP --fault-seconds $(FAULT_SECONDS)
 
 bench: setup .venv/.bench bench/rivals/bullmq/node_modules/.package-lock.json ## Measure on this machine, for 25 minutes; BENCH='--quick', BENCH=--help and more
 	@python -m bench $(BENCH)
