@@ -1,42 +1,47 @@
-"""`python -m local adopt`: stores with an id of one's choice, so that a wrangler configuration deploys as it is."""
+"""`python -m local adopt`: stores and zones with an id of one's choice, which a wrangler configuration names."""
 
 import argparse
-from typing import Any
+from dataclasses import dataclass
 
-import httpx
-
-from local.cli.instance import Instance, InstanceError
+from local.cli.api_client import ApiClient
+from local.cli.instance import InstanceError
 
 ID_HEADER = "Cf-Local-Id"  # of a request that creates something: the id that it shall have
-# What can be adopted: where it is created, the field of its name, and that of its id.
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What can be adopted: where it is created, the field of its name, and that of its id."""
+
+    path: str
+    name_field: str
+    id_field: str
+
+
 _KINDS = {
-    "d1": ("d1/database", "name", "uuid"),
-    "kv": ("storage/kv/namespaces", "title", "id"),
-    "queue": ("queues", "queue_name", "queue_id"),
-    "r2": ("r2/buckets", "name", "name"),
+    "d1": _Kind("d1/database", "name", "uuid"),
+    "kv": _Kind("storage/kv/namespaces", "title", "id"),
+    "queue": _Kind("queues", "queue_name", "queue_id"),
+    "r2": _Kind("r2/buckets", "name", "name"),
+    "zone": _Kind("/zones", "name", "id"),
 }
-_SECONDS = 20
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what the command takes."""
     parser.add_argument("kind", choices=_KINDS, help="what to create")
-    parser.add_argument("name", metavar="NAME", help="its name; of a KV namespace, its title")
+    parser.add_argument("name", metavar="NAME", help="its name; of a KV namespace its title, of a zone its domain")
     parser.add_argument(
-        "--id", metavar="ID", dest="identity", help="the id that the configuration names (d1, kv, queue)"
+        "--id", metavar="ID", dest="identity", help="the id that the configuration names (d1, kv, queue, zone)"
     )
 
 
-def adopt(running: Instance, kind: str, name: str, identity: str | None) -> str:
-    """Create a store, and give its id. Raises InstanceError with the API's own words."""
-    path, field, id_field = _KINDS[kind]
-    if identity is not None and id_field == field:
+def adopt(api: ApiClient, kind: str, name: str, identity: str | None) -> str:
+    """Create it, and give its id. Raises InstanceError with the API's own words."""
+    what = _KINDS[kind]
+    if identity is not None and what.id_field == what.name_field:
         msg = f"a {kind} bucket is known by its name alone: leave --id out"
         raise InstanceError(msg)
-    headers = {"Authorization": f"Bearer {running.api_token}"} | ({} if identity is None else {ID_HEADER: identity})
-    url = f"{running.base_url}/accounts/{running.account_id}/{path}"
-    with httpx.Client(headers=headers, timeout=_SECONDS, trust_env=False) as http:
-        reply: dict[str, Any] = http.post(url, json={field: name}).json()
-    if not reply["success"]:
-        raise InstanceError("; ".join(f"{error['message']} (code {error['code']})" for error in reply["errors"]))
-    return reply["result"][id_field]
+    body = {what.name_field: name} | ({"account": {"id": api.running.account_id}} if kind == "zone" else {})
+    headers = {} if identity is None else {ID_HEADER: identity}
+    return api.call("POST", what.path, body, headers)[what.id_field]

@@ -2,17 +2,15 @@
 
 import argparse
 import re
-import sys
-from pathlib import Path
 from typing import Any
 
-import httpx
-
-from local.cli.instance import DEFAULT_STATE_DIR, Instance, InstanceError
+from local.cli.api_client import ApiClient
+from local.cli.instance import InstanceError
+from local.cli.parsers import add_command
+from local.cli.tables import print_table
 from local.products.faults.rows import row
 
 _PATH = "/local/faults"
-_CALL_SECONDS = 20
 _UNITS_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 _RANGE = re.compile(r"(\d+(?:\.\d+)?)(?:-(\d+(?:\.\d+)?))?")
@@ -23,7 +21,7 @@ def add_parser(subparsers: Any) -> None:
     text = "have a bad day: make calls of Workers fail, see docs/bad-day.md"
     parser: argparse.ArgumentParser = subparsers.add_parser("faults", help=text, description=text)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    setting = _add(commands, "set", _set, "make calls fail from now on")
+    setting = add_command(commands, "set", _set, "make calls fail from now on")
     setting.add_argument("product", metavar="PRODUCT", help="d1, kv, queues, durable-objects, workflows or worker")
     setting.add_argument("--error", required=True, metavar="NAME", help="what goes wrong: `faults kinds` lists it all")
     setting.add_argument("--resource", metavar="NAME-OR-ID", help="of this database, queue, ... alone")
@@ -34,10 +32,10 @@ def add_parser(subparsers: Any) -> None:
     setting.add_argument("--latency-ms", type=_latency, metavar="MS[-MS]", help="wait so long, or a time in this range")
     setting.add_argument("--for", dest="for_seconds", type=_seconds, metavar="TIME", help="for this time: 60s, 5m")
     setting.add_argument("--seed", type=int, metavar="N", help="the same calls are hit each time with the same seed")
-    _add(commands, "list", _list, "show what is set, and how many calls failed")
-    clearing = _add(commands, "clear", _clear, "end faults: all, or those named")
+    add_command(commands, "list", _list, "show what is set, and how many calls failed")
+    clearing = add_command(commands, "clear", _clear, "end faults: all, or those named")
     clearing.add_argument("ids", nargs="*", metavar="ID", help="of a fault, as `list` shows it")
-    kinds = _add(commands, "kinds", _kinds, "list what can go wrong")
+    kinds = add_command(commands, "kinds", _kinds, "list what can go wrong")
     kinds.add_argument("product", nargs="?", metavar="PRODUCT", help="of this product alone")
 
 
@@ -45,13 +43,13 @@ def _set(arguments: argparse.Namespace) -> int:
     names = ("product", "error", "resource", "on", "rate", "nth", "per_second", "latency_ms", "for_seconds", "seed")
     given = {name: getattr(arguments, name) for name in names}
     body = {name: value for name, value in given.items() if value is not None}
-    _print_table([row(_call(arguments, "POST", _PATH, body))])
+    print_table([row(_call(arguments, "POST", _PATH, body))])
     return 0
 
 
 def _list(arguments: argparse.Namespace) -> int:
     faults = _call(arguments, "GET", _PATH)
-    _print_table([row(fault) for fault in faults] or [("no faults",)])
+    print_table([row(fault) for fault in faults] or [("no faults",)])
     return 0
 
 
@@ -60,7 +58,7 @@ def _clear(arguments: argparse.Namespace) -> int:
         ended = [_call(arguments, "DELETE", f"{_PATH}/{fault_id}") for fault_id in arguments.ids]
     else:
         ended = _call(arguments, "DELETE", _PATH)
-    _print_table([("cleared", *row(fault)) for fault in ended] or [("no faults",)])
+    print_table([("cleared", *row(fault)) for fault in ended] or [("no faults",)])
     return 0
 
 
@@ -71,35 +69,13 @@ def _kinds(arguments: argparse.Namespace) -> int:
         msg = f"expected one of {', '.join(sorted(products))}, got {arguments.product}"
         raise InstanceError(msg)
     shown = [kind for kind in kinds if arguments.product in (None, kind["product"])]
-    _print_table([(kind["product"], kind["error"], kind["about"]) for kind in shown])
+    print_table([(kind["product"], kind["error"], kind["about"]) for kind in shown])
     return 0
 
 
 def _call(arguments: argparse.Namespace, method: str, path: str, body: Any = None) -> Any:
-    """Call the running instance. Raises InstanceError with its own words when it refuses."""
-    running = Instance.find(arguments.state)
-    if running is None:
-        msg = f"not running (state in {arguments.state}): start it with `python -m local start`"
-        raise InstanceError(msg)
-    headers = {"Authorization": f"Bearer {running.api_token}"}
-    with httpx.Client(headers=headers, timeout=_CALL_SECONDS, trust_env=False) as http:
-        answer = http.request(method, running.base_url + path, json=body).json()
-    if not answer["success"]:
-        raise InstanceError(answer["errors"][0]["message"])
-    return answer["result"]
-
-
-def _add(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
-    parser.add_argument(
-        "--state",
-        type=Path,
-        default=DEFAULT_STATE_DIR,
-        metavar="DIR",
-        help=f"state folder (default {DEFAULT_STATE_DIR})",
-    )
-    parser.set_defaults(run=run)
-    return parser
+    with ApiClient.of(arguments.state) as api:
+        return api.call(method, path, body)
 
 
 def _seconds(text: str) -> float:
@@ -116,10 +92,3 @@ def _latency(text: str) -> float | list[float]:
     if match is None:
         raise argparse.ArgumentTypeError(f"expected milliseconds such as 200, or a range such as 50-200, got {text!r}")
     return float(match[1]) if match[2] is None else [float(match[1]), float(match[2])]
-
-
-def _print_table(rows: list[tuple[str, ...]]) -> None:
-    widths = [max(len(cells[column]) for cells in rows) for column in range(len(rows[0]))]
-    for cells in rows:
-        line = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
-        sys.stdout.write(line.rstrip() + "\n")

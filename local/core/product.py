@@ -67,18 +67,14 @@ class Method:
 
 
 class Listing(Protocol):
-    """Reads the REST API of a running instance, for `status`."""
+    """Reads the REST API of a running instance, for `status`: at a path under the account, or from the root on."""
 
     def all(self, path: str) -> list[dict[str, Any]]:
-        """Read all pages of a list, at a path under the account."""
+        """Read all pages of a list."""
         ...
 
-    def one(self, path: str) -> dict[str, Any]:
+    def one(self, path: str) -> Any:
         """Read one thing."""
-        ...
-
-    def outside(self, path: str) -> Any:
-        """Read what is under no account."""
         ...
 
 
@@ -88,6 +84,11 @@ class StatusTable:
 
     title: str
     rows: Callable[[Listing], list[tuple[str, ...]]]
+
+    @classmethod
+    def of_list(cls, title: str, path: str, *fields: str) -> "StatusTable":
+        """Show these fields of each thing in a list, at a path under the account or from the root on."""
+        return cls(title, lambda api: [tuple(str(thing[field]) for field in fields) for thing in api.all(path)])
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import { serviceName, targets } from './desired_state.js';
 /**
  * @import { DesiredState, Target, Worker } from './desired_state.js'
  *
- * @typedef {{host: RegExp, path: RegExp, hostIsExact: boolean, length: number, targets: Target[] | null}} Route
- *   `targets` is null where no Worker shall run
+ * @typedef {{host: RegExp, path: RegExp, specificity: number[], targets: Target[] | null}} Route
+ *   `path` is for path and query; `targets` is null where no Worker shall run
  */
 
 const LOCAL_NAME = /(^|\.)localhost$/;
@@ -31,7 +31,7 @@ export class Hosts {
     ]);
     this.#routes = routes
       .map(({ pattern, worker }) => ({ ...parsePattern(pattern), targets: worker === null ? null : targets(byName.get(worker)) }))
-      .sort((one, other) => Number(other.hostIsExact) - Number(one.hostIsExact) || other.length - one.length);
+      .sort(mostSpecificFirst);
   }
 
   /**
@@ -42,8 +42,7 @@ export class Hosts {
    * @returns {Target[] | undefined}
    */
   find(host, url) {
-    const path = url.split('?', 1)[0] ?? '/';
-    const route = this.#routes.find((candidate) => candidate.host.test(host) && candidate.path.test(path));
+    const route = this.#routes.find((candidate) => candidate.host.test(host) && candidate.path.test(url));
     if (route?.targets) return route.targets;
     return this.#named.get(host) ?? (route || this.#isRouted(host) ? [] : undefined);
   }
@@ -91,19 +90,35 @@ function ownNames(worker) {
 }
 
 /**
- * A pattern of a route: `*` stands at the begin of the name or at the end of the path
+ * A pattern of a route: `*` stands at the begin of the name or at the end of the path. The query is part of what the path
+ * is matched with; the scheme is not looked at, for there is no TLS here
  * (https://developers.cloudflare.com/workers/configuration/routing/routes/#matching-behavior).
  *
  * @param {string} pattern
  */
 function parsePattern(pattern) {
-  const [, host = '', path = ''] = /^(?:https?:\/\/)?([^/]*)(\/.*)?$/.exec(pattern) ?? [];
+  const [, scheme = '', host = '', path = ''] = /^(https?:\/\/)?([^/]*)(\/.*)?$/i.exec(pattern) ?? [];
   return {
     host: wildcards(host.toLowerCase()),
     path: wildcards(path || '/'),
-    hostIsExact: !host.includes('*'),
-    length: pattern.length,
+    specificity: [...specificity(host), ...specificity(path || '/'), scheme.length],
   };
+}
+
+/** @param {string} part of a pattern: one without a wildcard before one with it, and the longer first */
+function specificity(part) {
+  return [Number(!part.includes('*')), part.length];
+}
+
+/**
+ * The name counts first, then the path.
+ *
+ * @param {Route} one
+ * @param {Route} other
+ */
+function mostSpecificFirst(one, other) {
+  const at = one.specificity.findIndex((value, index) => value !== other.specificity[index]);
+  return (other.specificity[at] ?? 0) - (one.specificity[at] ?? 0);
 }
 
 /** @param {string} pattern */

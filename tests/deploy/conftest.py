@@ -26,12 +26,13 @@ def is_real(item: dict[str, Any]) -> bool:
 
 
 class Stack:
-    """A program, its state and the API: `deploy("up")` runs a command on them."""
+    """A program, its state and the API: `deploy("up")` runs a command on them; `target` is another API."""
 
-    def __init__(self, folder: Path, api: StandInApi) -> None:
+    def __init__(self, folder: Path, api: StandInApi, target: Target | None = None) -> None:
         self.folder = folder
         self.state_dir = folder / "state"
         self.api = api
+        self._target = target or Target(api.base_url, TOKEN)
         self.shown = ""
         self.write("Pulumi.yaml", "name: sample\nruntime: python\n")
         self.configure("")
@@ -53,9 +54,7 @@ class Stack:
 
     def deploy(self, command: str) -> Outcome:
         stream = io.StringIO()
-        with Deployment(
-            self.folder, STACK, self.state_dir, Target(self.api.base_url, TOKEN), ConsoleDisplay(stream)
-        ) as deployment:
+        with Deployment(self.folder, STACK, self.state_dir, self._target, ConsoleDisplay(stream)) as deployment:
             outcome: Outcome = getattr(deployment, command)()
         self.shown = stream.getvalue()
         return outcome

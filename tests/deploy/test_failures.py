@@ -194,9 +194,9 @@ def test_only_one_deploy_at_a_time(stack: Stack) -> None:
 
 
 def test_an_unsupported_type_is_refused_before_anything_is_touched(stack: Stack) -> None:
-    stack.program(TWO_QUEUES + '    cf.Zone("zone", account={"id": ACCOUNT}, name="example.com")\n')
+    stack.program(TWO_QUEUES + '    cf.Ruleset("rules", kind="zone", name="r", phase="p", zone_id="z")\n')
     error = stack.deploy("up").errors[0]
-    assert "cloudflare:index/zone:Zone is not supported by the local deploy" in error
+    assert "cloudflare:index/ruleset:Ruleset is not supported by the local deploy" in error
     assert "D1Database, Queue, QueueConsumer" in error
     assert stack.api.calls == []
 

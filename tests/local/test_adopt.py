@@ -4,7 +4,8 @@ import uuid
 
 import pytest
 
-from local.cli.adopt import adopt
+from local.cli import adopt as adoption
+from local.cli.api_client import ApiClient
 from local.cli.instance import Instance, InstanceError
 from tests.local.rest import Rest, unique
 
@@ -12,6 +13,11 @@ USER = """export default { async fetch(_, env) {
   await env.KV.put("key", "value")
   return Response.json([await env.DB.prepare("SELECT 1 AS one").first("one"), await env.KV.get("key")])
 } }"""
+
+
+def adopt(cloud: Instance, kind: str, name: str, identity: str | None) -> str:
+    with ApiClient(cloud) as api:
+        return adoption.adopt(api, kind, name, identity)
 
 
 def test_a_store_has_the_id_that_a_configuration_names(rest: Rest, cloud: Instance) -> None:
@@ -32,12 +38,13 @@ def test_a_store_has_the_id_that_a_configuration_names(rest: Rest, cloud: Instan
 
 
 def test_an_id_is_taken_once_and_has_a_form(rest: Rest, cloud: Instance) -> None:
-    database, namespace, queue = str(uuid.uuid4()), uuid.uuid4().hex, uuid.uuid4().hex
-    for kind, identity in (("d1", database), ("kv", namespace), ("queue", queue)):
-        adopt(cloud, kind, unique("first"), identity)
+    database, namespace, queue, zone = str(uuid.uuid4()), uuid.uuid4().hex, uuid.uuid4().hex, uuid.uuid4().hex
+    for kind, identity in (("d1", database), ("kv", namespace), ("queue", queue), ("zone", zone)):
+        end = ".example.com" if kind == "zone" else ""
+        adopt(cloud, kind, unique("first") + end, identity)
         for wrong in (identity, "no-id", identity.upper()):
             with pytest.raises(InstanceError):
-                adopt(cloud, kind, unique("second"), wrong)
+                adopt(cloud, kind, unique("second") + end, wrong)
     with pytest.raises(InstanceError, match="leave --id out"):
         adopt(cloud, "r2", unique("bucket"), "id")
     rest.result("DELETE", f"/d1/database/{database}")

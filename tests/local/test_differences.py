@@ -117,11 +117,6 @@ def test_there_are_no_python_workers(rest: Rest) -> None:
     assert rest.refusal("PUT", f"/workers/scripts/{unique('python')}", files=files)[:2] == (501, 10021)
 
 
-def test_there_are_no_zones(rest: Rest) -> None:
-    assert rest.http.get("/zones").status_code == 501
-    assert rest.refusal("GET", "/workers/domains")[0] == 501
-
-
 def test_a_workflow_needs_its_class(rest: Rest) -> None:
     body = {"class_name": "Absent", "script_name": rest.deployed_worker()["name"]}
     assert rest.refusal("PUT", f"/workflows/{unique('flow')}", body)[:2] == (500, 10001)

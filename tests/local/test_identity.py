@@ -103,11 +103,8 @@ def test_what_is_not_here_says_so(rest: Rest) -> None:
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "/zones?name=example.com"),
-        ("POST", "/zones/{account}/workers/routes"),
-        ("PUT", "/accounts/{account}/workers/scripts/some-script/routes"),
-        ("PUT", "/accounts/{account}/workers/domains"),
-        ("POST", "/accounts/{account}/workers/scripts/some-script/domains/changeset?replace_state=true"),
+        ("GET", "/zones/{account}/dns_records?name=example.com"),
+        ("PUT", "/zones/{account}/activation_check"),
         ("GET", "/accounts/{account}/d1/database/some-id/time_travel/bookmark"),
     ],
 )

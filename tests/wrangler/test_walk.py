@@ -306,12 +306,6 @@ def test_what_is_not_here_is_named(wrangler: Wrangler, rest: Rest, cloud: Instan
     assert f"The local Cloudflare does not have {route.format(**names)}" in said
 
 
-def test_a_route_of_a_zone_is_not_here(wrangler: Wrangler, cloud: Instance) -> None:
-    write_config(wrangler, routes=["walker.example.com/*"])
-    said = wrangler.fails("triggers", "deploy")
-    assert f"The local Cloudflare does not have PUT /accounts/{cloud.account_id}/workers/scripts/{NAME}/routes" in said
-
-
 def test_what_is_refused_is_said_in_cloudflares_words(wrangler: Wrangler) -> None:
     assert "[code: 11009]" in wrangler.fails("queues", "create", QUEUE)
     assert "A database with that name already exists" in wrangler.fails("d1", "create", DATABASE)

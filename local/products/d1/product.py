@@ -1,13 +1,8 @@
 """D1: databases, SQL, imports and exports."""
 
-from local.core.product import Listing, Method, Product, StatusTable
+from local.core.product import Method, Product, StatusTable
 from local.products.d1 import bindings, databases, import_export
 from local.products.d1.schema import SCHEMA
-
-
-def _databases(api: Listing) -> list[tuple[str, ...]]:
-    return [(database["name"], database["uuid"]) for database in api.all("d1/database")]
-
 
 PRODUCT = Product(
     name="d1",
@@ -19,5 +14,5 @@ PRODUCT = Product(
     open_routes=import_export.OPEN_ROUTES,
     bindings=bindings.BINDINGS,
     objects={"d1": {"query": Method(), "import": Method(long=True), "export": Method(repeatable=True, long=True)}},
-    status=(StatusTable("Databases", _databases),),
+    status=(StatusTable.of_list("Databases", "d1/database", "name", "uuid"),),
 )

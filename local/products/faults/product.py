@@ -6,7 +6,7 @@ from local.products.faults.rows import row
 
 
 def _faults(api: Listing) -> list[tuple[str, ...]]:
-    return [row(fault) for fault in api.outside("local/faults")]
+    return [row(fault) for fault in api.one("/local/faults")]
 
 
 PRODUCT = Product(

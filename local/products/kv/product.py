@@ -1,13 +1,8 @@
 """Workers KV."""
 
-from local.core.product import Listing, Method, Product, StatusTable
+from local.core.product import Method, Product, StatusTable
 from local.products.kv import bindings, namespaces, values
 from local.products.kv.schema import SCHEMA
-
-
-def _namespaces(api: Listing) -> list[tuple[str, ...]]:
-    return [(namespace["title"], namespace["id"]) for namespace in api.all("storage/kv/namespaces")]
-
 
 PRODUCT = Product(
     name="kv",
@@ -18,5 +13,5 @@ PRODUCT = Product(
     ),
     bindings=bindings.BINDINGS,
     objects={"kv": dict.fromkeys(("get", "put", "delete", "list"), Method(repeatable=True))},
-    status=(StatusTable("KV namespaces", _namespaces),),
+    status=(StatusTable.of_list("KV namespaces", "storage/kv/namespaces", "title", "id"),),
 )

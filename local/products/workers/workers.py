@@ -341,9 +341,14 @@ def _references(db: sqlite3.Connection, worker_id: str) -> dict[str, Json]:
         " JOIN queues q ON q.id = c.queue_id WHERE c.worker_id = ? ORDER BY q.name",
         (worker_id,),
     )
+    domains = db.execute(
+        "SELECT d.id, d.certificate_id, d.hostname, d.zone_id, z.name AS zone_name FROM worker_domains d"
+        " JOIN zones z ON z.id = d.zone_id WHERE d.worker_id = ? ORDER BY d.hostname",
+        (worker_id,),
+    )
     return {
         "dispatch_namespace_outbounds": [],
-        "domains": [],
+        "domains": [dict(row) for row in domains],
         "durable_objects": [],
         "queues": [
             {"queue_consumer_id": row["consumer_id"], "queue_id": row["queue_id"], "queue_name": row["queue_name"]}

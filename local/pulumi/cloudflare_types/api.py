@@ -7,7 +7,7 @@ import cloudflare
 from local.pulumi.errors import ApiError
 from local.pulumi.wire import Properties
 
-Method = Literal["GET", "POST", "PUT", "DELETE"]
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 # A call that may be repeated is tried three times in all; a POST makes a new object each time, so it is sent once.
 _RETRIES = 2
@@ -40,6 +40,7 @@ class Api:
             "GET": self._client.get,
             "POST": self._client.post,
             "PUT": self._client.put,
+            "PATCH": self._client.patch,
             "DELETE": self._client.delete,
         }[method]
         arguments: dict[str, Any] = {} if method == "GET" or body is None else {"body": body}

@@ -42,8 +42,9 @@ class RestSpec:
     id_field: str
     """The field of the API's reply that identifies it; it cannot change in an update."""
     create_method: Method = "POST"
+    update_method: Method = "PUT"
     updates: bool = True
-    """Whether it can change in place at all (PUT to `item`)."""
+    """Whether it can change in place at all (`update_method` to `item`)."""
     deletes: bool = True
     """False: the provider sends nothing, as the object goes with its parent."""
     pulumi_id: str = ""
@@ -148,7 +149,7 @@ class RestType:
         values = self._names({**inputs, **kept})
         old_body = self._body(self._names({**reveal(old.inputs), **kept}))
         path = self._path(spec.item, {**self._names(old_outputs), **values, "id": old.id})
-        result = self._api.call("PUT", path, carry_removals(old_body, self._body(values)))
+        result = self._api.call(spec.update_method, path, carry_removals(old_body, self._body(values)))
         return self._outputs(inputs, result)
 
     def read(self, resource: Resource) -> Found | None:
