@@ -18,7 +18,17 @@ from .task_runner_args import MAX_SHARDS, ApiToken, TaskRunnerArgs
 SHARDS_BINDING = "SHARDS"
 
 RESERVED_BINDINGS = frozenset(
-    {"API_TOKENS", "CORS_ORIGINS", "DB", "HTTP_ALLOWED_HOSTS", "JURISDICTION", "KV", "RATE_LIMITER", "TASK_DLQ"}
+    {
+        "API_TOKENS",
+        "CF_VERSION_METADATA",
+        "CORS_ORIGINS",
+        "DB",
+        "HTTP_ALLOWED_HOSTS",
+        "JURISDICTION",
+        "KV",
+        "RATE_LIMITER",
+        "TASK_DLQ",
+    }
     | {"DELIVERY_DELAY_SECONDS", "RATE_LIMIT_PERIOD_SECONDS", SHARDS_BINDING, "TASK_DO", "TASK_QUEUE", "TASK_WORKFLOW"}
     | {shard_binding(binding, number) for binding in ("DB", "TASK_QUEUE") for number in range(MAX_SHARDS)}
 )
@@ -43,6 +53,8 @@ def settings_bindings(args: TaskRunnerArgs, names: Names) -> Bindings:
     }
     values |= {name: value for name, value in can_be_off.items() if isinstance(value, pulumi.Output) or value}
     bindings: Bindings = {name: readable(name, text_of(value)) for name, value in values.items()}
+    version = "CF_VERSION_METADATA"
+    bindings[version] = cloudflare.WorkerVersionBindingArgs(type="version_metadata", name=version)
     if isinstance(args.api_tokens, pulumi.Output) or args.api_tokens:
         digests = pulumi.Output.secret(args.api_tokens).apply(_digests)
         bindings["API_TOKENS"] = cloudflare.WorkerVersionBindingArgs(

@@ -80,9 +80,17 @@ class TaskRunnerClient:
         """Close the connections."""
         self._session.close()
 
-    def health(self) -> None:
-        """Return when the API answers; needs no token."""
-        self._call("GET", "/health")
+    def health(self, *, of_version: tuple[str, str] | None = None) -> str | None:
+        """Return the id of the version of the Worker that answers; needs no token.
+
+        Args:
+            of_version: the Worker's name and the id of the version that is to answer, one of those deployed
+                (https://developers.cloudflare.com/workers/versions-and-deployments/gradual-deployments/version-overrides/).
+        """
+        worker, version = of_version or ("", "")
+        headers = {"Cloudflare-Workers-Version-Overrides": f'{worker}="{version}"'} if of_version else {}
+        reply = _object(self._send("GET", "/health", headers=headers))
+        return reply.optional(reply.text, "version")
 
     def submit(
         self,

@@ -10,13 +10,13 @@ from typing import Any, NoReturn
 
 from components.cloudflare_api import ApiError
 from local import DEFAULT_STATE_DIR
-from ops import cost_commands, dead_letter_commands, former_command, task_commands
+from ops import cost_commands, dead_letter_commands, deploy_commands, former_command, task_commands
 from ops.command import FAILURE, INTERRUPTED, USAGE, UsageError, explained
 from ops.console import Console
 from ops.deployed_stack import TOKEN_VARIABLE, NotReadyError
 from ops.errors import TaskRunnerError
 
-DESCRIPTION = "Submits, follows and manages the tasks of a deployed stack, and its dead letters."
+DESCRIPTION = "Deploys a stack with its checks; submits, follows and manages its tasks, and its dead letters."
 EPILOG = f"""\
 The token for the task runner's API is {TOKEN_VARIABLE} of the environment, else the first of api_tokens in
 Pulumi.<stack>.yaml when they are plain, else of those that `pulumi config get` knows.
@@ -69,6 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     common.add_argument("--json", action="store_true", help="print JSON only; errors too, on stderr")
     commands: Any = parser.add_subparsers(required=True, metavar="COMMAND")
+    deploy_commands.add_parsers(commands, common)
     task_commands.add_parsers(commands, common)
     dead_letter_commands.add_parsers(commands, common)
     cost_commands.add_parsers(commands, common)

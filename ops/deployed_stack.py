@@ -55,6 +55,12 @@ class DeployedStack:
         """Cloudflare's API."""
         return CloudflareApi(self.base_url, self.api_token)
 
+    @property
+    def deployed_versions(self) -> dict[str, float]:
+        """The versions of the Worker that get a part of its traffic, by their ids, with that part in per cent."""
+        deployments = self.get(f"workers/scripts/{self['worker_name']}/deployments")["deployments"]
+        return {each["version_id"]: each["percentage"] for each in deployments[0]["versions"]} if deployments else {}
+
     def get(self, path: str) -> Any:
         """Return the result of a GET below the stack's account."""
         return self.api.get(f"accounts/{self['account_id']}/{path}")

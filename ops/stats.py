@@ -143,6 +143,20 @@ class Recent:
 
 
 @dataclass(frozen=True)
+class RunningVersion:
+    """Which version of the Worker a Durable Object runs."""
+
+    name: str
+    version: str | None
+    """None while it is one that does not tell."""
+
+    @classmethod
+    def read(cls, running: JsonObject) -> RunningVersion:
+        """Read it. Raises UnexpectedReplyError."""
+        return cls(running.text("name"), running.optional(running.text, "version"))
+
+
+@dataclass(frozen=True)
 class SweeperCounts:
     """What the sweeper has done since the store is there."""
 
@@ -168,6 +182,7 @@ class Stats:
     queue: QueueBacklog | None
     dead_letters: DeadLetterCount | None
     recent: Recent
+    objects: tuple[RunningVersion, ...]
     sweeper: SweeperCounts
 
     @classmethod
@@ -183,5 +198,6 @@ class Stats:
             queue and QueueBacklog.read(queue),
             dead_letters and DeadLetterCount.read(dead_letters),
             Recent.read(stats.object("recent")),
+            tuple(map(RunningVersion.read, stats.objects("objects"))),
             SweeperCounts.read(stats.object("sweeper")),
         )

@@ -274,7 +274,8 @@ def test_only_who_has_a_token_may_call(stack: DeployedStack) -> None:
             stranger.get("none")
     refused = requests.get(f"{stack.url}/stats", timeout=PATIENCE_SECONDS)
     assert "Bearer" in refused.headers["WWW-Authenticate"]
-    assert requests.get(f"{stack.url}/health", timeout=PATIENCE_SECONDS).json() == {"status": "ok"}
+    answer = requests.get(f"{stack.url}/health", timeout=PATIENCE_SECONDS).json()
+    assert answer == {"status": "ok", "version": next(iter(stack.deployed_versions))}
 
 
 def test_a_page_of_another_origin_may_call_only_where_configured(stack: DeployedStack) -> None:

@@ -44,6 +44,7 @@ STATS: dict[str, Any] = {
         ],
         "latencyMs": {"samples": 3, "p50": 10, "p95": 20.5, "p99": 30},
     },
+    "objects": [{"name": "tasks-0", "version": None}],
     "sweeper": {"expired": 0, "resent": 1, "returned": 0, "failed": 0},
 }
 
@@ -190,9 +191,9 @@ def test_statistics(runner: StandIn, client: TaskRunnerClient) -> None:
 
 
 def test_the_description_and_the_health(runner: StandIn, client: TaskRunnerClient) -> None:
-    runner.replies = [Reply({"openapi": "3.1.0"}), Reply({"status": "ok"})]
+    runner.replies = [Reply({"openapi": "3.1.0"}), Reply({"status": "ok", "version": "v1"})]
     assert client.openapi() == {"openapi": "3.1.0"}
-    client.health()
+    assert client.health() == "v1"
     assert [request.path for request in runner.requests] == ["/openapi.json", "/health"]
 
 
@@ -402,12 +403,12 @@ def test_no_proxy_is_on_the_way_to_this_machine(
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    runner.replies = [Reply({"status": "ok"})]
+    runner.replies = [Reply({"status": "ok", "version": None})]
     client.health()
 
 
 def test_without_a_token_nothing_is_said_of_one(runner: StandIn) -> None:
-    runner.replies = [Reply({"status": "ok"})]
+    runner.replies = [Reply({"status": "ok", "version": None})]
     with TaskRunnerClient(runner.url + "/") as client:
         client.health()
     assert "Authorization" not in runner.requests[0].headers

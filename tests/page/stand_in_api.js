@@ -126,6 +126,7 @@ export class StandInApi {
       queue: { backlog: 0, oldestAgeSeconds: null },
       deadLetters: { count: 0, oldestAgeSeconds: null },
       recent: { minutes: 15, perMinute: quietMinutes(now_ms), latencyMs: null },
+      objects: [],
       sweeper: { expired: 0, resent: 0, returned: 0, failed: 0 },
       ...this.stats,
     };

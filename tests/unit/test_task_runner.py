@@ -69,6 +69,7 @@ def bindings_of(store: str, engine: str, env: str) -> list[dict[str, Any]]:
     bindings: list[dict[str, Any]] = [
         {"type": "json", "name": name, "json": json.dumps(text)} for name, text in texts.items()
     ]
+    bindings.append({"type": "version_metadata", "name": "CF_VERSION_METADATA"})
     bindings += {
         "d1": [{"type": "d1", "name": "DB", "id": "task-runner-db uuid"}],
         "kv": [{"type": "kv_namespace", "name": "KV", "namespaceId": "task-runner-kv id"}],

@@ -48,7 +48,7 @@ describe('with API tokens', () => {
     ])) {
       assert.equal((await api.call(method, path)).status, 401, `${method} ${path}`);
     }
-    assert.deepEqual((await api.call('GET', '/health')).body, { status: 'ok' });
+    assert.deepEqual((await api.call('GET', '/health')).body, { status: 'ok', version: null });
     assert.equal((await api.call('HEAD', '/health')).status, 200);
     assertRefused(await api.call('POST', '/health'), 405, 'method_not_allowed');
     assert.deepEqual(await api.worker.rows('SELECT taskId FROM tasks'), []);

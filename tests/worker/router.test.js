@@ -54,7 +54,7 @@ describe('routes', () => {
 
   test('/health tells that the Worker answers', async () => {
     const { status, body } = await api.call('GET', '/health');
-    assert.deepEqual({ status, body }, { status: 200, body: { status: 'ok' } });
+    assert.deepEqual({ status, body }, { status: 200, body: { status: 'ok', version: null } });
   });
 
   test('the dashboard is served as it lies there, and may load and be loaded by nothing else', async () => {

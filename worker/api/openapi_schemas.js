@@ -72,7 +72,7 @@ const LATENCY = { type: 'number', minimum: 0 };
 
 /** @type {Record<string, Schema>} */
 export const SCHEMAS = {
-  Health: object({ status: { const: 'ok' } }),
+  Health: object({ status: { const: 'ok' }, version: { ...orNull({ type: 'string' }), description: 'The id of the version of the Worker that answers.' } }),
   Accepted: object({ taskId: TASK_ID_SCHEMA, status: STATUS_SCHEMA }),
   TaskSummary: object(SUMMARY),
   Task: object({ ...SUMMARY, result: { description: 'Whatever the handler returned; null until the task has completed.' } }),
@@ -132,6 +132,11 @@ export const SCHEMAS = {
         description: 'From submission to completion, of what completed in these minutes.',
       },
     }),
+    objects: {
+      type: 'array',
+      items: object({ name: { type: 'string' }, version: orNull({ type: 'string' }) }),
+      description: 'Which version of the Worker each Durable Object runs; empty with other stores.',
+    },
     sweeper: {
       ...object({ expired: COUNT, resent: COUNT, returned: COUNT, failed: COUNT }),
       description: 'Tasks that the sweeper has deleted, sent again, returned from lost consumers, and failed since the store is there.',

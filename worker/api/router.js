@@ -8,6 +8,7 @@ import { showDescription } from './openapi.js';
 import { showPage, showProgram, showStyle } from './page.js';
 import { jsonReply, quoted, Refusal, storeRefusal } from './reply.js';
 import { showStatistics } from './stats.js';
+import { workerVersion } from '../version.js';
 import { submitTask } from './submission.js';
 import { cancelTask, retryTask, showTask } from './task.js';
 
@@ -22,7 +23,7 @@ import { cancelTask, retryTask, showTask } from './task.js';
 
 /** Paths as OpenAPI writes them. @type {Readonly<Record<string, Methods>>} */
 export const ROUTES = {
-  '/health': { GET: () => jsonReply({ status: 'ok' }) },
+  '/health': { GET: ({ env }) => jsonReply({ status: 'ok', version: workerVersion(env) }) },
   '/task': { POST: submitTask },
   '/tasks': { GET: listTasks, POST: submitBatch },
   '/task/{taskId}': { GET: showTask, DELETE: cancelTask },
@@ -147,6 +148,7 @@ function findRoute(pathname) {
  * @property {string} [API_TOKENS] JSON: name, role and SHA-256 of each
  * @property {RateLimit} [RATE_LIMITER]
  * @property {string} [RATE_LIMIT_PERIOD_SECONDS]
+ * @property {WorkerVersionMetadata} [CF_VERSION_METADATA]
  * @property {string} [CORS_ORIGINS] separated by single spaces
  */
 

@@ -42,7 +42,9 @@ export async function showStatistics(call) {
  * @returns {Promise<Statistics & {cost: number}>}
  */
 async function makeStatistics({ store, engine }, now_ms) {
-  const [{ tasks, isAll, cost, former = [] }, backlogs, sweeper] = await Promise.all([store.recent(), backlogsOf(engine), store.sweepCounts()]);
+  const [{ tasks, isAll, cost, former = [] }, backlogs, sweeper, objects] = await Promise.all([
+    store.recent(), backlogsOf(engine), store.sweepCounts(), store.workerVersions(),
+  ]);
   return {
     cost,
     generatedAt: isoTime(now_ms),
@@ -52,6 +54,7 @@ async function makeStatistics({ store, engine }, now_ms) {
     queue: backlogs && { backlog: backlogs.backlog.count, oldestAgeSeconds: ageSeconds(backlogs.backlog, now_ms) },
     deadLetters: backlogs && { count: backlogs.deadLetters.count, oldestAgeSeconds: ageSeconds(backlogs.deadLetters, now_ms) },
     recent: { minutes: RECENT_MINUTES, perMinute: throughput(tasks, now_ms), latencyMs: latency(tasks, firstMinute_ms(now_ms)) },
+    objects,
     sweeper,
   };
 }

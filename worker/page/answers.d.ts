@@ -51,5 +51,6 @@ export interface Stats {
   queue: { backlog: number; oldestAgeSeconds: number | null } | null;
   deadLetters: { count: number; oldestAgeSeconds: number | null } | null;
   recent: { minutes: number; perMinute: Minute[]; latencyMs: (Percentiles & { samples: number }) | null };
+  objects: { name: string; version: string | null }[];
   sweeper: { expired: number; resent: number; returned: number; failed: number };
 }

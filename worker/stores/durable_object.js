@@ -7,6 +7,7 @@ import { DurableObject } from 'cloudflare:workers';
 
 import { Invocation } from '../joint.js';
 import { sweep } from '../sweeper.js';
+import { workerVersion } from '../version.js';
 import { versionOf } from './changes.js';
 import { askStore, REQUEST_PATIENCE_SECONDS, runner } from './connection.js';
 import { ShardedStore } from './sharded.js';
@@ -14,7 +15,8 @@ import { TaskTable } from './task_table.js';
 
 /** @import { Engine } from '../engines/engine.js' */
 /** @import { Status, TaskRecord } from '../task.js' */
-/** @import { Fill, OpenTask, Store } from './store.js' */
+/** @import { Fill, OpenTask, RunningVersion, Store } from './store.js' */
+/** @import { VersionSettings } from '../version.js' */
 /** @import { Row, Statement, TableSettings } from './task_table.js' */
 
 /** @typedef {TableSettings & {TASK_DO: DurableObjectNamespace, JURISDICTION?: DurableObjectJurisdiction}} Env of the class that `taskObject` makes */
@@ -31,7 +33,7 @@ const OBJECT_LIMIT_BYTES = 10e9;
 
 /** What an object is asked.
  *
- * @typedef {{run(statements: Statement[]): Promise<Row[][]>, size(): Promise<number>,
+ * @typedef {{run(statements: Statement[]): Promise<Row[][]>, size(): Promise<number>, workerVersion(): Promise<string | null>,
  *   changed(taskId: string, version: string, wait_ms: number): Promise<void>}} TaskObjectStub
  */
 
@@ -67,6 +69,14 @@ class ObjectTable extends TaskTable {
    */
   async fill() {
     return [{ name: this.name, bytes: await askStore(0, () => this.stub().size()), limit_bytes: OBJECT_LIMIT_BYTES }];
+  }
+
+  /**
+   * @override
+   * @returns {Promise<RunningVersion[]>}
+   */
+  async workerVersions() {
+    return [{ name: this.name, version: await askStore(0, () => this.stub().workerVersion()) }];
   }
 }
 
@@ -118,7 +128,7 @@ export const DurableObjectStore = durableObjects([1]);
  * @param {(env: any, store: Store) => Engine} engineOf what hands a task over again
  */
 export function taskObject(migrations, engineOf) {
-  return class TaskObject extends /** @type {typeof DurableObject<TableSettings>} */ (DurableObject) {
+  return class TaskObject extends /** @type {typeof DurableObject<TableSettings & VersionSettings>} */ (DurableObject) {
     #isReady = false;
 
     /** Those who wait for a change, by task. @type {Map<string, Set<() => void>>} */
@@ -202,6 +212,11 @@ export function taskObject(migrations, engineOf) {
     /** @returns {number} of the database, in bytes */
     size() {
       return this.ctx.storage.sql.databaseSize;
+    }
+
+    /** @returns {string | null} the Worker's, whose code this object runs: after a deployment it keeps the former one for a while */
+    workerVersion() {
+      return workerVersion(this.env);
     }
 
     /**

@@ -15,7 +15,7 @@ import { isStoreError } from './store_error.js';
 
 /** @import { AttemptName, Idempotency, NewTask, Outcome, Parameters, Payload, Progress, Status, TaskError, TaskRecord, TaskSummary } from '../task.js' */
 /** @import { Leased } from './lease.js' */
-/** @import { Abandoned, ClaimAnswer, Delivery, Fill, Insertion, Moments, OpenTask, Page, Probe, Query, Standing, Store, SweepCounts } from './store.js' */
+/** @import { Abandoned, ClaimAnswer, Delivery, Fill, Insertion, Moments, OpenTask, Page, Probe, Query, RunningVersion, Standing, Store, SweepCounts } from './store.js' */
 /** @import { TableSettings } from './task_table.js' */
 
 /**
@@ -286,6 +286,11 @@ export class KvStore {
 
   /** @returns {Promise<Fill[]>} none: a namespace has no limit */
   async fill() {
+    return [];
+  }
+
+  /** @returns {Promise<RunningVersion[]>} none: only an object has code of its own */
+  async workerVersions() {
     return [];
   }
 

@@ -140,6 +140,10 @@ export function layered(Present, formers) {
       return (await this.#all((store) => store.fill())).flat();
     }
 
+    async workerVersions() {
+      return (await this.#all((store) => store.workerVersions())).flat();
+    }
+
     /** @param {Query} query */
     async list(query) {
       return mergePages(await this.#all((store) => store.list(query)), query.limit);

@@ -133,6 +133,10 @@ export class ShardedStore {
     return (await askAll(this.shards, (shard) => shard.fill())).flat();
   }
 
+  async workerVersions() {
+    return (await askAll(this.shards, (shard) => shard.workerVersions())).flat();
+  }
+
   /** @param {Query} query */
   async list(query) {
     return mergePages(await askAll(this.shards, (shard) => shard.list(query)), query.limit);

@@ -70,6 +70,8 @@
  * @typedef {{queue: number, taskId: string, run: number, attempts: number, sent_at_ms: number}} Probe
  */
 
+/** Which version of the Worker an object runs; null while it is one that does not tell. @typedef {{name: string, version: string | null}} RunningVersion */
+
 /** How full a database is; `name` is its binding, or the object's. @typedef {{name: string, bytes: number, limit_bytes: number}} Fill */
 
 /** Which tasks a list shows: all of a status and of a handler, where given; those older than a cursor, where given.
@@ -124,6 +126,7 @@
  * @property {() => Promise<Probe[]>} probes those that the last sweep sent
  * @property {(probes: Probe[]) => Promise<void>} setProbes
  * @property {() => Promise<Fill[]>} fill how full its databases are
+ * @property {() => Promise<RunningVersion[]>} workerVersions which version of the Worker each of its objects runs; none of other stores
  * @property {(query: Query) => Promise<Page>} list
  * @property {() => Promise<Recent>} recent
  */

@@ -12,7 +12,7 @@ import { isStoreError } from './store_error.js';
 
 /** @import { AttemptName, NewTask, Outcome, Progress, TaskError, TaskRecord, TaskSummary } from '../task.js' */
 /** @import { Leased } from './lease.js' */
-/** @import { Abandoned, ClaimAnswer, Delivery, Fill, Insertion, Moments, OpenTask, Page, Probe, Query, Standing, Store, SweepCounts } from './store.js' */
+/** @import { Abandoned, ClaimAnswer, Delivery, Fill, Insertion, Moments, OpenTask, Page, Probe, Query, RunningVersion, Standing, Store, SweepCounts } from './store.js' */
 
 /** `answer_bytes`: the most that its rows may have, where that is much.
  *
@@ -442,6 +442,11 @@ export class TaskTable {
 
   /** @returns {Promise<Fill[]>} none: whoever has the database tells */
   async fill() {
+    return [];
+  }
+
+  /** @returns {Promise<RunningVersion[]>} none: only an object has code of its own */
+  async workerVersions() {
     return [];
   }
 
