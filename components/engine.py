@@ -33,6 +33,11 @@ batch of quick tasks makes some three queries in some ten milliseconds: ten batc
 that Cloudflare scales to overload it."""
 
 
+LEAST_RETRIES = 1
+"""Fewest retries of a queue's consumer, whatever a task has: a message whose isolate died must come again, for its task
+has not failed. ``worker/engines/queue.js`` counts on it."""
+
+
 def bearable_concurrency(state_store: str, queues: int) -> int:
     """Return how many batches of each queue the store bears at the same time, where the stack does not say.
 
@@ -89,7 +94,7 @@ class QueueEngine:
                 settings=cloudflare.QueueConsumerSettingsArgs(
                     batch_size=args.batch_size,
                     max_concurrency=applied(args.max_concurrency, lambda known: known or bearable),
-                    max_retries=args.max_retries,
+                    max_retries=applied(args.max_retries, lambda known: max(known, LEAST_RETRIES)),
                     max_wait_time_ms=args.max_wait_time_ms,
                     retry_delay=args.retry_delay_seconds,
                 ),

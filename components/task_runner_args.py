@@ -144,8 +144,8 @@ class TaskRunnerArgs:
     the program's folder; one of another language gives the whole path."""
 
     max_retries: Whole = setting(5, WholeNumber(0, MAX_RETRIES))
-    """Retries after the first attempt; a message that has used them up goes to the dead-letter queue, a workflow
-    instance ends errored."""
+    """Retries after the first attempt; a task that has used them up leaves a dead letter, or with a workflow an errored
+    instance. Messages that name no task are retried as often, and at least once."""
 
     retry_delay_seconds: Whole = setting(1, DELAY_SECONDS)
     """Wait before the first retry, in seconds; of a message that names no task, before each."""

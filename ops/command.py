@@ -41,7 +41,7 @@ def explained(error: TaskRunnerError) -> str:
     match error:
         case UnauthorizedError():
             return f"{error.message}: set {TOKEN_VARIABLE} to one of the stack's api_tokens"
-        case TaskNotFoundError():
+        case TaskNotFoundError() if "time to live" not in error.message:
             return f"{error.message}: there is no such task, or its time to live is over"
         case _:
             return error.message

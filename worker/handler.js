@@ -112,7 +112,7 @@ export function requireHandlers(handlers) {
  */
 function faultOf({ default: handle, timeout_seconds = MAX_TIMEOUT_SECONDS, parameters = {}, payload = {}, check = () => null }) {
   if (typeof handle !== 'function') return `expected the default export to be a function, got ${typeof handle}`;
-  if (typeof payload !== 'object' || payload === null) return `expected payload to be a JSON Schema, got ${payload === null ? 'null' : typeof payload}`;
+  if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) return `expected payload to be a JSON Schema, got ${kindOf(payload)}`;
   if (typeof check !== 'function') return `expected check to be a function, got ${typeof check}`;
   if (typeof timeout_seconds !== 'number' || !(timeout_seconds > 0 && timeout_seconds <= MAX_TIMEOUT_SECONDS)) {
     return `expected timeout_seconds to be a number above 0 and up to ${MAX_TIMEOUT_SECONDS}, got ${String(timeout_seconds)}`;

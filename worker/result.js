@@ -48,7 +48,7 @@ function isPlain(result) {
     if (typeof value === 'function' || typeof value === 'symbol') return false;
     if (typeof value !== 'object' || value === null) continue;
     if (typeof value.toJSON === 'function' || unwritable(value, value)) return false;
-    if (!ArrayBuffer.isView(value)) for (const each of Object.values(value)) left.push(each);
+    if (!isTypedArray(value)) for (const each of Object.values(value)) left.push(each);
   }
   return true;
 }
@@ -92,11 +92,16 @@ function stringifiedWithCare(result) {
 function unwritable(value, original) {
   if (original instanceof Date && Number.isNaN(original.getTime())) return 'an invalid Date';
   if (typeof value === 'bigint' || typeof value === 'function' || typeof value === 'symbol') return `a ${typeof value}`;
-  if (typeof value !== 'object' || value === null || Array.isArray(value) || ArrayBuffer.isView(value)) return null;
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || isTypedArray(value)) return null;
   const tag = Object.prototype.toString.call(value);
   if (tag === '[object Object]' || BOXED.includes(tag) || Object.keys(value).length > 0) return null;
   const kind = tag.slice('[object '.length, -1);
   return `${/^[AEIO]/.test(kind) ? 'an' : 'a'} ${kind}`;
+}
+
+/** @param {object} value */
+function isTypedArray(value) {
+  return ArrayBuffer.isView(value) && !(value instanceof DataView);
 }
 
 /** @param {unknown} error that JSON.stringify has thrown, or a `toJSON` or a getter */

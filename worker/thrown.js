@@ -12,6 +12,9 @@ const MAX_MESSAGE_LENGTH = 1_000;
 const MAX_ERRORS = 10;
 const MAX_DEPTH = 4;
 
+/** The text of a value that has none of its own, as JSON or as a text. */
+const SAYS_NOTHING = /^(?:|\{\}|null|\[object .*\])$/;
+
 /** What is said of a value of which nothing can be read, such as a revoked proxy. @type {TaskError} */
 const UNSHOWABLE = { name: 'Error', message: 'a value that cannot be shown' };
 
@@ -34,7 +37,7 @@ export function describeError(thrown) {
 function describe(thrown, outer) {
   try {
     switch (typeof thrown) {
-      case 'string': return { name: 'Error', message: thrown === '' ? 'an empty text was thrown' : thrown };
+      case 'string': return { name: 'Error', message: thrown.trim() === '' ? 'an empty text was thrown' : thrown };
       case 'object': return thrown === null ? { name: 'Error', message: 'null was thrown' } : describeObject(thrown, outer);
       case 'function': return { name: 'Error', message: `a function was thrown: ${bounded(String(thrown), MAX_NAME_LENGTH)}` };
       default: return { name: 'Error', message: `${String(thrown)} was thrown` };
@@ -50,13 +53,12 @@ function describe(thrown, outer) {
  * @returns {TaskError}
  */
 function describeObject(thrown, outer) {
-  if (thrown instanceof Response) return { name: 'Response', message: `a response was thrown: ${thrown.status} ${thrown.statusText}`.trimEnd() };
+  if (isA(thrown, Response)) return { name: 'Response', message: `a response was thrown: ${thrown.status} ${thrown.statusText}`.trimEnd() };
   const own = textAt(thrown, 'message');
-  const isError = thrown instanceof Error;
   const code = codeOf(thrown);
   const said = own + (code !== null && !own.includes(code) ? ` (code ${code})` : '');
   const parts = [...(said === '' ? [] : [said.trim()]), ...(outer.length < MAX_DEPTH ? inner(thrown, [...outer, thrown]) : [])];
-  if (parts.length === 0) parts.push(isError ? 'no message' : asJson(thrown));
+  if (parts.length === 0) parts.push(asText(thrown));
   return { name: nameOf(thrown), message: parts.join('; ') };
 }
 
@@ -66,13 +68,17 @@ function describeObject(thrown, outer) {
  * @returns {string[]} sentences on what it is made of and what it was caused by
  */
 function inner(thrown, outer) {
-  const errors = valueAt(thrown, 'errors');
+  const given = valueAt(thrown, 'errors');
+  const errors = Array.isArray(given) || isA(given, Set) ? [...given] : [];
   const cause = valueAt(thrown, 'cause');
-  const list = Array.isArray(errors) ? errors.slice(0, MAX_ERRORS) : [];
-  const isMore = Array.isArray(errors) && errors.length > MAX_ERRORS;
+  // A SuppressedError: what the end of a `using` threw, and what it came in the way of.
+  const suppressed = valueAt(thrown, 'suppressed');
+  const error = suppressed === undefined ? undefined : valueAt(thrown, 'error');
   return [
-    ...list.map((error, index) => `${index + 1}. ${sentence(error, outer)}`),
-    ...(isMore ? [`and ${errors.length - MAX_ERRORS} more`] : []),
+    ...(error === undefined ? [] : [sentence(error, outer)]),
+    ...(suppressed === undefined ? [] : [`which suppressed ${sentence(suppressed, outer)}`]),
+    ...errors.slice(0, MAX_ERRORS).map((each, index) => `${index + 1}. ${sentence(each, outer)}`),
+    ...(errors.length > MAX_ERRORS ? [`and ${errors.length - MAX_ERRORS} more`] : []),
     ...(cause === undefined || cause === null ? [] : [`caused by ${sentence(cause, outer)}`]),
   ];
 }
@@ -105,20 +111,23 @@ function nameOf(thrown) {
  * @returns {string | null} such as `ECONNREFUSED`; the numbers that every `DOMException` has say nothing beside its name
  */
 function codeOf(thrown) {
-  if (thrown instanceof DOMException) return null;
+  if (isA(thrown, DOMException)) return null;
   const code = valueAt(thrown, 'code');
-  return (typeof code === 'string' && code !== '') || typeof code === 'number' ? String(code) : null;
+  return (typeof code === 'string' && code !== '') || typeof code === 'number' || typeof code === 'bigint' ? String(code) : null;
 }
 
-/** @param {object} thrown that has no message */
-function asJson(thrown) {
-  try {
-    const json = JSON.stringify(thrown);
-    if (typeof json === 'string' && json !== '{}') return `a value was thrown: ${json}`;
-  } catch {
-    // then its kind is all that there is to tell
+/** @param {object} thrown that has no message; its fields may tell, or its own text */
+function asText(thrown) {
+  const isError = isA(thrown, Error);
+  for (const show of isError ? [JSON.stringify] : [JSON.stringify, String]) {
+    try {
+      const text = show(thrown);
+      if (typeof text === 'string' && !SAYS_NOTHING.test(text)) return `${isError ? 'no message; its fields are' : 'a value was thrown:'} ${text}`;
+    } catch {
+      // then the next one, or its kind, is all that there is to tell
+    }
   }
-  return `a value was thrown: ${Object.prototype.toString.call(thrown)}`;
+  return isError ? 'no message' : `a value was thrown: ${Object.prototype.toString.call(thrown)}`;
 }
 
 /**
@@ -141,5 +150,19 @@ function valueAt(object, key) {
     return object[key];
   } catch {
     return undefined;
+  }
+}
+
+/**
+ * @template Kind
+ * @param {unknown} value
+ * @param {abstract new (...parameters: any[]) => Kind} Class
+ * @returns {value is Kind} false where it cannot be told
+ */
+function isA(value, Class) {
+  try {
+    return value instanceof Class;
+  } catch {
+    return false;
   }
 }

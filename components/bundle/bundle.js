@@ -6,7 +6,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { createRequire, isBuiltin } from 'node:module';
 import { basename, dirname, extname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -47,7 +47,7 @@ const HANDLER_NAME = /^[a-z][a-z0-9_-]{0,63}$/;
 const MIGRATION_NAME = /^[0-9]+_.+\.sql$/;
 
 /** Files of a folder of handlers that belong there and are no handlers. */
-const COMPANIONS = /^(\..*|_.*|.*\.(test|spec)\.[a-z]+|.*\.d\.ts|package(-lock)?\.json|tsconfig(\..*)?\.json|node_modules|.*\.md|LICENSE.*)$/;
+const COMPANIONS = /^(\..*|_.*|.*\.(test|spec)\.[a-z]+|.*\.d\.[cm]?ts|package(-lock)?\.json|tsconfig(\..*)?\.json|node_modules|.*\.md|LICENSE.*)$/;
 
 /** What a module that is not JavaScript is uploaded as (https://developers.cloudflare.com/workers/configuration/multipart-upload-metadata/). */
 const CONTENT_TYPES = /** @type {Record<string, string>} */ ({
@@ -87,7 +87,7 @@ export async function bundle(request) {
   const handlers = findHandlers(request);
   const { build } = loadEsbuild(toolchain);
   const exported = await exportsOf(build, handlers, request);
-  const hasSchemas = handlers.some(({ file, source }) => exported.get(file)?.includes('payload') || /\bexport const payload\b/.test(source ?? ''));
+  const hasSchemas = handlers.some(({ source }) => /\bexport const payload\b/.test(source ?? '')) || [...exported].some(mayHaveSchema);
   const result = await attempt(() => build({
     ...(entry === undefined
       ? { entryPoints: { index: join(workerFolder, 'index.js') } }
@@ -202,7 +202,7 @@ function findHandlers({ handlerFolders, extraHandlers = {} }) {
   /** @type {Map<string, HandlerFile>} */
   const found = new Map();
   for (const folder of handlerFolders) {
-    const files = readdirSync(folder, { withFileTypes: true }).filter((each) => each.isFile() && isHandlerFile(each.name)).map(({ name }) => name);
+    const files = filesOf(folder).filter(isHandlerFile);
     const bad = files.filter((file) => !HANDLER_NAME.test(handlerName(file)));
     if (bad.length > 0) {
       throw new BundleError('expected a handler\'s name to be at most 64 lower-case letters, digits, _ or -, with a letter first, '
@@ -247,6 +247,22 @@ function requireDefaultExports(exported, request) {
   if (bad.length > 0) throw new BundleError(bad.join('\n'));
 }
 
+/**
+ * @param {[string, string[]]} handler its file, and the names that it exports itself
+ * @returns {boolean} whether it exports, or hands on, a schema of its payload, for all that can be told without running it
+ */
+function mayHaveSchema([file, names]) {
+  return names.includes('payload') || /\bexport\s*\*|\bexports\b/.test(readFileSync(file, 'utf8'));
+}
+
+/**
+ * @param {string} folder
+ * @returns {string[]} the names of its files and of links to files, those to nothing too: who reads one tells of it
+ */
+function filesOf(folder) {
+  return readdirSync(folder).filter((name) => statSync(join(folder, name), { throwIfNoEntry: false })?.isFile() ?? true);
+}
+
 /** @param {string} file */
 function isHandlerFile(file) {
   return HANDLER_ENDINGS.includes(extname(file)) && !COMPANIONS.test(file);
@@ -263,9 +279,9 @@ function handlerName(file) {
  * @returns {string[]} a remark on each file that nobody uses
  */
 function strangers(folder, used) {
-  return readdirSync(folder, { withFileTypes: true })
-    .filter((each) => each.isFile() && !isHandlerFile(each.name) && !COMPANIONS.test(each.name) && !used.includes(join(folder, each.name)))
-    .map(({ name }) => `${join(folder, name)} is no handler and no handler uses it: a handler's file ends in ${HANDLER_ENDINGS.join(', ')}`);
+  return filesOf(folder)
+    .filter((name) => !isHandlerFile(name) && !COMPANIONS.test(name) && !used.includes(join(folder, name)))
+    .map((name) => `${join(folder, name)} is no handler and no handler uses it: a handler's file ends in ${HANDLER_ENDINGS.join(', ')}`);
 }
 
 /**

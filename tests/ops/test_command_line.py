@@ -185,6 +185,9 @@ def test_what_one_task_refuses_does_not_stop_the_others(run: Run, runner: StandI
     assert code == 1
     explanation = "t9: No.: there is no such task, or its time to live is over"
     assert json.loads(err) == {"error": explanation, "code": "task_not_found", "taskId": "t9"}
+    said = "there is no task t9: it was never submitted, or its time to live is over"
+    runner.replies = [Reply({"error": said, "code": "task_not_found"}, 404)]
+    assert run("get", "t9")[2] == f"error: {said}\n"
 
 
 def test_retry_takes_those_that_failed(run: Run, runner: StandIn) -> None:

@@ -325,6 +325,12 @@ def test_outputs_of_the_other_parts(settings: dict[str, Any], names: dict[str, s
     assert names.items() <= record_task_runner(**settings).outputs.items()
 
 
+def test_a_consumer_has_a_retry_though_tasks_have_none() -> None:
+    stack = record_task_runner(max_retries=0)
+    assert stack.inputs("task-runner-consumer")["settings"]["maxRetries"] == 1
+    assert texts(stack)["MAX_RETRIES"] == "0"
+
+
 def test_every_setting_of_the_queues_reaches_its_resource() -> None:
     stack = record_task_runner(
         batch_size=20,

@@ -134,6 +134,38 @@ def test_a_file_that_is_no_handler_is_told(tmp_path: Path) -> None:
     )
 
 
+def test_a_link_to_a_file_is_a_handler_too(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere.js"
+    elsewhere.write_text("export default () => 'from elsewhere';")
+    folder = tmp_path / "handlers"
+    folder.mkdir()
+    (folder / "linked.js").symlink_to(elsewhere)
+    (folder / "notes.txt").symlink_to(elsewhere)
+    code = build(folder, {"types.d.mts": "export type Size = number;"})
+    assert "from elsewhere" in text(code)
+    assert [remark.split(" is no handler")[0] for remark in code.remarks] == [f"{folder}/notes.txt"]
+    (folder / "broken.js").symlink_to(tmp_path / "nowhere.js")
+    with pytest.raises(HandlersError, match=r"broken\.js"):
+        build(folder, {})
+
+
+@pytest.mark.parametrize(
+    ("source", "is_checked"),
+    [
+        ("export const payload = {}; export default () => null;", True),
+        ("const payload = {}; export { payload }; export default () => null;", True),
+        ("export * from './_schema.js'; export default () => null;", True),
+        ("module.exports = { default: () => null, payload: {} };", True),
+        ("export default (payload) => payload;", False),
+    ],
+)
+def test_a_schema_of_the_payload_brings_what_checks_it_however_it_is_exported(
+    tmp_path: Path, source: str, *, is_checked: bool
+) -> None:
+    code = build(tmp_path, {"_schema.js": "export const payload = {};", "typed.js": source})
+    assert any("@cfworker/json-schema" in name for name in code.sources) == is_checked
+
+
 @pytest.mark.parametrize("name", ["Resize.js", "2x.ts", "a.b.js"])
 def test_a_handler_that_cannot_be_called_is_an_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(HandlersError, match=f"expected a handler's name to be .*, got {tmp_path}/{name}: rename it"):

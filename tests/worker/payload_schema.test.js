@@ -18,7 +18,15 @@ const RESIZE = `
 describe('a handler with a schema of its payload', () => {
   /** @type {import('./api_under_test.js').ApiUnderTest} */
   let api;
-  before(async () => { api = await startApi({ handlers: { 'resize.ts': RESIZE } }); });
+  before(async () => {
+    api = await startApi({
+      handlers: {
+        'resize.ts': RESIZE,
+        'wrong.js': "export const payload = { type: 'string', pattern: '(' }; export default () => null;",
+        'tree.js': "export const payload = { type: 'array', items: { $ref: '#' } }; export default () => null;",
+      },
+    });
+  });
   after(() => api.stop());
 
   test('takes what keeps to it', async () => {
@@ -35,6 +43,17 @@ describe('a handler with a schema of its payload', () => {
     assertRefused(await api.call('POST', '/task?handler=resize', { body: 'no JSON' }), 400, 'invalid_json');
     const { body } = await api.call('POST', '/tasks', { body: { tasks: [{ handler: 'resize', payload: {} }, { payload: {} }] } });
     assert.deepEqual(body.tasks.map((/** @type {{httpStatus: number}} */ { httpStatus }) => httpStatus), [400, 200]);
+  });
+
+  test('whose schema cannot be followed refuses its own tasks, and no others of a batch', async () => {
+    assertRefused(await api.call('POST', '/task?handler=wrong', { body: '"text"' }), 500, 'handler_check_failed');
+    const { body } = await api.call('POST', '/tasks', { body: { tasks: [{ handler: 'wrong', payload: '"text"' }, { payload: {} }] } });
+    assert.deepEqual(body.tasks.map((/** @type {{httpStatus: number}} */ { httpStatus }) => httpStatus), [500, 200]);
+  });
+
+  test('refuses a payload that is nested deeper than it can be looked at', async () => {
+    const reply = await api.call('POST', '/task?handler=tree', { body: '['.repeat(100_000) + ']'.repeat(100_000) });
+    assertRefused(reply, 400, 'invalid_payload', { errors: [{ path: '', message: 'It is nested too deeply.' }] });
   });
 
   test('is shown in the description of the API', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { beforeEach, mock, test } from 'node:test';
-import { setTimeout } from 'node:timers/promises';
+import { setImmediate, setTimeout } from 'node:timers/promises';
 
 import { QueueEngine } from '../../worker/engines/queue.js';
 import { newTaskId } from '../../worker/task_id.js';
@@ -24,8 +24,9 @@ beforeEach((context) => {
  * @param {(outcome: Outcome) => Standing} [options.settle]
  * @param {(payload: string) => unknown} [options.handler] the payload is the task's id
  * @param {() => boolean} [options.refuses] whether the queues refuse messages now
+ * @param {number} [options.max_retries] the stack's
  */
-function engineUnderTest({ claim = () => 'claimed', settle = () => 'ours', handler = () => null, refuses = () => false } = {}) {
+function engineUnderTest({ claim = () => 'claimed', settle = () => 'ours', handler = () => null, refuses = () => false, max_retries = MAX_RETRIES } = {}) {
   /** @type {{body: any, delaySeconds?: number}[]} */
   const sent = [];
   /** @type {any[]} */
@@ -54,7 +55,7 @@ function engineUnderTest({ claim = () => 'claimed', settle = () => 'ours', handl
     abandon: async (/** @type {any[]} */ lost, /** @type {Error} */ { name }) => { abandoned.push(...lost.map(({ taskId }) => `${taskId} ${name}`)); },
   };
   const env = {
-    TASK_QUEUE: fakeQueue(take(sent)), TASK_DLQ: fakeQueue(take(letters)), MAX_RETRIES: String(MAX_RETRIES),
+    TASK_QUEUE: fakeQueue(take(sent)), TASK_DLQ: fakeQueue(take(letters)), MAX_RETRIES: String(max_retries),
     RETRY_DELAY_SECONDS: '7', RETRY_BACKOFF: 'fixed', RETRY_MAX_DELAY_SECONDS: '7',
   };
   const engine = new QueueEngine(/** @type {any} */ (env), /** @type {any} */ (store), { default: { default: /** @type {any} */ (handler) } });
@@ -77,6 +78,18 @@ function message(body = { taskId: newTaskId(Date.now()), run: 1 }, attempts = 1)
 /** @param {ReturnType<typeof message>[]} messages */
 function batch(...messages) {
   return /** @type {any} */ ({ messages });
+}
+
+/**
+ * Lets time pass, and what is due then happen.
+ *
+ * @param {number} time_seconds
+ */
+async function pass(time_seconds) {
+  for (let time_ms = 0; time_ms < time_seconds * 1000; time_ms += 100) {
+    mock.timers.tick(100);
+    await setImmediate();
+  }
 }
 
 /** @param {ReturnType<typeof message>} told */
@@ -249,6 +262,56 @@ test('those whose isolate died run after the others, each alone, the ones that d
   await engine.consume(batch(...[healthy, often, seldom, once].map((taskId) => message({ taskId, run: 1 }, 2))));
   assert.deepEqual(order, [healthy, seldom, once, often]);
   assert.deepEqual(claims.map(({ length }) => length), [4, 1, 1, 1], 'each is claimed only when its turn comes');
+});
+
+test('a task that must run alone does not wait for those before it, which may take long', async (context) => {
+  context.after(() => mock.timers.reset());
+  mock.timers.enable({ apis: ['setTimeout', 'Date'], now: Date.now() });
+  const { promise, resolve } = Promise.withResolvers();
+  const claim = (/** @type {Delivery} */ _, /** @type {boolean} */ isAlone) => (isAlone ? 'claimed' : /** @type {const} */ ({ kind: 'suspect', crashes: 0 }));
+  const { engine, sent, claims } = engineUnderTest({ claim, handler: () => promise });
+  const [first, second] = [message(), message()];
+  const consumed = engine.consume(batch(first, second));
+  await pass(19);
+  assert.deepEqual(sent, []);
+  await pass(2);
+  assert.deepEqual(sent, [{ body: { ...second.body, deliveries: 1, ended: [{ holder: second.id, delivery: 1, released: 0 }] }, delaySeconds: 0 }]);
+  resolve(null);
+  await pass(1);
+  await consumed;
+  assert.deepEqual([first.verdicts, second.verdicts, claims.map(({ length }) => length)], [['ack'], ['ack'], [2, 1]]);
+});
+
+test('a message without a delivery left that cannot be sent anew is no dead letter: the sweeper finds its task', async (context) => {
+  context.after(() => mock.timers.reset());
+  mock.timers.enable({ apis: ['setTimeout', 'Date'], now: Date.now() });
+  const until_ms = Date.now() + 60_000;
+  for (const [kind, verdicts] of /** @type {const} */ ([['wait', [['ack']]], ['held', [['ack'], ['ack']]], ['absent', [['retry']]]])) {
+    const { engine, letters } = engineUnderTest({ claim: () => /** @type {ClaimAnswer} */ ({ kind, until_ms }), refuses: () => kind !== 'absent' });
+    const last = verdicts.map(() => message(undefined, kind === 'absent' ? MAX_RETRIES - 1 : MAX_RETRIES + 1));
+    const [{ body }] = /** @type {[ReturnType<typeof message>]} */ (last);
+    for (const each of last) each.body = body;
+    const consumed = engine.consume(batch(...last));
+    await pass(30);
+    await consumed;
+    assert.deepEqual([kind, last.map((each) => each.verdicts), letters], [kind, verdicts, []]);
+  }
+  const { engine } = engineUnderTest({ claim: () => ({ kind: 'wait', until_ms }), refuses: () => true });
+  const redrive = message({ taskId: newTaskId(Date.now()), run: 2, redrive: true }, MAX_RETRIES + 1);
+  const consumed = engine.consume(batch(redrive));
+  await pass(30);
+  await consumed;
+  assert.equal(typeof delayOf(redrive), 'number', 'nothing but the dead letter knows that somebody wants another run');
+});
+
+test('a stack without retries buries no task that has some of its own, or must wait', async () => {
+  const { engine, letters, sent } = engineUnderTest({ claim: () => ({ kind: 'wait', until_ms: Date.now() + 60_000 }), max_retries: 0 });
+  const one = message();
+  await engine.consume(batch(one));
+  assert.equal(delayOf(one), 60);
+  const again = message(one.body, 2); // its last, for the consumer has one retry
+  await engine.consume(batch(again));
+  assert.deepEqual([again.verdicts, sent.length, letters], [['ack'], 1, []]);
 });
 
 test('a task whose isolate died too often fails, and so does one that has no attempts left', async () => {

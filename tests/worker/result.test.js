@@ -46,6 +46,7 @@ test('what JSON cannot hold is an error that says what it is and where', () => {
     [{ kind: Symbol('x') }, 'a symbol at result.kind'],
     [new Map([[1, 2]]), 'a Map at result'],
     [{ seen: new Set([1]) }, 'a Set at result.seen'],
+    [{ view: new DataView(new ArrayBuffer(1)) }, 'a DataView at result.view'],
     [new Date(NaN), 'an invalid Date at result'],
     [{ at: new Date(NaN) }, 'an invalid Date at result.at'],
     [Promise.resolve(1), 'a Promise at result'],

@@ -13,6 +13,9 @@ revoked.revoke();
 
 const trap = () => { throw new Error('trap'); };
 
+/** As the runtime makes it where the end of a `using` throws, too. */
+const suppressed = Object.assign(new Error('ended badly'), { name: 'SuppressedError', error: new TypeError('at the end'), suppressed: new Error('before') });
+
 test('what is kept of a thrown value is what it says of itself', () => {
   for (const [thrown, name, message] of /** @type {[unknown, string, string][]} */ ([
     [new RangeError('too far'), 'RangeError', 'too far'],
@@ -31,6 +34,16 @@ test('what is kept of a thrown value is what it says of itself', () => {
     [{ status: 500 }, 'Error', 'a value was thrown: {"status":500}'],
     [{}, 'Error', 'a value was thrown: [object Object]'],
     [Object.create(null), 'Error', 'a value was thrown: [object Object]'],
+    [Object.assign(new Error(), { status: 503 }), 'Error', 'no message; its fields are {"status":503}'],
+    [Object.assign(new CardError(), { message: { reason: 'stolen' } }), 'CardError', 'no message; its fields are {"message":{"reason":"stolen"}}'],
+    [Object.assign(new Error('x'), { code: 5n }), 'Error', 'x (code 5)'],
+    [{ message: 'invalid', errors: new Set([new Error('one')]) }, 'Error', 'invalid; 1. Error: one'],
+    [suppressed, 'SuppressedError', 'ended badly; TypeError: at the end; which suppressed Error: before'],
+    [new Proxy({ message: 'readable' }, { getPrototypeOf: trap }), 'Error', 'readable'],
+    [new (class Verdict { toString() { return 'guilty'; } })(), 'Verdict', 'a value was thrown: guilty'],
+    [/x/g, 'RegExp', 'a value was thrown: /x/g'],
+    [new Date(NaN), 'Date', 'a value was thrown: Invalid Date'],
+    ['  ', 'Error', 'an empty text was thrown'],
     [new Map([[1, 2]]), 'Map', 'a value was thrown: [object Map]'],
     [new Response('nope', { status: 503, statusText: 'Overloaded' }), 'Response', 'a response was thrown: 503 Overloaded'],
     [new Response('nope', { status: 500 }), 'Response', 'a response was thrown: 500'],

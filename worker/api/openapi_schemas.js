@@ -103,7 +103,7 @@ export const SCHEMAS = {
       items: {
         oneOf: [
           object({ httpStatus: { const: 200 }, taskId: TASK_ID_SCHEMA, status: STATUS_SCHEMA }),
-          object({ httpStatus: { enum: [400, 409, 413, 500] }, error: { type: 'string' }, code: { type: 'string' } }),
+          object({ httpStatus: { enum: [400, 409, 413, 500, 503, 507] }, error: { type: 'string' }, code: { type: 'string' } }),
         ],
       },
     },
@@ -197,7 +197,7 @@ const ERRORS = {
   wrong_status: { description: "The task's status does not allow it.", extras: { status: STATUS_SCHEMA } },
   payload_too_large: { description: 'The body is too long.' },
   rate_limited: { description: 'The caller has sent too many requests.', headers: ['Retry-After'] },
-  handler_check_failed: { description: "The handler failed at looking at the task's parameters: a fault of the handler's." },
+  handler_check_failed: { description: "The handler failed at looking at the task's parameters or payload: a fault of the handler's." },
   internal_error: { description: 'A fault of the task runner itself.' },
   backlog_full: { description: 'Too many tasks wait to be handed over, and the platform takes none for now.', headers: ['Retry-After'] },
   store_unavailable: { description: 'The store did not answer.', headers: ['Retry-After'] },

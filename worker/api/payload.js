@@ -1,5 +1,6 @@
 /** A task's payload, from what came. */
 
+import { describeError } from '../thrown.js';
 import { Refusal } from './reply.js';
 
 /** @import { Payload } from '../task.js' */
@@ -71,16 +72,36 @@ const VALIDATORS = new WeakMap();
  * @param {object} schema
  * @param {ValidatorClass} Validator
  * @param {string} handler its name
- * @throws {Refusal} the payload is no JSON, or does not keep to the schema
+ * @throws {Refusal} the payload is no JSON, or does not keep to the schema: that is the caller's fault; or the schema cannot be
+ *   followed: that is the handler's
  */
 export function requireValid(payload, schema, Validator, handler) {
-  const validator = VALIDATORS.get(schema) ?? new Validator(schema, '2020-12', false);
-  VALIDATORS.set(schema, validator);
-  const { valid, errors } = validator.validate(parseJson(payload, `the handler ${handler} takes it`));
+  const { valid, errors } = validate(parseJson(payload, `the handler ${handler} takes it`), schema, Validator, handler);
   if (valid) return;
   // A fault in a part is told of the whole as well, in general words: only the innermost say what to do.
   const inner = errors.filter(({ instanceLocation: place }) => !errors.some(({ instanceLocation: other }) => other.startsWith(`${place}/`)));
   const faults = inner.slice(0, TOLD_FAULTS).map(({ instanceLocation, error }) => ({ path: instanceLocation.slice(1), message: error }));
   const said = faults.map(({ path, message }) => `${path || '/'}: ${message}`).join(' ');
   throw new Refusal('invalid_payload', `expected a payload that keeps to the schema of handler ${handler}, got one with ${said}`, { extras: { errors: faults } });
+}
+
+/**
+ * @param {unknown} value
+ * @param {object} schema
+ * @param {ValidatorClass} Validator
+ * @param {string} handler its name
+ * @returns {{valid: boolean, errors: Fault[]}}
+ * @throws {Refusal} the schema cannot be followed
+ */
+function validate(value, schema, Validator, handler) {
+  try {
+    const validator = VALIDATORS.get(schema) ?? new Validator(schema, '2020-12', false);
+    VALIDATORS.set(schema, validator);
+    return validator.validate(value);
+  } catch (thrown) {
+    if (thrown instanceof RangeError) return { valid: false, errors: [{ instanceLocation: '#', error: 'It is nested too deeply.' }] };
+    const error = describeError(thrown);
+    console.error(`payload of handler ${handler} is no JSON Schema that can be followed`, { handler, error: error.name, message: error.message });
+    throw new Refusal('handler_check_failed', `expected payload of handler ${handler} to be a JSON Schema, got one that cannot be followed: the log says more`);
+  }
 }

@@ -38,8 +38,13 @@ const MAX_RETENTION_SECONDS = 14 * 86_400;
  * https://developers.cloudflare.com/queues/platform/limits/) less what it takes to let the rest come again. */
 const BATCH_MS = 14.5 * 60_000;
 
-/** A task that runs alone is begun only so early in a batch that it has the time that it may take. */
+/** A task that runs alone is begun only so early in a batch that it has the time that it may take. One that still waits then is sent
+ * anew, so that it does not wait for those before it, which may take as long. */
 const ALONE_BEFORE_MS = 20_000;
+
+/** Fewest retries of a message, whatever a task has: the platform must be able to deliver again what an isolate had that died.
+ * `components/engine.py` sets the consumers so. */
+const LEAST_RETRIES = 1;
 
 /** How long a consumer goes on offering messages to a queue that refuses them. */
 const CONSUMER_PATIENCE_SECONDS = 20;
@@ -52,7 +57,7 @@ const DISORDER_SECONDS = 10;
 
 /**
  * @typedef {{TASK_QUEUE: Queue<TaskMessage>, TASK_DLQ: Queue<TaskMessage>, MAX_RETRIES: string, SHARDS?: string}} Env beside the
- *   queues of further shards; `MAX_RETRIES` is the consumers' own setting
+ *   queues of further shards; `MAX_RETRIES` is the consumers' own setting, too
  */
 
 /** @implements {Engine} */
@@ -93,7 +98,7 @@ export class QueueEngine {
    */
   async consume(batch) {
     const end_ms = Date.now() + BATCH_MS;
-    const messages = new TaskMessages(batch.messages);
+    const messages = new TaskMessages(batch.messages, this.max_retries);
     if (this.#mayRunOut(messages) && await this.#renew(messages)) return;
     const returns = new Returns(messages, (outgoing) => this.#send(outgoing, 0));
     const work = new Work(this, messages, returns, end_ms);
@@ -180,19 +185,19 @@ export class QueueEngine {
 
   /** Most retries of a message. */
   get max_retries() {
-    return Number(this.env.MAX_RETRIES);
+    return Math.max(Number(this.env.MAX_RETRIES), LEAST_RETRIES);
   }
 
   /**
    * A consumer whose isolate dies retries its whole batch, and a message at its last delivery becomes a dead letter then, whatever its
-   * task was. So the last delivery is not worked on where there is an earlier one; and where there are three, messages are sent anew one
+   * task was. So the last delivery is not worked on; and where there are three, messages are sent anew one
    * delivery before it, for the isolate may die just then, too.
    *
    * @param {TaskMessages} messages
    */
   #mayRunOut(messages) {
     const reserve = this.max_retries > 2 ? 1 : 0;
-    return this.max_retries > 0 && messages.mostDeliveries() > this.max_retries - reserve;
+    return messages.mostDeliveries() > this.max_retries - reserve;
   }
 
   /**
@@ -299,12 +304,11 @@ class Work {
 
   /** Those that may have killed an isolate run after the others, each alone; the ones that did it least first. */
   async do() {
-    const start_ms = Date.now();
-    const suspects = await this.#attempt(this.messages.deliveries(), false);
+    const alone_before_ms = Date.now() + ALONE_BEFORE_MS;
+    const suspects = await this.#attempt(this.messages.deliveries(), false, alone_before_ms);
     suspects.sort((one, other) => one.crashes - other.crashes);
     for (const { delivery } of suspects) {
-      if (Date.now() - start_ms < ALONE_BEFORE_MS) await this.#attempt([delivery], true);
-      else this.returns.add(delivery.taskId, Date.now());
+      if (Date.now() < alone_before_ms && this.returns.withdraw(delivery.taskId)) await this.#attempt([delivery], true, alone_before_ms);
     }
     await Promise.all(this.#failures);
   }
@@ -312,9 +316,10 @@ class Work {
   /**
    * @param {Delivery[]} deliveries
    * @param {boolean} isAlone
+   * @param {number} alone_before_ms Unix time at which those come again that must run alone
    * @returns {Promise<{delivery: Delivery, crashes: number}[]>} those that must run alone
    */
-  async #attempt(deliveries, isAlone) {
+  async #attempt(deliveries, isAlone, alone_before_ms) {
     if (deliveries.length === 0) return [];
     const answers = await this.engine.store.claim(deliveries, isAlone);
     const suspects = [];
@@ -323,8 +328,10 @@ class Work {
     for (const delivery of deliveries) {
       const answer = answers.get(delivery.taskId) ?? { kind: 'absent' };
       if (answer.kind === 'claimed') tasks.push(answer.task);
-      else if (answer.kind === 'suspect') suspects.push({ delivery, crashes: answer.crashes });
-      else this.#release(delivery, answer);
+      else if (answer.kind === 'suspect') {
+        suspects.push({ delivery, crashes: answer.crashes });
+        this.returns.add(delivery.taskId, alone_before_ms);
+      } else this.#release(delivery, answer);
     }
     if (tasks.length > 0) await attemptAll(this.engine, tasks, this.end_ms, (settlements) => this.#settled(settlements));
     return suspects;
@@ -352,7 +359,7 @@ class Work {
       default:
         if (engine.hasOutlived(taskId)) return messages.ack(taskId);
         console.warn('message names a task that is not there', { taskId, deliveries: messages.deliveriesOf(taskId) });
-        if (messages.deliveriesOf(taskId) > engine.max_retries && engine.max_retries > 0) return this.#fail([{ taskId, run }]);
+        if (messages.deliveriesOf(taskId) > engine.max_retries) return this.#fail([{ taskId, run }]);
         return messages.retryAll(taskId, engine.store.settling_seconds || null);
     }
   }

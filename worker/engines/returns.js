@@ -19,6 +19,8 @@ export class Returns {
   #timer = null;
   /** @type {Promise<void>} */
   #sending = Promise.resolve();
+  /** Those that are being sent anew. @type {ReadonlySet<string>} */
+  #sent = new Set();
   #isFinishing = false;
 
   /**
@@ -41,12 +43,25 @@ export class Returns {
     this.#schedule();
   }
 
+  /**
+   * Keeps a task from coming again: it is worked on in this batch after all.
+   *
+   * @param {string} taskId
+   * @returns {boolean} false: it is too late for that
+   */
+  withdraw(taskId) {
+    if (this.#sent.has(taskId)) return false;
+    const isWaiting = this.#waiting.delete(taskId);
+    this.#schedule();
+    return isWaiting;
+  }
+
   /** Lets come again what still waits: the batch ends. */
   async finish() {
     this.#isFinishing = true;
     this.#unschedule();
     await this.#sending;
-    await this.#sendAnew([...this.#waiting].filter(([, { isReleased }]) => isReleased).map(([taskId]) => taskId));
+    await this.#sendAnew([...this.#waiting].filter(([taskId, { isReleased }]) => isReleased || this.messages.isLast(taskId)).map(([taskId]) => taskId));
     for (const [taskId, { at_ms }] of this.#waiting) this.messages.retry(taskId, delaySeconds(at_ms));
     this.messages.retryPostponed();
   }
@@ -58,11 +73,11 @@ export class Returns {
 
   #schedule() {
     this.#unschedule();
-    if (this.#waiting.size === 0) return;
+    if (this.#waiting.size === 0 || this.#sent.size > 0 || this.#isFinishing) return;
     const first_ms = Math.min(...[...this.#waiting.values()].map(({ at_ms }) => at_ms));
     this.#timer = setTimeout(() => {
       const due = [...this.#waiting].filter(([, { at_ms }]) => at_ms <= Date.now()).map(([taskId]) => taskId);
-      this.#sending = this.#sendAnew(due).finally(() => this.#isFinishing || this.#schedule());
+      this.#sending = this.#sendAnew(due).finally(() => this.#schedule());
     }, Math.max(first_ms - Date.now(), 0) + GRACE_MS);
   }
 
@@ -73,12 +88,15 @@ export class Returns {
       return this.messages.successors(taskId, isReleased).map((body) => ({ body, delay_seconds: delaySeconds(at_ms) }));
     });
     if (outgoing.length === 0) return;
+    this.#sent = new Set(taskIds);
     try {
       await this.send(outgoing);
     } catch (error) {
       console.warn('tasks come again only after their batch: the queue takes no messages', { tasks: outgoing.length, error: String(error) });
       for (const taskId of taskIds) this.#postpone(taskId);
       return;
+    } finally {
+      this.#sent = new Set();
     }
     for (const taskId of taskIds) {
       this.#waiting.delete(taskId);

@@ -38,8 +38,10 @@ export class TaskMessages {
    * than another one's is done with, unless that one's run may not have begun.
    *
    * @param {readonly Message<unknown>[]} messages
+   * @param {number} max_retries of a message, after which a further one makes it a dead letter
    */
-  constructor(messages) {
+  constructor(messages, max_retries) {
+    this.max_retries = max_retries;
     for (const message of messages) {
       const body = readMessage(message.body);
       if (body) this.#add({ message, body, deliveries: (body.deliveries ?? 0) + message.attempts });
@@ -58,6 +60,14 @@ export class TaskMessages {
   /** @returns {number} how often the one of them has been delivered that came most often, this time included */
   mostDeliveries() {
     return Math.max(0, ...[...this.#groups.values()].flat().concat(this.#postponed).map(({ message }) => message.attempts));
+  }
+
+  /**
+   * @param {string} taskId
+   * @returns {boolean} whether its message is at its last delivery, so that it can come again only if it is sent anew
+   */
+  isLast(taskId) {
+    return this.#groups.get(taskId)?.some(({ message }) => message.attempts > this.max_retries) ?? false;
   }
 
   /** @returns {Delivery[]} one for each task */
@@ -104,7 +114,7 @@ export class TaskMessages {
 
   /** Lets those come again that wait for a batch of their own. */
   retryPostponed() {
-    for (const { message } of this.#postponed.splice(0)) message.retry({ delaySeconds: 1 });
+    for (const named of this.#postponed.splice(0)) this.#again(named, 1);
   }
 
   /**
@@ -120,12 +130,12 @@ export class TaskMessages {
    * Lets one message of a task come again and is done with the others: in batches of their own each would ask for the task.
    *
    * @param {string} taskId
-   * @param {number | null} delay_seconds null: the consumer's own retry delay
+   * @param {number} delay_seconds
    */
   retry(taskId, delay_seconds) {
     const [kept, ...copies] = this.#take(taskId);
     for (const { message } of copies) message.ack();
-    kept?.message.retry(delay_seconds === null ? undefined : { delaySeconds: delay_seconds });
+    if (kept) this.#again(kept, delay_seconds);
   }
 
   /**
@@ -147,7 +157,20 @@ export class TaskMessages {
   yield(taskId) {
     const [asked, ...copies] = this.#take(taskId);
     asked?.message.ack();
-    for (const { message } of copies) message.retry({ delaySeconds: 1 });
+    for (const copy of copies) this.#again(copy, 1);
+  }
+
+  /**
+   * Lets a message come again, unless that would make it a dead letter, though its task may not have failed: the store has the task, and
+   * the sweeper sends it a message. A redrive has nobody else who knows of it.
+   *
+   * @param {Named} named
+   * @param {number} delay_seconds
+   */
+  #again({ message, body }, delay_seconds) {
+    if (message.attempts <= this.max_retries || body.redrive) return message.retry({ delaySeconds: delay_seconds });
+    console.warn('a message has no delivery left and could not be sent anew; the sweeper sends its task again', { taskId: body.taskId });
+    message.ack();
   }
 
   /** @param {Named} named */
