@@ -699,7 +699,9 @@ function statisticsOf({ counted, unscanned, first, expired, resent, returned, fa
   const counts = noCounts();
   for (const status of /** @type {const} */ (['pending', 'processing', 'failed', 'cancelled'])) counts[status] = open[status] + indexed[status];
   counts.pending += unscanned;
-  counts.completed = Math.max(0, counted - counts.pending - counts.processing - counts.failed - counts.cancelled);
+  const others = counts.pending + counts.processing + counts.failed + counts.cancelled;
+  const least = first === null || others > 0 ? 0 : 1; // nobody is to be told that a store is empty which has a task
+  counts.completed = first === null ? 0 : Math.max(least, counted - others);
   return {
     as_of_ms, counts, fresh_until_ms: now_ms, minutes: recentMinutes(minutes, now_ms),
     since_ms: first === null ? null : creationTime(first),
