@@ -53,7 +53,7 @@ test-bad-day: setup ## Each kind of fault under load on the six combinations; FA
 test-faults:
 	@$(PYTEST) tests/faults -rsP --fault-seconds $(FAULT_SECONDS)
 
-bench: setup .venv/.bench bench/rivals/bullmq/node_modules/.package-lock.json ## Measure on this machine, for 25 minutes; BENCH='--quick', BENCH=--help and more
+bench: setup .venv/.bench bench/rivals/bullmq/node_modules/.package-lock.json ## Measure on this machine, for 40 minutes; BENCH='--quick', BENCH=--help and more
 	@python -m bench $(BENCH)
 
 docs/dashboard.png: setup worker/page/dashboard.html worker/page/dashboard.css worker/page/dashboard.js ## Take the docs' picture of the dashboard

@@ -13,9 +13,10 @@ from bench.docs import DocsError, write_docs
 from bench.document import DocumentError, WorkerSource, read_document, read_folder
 from bench.errors import MeasuredSystemError
 from bench.load_generator import LoadError
+from bench.plots import draw
 from bench.profile import FULL, QUICK
 from bench.progress import Progress
-from bench.publication import publish
+from bench.report import write_report
 from bench.rivals import missing_parts
 from bench.run import PARTS, Run
 
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         folder = _measured(options, progress) if options.earlier is None else options.earlier
         measured = results.load(folder)
-        publish(measured, folder)
+        write_report(measured, draw(measured, folder), folder)
         if options.write_docs:
             write_docs(measured, folder)
     except (MeasuredSystemError, DocsError, DocumentError, LoadError) as error:
@@ -64,7 +65,7 @@ def _measured(options: argparse.Namespace, progress: Progress) -> Path:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measures the task runner on this machine.")
-    parser.add_argument("--quick", action="store_true", help="about 4 minutes instead of about 25")
+    parser.add_argument("--quick", action="store_true", help="about 7 minutes instead of about 40")
     parser.add_argument(
         "--only", nargs="+", choices=PARTS, metavar="PART", help=f"measure only some of {', '.join(PARTS)}"
     )

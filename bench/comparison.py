@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from bench import latency, reload, throughput, units
+from bench.delivery import delivered
 from bench.deployed_worker import DeployedWorker
 from bench.load_generator import LoadGenerator
 from bench.profile import Profile
@@ -41,7 +42,7 @@ class Comparison:
             "throughput",
             self._systems,
             profile.rounds,
-            lambda system: throughput.measure(
+            lambda system: throughput.measure_all(
                 system,
                 self._load,
                 tasks=profile.backlog_tasks,
@@ -63,9 +64,9 @@ class Comparison:
         )
 
     def steady(self) -> None:
-        """Load each at half its capacity, which `throughput` has found."""
+        """Load each at parts of its capacity, which `throughput` has found."""
         profile = self._profile
-        rates = {name: _half_capacity(turns) for name, turns in self.results["throughput"].items()}
+        capacities = {name: _capacity(turns) for name, turns in self.results["throughput"].items()}
         self.results["steady"] = self._in_turns(
             "steady load",
             self._systems,
@@ -73,8 +74,24 @@ class Comparison:
             lambda system: latency.measure_steady(
                 system,
                 self._load,
-                tasks_per_second=rates[system.name],
+                capacity=capacities[system.name],
                 seconds=profile.steady_seconds,
+                payload_bytes=profile.payload_bytes,
+            ),
+        )
+
+    def delayed(self) -> None:
+        """Follow delayed tasks, where they can be asked for."""
+        profile = self._profile
+        self.results["delayed"] = self._in_turns(
+            "delayed tasks",
+            [system for system in self._systems if "delays" in system.abilities],
+            1,
+            lambda system: latency.measure_delayed(
+                system,
+                self._load,
+                tasks=profile.delayed_tasks,
+                delay_seconds=profile.delay_seconds,
                 payload_bytes=profile.payload_bytes,
             ),
         )
@@ -106,12 +123,12 @@ class Comparison:
         turns: Turns = {system.name: [] for system in systems}
         for number in range(1, rounds + 1):
             for system in systems:
-                values = measure(system)
+                values = delivered(system, measure)
                 turns[system.name].append(values)
                 self._progress.measured(f"{what}, round {number} of {rounds}", system.name, values)
         return turns
 
 
-def _half_capacity(turns: Sequence[dict[str, float]]) -> float:
+def _capacity(turns: Sequence[dict[str, float]]) -> float:
     rates = [statistics.median(turn[name] for turn in turns) for name in ("post_per_second", "drain_per_second")]
-    return latency.half_capacity(*rates)
+    return latency.capacity(*rates)

@@ -8,8 +8,11 @@ from functools import cached_property
 import httpx
 
 from bench.cloud import Json, LocalCloud
+from bench.processes import cpu_seconds
+from bench.system import Ability
 
 COUNT_COMPLETED = "SELECT count(*) AS tasks FROM tasks WHERE status = 'completed'"
+COUNT_ATTEMPTS = "SELECT coalesce(sum(attempts), 0) AS attempts FROM tasks WHERE status = 'completed'"
 
 
 class DeployedWorker:
@@ -22,6 +25,7 @@ class DeployedWorker:
         self.cloud = cloud
         self.worker_name = worker_name
         self.headers: Mapping[str, str] = {}
+        self.abilities: frozenset[Ability] = frozenset()
 
     @property
     def url(self) -> str:
@@ -66,15 +70,30 @@ class DeployedWorker:
         return sum(each["backlog_count"] for each in metrics)
 
     def completed(self) -> int:
-        """Count completed tasks, in the databases or by the task runner's own statistics (of the newest 10,000)."""
+        """Count completed tasks, in the databases or page by page."""
         if self.database_ids:
             return sum(self.query(each, COUNT_COMPLETED)[0]["tasks"] for each in self.database_ids)
-        reply = httpx.get(f"{self.url}/stats", headers=dict(self.headers), trust_env=False)
-        return reply.raise_for_status().json()["counts"]["completed"]
+        count, cursor = 0, ""
+        while cursor is not None:
+            query = {"status": "completed", "limit": "100", **({"cursor": cursor} if cursor else {})}
+            reply = httpx.get(f"{self.url}/tasks", params=query, headers=dict(self.headers), trust_env=False)
+            page = reply.raise_for_status().json()
+            count, cursor = count + len(page["tasks"]), page["cursor"]
+        return count
+
+    def attempts(self) -> int | None:
+        """Count attempts, where the tasks of its databases have them."""
+        if not self.database_ids or "batches" not in self.abilities:
+            return None
+        return sum(self.query(each, COUNT_ATTEMPTS)[0]["attempts"] for each in self.database_ids)
 
     def memory_bytes(self) -> int:
         """Measure the whole local Cloudflare."""
         return self.cloud.memory_bytes()
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """Measure the whole local Cloudflare."""
+        return cpu_seconds(self.cloud.instance.pid)
 
     def query(self, database_id: str, sql: str) -> list[dict[str, Json]]:
         """Run one statement on a database; return its rows."""

@@ -12,14 +12,28 @@ from bench.node import ROOT
 from bench.report import sections, table
 from bench.results import COMPARISON_PICTURE, GROWTH_PICTURE, LATEST, Results
 from bench.scale import scale_text
-from ops.cost import BASELINE, UNITS_FILE, MeasuredUnits, PriceList, cost, read_prices, read_units
+from ops.cost import (
+    BASELINE,
+    INSTANCE_BYTES,
+    KEPT_BYTES,
+    LOG_BYTES,
+    OBJECT_SECONDS,
+    UNITS_FILE,
+    WORKFLOW_DAYS,
+    MeasuredUnits,
+    PriceList,
+    cost,
+    estimated,
+    read_prices,
+    read_units,
+)
 
 README = ROOT / "README.md"
 PERFORMANCE = ROOT / "docs" / "performance.md"
 CAPACITY = ROOT / "docs" / "limits-and-capacity.md"
 
 _MILLION = 1_000_000
-_WHOLE = ("throughput", "lone", "steady", "units", "reload", "memory", "combinations", "growth")
+_WHOLE = ("throughput", "lone", "steady", "delayed", "units", "reload", "memory", "combinations", "growth")
 
 
 class DocsError(Exception):
@@ -93,7 +107,36 @@ def cost_text(measured: MeasuredUnits, prices: PriceList) -> str:
     aws = cost(prices.aws_units, prices.aws, _MILLION).usd
     rows.append(["SQS + Lambda + DynamoDB, computed", f"{aws:.2f}", ""])
     head = table(["US$ for a million tasks", "in full batches", "each alone"], rows)
-    return f"{head}\n\nUnits measured {measured.measured_at}, prices of {prices.as_of}."
+    measured_at = f"Units measured {measured.measured_at}, prices of {prices.as_of}."
+    return f"{head}\n\n{measured_at}\n\n{estimate_text(measured, prices)}"
+
+
+def estimate_text(measured: MeasuredUnits, prices: PriceList) -> str:
+    """Put side by side what comes on top of the units that are counted."""
+    kinds = {
+        "logs": ("log_megabytes",),
+        "duration of objects": ("object_gb_seconds",),
+        "storage": tuple(unit for unit in prices.estimated if unit.endswith("_megabyte_months")),
+    }
+    rows: list[list[str]] = []
+    for name, units in measured.full_batches.items():
+        used = estimated(units)
+        usd = [
+            sum(used.get(unit, 0) * prices.estimated[unit].usd_per_million for unit in kind) for kind in kinds.values()
+        ]
+        rows.append([name, *(f"{each:.2f}" if each else "" for each in usd)])
+    sources = ", ".join(
+        f"[{price.name}]({price.source}) {price.usd_per_million / _MILLION:g} US$, {price.included:,} included a month"
+        for price in prices.estimated.values()
+    )
+    head = table(["US$ for a million tasks, on top", *kinds], rows)
+    return (
+        f"{head}\n\nEstimated, not measured: {LOG_BYTES:,} bytes of log an invocation (`log_sampling_rate` takes a "
+        f"part), objects of 128 MB awake for {OBJECT_SECONDS * 1000:g} ms a request, {KEPT_BYTES} bytes a task kept "
+        f"for a day, {INSTANCE_BYTES:,} bytes a Workflow instance kept for {WORKFLOW_DAYS} days. A client that waits "
+        f"for a task keeps its object awake. With `workflow` a delay, and each wait before a retry, is a step "
+        f"more. {sources}."
+    )
 
 
 def price_text(measured: MeasuredUnits, prices: PriceList) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import httpx
 
 from bench import throughput
+from bench.delivery import delivered
 from bench.load_generator import LoadGenerator
 from bench.meter import Meter, metered
 from bench.profile import Profile
@@ -88,10 +89,14 @@ class Growth:
     def _throughput(
         self, *, tasks: int | None = None, payload_bytes: int | None = None, concurrency: int | None = None
     ) -> dict[str, float]:
-        return throughput.measure(
+        measured = delivered(
             self._runner,
-            self._load,
-            tasks=tasks or self._profile.growth_tasks,
-            concurrency=concurrency or self._profile.concurrency,
-            payload_bytes=payload_bytes or self._profile.payload_bytes,
+            lambda runner: throughput.measure(
+                runner,
+                self._load,
+                tasks=tasks or self._profile.growth_tasks,
+                concurrency=concurrency or self._profile.concurrency,
+                payload_bytes=payload_bytes or self._profile.payload_bytes,
+            ),
         )
+        return {name: value for name, value in measured.items() if name.startswith(("post_", "drain_"))}

@@ -15,6 +15,8 @@ import { Pool } from 'undici';
  * @property {number} payload_bytes
  *
  * @typedef {Target & {tasks: number, concurrency: number}} Flood as fast as this many connections can
+ * @typedef {Flood & {batch: number}} Batches the same, so many tasks with each request
+ * @typedef {Target & {tasks: number, delay_seconds: number, poll_ms: number}} Delayed all at once, each followed to its end
  * @typedef {Target & {tasks: number, pause_ms: number, poll_ms: number}} Lone one after the other, each followed to its end
  * @typedef {Target & {tasks_per_second: number, seconds: number, followed_per_second: number, poll_ms: number}} Steady
  *   at fixed moments, whatever the answers do
@@ -23,6 +25,7 @@ import { Pool } from 'undici';
  * @property {number} seconds
  * @property {number[]} post_ms of each accepted task, from when it was to be sent
  * @property {number[]} completed_ms of each followed task, from the same moment
+ * @property {number[]} pickup_ms of each followed task whose system tells when its handler began, from the same moment
  * @property {number} refused
  */
 
@@ -32,7 +35,7 @@ const STEADY_CONNECTIONS = 64;
 const TIMEOUT_MS = 120_000;
 
 /** @type {Record<string, (job: any) => Promise<Reply>>} */
-const JOBS = { flood, lone, steady };
+const JOBS = { flood, batches, delayed, lone, steady };
 
 /** @param {Flood} job */
 async function flood({ tasks, concurrency, ...target }) {
@@ -40,6 +43,31 @@ async function flood({ tasks, concurrency, ...target }) {
     let left = tasks;
     await Promise.all(Array.from({ length: concurrency }, async () => {
       while (left-- > 0) await client.post(reply, performance.now());
+    }));
+  });
+}
+
+/** @param {Batches} job */
+async function batches({ tasks, concurrency, batch, ...target }) {
+  return using(target, concurrency, async (client, reply) => {
+    let left = tasks;
+    await Promise.all(Array.from({ length: concurrency }, async () => {
+      while (left > 0) {
+        const count = Math.min(batch, left);
+        left -= count;
+        await client.postBatch(reply, count);
+      }
+    }));
+  });
+}
+
+/** @param {Delayed} job */
+async function delayed({ tasks, delay_seconds, poll_ms, ...target }) {
+  return using(target, STEADY_CONNECTIONS, async (client, reply) => {
+    await Promise.all(Array.from({ length: tasks }, async () => {
+      const began = performance.now();
+      const taskId = await client.post(reply, began, `/task?delay=${delay_seconds}`);
+      if (taskId !== null) await client.follow(reply, taskId, began + delay_seconds * 1000, poll_ms);
     }));
   });
 }
@@ -85,7 +113,7 @@ async function steady({ tasks_per_second, seconds, followed_per_second, poll_ms,
 async function using(target, connections, work) {
   const client = new Client(target, connections);
   /** @type {Reply} */
-  const reply = { seconds: 0, post_ms: [], completed_ms: [], refused: 0 };
+  const reply = { seconds: 0, post_ms: [], completed_ms: [], pickup_ms: [], refused: 0 };
   const began = performance.now();
   try {
     await work(client, reply);
@@ -110,10 +138,11 @@ class Client {
   /**
    * @param {Reply} reply takes how long it took
    * @param {number} due
+   * @param {string} [path]
    * @returns {Promise<string | null>} the task's id; null when it was refused
    */
-  async post(reply, due) {
-    const { statusCode, body } = await this.pool.request({ method: 'POST', path: '/task', headers: this.headers, body: this.body });
+  async post(reply, due, path = '/task') {
+    const { statusCode, body } = await this.pool.request({ method: 'POST', path, headers: this.headers, body: this.body });
     const text = await body.text();
     if (statusCode !== 200) {
       reply.refused += 1;
@@ -121,6 +150,20 @@ class Client {
     }
     reply.post_ms.push(performance.now() - due);
     return JSON.parse(text).taskId;
+  }
+
+  /**
+   * @param {Reply} reply takes how long it took, once for each task
+   * @param {number} count of tasks
+   */
+  async postBatch(reply, count) {
+    const began = performance.now();
+    const tasks = Array.from({ length: count }, () => ({ payload: this.body }));
+    const { statusCode, body } = await this.pool.request({ method: 'POST', path: '/tasks', headers: this.headers, body: JSON.stringify({ tasks }) });
+    const answer = await body.text();
+    const accepted = statusCode === 200 ? JSON.parse(answer).tasks.filter((/** @type {{taskId?: string}} */ { taskId }) => taskId !== undefined).length : 0;
+    reply.refused += count - accepted;
+    for (let task = 0; task < accepted; task++) reply.post_ms.push(performance.now() - began);
   }
 
   /**
@@ -132,9 +175,10 @@ class Client {
   async follow(reply, taskId, due, poll_ms) {
     while (performance.now() < due + TIMEOUT_MS) {
       const { body } = await this.pool.request({ method: 'GET', path: `/task/${taskId}`, headers: this.headers });
-      const { status } = /** @type {{status: string}} */ (await body.json());
+      const { status, startedAt } = /** @type {{status: string, startedAt?: string}} */ (await body.json());
       if (status === 'completed') {
         reply.completed_ms.push(performance.now() - due);
+        if (startedAt) reply.pickup_ms.push(Date.parse(startedAt) - (performance.timeOrigin + due));
         return;
       }
       await sleep(poll_ms);

@@ -41,11 +41,13 @@ class Load:
         seconds: from the first request to the last answer.
         post_ms: of each accepted task, from when it was to be sent to the answer.
         completed_ms: of each task that was followed, from the same moment to the poll that saw it completed.
+        pickup_ms: of each of those whose system tells when its handler began, from the same moment until then.
     """
 
     seconds: float
     post_ms: list[float]
     completed_ms: list[float]
+    pickup_ms: list[float]
 
     @property
     def tasks_per_second(self) -> float:
@@ -67,6 +69,14 @@ class LoadGenerator:
     def flood(self, target: Target, *, tasks: int, concurrency: int) -> Load:
         """Submit tasks as fast as this many connections can."""
         return self._run("flood", target, tasks=tasks, concurrency=concurrency)
+
+    def batches(self, target: Target, *, tasks: int, concurrency: int, batch: int) -> Load:
+        """Submit tasks as fast as this many connections can, so many with each request."""
+        return self._run("batches", target, tasks=tasks, concurrency=concurrency, batch=batch)
+
+    def delayed(self, target: Target, *, tasks: int, delay_seconds: int, poll_ms: float) -> Load:
+        """Submit delayed tasks at once; `completed_ms` and `pickup_ms` count from the end of the delay."""
+        return self._run("delayed", target, tasks=tasks, delay_seconds=delay_seconds, poll_ms=poll_ms)
 
     def lone(self, target: Target, *, tasks: int, pause_ms: float, poll_ms: float) -> Load:
         """Submit tasks one after the other, each followed until it is completed."""
@@ -98,4 +108,4 @@ class LoadGenerator:
             raise LoadError(reply["error"])
         if reply["refused"]:
             raise LoadError(f"expected {target.url} to accept every task, it refused {reply['refused']}")
-        return Load(reply["seconds"], reply["post_ms"], reply["completed_ms"])
+        return Load(reply["seconds"], reply["post_ms"], reply["completed_ms"], reply["pickup_ms"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench import throughput
+from bench.delivery import delivered
 from bench.load_generator import LoadGenerator
 from bench.system import System
 
@@ -14,5 +15,9 @@ def measure(
 ) -> dict[str, float]:
     """Look before and after a load; resident memory of all its processes, in MiB."""
     idle = system.memory_bytes()
-    throughput.measure(system, load, tasks=tasks, concurrency=concurrency, payload_bytes=payload_bytes)
-    return {"idle_mib": idle / _MEBIBYTE, "loaded_mib": system.memory_bytes() / _MEBIBYTE}
+    measured = delivered(
+        system,
+        lambda each: throughput.measure(each, load, tasks=tasks, concurrency=concurrency, payload_bytes=payload_bytes),
+    )
+    counts = {name: measured[name] for name in ("tasks", "completed", "attempts") if name in measured}
+    return counts | {"idle_mib": idle / _MEBIBYTE, "loaded_mib": system.memory_bytes() / _MEBIBYTE}

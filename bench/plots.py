@@ -19,7 +19,7 @@ _COMPARED = (
     ("throughput", "post_per_second", "POST, tasks/s (more is better)"),
     ("throughput", "drain_per_second", "backlog worked off, tasks/s (more is better)"),
     ("lone", "completed_p50_ms", "lone task completed, p50 ms (less is better)"),
-    ("steady", "completed_p50_ms", "completed at half of capacity, p50 ms (less is better)"),
+    ("steady", "completed_p50_ms_at_50", "completed at half of capacity, p50 ms (less is better)"),
 )
 _LINES = (
     ("batch_size", ("drain_per_second",), "batch size", "tasks/s"),

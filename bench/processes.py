@@ -1,14 +1,20 @@
-"""The memory of processes."""
+"""The memory and the CPU time of processes."""
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 _PROC = Path("/proc")
+
+_USER_TICKS = 11
+"""Where a process's user time is, with its system time after it, in the fields of its stat that follow its name:
+https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html."""
 
 
 class _Process(NamedTuple):
@@ -17,13 +23,34 @@ class _Process(NamedTuple):
     kibibytes: int
 
 
+def cpu_seconds(root: int) -> dict[str, float]:
+    """Return the CPU time of a process and its descendants, by the names of their programs; none but on Linux."""
+    if sys.platform != "linux":
+        return {}
+    seconds: dict[str, float] = {}
+    for pid in _members(root, list(_linux_processes())):
+        try:
+            _, name, fields = re.split(r"\((.*)\) ", (_PROC / str(pid) / "stat").read_text())
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        ticks = sum(int(each) for each in fields.split()[_USER_TICKS : _USER_TICKS + 2])
+        program = re.sub(r"[0-9.]+$", "", name)
+        seconds[program] = seconds.get(program, 0) + ticks / os.sysconf("SC_CLK_TCK")
+    return seconds
+
+
 def resident_bytes(root: int) -> int:
     """Return the resident memory of a process and of all its descendants together; shared pages count in each."""
     processes = list(_linux_processes() if sys.platform == "linux" else _ps_processes())
+    members = _members(root, processes)
+    return sum(each.kibibytes * 1024 for each in processes if each.pid in members)
+
+
+def _members(root: int, processes: Sequence[_Process]) -> set[int]:
     members = {root}
     while grown := {each.pid for each in processes if each.parent in members} - members:
         members |= grown
-    return sum(each.kibibytes * 1024 for each in processes if each.pid in members)
+    return members
 
 
 def _linux_processes() -> Iterator[_Process]:

@@ -18,7 +18,8 @@ class Profile:
         concurrency: connections that submit them.
         payload_bytes: of a task, where nothing else is said.
         lone_tasks: followed one by one, in a turn.
-        steady_seconds: of load at half the capacity, in a turn.
+        steady_seconds: of load at each part of the capacity, in a turn.
+        delayed_tasks, delay_seconds: how many tasks are delayed, and for how long.
         units_tasks: whose use of billed units is counted.
         reloads: deployments of the same Worker that are timed.
         redis_fsyncs: the durabilities that rivals are measured with.
@@ -40,6 +41,8 @@ class Profile:
     concurrencies: tuple[int, ...]
     shards: tuple[int, ...]
     tables_rows: tuple[int, ...]
+    delayed_tasks: int = 50
+    delay_seconds: int = 3
     concurrency: int = 16
     payload_bytes: int = 100
 
@@ -49,7 +52,7 @@ QUICK = Profile(
     rounds=2,
     backlog_tasks=500,
     lone_tasks=2,
-    steady_seconds=5,
+    steady_seconds=3,
     units_tasks=100,
     reloads=2,
     redis_fsyncs=("always",),
@@ -66,7 +69,7 @@ FULL = Profile(
     backlog_tasks=10_000,
     lone_tasks=5,
     steady_seconds=10,
-    units_tasks=500,  # /stats of kv counts them, which looks at a bounded number of keys
+    units_tasks=500,
     reloads=5,
     redis_fsyncs=("always", "everysec"),
     growth_tasks=1_000,

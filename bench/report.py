@@ -1,16 +1,47 @@
-"""Writes a run's tables as Markdown."""
+"""What a run leaves behind: its results, a report of them as Markdown and as one page, and the pictures in it."""
 
 from __future__ import annotations
 
+import base64
+import re
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench import machine
-from bench.results import Results
-from bench.statistics import Summary
+from markdown_it import MarkdownIt
 
-REPORT = "report.md"
+from bench import machine
+from bench.latency import LOADS
+from bench.results import Results, save
+from bench.statistics import Summary
+from bench.throughput import BATCH_TASKS, MANY_CONNECTIONS
+
+REPORT, PAGE = "report.md", "report.html"
+
+BASELINE, OURS, IN_LARGE_BATCHES, IN_BULK = (
+    "baseline",
+    "ephemera",
+    "ephemera, batches of 100",
+    "Hono + BullMQ, fsync always",
+)
+"""Systems that the targets are about, as the tables have them."""
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Benchmark</title>
+<style>
+  :root {{ color-scheme: light dark }}
+  body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem }}
+  table {{ border-collapse: collapse; display: block; overflow-x: auto }}
+  th, td {{ border-bottom: 1px solid #8884; padding: .3rem .7rem }}
+  img {{ max-width: 100%; background: #fff }}
+</style>
+{body}
+</html>
+"""
 
 
 class Measure(NamedTuple):
@@ -23,21 +54,43 @@ class Measure(NamedTuple):
 
 MEASURES = (
     Measure("throughput", "post_per_second", "POST, tasks/s"),
+    Measure("throughput", f"post_per_second_{MANY_CONNECTIONS}", f"POST over {MANY_CONNECTIONS} connections, tasks/s"),
+    Measure("throughput", "batch_post_per_second", f"POST of {BATCH_TASKS} tasks, tasks/s"),
     Measure("throughput", "post_p50_ms", "POST at full load, p50 ms"),
     Measure("throughput", "post_p95_ms", "POST at full load, p95 ms"),
     Measure("throughput", "post_p99_ms", "POST at full load, p99 ms"),
     Measure("throughput", "drain_per_second", "backlog worked off, tasks/s"),
     Measure("lone", "post_p50_ms", "lone task: POST, p50 ms"),
+    Measure("lone", "pickup_p50_ms", "lone task: picked up, p50 ms"),
     Measure("lone", "completed_p50_ms", "lone task: completed, p50 ms"),
-    Measure("steady", "tasks_per_second", "half of capacity, tasks/s"),
-    Measure("steady", "post_p50_ms", "at half of capacity: POST, p50 ms"),
-    Measure("steady", "completed_p50_ms", "at half of capacity: completed, p50 ms"),
-    Measure("steady", "completed_p99_ms", "at half of capacity: completed, p99 ms"),
+    *(
+        Measure("steady", f"{key}_at_{percent}", f"at {percent} % of capacity: {label}")
+        for percent in LOADS
+        for key, label in (
+            ("tasks_per_second", "tasks/s"),
+            ("post_p50_ms", "POST, p50 ms"),
+            ("pickup_p50_ms", "picked up, p50 ms"),
+            ("pickup_p99_ms", "picked up, p99 ms"),
+            ("completed_p50_ms", "completed, p50 ms"),
+            ("completed_p99_ms", "completed, p99 ms"),
+        )
+    ),
+    Measure("delayed", "late_p50_ms", "delayed tasks: completed late, p50 ms"),
+    Measure("delayed", "late_p99_ms", "delayed tasks: completed late, p99 ms"),
     Measure("reload", "deploy_seconds", "deployment, s"),
     Measure("reload", "slowest_post_ms", "slowest POST meanwhile, ms"),
     Measure("memory", "idle_mib", "memory, idle, MiB"),
     Measure("memory", "loaded_mib", "memory, after a backlog, MiB"),
 )
+
+_DELIVERED = {
+    "throughput": "backlogs",
+    "lone": "lone tasks",
+    "steady": "steady load",
+    "delayed": "delayed tasks",
+    "reload": "deployments",
+    "memory": "memory",
+}
 
 UNIT_LABELS = {
     "d1_round_trips": "D1 round trips",
@@ -58,17 +111,33 @@ UNIT_LABELS = {
 
 
 def write_report(results: Results, pictures: Sequence[str], folder: Path) -> None:
-    """Write report.md into a run's folder, which has the pictures."""
-    (folder / REPORT).write_text("\n\n".join(sections(results, pictures)) + "\n")
+    """Write the results and the report into a run's folder, which has the pictures."""
+    save(results, folder)
+    text = "\n\n".join(sections(results, pictures)) + "\n"
+    (folder / REPORT).write_text(text)
+    body = MarkdownIt("commonmark").enable("table").render(text)
+    embedded = re.sub(r'src="([^":]+\.png)"', lambda match: f'src="{_data_url(folder / match[1])}"', body)
+    (folder / PAGE).write_text(_PAGE.format(body=embedded))
+
+
+def _data_url(picture: Path) -> str:
+    return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
 
 
 def sections(results: Results, pictures: Sequence[str] = ()) -> Iterator[str]:
     """Give the report's parts, those that were measured."""
     yield "# Benchmark"
     yield provenance(results)
+    if "throughput" in results:
+        yield f"## Targets\n\n{targets_table(results)}"
     comparison = comparison_table(results)
     if comparison:
         yield f"## Side by side\n\n{comparison}"
+    delivery = delivery_table(results)
+    if delivery:
+        yield f"## Delivery\n\n{delivery}"
+    if "throughput" in results:
+        yield f"## CPU time of each process, ms a task\n\n{cpu_table(results)}"
     if "units" in results:
         yield f"## Units that Cloudflare bills, a task\n\n{units_table(results['units'])}"
     if "combinations" in results:
@@ -108,6 +177,96 @@ def comparison_table(results: Results, measures: Sequence[Measure] = MEASURES) -
     return table(["", *systems], rows) if rows else ""
 
 
+def delivery_table(results: Results) -> str:
+    """Say of every measurement whether each task was completed once."""
+    systems: list[str] = list(results["systems"]) or sorted(results.get("memory", {}))
+    rows = [
+        [label, *(_delivery(results[part].get(name, [])) for name in systems)]
+        for part, label in _DELIVERED.items()
+        if part in results
+    ]
+    return table(["completed of submitted", *systems], rows) if rows else ""
+
+
+def _delivery(turns: Sequence[Mapping[str, float]]) -> str:
+    counted = [turn for turn in turns if "completed" in turn]
+    if not counted:
+        return ""
+    tasks, completed = (sum(turn[key] for turn in counted) for key in ("tasks", "completed"))
+    text = f"{completed:,.0f} of {tasks:,.0f}"
+    if not all("attempts" in turn for turn in counted):
+        return text
+    again = sum(turn["attempts"] for turn in counted) - completed
+    return f"{text}, {'each once' if again == 0 else f'{again:,.0f} attempted again'}"
+
+
+def cpu_table(results: Results) -> str:
+    """Put the CPU time of each system's processes side by side: from a task's POST to its end."""
+    turns: Mapping[str, Sequence[Mapping[str, float]]] = results["throughput"]
+    processes = sorted({key for each in turns.values() for turn in each for key in turn if key.startswith("cpu_ms_")})
+    rows = [
+        [
+            key.removeprefix("cpu_ms_"),
+            *(_number(median) if (median := _median(turns[name], key)) else "" for name in turns),
+        ]
+        for key in processes
+    ]
+    totals = [sum(_median(turns[name], key) or 0 for key in processes) for name in turns]
+    return table(["process", *turns], [*rows, ["all", *map(_number, totals)]])
+
+
+def targets_table(results: Results) -> str:
+    """Hold what was measured against what it is to be; what needs a system that was not measured is left empty."""
+    turns: Mapping[str, Sequence[Mapping[str, float]]] = results["throughput"]
+    lone: Mapping[str, Sequence[Mapping[str, float]]] = results.get("lone", {})
+    units = results.get("units", {}).get(OURS, {}).get("backlog", {})
+    many, batches = f"post_per_second_{MANY_CONNECTIONS}", "batch_post_per_second"
+    ours = turns.get(OURS, [])
+    rows = [
+        ["POST, tasks/s, over 16 connections, beside the baseline", _against(turns, OURS, "post_per_second"), "≥ 3 ×"],
+        [f"the same over {MANY_CONNECTIONS} connections", _against(turns, OURS, many), "≥ 5 ×"],
+        ["POST of a lone client, p50 ms", _against(lone, OURS, "post_p50_ms"), "≤ 0.7 ×"],
+        ["backlog worked off, batches of 10", _against(turns, OURS, "drain_per_second"), "≥ 12 ×"],
+        ["backlog worked off, batches of 100", _against(turns, IN_LARGE_BATCHES, "drain_per_second"), "≥ 25 ×"],
+        [
+            f"POST of {BATCH_TASKS}, tasks/s, beside one by one",
+            _quotient(_median(ours, batches), _median(ours, "post_per_second")),
+            "≥ 10 ×",
+        ],
+        [
+            f"POST of {BATCH_TASKS}, tasks/s, beside addBulk of {IN_BULK}",
+            _quotient(_median(ours, batches), _median(turns.get(IN_BULK, []), batches)),
+            "",
+        ],
+        ["D1 round trips a task, at full load, batches of 10", _given(units.get("d1_round_trips")), "≤ 0.4"],
+        ["D1 rows written a task", _given(units.get("d1_rows_written")), "3"],
+    ]
+    baseline = (
+        "The baseline is the Worker that `--baseline` or `--baseline-document` names: the same API by hand, on one D1 "
+        "database and one queue. × is how many times as much as it."
+    )
+    return f"{baseline}\n\n{table(['figure', 'measured', 'target'], rows)}"
+
+
+def _against(turns: Mapping[str, Sequence[Mapping[str, float]]], system: str, key: str) -> str:
+    return _quotient(_median(turns.get(system, []), key), _median(turns.get(BASELINE, []), key))
+
+
+def _quotient(value: float | None, other: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{_number(value)}" if not other else f"{_number(value)}, {_number(value / other)} × of {_number(other)}"
+
+
+def _given(value: float | None) -> str:
+    return "" if value is None else _number(value)
+
+
+def _median(turns: Sequence[Mapping[str, float]], key: str) -> float | None:
+    values = [turn[key] for turn in turns if key in turn]
+    return statistics.median(values) if values else None
+
+
 def units_table(units: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
     """Put units side by side: of tasks from a backlog, in full batches, and of lone tasks."""
     used = [unit for unit in UNIT_LABELS if any(unit in kinds["backlog"] for kinds in units.values())]
@@ -133,7 +292,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _comparison_row(results: Results, measure: Measure, systems: Sequence[str]) -> list[str] | None:
     measured: Mapping[str, Sequence[Mapping[str, Any]]] = results.get(measure.part, {})
     summaries = {
-        name: Summary.of([turn[measure.key] for turn in measured[name]]) for name in systems if name in measured
+        name: Summary.of(values)
+        for name in systems
+        if (values := [turn[measure.key] for turn in measured.get(name, []) if measure.key in turn])
     }
     if not summaries:
         return None

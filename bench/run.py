@@ -27,7 +27,7 @@ from bench.system import System
 from bench.task_runner import TaskRunner
 from components.task_runner_args import Engine
 
-COMPARED = ("throughput", "lone", "steady", "units", "reload")
+COMPARED = ("throughput", "lone", "steady", "delayed", "units", "reload")
 PARTS = (*COMPARED, "memory", "combinations", "growth")
 """In the order in which they run."""
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol, Self
+from typing import Literal, Protocol, Self
+
+Ability = Literal["batches", "delays"]
+"""What not every system can: `POST /tasks` of many tasks, and `POST /task?delay=` seconds."""
 
 
 class System(Protocol):
@@ -27,6 +30,11 @@ class System(Protocol):
     @property
     def headers(self) -> Mapping[str, str]:
         """Of each request."""
+        ...
+
+    @property
+    def abilities(self) -> frozenset[Ability]:
+        """What it can beside taking a task."""
         ...
 
     def __enter__(self) -> Self:
@@ -53,6 +61,14 @@ class System(Protocol):
         """Return how many tasks there are that were completed."""
         ...
 
+    def attempts(self) -> int | None:
+        """Return how many attempts its completed tasks have had together; None where it does not tell."""
+        ...
+
     def memory_bytes(self) -> int:
         """Return the resident memory of all its processes."""
+        ...
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """Return the CPU time that its processes have had, by their names; systems may share some, and have turns."""
         ...

@@ -31,10 +31,13 @@ class TaskRunner(DeployedWorker):
         settings: of the stack beside that; those that are not there have their defaults.
     """
 
+    durability = "the task, with an fsync: a crash loses nothing, for a message that was lost is sent again"
+
     def __init__(self, name: str, cloud: LocalCloud, env: str = "stg", **settings: Setting) -> None:
         super().__init__(name, cloud, f"task-runner-{env}")
         self._env = env
         self.settings = settings
+        self.abilities = frozenset({"batches", "delays"})
 
     def __enter__(self) -> Self:
         self._folder = TemporaryDirectory(prefix="bench-stack-")

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import time
 
-from bench.load_generator import LoadGenerator, Target
+from bench.load_generator import Load, LoadGenerator, Target
 from bench.patience import eventually
 from bench.statistics import percentile
 from bench.system import System
 
+MANY_CONNECTIONS = 64
+BATCH_TASKS = 100
+"""As many as `POST /tasks` takes."""
+
+_BATCH_CONNECTIONS = 4
 _DRAIN_SECONDS = 600
 
 
@@ -18,22 +23,64 @@ def measure(
     """Submit a backlog while nothing is worked off, then let go and wait until all of it is completed.
 
     Returns:
-        Rates (tasks a second) and the latency of a POST at this concurrency (milliseconds).
+        `tasks` submitted. Rates (tasks a second) and the latency of a POST at this concurrency (milliseconds). CPU time
+        of each process, in milliseconds a task, from the first POST to the end of the last task.
     """
-    before = system.completed()
+    return _measure(system, load, [concurrency], tasks, payload_bytes)
+
+
+def measure_all(
+    system: System, load: LoadGenerator, *, tasks: int, concurrency: int, payload_bytes: int
+) -> dict[str, float]:
+    """The same, with as many tasks again over `MANY_CONNECTIONS`; and those that a system takes in batches."""
+    measured = _measure(system, load, [concurrency, MANY_CONNECTIONS], tasks, payload_bytes)
+    if "batches" not in system.abilities:
+        return measured
+    target = Target(system.url, system.headers, payload_bytes)
     system.hold()
     try:
-        posted = load.flood(Target(system.url, system.headers, payload_bytes), tasks=tasks, concurrency=concurrency)
+        posted = load.batches(target, tasks=tasks, concurrency=_BATCH_CONNECTIONS, batch=BATCH_TASKS)
+    finally:
+        system.release()
+    _drained(system)
+    return measured | {"tasks": measured["tasks"] + tasks, "batch_post_per_second": posted.tasks_per_second}
+
+
+def _measure(
+    system: System, load: LoadGenerator, connections: list[int], tasks: int, payload_bytes: int
+) -> dict[str, float]:
+    target = Target(system.url, system.headers, payload_bytes)
+    cpu_before = system.cpu_seconds()
+    system.hold()
+    try:
+        floods = [load.flood(target, tasks=tasks, concurrency=each) for each in connections]
     finally:
         began = time.perf_counter()
         system.release()
-    eventually(lambda: system.backlog() == 0 or None, seconds=_DRAIN_SECONDS, expected="an empty queue")
-    drained = time.perf_counter() - began
-    eventually(lambda: system.completed() - before >= tasks or None, seconds=60, expected=f"{tasks} completed tasks")
-    return {
-        "post_per_second": posted.tasks_per_second,
-        "post_p50_ms": percentile(posted.post_ms, 50),
-        "post_p95_ms": percentile(posted.post_ms, 95),
-        "post_p99_ms": percentile(posted.post_ms, 99),
-        "drain_per_second": tasks / drained,
+    _drained(system)
+    drained_seconds = time.perf_counter() - began
+    submitted = tasks * len(floods)
+    cpu = {
+        f"cpu_ms_{name}": (seconds - cpu_before.get(name, 0)) * 1000 / submitted
+        for name, seconds in system.cpu_seconds().items()
     }
+    rates = {
+        f"post_per_second_{each}": flood.tasks_per_second
+        for each, flood in zip(connections[1:], floods[1:], strict=True)
+    }
+    return {
+        "tasks": submitted,
+        "post_per_second": floods[0].tasks_per_second,
+        **rates,
+        **_latency(floods[0]),
+        "drain_per_second": submitted / drained_seconds,
+        **cpu,
+    }
+
+
+def _latency(posted: Load) -> dict[str, float]:
+    return {f"post_p{percent}_ms": percentile(posted.post_ms, percent) for percent in (50, 95, 99)}
+
+
+def _drained(system: System) -> None:
+    eventually(lambda: system.backlog() == 0 or None, seconds=_DRAIN_SECONDS, expected="an empty queue")

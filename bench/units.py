@@ -21,6 +21,7 @@ _QUIET_SECONDS = 0.5
 """Tasks have ended when nothing was counted for so long, with the queue empty."""
 
 _LONE_TASKS = 3
+_CONNECTIONS = 16
 
 
 def measure(worker: DeployedWorker, load: LoadGenerator, *, tasks: int, payload_bytes: int) -> dict[str, Units]:
@@ -54,7 +55,7 @@ def _backlog(worker: DeployedWorker, load: LoadGenerator, target: Target, meter:
     worker.hold()
     try:
         meter.reset()
-        load.flood(target, tasks=tasks, concurrency=4)
+        load.flood(target, tasks=tasks, concurrency=_CONNECTIONS)
     finally:
         worker.release()
     return per_task(_settled(worker, meter), tasks)

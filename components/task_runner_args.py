@@ -55,6 +55,9 @@ MAX_WORKFLOW_CONCURRENCY = 50_000
 MIN_CPU_MS = 10
 MAX_CPU_MS = 300_000
 
+# https://developers.cloudflare.com/d1/platform/limits/; on the Free plan 500 MB.
+MAX_DATABASE_MB = 10_000
+
 MAX_SHARDS = 16
 """Of our choice: an answer of `GET /stats` asks all of them."""
 
@@ -232,6 +235,10 @@ class TaskRunnerArgs:
     keep_payload: Text = setting("unfinished", OneOf(KEEP_PAYLOAD))
     """How long a task's payload is kept: until the task has completed, or always, for as long as the task. One that
     failed or was cancelled keeps it in any case, for its next run."""
+
+    database_limit_mb: Whole = setting(MAX_DATABASE_MB, WholeNumber(1, MAX_DATABASE_MB))
+    """How large a D1 database may grow on the account's plan, in megabytes: 10,000, on the Free plan 500. `GET /stats`
+    and the sweeper's warning hold its size against this."""
 
     delivery_delay_seconds: Whole = setting(0, DELAY_SECONDS, QUEUE_ONLY)
     """Wait before the first attempt at a task that asks for no delay, in seconds."""

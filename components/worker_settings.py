@@ -13,7 +13,7 @@ import pulumi_cloudflare as cloudflare
 from .declaration import Bindings, text_of
 from .names import Names
 from .shards import shard_binding
-from .task_runner_args import MAX_SHARDS, ApiToken, TaskRunnerArgs
+from .task_runner_args import MAX_DATABASE_MB, MAX_SHARDS, ApiToken, TaskRunnerArgs
 
 SHARDS_BINDING = "SHARDS"
 
@@ -22,14 +22,13 @@ RESERVED_BINDINGS = frozenset(
         "API_TOKENS",
         "CF_VERSION_METADATA",
         "CORS_ORIGINS",
+        "DATABASE_LIMIT_MB",
         "DB",
         "HTTP_ALLOWED_HOSTS",
         "JURISDICTION",
-        "KV",
-        "RATE_LIMITER",
-        "TASK_DLQ",
     }
-    | {"DELIVERY_DELAY_SECONDS", "RATE_LIMIT_PERIOD_SECONDS", SHARDS_BINDING, "TASK_DO", "TASK_QUEUE", "TASK_WORKFLOW"}
+    | {"DELIVERY_DELAY_SECONDS", "KV", "RATE_LIMITER", "RATE_LIMIT_PERIOD_SECONDS", SHARDS_BINDING}
+    | {"TASK_DLQ", "TASK_DO", "TASK_QUEUE", "TASK_WORKFLOW"}
     | {shard_binding(binding, number) for binding in ("DB", "TASK_QUEUE") for number in range(MAX_SHARDS)}
 )
 """Names that the Worker would take for its own, in this deployment or in another."""
@@ -49,6 +48,7 @@ def settings_bindings(args: TaskRunnerArgs, names: Names) -> Bindings:
         "CORS_ORIGINS": args.cors_origins,
         "HTTP_ALLOWED_HOSTS": args.http_allowed_hosts,
         "JURISDICTION": args.jurisdiction,
+        "DATABASE_LIMIT_MB": 0 if args.database_limit_mb == MAX_DATABASE_MB else args.database_limit_mb,
         SHARDS_BINDING: 0 if args.shards == 1 else args.shards,
     }
     values |= {name: value for name, value in can_be_off.items() if isinstance(value, pulumi.Output) or value}

@@ -18,7 +18,21 @@ BASELINE = "baseline"
 _QUEUE_OPERATIONS = ("queue_writes", "queue_reads", "queue_deletes")
 """Have one price and one allowance."""
 
+_CLOUDS = ("cloudflare", "estimated", "aws")
+
 _MILLION = 1_000_000
+_DAYS_A_MONTH = 30
+
+LOG_BYTES = 1_000
+OBJECT_SECONDS = 0.01
+KEPT_BYTES = 260
+INSTANCE_BYTES = 2_000
+"""What is assumed of units that the bench does not count: of the log of an invocation; of the time that a request keeps
+a Durable Object of 128 MB awake; of a completed task with a short result; of a Workflow instance with its steps."""
+
+WORKFLOW_DAYS = 7
+"""How long the state of an instance is kept by default on the Paid plan:
+https://developers.cloudflare.com/workflows/reference/limits/."""
 
 Units = Mapping[str, float]
 """How much a task uses of each unit, by the unit's name."""
@@ -88,13 +102,14 @@ class PriceList:
 
     Attributes:
         as_of: the month in which they were looked up.
-        cloudflare, aws: prices by unit.
+        cloudflare, estimated, aws: prices by unit; the estimated units are those of `estimated`.
         aws_units: what the same work would use on SQS, Lambda and DynamoDB: computed, not measured.
         aws_reasons: why so much of each.
     """
 
     as_of: str
     cloudflare: Mapping[str, Price]
+    estimated: Mapping[str, Price]
     aws: Mapping[str, Price]
     aws_units: Units
     aws_reasons: Mapping[str, str]
@@ -117,10 +132,11 @@ class MeasuredUnits:
 def read_prices(file: Path = PRICES_FILE) -> PriceList:
     """Read the price list."""
     values: dict[str, Any] = json.loads(file.read_text())
-    clouds = {cloud: {unit: Price(**price) for unit, price in values[cloud].items()} for cloud in ("cloudflare", "aws")}
+    clouds = {cloud: {unit: Price(**price) for unit, price in values[cloud].items()} for cloud in _CLOUDS}
     return PriceList(
         values["as_of"],
         clouds["cloudflare"],
+        clouds["estimated"],
         clouds["aws"],
         {unit: used["a_task"] for unit, used in values["aws_units"].items()},
         {unit: used["because"] for unit, used in values["aws_units"].items()},
@@ -155,3 +171,15 @@ def billed(units: Units) -> dict[str, float]:
     units_billed = {unit: used for unit, used in units.items() if unit not in (*_QUEUE_OPERATIONS, "d1_round_trips")}
     operations = sum(units.get(unit, 0) for unit in _QUEUE_OPERATIONS)
     return units_billed | ({"queue_operations": operations} if operations else {})
+
+
+def estimated(units: Units) -> dict[str, float]:
+    """Return what a task uses beside what was counted: logs, the duration of Durable Objects, a day's storage."""
+    kept = KEPT_BYTES / _MILLION / _DAYS_A_MONTH
+    stores = {"d1_rows_written": "d1", "kv_writes": "kv", "object_rows_written": "object"}
+    storage = {f"{store}_megabyte_months": kept for unit, store in stores.items() if units.get(unit)}
+    if units.get("workflow_steps"):
+        storage["workflow_megabyte_months"] = INSTANCE_BYTES / _MILLION * WORKFLOW_DAYS / _DAYS_A_MONTH
+    objects = units.get("object_requests", 0)
+    duration = {"object_gb_seconds": objects * 0.128 * OBJECT_SECONDS} if objects else {}
+    return {"log_megabytes": (units.get("requests", 0) + objects) * LOG_BYTES / _MILLION} | duration | storage

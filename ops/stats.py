@@ -27,7 +27,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Counted:
-    """What the counts cover: the newest tasks."""
+    """What the counts cover: all tasks, or the newest."""
 
     tasks: int
     since: datetime | None
@@ -63,6 +63,22 @@ class FormerStore:
     def ended(self) -> int:
         """How many have ended, and are kept until their time to live is over."""
         return self.counts.completed + self.counts.failed + self.counts.cancelled
+
+
+@dataclass(frozen=True)
+class DatabaseFill:
+    """How full a database or a Durable Object is."""
+
+    name: str
+    bytes: int
+    limit_bytes: int
+    used: float
+    """The part of the limit that is in use."""
+
+    @classmethod
+    def read(cls, fill: JsonObject) -> DatabaseFill:
+        """Read it. Raises UnexpectedReplyError."""
+        return cls(fill.text("name"), fill.integer("bytes"), fill.integer("limitBytes"), fill.number("used"))
 
 
 @dataclass(frozen=True)
@@ -176,9 +192,12 @@ class Stats:
     """Statistics. `queue` and `dead_letters` are None where the engine has no queues."""
 
     generated_at: datetime
+    as_of: datetime | None
+    """When tasks were counted; None where nobody has yet."""
     counts: Counts
     counted: Counted
     former: tuple[FormerStore, ...]
+    databases: tuple[DatabaseFill, ...]
     queue: QueueBacklog | None
     dead_letters: DeadLetterCount | None
     recent: Recent
@@ -192,9 +211,11 @@ class Stats:
         dead_letters = stats.optional(stats.object, "deadLetters")
         return cls(
             stats.time("generatedAt"),
+            stats.optional(stats.time, "asOf"),
             Counts.read(stats.object("counts")),
             Counted.read(stats.object("counted")),
             tuple(map(FormerStore.read, stats.objects("former"))),
+            tuple(map(DatabaseFill.read, stats.objects("databases"))),
             queue and QueueBacklog.read(queue),
             dead_letters and DeadLetterCount.read(dead_letters),
             Recent.read(stats.object("recent")),

@@ -283,8 +283,12 @@ def _figures(stats: Stats) -> list[str]:
     counts = stats.counts
     rows = [
         ("tasks", ", ".join(f"{getattr(counts, status.value)} {status}" for status in Status)),
-        ("counted", f"{stats.counted.tasks}" + ("" if stats.counted.complete else ", the newest; there are more")),
+        ("counted", f"{stats.counted.tasks}" + ("" if stats.counted.complete else "; there are more")),
     ]
+    if stats.as_of:
+        rows.append(("counted at", f"{stats.as_of:%Y-%m-%d %H:%M:%S} UTC"))
+    for each in stats.databases:
+        rows.append((each.name, f"{each.bytes / 1e6:.1f} of {each.limit_bytes / 1e6:,.0f} MB, {each.used:.1%}"))
     if stats.queue:
         rows.append(("queue", _waiting(stats.queue.backlog, stats.queue.oldest_age_seconds)))
     if stats.dead_letters:

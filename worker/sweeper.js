@@ -23,6 +23,7 @@ export async function sweep(store, engine) {
   const counts = { expired: 0, resent: 0, returned: 0, failed: 0 };
   await chore('rescue', () => rescue(store, engine, counts, start_ms + RESCUE_MS));
   await chore('expiry', async () => { counts.expired = await store.expire(() => Date.now() > start_ms + SWEEP_MS); });
+  await chore('statistics', () => store.tally());
   await chore('look at the size', async () => {
     for (const { name, bytes, limit_bytes } of await store.fill()) {
       if (bytes >= limit_bytes * NEARLY_FULL) console.warn('a database is nearly full', { database: name, bytes, limit_bytes });

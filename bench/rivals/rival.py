@@ -16,9 +16,10 @@ import httpx
 
 from bench.errors import MeasuredSystemError
 from bench.node import node
-from bench.processes import resident_bytes
+from bench.processes import cpu_seconds, resident_bytes
 from bench.rivals import redis_server
 from bench.rivals.redis_server import Fsync, RedisServer
+from bench.system import Ability
 
 _FOLDER = Path(__file__).parent
 _REQUEST_SECONDS = 60
@@ -31,12 +32,14 @@ class _Application(NamedTuple):
     folder: Path
     api: Sequence[str]
     worker: Sequence[str]
+    abilities: frozenset[Ability] = frozenset()
 
 
 _BULLMQ = _Application(
     _FOLDER / "bullmq",
     api=[node(), "api.js"],
     worker=[node(), "worker.js"],
+    abilities=frozenset({"batches", "delays"}),
 )
 _CELERY = _Application(
     _FOLDER / "celery",
@@ -68,6 +71,7 @@ class Rival:
         lost = "nothing" if fsync == "always" else "up to a second"
         self.durability = f"Redis' append-only file, appendfsync {fsync}: a crash loses {lost}"
         self.headers = {}
+        self.abilities = application.abilities
         self._application = application
         self._redis = RedisServer(fsync)
 
@@ -78,7 +82,7 @@ class Rival:
             api, answer = self._start(stack, self._application.api)
             self.url = f"http://127.0.0.1:{answer['port']}"
             self._http = stack.enter_context(httpx.Client(base_url=self.url, timeout=_REQUEST_SECONDS, trust_env=False))
-            self._pids = [self._redis.pid, worker.pid, api.pid]
+            self._pids = {"redis": self._redis.pid, "worker": worker.pid, "api": api.pid}
             self._running = stack.pop_all()
         return self
 
@@ -103,7 +107,14 @@ class Rival:
 
     def memory_bytes(self) -> int:
         """Measure Redis, the API and the worker."""
-        return sum(map(resident_bytes, self._pids))
+        return sum(map(resident_bytes, self._pids.values()))
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """Measure Redis, the API and the worker, each with what it has started."""
+        return {name: sum(cpu_seconds(pid).values()) for name, pid in self._pids.items()}
+
+    def attempts(self) -> None:
+        """Neither tells how often a job was attempted."""
 
     def _start(self, stack: ExitStack, words: Sequence[str]) -> tuple[subprocess.Popen[str], dict[str, Any]]:
         """Start a process, and wait until it says a line of JSON: that it is ready, and where."""

@@ -22,6 +22,7 @@ WHOLE: dict[str, Any] = RESULTS | {
     "throughput": {},
     "lone": {},
     "steady": {},
+    "delayed": {},
     "reload": {},
     "memory": {},
 }
@@ -42,7 +43,7 @@ def test_a_document_without_its_marks_is_refused(document: str) -> None:
 
 def test_a_run_becomes_the_one_that_the_docs_quote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, marks in MARKS.items():
-        marked = [f"<!-- {mark}:start -->old<!-- {mark}:end -->\n" for mark in marks]
+        marked = [f"<!-- {mark}:start -->to be replaced<!-- {mark}:end -->\n" for mark in marks]
         (tmp_path / name).write_text("".join(marked))
         monkeypatch.setattr(docs, name, tmp_path / name)
     monkeypatch.setattr(docs, "UNITS_FILE", tmp_path / "units.json")
@@ -52,12 +53,12 @@ def test_a_run_becomes_the_one_that_the_docs_quote(tmp_path: Path, monkeypatch: 
     (tmp_path / "run/results.json").write_text("{}")
     write_docs(WHOLE, tmp_path / "run")
     readme, performance, capacity = ((tmp_path / name).read_text() for name in MARKS)
-    assert "old" not in readme + performance + capacity
+    assert "to be replaced" not in readme + performance + capacity
     assert "Measured 2026-11-23T00:00:00+00:00 on 2 × Z80" in performance
     assert "| `d1` | 3.33 |" in readme
     assert "| d1, queue | 3.33 | 3.60 |" in performance
     assert "| baseline | 3.33 | 3.60 |" in performance
-    assert "| 1,000 | 2 | 1 | 1 | **2** |" in performance
+    assert "| 1,000 | 2 | 3 | 1 | 1 | **3** |" in performance
     assert "![growth](../bench/results/latest/growth.png)" in performance
     assert (tmp_path / "latest/results.json").exists()
 

@@ -1,8 +1,8 @@
-"""Medians with their spread, percentiles, and half of a capacity."""
+"""Medians with their spread, percentiles, and a capacity."""
 
 import pytest
 
-from bench.latency import half_capacity
+from bench.latency import capacity
 from bench.statistics import Summary, percentile
 
 
@@ -27,6 +27,6 @@ def test_there_is_no_percentile_of_nothing() -> None:
         percentile([], 50)
 
 
-def test_half_a_capacity_leaves_half_the_time_idle() -> None:
-    rate = half_capacity(post_per_second=100, drain_per_second=300)
-    assert rate / 100 + rate / 300 == pytest.approx(0.5)
+def test_a_capacity_leaves_no_time_idle() -> None:
+    rate = capacity(post_per_second=100, drain_per_second=300)
+    assert rate / 100 + rate / 300 == pytest.approx(1)

@@ -235,6 +235,32 @@ describe('the broker', () => {
     assert.ok(puppeteer.mostRunning > 1, `${puppeteer.mostRunning}`);
   });
 
+  test('a backlog is worked off by more invocations as it goes, up to max_concurrency; what is left over by fewer', async () => {
+    const id = await consumed({ batch_size: 1, max_concurrency: 4 }, { delivery_paused: true });
+    puppeteer.plan = async () => (await sleep(20), {}); // shorter than the time after which a batch that waits gets another one
+    await dataPlane.send(id, Array.from({ length: 40 }, (_, number) => number));
+    await configure(queue(id, workerConsumer('puppet', { batch_size: 1, max_concurrency: 4 })));
+    await empty(id);
+    assert.equal(puppeteer.mostRunning, 4);
+    assert.deepEqual(puppeteer.bodies.toSorted((one, other) => one - other), Array.from({ length: 40 }, (_, number) => number));
+    const start_ms = Date.now();
+    puppeteer.mostRunning = 0;
+    await dataPlane.send(id, ['lone']);
+    await delivered(41);
+    assert.equal(puppeteer.mostRunning, 1);
+    assert.ok(Date.now() - start_ms < 1_000);
+  });
+
+  test('messages that many senders send at once are each there once', async () => {
+    const id = newId();
+    await configure(queue(id, pullConsumer({})));
+    await Promise.all(Array.from({ length: 60 }, (_, number) => dataPlane.send(id, [number])));
+    assert.equal(await dataPlane.backlog(id), 60);
+    const { messages } = await pull(id, { batch_size: 100 });
+    assert.equal(new Set(messages.map((/** @type {any} */ { body_base64 }) => body_base64)).size, 60);
+    assert.equal(new Set(messages.map((/** @type {any} */ message) => message.id)).size, 60);
+  });
+
   test('pauses and resumes, and takes other settings, without a new workerd', async () => {
     const pid = await dataPlane.workerdPid();
     const id = await consumed({}, { delivery_paused: true });

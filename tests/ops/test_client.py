@@ -32,9 +32,11 @@ from tests.ops.stand_in import PENDING, TASK, Reply, StandIn, event, stand_in
 
 STATS: dict[str, Any] = {
     "generatedAt": "2026-11-22T10:00:00.000Z",
+    "asOf": "2026-11-22T09:59:00.000Z",
     "counts": {"pending": 1, "processing": 2, "completed": 3, "failed": 4, "cancelled": 5},
     "counted": {"tasks": 15, "since": "2026-11-22T09:00:00.000Z", "complete": True},
     "former": [],
+    "databases": [{"name": "DB", "bytes": 5_000_000, "limitBytes": 10_000_000_000, "used": 0.0005}],
     "queue": {"backlog": 2, "oldestAgeSeconds": 1.5},
     "deadLetters": {"count": 1, "oldestAgeSeconds": None},
     "recent": {

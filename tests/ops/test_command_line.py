@@ -251,6 +251,8 @@ def test_stats_in_lines_and_in_json(run: Run, runner: StandIn) -> None:
     assert code == 0
     assert "1 pending, 2 processing, 3 completed, 4 failed, 5 cancelled" in out
     assert "2, the oldest 1.5 s old" in out
+    assert "2026-11-22 09:59:00 UTC" in out
+    assert "5.0 of 10,000 MB, 0.1%" in out
     assert "p50 10 ms, p95 20.5 ms, p99 30 ms (of 3)" in out
     assert json.loads(run("stats", "--json")[1]) == STATS
 

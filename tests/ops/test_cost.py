@@ -7,7 +7,7 @@ import pytest
 
 from ops import cost_commands
 from ops.command_line import main
-from ops.cost import CostError, MeasuredUnits, Price, cost, read_prices, read_units
+from ops.cost import CostError, MeasuredUnits, Price, cost, estimated, read_prices, read_units
 
 PRICES = {
     "d1_rows_written": Price("D1 rows written", 1.0, 50_000_000, "https://example.com/d1"),
@@ -115,3 +115,15 @@ def test_a_combination_that_was_not_measured_is_said(
     monkeypatch.chdir(tmp_path)
     assert main(["cost", "--stack", "kv"]) == 2
     assert "expected measured units of kv, queue, got those of d1, queue, baseline" in capsys.readouterr().err
+
+
+def test_logs_duration_and_storage_are_estimated_of_what_uses_them() -> None:
+    d1 = estimated({"requests": 1.1, "d1_rows_written": 3})
+    assert d1["log_megabytes"] == pytest.approx(0.0011)
+    assert set(d1) == {"log_megabytes", "d1_megabyte_months"}
+    objects = estimated({"requests": 1, "object_requests": 2, "object_rows_written": 3, "workflow_steps": 1})
+    assert set(objects) == {
+        *("log_megabytes", "object_gb_seconds", "object_megabyte_months", "workflow_megabyte_months"),
+    }
+    assert objects["object_gb_seconds"] == pytest.approx(2 * 0.128 * 0.01)
+    assert set(d1) | set(objects) <= set(read_prices().estimated)

@@ -119,10 +119,12 @@ export class StandInApi {
     for (const { status } of this.tasks) counts[status] += 1;
     return {
       generatedAt: new Date(now_ms).toISOString(),
+      asOf: new Date(now_ms).toISOString(),
       freshUntil: new Date(now_ms + 5_000).toISOString(),
       counts,
       counted: { tasks: this.tasks.length, since: null, complete: true },
       former: [],
+      databases: [],
       queue: { backlog: 0, oldestAgeSeconds: null },
       deadLetters: { count: 0, oldestAgeSeconds: null },
       recent: { minutes: 15, perMinute: quietMinutes(now_ms), latencyMs: null },

@@ -130,6 +130,7 @@ RANGES = {
     "workflow_error_retention_seconds": (0, 2_592_000),
     "workflow_concurrency": (0, 50_000),
     "batch_size": (1, 100),
+    "database_limit_mb": (1, 10_000),
     "max_wait_time_ms": (0, 60_000),
     "max_retries": (0, 100),
     "retry_delay_seconds": (0, 86_400),

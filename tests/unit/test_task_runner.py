@@ -420,6 +420,7 @@ def test_the_settings_of_the_worker_reach_it(engine: str) -> None:
         cors_origins=("https://a.example", "https://b.example"),
         http_allowed_hosts=("api.example", "*.b.example:8443"),
         keep_payload="always",
+        database_limit_mb=500,
     )
     assert texts(stack) == {
         "MAX_RETRIES": "7",
@@ -429,6 +430,7 @@ def test_the_settings_of_the_worker_reach_it(engine: str) -> None:
         "CORS_ORIGINS": "https://a.example https://b.example",
         "HTTP_ALLOWED_HOSTS": "api.example *.b.example:8443",
         "KEEP_PAYLOAD": "always",
+        "DATABASE_LIMIT_MB": "500",
     }
 
 

@@ -4,7 +4,6 @@ import { test } from 'node:test';
 import { KvStore } from '../../worker/stores/kv.js';
 import { newTaskId, timePrefix } from '../../worker/task_id.js';
 import { FakeKv } from './fakes/kv.js';
-import { answersOfOpenPage } from './open_page.js';
 
 const SWEEP_MS = 10 * 60_000;
 const WINDOW_MS = 2 ** 20;
@@ -47,25 +46,4 @@ test('the sweep finds a lost task that was due behind many that have ended, and 
   const open = (await Array.fromAsync(new KvStore({ KV: kv, MAX_RETRIES: '5' }).open(now_ms))).flat();
   assert.deepEqual(open.map(({ taskId }) => taskId), [lost]);
   assert.deepEqual([...kv.values.keys()].filter((name) => name.startsWith('due:')).map((name) => name.slice(-36)), [lost, lost]);
-});
-
-test('an idle stack and one open page stay within the lists of the Free plan', async () => {
-  const ids = Array.from({ length: 3_000 }, (_, age) => newTaskId(Date.now() - 3_600_000 - age * 1_000));
-  /** @type {any} */
-  const namespace = namespaceOf(new Map(ids.map((taskId) => [taskId, { status: 'completed', expires_at: 9_999_999_999 }])));
-  const list = namespace.list.bind(namespace);
-  let lists = 0;
-  namespace.list = (/** @type {any} */ options) => {
-    lists++;
-    return list(options);
-  };
-  const store = new KvStore({ KV: namespace, MAX_RETRIES: '5' });
-  const { cost } = await store.recent();
-  for (const status of /** @type {const} */ ([null, 'failed'])) await store.list({ status, handler: null, limit: 20, cursor: null });
-  const lists_a_page = lists;
-  assert.ok(cost * 1_000 >= lists_a_page, `${cost} ${lists_a_page}`);
-  lists = 0;
-  const start_ms = Math.ceil(Date.now() / 60_000) * 60_000;
-  for (let minute = 0; minute < 60; minute++) await Array.fromAsync(store.open(start_ms + minute * 60_000));
-  assert.ok(lists * 24 + answersOfOpenPage(24, cost) * lists_a_page <= 1_000, `${lists * 24} ${answersOfOpenPage(24, cost)} ${lists_a_page}`);
 });

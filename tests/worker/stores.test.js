@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { newTaskId } from '../../worker/task_id.js';
+import { creationTime, newTaskId } from '../../worker/task_id.js';
 import { deliveryOf, ERROR, newTask, startStore } from './store_under_test.js';
 import { startWorker, STORES } from './worker_under_test.js';
 
@@ -296,17 +296,18 @@ for (const name of /** @type {StoreName[]} */ ([...STORES, 'sharded-d1'])) {
       assert.ok(!('result' in task) && !('payload' in task));
     });
 
-    test('recent tasks are all of them while they are few', async () => {
-      const { tasks, isAll } = await store.call('recent');
+    test('statistics are of all tasks while they are few', async () => {
+      const { counts, isAll, as_of_ms, since_ms, fresh_until_ms } = await store.call('statistics');
+      assert.deepEqual(counts, { pending: 5, processing: 0, completed: 0, failed: 4, cancelled: 0 });
       assert.equal(isAll, true);
-      assert.equal(tasks.length, 9);
-      assert.deepEqual(Object.keys(tasks[0]).filter((key) => ['status', 'created_ms', 'started_ms', 'finished_ms'].includes(key)).length, 4);
+      assert.ok(Math.abs(Date.now() - as_of_ms) < 10_000 && fresh_until_ms >= as_of_ms);
+      assert.equal(since_ms, creationTime(/** @type {string} */ (taskIds[0])));
     });
 
     test('counts what the sweeper has done', async () => {
       await store.call('countSweep', { expired: 1, resent: 2, returned: 3, failed: 4 });
       await store.call('countSweep', { expired: 1, resent: 0, returned: 0, failed: 0 });
-      assert.deepEqual(await store.call('sweepCounts'), { expired: 2, resent: 2, returned: 3, failed: 4 });
+      assert.deepEqual((await store.call('statistics')).sweeper, { expired: 2, resent: 2, returned: 3, failed: 4 });
     });
   });
 
@@ -351,7 +352,7 @@ describe('the objects of store durable-object', () => {
       const lost = await Promise.all([...'0123'].map((digit) => store.insert({ taskId: newTaskId(Date.now() - HOUR_MS, digit) })));
       await store.insert({ taskId: newTaskId(Date.now() - 25 * HOUR_MS) });
       await store.worker.sweep();
-      assert.deepEqual(await store.call('sweepCounts'), { expired: 1, resent: 4, returned: 0, failed: 0 });
+      assert.deepEqual((await store.call('statistics')).sweeper, { expired: 1, resent: 4, returned: 0, failed: 0 });
       for (const taskId of lost) assert.equal((await store.call('find', taskId)).status, 'pending');
       for (const taskId of lost) await store.insert({ taskId: newTaskId(Date.now() - 25 * HOUR_MS, taskId.slice(-1)) });
       assert.equal((await store.call('list', { status: null, handler: null, limit: 9, cursor: null })).tasks.length, 4);
@@ -365,7 +366,7 @@ describe('the objects of store durable-object', () => {
     try {
       await store.insert({ taskId: newTaskId(Date.now() - 25 * HOUR_MS, '0') });
       await store.worker.sweep();
-      assert.deepEqual(await store.call('sweepCounts'), { expired: 0, resent: 0, returned: 0, failed: 0 }, 'nothing is left');
+      assert.deepEqual((await store.call('statistics')).sweeper, { expired: 0, resent: 0, returned: 0, failed: 0 }, 'nothing is left');
       const taskId = await store.insert({ taskId: newTaskId(Date.now(), '0') });
       assert.equal((await store.call('find', taskId)).status, 'pending');
     } finally {

@@ -110,13 +110,25 @@ export const SCHEMAS = {
   }),
   Statistics: object({
     generatedAt: TIME,
-    freshUntil: { ...TIME, description: 'The same answer is given until then, at least by the same isolate: it is no use to ask sooner.' },
+    asOf: {
+      ...orNull(TIME),
+      description: 'When tasks were counted: at this moment where little has changed since the sweeper counted, else when it did; null where nobody has counted yet. `queue`, `deadLetters` and `databases` are of `generatedAt`.',
+    },
+    freshUntil: { ...TIME, description: 'Who asks no sooner than then, all day, stays within what the Free plan allows.' },
     counts: COUNTS,
     counted: object({
-      tasks: { ...COUNT, description: 'How many of the newest tasks were counted.' },
-      since: orNull(TIME),
+      tasks: { ...COUNT, description: 'How many tasks were counted; with `kv` the newest.' },
+      since: { ...orNull(TIME), description: 'When the oldest of them was submitted.' },
       complete: { type: 'boolean', description: 'Whether these are all tasks.' },
     }),
+    databases: {
+      type: 'array',
+      items: object({
+        name: { type: 'string' }, bytes: COUNT, limitBytes: { type: 'integer', minimum: 1 },
+        used: { type: 'number', minimum: 0, description: 'The part of the limit that is in use; the sweeper warns from 0.8 on.' },
+      }),
+      description: 'How full each database or Durable Object is; none with `kv`, which has no limit.',
+    },
     former: {
       type: 'array',
       items: object({ store: { type: 'string' }, counts: COUNTS, complete: { type: 'boolean' } }),
@@ -129,7 +141,7 @@ export const SCHEMAS = {
       perMinute: { type: 'array', items: MINUTE, description: 'Oldest first; the last is the present minute.' },
       latencyMs: {
         ...orNull(object({ samples: COUNT, p50: LATENCY, p95: LATENCY, p99: LATENCY })),
-        description: 'From submission to completion, of what completed in these minutes.',
+        description: 'From submission to completion, of what completed in these minutes; exact to 2.5 percent.',
       },
     }),
     objects: {

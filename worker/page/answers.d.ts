@@ -43,11 +43,14 @@ export interface Percentiles {
 /** `queue` and `deadLetters` are null for an engine that has none. */
 export interface Stats {
   generatedAt: string;
-  /** Until when the same answer is given: it is no use to ask sooner. */
+  /** When tasks were counted; null: nobody has yet. */
+  asOf: string | null;
+  /** Who asks no sooner stays within the Free plan. */
   freshUntil: string;
   counts: Record<Status, number>;
   counted: { tasks: number; since: string | null; complete: boolean };
   former: { store: string; counts: Record<Status, number>; complete: boolean }[];
+  databases: { name: string; bytes: number; limitBytes: number; used: number }[];
   queue: { backlog: number; oldestAgeSeconds: number | null } | null;
   deadLetters: { count: number; oldestAgeSeconds: number | null } | null;
   recent: { minutes: number; perMinute: Minute[]; latencyMs: (Percentiles & { samples: number }) | null };

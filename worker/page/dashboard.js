@@ -10,6 +10,8 @@ const MAX_BACKOFF_MS = 60_000;
 const REQUEST_MS = 20_000;
 const LISTED_TASKS = 20;
 const LISTED_FAILURES = 5;
+/** From what part of its limit on a database is shown as a fault; as `worker/sweeper.js`. */
+const NEARLY_FULL = 0.8;
 const MIN_SPAN_MS = 60_000;
 const MAX_SPAN_MS = 15 * 60_000;
 const CHART_PX = { height: 170, top: 8, right: 10, bottom: 20, left: 52 };
@@ -85,6 +87,7 @@ const svg = (name, attributes, ...children) => fill(document.createElementNS('ht
 
 const UNITS_MS = /** @type {const} */ ([['d', 86_400_000], ['h', 3_600_000], ['min', 60_000], ['s', 1_000]]);
 const number = new Intl.NumberFormat();
+const percent = new Intl.NumberFormat(undefined, { style: 'percent', maximumFractionDigits: 1 });
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' });
 const hourMinute = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' });
 const dateTime = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
@@ -97,6 +100,9 @@ function duration(length_ms) {
   }
   return `${Math.round(Math.max(0, length_ms))} ms`;
 }
+
+/** @param {number} bytes */
+const megabytes = (bytes) => `${number.format(Math.round(bytes / 1e5) / 10)} MB`;
 
 /** @param {string | null} iso */
 const at = (iso) => (iso ? dateTime.format(Date.parse(iso)) : '');
@@ -123,15 +129,19 @@ function noteOf({ status, progress, error, nextAttemptAt }) {
 let failedBefore = Infinity;
 
 /** @param {Stats} stats */
-function showStats({ counts, counted, queue, deadLetters, recent, sweeper }) {
+function showStats({ generatedAt, asOf, counts, counted, databases, queue, deadLetters, recent, sweeper }) {
   for (const status of STATUSES) write(one(`#tiles .${status} b`), number.format(counts[status]));
   showTile('#queue', queue?.backlog, queue?.oldestAgeSeconds);
   showTile('#dead-letters', deadLetters?.count, deadLetters?.oldestAgeSeconds);
   one('#dlq').hidden = !deadLetters?.count;
-  const part = counted.complete ? '' : `The newest ${number.format(counted.tasks)} tasks are counted, since ${at(counted.since)}. `;
+  const age_ms = asOf ? Date.parse(generatedAt) - Date.parse(asOf) : 0;
+  const age = age_ms > POLL_MS ? `Tasks were counted ${duration(age_ms)} ago. ` : '';
+  const part = counted.complete ? '' : `${number.format(counted.tasks)} tasks are counted, since ${at(counted.since)}; there are more. `;
+  const full = databases.map(({ name, bytes, limitBytes, used }) => `${name} has ${megabytes(bytes)} of ${megabytes(limitBytes)} (${percent.format(used)}). `);
   const { expired, resent, returned, failed } = sweeper;
   const swept = `Sweeper: ${expired} expired, ${resent} sent again, ${returned} taken back, ${failed} failed.`;
-  write(one('#remarks'), part + (expired + resent + returned + failed ? swept : ''));
+  one('#remarks').classList.toggle('bad', databases.some(({ used }) => used >= NEARLY_FULL));
+  write(one('#remarks'), age + part + full.join('') + (expired + resent + returned + failed ? swept : ''));
   if (counts.failed > failedBefore) write(one('#news'), `${counts.failed} tasks have failed.`);
   failedBefore = counts.failed;
   drawThroughput(recent.perMinute);

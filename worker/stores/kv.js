@@ -9,13 +9,13 @@ import { bounded } from '../text.js';
 import { REQUEST_PATIENCE_SECONDS } from './connection.js';
 import { newestFirst } from './kv_list.js';
 import { isAbandoned, isOpen, verdictOn } from './lease.js';
-import { sumCounts } from './merge.js';
 import { patientKv } from './patient_kv.js';
 import { isStoreError } from './store_error.js';
+import { countEnd, countSubmission, noCounts, recentMinutes } from './tally.js';
 
 /** @import { AttemptName, Idempotency, NewTask, Outcome, Parameters, Payload, Progress, Status, TaskError, TaskRecord, TaskSummary } from '../task.js' */
 /** @import { Leased } from './lease.js' */
-/** @import { Abandoned, ClaimAnswer, Delivery, Fill, Insertion, Moments, OpenTask, Page, Probe, Query, RunningVersion, Standing, Store, SweepCounts } from './store.js' */
+/** @import { Abandoned, ClaimAnswer, Delivery, Fill, Insertion, OpenTask, Page, Probe, Query, RunningVersion, Standing, Statistics, Store, SweepCounts } from './store.js' */
 /** @import { TableSettings } from './task_table.js' */
 
 /**
@@ -83,13 +83,13 @@ const DUE_PREFIX = 'due:';
 const SWEEP_DUE_KEYS = 400;
 const PAGE_TASKS = 100;
 
-/** How many of the newest tasks statistics are made of: two lists. */
-const RECENT_TASKS = 2_000;
+/** How many of the newest tasks statistics are made of, two lists at least, and for how long these stand, whoever asks: with what a page
+ * lists beside them that is six lists each time, and the Free plan has 1,000 lists in a day
+ * (https://developers.cloudflare.com/kv/platform/pricing/), of which the sweeper takes a third. */
+const COUNTED_TASKS = 2_000;
+const FRESH_SECONDS = 900;
 
-/** How many times as many lists the dashboard takes, which shows the newest tasks and those that failed beside them, and how many
- * the Free plan has in a day (https://developers.cloudflare.com/kv/platform/pricing/). */
-const WALKS = 3;
-const FREE_LISTS = 1_000;
+const NEVER_SWEPT = { expired: 0, resent: 0, returned: 0, failed: 0 };
 
 /** @implements {Store} */
 export class KvStore {
@@ -251,8 +251,7 @@ export class KvStore {
   async *open(before_ms) {
     const minutes = Math.floor(before_ms / 60_000);
     if (minutes % SWEEP_INTERVAL_MINUTES !== 0) return;
-    const windows = Array.from({ length: SWEEP_WINDOWS }, (_, age) => windowPrefix(before_ms - age * WINDOW_MS));
-    const keys = (await Promise.all(windows.map((prefix) => this.#listWindow(prefix, minutes / SWEEP_INTERVAL_MINUTES)))).flat();
+    const keys = await this.#listWindows(before_ms, minutes / SWEEP_INTERVAL_MINUTES);
     const young = keys.filter(({ name }) => name < timePrefix(before_ms)).map(({ name, metadata }) => openTask(name, metadata, before_ms));
     const due = await this.#sweepDue(before_ms);
     const found = [...due, ...young].filter((task) => task !== null);
@@ -266,12 +265,9 @@ export class KvStore {
 
   /** @param {SweepCounts} counts */
   async countSweep(counts) {
-    await this.kv.put('sweeper', JSON.stringify(sumCounts([await this.sweepCounts(), counts])));
-  }
-
-  /** @returns {Promise<SweepCounts>} */
-  async sweepCounts() {
-    return await this.kv.get('sweeper', 'json') ?? sumCounts([]);
+    const before = await this.#sweepCounts();
+    const names = /** @type {(keyof SweepCounts)[]} */ (Object.keys(before));
+    await this.kv.put('sweeper', JSON.stringify(Object.fromEntries(names.map((name) => [name, before[name] + counts[name]]))));
   }
 
   /** @returns {Promise<Probe[]>} */
@@ -312,17 +308,43 @@ export class KvStore {
     return { tasks, cursor: walk.stoppedAt() };
   }
 
-  /** @returns {Promise<{tasks: Moments[], isAll: boolean, cost: number}>} */
-  async recent() {
-    /** @type {Moments[]} */
-    const tasks = [];
+  async tally() {} // lists are dear: they are counted when somebody asks
+
+  /** @returns {Promise<Statistics>} */
+  async statistics() {
+    const now_ms = Date.now();
+    const [found, sweeper] = await Promise.all([this.kv.get('statistics', 'json'), this.#sweepCounts()]);
+    const kept = /** @type {Omit<Statistics, 'sweeper'> | null} */ (found);
+    if (kept && now_ms < kept.fresh_until_ms) return { ...kept, minutes: recentMinutes(kept.minutes, now_ms), sweeper };
+    const counted = await this.#count(now_ms);
+    // Another isolate may write at the same time, which KV refuses; its figures are as good.
+    await this.kv.put('statistics', JSON.stringify(counted)).catch((error) => { if (!isStoreError(error)) throw error; });
+    return { ...counted, sweeper };
+  }
+
+  /**
+   * @param {number} now_ms
+   * @returns {Promise<Omit<Statistics, 'sweeper'>>}
+   */
+  async #count(now_ms) {
+    const counted = { as_of_ms: now_ms, fresh_until_ms: now_ms + FRESH_SECONDS * 1000, counts: noCounts(), since_ms: /** @type {number | null} */ (null), isAll: true, minutes: {} };
     const walk = newestFirst(this.kv, null);
-    const cost = () => walk.lists() * WALKS / FREE_LISTS;
-    for await (const { name, metadata } of walk.keys) {
-      if (tasks.length === RECENT_TASKS) return { tasks, isAll: false, cost: cost() };
-      tasks.push(summary(name, complete(metadata)));
+    let tasks = 0;
+    for await (const { name: taskId, metadata } of walk.keys) {
+      const { status, finished_at_ms: finished_at } = complete(metadata);
+      if (tasks++ === COUNTED_TASKS) return { ...counted, isAll: false };
+      counted.counts[status]++;
+      counted.since_ms = creationTime(taskId);
+      countSubmission(counted.minutes, { taskId, status, finished_at });
+      countEnd(counted.minutes, { taskId, status, finished_at });
     }
-    return { tasks, isAll: walk.stoppedAt() === null, cost: cost() };
+    counted.minutes = recentMinutes(counted.minutes, now_ms);
+    return { ...counted, isAll: walk.stoppedAt() === null };
+  }
+
+  /** @returns {Promise<SweepCounts>} */
+  async #sweepCounts() {
+    return await this.kv.get('sweeper', 'json') ?? NEVER_SWEPT;
   }
 
   /**
@@ -507,6 +529,22 @@ export class KvStore {
       open.push(...taskIds.map((taskId, index) => openTask(taskId, entries[index], before_ms)));
     }
     return open;
+  }
+
+  /**
+   * @param {number} before_ms
+   * @param {number} round how many sweeps came before
+   * @returns {Promise<KVNamespaceListKey<Metadata>[]>} of the last windows: by one list, where they and what is beside them have few
+   */
+  async #listWindows(before_ms, round) {
+    const windows = Array.from({ length: SWEEP_WINDOWS }, (_, age) => windowPrefix(before_ms - age * WINDOW_MS));
+    const wider = new Set(windows.map((prefix) => prefix.slice(0, -1)));
+    const lists = await Promise.all([...wider].map(async (prefix) => {
+      const whole = await this.#list(prefix);
+      if (whole.list_complete) return whole.keys.filter(({ name }) => windows.some((window) => name.startsWith(window)));
+      return (await Promise.all(windows.filter((window) => window.startsWith(prefix)).map((window) => this.#listWindow(window, round)))).flat();
+    }));
+    return lists.flat();
   }
 
   /**

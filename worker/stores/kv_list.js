@@ -23,7 +23,7 @@ const AFTER = 'g';
 /**
  * @param {Kv} kv
  * @param {string | null} cursor only ids before it
- * @returns {{keys: AsyncGenerator<KVNamespaceListKey<any>>, stoppedAt: () => string | null, lists: () => number}} keys in descending order; once
+ * @returns {{keys: AsyncGenerator<KVNamespaceListKey<any>>, stoppedAt: () => string | null}} keys in descending order; once
  *   they are done, the cursor that goes on where the walk had taken its lists, null when it came to the end
  */
 export function newestFirst(kv, cursor) {
@@ -53,7 +53,7 @@ export function newestFirst(kv, cursor) {
   async function* walk() {
     for (const time_ms of [now_ms, now_ms - ROOT_MS]) yield* descend(timeDigits(time_ms).slice(0, ROOT_DIGITS));
   }
-  return { keys: walk(), stoppedAt: () => stoppedAt, lists: () => lists };
+  return { keys: walk(), stoppedAt: () => stoppedAt };
 }
 
 /** @param {number} time_ms */

@@ -3,12 +3,13 @@
  * ones are read and finished there, for as long as `former_state_stores` lists them.
  */
 
-import { askAll, claimFrom, mergePages, mergeRecent, mergeStandings, pagesOf, sumCounts } from './merge.js';
+import { askAll, claimFrom, mergePages, mergeStandings, pagesOf } from './merge.js';
 import { mergeClaims } from './sharded.js';
+import { mergeStatistics } from './tally.js';
 
 /** @import { Invocation } from '../joint.js' */
 /** @import { AttemptName, NewTask, Outcome, Progress, TaskError, TaskRecord } from '../task.js' */
-/** @import { Abandoned, ClaimAnswer, Delivery, Probe, Query, Recent, Store, SweepCounts } from './store.js' */
+/** @import { Abandoned, ClaimAnswer, Delivery, Probe, Query, Statistics, Store, SweepCounts } from './store.js' */
 
 /** @typedef {new (env: any, patience_seconds?: number, invocation?: Invocation) => Store} StoreClass */
 
@@ -123,10 +124,6 @@ export function layered(Present, formers) {
       return this.present.countSweep(counts);
     }
 
-    async sweepCounts() {
-      return sumCounts(await this.#all((store) => store.sweepCounts()));
-    }
-
     probes() {
       return this.present.probes();
     }
@@ -149,11 +146,15 @@ export function layered(Present, formers) {
       return mergePages(await this.#all((store) => store.list(query)), query.limit);
     }
 
-    async recent() {
-      const [present, ...others] = await this.#all((store) => store.recent());
-      const all = [/** @type {Recent} */ (present), ...others];
-      const former = others.map(({ tasks, isAll }, index) => ({ store: this.formers[index]?.name ?? '', tasks, isAll }));
-      return { ...mergeRecent(all), former };
+    async tally() {
+      await this.#all((store) => store.tally());
+    }
+
+    /** @returns {Promise<Statistics>} */
+    async statistics() {
+      const all = await this.#all((store) => store.statistics());
+      const former = all.slice(1).map(({ counts, isAll }, index) => ({ store: this.formers[index]?.name ?? '', counts, isAll }));
+      return { ...mergeStatistics(all), former };
     }
 
     /**

@@ -1,6 +1,6 @@
 /** Joins what several stores say, for those that are made of others. */
 
-/** @import { ClaimAnswer, Delivery, Moments, Page, Standing, Store, SweepCounts } from './store.js' */
+/** @import { ClaimAnswer, Delivery, Page, Standing, Store } from './store.js' */
 
 /**
  * @param {Page[]} pages each newest first
@@ -15,35 +15,6 @@ export function mergePages(pages, limit) {
     .sort((one, other) => (one.taskId < other.taskId ? 1 : -1));
   if (tasks.length > limit) return { tasks: tasks.slice(0, limit), cursor: tasks[limit - 1]?.taskId ?? null };
   return { tasks, cursor: cut || null };
-}
-
-/**
- * @param {{tasks: Moments[], isAll: boolean, cost: number}[]} parts each newest first
- * @returns {{tasks: Moments[], isAll: boolean, cost: number}} down to where one of them ends that does not have all
- */
-export function mergeRecent(parts) {
-  const cut_ms = Math.max(-Infinity, ...parts.map(({ tasks, isAll }) => (isAll ? -Infinity : tasks.at(-1)?.created_ms ?? -Infinity)));
-  const tasks = parts.flatMap((part) => part.tasks).filter(({ created_ms }) => created_ms >= cut_ms);
-  return {
-    tasks: tasks.sort((one, other) => other.created_ms - one.created_ms),
-    isAll: parts.every(({ isAll }) => isAll),
-    cost: parts.reduce((sum, { cost }) => sum + cost, 0),
-  };
-}
-
-/**
- * @param {SweepCounts[]} parts
- * @returns {SweepCounts}
- */
-export function sumCounts(parts) {
-  const sum = { expired: 0, resent: 0, returned: 0, failed: 0 };
-  for (const { expired, resent, returned, failed } of parts) {
-    sum.expired += expired;
-    sum.resent += resent;
-    sum.returned += returned;
-    sum.failed += failed;
-  }
-  return sum;
 }
 
 /**

@@ -1,8 +1,9 @@
 /** A store made of shards: a task's id tells which of them has it. */
 
 import { shardOf } from '../shards.js';
-import { askAll, claimFrom, mergePages, mergeRecent, mergeStandings, pagesOf, sumCounts } from './merge.js';
+import { askAll, claimFrom, mergePages, mergeStandings, pagesOf } from './merge.js';
 import { isStoreError } from './store_error.js';
+import { mergeStatistics } from './tally.js';
 
 /** @import { AttemptName, NewTask, Outcome, Progress, TaskError, TaskRecord } from '../task.js' */
 /** @import { Abandoned, ClaimAnswer, Delivery, Insertion, Probe, Query, Store, SweepCounts } from './store.js' */
@@ -116,10 +117,6 @@ export class ShardedStore {
     await this.shards[0]?.countSweep(counts);
   }
 
-  async sweepCounts() {
-    return sumCounts(await askAll(this.shards, (shard) => shard.sweepCounts()));
-  }
-
   async probes() {
     return this.#shard(0).probes();
   }
@@ -142,8 +139,12 @@ export class ShardedStore {
     return mergePages(await askAll(this.shards, (shard) => shard.list(query)), query.limit);
   }
 
-  async recent() {
-    return mergeRecent(await askAll(this.shards, (shard) => shard.recent()));
+  async tally() {
+    await askAll(this.shards, (shard) => shard.tally());
+  }
+
+  async statistics() {
+    return mergeStatistics(await askAll(this.shards, (shard) => shard.statistics()));
   }
 
   /** @param {number} number */

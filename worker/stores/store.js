@@ -4,6 +4,7 @@
  */
 
 /** @import { AttemptName, ClaimedTask, NewTask, Outcome, Progress, Status, TaskError, TaskRecord, TaskSummary } from '../task.js' */
+/** @import { Minutes, StatusCounts } from './tally.js' */
 
 /**
  * What became of a task that was to be stored: `isNew`; or there was one with its idempotency key, which is the one
@@ -82,16 +83,16 @@
 /** Newest first; `cursor` asks for those after them, null when there are none. It may have fewer than its limit, or none,
  * and yet a cursor: looking costs, so a list looks at a bounded number of tasks. @typedef {{tasks: TaskSummary[], cursor: string | null}} Page */
 
-/** What statistics need of a task. @typedef {Pick<TaskSummary, 'status' | 'created_ms' | 'started_ms' | 'finished_ms'>} Moments */
+/** What the sweeper has done since the store has had tasks. @typedef {{expired: number, resent: number, returned: number, failed: number}} SweepCounts */
 
 /**
- * The newest tasks, a bounded number, and whether these are all; of a store with former ones also those of each of them. `cost` is
- * the part of what the Free plan allows in a day that it takes to look at them, and at a page of a list beside.
+ * What there is, as it was at a Unix time, 0 where nobody has counted yet: tasks by status, all of them or (not `isAll`) the newest, the
+ * oldest of them from `since_ms`; and what was done in the last minutes. Who asks no sooner than `fresh_until_ms` all day stays within
+ * the Free plan. A store with former ones tells of each of those as well.
  *
- * @typedef {{tasks: Moments[], isAll: boolean, cost: number, former?: {store: string, tasks: Moments[], isAll: boolean}[]}} Recent
+ * @typedef {{as_of_ms: number, fresh_until_ms: number, counts: StatusCounts, since_ms: number | null, isAll: boolean, minutes: Minutes, sweeper: SweepCounts,
+ *   former?: {store: string, counts: StatusCounts, isAll: boolean}[]}} Statistics
  */
-
-/** What the sweeper has done since the store has had tasks. @typedef {{expired: number, resent: number, returned: number, failed: number}} SweepCounts */
 
 /**
  * Methods may be repeated: each finds what it has already done. Those of several tasks tell of each on its own, so that a part
@@ -122,13 +123,13 @@
  * @property {(isTimeUp: () => boolean) => Promise<number>} expire deletes tasks whose time to live is over, until there are none or
  *   the time is up; tells how many
  * @property {(counts: SweepCounts) => Promise<void>} countSweep adds to what the sweeper has done
- * @property {() => Promise<SweepCounts>} sweepCounts
  * @property {() => Promise<Probe[]>} probes those that the last sweep sent
  * @property {(probes: Probe[]) => Promise<void>} setProbes
  * @property {() => Promise<Fill[]>} fill how full its databases are
  * @property {() => Promise<RunningVersion[]>} workerVersions which version of the Worker each of its objects runs; none of other stores
  * @property {(query: Query) => Promise<Page>} list
- * @property {() => Promise<Recent>} recent
+ * @property {() => Promise<void>} tally counts what is new; the sweeper does it, so that `statistics` have little to read
+ * @property {() => Promise<Statistics>} statistics
  */
 
 export {};

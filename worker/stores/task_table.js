@@ -4,15 +4,17 @@
  * https://developers.cloudflare.com/d1/platform/limits/). `migrations/` has the schema.
  */
 
-import { LEASE_SECONDS, MAX_CRASHES, TASK_TTL_SECONDS } from '../task.js';
+import { ENDED, LEASE_SECONDS, MAX_CRASHES, SWEEP_GRACE_SECONDS, TASK_TTL_SECONDS } from '../task.js';
 import { creationTime, timePrefix } from '../task_id.js';
 import { bounded } from '../text.js';
 import { EARLY_MS, verdictOn } from './lease.js';
 import { isStoreError } from './store_error.js';
+import { countEnd, countSubmission, MINUTE_MS, newTally, noCounts, recentMinutes } from './tally.js';
 
 /** @import { AttemptName, NewTask, Outcome, Progress, TaskError, TaskRecord, TaskSummary } from '../task.js' */
 /** @import { Leased } from './lease.js' */
-/** @import { Abandoned, ClaimAnswer, Delivery, Fill, Insertion, Moments, OpenTask, Page, Probe, Query, RunningVersion, Standing, Store, SweepCounts } from './store.js' */
+/** @import { Abandoned, ClaimAnswer, Delivery, Fill, Insertion, OpenTask, Page, Probe, Query, RunningVersion, Standing, Statistics, Store, SweepCounts } from './store.js' */
+/** @import { Glance, StatusCounts, Tally } from './tally.js' */
 
 /** `answer_bytes`: the most that its rows may have, where that is much.
  *
@@ -45,14 +47,26 @@ const EXPIRE_ROWS = 1_000;
 const EXPIRE_BYTES = 64 * 1024 * 1024;
 const EXPIRE_LONG_MS = 2_000;
 
-/** How many rows a filtered list looks at, and how many of the newest tasks statistics are made of. */
+/** How many rows a filtered list looks at. */
 const LIST_ROWS = 1_000;
-const RECENT_ROWS = 10_000;
 
-/** What a page of a list reads at most beside them, and what the Free plan reads in a day
+/** How many open tasks are followed, whose ends count for throughput; how many tasks one sweep looks at for the first time, and how many
+ * at once. Those beyond wait for the next one, and are held for pending until then. */
+const FOLLOWED_TASKS = 2_000;
+const TALLY_ROWS = 50_000;
+const TALLY_CHUNK_ROWS = 5_000;
+
+/** How many rows of an index are counted, and how many a minute on average: the more there are, the more rarely. */
+const INDEXED_ROWS = 10_000;
+const INDEXED_ROWS_A_MINUTE = 500;
+
+/** How many rows of each kind an answer looks at to be up to date: where there are more it is as old as the last sweep. A page that asks
+ * every five seconds then reads about half of the 5 million rows that the Free plan has in a day
  * (https://developers.cloudflare.com/d1/platform/pricing/). */
-const LISTED_ROWS = 100;
-const FREE_ROWS = 5_000_000;
+const LIVE_ROWS = 50;
+
+/** How far ahead the tasks are followed that wait for a time: past the lease of one that is being worked on. */
+const FOLLOWED_MS = LEASE_SECONDS * 1000 + MINUTE_MS;
 
 /** Longest error message in a list, in characters. */
 const LISTED_ERROR_LENGTH = 200;
@@ -60,8 +74,10 @@ const LISTED_ERROR_LENGTH = 200;
 /** Longest JSON parameter: a D1 value may have 2 MB, and a character up to 3 bytes. */
 const PARAMETER_LENGTH = 600_000;
 
+/** The sweeper deletes the task itself, and counts it. */
 const FORGET_EXPIRED_KEYS = `
-  DELETE FROM tasks WHERE idempotency_key IN (SELECT value FROM json_each(?1)) AND expires_at <= ?2`;
+  UPDATE tasks SET idempotency_key = NULL, fingerprint = NULL
+  WHERE idempotency_key IN (SELECT value FROM json_each(?1)) AND expires_at <= ?2`;
 
 /** A repetition finds its own task there, and a submission with a key that is held the other one. */
 const UNLESS_THERE = 'ON CONFLICT DO NOTHING';
@@ -170,20 +186,24 @@ const EXPIRE_END = `
       WHERE taskId > (SELECT expire_cursor FROM sweep_progress) AND taskId < ?1 ORDER BY taskId LIMIT ?2))
   WHERE total - bytes < ?3`;
 
-const EXPIRE = `
-  DELETE FROM tasks WHERE own_expires_at IS NULL AND taskId > (SELECT expire_cursor FROM sweep_progress) AND taskId <= ?1
-  RETURNING 1`;
+/** Takes those that are to be deleted from what was counted. */
+const EXPIRE_COUNTED = (/** @type {string} */ expired) => `
+  UPDATE sweep_progress SET
+    counted = counted - (SELECT count(*) FROM tasks WHERE ${expired} AND taskId <= counted_to),
+    unscanned = max(0, unscanned - (SELECT count(*) FROM tasks WHERE ${expired} AND taskId > scanned_to AND taskId <= counted_to))`;
+
+const EXPIRED = 'own_expires_at IS NULL AND taskId > (SELECT expire_cursor FROM sweep_progress) AND taskId <= ?1';
+const EXPIRE = `DELETE FROM tasks WHERE ${EXPIRED} RETURNING 1`;
 
 const EXPIRE_ADVANCE = 'UPDATE sweep_progress SET expire_cursor = ?1';
 
-const EXPIRE_OWN = `
-  DELETE FROM tasks WHERE taskId IN (
-    SELECT taskId FROM (
-      SELECT taskId, bytes, sum(bytes) OVER (ORDER BY own_expires_at, taskId) AS total FROM (
-        SELECT taskId, own_expires_at, coalesce(octet_length(payload), 0) + coalesce(octet_length(result), 0) AS bytes FROM tasks
-        WHERE own_expires_at <= ?1 ORDER BY own_expires_at, taskId LIMIT ?2))
-    WHERE total - bytes < ?3)
-  RETURNING 1`;
+const EXPIRED_OWN = `taskId IN (
+  SELECT taskId FROM (
+    SELECT taskId, bytes, sum(bytes) OVER (ORDER BY own_expires_at, taskId) AS total FROM (
+      SELECT taskId, own_expires_at, coalesce(octet_length(payload), 0) + coalesce(octet_length(result), 0) AS bytes FROM tasks
+      WHERE own_expires_at <= ?1 ORDER BY own_expires_at, taskId LIMIT ?2))
+  WHERE total - bytes < ?3)`;
+const EXPIRE_OWN = `DELETE FROM tasks WHERE ${EXPIRED_OWN} RETURNING 1`;
 
 const OPEN = `taskId, run, attempts, max_retries, sent_at AS sent_at_ms, due_at, status = 'processing' AS isHeld`;
 
@@ -211,11 +231,31 @@ const SET_PROBES = 'UPDATE sweep_progress SET probes = ?1';
 const COUNT_SWEEP = `
   UPDATE sweep_progress SET expired = expired + ?1, resent = resent + ?2, returned = returned + ?3, failed = failed + ?4`;
 
-const SWEEP_COUNTS = 'SELECT expired, resent, returned, failed FROM sweep_progress';
+const GLANCE = 'taskId, status, finished_at, due_at';
 
-const RECENT = `
-  SELECT substr(taskId, 1, ${timePrefix(0).length}) AS id, status, started_at AS started_ms, finished_at AS finished_ms FROM tasks
-  ORDER BY taskId DESC LIMIT ${RECENT_ROWS}`;
+const TALLY = `
+  SELECT counted_to, counted, scanned_to, unscanned, tally, expired, resent, returned, failed, (SELECT min(taskId) FROM tasks) AS first
+  FROM sweep_progress`;
+const FOLLOWED = `
+  SELECT ${GLANCE} FROM tasks WHERE taskId IN (SELECT value FROM json_each((SELECT followed FROM sweep_progress)) LIMIT ?1)`;
+const WAITING_SOON = `
+  SELECT ${GLANCE} FROM tasks WHERE due_at IS NOT NULL AND due_at < ?1 AND taskId <= (SELECT scanned_to FROM sweep_progress)
+  ORDER BY due_at LIMIT ?2`;
+const UNSCANNED = `
+  SELECT ${GLANCE} FROM tasks WHERE taskId > coalesce(?1, (SELECT scanned_to FROM sweep_progress))
+    AND taskId <= (SELECT counted_to FROM sweep_progress) ORDER BY taskId LIMIT ?2`;
+const UNCOUNTED = `
+  SELECT ${GLANCE} FROM tasks WHERE taskId > coalesce(?1, (SELECT counted_to FROM sweep_progress)) AND taskId < ?2 ORDER BY taskId LIMIT ?3`;
+
+/** Those that indexes tell; see `indexed` of a `Tally`. */
+const INDEXED = `
+  SELECT status, count(*) AS count FROM (SELECT status FROM tasks WHERE status IN ('failed', 'cancelled') LIMIT ?1) GROUP BY status
+  UNION ALL SELECT status, count(*) FROM (SELECT status FROM tasks WHERE due_at IS NOT NULL LIMIT ?1) GROUP BY status`;
+
+/** Nothing, where another sweep was faster. */
+const SET_TALLY = `
+  UPDATE sweep_progress SET counted = counted + ?1, unscanned = max(0, unscanned + ?2), counted_to = ?3, scanned_to = ?4, followed = ?5, tally = ?6
+  WHERE counted_to = ?7 AND scanned_to = ?8 AND tally IS ?9`;
 
 /** After every id. */
 const LAST_ID = 'g';
@@ -423,12 +463,6 @@ export class TaskTable {
     await this.run([statement(COUNT_SWEEP, expired, resent, returned, failed)], 'once'); // twice would count twice
   }
 
-  /** @returns {Promise<SweepCounts>} */
-  async sweepCounts() {
-    const [counts] = await this.#rows(SWEEP_COUNTS);
-    return /** @type {SweepCounts} */ (counts);
-  }
-
   /** @returns {Promise<Probe[]>} */
   async probes() {
     const [row] = await this.#rows(PROBES);
@@ -455,8 +489,8 @@ export class TaskTable {
    * @returns {Promise<Page>}
    */
   async list({ status, handler, limit, cursor }) {
-    const isFiltered = status !== null || handler !== null;
-    const window_rows = isFiltered ? LIST_ROWS : limit + 1;
+    const isIndexed = status === null || status === 'failed' || status === 'cancelled';
+    const window_rows = isIndexed && handler === null ? limit + 1 : LIST_ROWS;
     const window = listWindow(status);
     const before = cursor ?? LAST_ID;
     const [rows = [], [seen] = []] = await this.run([
@@ -472,11 +506,74 @@ export class TaskTable {
     return { tasks, cursor: seen?.['rows'] === window_rows ? seen['last'] : null };
   }
 
-  /** @returns {Promise<{tasks: Moments[], isAll: boolean, cost: number}>} */
-  async recent() {
-    const rows = await this.#rows(RECENT);
-    const tasks = rows.map(({ id, ...moments }) => /** @type {Moments} */ ({ ...moments, created_ms: creationTime(id) }));
-    return { tasks, isAll: rows.length < RECENT_ROWS, cost: (rows.length + LISTED_ROWS) / FREE_ROWS };
+  async tally() {
+    const now_ms = Date.now();
+    const soon_ms = now_ms + FOLLOWED_MS;
+    const [[start] = [], followed = [], waiting = []] = await this.run([
+      statement(TALLY), statement(FOLLOWED, FOLLOWED_TASKS), statement(WAITING_SOON, soon_ms, FOLLOWED_TASKS),
+    ], 'alone');
+    const { counted_to, counted, scanned_to, unscanned, tally: before, first } = /** @type {TallyRow} */ (start);
+    if (first === null && before === null) return; // nothing to count, so far
+    const look = new Look(before, now_ms, soon_ms);
+    for (const row of followed) look.follow(/** @type {Glanced} */ (row));
+    for (const row of waiting) if (look.hasRoom()) look.follow(/** @type {Glanced} */ (row));
+
+    const at = { counted_to, scanned_to, counted: first === null ? -counted : 0, unscanned };
+    let isBehind = scanned_to < counted_to;
+    let read = 0;
+    while (isBehind && look.hasRoom() && read < TALLY_ROWS) {
+      const rows = await this.#glances(UNSCANNED, at.scanned_to, TALLY_CHUNK_ROWS);
+      read += rows.length;
+      for (const row of rows) {
+        if (!look.hasRoom()) break;
+        look.follow(row);
+        at.scanned_to = row.taskId;
+        at.unscanned--;
+      }
+      if (rows.length === TALLY_CHUNK_ROWS || !look.hasRoom()) continue;
+      [at.scanned_to, at.unscanned, isBehind] = [counted_to, 0, false];
+    }
+    const frontier = timePrefix(now_ms - SWEEP_GRACE_SECONDS * 1000); // younger ones may yet be stored in any order
+    for (let isLast = false; !isLast && read < TALLY_ROWS;) {
+      const rows = await this.#glances(UNCOUNTED, at.counted_to, frontier, TALLY_CHUNK_ROWS);
+      read += rows.length;
+      isLast = rows.length < TALLY_CHUNK_ROWS;
+      for (const row of rows) {
+        look.submitted(row);
+        at.counted++;
+        at.counted_to = row.taskId;
+        isBehind ||= !look.hasRoom();
+        if (isBehind) {
+          at.unscanned++;
+          continue;
+        }
+        look.follow(row);
+        at.scanned_to = row.taskId;
+      }
+      look.tally.isAll = isLast;
+    }
+    if (look.wantsIndexes()) look.indexed(await this.#rows(INDEXED, INDEXED_ROWS + 1), INDEXED_ROWS);
+    await this.run([statement(
+      SET_TALLY, at.counted, at.unscanned - unscanned, at.counted_to, at.scanned_to, JSON.stringify([...look.followed]),
+      JSON.stringify({ ...look.tally, as_of_ms: now_ms - SWEEP_GRACE_SECONDS * 1000 }), counted_to, scanned_to, before,
+    )], 'alone');
+  }
+
+  /** @returns {Promise<Statistics>} of this moment, where little has changed since the sweeper counted */
+  async statistics() {
+    const now_ms = Date.now();
+    const most = LIVE_ROWS + 1;
+    const [[start] = [], followed = [], unscanned = [], uncounted = [], indexed = []] = await this.run([
+      statement(TALLY), statement(FOLLOWED, most), statement(UNSCANNED, null, most), statement(UNCOUNTED, null, LAST_ID, most), statement(INDEXED, most),
+    ], 'alone');
+    const row = /** @type {TallyRow} */ (start);
+    const look = new Look(row.tally, now_ms, now_ms);
+    look.indexed(indexed, LIVE_ROWS);
+    const isLive = look.tally.indexed.isAll && [followed, unscanned, uncounted].every(({ length }) => length <= LIVE_ROWS);
+    if (!isLive) return statisticsOf(row, /** @type {Tally} */ (JSON.parse(row.tally ?? 'null') ?? newTally()), now_ms);
+    for (const each of uncounted) look.submitted(/** @type {Glanced} */ (each));
+    for (const each of [...followed, ...unscanned, ...uncounted]) look.follow(/** @type {Glanced} */ (each));
+    return statisticsOf({ ...row, counted: row.counted + uncounted.length, unscanned: 0 }, { ...look.tally, as_of_ms: now_ms, isAll: true }, now_ms);
   }
 
   /**
@@ -501,7 +598,7 @@ export class TaskTable {
     const [[end] = []] = await this.run([statement(EXPIRE_END, timePrefix(Date.now() - TASK_TTL_SECONDS * 1000), rows, bytes)], 'alone');
     const last = end?.['last'] ?? null;
     if (last === null) return null;
-    const [deleted = []] = await this.run([statement(EXPIRE, last), statement(EXPIRE_ADVANCE, last)], 'alone');
+    const [, deleted = []] = await this.run([statement(EXPIRE_COUNTED(EXPIRED), last), statement(EXPIRE, last), statement(EXPIRE_ADVANCE, last)], 'alone');
     return deleted.length;
   }
 
@@ -510,8 +607,18 @@ export class TaskTable {
    * @returns {Promise<number | null>}
    */
   async #expireByOwnTime({ rows, bytes }) {
-    const [deleted = []] = await this.run([statement(EXPIRE_OWN, seconds(Date.now()), rows, bytes)], 'alone');
+    const parameters = /** @type {const} */ ([seconds(Date.now()), rows, bytes]);
+    const [, deleted = []] = await this.run([statement(EXPIRE_COUNTED(EXPIRED_OWN), ...parameters), statement(EXPIRE_OWN, ...parameters)], 'alone');
     return deleted.length > 0 ? deleted.length : null;
+  }
+
+  /**
+   * @param {string} sql
+   * @param {...(string | number | null)} parameters
+   */
+  async #glances(sql, ...parameters) {
+    const [rows = []] = await this.run([statement(sql, ...parameters)], 'alone');
+    return /** @type {Glanced[]} */ (rows);
   }
 
   /**
@@ -522,6 +629,85 @@ export class TaskTable {
     const [rows = []] = await this.run([statement(sql, ...parameters)]);
     return rows;
   }
+}
+
+/** @typedef {Glance & {due_at: number | null}} Glanced */
+
+/** @typedef {SweepCounts & {counted_to: string, counted: number, scanned_to: string, unscanned: number, tally: string | null, first: string | null}} TallyRow */
+
+/** One look at tasks, which a tally is brought up to date by. */
+class Look {
+  /** The tasks to look at again. @type {Set<string>} */
+  followed = new Set();
+
+  /**
+   * @param {string | null} before the tally of the last sweep
+   * @param {number} now_ms
+   * @param {number} soon_ms until when a task is followed that waits for a time
+   */
+  constructor(before, now_ms, soon_ms) {
+    /** @type {Tally} */
+    const tally = JSON.parse(before ?? 'null') ?? newTally();
+    this.tally = { ...tally, minutes: recentMinutes(tally.minutes, now_ms), open: noCounts() };
+    this.now_ms = now_ms;
+    this.soon_ms = soon_ms;
+  }
+
+  hasRoom() {
+    return this.followed.size < FOLLOWED_TASKS;
+  }
+
+  /** @param {Glanced} task that was not counted before */
+  submitted(task) {
+    countSubmission(this.tally.minutes, task);
+  }
+
+  /** @param {Glanced} task that is followed, or not yet */
+  follow(task) {
+    const { taskId, status, due_at } = task;
+    if (this.followed.has(taskId)) return;
+    if (ENDED.has(status)) countEnd(this.tally.minutes, task);
+    else if (due_at === null) this.tally.open[status]++; // the others are indexed
+    if (!ENDED.has(status) && (due_at === null || due_at < this.soon_ms)) this.followed.add(taskId);
+  }
+
+  wantsIndexes() {
+    const { at_ms, rows } = this.tally.indexed;
+    return this.now_ms - at_ms >= rows / INDEXED_ROWS_A_MINUTE * MINUTE_MS;
+  }
+
+  /**
+   * @param {Row[]} rows of `INDEXED`
+   * @param {number} most
+   */
+  indexed(rows, most) {
+    const counts = noCounts();
+    for (const { status, count } of rows) counts[/** @type {keyof StatusCounts} */ (status)] += count;
+    const { pending, processing, failed, cancelled } = counts;
+    const isAll = pending + processing <= most && failed + cancelled <= most;
+    this.tally.indexed = { ...counts, at_ms: this.now_ms, rows: pending + processing + failed + cancelled, isAll };
+  }
+}
+
+/**
+ * @param {TallyRow} row
+ * @param {Tally} tally
+ * @param {number} now_ms
+ * @returns {Statistics}
+ */
+function statisticsOf({ counted, unscanned, first, expired, resent, returned, failed }, { as_of_ms, minutes, open, indexed, isAll }, now_ms) {
+  const counts = noCounts();
+  for (const status of /** @type {const} */ (['pending', 'processing', 'failed', 'cancelled'])) counts[status] = open[status] + indexed[status];
+  counts.pending += unscanned;
+  const others = counts.pending + counts.processing + counts.failed + counts.cancelled;
+  const least = first === null || others > 0 ? 0 : 1; // nobody is to be told that a store is empty which has a task
+  counts.completed = first === null ? 0 : Math.max(least, counted - others);
+  return {
+    as_of_ms, counts, fresh_until_ms: now_ms, minutes: recentMinutes(minutes, now_ms),
+    since_ms: first === null ? null : creationTime(first),
+    isAll: isAll && indexed.isAll,
+    sweeper: { expired, resent, returned, failed },
+  };
 }
 
 /**

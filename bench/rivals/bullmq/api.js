@@ -21,8 +21,14 @@ const queue = new Queue('tasks', {
 
 const app = new Hono();
 app.post('/task', async (context) => {
-  const job = await queue.add('task', { payload: await context.req.text() });
+  const delay = Number(context.req.query('delay') ?? 0) * 1000;
+  const job = await queue.add('task', { payload: await context.req.text() }, { delay });
   return context.json({ taskId: job.id, status: 'pending' });
+});
+app.post('/tasks', async (context) => {
+  const { tasks } = await context.req.json();
+  const jobs = await queue.addBulk(tasks.map((/** @type {{payload: string}} */ { payload }) => ({ name: 'task', data: { payload } })));
+  return context.json({ tasks: jobs.map(({ id }) => ({ httpStatus: 200, taskId: id, status: 'pending' })) });
 });
 app.get('/task/:id', async (context) => {
   const taskId = context.req.param('id');

@@ -26,8 +26,14 @@ import { verdicts } from './verdicts.js';
 
 /** Cloudflare's ceiling of concurrent invocations of one consumer. */
 const MAX_CONCURRENCY = 250;
-/** A queue starts with one invocation at a time; a batch that waited this long gets one more. */
+/**
+ * A batch that waited this long gets one more invocation, as each full batch does that is there when another one has been
+ * worked off: https://developers.cloudflare.com/queues/configuration/consumer-concurrency/ says that Cloudflare looks then,
+ * at the backlog, its growth and the failures, and names no figures.
+ */
 const SCALE_UP_MS = 50;
+/** While messages come one after the other, those of so long are stored together; the first one waits for none. */
+const JOIN_MS = 1;
 /**
  * How long a batch that is not full waits after its first message: all Workers here share one thread, and whoever sent
  * the message is answered before its consumer takes that. Cloudflare takes longer to deliver one.
@@ -59,8 +65,9 @@ export class QueueObject extends DurableObject {
   #store;
   /** @type {QueueSettings | null} null: no such queue */
   #settings;
-  /** Consumer invocations running now. */
+  /** Consumer invocations running now, and how many of them a backlog has shown to be needed. */
   #running = 0;
+  #scale = 1;
   #lastStart = 0;
   /** When the last batch was handed to the consumer. */
   #lastBatch = 0;
@@ -74,6 +81,10 @@ export class QueueObject extends DurableObject {
   #movingDeadLetters = false;
   /** @type {number | null} */
   #timer = null;
+  /** Those that are to be stored together; null: the next one is stored at once. @type {NewMessage[] | null} */
+  #joined = null;
+  /** When they are. @type {Promise<void>} */
+  #stored = Promise.resolve();
 
   /**
    * @param {DurableObjectState} ctx
@@ -130,16 +141,40 @@ export class QueueObject extends DurableObject {
    * Stores messages that passed `checkMessages`.
    *
    * @param {IncomingMessage[]} messages
-   * @returns {QueueMetrics | null} null when the queue does not exist
+   * @returns {Promise<QueueMetrics | null>} null when the queue does not exist
    */
-  push(messages) {
+  async push(messages) {
     const settings = this.#settings;
     if (settings === null) return null;
     const { delivery_delay_seconds } = settings;
-    this.#add(
-      messages.map((message) => ({ ...message, delaySeconds: message.delaySeconds ?? delivery_delay_seconds })),
-    );
-    return this.#store.metrics();
+    const delayed = messages.map((message) => ({ ...message, delaySeconds: message.delaySeconds ?? delivery_delay_seconds }));
+    if (this.#joined) {
+      this.#joined.push(...delayed);
+      await this.#stored;
+    } else {
+      this.#add(delayed);
+      this.#join();
+    }
+    return this.#settings === null ? null : this.#store.metrics();
+  }
+
+  /** Has what comes from now on stored together, for as long as something comes: each commit costs the same, however much it has. */
+  #join() {
+    this.#joined = [];
+    this.#stored = new Promise((resolve, reject) => {
+      setTimeout(() => {
+        const messages = this.#joined ?? [];
+        this.#joined = null;
+        try {
+          if (messages.length > 0 && this.#settings !== null) this.#add(messages);
+          resolve();
+        } catch (error) {
+          reject(error); // a full disk: nobody's message is stored
+        }
+        if (messages.length > 0) this.#join();
+      }, JOIN_MS);
+    });
+    this.#stored.catch(() => {}); // it is told to those whose messages they are
   }
 
   /**
@@ -188,7 +223,7 @@ export class QueueObject extends DurableObject {
     const messages = this.#settings?.delivery_paused ? [] : this.#takeVisible(now, limit);
     const leased = messages.map((message) => {
       const leaseId = `${message.id}.${crypto.randomUUID().replaceAll('-', '')}`;
-      this.#store.lease(message.id, leaseId, until);
+      this.#store.lease(message.seq, leaseId, until);
       return { ...readable(message), attempts: message.attempts + 1, leaseId };
     });
     this.#pump();
@@ -229,7 +264,7 @@ export class QueueObject extends DurableObject {
     for (const { lease_id } of acks) {
       const message = leased(lease_id);
       if (message === null) continue;
-      this.#store.remove([message.id]);
+      this.#store.remove([message.seq]);
       ackCount += 1;
     }
     for (const { lease_id, delay_seconds } of retries) {
@@ -249,13 +284,11 @@ export class QueueObject extends DurableObject {
     this.#expire();
     this.#buryEndedLeases();
     let readyAt = this.#batchReadyAt();
-    if (readyAt <= Date.now()) {
-      if (this.#startAt() <= Date.now()) {
-        this.#start();
-        readyAt = this.#batchReadyAt();
-      }
-      readyAt = Math.max(readyAt, this.#startAt());
+    while (readyAt <= Date.now() && this.#startAt() <= Date.now()) {
+      this.#start();
+      readyAt = this.#batchReadyAt();
     }
+    if (readyAt <= Date.now()) readyAt = this.#startAt();
     this.#sleepUntil(Math.min(readyAt, this.#nextExpiry, this.#nextEndOfLease()));
   }
 
@@ -276,12 +309,13 @@ export class QueueObject extends DurableObject {
   /** When one more invocation may start; Infinity: when a running one ends. */
   #startAt() {
     const limit = this.#workerConsumer()?.max_concurrency ?? MAX_CONCURRENCY;
-    if (this.#running === 0) return 0;
+    if (this.#running < Math.min(this.#scale, limit)) return 0;
     return this.#running < limit ? this.#lastStart + SCALE_UP_MS : Infinity;
   }
 
   #start() {
     this.#running += 1;
+    this.#scale = Math.max(this.#scale, this.#running);
     this.#lastStart = Date.now();
     this.ctx.waitUntil(this.#deliverWhileReady());
   }
@@ -292,7 +326,10 @@ export class QueueObject extends DurableObject {
    */
   async #deliverWhileReady() {
     try {
-      while (this.#batchReadyAt() <= Date.now()) await this.#deliverBatch();
+      while (this.#running <= this.#scale && this.#batchReadyAt() <= Date.now()) {
+        this.#rescale(await this.#deliverBatch());
+        this.#pump();
+      }
     } catch (error) {
       console.error(describe(`queue ${this.#settings?.name}`, error));
     } finally {
@@ -302,17 +339,33 @@ export class QueueObject extends DurableObject {
     }
   }
 
+  /**
+   * One more invocation for a backlog; one fewer after a failure, or where nothing waits.
+   *
+   * @param {boolean} isOk whether the last one succeeded
+   */
+  #rescale(isOk) {
+    const consumer = this.#workerConsumer();
+    if (consumer === null) return;
+    const hasBacklog = this.#store.due(Date.now(), consumer.batch_size).count === consumer.batch_size;
+    const limit = consumer.max_concurrency ?? MAX_CONCURRENCY;
+    this.#scale = Math.min(limit, Math.max(1, this.#scale + (isOk && hasBacklog ? 1 : -1)));
+  }
+
+  /** @returns {Promise<boolean>} whether the invocation succeeded; there may be none */
   async #deliverBatch() {
     const settings = this.#settings;
     const consumer = this.#workerConsumer();
     const service = consumer && pickService(this.env, consumer.targets);
-    if (!settings || !consumer || !service) return;
+    if (!settings || !consumer || !service) return false;
     const batch = this.#takeVisible(Date.now(), consumer.batch_size);
-    if (batch.length === 0) return;
+    if (batch.length === 0) return true;
     this.#lastBatch = Date.now();
-    this.#store.hold(batch.map((message) => message.id));
+    this.#store.hold(batch.map((message) => message.seq));
     await this.ctx.storage.sync();
-    this.#settle(batch, await this.#invoke(service, settings.name, consumer.script_name, batch));
+    const result = await this.#invoke(service, settings.name, consumer.script_name, batch);
+    this.#settle(batch, result);
+    return result.outcome === 'ok';
   }
 
   /**
@@ -340,7 +393,7 @@ export class QueueObject extends DurableObject {
    */
   #settle(batch, result) {
     const { done, failed } = verdicts(batch, result);
-    this.#store.remove(done.map((message) => message.id));
+    this.#store.remove(done.map((message) => message.seq));
     this.#retry(
       failed.map((message) => ({ ...message, attempts: message.attempts + 1 })),
       Date.now(),
@@ -350,7 +403,7 @@ export class QueueObject extends DurableObject {
   /**
    * Schedules failed messages anew; the ones whose deliveries are spent leave the queue.
    *
-   * @param {{id: string, attempts: number, storedAt: number, delaySeconds: number | null}[]} messages
+   * @param {(Pick<StoredMessage, 'seq' | 'id' | 'attempts'> & {delaySeconds: number | null})[]} messages
    *   `attempts` made so far
    * @param {number} now
    */
@@ -362,11 +415,11 @@ export class QueueObject extends DurableObject {
     const byDelay = Map.groupBy(again, (message) => message.delaySeconds ?? defaultDelay);
     for (const [delaySeconds, group] of byDelay) {
       this.#store.release(
-        group.map((message) => message.id),
+        group.map((message) => message.seq),
         now + delaySeconds * 1000,
       );
     }
-    this.#bury(spent.map((message) => message.id));
+    this.#bury(spent);
   }
 
   /**
@@ -381,7 +434,7 @@ export class QueueObject extends DurableObject {
       const messages = this.#store.visible(now, limit);
       const spent = messages.filter((message) => message.attempts >= this.#maxAttempts());
       if (spent.length === 0) return messages;
-      this.#bury(spent.map((message) => message.id));
+      this.#bury(spent);
     }
   }
 
@@ -429,11 +482,11 @@ export class QueueObject extends DurableObject {
     return this.#settings?.consumer?.type === 'http_pull' ? this.#store.nextVisibleAt(Date.now()) : Infinity;
   }
 
-  /** @param {string[]} ids */
-  #bury(ids) {
-    if (ids.length === 0) return;
-    if (!this.#settings?.consumer?.dead_letter_queue_id) return this.#store.remove(ids);
-    this.#store.bury(ids);
+  /** @param {Pick<StoredMessage, 'seq' | 'id'>[]} messages */
+  #bury(messages) {
+    if (messages.length === 0) return;
+    if (!this.#settings?.consumer?.dead_letter_queue_id) return this.#store.remove(messages.map(({ seq }) => seq));
+    this.#store.bury(messages);
     this.#moveDeadLetters();
   }
 

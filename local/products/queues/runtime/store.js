@@ -11,7 +11,7 @@
 /**
  * @typedef {{body: Uint8Array, contentType: string, delaySeconds: number | null}} IncomingMessage
  * @typedef {{id: string, sentAt: number, contentType: string, body: ArrayBuffer}} DeadLetter
- * @typedef {DeadLetter & {storedAt: number, attempts: number}} StoredMessage
+ * @typedef {DeadLetter & {seq: number, storedAt: number, attempts: number}} StoredMessage
  * @typedef {{
  *   body: Uint8Array | ArrayBuffer,
  *   contentType: string,
@@ -22,10 +22,11 @@
  * @typedef {{backlogCount: number, backlogBytes: number, oldestMessageTimestamp: number}} QueueMetrics
  */
 
+/** A message's id is the queue's key and its `seq`; `own_id` has the id of one that came from another queue. */
 const SCHEMA = `
-  CREATE TABLE IF NOT EXISTS messages (
+  CREATE TABLE IF NOT EXISTS queued (
     seq INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
+    own_id TEXT,
     sent_at INTEGER NOT NULL,
     stored_at INTEGER NOT NULL,
     content_type TEXT NOT NULL,
@@ -35,38 +36,64 @@ const SCHEMA = `
     size INTEGER NOT NULL,
     body BLOB NOT NULL
   );
-  CREATE INDEX IF NOT EXISTS messages_by_visible_at ON messages (visible_at);
+  CREATE INDEX IF NOT EXISTS queued_by_visible_at ON queued (visible_at) WHERE visible_at IS NOT NULL;
+  CREATE UNIQUE INDEX IF NOT EXISTS queued_by_own_id ON queued (own_id) WHERE own_id IS NOT NULL;
   CREATE TABLE IF NOT EXISTS dead_letters (
     id TEXT PRIMARY KEY,
     sent_at INTEGER NOT NULL,
     content_type TEXT NOT NULL,
     body BLOB NOT NULL
   );
+  CREATE TABLE IF NOT EXISTS ids (key TEXT NOT NULL, reserved_until INTEGER NOT NULL);
+`;
+
+/** The table of earlier releases, where each message had a random id. */
+const EARLIER = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'messages'";
+const TAKE_OVER = `
+  INSERT INTO queued (seq, own_id, sent_at, stored_at, content_type, attempts, visible_at, lease_id, size, body)
+    SELECT seq, id, sent_at, stored_at, content_type, attempts, visible_at, lease_id, size, body FROM messages;
+  DROP TABLE messages;
 `;
 
 const MESSAGE_COLUMNS = `
-  id, sent_at AS sentAt, stored_at AS storedAt, content_type AS contentType, attempts, body`;
+  seq, own_id, sent_at AS sentAt, stored_at AS storedAt, content_type AS contentType, attempts, body`;
 
 /** The `?` of a statement, as a list that SQLite can search. */
-const LISTED_IDS = 'IN (SELECT value FROM json_each(?))';
+const LISTED = 'IN (SELECT value FROM json_each(?))';
+
+/** An id is as long as Cloudflare's: so many hexadecimal digits of the queue's key, the rest of `seq`. */
+const KEY_DIGITS = 20;
+const SEQ_DIGITS = 12;
+
+/** How many values of `seq` are reserved at once: one is never given again, not even after a restart. */
+const RESERVED = 65_536;
 
 export class QueueStore {
   #sql;
   #count;
   #bytes;
+  #key;
+  #nextSeq;
+  #reservedUntil;
 
   /** @param {SqlStorage} sql */
   constructor(sql) {
     this.#sql = sql;
     sql.exec(SCHEMA);
-    const totals = sql.exec('SELECT count(*) AS count, coalesce(sum(size), 0) AS bytes FROM messages').one();
+    if (sql.exec(EARLIER).toArray().length > 0) sql.exec(TAKE_OVER);
+    const totals = sql.exec('SELECT count(*) AS count, coalesce(sum(size), 0) AS bytes, max(seq) AS last FROM queued').one();
     this.#count = Number(totals.count);
     this.#bytes = Number(totals.bytes);
+    const [ids] = sql.exec('SELECT key, reserved_until FROM ids');
+    this.#key = ids ? String(ids.key) : crypto.randomUUID().replaceAll('-', '').slice(0, KEY_DIGITS);
+    this.#reservedUntil = Number(ids?.reserved_until ?? totals.last ?? 0);
+    this.#nextSeq = this.#reservedUntil + 1;
+    if (!ids) sql.exec('INSERT INTO ids (key, reserved_until) VALUES (?, ?)', this.#key, this.#reservedUntil);
   }
 
   /** @returns {QueueMetrics} */
   metrics() {
-    const [oldest] = this.#sql.exec('SELECT sent_at FROM messages ORDER BY seq LIMIT 1');
+    const [oldest] = this.#sql.exec('SELECT sent_at FROM queued ORDER BY seq LIMIT 1');
     return {
       backlogCount: this.#count,
       backlogBytes: this.#bytes,
@@ -83,9 +110,10 @@ export class QueueStore {
   add(messages, now) {
     for (const message of messages) {
       const added = this.#sql.exec(
-        `INSERT INTO messages (id, sent_at, stored_at, content_type, visible_at, size, body)
-         VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING RETURNING size`,
-        message.id ?? crypto.randomUUID().replaceAll('-', ''),
+        `INSERT INTO queued (seq, own_id, sent_at, stored_at, content_type, visible_at, size, body)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING size`,
+        this.#takeSeq(),
+        message.id ?? null,
         message.sentAt ?? now,
         now,
         message.contentType,
@@ -97,6 +125,30 @@ export class QueueStore {
     }
   }
 
+  #takeSeq() {
+    if (this.#nextSeq > this.#reservedUntil) {
+      this.#reservedUntil += RESERVED;
+      this.#sql.exec('UPDATE ids SET reserved_until = ?', this.#reservedUntil);
+    }
+    return this.#nextSeq++;
+  }
+
+  /**
+   * @param {any} row of `MESSAGE_COLUMNS`
+   * @returns {StoredMessage}
+   */
+  #message({ own_id, ...message }) {
+    return { ...message, id: own_id ?? this.#key + message.seq.toString(16).padStart(SEQ_DIGITS, '0') };
+  }
+
+  /**
+   * @param {string} id
+   * @returns {number | null} the `seq` of a message of this queue's own; null of another one
+   */
+  #seqOf(id) {
+    return id.startsWith(this.#key) ? Number.parseInt(id.slice(KEY_DIGITS), 16) : null;
+  }
+
   /**
    * How many messages could go now, counted up to a limit, and since when the first of them could.
    *
@@ -105,7 +157,7 @@ export class QueueStore {
    */
   due(now, limit) {
     const rows = this.#sql
-      .exec('SELECT visible_at FROM messages WHERE visible_at <= ? ORDER BY visible_at LIMIT ?', now, limit)
+      .exec('SELECT visible_at FROM queued WHERE visible_at <= ? ORDER BY visible_at LIMIT ?', now, limit)
       .toArray();
     return { count: rows.length, since: Number(rows[0]?.visible_at ?? now) };
   }
@@ -116,7 +168,7 @@ export class QueueStore {
    * @param {number} now
    */
   nextVisibleAt(now) {
-    const { at } = this.#sql.exec('SELECT min(visible_at) AS at FROM messages WHERE visible_at > ?', now).one();
+    const { at } = this.#sql.exec('SELECT min(visible_at) AS at FROM queued WHERE visible_at > ?', now).one();
     return at === null ? Infinity : Number(at);
   }
 
@@ -128,15 +180,8 @@ export class QueueStore {
    * @returns {StoredMessage[]}
    */
   visible(now, limit) {
-    return /** @type {any} */ (
-      this.#sql
-        .exec(
-          `SELECT ${MESSAGE_COLUMNS} FROM messages WHERE visible_at <= ? ORDER BY visible_at, seq LIMIT ?`,
-          now,
-          limit,
-        )
-        .toArray()
-    );
+    const sql = `SELECT ${MESSAGE_COLUMNS} FROM queued WHERE visible_at <= ? ORDER BY visible_at, seq LIMIT ?`;
+    return this.#sql.exec(sql, now, limit).toArray().map((row) => this.#message(row));
   }
 
   /**
@@ -146,36 +191,35 @@ export class QueueStore {
    * @returns {StoredMessage[]}
    */
   oldest(limit) {
-    return /** @type {any} */ (
-      this.#sql.exec(`SELECT ${MESSAGE_COLUMNS} FROM messages ORDER BY seq LIMIT ?`, limit).toArray()
-    );
+    const rows = this.#sql.exec(`SELECT ${MESSAGE_COLUMNS} FROM queued ORDER BY seq LIMIT ?`, limit).toArray();
+    return rows.map((row) => this.#message(row));
   }
 
   /**
    * Gives messages to a consumer Worker: one more attempt each, and out of everyone else's sight.
    *
-   * @param {string[]} ids
+   * @param {number[]} seqs
    */
-  hold(ids) {
+  hold(seqs) {
     this.#sql.exec(
-      `UPDATE messages SET visible_at = NULL, lease_id = NULL, attempts = attempts + 1 WHERE id ${LISTED_IDS}`,
-      JSON.stringify(ids),
+      `UPDATE queued SET visible_at = NULL, lease_id = NULL, attempts = attempts + 1 WHERE seq ${LISTED}`,
+      JSON.stringify(seqs),
     );
   }
 
   /**
    * Gives one message to a pull consumer until a time.
    *
-   * @param {string} id
+   * @param {number} seq
    * @param {string} leaseId
    * @param {number} until
    */
-  lease(id, leaseId, until) {
+  lease(seq, leaseId, until) {
     this.#sql.exec(
-      'UPDATE messages SET visible_at = ?, lease_id = ?, attempts = attempts + 1 WHERE id = ?',
+      'UPDATE queued SET visible_at = ?, lease_id = ?, attempts = attempts + 1 WHERE seq = ?',
       until,
       leaseId,
-      id,
+      seq,
     );
   }
 
@@ -185,29 +229,31 @@ export class QueueStore {
    * @param {string} id
    * @param {string} leaseId
    * @param {number} now
-   * @returns {{id: string, attempts: number, storedAt: number} | null}
+   * @returns {StoredMessage | null}
    */
   leased(id, leaseId, now) {
     const [row] = this.#sql.exec(
-      `SELECT id, attempts, stored_at AS storedAt FROM messages WHERE id = ? AND lease_id = ? AND visible_at > ?`,
+      `SELECT ${MESSAGE_COLUMNS} FROM queued
+       WHERE (own_id = ? OR (own_id IS NULL AND seq = ?)) AND lease_id = ? AND visible_at > ?`,
       id,
+      this.#seqOf(id),
       leaseId,
       now,
     );
-    return /** @type {any} */ (row ?? null);
+    return row ? this.#message(row) : null;
   }
 
   /**
    * Makes messages visible again, from a time on.
    *
-   * @param {string[]} ids
+   * @param {number[]} seqs
    * @param {number} visibleAt
    */
-  release(ids, visibleAt) {
+  release(seqs, visibleAt) {
     this.#sql.exec(
-      `UPDATE messages SET visible_at = ?, lease_id = NULL WHERE id ${LISTED_IDS}`,
+      `UPDATE queued SET visible_at = ?, lease_id = NULL WHERE seq ${LISTED}`,
       visibleAt,
-      JSON.stringify(ids),
+      JSON.stringify(seqs),
     );
   }
 
@@ -217,16 +263,16 @@ export class QueueStore {
    * @param {number} now
    */
   releaseHeld(now) {
-    this.#sql.exec('UPDATE messages SET visible_at = ? WHERE visible_at IS NULL', now);
+    this.#sql.exec('UPDATE queued SET visible_at = ? WHERE visible_at IS NULL', now);
   }
 
-  /** @param {string[]} ids */
-  remove(ids) {
-    this.#grow(this.#sql.exec(`DELETE FROM messages WHERE id ${LISTED_IDS} RETURNING size`, JSON.stringify(ids)), -1);
+  /** @param {number[]} seqs */
+  remove(seqs) {
+    this.#grow(this.#sql.exec(`DELETE FROM queued WHERE seq ${LISTED} RETURNING size`, JSON.stringify(seqs)), -1);
   }
 
   removeAll() {
-    this.#sql.exec('DELETE FROM messages');
+    this.#sql.exec('DELETE FROM queued');
     this.#count = 0;
     this.#bytes = 0;
   }
@@ -237,18 +283,11 @@ export class QueueStore {
    * @param {number} maxAttempts
    * @param {number} after
    * @param {number} until
-   * @returns {string[]} ids
+   * @returns {StoredMessage[]}
    */
   spent(maxAttempts, after, until) {
-    return this.#sql
-      .exec(
-        'SELECT id FROM messages WHERE visible_at > ? AND visible_at <= ? AND attempts >= ?',
-        after,
-        until,
-        maxAttempts,
-      )
-      .toArray()
-      .map((row) => String(row.id));
+    const sql = `SELECT ${MESSAGE_COLUMNS} FROM queued WHERE visible_at > ? AND visible_at <= ? AND attempts >= ?`;
+    return this.#sql.exec(sql, after, until, maxAttempts).toArray().map((row) => this.#message(row));
   }
 
   /**
@@ -259,32 +298,31 @@ export class QueueStore {
   expire(storedUntil) {
     // Rows lie in the order of their arrival, so the scan ends at the first young one.
     const expired = [];
-    for (const row of this.#sql.exec('SELECT id, stored_at, visible_at FROM messages ORDER BY seq')) {
+    for (const row of this.#sql.exec('SELECT seq, stored_at, visible_at FROM queued ORDER BY seq')) {
       if (Number(row.stored_at) > storedUntil) break;
-      if (row.visible_at !== null) expired.push(String(row.id));
+      if (row.visible_at !== null) expired.push(Number(row.seq));
     }
     this.remove(expired);
   }
 
   /** The arrival of the oldest message; Infinity when there is none. */
   oldestStoredAt() {
-    const [row] = this.#sql.exec('SELECT stored_at FROM messages ORDER BY seq LIMIT 1');
+    const [row] = this.#sql.exec('SELECT stored_at FROM queued ORDER BY seq LIMIT 1');
     return row === undefined ? Infinity : Number(row.stored_at);
   }
 
   /**
    * Moves messages out of the queue into the box from which they go to the dead letter queue.
    *
-   * @param {string[]} ids
+   * @param {Pick<StoredMessage, 'seq' | 'id'>[]} messages
    */
-  bury(ids) {
-    const listed = JSON.stringify(ids);
+  bury(messages) {
     this.#sql.exec(
       `INSERT OR IGNORE INTO dead_letters (id, sent_at, content_type, body)
-       SELECT id, sent_at, content_type, body FROM messages WHERE id ${LISTED_IDS}`,
-      listed,
+       SELECT buried.value ->> 'id', sent_at, content_type, body FROM json_each(?) AS buried JOIN queued ON seq = buried.value ->> 'seq'`,
+      JSON.stringify(messages.map(({ seq, id }) => ({ seq, id }))),
     );
-    this.remove(ids);
+    this.remove(messages.map(({ seq }) => seq));
   }
 
   /**
@@ -304,7 +342,7 @@ export class QueueStore {
 
   /** @param {string[]} ids */
   forgetDeadLetters(ids) {
-    this.#sql.exec(`DELETE FROM dead_letters WHERE id ${LISTED_IDS}`, JSON.stringify(ids));
+    this.#sql.exec(`DELETE FROM dead_letters WHERE id ${LISTED}`, JSON.stringify(ids));
   }
 
   /**

@@ -1,0 +1,165 @@
+/** An idle stack with a page open all day stays within what the Free plan allows, on each store: an hour of it is counted. */
+
+import assert from 'node:assert/strict';
+import { registerHooks } from 'node:module';
+import { afterEach, mock, test } from 'node:test';
+
+import { D1Store } from '../../worker/stores/d1.js';
+import { KvStore } from '../../worker/stores/kv.js';
+import { sweep } from '../../worker/sweeper.js';
+import { newTaskId } from '../../worker/task_id.js';
+import { FakeNamespace } from './fakes/durable_object.js';
+import { FakeKv } from './fakes/kv.js';
+import { metered } from './metered.js';
+import { newTask } from './store_under_test.js';
+import { readMigrations, startWorker } from './worker_under_test.js';
+
+/** @import { Store } from '../../worker/stores/store.js' */
+
+// What workerd has and Node has not.
+registerHooks({
+  resolve: (specifier, context, next) => (specifier === 'cloudflare:workers'
+    ? { url: 'data:text/javascript,export class DurableObject { constructor(ctx, env) { this.ctx = ctx; this.env = env; } }', shortCircuit: true }
+    : next(specifier, context)),
+});
+const { durableObjects, taskObject } = await import('../../worker/stores/durable_object.js');
+
+/** How long the page waits at least, `POLL_MS` in `worker/page/dashboard.js`. */
+const POLL_MS = 5_000;
+const SWEEP_MS = 60_000;
+const HOUR_MS = 3_600_000;
+const HOURS = 24;
+
+/** Of requests of the Worker, in a day (https://developers.cloudflare.com/workers/platform/pricing/). */
+const REQUESTS = 100_000;
+const PAGE_REQUESTS = 3;
+
+const ENGINE = /** @type {any} */ ({ rescue: async () => ({ resent: 0, returned: 0, failed: 0 }) });
+
+/**
+ * What the page asks for: `GET /stats`, the newest tasks, those that failed.
+ *
+ * @param {Store} store
+ * @returns {Promise<number>} until when it waits
+ */
+async function look(store) {
+  const [{ fresh_until_ms }] = await Promise.all([store.statistics(), store.fill(), store.workerVersions()]);
+  await store.list({ status: null, handler: null, limit: 20, cursor: null });
+  await store.list({ status: 'failed', handler: null, limit: 5, cursor: null });
+  return Math.max(Date.now() + POLL_MS, fresh_until_ms);
+}
+
+/**
+ * @param {Store} store
+ * @param {boolean} isSwept by a cron
+ * @returns {Promise<number>} how often the page has asked in an hour
+ */
+async function hour(store, isSwept) {
+  let looks = 0;
+  let next_ms = 0;
+  for (let passed_ms = 0; passed_ms < HOUR_MS; passed_ms += POLL_MS) {
+    if (isSwept && passed_ms % SWEEP_MS === 0) await sweep(store, ENGINE);
+    if (Date.now() >= next_ms) {
+      next_ms = await look(store);
+      looks++;
+    }
+    mock.timers.tick(POLL_MS);
+    await new Promise((resolve) => { setImmediate(resolve); });
+  }
+  return looks;
+}
+
+afterEach(() => { mock.timers.reset(); });
+
+test('the rows of D1, with as many tasks as the plan lets one store in a day', async () => {
+  const worker = await startWorker();
+  try {
+    for (const failed of [40, 9_000]) {
+      await worker.rows('DELETE FROM tasks');
+      await worker.rows('DELETE FROM sweep_progress');
+      await worker.rows('INSERT INTO sweep_progress (id) VALUES (1)');
+      const first_ms = Date.now() - 20 * HOUR_MS;
+      await worker.rows(`WITH RECURSIVE number (n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM number WHERE n < 33000)
+        INSERT INTO tasks (taskId, status, expires_at)
+        SELECT substr(?1, 1, 19) || printf('-8000-%012x', n), CASE WHEN n <= ?2 THEN 'failed' ELSE 'completed' END, 9999999999 FROM number`, newTaskId(first_ms), failed);
+      const { database, metas } = metered(await worker.database);
+      const store = new D1Store({ DB: database, MAX_RETRIES: '5' });
+      const spent = () => metas.splice(0).reduce((sum, { rows_read, rows_written }) => ({ read: sum.read + rows_read, written: sum.written + rows_written }), { read: 0, written: 0 });
+      mock.timers.enable({ apis: ['Date'], now: Date.now() });
+      for (let minute = 0; minute < 3; minute++) { // what is done once: each task is counted, and the sweeper has come to the end
+        await sweep(store, ENGINE);
+        mock.timers.tick(SWEEP_MS);
+      }
+      const { counts } = await store.statistics();
+      assert.deepEqual(counts, { pending: 0, processing: 0, completed: 33_000 - failed, failed, cancelled: 0 });
+      spent();
+      const sweeps = 10;
+      for (let minute = 0; minute < sweeps; minute++) {
+        await sweep(store, ENGINE);
+        mock.timers.tick(SWEEP_MS);
+      }
+      const swept = spent();
+      await look(store);
+      const looked = spent();
+      const looks = HOUR_MS / POLL_MS;
+      const a_day = { read: HOURS * (60 / sweeps * swept.read + looks * looked.read), written: HOURS * (60 / sweeps * swept.written + looks * looked.written) };
+      const what = JSON.stringify({ failed, swept, looked, a_day });
+      assert.ok(a_day.read <= 5_000_000, what); // https://developers.cloudflare.com/d1/platform/pricing/
+      assert.ok(a_day.written <= 10_000, what); // of 100,000: the rest is for tasks
+      assert.ok(HOURS * looks * PAGE_REQUESTS <= REQUESTS * 0.6, what);
+      mock.timers.reset();
+    }
+  } finally {
+    await worker.stop();
+  }
+});
+
+test('the lists, reads and writes of KV, with as many tasks as the plan lets one store in a day', async () => {
+  mock.timers.enable({ apis: ['Date'], now: Date.now() });
+  /** @type {Record<string, number>} */
+  const operations = { list: 0, get: 0, put: 0, delete: 0 };
+  const kv = new FakeKv((run, method) => {
+    operations[method] = (operations[method] ?? 0) + 1;
+    return run();
+  });
+  for (let age = 0; age < 333; age++) {
+    const metadata = { status: age % 10 === 0 ? 'failed' : 'completed', expires_at: 9_999_999_999 };
+    kv.values.set(newTaskId(Date.now() - age * 250_000), { text: JSON.stringify(metadata), metadata, expiration: Infinity });
+  }
+  const store = new KvStore({ KV: /** @type {any} */ (kv), MAX_RETRIES: '5' });
+  const looks = await hour(store, true);
+  assert.ok(looks >= 4, String(looks));
+  const a_day = Object.fromEntries(Object.entries(operations).map(([name, count]) => [name, count * HOURS]));
+  const what = JSON.stringify(a_day); // https://developers.cloudflare.com/kv/platform/pricing/
+  assert.ok(/** @type {number} */ (a_day['list']) <= 1_000, what);
+  assert.ok(/** @type {number} */ (a_day['put']) <= 150, what); // of 1,000: the rest is for tasks
+  assert.ok(/** @type {number} */ (a_day['get']) <= 100_000, what);
+});
+
+for (const count of [1, 16]) test(`the requests of Durable Objects, ${count === 1 ? 'as many as there are by default' : count}`, async () => {
+  mock.timers.enable({ apis: ['Date', 'setTimeout'], now: Date.now() });
+  const Class = taskObject(await readMigrations(), () => ENGINE);
+  let alarms = 0;
+  class CountedObject extends Class {
+    /** @override */
+    async alarm() {
+      alarms++;
+      return super.alarm();
+    }
+  }
+  let requests = 0;
+  const env = { MAX_RETRIES: '5' };
+  const namespace = new FakeNamespace(/** @type {any} */ (CountedObject), () => env, async (_, work) => {
+    requests++;
+    return work();
+  });
+  const store = new (durableObjects([count]))(/** @type {any} */ ({ ...env, TASK_DO: namespace }));
+  const tasks = Array.from({ length: 64 }, (_, number) => newTask({ taskId: newTaskId(Date.now() - HOUR_MS, number.toString(16).padStart(2, '0')) }));
+  await store.insert(tasks);
+  requests = 0;
+  const looks = await hour(store, false);
+  assert.ok(looks >= 30, String(looks));
+  assert.ok(alarms >= 50 * namespace.objects.size, String(alarms));
+  // https://developers.cloudflare.com/durable-objects/platform/pricing/
+  assert.ok(HOURS * (requests + alarms) <= 100_000, JSON.stringify({ requests, alarms, looks }));
+});

@@ -1,0 +1,164 @@
+/** What statistics are made of: counts of tasks, and what became of them in each of the last minutes. */
+
+import { ENDED, STATUSES } from '../task.js';
+import { creationTime } from '../task_id.js';
+
+/** @import { Status } from '../task.js' */
+/** @import { Statistics } from './store.js' */
+
+/** How far back throughput and latency are told, the present minute included. */
+export const RECENT_MINUTES = 15;
+export const MINUTE_MS = 60_000;
+
+/** Latencies are counted in buckets, each so many times as long as the one before: a percentile is exact to 2.5 percent. */
+const BUCKET_RATIO = 1.05;
+
+/** Within a minute; `latencies` how many tasks completed in each bucket.
+ *
+ * @typedef {{submitted: number, completed: number, failed: number, cancelled: number, latencies: Record<string, number>}} Minute
+ */
+
+/** By the Unix time at which they begin, in minutes. @typedef {Record<string, Minute>} Minutes */
+
+/**
+ * What a table keeps from one sweep to the next. `open` are the tasks that are followed and wait for nothing; `indexed` those that an
+ * index tells: the failed and cancelled ones, and the open ones that wait for a time, or are no first attempts; counted at `at_ms`,
+ * which read so many `rows`. Not `isAll`: there are more that were not counted yet.
+ *
+ * @typedef {{as_of_ms: number, isAll: boolean, minutes: Minutes, open: StatusCounts, indexed: StatusCounts & {at_ms: number, rows: number, isAll: boolean}}} Tally
+ * @typedef {Record<Status, number>} StatusCounts
+ */
+
+/** What is looked at of a task. @typedef {{taskId: string, status: Status, finished_at: number | null}} Glance */
+
+/** @returns {StatusCounts} */
+export function noCounts() {
+  return { pending: 0, processing: 0, completed: 0, failed: 0, cancelled: 0 };
+}
+
+/** @returns {Tally} */
+export function newTally() {
+  return { as_of_ms: 0, isAll: false, minutes: {}, open: noCounts(), indexed: { ...noCounts(), at_ms: 0, rows: 0, isAll: true } };
+}
+
+/**
+ * @param {Minutes} minutes
+ * @param {Glance} task
+ */
+export function countSubmission(minutes, { taskId }) {
+  minuteOf(minutes, creationTime(taskId)).submitted++;
+}
+
+/**
+ * Counts the end of a task that has ended.
+ *
+ * @param {Minutes} minutes
+ * @param {Glance} task
+ */
+export function countEnd(minutes, { taskId, status, finished_at }) {
+  if (finished_at === null || !isEnd(status)) return;
+  const minute = minuteOf(minutes, finished_at);
+  minute[status]++;
+  if (status !== 'completed') return;
+  const bucket = bucketOf(finished_at - creationTime(taskId));
+  minute.latencies[bucket] = (minute.latencies[bucket] ?? 0) + 1;
+}
+
+/**
+ * @param {Status} status
+ * @returns {status is 'completed' | 'failed' | 'cancelled'}
+ */
+function isEnd(status) {
+  return ENDED.has(status);
+}
+
+/**
+ * @param {Minutes} minutes
+ * @param {number} now_ms
+ * @returns {Minutes} those that are told
+ */
+export function recentMinutes(minutes, now_ms) {
+  const first = firstMinute(now_ms);
+  return Object.fromEntries(Object.entries(minutes).filter(([minute]) => Number(minute) >= first));
+}
+
+/** @param {number} now_ms @returns {number} Unix time in minutes */
+export function firstMinute(now_ms) {
+  return Math.floor(now_ms / MINUTE_MS) - RECENT_MINUTES + 1;
+}
+
+/** @returns {Minute} */
+export function quietMinute() {
+  return { submitted: 0, completed: 0, failed: 0, cancelled: 0, latencies: {} };
+}
+
+/**
+ * @param {Minutes} minutes
+ * @param {number} time_ms
+ */
+function minuteOf(minutes, time_ms) {
+  return minutes[Math.floor(time_ms / MINUTE_MS)] ??= quietMinute();
+}
+
+/**
+ * @param {Minutes} minutes
+ * @returns {{samples: number, p50: number, p95: number, p99: number} | null} milliseconds, by the nearest rank; null of none
+ */
+export function latencyOf(minutes) {
+  /** @type {Map<number, number>} */
+  const buckets = new Map();
+  for (const { latencies } of Object.values(minutes)) {
+    for (const [bucket, count] of Object.entries(latencies)) buckets.set(Number(bucket), (buckets.get(Number(bucket)) ?? 0) + count);
+  }
+  const sorted = [...buckets].sort(([one], [other]) => one - other);
+  const samples = sorted.reduce((sum, [, count]) => sum + count, 0);
+  if (samples === 0) return null;
+  const percentile = (/** @type {number} */ percent) => {
+    let before = 0;
+    const [bucket = 0] = sorted.find(([, count]) => (before += count) >= samples * percent / 100) ?? [];
+    return latencyIn(bucket);
+  };
+  return { samples, p50: percentile(50), p95: percentile(95), p99: percentile(99) };
+}
+
+/** @param {number} latency_ms clocks differ, so that it may be negative */
+function bucketOf(latency_ms) {
+  return Math.round(Math.log(Math.max(latency_ms, 1)) / Math.log(BUCKET_RATIO));
+}
+
+/** @param {number} bucket */
+function latencyIn(bucket) {
+  return Math.round(BUCKET_RATIO ** bucket);
+}
+
+/**
+ * @param {Statistics[]} parts of one store, or of several
+ * @returns {Statistics} as old as the oldest
+ */
+export function mergeStatistics(parts) {
+  const counts = noCounts();
+  /** @type {Minutes} */
+  const minutes = {};
+  const sweeper = { expired: 0, resent: 0, returned: 0, failed: 0 };
+  for (const part of parts) {
+    for (const status of STATUSES) counts[status] += part.counts[status];
+    for (const name of /** @type {(keyof typeof sweeper)[]} */ (Object.keys(sweeper))) sweeper[name] += part.sweeper[name];
+    for (const [start, minute] of Object.entries(part.minutes)) addMinute(minutes[start] ??= quietMinute(), minute);
+  }
+  return {
+    counts, minutes, sweeper,
+    as_of_ms: Math.min(...parts.map(({ as_of_ms }) => as_of_ms)),
+    fresh_until_ms: Math.max(...parts.map(({ fresh_until_ms }) => fresh_until_ms)),
+    since_ms: parts.reduce((/** @type {number | null} */ first, { since_ms }) => (since_ms === null ? first : Math.min(first ?? Infinity, since_ms)), null),
+    isAll: parts.every(({ isAll }) => isAll),
+  };
+}
+
+/**
+ * @param {Minute} sum
+ * @param {Minute} minute
+ */
+function addMinute(sum, { latencies, ...counts }) {
+  for (const name of /** @type {(keyof typeof counts)[]} */ (Object.keys(counts))) sum[name] += counts[name];
+  for (const [bucket, count] of Object.entries(latencies)) sum.latencies[bucket] = (sum.latencies[bucket] ?? 0) + count;
+}
