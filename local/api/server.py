@@ -36,7 +36,7 @@ _LASTING_PORTS = range(10_000, 30_000, 50)
 from 32,768 on). A connection keeps its port for a minute after its end; the instance could not come back on that."""
 
 
-def serve(state_dir: Path, port: int | None = None) -> None:
+def serve(state_dir: Path, port: int | None = None, *, checks_browsers: bool = True) -> None:
     """Serve until SIGTERM or SIGINT. Raises InstanceError when the folder or the port is taken."""
     os.umask(instance.PRIVATE_UMASK)  # of the data plane too, which writes most of the files
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s: %(message)s")
@@ -46,12 +46,14 @@ def serve(state_dir: Path, port: int | None = None) -> None:
         try:
             with _listen_on_any() if port == 0 else _listen(_chosen_port(store, port)) as listener:
                 store.remember(_PORT_SETTING, str(listener.getsockname()[1]))
-                asyncio.run(_run(state_dir, store, listener, lock))
+                asyncio.run(_run(state_dir, store, listener, lock, checks_browsers=checks_browsers))
         finally:
             store.close()
 
 
-async def _run(state_dir: Path, store: Store, listener: socket.socket, lock: InstanceLock) -> None:
+async def _run(
+    state_dir: Path, store: Store, listener: socket.socket, lock: InstanceLock, *, checks_browsers: bool
+) -> None:
     port: int = listener.getsockname()[1]
     log = LogFile(log_path(state_dir))
     process = DataPlaneProcess(state_dir, log)
@@ -59,7 +61,9 @@ async def _run(state_dir: Path, store: Store, listener: socket.socket, lock: Ins
     process.restore = data_plane.restore
     try:
         await process.start()
-        cloud = Cloud(store, AssetFiles(state_dir / "assets"), data_plane, Credentials.of(read_token(state_dir)), port)
+        credentials = Credentials.of(read_token(state_dir))
+        assets = AssetFiles(state_dir / "assets")
+        cloud = Cloud(store, assets, data_plane, credentials, port, checks_browsers=checks_browsers)
         process.on_tail_event = tails.publisher(cloud)
         await _start(cloud)
         server = _Server(
@@ -71,7 +75,7 @@ async def _run(state_dir: Path, store: Store, listener: socket.socket, lock: Ins
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 ws=TolerantWebSocket,
             ),
-            on_ready=lambda: lock.announce(port),
+            on_ready=lambda: lock.announce(port, checks_browsers=checks_browsers),
         )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -64,7 +64,7 @@ class Bench:
 
         async with self.cloud.change() as change:
             insert(change.db, name)
-            change.finally_do(fail)
+            change.before_commit(fail)
 
     async def doom(self, data_id: str, *, commits: bool = True) -> None:
         async with self.cloud.change() as change:

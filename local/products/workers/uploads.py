@@ -333,7 +333,7 @@ def _keep(
         raise queue_consumers.queue_handler_missing()
     bindings.check_still_bound(db, upload["bindings"])
     for namespace_id in durable_objects.apply_lifecycle(db, worker, upload, deploys=deploys):
-        change.bury("durable_objects", namespace_id)
+        change.add_tombstone("durable_objects", namespace_id)
     durable_objects.bind(db, worker["id"], upload["bindings"], upload["classes"])
     upload["triggered_by"] = triggered_by
     number = 1 if last is None else last["number"] + 1

@@ -277,7 +277,7 @@ export class QueueStore {
    *
    * @param {string[]} ids
    */
-  bury(ids) {
+  deadLetter(ids) {
     const listed = JSON.stringify(ids);
     this.#sql.exec(
       `INSERT OR IGNORE INTO dead_letters (id, sent_at, content_type, body)
