@@ -17,7 +17,7 @@ from local.api.application import Application
 from local.api.web_socket import TolerantWebSocket
 from local.cli import instance
 from local.cli.instance import DEFAULT_PORT, InstanceError, InstanceLock
-from local.cli.log_file import LogFile, log_path
+from local.cli.log_file import LogFile, log_path, rotate_output
 from local.core.cloud import Cloud
 from local.core.credentials import Credentials, read_token
 from local.core.store import Store
@@ -29,7 +29,7 @@ from local.runtime.data_plane_process import DataPlaneProcess
 _GRACE_SECONDS = 5  # for requests that run when the server is told to stop
 _KEEP_ALIVE_SECONDS = 75  # longer than a client lets a connection lie idle, so that none closes under a request
 _PORT_SETTING = "port"
-_FOLDER_LOOK_SECONDS = 0.5
+_LOOK_SECONDS = 0.5
 
 _LASTING_PORTS = range(10_000, 30_000, 50)
 """What port 0 is chosen from, with room for Workers after each: below those that systems give to connections (Linux
@@ -81,7 +81,7 @@ async def _run(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, server.stop)
         log.write("api", "info", f"listening on http://127.0.0.1:{port}{instance.API_PATH}")
-        _look_after_folder(lock, server, log)
+        _look_after(lock, server, log, cloud)
         await server.serve(sockets=[listener])
         log.write("api", "info", "stopped")
     finally:
@@ -104,13 +104,15 @@ async def _start(cloud: Cloud) -> None:
         raise InstanceError(msg) from error
 
 
-def _look_after_folder(lock: InstanceLock, server: "_Server", log: LogFile) -> None:
-    """Rotate the log, and stop once the state folder was deleted: nobody could find this instance any more."""
-    if lock.is_in_place():
-        log.rotate()
-        asyncio.get_running_loop().call_later(_FOLDER_LOOK_SECONDS, _look_after_folder, lock, server, log)
-    else:
+def _look_after(lock: InstanceLock, server: "_Server", log: LogFile, cloud: Cloud) -> None:
+    """Let go of what is old, and stop once the state folder was deleted: nobody could find this instance any more."""
+    if not lock.is_in_place():
         server.stop()
+        return
+    log.rotate()
+    rotate_output(instance.server_log_path(lock.state_dir))
+    cloud.presigned_files.forget_expired()
+    asyncio.get_running_loop().call_later(_LOOK_SECONDS, _look_after, lock, server, log, cloud)
 
 
 class _Server(uvicorn.Server):

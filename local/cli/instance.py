@@ -98,6 +98,7 @@ class InstanceLock:
     """
 
     def __init__(self, state_dir: Path) -> None:
+        self.state_dir = state_dir
         self._path = _lock_path(state_dir)
         self._process = ProcessRecord.of(os.getpid())
         self._path.touch(_PRIVATE_FILE)
@@ -151,7 +152,7 @@ def start(state_dir: Path, port: int | None = None, *, checks_browsers: bool = T
     running = _await_holder(state_dir, deadline)
     if running is not None:
         return running, False
-    log_path = prepare(state_dir) / "logs" / "server.log"
+    log_path = server_log_path(prepare(state_dir))
     command = [sys.executable, "-m", "local", "serve", "--state", str(state_dir)]
     command += [] if port is None else ["--port", str(port)]
     command += [] if checks_browsers else ["--no-browser-checks"]
@@ -202,6 +203,11 @@ def prepare(state_dir: Path) -> Path:
     (state_dir / "logs").mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
     mint_token(state_dir)
     return state_dir
+
+
+def server_log_path(state_dir: Path) -> Path:
+    """Tell where a server that runs in the background prints."""
+    return state_dir / "logs" / "server.log"
 
 
 def is_state_dir(state_dir: Path) -> bool:

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import httpx
 import pytest
@@ -153,7 +154,8 @@ def test_what_does_not_answer_is_a_line_of_the_status(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         url = f"http://127.0.0.1:{port}/client/v4"
-        monkeypatch.setattr(Instance, "find", lambda _: Instance(state_dir, 1, port, url, "token", "0" * 32))
+        running = Instance(state_dir, 1, port, url, "token", "0" * 32)
+        monkeypatch.setattr(Instance, "find", Mock(return_value=running))
         monkeypatch.setattr(commands, "_STATUS_SECONDS", 0.1)
         monkeypatch.setattr(sys, "argv", ["cloudflare-local", "status", "--state", str(state_dir)])
         assert main() == 1

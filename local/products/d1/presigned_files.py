@@ -23,13 +23,20 @@ class PresignedFiles:
 
     _by_key: dict[str, PresignedFile] = field(default_factory=dict[str, PresignedFile])
 
+    def __len__(self) -> int:
+        return len(self._by_key)
+
     def open(self, owner: str, content: bytes | None = None) -> PresignedFile:
         """Make an address for a file that is to come, or to go."""
         moment = time.monotonic()
-        self._by_key = {key: one for key, one in self._by_key.items() if one.expires > moment}
         file = PresignedFile(secrets.token_urlsafe(32), owner, moment + _LIFETIME_SECONDS, content)
         self._by_key[file.key] = file
         return file
+
+    def forget_expired(self) -> None:
+        """Let go of files that nobody may fetch any more."""
+        moment = time.monotonic()
+        self._by_key = {key: one for key, one in self._by_key.items() if one.expires > moment}
 
     def find(self, key: str) -> PresignedFile | None:
         """Find a file by its key."""
