@@ -17,7 +17,7 @@ from local.api.application import Application
 from local.api.web_socket import TolerantWebSocket
 from local.cli import instance
 from local.cli.instance import DEFAULT_PORT, InstanceError, InstanceLock
-from local.cli.log_file import LogFile, log_path
+from local.cli.log_file import LogFile, log_path, rotate_output
 from local.core.cloud import Cloud
 from local.core.credentials import Credentials, read_token
 from local.core.store import Store
@@ -29,14 +29,14 @@ from local.runtime.data_plane_process import DataPlaneProcess
 _GRACE_SECONDS = 5  # for requests that run when the server is told to stop
 _KEEP_ALIVE_SECONDS = 75  # longer than a client lets a connection lie idle, so that none closes under a request
 _PORT_SETTING = "port"
-_FOLDER_LOOK_SECONDS = 0.5
+_LOOK_SECONDS = 0.5
 
 _LASTING_PORTS = range(10_000, 30_000, 50)
 """What port 0 is chosen from, with room for Workers after each: below those that systems give to connections (Linux
 from 32,768 on). A connection keeps its port for a minute after its end; the instance could not come back on that."""
 
 
-def serve(state_dir: Path, port: int | None = None) -> None:
+def serve(state_dir: Path, port: int | None = None, *, checks_browsers: bool = True) -> None:
     """Serve until SIGTERM or SIGINT. Raises InstanceError when the folder or the port is taken."""
     os.umask(instance.PRIVATE_UMASK)  # of the data plane too, which writes most of the files
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s: %(message)s")
@@ -46,12 +46,14 @@ def serve(state_dir: Path, port: int | None = None) -> None:
         try:
             with _listen_on_any() if port == 0 else _listen(_chosen_port(store, port)) as listener:
                 store.remember(_PORT_SETTING, str(listener.getsockname()[1]))
-                asyncio.run(_run(state_dir, store, listener, lock))
+                asyncio.run(_run(state_dir, store, listener, lock, checks_browsers=checks_browsers))
         finally:
             store.close()
 
 
-async def _run(state_dir: Path, store: Store, listener: socket.socket, lock: InstanceLock) -> None:
+async def _run(
+    state_dir: Path, store: Store, listener: socket.socket, lock: InstanceLock, *, checks_browsers: bool
+) -> None:
     port: int = listener.getsockname()[1]
     log = LogFile(log_path(state_dir))
     process = DataPlaneProcess(state_dir, log)
@@ -59,7 +61,9 @@ async def _run(state_dir: Path, store: Store, listener: socket.socket, lock: Ins
     process.restore = data_plane.restore
     try:
         await process.start()
-        cloud = Cloud(store, AssetFiles(state_dir / "assets"), data_plane, Credentials.of(read_token(state_dir)), port)
+        credentials = Credentials.of(read_token(state_dir))
+        assets = AssetFiles(state_dir / "assets")
+        cloud = Cloud(store, assets, data_plane, credentials, port, checks_browsers=checks_browsers)
         process.on_tail_event = tails.publisher(cloud)
         await _start(cloud)
         server = _Server(
@@ -71,13 +75,13 @@ async def _run(state_dir: Path, store: Store, listener: socket.socket, lock: Ins
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 ws=TolerantWebSocket,
             ),
-            on_ready=lambda: lock.announce(port),
+            on_ready=lambda: lock.announce(port, checks_browsers=checks_browsers),
         )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, server.stop)
         log.write("api", "info", f"listening on http://127.0.0.1:{port}{instance.API_PATH}")
-        _look_after_folder(lock, server, log)
+        _look_after(lock, server, log, cloud)
         await server.serve(sockets=[listener])
         log.write("api", "info", "stopped")
     finally:
@@ -100,13 +104,15 @@ async def _start(cloud: Cloud) -> None:
         raise InstanceError(msg) from error
 
 
-def _look_after_folder(lock: InstanceLock, server: "_Server", log: LogFile) -> None:
-    """Rotate the log, and stop once the state folder was deleted: nobody could find this instance any more."""
-    if lock.is_in_place():
-        log.rotate()
-        asyncio.get_running_loop().call_later(_FOLDER_LOOK_SECONDS, _look_after_folder, lock, server, log)
-    else:
+def _look_after(lock: InstanceLock, server: "_Server", log: LogFile, cloud: Cloud) -> None:
+    """Let go of what is old, and stop once the state folder was deleted: nobody could find this instance any more."""
+    if not lock.is_in_place():
         server.stop()
+        return
+    log.rotate()
+    rotate_output(instance.server_log_path(lock.state_dir))
+    cloud.presigned_files.forget_expired()
+    asyncio.get_running_loop().call_later(_LOOK_SECONDS, _look_after, lock, server, log, cloud)
 
 
 class _Server(uvicorn.Server):

@@ -27,6 +27,12 @@ def add_parsers(subparsers: Any) -> None:
     serve = add_command(subparsers, "serve", _serve, "run the local Cloudflare in the foreground")
     for parser in (start, serve):
         parser.add_argument("--port", type=_port, metavar="N", help="port of the API; 0 takes any free one")
+        parser.add_argument(
+            "--no-browser-checks",
+            action="store_false",
+            dest="checks_browsers",
+            help="let Workers answer to unknown names (Host), and to writes by pages of other sites",
+        )
     add_command(subparsers, "stop", _stop, "stop it, and wait until all its processes are gone")
     add_command(subparsers, "status", _status, "show its address, Workers, queues and databases")
     env = add_command(
@@ -55,9 +61,12 @@ def _port(text: str) -> int:
 
 def _start(arguments: argparse.Namespace) -> int:
     node_parts.ensure(print_line)
-    running, started = instance.start(arguments.state, arguments.port)
+    running, started = instance.start(arguments.state, arguments.port, checks_browsers=arguments.checks_browsers)
     if not started and arguments.port not in (None, 0, running.port):
         msg = f"already running, on port {running.port}: stop it first, then start it on port {arguments.port}"
+        raise InstanceError(msg)
+    if running.checks_browsers and not arguments.checks_browsers:
+        msg = "already running, with checks of browsers: stop it first, then start it with --no-browser-checks"
         raise InstanceError(msg)
     print_line(f"{'started' if started else 'already running'}: {running.base_url}")
     return 0
@@ -67,7 +76,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     from local.api.server import serve
 
     node_parts.ensure(print_line)
-    serve(arguments.state, arguments.port)
+    serve(arguments.state, arguments.port, checks_browsers=arguments.checks_browsers)
     return 0
 
 

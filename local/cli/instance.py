@@ -58,6 +58,7 @@ class Instance:
     base_url: str
     api_token: str
     account_id: str
+    checks_browsers: bool = True  # whether the Workers' ports refuse what pages of other sites must not do
 
     @classmethod
     def find(cls, state_dir: Path = DEFAULT_STATE_DIR) -> "Instance | None":
@@ -72,6 +73,7 @@ class Instance:
             base_url=f"http://127.0.0.1:{record['port']}{API_PATH}",
             api_token=read_token(state_dir),
             account_id=os.environ.get(ACCOUNT_VARIABLE) or LOCAL_ACCOUNT_ID,
+            checks_browsers=record.get("checks_browsers", True),
         )
 
     def answers(self) -> bool:
@@ -96,6 +98,7 @@ class InstanceLock:
     """
 
     def __init__(self, state_dir: Path) -> None:
+        self.state_dir = state_dir
         self._path = _lock_path(state_dir)
         self._process = ProcessRecord.of(os.getpid())
         self._path.touch(_PRIVATE_FILE)
@@ -103,9 +106,9 @@ class InstanceLock:
         self._take()
         self._write(port=None)
 
-    def announce(self, port: int) -> None:
-        """Say that the instance is ready on this port."""
-        self._write(port=port)
+    def announce(self, port: int, *, checks_browsers: bool = True) -> None:
+        """Say that the instance is ready on this port, and whether Workers' ports check browsers."""
+        self._write(port=port, checks_browsers=checks_browsers)
 
     def is_in_place(self) -> bool:
         """Tell whether the folder is still there, and is the one that was taken."""
@@ -133,24 +136,26 @@ class InstanceLock:
                 raise InstanceError(msg)
             time.sleep(_POLL_SECONDS)
 
-    def _write(self, *, port: int | None) -> None:
-        record = json.dumps({"process": asdict(self._process), "port": port})
+    def _write(self, **more: int | None) -> None:
+        record = json.dumps({"process": asdict(self._process), **more})
         self._file.seek(0)
         self._file.write(record.ljust(_RECORD_BYTES).encode())
 
 
-def start(state_dir: Path, port: int | None = None) -> tuple[Instance, bool]:
+def start(state_dir: Path, port: int | None = None, *, checks_browsers: bool = True) -> tuple[Instance, bool]:
     """Start an instance in the background and wait until it is ready; True when this call started it.
 
+    `checks_browsers` says whether Workers' ports refuse unknown names and writes by pages of other sites.
     Raises InstanceError with the server's own last words when it does not come up.
     """
     deadline = time.monotonic() + START_SECONDS
     running = _await_holder(state_dir, deadline)
     if running is not None:
         return running, False
-    log_path = prepare(state_dir) / "logs" / "server.log"
+    log_path = server_log_path(prepare(state_dir))
     command = [sys.executable, "-m", "local", "serve", "--state", str(state_dir)]
     command += [] if port is None else ["--port", str(port)]
+    command += [] if checks_browsers else ["--no-browser-checks"]
     with log_path.open("ab") as log:  # of two starts at once both may write
         log_path.chmod(_PRIVATE_FILE)
         own_words = log.tell()
@@ -198,6 +203,11 @@ def prepare(state_dir: Path) -> Path:
     (state_dir / "logs").mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
     mint_token(state_dir)
     return state_dir
+
+
+def server_log_path(state_dir: Path) -> Path:
+    """Tell where a server that runs in the background prints."""
+    return state_dir / "logs" / "server.log"
 
 
 def is_state_dir(state_dir: Path) -> bool:

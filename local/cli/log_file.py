@@ -1,16 +1,20 @@
 """The instance's log: one JSON object a line in `<state>/logs/cloudflare.log`, and its rendering for people."""
 
+import itertools
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from io import FileIO
 from pathlib import Path
 from typing import Any, TextIO
 
-_LARGEST_BYTES = 20_000_000  # then the log is moved to cloudflare.log.1, which is overwritten
+_LARGEST_BYTES = 20_000_000
+RETENTION = timedelta(days=7)
+"""https://developers.cloudflare.com/workers/observability/logs/workers-logs/#limits, of the paid plan"""
 _FOLLOW_SECONDS = 0.2
 
 Entry = dict[str, Any]  # time, source (api, data-plane, worker), level, message, worker?
@@ -22,11 +26,12 @@ def log_path(state_dir: Path) -> Path:
 
 
 class LogFile:
-    """Appends entries, to a file that the data plane appends to as well, and moves the file away once it is large."""
+    """Appends entries, to a file that the data plane appends to as well, and moves it away once it is large or old."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = _open(path)
+        self._begin: datetime | None = None  # of the first entry; None: not known yet
 
     def write(self, source: str, level: str, message: str, **more: Any) -> None:
         """Append an entry of this moment."""
@@ -44,13 +49,27 @@ class LogFile:
                     self._file.seek(0, os.SEEK_END) - written
                 )  # a torn line would spoil the next one too
 
-    def rotate(self) -> None:
-        """Begin a new file when this one is large. Nobody else does; the data plane follows."""
+    def rotate(self, moment: datetime | None = None) -> None:
+        """Begin a new file when this one is large or old, and delete the one before when all of it is old.
+
+        Nobody else does; the data plane follows. `moment` is now.
+        """
+        oldest = (moment or datetime.now(UTC)) - RETENTION
         with suppress(OSError):
-            if self._file.seek(0, os.SEEK_END) > _LARGEST_BYTES:
-                self._path.replace(self._path.with_suffix(".log.1"))
+            if self._file.seek(0, os.SEEK_END) > _LARGEST_BYTES or self._begins_before(oldest):
+                self._path.replace(_moved(self._path))
                 self._file.close()
-                self._file = _open(self._path)
+                self._file, self._begin = _open(self._path), None
+        with suppress(OSError):
+            if _moved(self._path).stat().st_mtime < oldest.timestamp():
+                _moved(self._path).unlink()
+
+    def _begins_before(self, moment: datetime) -> bool:
+        if self._begin is None:
+            with self._path.open() as file:
+                line = _whole_line(file)
+            self._begin = None if line is None else _time_of(json.loads(line))
+        return self._begin is not None and self._begin < moment
 
     def close(self) -> None:
         """Close the file."""
@@ -62,8 +81,27 @@ def _open(path: Path) -> FileIO:
     return FileIO(path, "a")
 
 
+def rotate_output(path: Path) -> None:
+    """Begin a new file for what this process prints, when it prints into this one and that has become large."""
+    with suppress(OSError):
+        file = path.stat()
+        if file.st_size <= _LARGEST_BYTES or not os.path.samestat(file, os.fstat(sys.stderr.fileno())):
+            return
+        path.replace(_moved(path))
+        with _open(path) as fresh:
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+                os.dup2(fresh.fileno(), stream.fileno())
+
+
 def read(path: Path, *, follow: bool) -> Iterator[Entry]:
-    """Read all entries, and go on with new ones for ever when following."""
+    """Read all entries that are kept, and go on with new ones for ever when following."""
+    oldest = datetime.now(UTC) - RETENTION
+    entries = itertools.chain(_read(_moved(path), follow=False), _read(path, follow=follow))
+    yield from (entry for entry in entries if _time_of(entry) >= oldest)
+
+
+def _read(path: Path, *, follow: bool) -> Iterator[Entry]:
     if not path.exists():
         return
     with path.open() as file:
@@ -74,14 +112,23 @@ def read(path: Path, *, follow: bool) -> Iterator[Entry]:
             elif not follow:
                 return
             elif path.exists() and path.stat().st_ino != _inode(file):  # the log was moved away under us
-                yield from read(path, follow=True)
+                yield from _read(path, follow=True)
             else:
                 time.sleep(_FOLLOW_SECONDS)
 
 
+def _moved(path: Path) -> Path:
+    """Tell where a log is moved to: cloudflare.log.1, which is overwritten."""
+    return path.with_suffix(".log.1")
+
+
+def _time_of(entry: Entry) -> datetime:
+    return datetime.fromisoformat(entry["time"])
+
+
 def render(entry: Entry) -> str:
     """Render an entry as `12:30:05 my-worker  warn  text`, in local time."""
-    at = datetime.fromisoformat(entry["time"]).astimezone().strftime("%H:%M:%S")
+    at = _time_of(entry).astimezone().strftime("%H:%M:%S")
     who = entry.get("worker") or entry["source"]
     level = "" if entry["level"] in ("log", "info") else f"{entry['level']}: "
     return f"{at} {who}  {level}{entry['message']}"

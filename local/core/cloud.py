@@ -9,13 +9,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from local.core.credentials import Credentials
+from local.core.product import Config
 from local.core.registry import configuration
 from local.core.store import Store
 from local.products.assets import manifests as asset_manifests
 from local.products.assets.files import AssetFiles
-from local.products.d1.presigned_files import Transfers
+from local.products.d1.presigned_files import PresignedFiles
 from local.products.faults.rules import FaultRules
-from local.products.tails.subscribers import Listeners
+from local.products.tails.subscribers import TailSubscribers
 from local.runtime.data_plane_client import DataPlaneAwayError, DataPlaneClient, DataPlaneRefusedError
 
 _log = logging.getLogger(__name__)
@@ -32,22 +33,29 @@ class Change:
     """A change under way: the open transaction, and what must happen in the data plane before it is committed."""
 
     db: sqlite3.Connection
-    last_steps: list[Callable[[], Awaitable[object]]] = field(default_factory=list[Callable[[], Awaitable[object]]])
+    final_steps: list[Callable[[], Awaitable[object]]] = field(default_factory=list[Callable[[], Awaitable[object]]])
 
-    def bury(self, kind: str, data_id: str) -> None:
+    def add_tombstone(self, kind: str, data_id: str) -> None:
         """Have data deleted after the commit: once they are gone, nothing could be taken back."""
         self.db.execute("INSERT INTO tombstones VALUES (?, ?)", (kind, data_id))
 
-    def finally_do(self, step: Callable[[], Awaitable[object]]) -> None:
+    def before_commit(self, step: Callable[[], Awaitable[object]]) -> None:
         """Add a step that runs once the data plane has taken the new configuration."""
-        self.last_steps.append(step)
+        self.final_steps.append(step)
 
 
 class Cloud:
     """State and data plane of one instance."""
 
     def __init__(
-        self, store: Store, asset_files: AssetFiles, data_plane: DataPlaneClient, credentials: Credentials, port: int
+        self,
+        store: Store,
+        asset_files: AssetFiles,
+        data_plane: DataPlaneClient,
+        credentials: Credentials,
+        port: int,
+        *,
+        checks_browsers: bool = True,
     ) -> None:
         self.asset_files = asset_files
         self.code = store.code
@@ -55,9 +63,10 @@ class Cloud:
         self.credentials = credentials
         self.origin = f"http://127.0.0.1:{port}"
         self.first_port = port + 1  # Workers get the free ports from here on
-        self.transfers = Transfers()
-        self.listeners = Listeners()
+        self.presigned_files = PresignedFiles()
+        self.tail_subscribers = TailSubscribers()
         self.faults = FaultRules(data_plane)
+        self._checks_browsers = checks_browsers
         self._store = store
         self.deleted: set[tuple[str, str]] = set()  # kinds and ids of data that went since the start
         self._lock = asyncio.Lock()
@@ -80,8 +89,8 @@ class Cloud:
         await self._delete_unused_assets()
         await self._delete_unused_code()
         await self._lay_out_assets(self.db)
-        await self.data_plane.apply(configuration(self.db))
-        await self._delete_buried()
+        await self.data_plane.apply(self._configuration(self.db))
+        await self._delete_tombstoned_data()
 
     @asynccontextmanager
     async def change(self) -> AsyncGenerator[Change]:
@@ -101,11 +110,11 @@ class Cloud:
                 await self._lay_out_assets(change.db)
                 in_doubt = True
                 try:
-                    await self.data_plane.apply(configuration(change.db))
+                    await self.data_plane.apply(self._configuration(change.db))
                 except DataPlaneRefusedError as error:
                     in_doubt = error.kind not in _CERTAIN_REFUSALS
                     raise
-                for step in change.last_steps:
+                for step in change.final_steps:
                     await step()
                 change.db.execute("COMMIT")
             except BaseException:
@@ -118,9 +127,13 @@ class Cloud:
                 await self._delete_unused_assets()
             if _modules(self.db) < modules_before:
                 await self._delete_unused_code()
-            await self._delete_buried()
+            await self._delete_tombstoned_data()
 
-    async def _delete_buried(self) -> None:
+    def _configuration(self, db: sqlite3.Connection) -> Config:
+        """Describe all that shall run, and how."""
+        return configuration(db) | {"browser_checks": self._checks_browsers}
+
+    async def _delete_tombstoned_data(self) -> None:
         """Delete the data of what is gone. What cannot be deleted is tried again after the next change or start."""
         try:
             for row in self.db.execute("SELECT kind, id FROM tombstones").fetchall():
@@ -156,7 +169,7 @@ class Cloud:
     async def _return(self) -> None:
         """Put the configuration of the committed state in force again."""
         try:
-            await self.data_plane.apply(configuration(self.db), force=True)
+            await self.data_plane.apply(self._configuration(self.db), force=True)
         except (DataPlaneRefusedError, DataPlaneAwayError):
             _log.exception("the data plane could not be returned to the committed state")
 

@@ -100,8 +100,8 @@ class Engine:
             self._idle.wait_for(lambda: self._active == 0)
         if complete and not self._stopped():
             self._store_outputs()
-            doomed = [item for item in self.state.resources if item.replaced or item.urn not in self._seen]
-            self.delete(doomed)
+            going = [item for item in self.state.resources if item.replaced or item.urn not in self._seen]
+            self.delete(going)
         with self._lock:
             self._save(self.state)
 
@@ -113,12 +113,12 @@ class Engine:
                 if resource.type == STACK_TYPE:
                     self.state.outputs = outputs
 
-    def delete(self, doomed: list[Resource]) -> None:
+    def delete(self, going: list[Resource]) -> None:
         """Delete these, one after the other, dependents first. A failure ends it and is noted."""
         try:
-            refuse_protected(doomed)
-            leaving = {resource.urn for resource in doomed}
-            for resource in deletion_order(doomed):
+            refuse_protected(going)
+            leaving = {resource.urn for resource in going}
+            for resource in deletion_order(going):
                 if self._stopped():
                     return
                 self._delete(resource, leaving)
@@ -256,9 +256,9 @@ class Engine:
     def _delete_for_replacement(self, old: Resource) -> None:
         """Delete a resource before its successor is made, and before it what cannot be without it."""
         with self._lock:
-            doomed = [old, *self._bound_to(old)]
-        refuse_protected([resource for resource in doomed if resource is not old])
-        for resource in deletion_order(doomed):
+            going = [old, *self._bound_to(old)]
+        refuse_protected([resource for resource in going if resource is not old])
+        for resource in deletion_order(going):
             self._deleted_early.add(resource.urn)
             self._delete(resource, set(), note="before its replacement")
 

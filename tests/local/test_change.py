@@ -64,11 +64,11 @@ class Bench:
 
         async with self.cloud.change() as change:
             insert(change.db, name)
-            change.finally_do(fail)
+            change.before_commit(fail)
 
     async def doom(self, data_id: str, *, commits: bool = True) -> None:
         async with self.cloud.change() as change:
-            change.bury("d1", data_id)
+            change.add_tombstone("d1", data_id)
             if not commits:
                 change.db.execute("PRAGMA defer_foreign_keys = ON")
                 change.db.execute("INSERT INTO worker_tails VALUES ('a', 'no Worker', 'b', '', '')")

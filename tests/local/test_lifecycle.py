@@ -14,11 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import httpx
 import pytest
 
-from local.cli import instance
+from local.__main__ import main
+from local.cli import commands, instance
 from local.cli.instance import Instance, InstanceError
 from local.cli.processes import ProcessRecord
 from tests.local.rest import Rest, eventually, version
@@ -143,6 +145,39 @@ def test_commands_of_a_day(state_dir: Path) -> None:
     assert run("reset", state_dir=state_dir).stdout == f"deleted {state_dir}\n"
     assert not state_dir.exists()
     assert deployed.all_gone()
+
+
+def test_what_does_not_answer_is_a_line_of_the_status(
+    state_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a Worker loops: what the runtime would have to tell is unknown, and the rest is told."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        url = f"http://127.0.0.1:{port}/client/v4"
+        running = Instance(state_dir, 1, port, url, "token", "0" * 32)
+        monkeypatch.setattr(Instance, "find", Mock(return_value=running))
+        monkeypatch.setattr(commands, "_STATUS_SECONDS", 0.1)
+        monkeypatch.setattr(sys, "argv", ["cloudflare-local", "status", "--state", str(state_dir)])
+        assert main() == 1
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert f"API       {url}" in printed.out
+    why = f"GET /accounts/{'0' * 32}/queues got no answer in 0.1 s: see `python -m local logs`"
+    assert f"Queues: unknown: {why}\n" in printed.out
+
+
+def test_checks_of_browsers_are_switched_off(state_dir: Path) -> None:
+    assert run("start", "--port", "0", "--no-browser-checks", state_dir=state_dir).returncode == 0
+    assert run("start", "--no-browser-checks", state_dir=state_dir).stdout.startswith("already running")
+    deployed = Deployed(state_dir)
+    elsewhere = {"Host": "rebound.example", "Origin": "https://other.example", "Sec-Fetch-Site": "cross-site"}
+    assert httpx.post(deployed.url, headers=elsewhere, timeout=30, trust_env=False).text == "1"
+    instance.stop(state_dir)
+    assert run("start", state_dir=state_dir).returncode == 0
+    refused = httpx.post(deployed.url, headers=elsewhere, timeout=30, trust_env=False)
+    assert (refused.status_code, "--no-browser-checks" in refused.text) == (403, True)
+    again = run("start", "--no-browser-checks", state_dir=state_dir)
+    assert again.stderr.endswith(": stop it first, then start it with --no-browser-checks\n")
 
 
 def test_it_ends_once_its_folder_was_deleted_and_leaves_the_next_one_alone(state_dir: Path) -> None:

@@ -115,12 +115,18 @@ def test_old_versions_go(rest: Rest) -> None:
     worker = rest.deployed_worker()
     path = f"/workers/workers/{worker['id']}/versions"
     [deployed] = rest.result("GET", path)
+    former = rest.result("POST", f"{path}?deploy=true", version())["id"]
+    split = [{"version_id": deployed["id"], "percentage": 100}]
+    deployments = f"/workers/scripts/{worker['name']}/deployments"
+    rest.result("POST", deployments, {"strategy": "percentage", "versions": split})
     env = {"env": {"A": {"type": "plain_text", "text": "x"}}}
     for _ in range(KEPT_VERSIONS + 2):
         rest.result("PATCH", f"{path}/latest", env)
     kept = rest.result("GET", f"{path}?per_page=100") + rest.result("GET", f"{path}?per_page=100&page=2")
     assert len(kept) == KEPT_VERSIONS + 1
     assert kept[-1]["id"] == deployed["id"]
+    named = {part["version_id"] for one in rest.result("GET", deployments)["deployments"] for part in one["versions"]}
+    assert named == {deployed["id"]}, f"the deployment of {former} went with it"
     assert rest.visit(worker["subdomain"]["url"]).status_code == 200
 
 

@@ -120,6 +120,27 @@ def test_each_hears_for_itself_and_is_forgotten_when_it_goes(rest: Rest, spoken:
     eventually(lambda: rest.result("GET", f"/workers/scripts/{name}/tails") == [] or None)
 
 
+def test_two_connections_of_one_tail_hear_each_event(rest: Rest, spoken: tuple[str, str]) -> None:
+    name, url = spoken
+    tail = rest.result("POST", f"/workers/scripts/{name}/tails", {"filters": []})
+    with connect(tail["url"], proxy=None) as stays:
+        with connect(tail["url"], proxy=None) as goes:
+            rest.visit(f"{url}/both")
+            assert heard(stays) == heard(goes)
+        rest.visit(f"{url}/one")
+        assert heard(stays)["event"]["request"]["url"] == f"{url}/one"
+    eventually(lambda: rest.result("GET", f"/workers/scripts/{name}/tails") == [] or None)
+
+
+@pytest.mark.parametrize("said", [b"bytes", "text", b""])
+def test_what_a_client_says_has_no_effect(rest: Rest, spoken: tuple[str, str], said: bytes | str) -> None:
+    name, url = spoken
+    with listening(rest, name) as socket:
+        socket.send(said)
+        rest.visit(f"{url}/after")
+        assert heard(socket)["event"]["request"]["url"] == f"{url}/after"
+
+
 def test_wranglers_unmasked_first_message_is_taken(rest: Rest, spoken: tuple[str, str]) -> None:
     name, url = spoken
     with listening(rest, name) as socket:

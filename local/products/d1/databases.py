@@ -98,7 +98,7 @@ async def delete_database(call: Call) -> Reply:
     async with call.cloud.change() as change:
         row = find(change.db, call.path["database_id"])
         change.db.execute("DELETE FROM d1_databases WHERE uuid = ?", (row["uuid"],))
-        change.bury("d1", row["uuid"])
+        change.add_tombstone("d1", row["uuid"])
     return Reply(None)
 
 

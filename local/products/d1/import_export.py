@@ -60,45 +60,45 @@ async def export_file(call: Call) -> Reply:
         if error.kind != "sql":
             raise
         return Reply(_outcome("export", error=error.message))
-    transfer = call.cloud.transfers.open(row["uuid"], dump["sql"].encode())
-    address = {"filename": f"{row['name']}.sql", "signed_url": f"{call.cloud.origin}{_EXPORTS}{transfer.key}"}
+    file = call.cloud.presigned_files.open(row["uuid"], dump["sql"].encode())
+    address = {"filename": f"{row['name']}.sql", "signed_url": f"{call.cloud.origin}{_EXPORTS}{file.key}"}
     return Reply(_outcome("export", bookmark=dump["bookmark"], result=address))
 
 
 async def receive(call: Call) -> RawReply:
     """PUT /d1-imports/{key}: answers as R2 does, with the MD5 of what came."""
-    transfer = call.cloud.transfers.find(call.path["key"])
-    if transfer is None:
+    file = call.cloud.presigned_files.find(call.path["key"])
+    if file is None:
         raise _expired()
-    transfer.content = call.body
+    file.content = call.body
     return RawReply(b"", {"etag": f'"{_md5(call.body)}"'})
 
 
 async def send(call: Call) -> RawReply:
     """GET /d1-exports/{key}."""
-    transfer = call.cloud.transfers.find(call.path["key"])
-    if transfer is None or transfer.content is None:
+    file = call.cloud.presigned_files.find(call.path["key"])
+    if file is None or file.content is None:
         raise _expired()
-    return RawReply(transfer.content, {"etag": f'"{_md5(transfer.content)}"'}, _SQL_TYPE)
+    return RawReply(file.content, {"etag": f'"{_md5(file.content)}"'}, _SQL_TYPE)
 
 
 def _begin(call: Call, database_id: str, body: Fields) -> Reply:
     body.required_text("etag")
-    transfer = call.cloud.transfers.open(database_id)
-    upload_url = f"{call.cloud.origin}{_IMPORTS}{transfer.key}"
-    return Reply({"success": True, "type": "import", "filename": transfer.key, "upload_url": upload_url})
+    file = call.cloud.presigned_files.open(database_id)
+    upload_url = f"{call.cloud.origin}{_IMPORTS}{file.key}"
+    return Reply({"success": True, "type": "import", "filename": file.key, "upload_url": upload_url})
 
 
 async def _ingest(call: Call, database_id: str, body: Fields) -> dict[str, Json]:
     filename, etag = body.required_text("filename"), body.required_text("etag")
-    transfer = call.cloud.transfers.find(filename)
-    if transfer is None or transfer.owner != database_id or transfer.content is None:
+    file = call.cloud.presigned_files.find(filename)
+    if file is None or file.owner != database_id or file.content is None:
         return _outcome("import", error=f"File not found: {filename}")
-    call.cloud.transfers.close(filename)
-    if await asyncio.to_thread(_md5, transfer.content) != etag.strip('"'):
+    call.cloud.presigned_files.close(filename)
+    if await asyncio.to_thread(_md5, file.content) != etag.strip('"'):
         return _outcome("import", error="The file is not the one that was announced: its MD5 differs from the etag")
     try:
-        done = await call.cloud.data_plane.call("d1", database_id, "import", {"statements": _script(transfer.content)})
+        done = await call.cloud.data_plane.call("d1", database_id, "import", {"statements": _script(file.content)})
     except DataPlaneRefusedError as error:
         if error.kind != "sql":
             raise

@@ -77,7 +77,7 @@ async def delete_namespace(call: Call) -> Reply:
     async with call.cloud.change() as change:
         row = find(change.db, call.path["namespace_id"], None)
         change.db.execute("DELETE FROM kv_namespaces WHERE id = ?", (row["id"],))
-        change.bury("kv", row["id"])
+        change.add_tombstone("kv", row["id"])
     return Reply(None)
 
 

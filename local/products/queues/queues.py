@@ -79,7 +79,7 @@ async def delete_queue(call: Call) -> Reply:
         _refuse_if_bound(change.db, row)
         _refuse_if_dead_letter_queue(change.db, row)
         change.db.execute("DELETE FROM queues WHERE id = ?", (row["id"],))
-        change.bury("queues", row["id"])
+        change.add_tombstone("queues", row["id"])
     return Reply(None)
 
 
@@ -97,7 +97,7 @@ async def start_purge(call: Call) -> Reply:
     async with call.cloud.change() as change:
         row = find(change.db, call.path["queue_id"])
         change.db.execute("UPDATE queues SET purge_started_on = ? WHERE id = ?", (now(), row["id"]))
-        change.finally_do(lambda: call.cloud.data_plane.call("queues", row["id"], "purge"))
+        change.before_commit(lambda: call.cloud.data_plane.call("queues", row["id"], "purge"))
     return Reply(describe(call.cloud.db, find(call.cloud.db, row["id"])))
 
 

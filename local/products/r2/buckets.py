@@ -93,7 +93,7 @@ async def delete_bucket(call: Call) -> Reply:
             where = f"(account {call.path['account_id']})"
             raise ApiError(409, 10008, f"The bucket you tried to delete ({row['name']}) is not empty {where}.")
         change.db.execute("DELETE FROM r2_buckets WHERE id = ?", (row["id"],))
-        change.bury("r2", row["id"])
+        change.add_tombstone("r2", row["id"])
     return Reply({})
 
 

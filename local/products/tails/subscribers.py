@@ -11,14 +11,14 @@ Event = dict[str, Any]
 Queue = asyncio.Queue[Event]
 
 
-class Listeners:
+class TailSubscribers:
     """The open connections, by the id of their tail."""
 
     def __init__(self) -> None:
         self._by_tail: dict[str, list[Queue]] = {}
 
     @contextmanager
-    def listen(self, tail_id: str) -> Generator[Queue]:
+    def subscribe(self, tail_id: str) -> Generator[Queue]:
         """Have the events of a tail put into a queue."""
         queue = Queue(_LONGEST_QUEUE)
         self._by_tail.setdefault(tail_id, []).append(queue)
@@ -28,6 +28,10 @@ class Listeners:
             self._by_tail[tail_id].remove(queue)
             if not self._by_tail[tail_id]:
                 del self._by_tail[tail_id]
+
+    def has(self, tail_id: str) -> bool:
+        """Tell whether anybody listens to a tail."""
+        return tail_id in self._by_tail
 
     def publish(self, tail_id: str, event: Event) -> None:
         """Give an event to all who listen to a tail."""

@@ -67,7 +67,7 @@ def publisher(cloud: Cloud) -> Callable[[str, Event], None]:
         )
         for row in rows.fetchall():
             if tail_filters.passes(event, json.loads(row["filters"])):
-                cloud.listeners.publish(row["id"], event)
+                cloud.tail_subscribers.publish(row["id"], event)
 
     return publish
 
@@ -79,15 +79,16 @@ async def talk(cloud: Cloud, socket: WebSocket, path: str) -> None:
     if row is None:
         raise ApiError(404, 7000, "No route for that URI")
     asked: list[str] = socket.scope["subprotocols"]
-    with cloud.listeners.listen(row["id"]) as queue:
-        await socket.accept(_PROTOCOL if _PROTOCOL in asked else None)
-        left = datetime.fromisoformat(row["expires_at"]) - datetime.now(UTC)
-        try:
+    try:
+        with cloud.tail_subscribers.subscribe(row["id"]) as queue:
+            await socket.accept(_PROTOCOL if _PROTOCOL in asked else None)
+            left = datetime.fromisoformat(row["expires_at"]) - datetime.now(UTC)
             async with asyncio.timeout(left.total_seconds()):
                 await _pass_on(socket, queue)
-        except TimeoutError:
-            await socket.close()
-        finally:
+    except TimeoutError:
+        await socket.close()
+    finally:
+        if not cloud.tail_subscribers.has(row["id"]):  # another connection of the same tail goes on
             await _forget(cloud, row["id"])
 
 
@@ -95,10 +96,8 @@ async def _pass_on(socket: WebSocket, queue: Queue) -> None:
     """Send what comes, until the client has closed. What it says, wrangler's `debug`, has no effect here."""
     sender = asyncio.create_task(_send_all(socket, queue))
     try:
-        while True:
-            await socket.receive_text()
-    except WebSocketDisconnect:
-        return
+        while (await socket.receive())["type"] != "websocket.disconnect":
+            pass
     finally:
         sender.cancel()
         with suppress(asyncio.CancelledError, WebSocketDisconnect):

@@ -333,7 +333,7 @@ def _keep(
         raise queue_consumers.queue_handler_missing()
     bindings.check_still_bound(db, upload["bindings"])
     for namespace_id in durable_objects.apply_lifecycle(db, worker, upload, deploys=deploys):
-        change.bury("durable_objects", namespace_id)
+        change.add_tombstone("durable_objects", namespace_id)
     durable_objects.bind(db, worker["id"], upload["bindings"], upload["classes"])
     upload["triggered_by"] = triggered_by
     number = 1 if last is None else last["number"] + 1
@@ -341,12 +341,18 @@ def _keep(
 
 
 def _forget_old(db: sqlite3.Connection, worker_id: str, number: int) -> None:
-    """Delete versions that can be deployed no more, unless they are deployed."""
+    """Delete versions that can be deployed no more, unless they are deployed, and former deployments of them."""
     deployed = [part["version_id"] for part in desired_state.split_of(db, worker_id)]
     db.execute(
         "DELETE FROM worker_versions WHERE worker_id = ? AND number <= ?"
         " AND id NOT IN (SELECT value FROM json_each(?))",
         (worker_id, number - KEPT_VERSIONS, json.dumps(deployed)),
+    )
+    db.execute(
+        "DELETE FROM worker_deployments WHERE worker_id = ?1 AND EXISTS"
+        " (SELECT 1 FROM json_each(versions) WHERE value ->> 'version_id' NOT IN"
+        " (SELECT id FROM worker_versions WHERE worker_id = ?1))",
+        (worker_id,),
     )
 
 

@@ -168,7 +168,7 @@ def delete(call: Call, change: Change, row: sqlite3.Row) -> None:
         raise ApiError(403, 10064, message)
     namespaces = change.db.execute("SELECT id FROM durable_object_namespaces WHERE worker_id = ?", (row["id"],))
     for namespace in namespaces.fetchall():
-        change.bury("durable_objects", namespace["id"])
+        change.add_tombstone("durable_objects", namespace["id"])
     for name in (row["id"], row["name"]):
         asset_manifests.expire(change.db, name)
     change.db.execute("DELETE FROM workers WHERE id = ?", (row["id"],))

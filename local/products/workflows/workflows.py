@@ -87,7 +87,7 @@ async def delete_workflow(call: Call) -> Reply:
     async with call.cloud.change() as change:
         row = find(change.db, call.path["workflow_name"])
         change.db.execute("DELETE FROM workflows WHERE id = ?", (row["id"],))
-        change.bury("workflows", row["id"])
+        change.add_tombstone("workflows", row["id"])
     return Reply({"status": "ok", "success": True})
 
 

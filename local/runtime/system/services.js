@@ -4,7 +4,7 @@ import { pickTarget } from './percentages.js';
 
 /**
  * @import { Target } from '../desired_state.js'
- * @import { BatchResult } from '../../products/queues/runtime/verdicts.js'
+ * @import { BatchResult } from '../../products/queues/runtime/batch_result.js'
  *
  * @typedef {{
  *   queue(name: string, messages: object[], metadata: object): Promise<BatchResult>,

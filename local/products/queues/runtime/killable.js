@@ -9,7 +9,7 @@ import { describe } from '../../../runtime/system/logging.js';
 import { drawFault } from '../../faults/runtime/rules.js';
 
 /**
- * @import { BatchResult } from './verdicts.js'
+ * @import { BatchResult } from './batch_result.js'
  *
  * @typedef {{KILLABLE: Fetcher}} Env a binding to `KillableInvocation`
  */

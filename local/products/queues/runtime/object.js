@@ -11,14 +11,14 @@ import { pickService } from '../../../runtime/system/services.js';
 import { describe } from '../../../runtime/system/logging.js';
 import { killable } from './killable.js';
 import { QueueStore } from './store.js';
-import { verdicts } from './verdicts.js';
+import { settled } from './batch_result.js';
 
 /**
  * @import { QueueSettings } from '../../../runtime/desired_state.js'
  * @import { DeadLetter, IncomingMessage, NewMessage, QueueMetrics, StoredMessage } from './store.js'
  * @import { Env as KillableEnv } from './killable.js'
  * @import { Service, Services } from '../../../runtime/system/services.js'
- * @import { BatchResult } from './verdicts.js'
+ * @import { BatchResult } from './batch_result.js'
  *
  * @typedef {Services & KillableEnv & {QUEUES: DurableObjectNamespace<QueueObject>}} Env
  * @typedef {{id: string, attempts: number, contentType: string, timestamp: number, body: ArrayBuffer}} ReadMessage
@@ -282,7 +282,7 @@ export class QueueObject extends DurableObject {
   /** Starts what can start now, and sleeps until there is something to do again. */
   #pump() {
     this.#expire();
-    this.#buryEndedLeases();
+    this.#deadLetterEndedLeases();
     let readyAt = this.#batchReadyAt();
     while (readyAt <= Date.now() && this.#startAt() <= Date.now()) {
       this.#start();
@@ -392,7 +392,7 @@ export class QueueObject extends DurableObject {
    * @param {BatchResult} result
    */
   #settle(batch, result) {
-    const { done, failed } = verdicts(batch, result);
+    const { done, failed } = settled(batch, result);
     this.#store.remove(done.map((message) => message.seq));
     this.#retry(
       failed.map((message) => ({ ...message, attempts: message.attempts + 1 })),
@@ -419,7 +419,7 @@ export class QueueObject extends DurableObject {
         now + delaySeconds * 1000,
       );
     }
-    this.#bury(spent);
+    this.#deadLetter(spent);
   }
 
   /**
@@ -434,7 +434,7 @@ export class QueueObject extends DurableObject {
       const messages = this.#store.visible(now, limit);
       const spent = messages.filter((message) => message.attempts >= this.#maxAttempts());
       if (spent.length === 0) return messages;
-      this.#bury(spent);
+      this.#deadLetter(spent);
     }
   }
 
@@ -471,10 +471,10 @@ export class QueueObject extends DurableObject {
   }
 
   /** A pull consumer's last lease may end without anyone pulling again. */
-  #buryEndedLeases() {
+  #deadLetterEndedLeases() {
     if (this.#settings?.consumer?.type !== 'http_pull') return;
     const now = Date.now();
-    this.#bury(this.#store.spent(this.#maxAttempts(), this.#sweptUntil, now));
+    this.#deadLetter(this.#store.spent(this.#maxAttempts(), this.#sweptUntil, now));
     this.#sweptUntil = now;
   }
 
@@ -483,10 +483,10 @@ export class QueueObject extends DurableObject {
   }
 
   /** @param {Pick<StoredMessage, 'seq' | 'id'>[]} messages */
-  #bury(messages) {
+  #deadLetter(messages) {
     if (messages.length === 0) return;
     if (!this.#settings?.consumer?.dead_letter_queue_id) return this.#store.remove(messages.map(({ seq }) => seq));
-    this.#store.bury(messages);
+    this.#store.deadLetter(messages);
     this.#moveDeadLetters();
   }
 

@@ -316,10 +316,10 @@ export class QueueStore {
    *
    * @param {Pick<StoredMessage, 'seq' | 'id'>[]} messages
    */
-  bury(messages) {
+  deadLetter(messages) {
     this.#sql.exec(
       `INSERT OR IGNORE INTO dead_letters (id, sent_at, content_type, body)
-       SELECT buried.value ->> 'id', sent_at, content_type, body FROM json_each(?) AS buried JOIN queued ON seq = buried.value ->> 'seq'`,
+       SELECT dead.value ->> 'id', sent_at, content_type, body FROM json_each(?) AS dead JOIN queued ON seq = dead.value ->> 'seq'`,
       JSON.stringify(messages.map(({ seq, id }) => ({ seq, id }))),
     );
     this.remove(messages.map(({ seq }) => seq));

@@ -20,7 +20,7 @@
  * @param {BatchResult} result
  * @returns {{done: M[], failed: (M & {delaySeconds: number | null})[]}} a delay of null: the consumer's setting
  */
-export function verdicts(batch, result) {
+export function settled(batch, result) {
   const acked = new Set(result.explicitAcks);
   const retried = new Map(result.retryMessages.map(({ msgId, delaySeconds }) => [msgId, delaySeconds ?? null]));
   const restDone = result.ackAll || (result.outcome === 'ok' && !result.retryBatch.retry);
