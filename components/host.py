@@ -23,6 +23,7 @@ from pulumi.runtime.proto import provider_pb2_grpc
 from .d1_migrations import D1Migrations
 from .own_resource import PACKAGE, begin_hosting, type_token
 from .parts_record import PartsRecord
+from .rollout import Rollout
 from .task_runner import TaskRunner
 
 VERSION = "0.1.0"
@@ -62,7 +63,7 @@ class Host(ProviderServicer):
     """Constructs the component, and makes its own resources. Method names are the protocol's."""
 
     _providers: Mapping[str, ResourceProvider] = {
-        type_token(kind): kind.make_provider() for kind in (D1Migrations, PartsRecord)
+        type_token(kind): kind.make_provider() for kind in (D1Migrations, PartsRecord, Rollout)
     }
 
     async def Configure(self, request: Any, context: Any) -> proto.ConfigureResponse:  # noqa: ARG002, N802

@@ -30,6 +30,12 @@ class Part:
     """Whether it takes no new tasks."""
 
     @property
+    def described(self) -> str:
+        """The part in words, which differ where tasks are found elsewhere."""
+        counts = " then ".join(map(str, self.shard_counts))
+        return f"{'former ' if self.is_former else ''}{self.name} of {counts}"
+
+    @property
     def shards(self) -> int:
         """How many resources it needs."""
         return max(self.shard_counts)

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pulumi
 import pulumi_cloudflare as cloudflare
 
+from .d1_migrations import read_migrations
 from .declaration import Bindings, Declaration, applied
 from .engine import ENGINES, Engine, QueueEngine, WorkflowEngine, recorded_engine
 from .names import Names
@@ -16,6 +17,7 @@ from .own_resource import PACKAGE, is_hosted
 from .part import Part, engines_of, stores_of
 from .parts_record import PartsRecord
 from .provider_settings import default_base_url, provider_settings
+from .rollout import ALL, BREAKING, Rollout
 from .state_store import (
     DURABLE_OBJECT_CLASS,
     STATE_STORES,
@@ -26,8 +28,16 @@ from .state_store import (
     recorded_stores,
 )
 from .task_runner_args import ApiToken, TaskRunnerArgs, checked, is_plain, settings_of
-from .worker_code import COMPATIBILITY_DATE, MAIN_MODULE, NODEJS_FLAG, SWEPT_STORES, WorkerCode, build_worker
-from .worker_settings import RESERVED_BINDINGS, settings_bindings
+from .worker_code import (
+    COMPATIBILITY_DATE,
+    MAIN_MODULE,
+    MIGRATIONS_FOLDER,
+    NODEJS_FLAG,
+    SWEPT_STORES,
+    WorkerCode,
+    build_worker,
+)
+from .worker_settings import RESERVED_BINDINGS, fingerprint, settings_bindings
 
 SWEEP_SCHEDULE = "* * * * *"
 """When the sweeper runs: every minute, the shortest that a cron trigger takes."""
@@ -69,6 +79,10 @@ class TaskRunner(pulumi.ComponentResource):
     """With queue: the id of the dead-letter queue."""
     workflow_name: pulumi.Output[str] | None
     """With workflow: the name of the Workflow."""
+    version_id: pulumi.Output[str]
+    """The id of the newest version of the Worker."""
+    deployment_id: pulumi.Output[str]
+    """The id of the deployment, which says which versions get which share of the traffic."""
     code_bytes: pulumi.Output[int]
     """The size of the Worker after compression, in bytes."""
 
@@ -116,14 +130,17 @@ class TaskRunner(pulumi.ComponentResource):
         engines: list[Engine] = [ENGINES[each.name](declaration, each) for each in engine_parts]
         worker = _declare_worker(declaration, stores, engines, store_parts)
         version = _declare_version(declaration, worker, code, stores, engines, store_parts)
+        rollout = _declare_rollout(declaration, version, store_parts, engine_parts)
         deployment = cloudflare.WorkersDeployment(
             f"{declaration.name}-deployment",
             account_id=declaration.args.account_id,
             script_name=worker.name,
             strategy="percentage",
-            versions=[cloudflare.WorkersDeploymentVersionArgs(version_id=version.id, percentage=100)],
+            versions=rollout.split.apply(_deployed),
             opts=declaration.options(),
         )
+        self.version_id = version.id
+        self.deployment_id = deployment.id
         for engine in engines:
             engine.attach(deployment.script_name)
         is_swept = any(each.name in SWEPT_STORES for each in store_parts)
@@ -275,10 +292,38 @@ def _declare_version(
         bindings=_all_bindings(own, args.bindings),
         exports=exports,
         limits=_limits(args.cpu_ms),
-        # A class can only come or go with a version that is deployed at once, to all traffic.
-        deploy=True if exports else None,
+        # A class can only come or go with a version that is deployed at once, to all traffic; a version that is to get
+        # a part of it, or none, must not be.
+        deploy=True if exports and args.rollout_percent == ALL and not args.rollback_to else None,
         opts=declaration.options(depends_on=[each for store in stores for each in store.ready]),
     )
+
+
+def _declare_rollout(
+    declaration: Declaration, version: cloudflare.WorkerVersion, stores: Sequence[Part], engines: Sequence[Part]
+) -> Rollout:
+    args: Any = declaration.args  # of which none is None
+    migrations = read_migrations(MIGRATIONS_FOLDER) if {"d1", "durable-object"} & {each.name for each in stores} else []
+    needs = {
+        "parts": [each.described for each in (*stores, *engines)],
+        "classes": [DURABLE_OBJECT_CLASS] if any(each.name == "durable-object" for each in stores) else [],
+        "bindings": applied(args.bindings, lambda known: [f"{_name_of(each)} {_type_of(each)}" for each in known]),
+        "migrations": [each["name"] for each in migrations],
+        "tokens": fingerprint(args.api_tokens),
+    }
+    return Rollout(
+        f"{declaration.name}-rollout",
+        version_id=version.id,
+        rollout_percent=args.rollout_percent,
+        rollback_to=args.rollback_to,
+        needs=needs,
+        breaking=[each["name"] for each in migrations if BREAKING in each["sql"].splitlines()],
+        opts=declaration.options(),
+    )
+
+
+def _deployed(split: Sequence[Mapping[str, Any]]) -> list[cloudflare.WorkersDeploymentVersionArgs]:
+    return [cloudflare.WorkersDeploymentVersionArgs(**each) for each in split]
 
 
 def _limits(cpu_ms: Any) -> pulumi.Input[cloudflare.WorkerVersionLimitsArgs] | None:
@@ -319,6 +364,10 @@ def _name_of(binding: Any) -> str:
     if not isinstance(name, str):
         raise TypeError("bindings: expected each name to be a plain text, because bindings are put in its order")
     return name
+
+
+def _type_of(binding: Any) -> Any:
+    return cast("Mapping[str, Any]", binding)["type"] if isinstance(binding, Mapping) else binding.type
 
 
 def _durable_object_exports(

@@ -107,7 +107,8 @@ class TaskRunnerArgs:
 
     A setting that decides which resources there are is plain, because Pulumi must know it before any of them is made:
     ``state_store``, ``engine``, ``env``, ``shards``, the three ``former_...``, ``handlers``, ``jurisdiction``,
-    ``durable_object_data`` and ``public``. Every other one is a ``pulumi.Input``. None is the same as the default.
+    ``rollout_percent``, ``rollback_to``, ``durable_object_data`` and ``public``. Every other one is a ``pulumi.Input``.
+    None is the same as the default.
 
     Raises:
         ValueError: a value is out of its range, or is set and has no use; the message tells of every such value. What
@@ -270,6 +271,14 @@ class TaskRunnerArgs:
     workflow_concurrency: Whole = setting(0, WholeNumber(0, MAX_WORKFLOW_CONCURRENCY), WORKFLOW_ONLY)
     """Most workflow instances at work at the same time; 0 is the account's limit."""
 
+    rollout_percent: int | None = setting(100, WholeNumber(1, 100))
+    """The newest version's share of the traffic, in per cent; the rest stays with the version that had all of it."""
+
+    rollback_to: str | None = setting(
+        "", Pattern(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "the id of a version (a UUID)", optional=True)
+    )
+    """The id of an earlier version of the Worker that is to have all of the traffic, in place of the newest one."""
+
     durable_object_data: str | None = setting("keep", OneOf(("keep", "delete")))
     """What becomes of Durable Objects once another store is in use: kept, though their tasks delete themselves in time,
     or deleted for good with their class."""
@@ -292,7 +301,7 @@ class TaskRunnerArgs:
 
 PLAIN = (
     *("state_store", "engine", "env", "shards", "former_state_stores", "former_engines", "former_shards"),
-    *("handlers", "jurisdiction", "durable_object_data", "public"),
+    *("handlers", "jurisdiction", "rollout_percent", "rollback_to", "durable_object_data", "public"),
 )
 """The settings that cannot be outputs."""
 
@@ -397,6 +406,8 @@ def _contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _store_contradictions(given)
     if given["public"] is True and given["api_tokens"]:
         yield "public", "expected to be unset with api_tokens: who calls needs one"
+    if given["rollback_to"] and given["rollout_percent"] != defaults()["rollout_percent"]:
+        yield "rollout_percent", "expected to be unset with rollback_to, which gives one version all of the traffic"
     if values.get("route") and values.get("zone_id") == "":
         yield "zone_id", "expected the id of the route's zone"
     if values.get("zone_id") and values.get("route") == "" and values.get("domain") == "":

@@ -13,7 +13,7 @@ from ops.client import TaskRunnerClient
 from ops.command import FAILURE, SUCCESS, add_command
 from ops.console import Console
 from ops.deployed_stack import TOKEN_VARIABLE, DeployedStack, NotReadyError, find_deployed_stack, task_runner_token
-from ops.deployer import Deployer, find_deployer
+from ops.deployer import Deployer, find_deployer, stack_values
 from ops.gate import confirmed, require_somebody, show
 from ops.leftovers import left_over
 from ops.live_state import (
@@ -61,14 +61,19 @@ def _deployer(options: argparse.Namespace) -> Deployer:
 def _deploy(options: argparse.Namespace, console: Console) -> int:
     require_somebody(options)
     deployer = _deployer(options)
+    before = _main_version(options)
+    pinned = stack_values(options.stack).get("ephemera:rollback_to")
+    if pinned:
+        console.note(f"rollback_to is set: this deploys version {pinned}, whatever the code is; unset it to go forward")
     console.note(f"{WAIT} preview of stack {options.stack}, by {deployer.name}")
-    changes = plan(deployer.preview(), has_objects=_has_objects(deployer.resources()))
+    steps = deployer.preview()
+    changes = plan(steps, has_objects=_has_objects(deployer.resources()))
     show(console, changes)
     confirmation = confirmed(options, console, changes)
     if confirmation is None:
         console.note("nothing was touched")
         return FAILURE
-    if changes:
+    if any(step.is_change for step in steps):
         console.note(f"{WAIT} deploying")
         try:
             deployer.up(delete_data=any(change.loses_data for change in changes))
@@ -80,12 +85,55 @@ def _deploy(options: argparse.Namespace, console: Console) -> int:
     stack = find_deployed_stack(options.stack, options.state)
     checks = _verified(options, console, stack)
     passed = all(check.passed for check in checks)
+    status, remarks = ("live", []) if passed else _rolled_back(options, console, deployer, before, stack)
     action = f"deploy — {counted(changes)}"
     report = _write(
-        options, console, deployer, confirmation, "live" if passed else "failed", action, stack=stack, checks=checks
+        options, console, deployer, confirmation, status, action, stack=stack, checks=checks, remarks=remarks
     )
     _tell(options, console, changes, checks, report, stack.url)
     return SUCCESS if passed else FAILURE
+
+
+def _main_version(options: argparse.Namespace) -> str | None:
+    """Return the version that has most of the traffic; None where the stack is not deployed."""
+    try:
+        versions = find_deployed_stack(options.stack, options.state).deployed_versions
+    except NotReadyError:
+        return None
+    return max(versions, key=versions.__getitem__, default=None)
+
+
+def _rolled_back(
+    options: argparse.Namespace, console: Console, deployer: Deployer, before: str | None, stack: DeployedStack
+) -> tuple[str, list[str]]:
+    """Bring back the version that was deployed before, by the stack's own settings; return what became of it.
+
+    The settings stay so, because they say what is deployed: whoever has mended the code unsets ``rollback_to``.
+    """
+    if before is None or list(stack.deployed_versions) == [before]:
+        return "failed", ["A check failed, and there is no other version to go back to."]
+    console.note(f"{WAIT} a check failed: back to version {before}")
+    former_percent = stack_values(options.stack).get("ephemera:rollout_percent")
+    _set_rollout(deployer, before, None if former_percent is None else "100")
+    try:
+        deployer.preview()
+        deployer.up(delete_data=False)
+        with TaskRunnerClient(stack.url, task_runner_token(options.stack)) as client:
+            wait_for_worker(client, stack["worker_name"], before)
+    except NotReadyError as error:
+        _set_rollout(deployer, "", None if former_percent is None else str(former_percent))
+        console.note(f"the rollback did not succeed: {error}")
+        return "failed", [f"A check failed, and version {before} could not be brought back: {error}"]
+    remark = f"A check failed, and version {before} is back: `rollback_to` is set in Pulumi.{options.stack}.yaml."
+    return "rolled-back", [
+        f"{remark} Unset it once the code is mended. Settings outside of the Worker stay as they are."
+    ]
+
+
+def _set_rollout(deployer: Deployer, rollback_to: str, rollout_percent: str | None) -> None:
+    deployer.set_config("rollback_to", rollback_to)
+    if rollout_percent is not None:
+        deployer.set_config("rollout_percent", rollout_percent)
 
 
 def _verified(options: argparse.Namespace, console: Console, stack: DeployedStack) -> list[Check]:

@@ -45,7 +45,7 @@ class Deployer(Protocol):
         ...
 
     def set_config(self, key: str, value: str) -> None:
-        """Set one of the project's settings in the stack's file."""
+        """Set one of the project's settings in the stack's file; an empty value is as none."""
         ...
 
 
@@ -206,8 +206,9 @@ class PulumiCli:
         return [] if done.returncode != 0 else _resources(_document(command, done))
 
     def set_config(self, key: str, value: str) -> None:
-        """Set one of the project's settings in the stack's file."""
-        _run(["pulumi", "config", "set", key, value, "--stack", self._stack], self._output)
+        """Set one of the project's settings in the stack's file, or take it out."""
+        change = ["set", key, value] if value else ["rm", key]
+        _run(["pulumi", "config", *change, "--stack", self._stack], self._output)
 
     def _command(self, name: str, *options: str) -> list[str]:
         return ["pulumi", name, "--stack", self._stack, "--non-interactive", *options]

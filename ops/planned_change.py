@@ -34,6 +34,11 @@ class Step:
     """Which of its properties differ."""
 
     @property
+    def is_change(self) -> bool:
+        """Whether anything is to be done."""
+        return self.operation in _REPLACEMENTS | _CHANGES
+
+    @property
     def kind(self) -> str:
         """The resource's type: ``cloudflare:index/queue:Queue``."""
         return self.urn.split("::")[2].rsplit("$", 1)[-1]
@@ -62,8 +67,9 @@ HOLDS_DATA = frozenset({"D1Database", "WorkersKvNamespace", "Queue"})
 """What keeps tasks or messages, beside a Worker with Durable Objects."""
 IMMUTABLE = frozenset({"WorkerVersion"})
 """Of which each change is a new one, while Cloudflare keeps the former one."""
-RECORDS = frozenset({"Migrations", "Parts", "Rollout", "D1Migrations", "PartsRecord"})
-"""What is in the stack's state alone, or goes with what it belongs to: nothing is lost by its deletion."""
+SCHEMA = frozenset({"Migrations", "D1Migrations"})
+"""What goes with its database: nothing is lost by its deletion. Other resources of the task runner's own are in the
+stack's state alone, and are not shown."""
 
 _REPLACEMENTS = frozenset({"replace", "create-replacement", "delete-replaced"})
 _CHANGES = frozenset({"create", "update", "delete", "replace", "import"})
@@ -89,15 +95,14 @@ def plan(steps: Iterable[Step], *, has_objects: bool = False) -> list[PlannedCha
 
 
 def _is_of_cloudflare(kind: str) -> bool:
-    """Tell a resource from the stack itself, a provider and a component."""
-    is_own = kind.startswith("ephemera:") and kind.rsplit(":", 1)[-1] in RECORDS
-    return kind.startswith(("cloudflare:", "pulumi-python:dynamic")) or is_own
+    """Tell what is on Cloudflare from the stack itself, a provider, a component and what is in the state alone."""
+    return kind.startswith("cloudflare:") or kind.rsplit(":", 1)[-1] in SCHEMA
 
 
 def _changes_of(step: Step, holds_data: frozenset[str]) -> Iterator[PlannedChange]:
     kind = step.kind.rsplit(":", 1)[-1]
     if step.operation == "delete":
-        if kind not in RECORDS | IMMUTABLE:
+        if kind not in SCHEMA | IMMUTABLE:
             yield PlannedChange(Effect.DESTROY, kind, step.name, loses_data=kind in holds_data)
     elif kind in PUBLISHED:
         yield PlannedChange(Effect.PUBLISH, kind, step.name, step.changes)

@@ -42,7 +42,7 @@ WORKERS = 32
 """A component that is being constructed holds one, and its children need others."""
 CALL_SECONDS = 120
 FEATURES = frozenset({"secrets", "aliasSpecs", "deletedWith"})
-OWN_TYPES = ("ephemera:index:D1Migrations", "ephemera:index:PartsRecord")
+OWN_TYPES = ("ephemera:index:D1Migrations", "ephemera:index:PartsRecord", "ephemera:index:Rollout")
 
 
 class Plugin:

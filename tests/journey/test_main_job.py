@@ -59,6 +59,8 @@ def test_outputs(state: Path) -> None:
         "dlq_name",
         "dlq_id",
         "code_bytes",
+        "version_id",
+        "deployment_id",
         "former_state_stores",
         "former_engines",
         "former_shards",

@@ -41,6 +41,10 @@ def main(arguments: list[str]) -> int:
             return subprocess.run(  # noqa: S603
                 [sys.executable, "-m", "local", "config", "set", key, value, "--stack", stack], check=False
             ).returncode
+        case ["config", "rm", key]:
+            return subprocess.run(  # noqa: S603
+                [sys.executable, "-m", "local", "config", "set", key, "", "--stack", stack], check=False
+            ).returncode
         case ["config", "get", _]:
             return 1
         case _:

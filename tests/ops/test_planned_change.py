@@ -49,10 +49,17 @@ def test_the_stack_its_providers_and_components_are_nothing_on_cloudflare(kind: 
     assert plan([Step("create", urn(kind))]) == []
 
 
-@pytest.mark.parametrize("kind", ["pulumi-python:dynamic/task-runner:Parts", "ephemera:index:D1Migrations"])
-def test_a_record_is_shown_when_it_comes_and_not_when_it_goes(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["pulumi-python:dynamic/d1:Migrations", "ephemera:index:D1Migrations"])
+def test_a_schema_is_shown_when_it_comes_and_goes_with_its_database(kind: str) -> None:
     assert [change.effect for change in plan([Step("create", urn(kind))])] == [Effect.CREATE]
     assert plan([Step("delete", urn(kind))]) == []
+
+
+@pytest.mark.parametrize("kind", ["pulumi-python:dynamic/task-runner:Parts", "ephemera:index:Rollout"])
+def test_what_is_in_the_state_alone_is_not_shown_but_is_to_be_done(kind: str) -> None:
+    step = Step("update", urn(kind))
+    assert (plan([step]), step.is_change) == ([], True)
+    assert not Step("same", urn(kind)).is_change
 
 
 def test_the_three_steps_of_a_replacement_are_one_change() -> None:

@@ -61,6 +61,7 @@ class _Mocks(pulumi.runtime.Mocks):
             "cloudflare:index/d1Database:D1Database": {"uuid": f"{args.name} uuid"},
             "cloudflare:index/queue:Queue": {"queueId": f"{args.name} id"},
             "cloudflare:index/worker:Worker": {"subdomain": {**inputs.get("subdomain", {}), "url": "http://worker"}},
+            "pulumi-python:dynamic/task-runner:Rollout": {"split": [{"version_id": "v2", "percentage": 100}]},
         }
         return f"{args.name} id", {**inputs, **computed.get(args.typ, {})}
 

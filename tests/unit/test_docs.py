@@ -48,6 +48,13 @@ def test_a_link_leads_to_something(page: Path) -> None:
     assert not lost
 
 
+def test_the_site_has_every_page() -> None:
+    listed = re.findall(r": (\S+\.md)$", Path("mkdocs.yml").read_text(), re.MULTILINE)
+    assert len(listed) == len(set(listed))
+    assert {str(page) for page in Path("docs").glob("*.md")} < set(listed)
+    assert [page for page in listed if not Path(page).exists()] == []
+
+
 def test_the_readme_stays_short() -> None:
     assert len(Path("README.md").read_text().splitlines()) <= 160
 

@@ -62,6 +62,7 @@ def test_it_constructs_a_component(plugin: Plugin) -> None:
     assert Counter(each.type.rsplit(":", 1)[1] for each in by_name.values()) == {
         "TaskRunner": 1,
         "PartsRecord": 1,
+        "Rollout": 1,
         "D1Database": 2,
         "D1Migrations": 2,
         "Queue": 3,

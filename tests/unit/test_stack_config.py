@@ -126,6 +126,7 @@ def test_a_misspelt_secret_is_not_shown_either() -> None:
 
 RANGES = {
     "shards": (1, 16),
+    "rollout_percent": (1, 100),
     "workflow_retention_seconds": (0, 2_592_000),
     "workflow_error_retention_seconds": (0, 2_592_000),
     "workflow_concurrency": (0, 50_000),

@@ -34,6 +34,7 @@ COMMON = {
     "task-runner-parts": "pulumi-python:dynamic/task-runner:Parts",
     "task-runner-worker": "cloudflare:index/worker:Worker",
     "task-runner-version": "cloudflare:index/workerVersion:WorkerVersion",
+    "task-runner-rollout": "pulumi-python:dynamic/task-runner:Rollout",
     "task-runner-deployment": "cloudflare:index/workersDeployment:WorkersDeployment",
     "task-runner-sweeper": "cloudflare:index/workersCronTrigger:WorkersCronTrigger",
 }
@@ -229,7 +230,7 @@ def test_inputs_of_the_usual_combination(stack: RecordedStack) -> None:
             **account,
             "scriptName": "task-runner-dev",
             "strategy": "percentage",
-            "versions": [{"percentage": 100, "versionId": "task-runner-version id"}],
+            "versions": [{"percentage": 100, "versionId": "v2"}],
         },
         "consumer": {
             **account,
@@ -299,6 +300,8 @@ def test_order_of_creation(stack: RecordedStack, first: str, second: str) -> Non
 def test_outputs(stack: RecordedStack) -> None:
     assert stack.outputs.pop("code_bytes") > 10_000
     assert stack.outputs == {
+        "version_id": "task-runner-version id",
+        "deployment_id": "task-runner-deployment id",
         "url": "http://worker",
         "worker_name": "task-runner-dev",
         "database_name": "task-runner-db-dev",
