@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export NODE_COMPILE_CACHE := $(CURDIR)/.venv/node_compile_cache
 
-.PHONY: new-handler up down test test-all test-node test-parts test-long test-bad-day test-faults bench check lint types setup help
+.PHONY: docs test-policy new-handler up down test test-all test-node test-parts test-long test-bad-day test-faults bench check lint types setup help
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -33,10 +33,11 @@ test: check ## Run the checks, the tests of each part and feature, and a short b
 
 test-all: check ## Run everything: also journeys, wrangler, the examples, the package by itself, and kills
 	@$(MAKE) --no-print-directory --jobs 2 test-faults test-long
+	@$(MAKE) --no-print-directory test-policy
 	@node tests/page/chromium.js
 
 test-node:
-	node --test --test-concurrency=3 'worker/handlers/*.test.js' 'tests/worker/*.test.js' 'tests/data_plane/*.test.js' 'tests/page/*.test.js' 'tests/sdk/*.test.js' 'tests/bench/*.test.js'
+	node --test --test-concurrency=3 'worker/handlers/*.test.js' 'tests/worker/*.test.js' 'tests/data_plane/*.test.js' 'tests/page/*.test.js' 'tests/sdk/*.test.js' 'tests/bench/*.test.js' 'tests/ci/*.test.js'
 
 test-parts: test-node
 	$(PYTEST) $(SPREAD) $(FEATURES) $(PARTS)
@@ -79,6 +80,23 @@ setup: node_modules/.package-lock.json ## Install everything into .venv and node
 	@echo "Installing Python packages into .venv (about half a minute, once)"
 	@$(PYTHON) -m venv .venv
 	@pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
+	@touch $@
+
+docs: .venv/.docs ## Build the documents into site/, with search; a link that leads nowhere is an error
+	@NO_MKDOCS_2_WARNING=1 python docs/site.py
+
+.venv/.docs: docs/requirements.txt docs/constraints.txt constraints.txt .venv/.installed
+	@echo "Installing what the documents are built with into .venv"
+	@pip install --quiet --disable-pip-version-check -r docs/requirements.txt -c constraints.txt -c docs/constraints.txt
+	@touch $@
+
+test-policy: setup policy/venv/.installed ## Call the policy pack with what the program declares
+	@python -m pytest tests/policy
+
+policy/venv/.installed: policy/requirements.txt policy/constraints.txt .venv/.installed
+	@echo "Installing the policy pack's own environment into policy/venv"
+	@$(PYTHON) -m venv policy/venv
+	@policy/venv/bin/pip install --quiet --disable-pip-version-check -r policy/requirements.txt -c policy/constraints.txt
 	@touch $@
 
 .venv/.bench: bench/requirements.txt constraints.txt bench/constraints.txt .venv/.installed
