@@ -1,0 +1,1 @@
+"""The suite for a real Cloudflare account: `python -m tests.account`."""
