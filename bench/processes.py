@@ -30,11 +30,11 @@ def cpu_seconds(root: int) -> dict[str, float]:
     seconds: dict[str, float] = {}
     for pid in _members(root, list(_linux_processes())):
         try:
-            _, name, fields = re.split(r"\((.*)\) ", (_PROC / str(pid) / "stat").read_text())
+            *_, fields = (_PROC / str(pid) / "stat").read_text().rpartition(") ")
+            program = re.sub(r"[0-9.]+$", "", (_PROC / str(pid) / "exe").readlink().name)
         except (FileNotFoundError, ProcessLookupError):
             continue
         ticks = sum(int(each) for each in fields.split()[_USER_TICKS : _USER_TICKS + 2])
-        program = re.sub(r"[0-9.]+$", "", name)
         seconds[program] = seconds.get(program, 0) + ticks / os.sysconf("SC_CLK_TCK")
     return seconds
 

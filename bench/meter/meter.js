@@ -17,15 +17,20 @@ const QUEUE_OPERATION_BYTES = 65_536;
 /** @type {Record<string, Record<string, number>>} */
 let counts = {};
 
+/** @type {Map<Trigger, Count>} */
+const COUNTERS = new Map();
+
 /**
  * @param {Trigger} trigger
- * @returns {Count}
+ * @returns {Count} the same each time
  */
 function counter(trigger) {
-  return (unit, amount = 1) => {
+  const count = COUNTERS.get(trigger) ?? ((unit, amount = 1) => {
     const own = (counts[trigger] ??= {});
     own[unit] = (own[unit] ?? 0) + amount;
-  };
+  });
+  COUNTERS.set(trigger, count);
+  return count;
 }
 
 /**
@@ -128,15 +133,24 @@ const METERED_BINDINGS = {
   durable_object_namespace: meteredObjects,
 };
 
+/** The metered binding of each real one, by who counts: a Worker may keep what it knows of a binding by the binding itself, as one
+ * does that joins what concurrent requests ask of it. @type {WeakMap<Count, WeakMap<object, unknown>>} */
+const METERED = new WeakMap();
+
 /**
  * @param {Record<string, unknown>} env
  * @param {BindingTypes} types
  * @param {Count} count
  */
 function meteredEnv(env, types, count) {
+  const known = METERED.get(count) ?? new WeakMap();
+  METERED.set(count, known);
   return Object.fromEntries(Object.entries(env).map(([name, binding]) => {
-    const metered = METERED_BINDINGS[types[name] ?? ''];
-    return [name, metered ? metered(binding, count) : binding];
+    const meteredBinding = METERED_BINDINGS[types[name] ?? ''];
+    if (!meteredBinding) return [name, binding];
+    const real = /** @type {object} */ (binding);
+    if (!known.has(real)) known.set(real, meteredBinding(real, count));
+    return [name, known.get(real)];
   }));
 }
 

@@ -125,3 +125,13 @@ test('rows of an object, and a step of a workflow', async () => {
   assert.deepEqual(counts.object, { object_rows_read: 3, object_rows_written: 3 });
   assert.deepEqual(counts.workflow, { requests: 1, workflow_steps: 1 });
 });
+
+test('a binding is the same object in all requests, as it is without a meter', async () => {
+  const DB = { prepare: () => new Object(), batch: async () => [] };
+  /** @type {unknown[]} */
+  const seen = [];
+  const worker = call(meteredWorker({ fetch: async (_request, given) => Response.json(seen.push(/** @type {any} */ (given).DB)) }, { DB: 'd1' }));
+  for (let time = 0; time < 2; time++) await worker(new Request('http://worker/'), { DB });
+  assert.equal(seen[0], seen[1]);
+  assert.notEqual(seen[0], DB);
+});
