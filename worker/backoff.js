@@ -19,14 +19,14 @@ export function retryDelaySeconds(attempts, { RETRY_DELAY_SECONDS, RETRY_BACKOFF
   return Math.ceil(Math.max(delay_seconds, 0) * (1 + random()) / 2);
 }
 
-/** When a task comes again whose store is away: doubled with each delivery, up to two minutes. */
+/** When a task comes again whose store is away: doubled with each time in a row, up to two minutes. */
 const FIRST_RETURN_SECONDS = 1;
 const LONGEST_RETURN_SECONDS = 120;
 
 /**
- * @param {number} deliveries so far, 1 or more
+ * @param {number} times in a row that the store was away, 1 or more
  * @returns {number} between half and all of the wait, for the same reason
  */
-export function returnSeconds(deliveries) {
-  return Math.min(FIRST_RETURN_SECONDS * 2 ** deliveries, LONGEST_RETURN_SECONDS) * (1 + Math.random()) / 2;
+export function returnSeconds(times) {
+  return Math.min(FIRST_RETURN_SECONDS * 2 ** times, LONGEST_RETURN_SECONDS) * (1 + Math.random()) / 2;
 }

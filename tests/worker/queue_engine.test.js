@@ -179,10 +179,13 @@ test('a store that is away costs nothing: each message comes again by itself, la
   ]);
   assert.ok(Number(sent[1]?.delaySeconds) > Number(sent[0]?.delaySeconds) && Number(sent[1]?.delaySeconds) <= 8);
   assert.equal(/** @type {any} */ (console.warn).mock.callCount(), 1, 'one line a batch');
-  const [long] = [message({ ...first.body, deliveries: 99, ended: Array.from({ length: 99 }, (_, delivery) => ({ holder: `${delivery}`, delivery: 1, released: 0 })) })];
+  assert.deepEqual(sent.map(({ body }) => body.away), [1, 1]);
+  const [long] = [message({ ...first.body, away: 99, ended: Array.from({ length: 99 }, (_, delivery) => ({ holder: `${delivery}`, delivery: 1, released: 0 })) })];
   await engine.consume(batch(long));
   assert.ok(Number(sent[2]?.delaySeconds) >= 60 && Number(sent[2]?.delaySeconds) <= 120, 'up to minutes');
   assert.deepEqual([sent[2]?.body.ended.length, sent[2]?.body.ended.at(-1).holder], [24, long?.id], 'the latest');
+  await engine.consume(batch(message({ ...first.body, deliveries: 99 })));
+  assert.ok(Number(sent[3]?.delaySeconds) <= 2, 'a task that has come often, since its handler failed, comes as soon as any other');
 });
 
 test('of two messages of a task in a batch one asks for both, and tells what has ended of both', async () => {

@@ -406,8 +406,7 @@ class Work {
 
   /** @param {string} taskId whose store is away, and which no attempt of this batch holds any more */
   comeAgain(taskId) {
-    const deliveries = this.messages.deliveriesOf(taskId);
-    this.returns.add(taskId, Date.now() + returnSeconds(deliveries) * 1000, true);
+    this.returns.add(taskId, Date.now() + returnSeconds(this.messages.timesAway(taskId)) * 1000, true);
   }
 }
 

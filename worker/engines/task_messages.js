@@ -5,10 +5,10 @@ import { TASK_ID } from '../task_id.js';
 /**
  * What the queue carries: a task's name and run; its payload stays in the store. A redrive of a dead letter starts that run itself;
  * any other message finds it started. A message that takes another one's place, so that this one is not moved to the
- * dead-letter queue or need not wait for its batch, tells of it: its `deliveries` so far, and whose attempts have `ended`. It
+ * dead-letter queue or need not wait for its batch, tells of it: its `deliveries` so far, how often in a row its store was `away`, and whose attempts have `ended`. It
  * makes claims of its own, for the other one may still come: its end may not have been heard, nor that this one was sent.
  *
- * @typedef {{taskId: string, run: number, redrive?: boolean, deliveries?: number, ended?: Ended[]}} TaskMessage
+ * @typedef {{taskId: string, run: number, redrive?: boolean, deliveries?: number, away?: number, ended?: Ended[]}} TaskMessage
  */
 
 /** @import { Delivery, Ended } from '../stores/store.js' */
@@ -21,6 +21,10 @@ const MAX_HOLDER_LENGTH = 40;
 /** Of how many messages one tells that their attempts have ended: the latest. Those before them came longer ago than a lease lasts,
  * for messages come again later each time. */
 const MAX_ENDED = 24;
+
+/** How many deliveries of a message itself count for its store being away: the queue may have taken no message that says so, but a
+ * handler that failed makes them, too. */
+const COUNTED_DELIVERIES = 4;
 
 export class TaskMessages {
   /** Of each task all that name its run; several when a message was sent more than once; the most delivered first.
@@ -93,12 +97,23 @@ export class TaskMessages {
 
   /**
    * @param {string} taskId
+   * @returns {number} how often its store was away before, in a row and as far as can be told, this time included
+   */
+  timesAway(taskId) {
+    const [first] = this.#groups.get(taskId) ?? [];
+    return first ? (first.body.away ?? 0) + Math.min(first.message.attempts, COUNTED_DELIVERIES) : 0;
+  }
+
+  /**
+   * @param {string} taskId
    * @param {boolean} [isReleased] whether the isolate lives that made the last claim for it, if any was made
    * @returns {TaskMessage[]} what takes the place of its message; none when that is done with
    */
   successors(taskId, isReleased = false) {
     const group = this.#groups.get(taskId);
-    return group ? [successorOf(group, isReleased)] : [];
+    if (!group) return [];
+    const { away = 0, ...successor } = successorOf(group, isReleased);
+    return [isReleased ? { ...successor, away: away + 1 } : successor];
   }
 
   /** @returns {TaskMessage[]} what takes the place of all messages, see {@link ackAll} */
@@ -217,7 +232,7 @@ function successorOf(group, isReleased) {
  * @returns {TaskMessage | null} null when it names no task
  */
 function readMessage(body) {
-  const { taskId, run = 1, redrive, deliveries, ended } = /** @type {Partial<TaskMessage>} */ (body ?? {});
+  const { taskId, run = 1, redrive, deliveries, away, ended } = /** @type {Partial<TaskMessage>} */ (body ?? {});
   // What cannot be an id is kept from the store: KV refuses some keys, and with them the whole batch.
   const isNamed = typeof taskId === 'string' && TASK_ID.test(taskId) && Number.isInteger(run) && run > 0;
   if (!isNamed) return null;
@@ -225,6 +240,7 @@ function readMessage(body) {
     taskId, run,
     ...(redrive === true && { redrive }),
     ...(isCount(deliveries) && { deliveries }),
+    ...(isCount(away) && { away }),
     ...(Array.isArray(ended) && { ended: ended.filter(isEnded).slice(-MAX_ENDED) }),
   };
 }

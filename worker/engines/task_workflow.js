@@ -43,6 +43,7 @@ export function taskWorkflow(Store, handlers) {
       const { taskId, run = 1, delay_seconds = 0 } = /** @type {Partial<TaskParams>} */ (payload ?? {});
       if (delay_seconds > 0) await step.sleep('delay', delay_seconds * 1000);
       let wait_ms = 0;
+      let times_away = 0;
       /** @type {Ended[]} */
       let ended = [];
       // The default, exponential, would multiply what the function says.
@@ -57,24 +58,25 @@ export function taskWorkflow(Store, handlers) {
         const delivery = { taskId, run, redrive: false, holder: instanceId({ taskId, run }), delivery: attempt, claim: crypto.randomUUID(), ended };
         const next = await attemptTask(parts, delivery).catch((error) => {
           if (error instanceof NonRetryableError) throw error;
-          return away(attempt, error);
+          return away(error);
         });
         if (next === 'done') return;
         if (next === 'absent') {
           wait_ms = Math.max(retryDelaySeconds(attempt, this.env), parts.store.settling_seconds) * 1000;
           throw noTask(`there is no task ${taskId}`, settings);
         }
-        wait_ms = Math.max(0, next.at_ms - Date.now());
-        if (next.isReleased) ended = [{ holder: delivery.holder, delivery: attempt, released: attempt }];
+        times_away = next.at_ms === null ? times_away + 1 : 0;
+        wait_ms = next.at_ms === null ? returnSeconds(times_away) * 1000 : Math.max(0, next.at_ms - Date.now());
+        if (next.at_ms === null) ended = [{ holder: delivery.holder, delivery: attempt, released: attempt }];
         throw next.error;
       });
     }
   };
 }
 
-/** When a task is to be attempted again, and what the step says of it.
+/** When a task is to be attempted again, and what the step says of it; null: its store is away, and no attempt holds it any more.
  *
- * @typedef {{at_ms: number, isReleased: boolean, error: Error}} Next
+ * @typedef {{at_ms: number | null, error: Error}} Next
  */
 
 /**
@@ -89,8 +91,8 @@ async function attemptTask({ store, handlers, env }, delivery) {
   switch (answer.kind) {
     case 'claimed': break;
     case 'absent': return 'absent';
-    case 'wait': return { at_ms: answer.until_ms, isReleased: false, error: new Error('the task is not due yet') };
-    case 'unreachable': return away(number, answer.error);
+    case 'wait': return { at_ms: answer.until_ms, error: new Error('the task is not due yet') };
+    case 'unreachable': return away(answer.error);
     case 'spent': case 'crashed': {
       const error = answer.kind === 'spent' ? ATTEMPTS_SPENT : CRASHED;
       await store.abandon([{ taskId, run, attempts: answer.attempts, holder, delivery: number }], error);
@@ -102,20 +104,19 @@ async function attemptTask({ store, handlers, env }, delivery) {
   let settlement;
   await attemptAll({ store, handlers, env }, [answer.task], Date.now() + ATTEMPT_MS, ([first]) => { settlement = first; });
   const { outcome, standing } = /** @type {Settlement} */ (settlement);
-  if (standing === 'lost') return away(number, new Error('the outcome of the attempt could not be written'));
+  if (standing === 'lost') return away(new Error('the outcome of the attempt could not be written'));
   if (standing === 'superseded' || outcome.status === 'completed') return 'done';
   if (outcome.status === 'failed') throw new NonRetryableError(outcome.error.message, outcome.error.name);
   const { name, message } = outcome.error;
-  return { at_ms: outcome.next_attempt_ms, isReleased: false, error: Object.assign(new Error(message), { name }) };
+  return { at_ms: outcome.next_attempt_ms, error: Object.assign(new Error(message), { name }) };
 }
 
 /**
- * @param {number} attempt of the step
  * @param {Error} error
  * @returns {Next}
  */
-function away(attempt, error) {
-  return { at_ms: Date.now() + returnSeconds(attempt) * 1000, isReleased: true, error };
+function away(error) {
+  return { at_ms: null, error };
 }
 
 /**
