@@ -42,11 +42,11 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
         parser.add_argument(
             "--yes", "-y", action="store_true", help="accepted for the Pulumi CLI's sake; it allows no loss of data"
         )
-        if name == "up":
+        if name in ("up", "destroy"):
             parser.add_argument(
                 "--delete-data",
                 action="store_true",
-                help="delete stores that hold data, where the change does, without asking",
+                help="delete stores that hold data without asking",
             )
         parser.set_defaults(run=_deploy, command=name)
     _add_config_parser(subparsers)

@@ -9,18 +9,20 @@ from local.pulumi.steps import Action, Step
 from local.pulumi.urn import label
 
 
-def lost_data(steps: Iterable[Step], state: State, types: ResourceTypes) -> list[str]:
-    """Name what these steps delete or replace although it holds data, with what it holds: `Queue a (5 messages)`.
+def lost_data(steps: Iterable[Step], state: State, planned: State, types: ResourceTypes) -> list[str]:
+    """Name what these steps delete or replace although data goes with it, and what: `Queue a (5 messages)`.
 
-    What is retained keeps its data. A store that is gone already has none. Only reads from the API.
+    `state` is what there is, `planned` what there would be. What is retained keeps its data. A store that is gone
+    already has none. Only reads from the API.
     """
     lost: list[str] = []
     for urn in dict.fromkeys(step.urn for step in steps if step.action in (Action.DELETE, Action.REPLACE)):
         resource = state.find(urn)
         if resource is None or not resource.is_real or resource.retain_on_delete:
             continue
+        successor = planned.find(urn)
         try:
-            held = types.get(resource.type).contents(resource)
+            held = types.get(resource.type).contents(resource, None if successor is None else successor.inputs)
         except ApiError as error:
             held = "" if error.status else f"nobody knows what: {error}"
         if held:

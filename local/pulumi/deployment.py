@@ -4,7 +4,7 @@ import contextlib
 import io
 import signal
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
@@ -96,14 +96,13 @@ class Deployment:
             state = self._file.load()
             if self._settle(state):
                 self._file.save(state)
-            rehearsal = _Rehearsal()
-            foretold = self._rehearse(copy_of(state), rehearsal)
+            rehearsal, planned = _Rehearsal(), copy_of(state)
+            foretold = self._rehearse(planned, rehearsal)
             if foretold.errors or foretold.interrupted:
                 rehearsal.replay(self._display)
                 return replace(foretold, tally=Counter(), outputs=state.outputs)
-            lost = self._program.call(lambda: lost_data(rehearsal.steps, state, self._types))
-            if lost and not self._confirm(lost):
-                return Outcome(Counter(), state.outputs, [f"nothing was touched: {_WOULD_DELETE} {', '.join(lost)}"])
+            if refusal := self._data_loss_refused(rehearsal.steps, state, planned):
+                return refusal
             return self._play(state, self._file.save, self._display, dry_run=False)
 
     def refresh(self) -> Outcome:
@@ -129,6 +128,10 @@ class Deployment:
         with self._file.locked():
             state = self._file.load()
             self._settle(state)
+            steps = [Step(Action.DELETE, resource.urn) for resource in state.resources]
+            is_allowed = not any(resource.protect for resource in state.resources)  # else the engine says why not
+            if is_allowed and (refusal := self._data_loss_refused(steps, state, State())):
+                return refusal
             engine = Engine(state, self._file.save, self._types, self._display, self._target, dry_run=False)
             with self._interrupts(engine.interrupt):
                 self._program.call(lambda: engine.delete(list(state.resources)))
@@ -138,6 +141,13 @@ class Deployment:
             if not state.resources:
                 self._file.remove()
             return _outcome(engine)
+
+    def _data_loss_refused(self, steps: Iterable[Step], state: State, planned: State) -> Outcome | None:
+        """Ask about data that would go. Gives what becomes of the command when it must not; None: it may go on."""
+        lost = self._program.call(lambda: lost_data(steps, state, planned, self._types))
+        if not lost or self._confirm(lost):
+            return None
+        return Outcome(Counter(), state.outputs, [f"nothing was touched: {_WOULD_DELETE} {', '.join(lost)}"])
 
     def _settle(self, state: State) -> bool:
         """Take up what an interrupted run left; whether there was anything."""

@@ -109,7 +109,7 @@ class DynamicType:
         """Find nothing: what makes such a resource unique is the provider's secret."""
         return None
 
-    def contents(self, resource: Resource) -> str:  # noqa: ARG002 the interface's
+    def contents(self, resource: Resource, planned: Properties | None) -> str:  # noqa: ARG002 the interface's
         """Not known: what a provider makes is its own."""
         return ""
 

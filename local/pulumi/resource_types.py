@@ -75,8 +75,8 @@ class ResourceType(Protocol):
         """Find the one object that has these inputs' unique name; None when there is none, or no such thing."""
         ...
 
-    def contents(self, resource: Resource) -> str:
-        """Tell what data it holds that would go with it, such as "5 messages"; "" for none."""
+    def contents(self, resource: Resource, planned: Properties | None) -> str:
+        """Tell what data would go, such as "5 messages", if it became what is planned, or (None) went; "" for none."""
         ...
 
     def created_at(self, found: Found) -> str:

@@ -33,6 +33,7 @@ class Stack:
         self.state_dir = folder / "state"
         self.api = api
         self._target = target or Target(api.base_url, TOKEN)
+        self.allow_data_loss = False
         self.shown = ""
         self.write("Pulumi.yaml", "name: sample\nruntime: python\n")
         self.configure("")
@@ -54,10 +55,14 @@ class Stack:
 
     def deploy(self, command: str) -> Outcome:
         stream = io.StringIO()
-        with Deployment(self.folder, STACK, self.state_dir, self._target, ConsoleDisplay(stream)) as deployment:
+        display = ConsoleDisplay(stream)
+        with Deployment(self.folder, STACK, self.state_dir, self._target, display, self._confirm) as deployment:
             outcome: Outcome = getattr(deployment, command)()
         self.shown = stream.getvalue()
         return outcome
+
+    def _confirm(self, _lost: list[str]) -> bool:
+        return self.allow_data_loss
 
     def up(self) -> Outcome:
         """Run `up`, and demand success."""

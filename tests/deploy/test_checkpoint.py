@@ -115,7 +115,7 @@ def test_a_store_with_data_is_not_deleted_unasked(stack: Stack, monkeypatch: pyt
     stack.up()
     held = "5 messages"
 
-    def contents(_type: RestType, _resource: Resource) -> str:
+    def contents(_type: RestType, _resource: Resource, _planned: object) -> str:
         return held
 
     monkeypatch.setattr(RestType, "contents", contents)
@@ -129,7 +129,7 @@ def test_a_store_with_data_is_not_deleted_unasked(stack: Stack, monkeypatch: pyt
 
 
 def test_what_is_retained_or_gone_loses_nothing(stack: Stack) -> None:
-    assert lost_data([], lossy(stack), None) == []  # pyright: ignore[reportArgumentType] nothing is asked
+    assert lost_data([], lossy(stack), lossy(stack), None) == []  # pyright: ignore[reportArgumentType] nothing is asked
 
 
 @pytest.mark.parametrize(

@@ -235,7 +235,7 @@ def project(instance_dir: Path, tmp_path: Path) -> Iterator[Project]:
     project = Project(tmp_path, instance_dir)
     yield project
     project.configure()
-    project.run("destroy")
+    project.run("destroy", "--delete-data")
     with project.api as api:
         for path in ("d1/database", "queues", "workers/workers"):
             assert api.get(path).json()["result"] == [], path

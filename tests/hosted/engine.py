@@ -122,7 +122,7 @@ class PluginType:
     def find(self, inputs: Properties) -> Found | None:  # noqa: ARG002 the interface's
         return None
 
-    def contents(self, resource: Resource) -> str:  # noqa: ARG002 the interface's
+    def contents(self, resource: Resource, planned: Properties | None) -> str:  # noqa: ARG002 the interface's
         return ""
 
     def created_at(self, found: Found) -> str:  # noqa: ARG002 the interface's

@@ -66,9 +66,10 @@ class Project:
         }
         (self.folder / f"Pulumi.{stack}.yaml").write_text(yaml.safe_dump({"config": config}))
 
-    def deploy(self, command: str, stack: str, expect: int = 0) -> str:
+    def deploy(self, command: str, stack: str, *options: str, expect: int = 0) -> str:
         """Run ``up``, ``preview``, ``refresh`` or ``destroy``."""
-        return run("local", command, "--stack", stack, "--state", self.state, expect=expect, cwd=self.folder)
+        known = ("--stack", stack, "--state", self.state)
+        return run("local", command, *known, *options, expect=expect, cwd=self.folder)
 
     def start_acceptance(self, stack: str) -> subprocess.Popen[str]:
         """Start the acceptance suite."""

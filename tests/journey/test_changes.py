@@ -99,7 +99,10 @@ def test_the_class_of_objects_that_were_left_goes_when_asked(project: Project) -
     assert "together with durable_object_data: delete" in project.deploy("up", "walk", expect=1)
     assert [each["class"] for each in durable_object_namespaces(project)] == ["TaskObject"]
     project.configure("walk", state_store="d1", engine="queue", durable_object_data="delete")
-    project.deploy("up", "walk")
+    printed = project.deploy("up", "walk", "--yes", expect=1)
+    assert re.search(r"this deletes data: WorkerVersion \S+ \([\d,]+ objects of class TaskObject\)", printed)
+    assert [each["class"] for each in durable_object_namespaces(project)] == ["TaskObject"]
+    project.deploy("up", "walk", "--delete-data")
     assert durable_object_namespaces(project) == []
     assert "nothing changed" in project.deploy("up", "walk")
     url = str(read_outputs(project.state, "walk")["url"])
@@ -121,7 +124,7 @@ def test_tasks_are_spread_over_queues_and_databases(project: Project) -> None:
     listed = httpx.get(f"{url}/tasks?status=pending&limit=100").json()["tasks"]
     assert [task["taskId"] for task in listed] == sorted(waiting, reverse=True)
     assert "nothing changed" in project.deploy("up", "shards")
-    project.deploy("destroy", "shards")
+    project.deploy("destroy", "shards", "--delete-data")
     assert [each["name"] for each in get(project, "d1/database") if each["name"].endswith("-stg")] == []
     assert [each["queue_name"] for each in get(project, "queues") if each["queue_name"].endswith("-stg")] == []
 

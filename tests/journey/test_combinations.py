@@ -107,7 +107,7 @@ def test_the_store_of_uat_and_prod_cannot_be_destroyed_by_accident(projects: dic
 def test_destroying_one_environment_leaves_the_others_alone(projects: dict[str, Project]) -> None:
     project = projects["d1-queue"]
     before = deployed_workers(project.state)
-    project.deploy("destroy", "d1-queue")
+    project.deploy("destroy", "d1-queue", "--delete-data")
     assert deployed_workers(project.state) == before - {"task-runner-dev"}
     assert " completed after " in run(
         "ops.first_task", "--stack", "d1-workflow", "--state", project.state, cwd=project.folder

@@ -42,7 +42,7 @@ def test_a_stack_has_a_domain_and_a_route(project: Project) -> None:
         assert api.one(f"/zones/{zone_id}/workers/routes") == []
         assert ask(api, DOMAIN, "/tasks").status_code == 200
 
-        project.deploy("destroy", STACK)
+        project.deploy("destroy", STACK, "--delete-data")
         for path in ("workers/domains", "workers/workers", "d1/database", "queues"):
             assert api.one(path) == [], path
         assert [zone["id"] for zone in api.one("/zones")] == [zone_id], "it is not the stack's"

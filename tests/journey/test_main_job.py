@@ -101,7 +101,7 @@ def test_a_stack_that_is_not_deployed_is_one_clear_line(tmp_path: Path) -> None:
 
 
 def test_destroy_leaves_nothing(state: Path, api: httpx.Client) -> None:
-    run("local", "destroy", "--stack", "local", "--state", state)
+    run("local", "destroy", "--stack", "local", "--state", state, "--delete-data")
     for path in ("d1/database", "queues", "workers/workers"):
         assert api.get(path).json()["result"] == [], path
     run("local", "up", "--stack", "local", "--state", state)

@@ -1,6 +1,6 @@
 """D1 databases."""
 
-from local.pulumi.cloudflare_types.rest_type import RestSpec
+from local.pulumi.cloudflare_types.rest_type import RestSpec, told_at
 from local.pulumi.wire import Properties
 
 
@@ -16,8 +16,7 @@ DATABASE = RestSpec(
     replace_on=frozenset({"accountId", "name", "jurisdiction", "primaryLocationHint"}),
     sticky=frozenset({"readReplication"}),
     not_refreshed=frozenset({"primaryLocationHint"}),
-    contents="/accounts/{account_id}/d1/database/{uuid}",
-    held=_held,
+    contents=told_at("/accounts/{account_id}/d1/database/{uuid}", _held),
     find="/accounts/{account_id}/d1/database?name={name}",
     unique="name",
 )

@@ -1,6 +1,6 @@
 """Workers KV namespaces."""
 
-from local.pulumi.cloudflare_types.rest_type import RestSpec
+from local.pulumi.cloudflare_types.rest_type import RestSpec, told_at
 
 _LIST_SIZE = 1000
 
@@ -17,8 +17,7 @@ NAMESPACE = RestSpec(
     id_field="id",
     replace_on=frozenset({"accountId", "jurisdiction", "mode"}),
     not_refreshed=frozenset({"mode"}),
-    contents="/accounts/{account_id}/storage/kv/namespaces/{id}/keys",
-    held=_held,
+    contents=told_at("/accounts/{account_id}/storage/kv/namespaces/{id}/keys", _held),
     find="/accounts/{account_id}/storage/kv/namespaces?per_page=1000",
     unique="title",
 )

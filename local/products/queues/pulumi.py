@@ -1,6 +1,6 @@
 """Queues and their consumers."""
 
-from local.pulumi.cloudflare_types.rest_type import RestSpec
+from local.pulumi.cloudflare_types.rest_type import RestSpec, told_at
 from local.pulumi.wire import Properties
 
 
@@ -15,8 +15,7 @@ QUEUE = RestSpec(
     id_field="queue_id",
     replace_on=frozenset({"accountId", "jurisdiction"}),
     sticky=frozenset({"settings"}),
-    contents="/accounts/{account_id}/queues/{queue_id}/metrics",
-    held=_held,
+    contents=told_at("/accounts/{account_id}/queues/{queue_id}/metrics", _held),
     find="/accounts/{account_id}/queues?name={queue_name}",
     unique="queue_name",
 )

@@ -3,10 +3,11 @@
 import base64
 import hashlib
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from local.pulumi.cloudflare_types.rest_type import RestSpec
+from local.pulumi.cloudflare_types.rest_type import Get, RestSpec
 from local.pulumi.wire import UNKNOWN, Properties, is_list, is_object
 
 _ALL_TRACES: Properties = {"destinations": [], "enabled": False, "head_sampling_rate": 1, "persist": True}
@@ -33,6 +34,42 @@ def _worker_body(body: Properties) -> Properties:
     return {**defaults, **body, "observability": observability, "subdomain": subdomain}
 
 
+_NAMESPACES = "/accounts/{account_id}/workers/durable_objects/namespaces"
+_MANY_OBJECTS = 1000
+
+
+def _objects(get: Get, worker_name: str, classes: Collection[str] | None = None) -> str:
+    """Tell which Durable Objects a Worker has, of all classes or of some."""
+    found: list[str] = []
+    for namespace in get(f"{_NAMESPACES}?per_page=1000"):
+        if namespace["script"] == worker_name and (classes is None or namespace["class"] in classes):
+            count = len(get(f"{_NAMESPACES}/{namespace['id']}/objects?limit={_MANY_OBJECTS}"))
+            objects = f"{count:,} object{'' if count == 1 else 's'}{' or more' if count == _MANY_OBJECTS else ''}"
+            found += [f"{objects} of class {namespace['class']}"] if count else []
+    return ", ".join(found)
+
+
+def _worker_contents(get: Get, names: Properties, _planned: Properties | None) -> str:
+    return _objects(get, names["name"])
+
+
+def _version_contents(get: Get, names: Properties, planned: Properties | None) -> str:  # noqa: ARG001 the interface's
+    """Tell which objects go with classes that the next version declares deleted; a version by itself has no data."""
+    classes = _deleted_classes(planned or {})
+    return _objects(get, get("/accounts/{account_id}/workers/workers/{worker_id}")["name"], classes) if classes else ""
+
+
+def _deleted_classes(version: Properties) -> set[str]:
+    exports, migrations = version.get("exports"), version.get("migrations")
+    found = (
+        {name for name, entry in exports.items() if entry.get("state") == "deleted"} if is_object(exports) else set()
+    )
+    if is_object(migrations):
+        steps: list[Any] = [migrations, *(migrations.get("steps") or [])]
+        found |= {name for step in steps if is_object(step) for name in step.get("deleted_classes") or []}
+    return found
+
+
 WORKER = RestSpec(
     collection="/accounts/{account_id}/workers/workers",
     item="/accounts/{account_id}/workers/workers/{id}",
@@ -40,6 +77,7 @@ WORKER = RestSpec(
     nested_outputs=(("subdomain", "url"),),
     body=_worker_body,
     find="/accounts/{account_id}/workers/workers/{name}",  # the API takes a name for an id
+    contents=_worker_contents,
 )
 
 
@@ -148,6 +186,7 @@ VERSION = RestSpec(
     check=_check_version,
     body=_version_body,
     reply=_version_reply,
+    contents=_version_contents,
 )
 
 DEPLOYMENT = RestSpec(

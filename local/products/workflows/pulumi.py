@@ -1,6 +1,6 @@
 """Workflows."""
 
-from local.pulumi.cloudflare_types.rest_type import RestSpec
+from local.pulumi.cloudflare_types.rest_type import RestSpec, told_at
 from local.pulumi.wire import Properties
 
 _ITEM = "/accounts/{account_id}/workflows/{workflow_name}"
@@ -19,8 +19,7 @@ WORKFLOW = RestSpec(
     create_method="PUT",
     replace_on=frozenset({"accountId", "workflowName"}),
     not_refreshed=frozenset({"limits", "concurrency", "defaultRetention"}),
-    contents=_ITEM,
-    held=_held,
+    contents=told_at(_ITEM, _held),
     find=_ITEM,
 )
 

@@ -20,8 +20,15 @@ def _same(value: Properties) -> Any:
     return value
 
 
-def _nothing(_: Any) -> str:
-    return ""
+Get = Callable[[str], Any]  # reads the API at a path template
+
+Contents = Callable[[Get, Properties, Properties | None], str]
+"""Of an object's names and what it is to be (the API's names; None: deleted), what data would go: "5 messages", ""."""
+
+
+def told_at(path: str, held: Callable[[Any], str]) -> Contents:
+    """Read at one place what data an object holds; `held` tells of the answer what that is."""
+    return lambda get, _names, _planned: held(get(path))
 
 
 def _reply_as_is(reply: Properties, _inputs: Properties) -> Properties:
@@ -74,10 +81,8 @@ class RestSpec:
     """Last touch on the body (API's names), defaults included."""
     reply: Callable[[Properties, Properties], Properties] = _reply_as_is
     """First touch on a reply (API's names), given the inputs (Pulumi's names)."""
-    contents: str = ""
-    """Where it is read what data it holds; "" for what holds none."""
-    held: Callable[[Any], str] = _nothing
-    """Tells of that answer what data there is, as in "5 messages"; "" for none."""
+    contents: Contents | None = None
+    """Tells what data goes with it; None for what holds none."""
     find: str = ""
     """Where objects of the same unique name are found; "" where names are not unique."""
     unique: str = ""
@@ -196,12 +201,13 @@ class RestType:
                 return self._found(inputs, candidate)
         return None
 
-    def contents(self, resource: Resource) -> str:
-        """Ask the API what data it holds."""
-        if not self._spec.contents:
+    def contents(self, resource: Resource, planned: Properties | None) -> str:
+        """Ask the API what data it holds that would go."""
+        if self._spec.contents is None:
             return ""
         names = {**self._names(reveal(resource.inputs)), **self._names(reveal(resource.outputs)), "id": resource.id}
-        return self._spec.held(self._api.call("GET", self._path(self._spec.contents, names)))
+        after = None if planned is None else self._names(reveal(planned))
+        return self._spec.contents(lambda template: self._api.call("GET", self._path(template, names)), names, after)
 
     def created_at(self, found: Found) -> str:
         """Read the creation time from the outputs."""
