@@ -139,6 +139,31 @@ def test_a_disabled_address_still_answers(rest: Rest) -> None:
     assert answer_of(rest, worker["subdomain"]["url"])
 
 
+MARKED_OBJECTS = """
+import { DurableObject } from "cloudflare:workers"
+export class Marked extends DurableObject { mark() { return "MARK" } }
+export default { async fetch(request, env) {
+  const names = Array.from({ length: 20 }, (_, number) => `object-${number}`)
+  return Response.json(await Promise.all(names.map((name) => env.MARKED.getByName(name).mark())))
+} }
+"""
+
+
+def test_all_objects_run_the_version_with_the_greater_share(rest: Rest) -> None:
+    worker = rest.worker()
+    binding = {"type": "durable_object_namespace", "name": "MARKED", "class_name": "Marked"}
+    live = {"Marked": {"type": "durable-object", "storage": "sqlite"}}
+    ids: list[str] = []
+    for mark, query in (("one", "?deploy=true"), ("other", "")):
+        body = version(MARKED_OBJECTS.replace('MARK"', f'{mark}"'), bindings=[binding], exports=live)
+        ids.append(rest.result("POST", f"/workers/workers/{worker['id']}/versions{query}", body)["id"])
+    shares = [{"version_id": ids[0], "percentage": 40}, {"version_id": ids[1], "percentage": 60}]
+    deployment = {"strategy": "percentage", "versions": shares}
+    rest.result("POST", f"/workers/scripts/{worker['name']}/deployments", deployment)
+    for _ in range(3):
+        assert set(rest.visit(worker["subdomain"]["url"]).json()) == {"other"}
+
+
 def test_a_deployment_cuts_web_sockets_of_other_workers(rest: Rest) -> None:
     url = rest.deployed_worker(ECHOING_SOCKET)["subdomain"]["url"].replace("http", "ws", 1)
     with connect(url, proxy=None) as socket:  # pyright: ignore[reportArgumentType]
