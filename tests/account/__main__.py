@@ -14,7 +14,7 @@ import secrets
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ from tests.account.differential import differences, table
 
 ROOT = Path(__file__).resolve().parents[2]
 LINKED = ("components", "worker", "tests", "local", "ops", "pyproject.toml")
-COMBINATIONS = list(itertools.product(("d1", "kv", "durable-object"), ("queue", "workflow")))
+COMBINATIONS: list[tuple[str, str]] = list(itertools.product(("d1", "kv", "durable-object"), ("queue", "workflow")))
 STACK = "nightly"
 
 TASKS_A_COMBINATION = 20
@@ -132,7 +132,7 @@ def _passes(store: str, engine: str, target: Target) -> bool:
 
 
 @contextmanager
-def _project(store: str, engine: str, target: Target) -> Iterator[tuple[Path, dict[str, str]]]:
+def _project(store: str, engine: str, target: Target) -> Generator[tuple[Path, dict[str, str]]]:
     """Lay out a program of a random name, whose stack is kept in the folder itself."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,7 +156,7 @@ def _written(shape: Shape) -> str:
 
 
 @contextmanager
-def _local() -> Iterator[Instance]:
+def _local() -> Generator[Instance]:
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder)
         instance, _ = start(state, 0)

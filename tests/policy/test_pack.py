@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def declared(**settings: Any) -> Resources:
-    stack = record_task_runner(**{"api_tokens": TOKENS, **settings})
+    stack = record_task_runner(api_tokens=TOKENS, **settings)
     return [
         {"kind": each.type, "name": name, "props": plain(each.inputs), "protect": each.protect}
         for name, each in stack.resources.items()

@@ -105,7 +105,7 @@ def test_an_unknown_version_is_refused_with_those_that_there_are() -> None:
         stack.up(asked("v9", back="a"))
 
 
-MISFITS = [
+MISFITS: list[tuple[dict[str, Any], tuple[str, ...], str]] = [
     ({"parts": ["kv of 1", "former d1 of 1", "queue of 1"]}, (), "other stores and engines"),
     ({"parts": ["d1 of 4", "queue of 4"]}, (), "other stores and engines"),
     ({"classes": ["TaskObject"]}, (), r"other Durable Object classes \(none, now TaskObject\)"),
