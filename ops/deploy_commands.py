@@ -76,7 +76,7 @@ def _deploy(options: argparse.Namespace, console: Console) -> int:
     if any(step.is_change for step in steps):
         console.note(f"{WAIT} deploying")
         try:
-            deployer.up(delete_data=any(change.loses_data for change in changes))
+            deployer.up(delete_data=options.delete_data or any(change.loses_data for change in changes))
         except NotReadyError:
             _write(
                 options, console, deployer, confirmation, "failed", f"deploy — stopped by an error: {counted(changes)}"

@@ -144,7 +144,7 @@ class LocalDeploy:
 
     def destroy(self) -> None:
         """Delete everything that the stack has."""
-        _run(self._command("destroy", "--yes"), self._output)
+        _run(self._command("destroy", "--delete-data"), self._output)  # who is asked has said yes to it
 
     def resources(self) -> list[dict[str, Any]]:
         """Return the resources of the stack's state."""

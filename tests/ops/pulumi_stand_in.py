@@ -29,8 +29,7 @@ def main(arguments: list[str]) -> int:
             return preview(stack)
         case ["up" | "destroy" as command]:
             assert {"--yes", "--skip-preview", "--non-interactive"} <= set(arguments)
-            more = ["--delete-data"] if command == "up" else []  # of which the CLI knows nothing
-            return local(command, stack, *more).returncode
+            return local(command, stack, "--delete-data").returncode  # of which the CLI knows nothing
         case ["stack", "export"]:
             return export(stack)
         case ["stack", "output"]:
