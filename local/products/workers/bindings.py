@@ -35,7 +35,6 @@ _ELSEWHERE = frozenset(
         "browser",
         "dispatch_namespace",
         "flagship",
-        "hyperdrive",
         "images",
         "k2",
         "logfwdr",
