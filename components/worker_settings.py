@@ -101,7 +101,7 @@ def fingerprint(tokens: Any) -> pulumi.Input[str]:
     """Return what tells one list of tokens from another, and nothing of them; empty where there is none."""
     if not isinstance(tokens, pulumi.Output) and not tokens:
         return ""
-    known = cast("pulumi.Output[Any]", pulumi.Output.from_input(cast("Any", tokens)))
+    known = pulumi.Output.from_input(cast("Any", tokens))
     return pulumi.Output.unsecret(known.apply(lambda given: _sha256(_digests(given))[:16] if given else ""))
 
 

@@ -163,13 +163,15 @@ def _deployment(arguments: argparse.Namespace, display: Any) -> "Deployment":
 
 
 def _confirmed(arguments: argparse.Namespace, lost: list[str]) -> bool:
-    """Say which data would go, in red, and ask; without a terminal, or for one document, the answer is no."""
+    """Say which data would go, in red, and ask. Where nobody can be asked, a `destroy` goes on: its name says it."""
     if arguments.delete_data:
         return True
     red, plain = ("\x1b[31m", "\x1b[0m") if sys.stderr.isatty() and "NO_COLOR" not in os.environ else ("", "")
     for store in lost:
         sys.stderr.write(f"{red}warning: this deletes data: {store}{plain}\n")
     if arguments.json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        if arguments.command == "destroy":
+            return True
         sys.stderr.write("nobody can be asked here: run this in a terminal, or with --delete-data\n")
         return False
     sys.stderr.write(f"Type the stack's name ({arguments.stack}) to delete it: ")

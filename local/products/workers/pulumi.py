@@ -61,12 +61,12 @@ def _version_contents(get: Get, names: Properties, planned: Properties | None) -
 
 def _deleted_classes(version: Properties) -> set[str]:
     exports, migrations = version.get("exports"), version.get("migrations")
-    found = (
-        {name for name, entry in exports.items() if entry.get("state") == "deleted"} if is_object(exports) else set()
-    )
+    found: set[str] = set()
+    if is_object(exports):
+        found |= {name for name, entry in exports.items() if entry.get("state") == "deleted"}
     if is_object(migrations):
-        steps: list[Any] = [migrations, *(migrations.get("steps") or [])]
-        found |= {name for step in steps if is_object(step) for name in step.get("deleted_classes") or []}
+        steps: list[dict[str, Any]] = [migrations, *(migrations.get("steps") or [])]
+        found |= {str(name) for step in steps for name in step.get("deleted_classes") or []}
     return found
 
 
