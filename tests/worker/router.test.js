@@ -83,6 +83,7 @@ const FAULTY = `(() => {
     unavailable: new StoreUnavailable('D1_ERROR: a secret', { retry_after_seconds: 2.5 }),
     soon: new StoreUnavailable('D1_ERROR: a secret', { retry_after_seconds: 0 }),
     full: new StoreFull('D1_ERROR: a secret'),
+    parts: new StoreUnavailable('all parts: a secret'),
     ours: new TypeError('a secret'),
     odd: 'a secret',
   };
@@ -90,7 +91,12 @@ const FAULTY = `(() => {
     return new Proxy(new Store(env), {
       get(store, name) {
         const value = store[name];
-        return typeof value !== 'function' ? value : (...given) => (thrown === null ? value.apply(store, given) : Promise.reject(thrown));
+        if (typeof value !== 'function') return value;
+        return async (...given) => {
+          if (thrown === null) return value.apply(store, given);
+          if (thrown === faults.parts && name === 'insert') return given[0].map(() => thrown);
+          throw thrown;
+        };
       },
     });
   }
@@ -122,6 +128,7 @@ describe('what the store throws', () => {
     ['unavailable', 503, 'store_unavailable', '3', /try again/],
     ['soon', 503, 'store_unavailable', '1', /try again/],
     ['full', 507, 'store_full', null, /submit later/],
+    ['parts', 503, 'store_unavailable', '1', /try again/],
     ['ours', 500, 'internal_error', null, /log says more/],
     ['odd', 500, 'internal_error', null, /log says more/],
   ])) test(`${fault}: every request that asks it is answered with ${status} ${code}, and nothing of what was thrown`, async () => {

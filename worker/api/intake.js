@@ -22,6 +22,7 @@ import { Refusal, storeRefusal } from './reply.js';
  * @param {Parts} parts
  * @returns {Promise<(Insertion | Error)[]>} one each, in their order; an error where its part of the store does not take it
  * @throws {Refusal} too many tasks wait to be handed over
+ * @throws {Error} the store's: it takes none of them
  */
 export async function takeIn(tasks, { store, engine, invocation }) {
   /** @type {Map<string, NewTask>} */
@@ -29,6 +30,8 @@ export async function takeIn(tasks, { store, engine, invocation }) {
   for (const task of tasks) if (!firsts.has(identity(task))) firsts.set(identity(task), task);
   await requireRoom(engine);
   const inserted = await store.insert([...firsts.values()]);
+  // Where no part of the store takes any, it is as if it had a single one.
+  if (inserted.every((insertion) => insertion instanceof Error)) throw inserted[0];
   const insertions = new Map([...firsts.values()].map((task, index) => [task, /** @type {Insertion | Error} */ (inserted[index])]));
   handOver(engine, [...insertions].map(([task, insertion]) => runOf(task, insertion)).filter((run) => run !== null), invocation);
   return tasks.map((task) => {
