@@ -373,7 +373,7 @@ class Work {
       if (standing === 'lost') this.comeAgain(taskId);
       else if (standing === 'superseded' || outcome.status === 'completed') this.messages.ack(taskId);
       else if (outcome.status === 'failed') failed.push({ taskId, run });
-      else this.returns.add(taskId, outcome.next_attempt_ms);
+      else this.returns.add(taskId, outcome.next_attempt_ms, 'ended');
     }
     if (failed.length > 0) this.#fail(failed);
   }
@@ -406,7 +406,7 @@ class Work {
 
   /** @param {string} taskId whose store is away, and which no attempt of this batch holds any more */
   comeAgain(taskId) {
-    this.returns.add(taskId, Date.now() + returnSeconds(this.messages.timesAway(taskId)) * 1000, true);
+    this.returns.add(taskId, Date.now() + returnSeconds(this.messages.timesAway(taskId)) * 1000, 'released');
   }
 }
 

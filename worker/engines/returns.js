@@ -5,7 +5,7 @@
 
 import { MAX_DELAY_SECONDS } from '../task.js';
 
-/** @import { TaskMessage, TaskMessages } from './task_messages.js' */
+/** @import { OwnClaim, TaskMessage, TaskMessages } from './task_messages.js' */
 
 /** A message with its delay. @typedef {{body: TaskMessage, delay_seconds: number}} Outgoing */
 
@@ -13,7 +13,7 @@ import { MAX_DELAY_SECONDS } from '../task.js';
 const GRACE_MS = 200;
 
 export class Returns {
-  /** When each task is due, and whether its claims are released. @type {Map<string, {at_ms: number, isReleased: boolean}>} */
+  /** When each task is due, and what became of its claim. @type {Map<string, {at_ms: number, claim: OwnClaim}>} */
   #waiting = new Map();
   /** @type {ReturnType<typeof setTimeout> | null} */
   #timer = null;
@@ -35,11 +35,10 @@ export class Returns {
   /**
    * @param {string} taskId
    * @param {number} at_ms Unix time when it is due
-   * @param {boolean} [isReleased] whether its message must tell that no attempt holds the task any more, though the store may say
-   *   so: it is sent anew then, for a retry cannot tell
+   * @param {OwnClaim} [claim] one that is released is told of in a message that is sent anew, for a retry cannot tell
    */
-  add(taskId, at_ms, isReleased = false) {
-    this.#waiting.set(taskId, { at_ms, isReleased });
+  add(taskId, at_ms, claim = 'none') {
+    this.#waiting.set(taskId, { at_ms, claim });
     this.#schedule();
   }
 
@@ -61,7 +60,7 @@ export class Returns {
     this.#isFinishing = true;
     this.#unschedule();
     await this.#sending;
-    await this.#sendAnew([...this.#waiting].filter(([taskId, { isReleased }]) => isReleased || this.messages.isLast(taskId)).map(([taskId]) => taskId));
+    await this.#sendAnew([...this.#waiting].filter(([taskId, { claim }]) => claim === 'released' || this.messages.isLast(taskId)).map(([taskId]) => taskId));
     for (const [taskId, { at_ms }] of this.#waiting) this.messages.retry(taskId, delaySeconds(at_ms));
     this.messages.retryPostponed();
   }
@@ -84,8 +83,8 @@ export class Returns {
   /** @param {string[]} taskIds */
   async #sendAnew(taskIds) {
     const outgoing = taskIds.flatMap((taskId) => {
-      const { at_ms = 0, isReleased = false } = this.#waiting.get(taskId) ?? {};
-      return this.messages.successors(taskId, isReleased).map((body) => ({ body, delay_seconds: delaySeconds(at_ms) }));
+      const { at_ms = 0, claim = 'none' } = this.#waiting.get(taskId) ?? {};
+      return this.messages.successors(taskId, claim).map((body) => ({ body, delay_seconds: delaySeconds(at_ms) }));
     });
     if (outgoing.length === 0) return;
     this.#sent = new Set(taskIds);

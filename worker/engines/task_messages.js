@@ -15,6 +15,9 @@ import { TASK_ID } from '../task_id.js';
 
 /** @typedef {{message: Message<unknown>, body: TaskMessage, deliveries: number}} Named */
 
+/** What became of the claim that a delivery made: none was made; it has ended, and the store was told; it has ended in an isolate that
+ * lives, though the store may not know. @typedef {'none' | 'ended' | 'released'} OwnClaim */
+
 /** Longest name of a holder: Cloudflare's message ids have 32 characters. */
 const MAX_HOLDER_LENGTH = 40;
 
@@ -83,7 +86,7 @@ export class TaskMessages {
       redrive: group.some(({ body }) => body.redrive === true),
       holder: group[0].message.id,
       delivery: group[0].message.attempts,
-      ended: endedOf(group.flatMap(({ message, body }) => [...body.ended ?? [], { holder: message.id, delivery: message.attempts - 1, released: 0 }])),
+      ended: endedOf(endedBefore(group)),
     }));
   }
 
@@ -106,19 +109,19 @@ export class TaskMessages {
 
   /**
    * @param {string} taskId
-   * @param {boolean} [isReleased] whether the isolate lives that made the last claim for it, if any was made
+   * @param {OwnClaim} claim
    * @returns {TaskMessage[]} what takes the place of its message; none when that is done with
    */
-  successors(taskId, isReleased = false) {
+  successors(taskId, claim) {
     const group = this.#groups.get(taskId);
     if (!group) return [];
-    const { away = 0, ...successor } = successorOf(group, isReleased);
-    return [isReleased ? { ...successor, away: away + 1 } : successor];
+    const { away = 0, ...successor } = successorOf(group, claim);
+    return [claim === 'released' ? { ...successor, away: away + 1 } : successor];
   }
 
   /** @returns {TaskMessage[]} what takes the place of all messages, see {@link ackAll} */
   allSuccessors() {
-    return [...this.#groups.values()].map((group) => successorOf(group, false)).concat(this.#postponed.map((each) => successorOf([each], false)));
+    return [...this.#groups.values()].map((group) => successorOf(group, 'none')).concat(this.#postponed.map((each) => successorOf([each], 'none')));
   }
 
   /** Is done with all messages. */
@@ -216,14 +219,24 @@ export class TaskMessages {
 }
 
 /**
+ * A delivery that made no claim ends none: should the queue deliver it twice at once, the other one may be at work under its name.
+ *
+ * @param {Named[]} group
+ * @returns {Ended[]} attempts of the deliveries before these
+ */
+function endedBefore(group) {
+  return group.flatMap(({ message, body }) => [...body.ended ?? [], { holder: message.id, delivery: message.attempts - 1, released: 0 }]);
+}
+
+/**
  * @param {[Named, ...Named[]]} group of a task
- * @param {boolean} isReleased
+ * @param {OwnClaim} claim
  * @returns {TaskMessage}
  */
-function successorOf(group, isReleased) {
+function successorOf(group, claim) {
   const [{ message, body, deliveries }] = group;
-  const ended = group.flatMap((each) => [...each.body.ended ?? [], { holder: each.message.id, delivery: each.message.attempts, released: 0 }]);
-  if (isReleased) ended.push({ holder: message.id, delivery: message.attempts, released: message.attempts });
+  const ended = endedBefore(group);
+  if (claim !== 'none') ended.push({ holder: message.id, delivery: message.attempts, released: claim === 'released' ? message.attempts : 0 });
   return { ...body, deliveries, ended: endedOf(ended) };
 }
 
