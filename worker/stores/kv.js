@@ -70,13 +70,14 @@ const CLAIM_BYTES = 8 * 1024 * 1024;
  * window that has more tasks than a list (1,000 keys) it looks at some of its sixteen parts, at all of them within four
  * times: lists are dear. */
 const SWEEP_INTERVAL_MINUTES = 10;
-const SWEEP_WINDOWS = 3;
+const SWEEP_WINDOWS = 4;
 const SWEEP_PARTS = 4;
 const WINDOW_DIGITS = 7;
 const WINDOW_MS = 16 ** (12 - WINDOW_DIGITS);
 
-/** A task that is due later than the sweeper looks back has a second key, by its time, and so has a later run of one. */
+/** A task that may be due when no sweep looks back to it any more has a second key, by its time, and so has a later run of one. */
 const DUE_PREFIX = 'due:';
+const SURELY_SWEPT_MS = (SWEEP_WINDOWS - 1) * WINDOW_MS - SWEEP_INTERVAL_MINUTES * 60_000;
 
 /** How many of these keys one sweep looks at, of which it deletes those of ended tasks, and how many open tasks it shows at once:
  * rescuing them takes two operations each, of the 1,000 that an invocation has. */
@@ -506,7 +507,7 @@ export class KvStore {
    * @param {number} due_ms
    */
   async #markDue(taskId, { expires_at }, due_ms) {
-    if (due_ms - creationTime(taskId) < (SWEEP_WINDOWS - 1) * WINDOW_MS) return;
+    if (due_ms - creationTime(taskId) < SURELY_SWEPT_MS) return;
     await this.#put(`${DUE_PREFIX}${timePrefix(due_ms)}:${taskId}`, '', expires_at);
   }
 

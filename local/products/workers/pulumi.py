@@ -65,8 +65,9 @@ def _deleted_classes(version: Properties) -> set[str]:
     if is_object(exports):
         found |= {name for name, entry in exports.items() if entry.get("state") == "deleted"}
     if is_object(migrations):
-        steps: list[dict[str, Any]] = [migrations, *(migrations.get("steps") or [])]
-        found |= {str(name) for step in steps for name in step.get("deleted_classes") or []}
+        steps: list[dict[str, list[str] | None]] = [migrations, *(migrations.get("steps") or [])]
+        for step in steps:
+            found |= set(step.get("deleted_classes") or [])
     return found
 
 
