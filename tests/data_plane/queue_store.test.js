@@ -53,7 +53,7 @@ test('ids are of 32 hexadecimal digits, each given once, in whatever runs of the
   assert.notEqual(new QueueStore(storageOf(new DatabaseSync(':memory:'))).metrics(), null);
 });
 
-test('a message of another queue keeps its id, is taken once, and can be leased, retried and buried', () => {
+test('a message of another queue keeps its id, is taken once, and can be leased, retried and become a dead letter', () => {
   const store = new QueueStore(storageOf(new DatabaseSync(':memory:')));
   const id = 'f'.repeat(32);
   for (let time = 0; time < 2; time++) store.add([message(id)], 1);
@@ -63,7 +63,7 @@ test('a message of another queue keeps its id, is taken once, and can be leased,
   store.lease(found?.seq ?? 0, `${id}.lease`, 100);
   assert.equal(store.leased(id, `${id}.lease`, 50)?.attempts, 1);
   assert.equal(store.leased(id, `${id}.other`, 50), null);
-  store.bury([found]);
+  store.deadLetter([found]);
   assert.deepEqual(store.deadLetters(10).map((/** @type {Message} */ letter) => letter.id), [id]);
   assert.equal(store.metrics().backlogCount, 0);
 });
