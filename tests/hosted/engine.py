@@ -43,6 +43,8 @@ WORKERS = 32
 CALL_SECONDS = 120
 FEATURES = frozenset({"secrets", "aliasSpecs", "deletedWith"})
 OWN_TYPES = ("ephemera:index:D1Migrations", "ephemera:index:PartsRecord", "ephemera:index:Rollout")
+TELLING_INPUTS = ("database_id", "parts", "rollout_percent")
+"""An input that each of them has, and no other one."""
 
 
 class Plugin:
@@ -130,7 +132,8 @@ class PluginType:
 
     def _urn(self, inputs: Properties) -> str:
         """Make up a URN for what has none yet; only its type counts."""
-        return f"urn:pulumi:test::test::{OWN_TYPES['database_id' not in inputs]}::new"
+        [kind] = [kind for name, kind in zip(TELLING_INPUTS, OWN_TYPES, strict=True) if name in inputs]
+        return f"urn:pulumi:test::test::{kind}::new"
 
     def _ask(self, call: Callable[[], Any]) -> Any:
         try:

@@ -119,9 +119,7 @@ def visits_again(deployed: Deployed) -> int | None:
 def test_commands_of_a_day(state_dir: Path) -> None:
     assert run("status", state_dir=state_dir).returncode == 3
     assert run("stop", state_dir=state_dir).stdout == "not running\n"
-    began = time.monotonic()
     started = run("start", "--port", "0", state_dir=state_dir)
-    assert time.monotonic() - began < 5
     assert started.stdout.startswith("started: http://127.0.0.1:")
     base_url = started.stdout.split()[-1]
     assert httpx.URL(base_url).port in range(10_000, 30_000)  # no connection ever has that port

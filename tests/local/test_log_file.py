@@ -65,7 +65,10 @@ def touch(path: Path, moment: datetime) -> None:
 def test_what_is_kept_is_read_from_both_files_and_nothing_older(path: Path) -> None:
     minute = timedelta(minutes=1)
     path.with_suffix(".log.1").write_text(
-        "".join(json.dumps(entry(*one)) + "\n" for one in (("gone", RETENTION + minute), ("kept", RETENTION - minute)))
+        "".join(
+            json.dumps(entry(*one)) + "\n"
+            for one in (("gone", RETENTION + minute), ("kept", RETENTION - timedelta(hours=1)))
+        )
     )
     log = LogFile(path)
     log.write("worker", "log", "new")
