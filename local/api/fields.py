@@ -110,9 +110,7 @@ class Fields:
     def items(self, name: str) -> list[Json] | None:
         """Read an array."""
         value = self.values.get(name)
-        if value is not None and not isinstance(value, list):
-            raise self.wrong(name, _expected("array", value))
-        return cast("list[Json] | None", value)
+        return None if value is None else array(value, self.invalid, self.path(name))
 
     def texts(self, name: str) -> list[str] | None:
         """Read an array of strings."""
@@ -128,6 +126,23 @@ class Fields:
         if items is None:
             return None
         return [Fields(item, self.invalid, self.path(f"{name}.{index}")) for index, item in enumerate(items)]
+
+
+def unparsable(path: str, problem: str) -> ApiError:
+    """Make the error about a body that Workers' API and its neighbours have: queues, tails, routes, domains."""
+    return ApiError(400, 10026, f"Could not parse request body: {path or 'body'}: {problem}")
+
+
+def array(value: Json, invalid: Invalid, path: str = "") -> list[Json]:
+    """Read an array: a whole body, or the field at a path."""
+    if not isinstance(value, list):
+        raise invalid(path, _expected("array", value))
+    return cast("list[Json]", value)
+
+
+def objects(items: Iterable[Json], invalid: Invalid) -> list[Fields]:
+    """Read objects, each named by its place."""
+    return [Fields(item, invalid, str(index)) for index, item in enumerate(items)]
 
 
 def given(values: dict[str, Json]) -> dict[str, Json]:

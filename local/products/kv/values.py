@@ -4,11 +4,11 @@ import base64
 import binascii
 import json
 import time
-from typing import Any, cast
+from typing import Any
 
 from local.api import json_text
 from local.api.envelope import ApiError, Json, RawReply, Reply
-from local.api.fields import Fields, type_name
+from local.api.fields import Fields, array, objects, type_name
 from local.api.multipart import boundary_of, form_parts
 from local.api.routing import Call, Route
 from local.products.kv.namespaces import find, invalid
@@ -84,7 +84,7 @@ async def list_keys(call: Call) -> Reply:
 async def put_values(call: Call) -> Reply:
     """PUT …/bulk: an array of {key, value, base64, expiration, expiration_ttl, metadata}, of which none is wrong."""
     namespace_id = _namespace(call, "put")
-    pairs = [_bulk_pair(Fields(item, invalid, str(index))) for index, item in enumerate(_array(call))]
+    pairs = [_bulk_pair(item) for item in objects(_array(call), invalid)]
     await call.cloud.data_plane.call("kv", namespace_id, "put", {"pairs": pairs})
     return _counted(len(pairs))
 
@@ -225,10 +225,7 @@ _NUMBER_CODES = {"limit": 10028, "expiration": 10033, "expiration_ttl": 10034}
 
 
 def _array(call: Call) -> list[Json]:
-    body = call.json(invalid)
-    if not isinstance(body, list):
-        raise invalid("", f"Expected array, received {type_name(body)}")
-    items = cast("list[Json]", body)
+    items = array(call.json(invalid), invalid)
     if not 0 < len(items) <= _MAX_BULK_PAIRS:
         raise ApiError(400, 10029, f"invalid request: {len(items)} keys, expected 1 to {_MAX_BULK_PAIRS}")
     return items

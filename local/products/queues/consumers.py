@@ -9,7 +9,7 @@ import uuid
 from typing import Any
 
 from local.api.envelope import ApiError, Json, Page, Reply, now
-from local.api.fields import Fields
+from local.api.fields import Fields, unparsable
 from local.api.routing import Call, Route
 from local.products.queues import queues
 from local.products.workers import desired_state, workers
@@ -175,7 +175,7 @@ def _invalid(path: str, problem: str) -> ApiError:
     """Make the error about the settings: 100127 (wrangler/src/queues/constants.ts), or 10026 about the rest."""
     if path.startswith("settings"):
         return ApiError(400, 100127, f"The specified consumer settings are invalid: {path}: {problem}")
-    return ApiError(400, 10026, f"Could not parse request body: {path or 'body'}: {problem}")
+    return unparsable(path, problem)
 
 
 ROUTES = (

@@ -12,7 +12,7 @@ import uuid
 from typing import Any
 
 from local.api.envelope import ApiError, Json, Reply, now
-from local.api.fields import Fields
+from local.api.fields import Fields, unparsable
 from local.api.routing import Call, Route
 from local.products.workers import desired_state
 
@@ -284,7 +284,7 @@ def _invalid(path: str, problem: str) -> ApiError:
     """Make the error about a queue's settings: 100128 (wrangler/src/queues/constants.ts), or 10026 about the rest."""
     if path.startswith("settings"):
         return ApiError(400, 100128, f"The specified queue settings are invalid: {path}: {problem}")
-    return ApiError(400, 10026, f"Could not parse request body: {path or 'body'}: {problem}")
+    return unparsable(path, problem)
 
 
 ROUTES = (

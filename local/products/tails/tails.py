@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from local.api.envelope import ApiError, Json, Reply
-from local.api.fields import Fields
+from local.api.fields import Fields, unparsable
 from local.api.routing import Call, Route
 from local.core.cloud import Cloud
 from local.products.tails import filters as tail_filters
@@ -29,7 +29,7 @@ _PROTOCOL = "trace-v1"  # of the WebSocket; wrangler asks for it
 
 async def create_tail(call: Call) -> Reply:
     """POST /workers/scripts/{script_name}/tails: with filters, all of which an event must pass."""
-    body = Fields(call.json(_invalid) or {}, _invalid)
+    body = Fields(call.json(unparsable) or {}, unparsable)
     filters = [tail_filters.read_filter(part) for part in body.objects("filters") or []]
     moment = datetime.now(UTC)
     tail_id = uuid.uuid4().hex
@@ -126,10 +126,6 @@ def _describe(cloud: Cloud, row: sqlite3.Row) -> dict[str, Json]:
 
 def _written(moment: datetime) -> str:
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _invalid(path: str, problem: str) -> ApiError:
-    return ApiError(400, 10026, f"Could not parse request body: {path or 'body'}: {problem}")
 
 
 _TAILS = "/accounts/{account_id}/workers/scripts/{script_name}/tails"

@@ -7,14 +7,14 @@ found: 0 0 * * *".
 import sqlite3
 
 from local.api.envelope import ApiError, Json, Reply, now
-from local.api.fields import Fields, type_name
+from local.api.fields import Fields, array, unparsable
 from local.api.routing import Call, Route
 from local.products.workers import cron, workers
 
 
 async def put_schedules(call: Call) -> Reply:
     """PUT /workers/scripts/{script_name}/schedules: a bare array that replaces all; [] removes them."""
-    crons = _crons(call.json(_invalid))
+    crons = _crons(call.json(unparsable))
     moment = now()
     async with call.cloud.change() as change:
         worker = workers.find_script(change.db, call.path["script_name"])
@@ -34,11 +34,9 @@ async def get_schedules(call: Call) -> Reply:
 
 
 def _crons(body: Json) -> list[str]:
-    if not isinstance(body, list):
-        raise _invalid("", f"Expected array, received {type_name(body)}")
     crons: list[str] = []
-    for item in body:  # pyright: ignore[reportUnknownVariableType]
-        text = Fields(item, _invalid).required_text("cron")
+    for item in array(body, unparsable):
+        text = Fields(item, unparsable).required_text("cron")
         if not cron.is_valid(text):
             raise ApiError(400, 10100, f"invalid cron string: {text}")
         if text in crons:
@@ -58,10 +56,6 @@ def _describe(db: sqlite3.Connection, worker_id: str) -> dict[str, Json]:
             for row in _rows(db, worker_id)
         ]
     }
-
-
-def _invalid(path: str, problem: str) -> ApiError:
-    return ApiError(400, 10026, f"Could not parse request body: {path or 'body'}: {problem}")
 
 
 ROUTES = (

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 
 from local.api.envelope import ApiError, Json, Reply
-from local.api.fields import Fields
+from local.api.fields import Fields, unparsable
 from local.api.routing import Call, Route
 from local.products.workers import bindings, uploads, workers
 from local.products.workers import versions as worker_versions
@@ -32,20 +32,20 @@ async def get_secret(call: Call) -> Reply:
 
 async def put_secret(call: Call) -> Reply:
     """PUT /workers/scripts/{script_name}/secrets: {name, text, type}."""
-    secret = _read(call.fields(_invalid))
+    secret = _read(call.fields(unparsable))
     changed = await _change(call, {secret["name"]: secret})
     return Reply(changed[secret["name"]])
 
 
 async def patch_secrets(call: Call) -> Reply:
     """PATCH /workers/scripts/{script_name}/secrets-bulk: {secrets: {name: secret or null}}, all or none."""
-    part = call.fields(_invalid).fields("secrets")
+    part = call.fields(unparsable).fields("secrets")
     if part is None:
-        raise _invalid("secrets", "Required")
+        raise unparsable("secrets", "Required")
     patch: dict[str, dict[str, str] | None] = {}
     for name in part.values:
         given = part.fields(name)
-        patch[name] = None if given is None else _read(Fields({"name": name, **given.values}, _invalid, name))
+        patch[name] = None if given is None else _read(Fields({"name": name, **given.values}, unparsable, name))
     return Reply(await _change(call, patch))
 
 
@@ -111,10 +111,6 @@ def _described(found: list[bindings.Binding]) -> dict[str, dict[str, Json]]:
 
 def _missing(name: str) -> ApiError:
     return ApiError(404, 10056, f"Binding '{name}' not found. Please use a different name and try again.")  # quoted
-
-
-def _invalid(path: str, problem: str) -> ApiError:
-    return ApiError(400, 10026, f"Could not parse request body: {path or 'body'}: {problem}")
 
 
 _SCRIPT = "/accounts/{account_id}/workers/scripts/{script_name}"

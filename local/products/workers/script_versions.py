@@ -8,6 +8,7 @@ import sqlite3
 from typing import Any
 
 from local.api.envelope import ApiError, Json, Reply
+from local.api.fields import unparsable
 from local.api.routing import Call, Route
 from local.products.durable_objects import namespaces as durable_objects
 from local.products.identity.identity import AUTHOR_EMAIL, AUTHOR_ID
@@ -47,7 +48,7 @@ async def list_versions(call: Call) -> Reply:
     """GET /workers/scripts/{script_name}/versions: newest first; ?deployable is true of all of them."""
     worker = workers.find_script(call.cloud.db, call.path["script_name"])
     rows = worker_versions.rows(call.cloud.db, worker["id"])
-    page = call.page(len(rows), _invalid, size=_PAGE_SIZE, largest=_LARGEST_PAGE)
+    page = call.page(len(rows), unparsable, size=_PAGE_SIZE, largest=_LARGEST_PAGE)
     shown = [_outline(call.cloud.db, row) for row in page.cut(rows)]
     return Reply({"items": shown}, page.info(len(shown)))
 
@@ -99,10 +100,6 @@ def _resources(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Json]:
             **{name: lifecycle[name] for name in ("migration_tag", "exports") if name in lifecycle},
         },
     }
-
-
-def _invalid(path: str, problem: str) -> ApiError:
-    return ApiError(400, 10026, f"Could not parse request body: {path or 'body'}: {problem}")
 
 
 _VERSIONS = "/accounts/{account_id}/workers/scripts/{script_name}/versions"

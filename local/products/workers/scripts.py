@@ -10,8 +10,8 @@ import json
 import sqlite3
 from typing import Any
 
-from local.api.envelope import ApiError, Json, RawReply, Reply
-from local.api.fields import Fields
+from local.api.envelope import Json, RawReply, Reply
+from local.api.fields import Fields, unparsable
 from local.api.routing import Call, Route
 from local.products.durable_objects import namespaces as durable_objects
 from local.products.workers import desired_state, uploads, workers
@@ -98,7 +98,7 @@ async def get_subdomain(call: Call) -> Reply:
 
 async def set_subdomain(call: Call) -> Reply:
     """POST /workers/scripts/{script_name}/subdomain: what is left out stays as it is."""
-    body = call.fields(_invalid)
+    body = call.fields(unparsable)
     body.required("enabled")
     given = {name: body.flag(name) for name in ("enabled", "previews_enabled") if body.has(name)}
     return await _change_subdomain(call, given)
@@ -139,7 +139,7 @@ def _wanted_tags(pairs: str) -> dict[str, bool]:
     for pair in filter(None, pairs.split(",")):
         tag, _, allowed = pair.rpartition(":")
         if not tag or allowed not in ("yes", "no"):
-            raise _invalid("tags", f"Expected tag:yes or tag:no, received '{pair}'")
+            raise unparsable("tags", f"Expected tag:yes or tag:no, received '{pair}'")
         wanted[tag] = allowed == "yes"
     return wanted
 
@@ -208,10 +208,6 @@ async def _change_subdomain(call: Call, given: dict[str, Json]) -> Reply:
         settings["subdomain"] |= given
         workers.store_settings(change.db, row["id"], settings)
     return Reply(_subdomain(workers.find(call.cloud.db, row["id"])))
-
-
-def _invalid(path: str, problem: str) -> ApiError:
-    return ApiError(400, 10026, f"Could not parse request body: {path or 'body'}: {problem}")
 
 
 _SCRIPT = "/accounts/{account_id}/workers/scripts/{script_name}"

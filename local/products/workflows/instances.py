@@ -11,11 +11,11 @@ import re
 import sqlite3
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any
 
 from local.api import json_text
 from local.api.envelope import ApiError, Json, Reply, now
-from local.api.fields import Fields, one_of, type_name
+from local.api.fields import Fields, array, objects, one_of
 from local.api.routing import Call, Route, whole_number
 from local.products.workflows.workflows import STATUSES, check_retention, find, invalid, latest_version, not_found
 from local.runtime.data_plane_client import DataPlaneRefusedError
@@ -55,13 +55,10 @@ async def create_instance(call: Call) -> Reply:
 async def create_batch(call: Call) -> Reply:
     """POST /workflows/{workflow_name}/instances/batch: up to 100; ids that are taken are left out."""
     workflow = find(call.cloud.db, call.path["workflow_name"])
-    body = call.json(invalid)
-    if not isinstance(body, list):
-        raise invalid("", f"Expected array, received {type_name(body)}")
-    parts = cast("list[Json]", body)
+    parts = array(call.json(invalid), invalid)
     if not 1 <= len(parts) <= MAX_BATCH:
         raise invalid("", f"Expected 1 to {MAX_BATCH} instances, received {len(parts)}")
-    wanted = [_new_instance(Fields(part, invalid, str(index))) for index, part in enumerate(parts)]
+    wanted = [_new_instance(part) for part in objects(parts, invalid)]
     creation = await _create(call, workflow, wanted)
     return Reply([_created(call.cloud.db, workflow, made["id"]) for made in creation["created"]])
 

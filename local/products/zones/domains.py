@@ -8,7 +8,7 @@ import sqlite3
 import uuid
 
 from local.api.envelope import ApiError, Json, Reply
-from local.api.fields import Fields, type_name
+from local.api.fields import Fields, array, objects, unparsable
 from local.api.routing import Call, Route
 from local.products.workers import workers
 from local.products.zones import zones
@@ -20,7 +20,7 @@ _LARGEST_PAGE = 1000
 
 async def put_domain(call: Call) -> Reply:
     """PUT /workers/domains: a name that another Worker has goes over to this one."""
-    body = call.fields(_invalid)
+    body = call.fields(unparsable)
     _check_environment(body)
     async with call.cloud.change() as change:
         worker = workers.find_script(change.db, body.required_text("service"))
@@ -49,7 +49,7 @@ async def delete_domain(call: Call) -> Reply:
 async def list_records(call: Call) -> Reply:
     """GET /workers/domains/records: with what of a Worker answers there."""
     rows = _listed(call)
-    page = call.page(len(rows), _invalid, size=_PAGE_SIZE, largest=_LARGEST_PAGE)
+    page = call.page(len(rows), unparsable, size=_PAGE_SIZE, largest=_LARGEST_PAGE)
     shown = [_record(row) for row in page.cut(rows)]
     return Reply(shown, page.info(len(shown)))
 
@@ -66,7 +66,7 @@ async def compare_script_domains(call: Call) -> Reply:
     """
     db = call.cloud.db
     worker = workers.find_script(db, call.path["script_name"])
-    wanted = _origins(call.json(_invalid))
+    wanted = _origins(call.json(unparsable))
     changes: dict[str, list[Json]] = {"added": [], "removed": [], "updated": [], "conflicting": []}
     for part in wanted:
         zone, hostname = _zone_and_hostname(db, part)
@@ -90,7 +90,7 @@ async def put_script_domains(call: Call) -> Reply:
 
     Raises ApiError 409 for a name that another Worker has, unless `override_existing_origin` lets it go over.
     """
-    body = call.fields(_invalid)
+    body = call.fields(unparsable)
     wanted = _origins(body.required("origins"))
     may_take = body.flag("override_existing_origin") or False
     async with call.cloud.change() as change:
@@ -121,9 +121,7 @@ def _attach(db: sqlite3.Connection, worker_id: str, part: Fields, *, may_take: b
 
 
 def _origins(value: Json) -> list[Fields]:
-    if not isinstance(value, list):
-        raise _invalid("origins", f"Expected array, received {type_name(value)}")
-    return [Fields(part, _invalid, str(index)) for index, part in enumerate(value)]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return objects(array(value, unparsable, "origins"), unparsable)
 
 
 def _zone_and_hostname(db: sqlite3.Connection, part: Fields) -> tuple[sqlite3.Row, str]:
@@ -182,10 +180,6 @@ def _describe(row: sqlite3.Row) -> dict[str, Json]:
 
 def _record(row: sqlite3.Row) -> dict[str, Json]:
     return _describe(row) | {"enabled": bool(row["enabled"]), "previews_enabled": False}
-
-
-def _invalid(path: str, problem: str) -> ApiError:
-    return ApiError(400, 10026, f"Could not parse request body: {path or 'body'}: {problem}")
 
 
 _SELECT = (

@@ -8,7 +8,7 @@ import sqlite3
 import uuid
 
 from local.api.envelope import ApiError, Json, Reply
-from local.api.fields import Fields, type_name
+from local.api.fields import Fields, array, objects, unparsable
 from local.api.routing import Call, Route
 from local.products.workers import workers
 from local.products.zones import patterns, zones
@@ -17,7 +17,7 @@ from local.products.zones.patterns import normalized
 
 async def create_route(call: Call) -> Reply:
     """POST /zones/{zone_id}/workers/routes."""
-    body = call.fields(_invalid)
+    body = call.fields(unparsable)
     async with call.cloud.change() as change:
         zone = zones.find(change.db, call.path["zone_id"])
         route_id = _insert(change.db, zone, body.required_text("pattern"), _worker_id(change.db, body.text("script")))
@@ -37,7 +37,7 @@ async def get_route(call: Call) -> Reply:
 
 async def replace_route(call: Call) -> Reply:
     """PUT /zones/{zone_id}/workers/routes/{route_id}: without a script, no Worker runs there."""
-    body = call.fields(_invalid)
+    body = call.fields(unparsable)
     async with call.cloud.change() as change:
         row = _find(change.db, call.path["zone_id"], call.path["route_id"])
         zone = zones.find(change.db, row["zone_id"])
@@ -64,10 +64,7 @@ async def put_script_routes(call: Call) -> Reply:
     Not documented. The body is [{pattern, zone_id or zone_name}] (workers-sdk, deploy-helpers/src/triggers/
     publish-routes.ts); the answer is the patterns.
     """
-    body = call.json(_invalid)
-    if not isinstance(body, list):
-        raise _invalid("", f"Expected array, received {type_name(body)}")
-    wanted = [Fields(part, _invalid, str(index)) for index, part in enumerate(body)]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    wanted = objects(array(call.json(unparsable), unparsable), unparsable)
     async with call.cloud.change() as change:
         worker = workers.find_script(change.db, call.path["script_name"])
         kept = {_place(change.db, worker["id"], part) for part in wanted}
@@ -122,10 +119,6 @@ def _describe(row: sqlite3.Row) -> dict[str, Json]:
 
 def _duplicate() -> ApiError:
     return ApiError(409, 10020, "workers.api.error.duplicate_route")
-
-
-def _invalid(path: str, problem: str) -> ApiError:
-    return ApiError(400, 10026, f"Could not parse request body: {path or 'body'}: {problem}")
 
 
 _SELECT = (
