@@ -12,6 +12,7 @@
  * @typedef {{body: Uint8Array, contentType: string, delaySeconds: number | null}} IncomingMessage
  * @typedef {{id: string, sentAt: number, contentType: string, body: ArrayBuffer}} DeadLetter
  * @typedef {DeadLetter & {seq: number, storedAt: number, attempts: number}} StoredMessage
+ * @typedef {Pick<StoredMessage, 'seq' | 'id' | 'attempts'>} NamedMessage
  * @typedef {{
  *   body: Uint8Array | ArrayBuffer,
  *   contentType: string,
@@ -55,8 +56,9 @@ const TAKE_OVER = `
   DROP TABLE messages;
 `;
 
-const MESSAGE_COLUMNS = `
-  seq, own_id, sent_at AS sentAt, stored_at AS storedAt, content_type AS contentType, attempts, body`;
+/** What is asked of a message whose body nobody needs. */
+const NAME_COLUMNS = 'seq, own_id, attempts';
+const MESSAGE_COLUMNS = `${NAME_COLUMNS}, sent_at AS sentAt, stored_at AS storedAt, content_type AS contentType, body`;
 
 /** The `?` of a statement, as a list that SQLite can search. */
 const LISTED = 'IN (SELECT value FROM json_each(?))';
@@ -134,8 +136,8 @@ export class QueueStore {
   }
 
   /**
-   * @param {any} row of `MESSAGE_COLUMNS`
-   * @returns {StoredMessage}
+   * @param {any} row of `MESSAGE_COLUMNS`, or of `NAME_COLUMNS`
+   * @returns {any} a `StoredMessage`, or a `NamedMessage`
    */
   #message({ own_id, ...message }) {
     return { ...message, id: own_id ?? this.#key + message.seq.toString(16).padStart(SEQ_DIGITS, '0') };
@@ -229,11 +231,11 @@ export class QueueStore {
    * @param {string} id
    * @param {string} leaseId
    * @param {number} now
-   * @returns {StoredMessage | null}
+   * @returns {NamedMessage | null}
    */
   leased(id, leaseId, now) {
     const [row] = this.#sql.exec(
-      `SELECT ${MESSAGE_COLUMNS} FROM queued
+      `SELECT ${NAME_COLUMNS} FROM queued
        WHERE (own_id = ? OR (own_id IS NULL AND seq = ?)) AND lease_id = ? AND visible_at > ?`,
       id,
       this.#seqOf(id),
@@ -283,10 +285,10 @@ export class QueueStore {
    * @param {number} maxAttempts
    * @param {number} after
    * @param {number} until
-   * @returns {StoredMessage[]}
+   * @returns {NamedMessage[]}
    */
   spent(maxAttempts, after, until) {
-    const sql = `SELECT ${MESSAGE_COLUMNS} FROM queued WHERE visible_at > ? AND visible_at <= ? AND attempts >= ?`;
+    const sql = `SELECT ${NAME_COLUMNS} FROM queued WHERE visible_at > ? AND visible_at <= ? AND attempts >= ?`;
     return this.#sql.exec(sql, after, until, maxAttempts).toArray().map((row) => this.#message(row));
   }
 
