@@ -1,5 +1,6 @@
 /** The sweep: rescues unfinished tasks whose message or consumer was lost, and deletes tasks whose time to live is over. */
 
+import { noSweeps } from './stores/tally.js';
 import { SWEEP_GRACE_SECONDS } from './task.js';
 
 /** @import { Engine } from './engines/engine.js' */
@@ -20,7 +21,7 @@ export const NEARLY_FULL = 0.8;
  */
 export async function sweep(store, engine) {
   const start_ms = Date.now();
-  const counts = { expired: 0, resent: 0, returned: 0, failed: 0 };
+  const counts = noSweeps();
   await chore('rescue', () => rescue(store, engine, counts, start_ms + RESCUE_MS));
   await chore('expiry', async () => { counts.expired = await store.expire(() => Date.now() > start_ms + SWEEP_MS); });
   await chore('statistics', () => store.tally());

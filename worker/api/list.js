@@ -1,9 +1,8 @@
 /** `GET /tasks`: the newest tasks first. */
 
 import { STATUSES } from '../task.js';
-import { jsonReply } from './reply.js';
+import { jsonReply, summaryView } from './reply.js';
 import { fromDigits, readQuery, textLike, wholeNumber } from './request.js';
-import { summaryView } from './task.js';
 
 /** @import { Status } from '../task.js' */
 /** @import { Call } from './router.js' */

@@ -1,6 +1,7 @@
 /** The HTTP API: which request is answered by what. */
 
 import { isStoreError } from '../stores/store_error.js';
+import { workerVersion } from '../version.js';
 import { addCorsHeaders, addressOf, authenticate, authorize, limitRate, preflight } from './access.js';
 import { submitBatch } from './batch.js';
 import { listTasks } from './list.js';
@@ -8,7 +9,6 @@ import { showDescription } from './openapi.js';
 import { showPage, showProgram, showStyle } from './page.js';
 import { jsonReply, quoted, Refusal, storeRefusal } from './reply.js';
 import { showStatistics } from './stats.js';
-import { workerVersion } from '../version.js';
 import { submitTask } from './submission.js';
 import { cancelTask, retryTask, showTask } from './task.js';
 

@@ -1,9 +1,8 @@
 /** `GET /stats`: how much there is, how much waits, and how fast it goes. */
 
 import { firstMinute, latencyOf, MINUTE_MS, quietMinute, RECENT_MINUTES } from '../stores/tally.js';
-import { jsonReply } from './reply.js';
+import { isoTime, jsonReply } from './reply.js';
 import { readQuery } from './request.js';
-import { isoTime } from './task.js';
 
 /** @import { Backlog, Engine } from '../engines/engine.js' */
 /** @import { Minutes } from '../stores/tally.js' */

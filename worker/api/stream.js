@@ -2,8 +2,7 @@
 
 import { ENDED } from '../task.js';
 import { Looks } from './looks.js';
-import { UNCACHED } from './reply.js';
-import { taskJson } from './task.js';
+import { taskJson, UNCACHED } from './reply.js';
 
 /** @import { TaskRecord } from '../task.js' */
 /** @import { Call } from './router.js' */

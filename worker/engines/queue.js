@@ -5,8 +5,8 @@
  */
 
 import { attemptAll, ATTEMPTS_SPENT, CRASHED } from '../attempt.js';
-import { Invocation, Joint, jointOf } from '../joint.js';
 import { returnSeconds } from '../backoff.js';
+import { Invocation, Joint, jointOf } from '../joint.js';
 import { patiently } from '../patience.js';
 import { shardBinding, shardCount, shardOf } from '../shards.js';
 import { MAX_DELAY_SECONDS, MIN_TTL_SECONDS, SWEEP_GRACE_SECONDS, TASK_TTL_SECONDS } from '../task.js';

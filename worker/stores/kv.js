@@ -11,7 +11,7 @@ import { newestFirst } from './kv_list.js';
 import { isAbandoned, isOpen, verdictOn } from './lease.js';
 import { patientKv } from './patient_kv.js';
 import { isStoreError } from './store_error.js';
-import { countEnd, countSubmission, noCounts, recentMinutes } from './tally.js';
+import { addCounts, countEnd, countSubmission, noCounts, noSweeps, recentMinutes } from './tally.js';
 
 /** @import { AttemptName, Idempotency, NewTask, Outcome, Parameters, Payload, Progress, Status, TaskError, TaskRecord, TaskSummary } from '../task.js' */
 /** @import { Leased } from './lease.js' */
@@ -90,8 +90,6 @@ const PAGE_TASKS = 100;
 const COUNTED_TASKS = 2_000;
 const FRESH_SECONDS = 900;
 
-const NEVER_SWEPT = { expired: 0, resent: 0, returned: 0, failed: 0 };
-
 /** @implements {Store} */
 export class KvStore {
   tells = false;
@@ -129,13 +127,7 @@ export class KvStore {
     return entry && isKept(entry) ? { ...summary(taskId, entry), result: entry.result } : null;
   }
 
-  /**
-   * @param {TaskRecord} _task
-   * @param {number} wait_ms
-   */
-  async changed(_task, wait_ms) {
-    await new Promise((resolve) => { setTimeout(resolve, wait_ms); });
-  }
+  async changed() {} // nobody asks a store that does not tell
 
   /**
    * @param {Delivery[]} deliveries
@@ -266,9 +258,9 @@ export class KvStore {
 
   /** @param {SweepCounts} counts */
   async countSweep(counts) {
-    const before = await this.#sweepCounts();
-    const names = /** @type {(keyof SweepCounts)[]} */ (Object.keys(before));
-    await this.kv.put('sweeper', JSON.stringify(Object.fromEntries(names.map((name) => [name, before[name] + counts[name]]))));
+    const sum = { ...await this.#sweepCounts() };
+    addCounts(sum, counts);
+    await this.kv.put('sweeper', JSON.stringify(sum));
   }
 
   /** @returns {Promise<Probe[]>} */
@@ -345,7 +337,7 @@ export class KvStore {
 
   /** @returns {Promise<SweepCounts>} */
   async #sweepCounts() {
-    return await this.kv.get('sweeper', 'json') ?? NEVER_SWEPT;
+    return await this.kv.get('sweeper', 'json') ?? noSweeps();
   }
 
   /**

@@ -103,8 +103,8 @@
  * @property {(tasks: NewTask[]) => Promise<(Insertion | Error)[]>} insert new tasks, pending, each of another idempotency key; one
  *   answer each, in their order: an error where its part of the store is down or full
  * @property {boolean} tells whether `changed` comes back as soon as something changes, wherever that is done
- * @property {(task: TaskRecord, wait_ms: number) => Promise<void>} changed waits until a task is not as it was, where the store tells;
- *   or the time is up
+ * @property {(task: TaskRecord, wait_ms: number) => Promise<void>} changed waits until a task is not as it was, or the time is up; to be
+ *   asked of a store that `tells` alone
  * @property {(taskId: string) => Promise<TaskRecord | null>} find null when there is no such task, or its time to live is over
  * @property {(deliveries: Delivery[], isAlone?: boolean) => Promise<Map<string, ClaimAnswer>>} claim takes the tasks that may be
  *   worked on now, each of another delivery, as many as fit in memory; an answer for each

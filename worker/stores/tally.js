@@ -1,10 +1,10 @@
 /** What statistics are made of: counts of tasks, and what became of them in each of the last minutes. */
 
-import { ENDED, STATUSES } from '../task.js';
+import { ENDED } from '../task.js';
 import { creationTime } from '../task_id.js';
 
 /** @import { Status } from '../task.js' */
-/** @import { Statistics } from './store.js' */
+/** @import { Statistics, SweepCounts } from './store.js' */
 
 /** How far back throughput and latency are told, the present minute included. */
 export const RECENT_MINUTES = 15;
@@ -34,6 +34,11 @@ const BUCKET_RATIO = 1.05;
 /** @returns {StatusCounts} */
 export function noCounts() {
   return { pending: 0, processing: 0, completed: 0, failed: 0, cancelled: 0 };
+}
+
+/** @returns {SweepCounts} */
+export function noSweeps() {
+  return { expired: 0, resent: 0, returned: 0, failed: 0 };
 }
 
 /** @returns {Tally} */
@@ -105,12 +110,9 @@ function minuteOf(minutes, time_ms) {
  * @returns {{samples: number, p50: number, p95: number, p99: number} | null} milliseconds, by the nearest rank; null of none
  */
 export function latencyOf(minutes) {
-  /** @type {Map<number, number>} */
-  const buckets = new Map();
-  for (const { latencies } of Object.values(minutes)) {
-    for (const [bucket, count] of Object.entries(latencies)) buckets.set(Number(bucket), (buckets.get(Number(bucket)) ?? 0) + count);
-  }
-  const sorted = [...buckets].sort(([one], [other]) => one - other);
+  const all = quietMinute();
+  for (const minute of Object.values(minutes)) addMinute(all, minute);
+  const sorted = Object.entries(all.latencies).map(([bucket, count]) => /** @type {const} */ ([Number(bucket), count])).sort(([one], [other]) => one - other);
   const samples = sorted.reduce((sum, [, count]) => sum + count, 0);
   if (samples === 0) return null;
   const percentile = (/** @type {number} */ percent) => {
@@ -139,10 +141,10 @@ export function mergeStatistics(parts) {
   const counts = noCounts();
   /** @type {Minutes} */
   const minutes = {};
-  const sweeper = { expired: 0, resent: 0, returned: 0, failed: 0 };
+  const sweeper = noSweeps();
   for (const part of parts) {
-    for (const status of STATUSES) counts[status] += part.counts[status];
-    for (const name of /** @type {(keyof typeof sweeper)[]} */ (Object.keys(sweeper))) sweeper[name] += part.sweeper[name];
+    addCounts(counts, part.counts);
+    addCounts(sweeper, part.sweeper);
     for (const [start, minute] of Object.entries(part.minutes)) addMinute(minutes[start] ??= quietMinute(), minute);
   }
   return {
@@ -159,6 +161,16 @@ export function mergeStatistics(parts) {
  * @param {Minute} minute
  */
 function addMinute(sum, { latencies, ...counts }) {
-  for (const name of /** @type {(keyof typeof counts)[]} */ (Object.keys(counts))) sum[name] += counts[name];
-  for (const [bucket, count] of Object.entries(latencies)) sum.latencies[bucket] = (sum.latencies[bucket] ?? 0) + count;
+  addCounts(sum, counts);
+  addCounts(sum.latencies, latencies);
+}
+
+/**
+ * Adds counts to those of the same names; one that is new begins with nothing.
+ *
+ * @param {Record<string, any>} sum
+ * @param {Readonly<Record<string, number>>} counts
+ */
+export function addCounts(sum, counts) {
+  for (const [name, count] of Object.entries(counts)) sum[name] = (sum[name] ?? 0) + count;
 }

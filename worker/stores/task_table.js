@@ -308,12 +308,12 @@ export class TaskTable {
   }
 
   /**
+   * Nobody asks a store that does not tell.
+   *
    * @param {TaskRecord} _task
-   * @param {number} wait_ms
+   * @param {number} _wait_ms
    */
-  async changed(_task, wait_ms) {
-    await new Promise((resolve) => { setTimeout(resolve, wait_ms); });
-  }
+  async changed(_task, _wait_ms) {}
 
   /**
    * @param {Delivery[]} deliveries one for each task
