@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ops.console import command_output
 from ops.deployed_stack import NotReadyError
 
 SUITE = Path("tests/acceptance")
@@ -38,7 +39,7 @@ def run_acceptance(stack: str, state_dir: Path, *, output_to_stderr: bool) -> li
         report = Path(folder) / "report.xml"
         options = ["-p", "no:cacheprovider", "-q", f"--junit-xml={report}", "-o", "junit_family=xunit1"]
         command = [sys.executable, "-m", "pytest", *options, str(SUITE), "--stack", stack, "--state", str(state_dir)]
-        output = sys.stderr.fileno() if output_to_stderr else None
+        output = command_output(to_stderr=output_to_stderr)
         done = subprocess.run(command, stdout=output, stdin=subprocess.DEVNULL, check=False)  # noqa: S603
         if not report.exists():
             raise NotReadyError(f"the acceptance suite did not run (exit code {done.returncode}); see above")
@@ -66,7 +67,7 @@ def _check(case: ElementTree.Element) -> Check:
 
 def run_smoke_test(command: str, variables: Mapping[str, str], *, output_to_stderr: bool) -> Check:
     """Run a command of the user's own by the shell, with variables that say where the task runner is."""
-    output = sys.stderr.fileno() if output_to_stderr else None
+    output = command_output(to_stderr=output_to_stderr)
     environment = {**os.environ, **variables}
     done = subprocess.run(  # noqa: S602 it is a shell command that its own user has typed
         command, shell=True, stdout=output, stdin=subprocess.DEVNULL, env=environment, check=False

@@ -14,6 +14,11 @@ from ops.json_object import to_json
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
+def command_output(*, to_stderr: bool) -> int | None:
+    """Say where a command prints that people watch: on stderr, where stdout has JSON only; None is stdout."""
+    return sys.stderr.fileno() if to_stderr else None
+
+
 class Console:
     """Prints results to stdout; progress and errors to stderr. With JSON, results and errors are all there is."""
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from components.cloudflare_api import is_loopback
 from local import Instance
 from local.pulumi import PROJECT_FILE, DeployError, read_values
+from ops.console import command_output
 from ops.deployed_stack import NotReadyError
 from ops.planned_change import Step
 
@@ -62,7 +63,7 @@ def find_deployer(stack: str, state_dir: Path, *, with_pulumi: bool, output_to_s
         NotReadyError: there is no such stack, or nothing that could deploy it.
     """
     base_url = str(stack_values(stack).get("cloudflare:baseUrl") or "")
-    output = sys.stderr.fileno() if output_to_stderr else None
+    output = command_output(to_stderr=output_to_stderr)
     if base_url and is_loopback(base_url) and not with_pulumi:
         if Instance.find(state_dir) is None:
             option = "" if state_dir == Path(".local") else f" --state {state_dir}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from local.pulumi import name_of
 from ops.acceptance import Check
 from ops.deployer import stack_values
 
@@ -87,10 +88,11 @@ def report(state: LiveState) -> str:
     if values or state.versions:
         parts += ["## Values\n", _table(("key", "value"), {**values, **state.versions}.items())]
     if state.resources:
-        parts += ["## Resources\n", _table(("kind", "name", "id"), _rows(state.resources))]
+        rows = [(each.kind, each.name, each.id) for each in state.resources]
+        parts += ["## Resources\n", _table(("kind", "name", "id"), rows)]
     if state.checks:
-        rows = [(each.name, each.expected, each.observed, "✔" if each.passed else "✘") for each in state.checks]
-        parts += ["## Checks\n", _table(("✔ check", "expected", "observed", "result"), rows)]
+        results = [(each.name, each.expected, each.observed, "✔" if each.passed else "✘") for each in state.checks]
+        parts += ["## Checks\n", _table(("✔ check", "expected", "observed", "result"), results)]
     return "\n".join(parts)
 
 
@@ -101,11 +103,6 @@ def written(moment: datetime) -> str:
 
 def _yaml(values: Mapping[str, Any]) -> str:
     return f"```yaml\n{yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True, width=120)}```\n"
-
-
-def _rows(resources: Iterable[Resource]) -> Iterator[tuple[str, str, str]]:
-    for each in resources:
-        yield each.kind, each.name, each.id
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -144,13 +141,9 @@ def resources_of(checkpoint: Iterable[Mapping[str, Any]]) -> list[Resource]:
 
 def _resource(entry: Mapping[str, Any]) -> Resource:
     outputs: Mapping[str, Any] = {**(entry.get("inputs") or {}), **(entry.get("outputs") or {})}
-    name = next((str(outputs[key]) for key in NAME_KEYS if isinstance(outputs.get(key), str)), _last(entry["urn"]))
+    name = next((str(outputs[key]) for key in NAME_KEYS if isinstance(outputs.get(key), str)), name_of(entry["urn"]))
     identity = next((str(outputs[key]) for key in ID_KEYS if isinstance(outputs.get(key), str)), entry.get("id", ""))
     return Resource(str(entry["type"]).rsplit(":", 1)[-1], name, str(identity))
-
-
-def _last(urn: str) -> str:
-    return urn.rsplit("::", 1)[-1]
 
 
 def commit_of_program() -> str:

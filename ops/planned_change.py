@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
+from local.pulumi import name_of, type_of
 from ops.console import table
 
 
@@ -41,12 +42,12 @@ class Step:
     @property
     def kind(self) -> str:
         """The resource's type: ``cloudflare:index/queue:Queue``."""
-        return self.urn.split("::")[2].rsplit("$", 1)[-1]
+        return type_of(self.urn)
 
     @property
     def name(self) -> str:
         """The resource's name in the program."""
-        return self.urn.rsplit("::", 1)[-1]
+        return name_of(self.urn)
 
 
 @dataclass(frozen=True)

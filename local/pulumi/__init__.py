@@ -11,13 +11,24 @@ if TYPE_CHECKING:
     from local.pulumi.errors import DeployError
     from local.pulumi.outputs import read_outputs
     from local.pulumi.stack_config import PROJECT_FILE, StackConfig, load_config, read_values
+    from local.pulumi.urn import name_of, type_of
 
-__all__ = ["PROJECT_FILE", "DeployError", "StackConfig", "load_config", "read_outputs", "read_values"]
+__all__ = [
+    "PROJECT_FILE",
+    "DeployError",
+    "StackConfig",
+    "load_config",
+    "name_of",
+    "read_outputs",
+    "read_values",
+    "type_of",
+]
 
 _MODULES = {
     "DeployError": "errors",
     "read_outputs": "outputs",
     **dict.fromkeys(("PROJECT_FILE", "StackConfig", "load_config", "read_values"), "stack_config"),
+    **dict.fromkeys(("name_of", "type_of"), "urn"),
 }
 
 

@@ -63,18 +63,28 @@ def test_resources_have_the_names_and_ids_that_cloudflare_knows() -> None:
     checkpoint: list[dict[str, Any]] = [
         {
             "type": "cloudflare:index/queue:Queue",
-            "urn": "a::q",
+            "urn": "urn:pulumi:dev::ephemera::a:b:C::q",
             "id": "1",
             "outputs": {"queueName": "q", "queueId": "2"},
         },
         {
             "type": "cloudflare:index/d1Database:D1Database",
-            "urn": "a::d",
+            "urn": "urn:pulumi:dev::ephemera::a:b:C::d",
             "id": "u",
             "outputs": {"name": "d", "uuid": "u"},
         },
-        {"type": "cloudflare:index/workerVersion:WorkerVersion", "urn": "a::v", "id": "v1", "outputs": {}},
-        {"type": "pulumi-python:dynamic/d1:Migrations", "urn": "a::m", "id": "u", "outputs": {}},
+        {
+            "type": "cloudflare:index/workerVersion:WorkerVersion",
+            "urn": "urn:pulumi:dev::ephemera::a:b:C::v",
+            "id": "v1",
+            "outputs": {},
+        },
+        {
+            "type": "pulumi-python:dynamic/d1:Migrations",
+            "urn": "urn:pulumi:dev::ephemera::a:b:C::m",
+            "id": "u",
+            "outputs": {},
+        },
     ]
     found = [(each.kind, each.name, each.id) for each in resources_of(checkpoint)]
     assert found == [("Queue", "q", "2"), ("D1Database", "d", "u"), ("WorkerVersion", "v", "v1")]
