@@ -25,7 +25,7 @@ from local.pulumi.display import JsonDisplay
 from local.pulumi.outputs import read_outputs
 from local.pulumi.wire import from_struct, to_struct
 from tests.hosted.engine import ROOT, HostedEngine, Plugin
-from tests.journey.project import run
+from tests.journey.project import local_cloudflare
 
 COMMAND_SECONDS = 240
 
@@ -33,11 +33,8 @@ COMMAND_SECONDS = 240
 @pytest.fixture(scope="module")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     state = tmp_path_factory.mktemp("cloudflare")
-    run("local", "start", "--state", state, "--port", "0")
-    try:
+    with local_cloudflare(state):
         yield state
-    finally:
-        run("local", "stop", "--state", state)
 
 
 @pytest.fixture(scope="module")

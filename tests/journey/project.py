@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,16 @@ def start(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.Popen[str]:
     return subprocess.Popen(  # noqa: S603
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=cwd, env=environment
     )
+
+
+@contextmanager
+def local_cloudflare(state: Path) -> Generator[None]:
+    """Run a local Cloudflare of its own."""
+    run("local", "start", "--state", state, "--port", "0")
+    try:
+        yield
+    finally:
+        run("local", "stop", "--state", state)
 
 
 class Project:

@@ -13,7 +13,7 @@ import pytest
 from components.cloudflare_api import CloudflareApi
 from local.cli.instance import Instance
 from local.pulumi.outputs import read_outputs
-from tests.journey.project import Project, run
+from tests.journey.project import Project, local_cloudflare, run
 
 PATIENCE_SECONDS = 120
 TASKS_A_STEP = 6
@@ -45,11 +45,8 @@ WALK = [
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     state = tmp_path_factory.mktemp("cloudflare")
-    run("local", "start", "--state", state, "--port", "0")
-    try:
+    with local_cloudflare(state):
         yield Project(tmp_path_factory.mktemp("project"), state, {"default.js": SLOW_HANDLER})
-    finally:
-        run("local", "stop", "--state", state)
 
 
 def test_no_task_is_lost_on_the_way(project: Project) -> None:

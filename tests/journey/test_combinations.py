@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from subprocess import Popen
 
@@ -14,7 +15,7 @@ from components.state_store import read_caveat
 from local.cli.instance import Instance
 from local.pulumi.outputs import read_outputs
 from tests.features import deployment
-from tests.journey.project import COMMAND_SECONDS, Project, run
+from tests.journey.project import COMMAND_SECONDS, Project, local_cloudflare, run
 from tests.journey.receiver import receiver
 
 COMBINATIONS = list(itertools.product(["d1", "kv", "durable-object"], ["queue", "workflow"]))
@@ -44,16 +45,12 @@ def projects(receiver_port: int, tmp_path_factory: pytest.TempPathFactory) -> It
             settings = deployment.settings(receiver_port)
             project.configure(stack, state_store=store, engine=engine, env=env, **settings)
             projects[stack] = project
-    states = {project.state for project in projects.values()}
-    try:
-        for state in states:
-            run("local", "start", "--state", state, "--port", "0")
+    with ExitStack() as running:
+        for state in {project.state for project in projects.values()}:
+            running.enter_context(local_cloudflare(state))
         for stack, project in projects.items():
             project.deploy("up", stack)
         yield projects
-    finally:
-        for state in states:
-            run("local", "stop", "--state", state)
 
 
 def test_the_acceptance_suite_passes_on_every_combination(projects: dict[str, Project]) -> None:

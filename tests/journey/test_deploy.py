@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from local.cli.instance import Instance
-from tests.journey.project import ROOT, Project, run
+from tests.journey.project import ROOT, Project, local_cloudflare
 from tests.ops.pulumi_stand_in import STATE_VARIABLE
 
 COMMAND_SECONDS = 300
@@ -70,11 +70,8 @@ class Operator:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     state = tmp_path_factory.mktemp("cloudflare")
-    run("local", "start", "--state", state, "--port", "0")
-    try:
+    with local_cloudflare(state):
         yield Project(tmp_path_factory.mktemp("project"), state)
-    finally:
-        run("local", "stop", "--state", state)
 
 
 @pytest.fixture(scope="module")

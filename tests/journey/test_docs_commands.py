@@ -13,7 +13,7 @@ import pytest
 
 from local.pulumi.outputs import read_outputs
 from ops.client import TaskRunnerClient
-from tests.journey.project import ROOT, Project, run
+from tests.journey.project import ROOT, Project, local_cloudflare, run
 
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 COMMAND_SECONDS = 120
@@ -62,13 +62,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     source = re.findall(r"```js\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[0]
     project = Project(folder, folder / ".local", handlers={"count.js": source})
     (folder / "README.md").write_text("some words")
-    run("local", "start", "--state", project.state, "--port", "0")
-    try:
+    with local_cloudflare(project.state):
         project.configure("local", env="dev")
         project.deploy("up", "local")
         yield project
-    finally:
-        run("local", "stop", "--state", project.state)
 
 
 def test_there_are_commands_to_run() -> None:

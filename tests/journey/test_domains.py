@@ -10,7 +10,7 @@ import pytest
 from local.cli.adopt import adopt
 from local.cli.api_client import ApiClient
 from local.pulumi.outputs import read_outputs
-from tests.journey.project import Project, run
+from tests.journey.project import Project, local_cloudflare
 
 STACK = "local"
 DOMAIN, ROUTE = "tasks.example.com", "www.example.com/tasks/*"
@@ -19,11 +19,8 @@ DOMAIN, ROUTE = "tasks.example.com", "www.example.com/tasks/*"
 @pytest.fixture
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     state = tmp_path_factory.mktemp("cloudflare")
-    run("local", "start", "--state", state, "--port", "0")
-    try:
+    with local_cloudflare(state):
         yield Project(tmp_path_factory.mktemp("project"), state)
-    finally:
-        run("local", "stop", "--state", state)
 
 
 def test_a_stack_has_a_domain_and_a_route(project: Project) -> None:

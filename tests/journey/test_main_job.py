@@ -10,19 +10,16 @@ import pytest
 
 from local.cli.instance import Instance
 from local.pulumi.outputs import read_outputs
-from tests.journey.project import run
+from tests.journey.project import local_cloudflare, run
 
 
 @pytest.fixture(scope="module")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The state folder of a Cloudflare with the local stack deployed; all of it is gone afterwards."""
     state = tmp_path_factory.mktemp("cloudflare")
-    run("local", "start", "--state", state, "--port", "0")
-    try:
+    with local_cloudflare(state):
         run("local", "up", "--stack", "local", "--state", state)
         yield state
-    finally:
-        run("local", "stop", "--state", state)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from components.cloudflare_api import CloudflareApi
 from local.cli.instance import Instance
 from local.pulumi.outputs import read_outputs
-from tests.journey.project import ROOT, Project, run
+from tests.journey.project import ROOT, Project, local_cloudflare
 
 SHIPPED = [file.name for file in sorted((ROOT / "worker" / "migrations").glob("*.sql"))]
 FIRST = SHIPPED[0]
@@ -22,8 +22,7 @@ NEW = "9001_notes.sql"
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     state = tmp_path_factory.mktemp("cloudflare")
-    run("local", "start", "--state", state, "--port", "0")
-    try:
+    with local_cloudflare(state):
         project = Project(tmp_path_factory.mktemp("project"), state)
         for name in ("worker", "components"):
             (project.folder / name).unlink()
@@ -31,8 +30,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         project.configure("schema", env="dev")
         project.deploy("up", "schema")
         yield project
-    finally:
-        run("local", "stop", "--state", state)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from local.pulumi.outputs import read_outputs
-from tests.journey.project import Project, run
+from tests.journey.project import Project, local_cloudflare, run
 
 STACK = "described"
 TOKEN = "token-of-the-described-stack-0123456789"  # noqa: S105
@@ -22,12 +22,9 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     state = tmp_path_factory.mktemp("cloudflare")
     project = Project(tmp_path_factory.mktemp("project"), state)
     project.configure(STACK, state_store="d1", engine="queue", api_tokens=TOKEN)
-    run("local", "start", "--state", state, "--port", "0")
-    try:
+    with local_cloudflare(state):
         project.deploy("up", STACK)
         yield str(read_outputs(state, STACK)["url"])
-    finally:
-        run("local", "stop", "--state", state)
 
 
 def test_the_api_does_what_its_description_says(url: str) -> None:

@@ -22,7 +22,7 @@ from ops.client import TaskRunnerClient
 from ops.deployed_stack import DeployedStack
 from ops.errors import UnauthorizedError
 from ops.task import NewTask, Status, Submission
-from tests.journey.project import Project, run
+from tests.journey.project import Project, local_cloudflare, run
 from tests.ops.stand_in import Reply, StandIn, stand_in
 
 PATIENCE_SECONDS = 60
@@ -101,15 +101,12 @@ class Operator:
 @pytest.fixture(scope="module")
 def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     state = tmp_path_factory.mktemp("cloudflare")
-    run("local", "start", "--state", state, "--port", "0")
-    try:
+    with local_cloudflare(state):
         project = Project(tmp_path_factory.mktemp("project"), state, handlers={"moody.js": MOODY_HANDLER})
         project.configure("ops", state_store="d1", engine="queue", api_tokens=TOKENS, max_retries=1)
         project.deploy("up", "ops")
         with stand_in() as switch:
             yield Operator(project, switch)
-    finally:
-        run("local", "stop", "--state", state)
 
 
 @pytest.fixture

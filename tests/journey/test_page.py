@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from local.pulumi.outputs import read_outputs
-from tests.journey.project import COMMAND_SECONDS, ROOT, Project, run
+from tests.journey.project import COMMAND_SECONDS, ROOT, Project, local_cloudflare
 
 TOKEN = "token-of-the-stack-with-a-page-0123456789"  # noqa: S105
 COMBINATIONS = {"queue": ("d1", "dev"), "workflow": ("durable-object", "stg")}
@@ -47,11 +47,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     if browser.stderr:
         (pytest.fail if browser.returncode else pytest.skip)(browser.stderr)
     state = tmp_path_factory.mktemp("cloudflare")
-    run("local", "start", "--state", state, "--port", "0")
-    try:
+    with local_cloudflare(state):
         yield Project(tmp_path_factory.mktemp("project"), state, {"gate.js": GATE_HANDLER})
-    finally:
-        run("local", "stop", "--state", state)
 
 
 @pytest.mark.parametrize("engine", COMBINATIONS)

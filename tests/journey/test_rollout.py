@@ -13,7 +13,7 @@ from local.cli.instance import Instance
 from local.pulumi.outputs import read_outputs
 from ops.client import TaskRunnerClient
 from ops.deployed_stack import DeployedStack
-from tests.journey.project import Project, run
+from tests.journey.project import Project, local_cloudflare
 from tests.journey.test_deploy import Operator
 
 TELLING_HANDLER = """
@@ -31,11 +31,8 @@ PATIENCE_SECONDS = 60
 @pytest.fixture(scope="module")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     state = tmp_path_factory.mktemp("cloudflare")
-    run("local", "start", "--state", state, "--port", "0")
-    try:
+    with local_cloudflare(state):
         yield state
-    finally:
-        run("local", "stop", "--state", state)
 
 
 class Rolled:
