@@ -237,16 +237,16 @@ describe('the broker', () => {
 
   test('a backlog is worked off by more invocations as it goes, up to max_concurrency; what is left over by fewer', async () => {
     const id = await consumed({ batch_size: 1, max_concurrency: 4 }, { delivery_paused: true });
-    puppeteer.plan = async () => (await sleep(20), {}); // shorter than the time after which a batch that waits gets another one
-    await dataPlane.send(id, Array.from({ length: 40 }, (_, number) => number));
+    puppeteer.plan = async () => (await sleep(40), {}); // shorter than the time after which a batch that waits gets another one
+    await dataPlane.send(id, Array.from({ length: 100 }, (_, number) => number));
     await configure(queue(id, workerConsumer('puppet', { batch_size: 1, max_concurrency: 4 })));
     await empty(id);
     assert.equal(puppeteer.mostRunning, 4);
-    assert.deepEqual(puppeteer.bodies.toSorted((one, other) => one - other), Array.from({ length: 40 }, (_, number) => number));
+    assert.deepEqual(puppeteer.bodies.toSorted((one, other) => one - other), Array.from({ length: 100 }, (_, number) => number));
     const start_ms = Date.now();
     puppeteer.mostRunning = 0;
     await dataPlane.send(id, ['lone']);
-    await delivered(41);
+    await delivered(101);
     assert.equal(puppeteer.mostRunning, 1);
     assert.ok(Date.now() - start_ms < 1_000);
   });
