@@ -105,8 +105,8 @@ class TaskRunnerClient:
     ) -> Submission:
         """Submit a task; the arguments are those of `NewTask`."""
         query = {
-            **(parameters or {}),
-            **_given(handler=handler, delay=delay_seconds, ttl=ttl_seconds, max_retries=max_retries),
+            **{f"param.{name}": value for name, value in (parameters or {}).items()},
+            **_given(handler=handler, delaySeconds=delay_seconds, ttlSeconds=ttl_seconds, maxRetries=max_retries),
         }
         body, content_type = _body(payload)
         headers = {"Content-Type": content_type, **_given(**{"Idempotency-Key": idempotency_key})}
@@ -194,7 +194,7 @@ class TaskRunnerClient:
 
     def cancel(self, task_id: str) -> Task:
         """Cancel an unfinished task. Raises WrongStatusError when it has completed or failed."""
-        return Task.read(self._call("DELETE", _path(task_id)))
+        return Task.read(self._call("POST", f"{_path(task_id)}/cancel"))
 
     def retry(self, task_id: str) -> Submission:
         """Run a failed or cancelled task again. Raises WrongStatusError when it is neither."""

@@ -21,7 +21,7 @@ import { MAX_DELAY_SECONDS } from './task.js';
  * @property {(percent: number, note?: string) => void} progress tells how far the attempt has come, 0 to 100, and in up to
  *   200 characters what it does; the task shows it as soon, may it be called ever so often
  * @property {Readonly<Record<string, any>>} bindings the Worker's own, but for its API tokens
- * @property {Parameters} parameters those query parameters of the submission that the module declares
+ * @property {Parameters} parameters those of the submission that the module declares
  * @property {{debug: Log, info: Log, warn: Log, error: Log}} log
  */
 
@@ -39,8 +39,8 @@ import { MAX_DELAY_SECONDS } from './task.js';
  * @typedef {object} HandlerModule
  * @property {Handler} default
  * @property {number} [timeout_seconds] how long an attempt may take; {@link MAX_TIMEOUT_SECONDS} where it is not said
- * @property {Record<string, string>} [parameters] the query parameters that the handler takes, beside those of every task
- *   ({@link TASK_PARAMETERS}): name and what it is
+ * @property {Record<string, string>} [parameters] the parameters that the handler takes: name and what it is. A submission gives one as
+ *   the query parameter `param.NAME`
  * @property {object} [payload] a JSON Schema (draft 2020-12) that a submission's payload must keep to; it is checked before the
  *   task is accepted, and `/openapi.json` shows it
  * @property {(parameters: Parameters, bindings: Readonly<Record<string, any>>) => string | null | undefined} [check] what is wrong
@@ -54,9 +54,6 @@ import { MAX_DELAY_SECONDS } from './task.js';
 /** The longest time of an attempt: a minute less than the wall-clock limit of a queue consumer, which is the lease, so that
  * its outcome can be written. */
 export const MAX_TIMEOUT_SECONDS = 14 * 60;
-
-/** The query parameters of every task. */
-export const TASK_PARAMETERS = ['handler', 'delay', 'ttl', 'max_retries'];
 
 /** An error that another attempt would meet again: the task fails at once. */
 export class PermanentError extends Error {
@@ -121,7 +118,6 @@ function faultOf({ default: handle, timeout_seconds = MAX_TIMEOUT_SECONDS, param
     return `expected parameters to be an object of names and what they are, got ${kindOf(parameters)}`;
   }
   for (const [name, what] of Object.entries(parameters)) {
-    if (TASK_PARAMETERS.includes(name)) return `expected parameters of its own, got ${name}, which every task has`;
     if (typeof what !== 'string') return `expected parameter ${name} to say what it is, got ${kindOf(what)}`;
   }
   return null;

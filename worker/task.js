@@ -18,7 +18,7 @@ export { describeError } from './thrown.js';
 
 /** The request body as it came: a string when it is UTF-8 text, else its bytes. @typedef {string | Uint8Array<ArrayBuffer>} Payload */
 
-/** What a handler is told beside the payload: query parameters of the submission. @typedef {Record<string, string>} Parameters */
+/** What a handler is told beside the payload, by name. @typedef {Record<string, string>} Parameters */
 
 /** The error of an attempt, as it is kept. @typedef {{name: string, message: string}} TaskError */
 

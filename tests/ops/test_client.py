@@ -87,12 +87,12 @@ def test_what_steers_a_task_rides_beside_it(runner: StandIn, client: TaskRunnerC
     assert submission.is_replay
     [request] = runner.requests
     assert request.query == {
-        "url": ["https://example.com/?a=b&c"],
-        "method": ["PUT"],
+        "param.url": ["https://example.com/?a=b&c"],
+        "param.method": ["PUT"],
         "handler": ["http"],
-        "delay": ["0"],
-        "ttl": ["60"],
-        "max_retries": ["3"],
+        "delaySeconds": ["0"],
+        "ttlSeconds": ["60"],
+        "maxRetries": ["3"],
     }
     assert request.headers["Idempotency-Key"] == "key 1"
     assert request.headers["Authorization"] == f"Bearer {TOKEN}"
@@ -364,7 +364,7 @@ def test_a_wrong_status_names_it(runner: StandIn, client: TaskRunnerClient) -> N
         client.retry("t1")
     assert cancelling.value.task_status == "completed"
     asked = [(request.method, request.path) for request in runner.requests]
-    assert asked == [("DELETE", "/task/t1"), ("POST", "/task/t1/retry")]
+    assert asked == [("POST", "/task/t1/cancel"), ("POST", "/task/t1/retry")]
 
 
 @pytest.mark.parametrize(

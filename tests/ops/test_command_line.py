@@ -90,11 +90,11 @@ def test_submit_sends_what_it_is_told(run: Run, runner: StandIn, tmp_path: Path)
     assert request.body == b"\x00\xff"
     assert request.query == {
         "handler": ["http"],
-        "url": ["https://a/?b=c"],
-        "method": ["PUT"],
-        "delay": ["7200"],
-        "ttl": ["86400"],
-        "max_retries": ["0"],
+        "param.url": ["https://a/?b=c"],
+        "param.method": ["PUT"],
+        "delaySeconds": ["7200"],
+        "ttlSeconds": ["86400"],
+        "maxRetries": ["0"],
     }
     assert request.headers["Idempotency-Key"] == "k"
 

@@ -43,7 +43,7 @@ describe('with API tokens', () => {
     }
     for (const [method, path] of /** @type {const} */ ([
       ['GET', '/'], ['GET', '/dashboard.css'], ['GET', '/dashboard.js'], ['GET', '/openapi.json'], ['GET', '/stats'], ['POST', '/task'],
-      ['POST', '/tasks'], ['GET', '/task/x'], ['DELETE', '/task/x'], ['POST', '/task/x/retry'], ['GET', '/nowhere'], ['PUT', '/task'], ['HEAD', '/tasks'],
+      ['POST', '/tasks'], ['GET', '/task/x'], ['DELETE', '/task/x'], ['POST', '/task/x/cancel'], ['POST', '/task/x/retry'], ['GET', '/nowhere'], ['PUT', '/task'], ['HEAD', '/tasks'],
       ['GET', '//health'], ['GET', '/health/'], ['OPTIONS', '/task'],
     ])) {
       assert.equal((await api.call(method, path)).status, 401, `${method} ${path}`);
@@ -196,7 +196,7 @@ describe('with origins', () => {
     for (const Authorization of [`Bearer ${TOKEN}`, 'Bearer wrong']) {
       const { headers } = await api.call('GET', '/tasks', { headers: { Origin: PAGE_ORIGIN, Authorization } });
       assert.equal(headers.get('Access-Control-Allow-Origin'), PAGE_ORIGIN);
-      assert.equal(headers.get('Access-Control-Expose-Headers'), 'Idempotent-Replayed, Retry-After, WWW-Authenticate');
+      assert.equal(headers.get('Access-Control-Expose-Headers'), 'Idempotent-Replayed, Request-Id, Retry-After, WWW-Authenticate');
       assert.equal(headers.get('Access-Control-Allow-Credentials'), null);
       assert.equal(headers.get('Vary'), 'Origin');
     }

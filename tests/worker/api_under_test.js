@@ -12,7 +12,7 @@ import { startWorker } from './worker_under_test.js';
 
 /** Gives back what it was given, and refuses what it is asked to. */
 const ECHO = `
-  export const parameters = { tone: 'how to say it', volume: 'how loud' };
+  export const parameters = { tone: 'how to say it', volume: 'how loud', delaySeconds: 'named as a setting is', ttl: 'as one was' };
   export const check = (parameters, bindings) => {
     switch (parameters.tone) {
       case 'bindings': return Object.keys(bindings).sort().join(' ');

@@ -26,7 +26,6 @@ test('parameters that say nothing are refused when the Worker starts, by name', 
     [['size'], 'expected parameters to be an object of names and what they are, got a list'],
     ['size', 'expected parameters to be an object of names and what they are, got string'],
     [{ size: 7 }, 'expected parameter size to say what it is, got number'],
-    [{ ttl: 'how long' }, 'expected parameters of its own, got ttl, which every task has'],
   ])) {
     const module = /** @type {any} */ ({ default: () => null, parameters });
     assert.throws(() => requireHandlers({ resize: module }), { name: 'TypeError', message: `handler resize: ${sentence}` });

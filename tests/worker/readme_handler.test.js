@@ -19,13 +19,13 @@ before(async () => {
 after(() => worker.stop());
 
 test('counts words', async () => {
-  const taskId = await worker.submit('the quick brown fox', '?handler=count&min_length=4');
+  const taskId = await worker.submit('the quick brown fox', '?handler=count&param.min_length=4');
   assert.deepEqual(await worker.deliver({ body: { taskId, run: 1 } }), ['ack']);
   assert.deepEqual(await worker.outcome(taskId), { status: 'completed', attempts: 1, result: { words: 2 }, error: null });
 });
 
 test('says what is wrong with a parameter', async () => {
-  const reply = await worker.fetch('/task?handler=count&min_length=some', { method: 'POST', body: 'words' });
+  const reply = await worker.fetch('/task?handler=count&param.min_length=some', { method: 'POST', body: 'words' });
   assert.equal(reply.status, 400);
   assert.match(await reply.text(), /expected min_length to be a positive number, got some/);
 });

@@ -52,6 +52,15 @@ describe('routes', () => {
     }
   });
 
+  test('each answer names its request, as Cloudflare does where it can, and a refusal and a stream do, too', async () => {
+    const requests = /** @type {const} */ ([['GET', '/health'], ['GET', '/nowhere'], ['POST', '/task'], ['OPTIONS', '/task'], ['GET', '/']]);
+    const ids = await Promise.all(requests.map(async ([method, path]) => (await api.call(method, path)).headers.get('Request-Id')));
+    assert.equal(new Set(ids).size, requests.length);
+    assert.ok(ids.every((id) => /^[0-9a-f-]{36}$/.test(id ?? '')), String(ids));
+    const { headers } = await api.call('GET', '/health', { headers: { 'CF-Ray': '9a1b2c3d4e5f6071-FRA' } });
+    assert.equal(headers.get('Request-Id'), '9a1b2c3d4e5f6071-FRA');
+  });
+
   test('/health tells that the Worker answers', async () => {
     const { status, body } = await api.call('GET', '/health');
     assert.deepEqual({ status, body }, { status: 200, body: { status: 'ok', version: null } });

@@ -38,7 +38,7 @@ for (const store of STORES) describe(`POST /task with state in ${store}`, () => 
     assert.ok(Math.abs(Date.parse(expiresAt) - before_ms - DAY_MS) < 10_000);
   });
 
-  test('delay, ttl and max_retries are kept with the task', async () => {
+  test('the former names of settings are still read', async () => {
     const before_ms = Date.now();
     const taskId = await api.submit('?delay=3600&ttl=600&max_retries=7', { body: 'four' });
     const { maxRetries, nextAttemptAt, expiresAt } = await api.task(taskId);
@@ -72,6 +72,23 @@ for (const store of STORES) describe(`POST /task with state in ${store}`, () => 
     const taskId = await api.submit('?handler=echo&tone=soft&volume=&delay=0');
     await api.attempt(taskId);
     assert.deepEqual((await api.task(taskId)).result.parameters, { tone: 'soft', volume: '' });
+  });
+
+  test('a parameter may be named as a setting is or was: its prefix tells them apart', async () => {
+    const taskId = await api.submit('?handler=echo&param.tone=soft&volume=low&param.delaySeconds=9&param.ttl=8&maxRetries=4&ttl=600');
+    await api.attempt(taskId);
+    const { result, maxRetries } = await api.task(taskId);
+    assert.deepEqual({ ...result.parameters }, { tone: 'soft', volume: 'low', delaySeconds: '9', ttl: '8' });
+    assert.equal(maxRetries, 4);
+  });
+
+  test('the names of settings in a query are those of a body and of a reply', async () => {
+    const before_ms = Date.now();
+    const taskId = await api.submit('?delaySeconds=3600&ttlSeconds=600&maxRetries=7');
+    const { maxRetries, nextAttemptAt, expiresAt } = await api.task(taskId);
+    assert.equal(maxRetries, 7);
+    assert.ok(Math.abs(Date.parse(nextAttemptAt) - before_ms - 3_600_000) < 10_000, nextAttemptAt);
+    assert.ok(Math.abs(Date.parse(expiresAt) - before_ms - 4_200_000) < 10_000, expiresAt);
   });
 
   test('a payload may be as long as the limit', async () => {
@@ -154,6 +171,9 @@ describe('POST /task refuses', () => {
 
   test('settings out of range', async () => {
     for (const [parameter, values] of /** @type {const} */ ([
+      ['delaySeconds', ['-1', '86401', 'soon']],
+      ['ttlSeconds', ['59', '604801']],
+      ['maxRetries', ['-1', '101']],
       ['delay', ['-1', '86401', '1.5', '1e3', '', ' 1', '+1', 'soon', '99999999999999999999']],
       ['ttl', ['0', '59', '604801', 'day']],
       ['max_retries', ['-1', '101', 'many']],
@@ -169,11 +189,15 @@ describe('POST /task refuses', () => {
   test('a parameter that nobody knows, or that comes twice', async () => {
     const unknown = await post('?dealy=5');
     assertRefused(unknown, 400, 'invalid_parameter', { parameter: 'dealy' });
-    assert.equal(unknown.body.error, 'unknown query parameter "dealy": known are handler, delay, ttl, max_retries');
+    assert.equal(unknown.body.error, 'unknown query parameter "dealy": known are handler, delaySeconds, ttlSeconds, maxRetries');
     const ofAnother = await post('?tone=soft');
     assertRefused(ofAnother, 400, 'invalid_parameter', { parameter: 'tone' });
     const own = await post('?handler=echo&pitch=high');
-    assert.equal(own.body.error, 'unknown query parameter "pitch": known are handler, delay, ttl, max_retries, tone, volume');
+    const twice = await post('?delay=1&delaySeconds=2');
+    assertRefused(twice, 400, 'invalid_parameter', { parameter: 'delaySeconds' });
+    assert.equal(twice.body.error, 'expected delaySeconds to be given once, not as delay too, got ["2","1"]');
+    assertRefused(await post('?handler=echo&tone=soft&param.tone=loud'), 400, 'invalid_parameter', { parameter: 'param.tone' });
+    assert.equal(own.body.error, 'unknown query parameter "pitch": known are handler, delaySeconds, ttlSeconds, maxRetries, param.tone, param.volume, param.delaySeconds, param.ttl');
     assertRefused(await post('?delay=1&delay=2'), 400, 'invalid_parameter', { parameter: 'delay' });
     assertRefused(await post('?handler=echo&handler=default'), 400, 'invalid_parameter', { parameter: 'handler' });
   });

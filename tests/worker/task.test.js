@@ -46,7 +46,7 @@ for (const store of STORES) describe(`/task/:id with state in ${store}`, () => {
     const ids = [UNKNOWN_ID, 'unknown', '%E0%A4%A', '%00', 'x'.repeat(5_000), UNKNOWN_ID.toUpperCase(), encodeURIComponent('../task')];
     for (const id of ids) {
       for (const [method, path] of /** @type {const} */ ([
-        ['GET', ''], ['GET', '?wait=60'], ['DELETE', ''], ['POST', '/retry'],
+        ['GET', ''], ['GET', '?wait=60'], ['DELETE', ''], ['POST', '/cancel'], ['POST', '/retry'],
       ])) {
         const reply = await api.call(method, `/task/${id}${path}`);
         assertRefused(reply, 404, 'task_not_found');
@@ -102,6 +102,14 @@ for (const store of STORES) describe(`/task/:id with state in ${store}`, () => {
     const taskId = await api.submit();
     for (const Accept of ['application/json', '*/*', 'text/html,application/xhtml+xml']) {
       assert.equal((await api.call('GET', `/task/${taskId}`, { headers: { Accept } })).headers.get('Content-Type'), 'application/json');
+    }
+  });
+
+  test('POST cancels as DELETE does', async () => {
+    const taskId = await api.submit('?delaySeconds=600');
+    for (const method of ['POST', 'DELETE', 'POST']) {
+      const { status, body } = await api.call(method, `/task/${taskId}${method === 'POST' ? '/cancel' : ''}`);
+      assert.deepEqual([status, body.status], [200, 'cancelled']);
     }
   });
 

@@ -143,7 +143,7 @@ export function addressOf({ request }) {
 
 /** Beside those that a page may always send and read (https://fetch.spec.whatwg.org/#cors-safelisted-request-header). */
 const REQUEST_HEADERS = 'Authorization, Content-Type, Idempotency-Key, Last-Event-ID';
-const REPLY_HEADERS = 'Idempotent-Replayed, Retry-After, WWW-Authenticate';
+const REPLY_HEADERS = 'Idempotent-Replayed, Request-Id, Retry-After, WWW-Authenticate';
 
 /** How long a browser may rely on a preflight: the longest that Chromium does. */
 const MAX_AGE_SECONDS = 7_200;

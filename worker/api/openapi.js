@@ -8,7 +8,7 @@ import {
 } from './openapi_schemas.js';
 import { jsonReply } from './reply.js';
 import { EVENT_STREAM } from './stream.js';
-import { DEFAULT_HANDLER } from './submission.js';
+import { DEFAULT_HANDLER, PARAMETER_PREFIX } from './submission.js';
 import { WAIT_SECONDS } from './task.js';
 
 /** @import { Handlers } from '../handler.js' */
@@ -26,12 +26,25 @@ const ANY_RUN = [...ANY_CHANGE, 'backlog_full'];
 /** @type {Code[]} */
 const ANY_SUBMISSION = [...ANY_RUN, 'incomplete_body', 'invalid_json', 'invalid_parameter', 'payload_too_large'];
 
+/** Of the API, not of the Worker: `docs/api.md` says what changes it. */
+const API_VERSION = '1.0.0';
+
+/** What the operations are grouped by. */
+const TAGS = {
+  tasks: 'To submit tasks, follow them, cancel them and run them again.',
+  statistics: 'What there is and what has happened.',
+  dashboard: 'A page for people.',
+  about: 'The Worker and this API.',
+};
+
+/** @typedef {keyof typeof TAGS} Tag */
+
 const EVENTS_SCHEMA = { type: 'string', description: 'Events `task`, each with a task as JSON: at once and at each change.' };
 
 const TASK_ID_PARAMETER = { name: 'taskId', in: 'path', required: true, schema: TASK_ID_SCHEMA };
 
 /** What can be done with the task that a reply names. */
-const LINKS = Object.fromEntries(['showTask', 'cancelTask', 'retryTask'].map((operationId) => [
+const LINKS = Object.fromEntries(['getTask', 'cancelTask', 'retryTask'].map((operationId) => [
   operationId, { operationId, parameters: { taskId: '$response.body#/taskId' } },
 ]));
 
@@ -49,29 +62,33 @@ export function describe(handlers, origin) {
     openapi: '3.1.1',
     info: {
       title: 'Task runner',
-      version: '1',
+      version: API_VERSION,
       description: 'Takes tasks, carries each to its handler until it has ended, and tells what became of it. '
         + `A task is ${STATUSES.slice(0, -1).join(', ')} or ${STATUSES.at(-1)}.`,
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: origin }],
     security: [{ bearer: [] }, { basic: [] }],
+    tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
     paths: {
-      '/health': { get: { ...operation('health', 'Tells that the Worker answers', { 200: json('Health') }), security: [] } },
+      '/health': { get: { ...operation('about', 'getHealth', 'Tells that the Worker answers', { 200: json('Health') }), security: [] } },
       '/task': { post: submitTask(handlers) },
       '/tasks': { get: listTasks(), post: submitTasks() },
-      '/task/{taskId}': { parameters: [TASK_ID_PARAMETER], get: showTask(), delete: cancelTask() },
+      '/task/{taskId}': {
+        parameters: [TASK_ID_PARAMETER], get: showTask(), delete: { ...cancelTask('cancelTaskByDelete'), summary: 'Cancels a task, as POST /task/{taskId}/cancel does' },
+      },
+      '/task/{taskId}/cancel': { parameters: [TASK_ID_PARAMETER], post: cancelTask('cancelTask') },
       '/task/{taskId}/retry': { parameters: [TASK_ID_PARAMETER], post: retryTask() },
       '/stats': {
-        get: operation('showStatistics', 'Counts, backlogs, throughput and latency', {
+        get: operation('statistics', 'getStatistics', 'Counts, backlogs, throughput and latency', {
           200: { ...json('Statistics'), description: 'Of up to five seconds ago; counts are of the newest tasks, at most 10,000.' },
           ...refusals([...ANY, 'invalid_parameter']),
         }),
       },
-      '/openapi.json': { get: file('showDescription', 'This description', 'application/json', { type: 'object' }) },
-      '/': { get: file('showDashboard', 'A page that shows all this', 'text/html') },
-      '/dashboard.css': { get: file('showDashboardStyle', "The page's style", 'text/css') },
-      '/dashboard.js': { get: file('showDashboardProgram', "The page's program", 'text/javascript') },
+      '/openapi.json': { get: file('about', 'getDescription', 'This description', 'application/json', { type: 'object' }) },
+      '/': { get: file('dashboard', 'getDashboard', 'A page that shows all this', 'text/html') },
+      '/dashboard.css': { get: file('dashboard', 'getDashboardStyle', "The page's style", 'text/css') },
+      '/dashboard.js': { get: file('dashboard', 'getDashboardProgram', "The page's program", 'text/javascript') },
     },
     components: {
       schemas: { ...SCHEMAS, ...ERROR_SCHEMAS },
@@ -88,14 +105,14 @@ export function describe(handlers, origin) {
 /** @param {Handlers} handlers */
 function submitTask(handlers) {
   return {
-    ...operation('submitTask', 'Submits a task', {
-      200: { ...json('Accepted'), headers: headers(['Idempotent-Replayed']), links: links('showTask', 'cancelTask', 'retryTask') },
+    ...operation('tasks', 'submitTask', 'Submits a task', {
+      200: { ...json('Accepted'), headers: headers(['Idempotent-Replayed']), links: links('getTask', 'cancelTask', 'retryTask') },
       ...refusals([...ANY_SUBMISSION, 'invalid_payload', 'unknown_handler', 'idempotency_conflict', 'handler_check_failed']),
     }, [
       query('handler', { type: 'string', enum: Object.keys(handlers), default: DEFAULT_HANDLER, description: 'What does the work.' }),
-      query('delay', DELAY_SCHEMA),
-      query('ttl', TTL_SCHEMA),
-      query('max_retries', RETRIES_SCHEMA),
+      query('delaySeconds', DELAY_SCHEMA),
+      query('ttlSeconds', TTL_SCHEMA),
+      query('maxRetries', RETRIES_SCHEMA),
       { name: 'Idempotency-Key', in: 'header', schema: IDEMPOTENCY_KEY_SCHEMA },
       ...handlerParameters(handlers),
     ]),
@@ -126,13 +143,13 @@ function handlerParameters(handlers) {
     Object.entries(parameters).map(([name, what]) => ({ name, text: `With \`handler=${handler}\`: ${what}` }))
   ));
   return [...Map.groupBy(uses, ({ name }) => name)].map(([name, texts]) => (
-    query(name, { type: 'string', description: texts.map(({ text }) => text).join(' ') })
+    query(PARAMETER_PREFIX + name, { type: 'string', description: texts.map(({ text }) => text).join(' ') })
   ));
 }
 
 function submitTasks() {
   return {
-    ...operation('submitTasks', 'Submits up to a hundred tasks, each accepted or refused on its own', {
+    ...operation('tasks', 'submitTasks', 'Submits up to a hundred tasks, each accepted or refused on its own', {
       200: json('BatchReply'),
       ...refusals(ANY_SUBMISSION),
     }),
@@ -141,7 +158,7 @@ function submitTasks() {
 }
 
 function listTasks() {
-  return operation('listTasks', 'Lists tasks, newest first', {
+  return operation('tasks', 'listTasks', 'Lists tasks, newest first', {
     200: { ...json('TaskList'), description: 'A list may be short and yet have a cursor: it looks at a bounded number of tasks.' },
     ...refusals([...ANY, 'invalid_parameter']),
   }, [
@@ -154,7 +171,7 @@ function listTasks() {
 
 function showTask() {
   const task = json('Task');
-  return operation('showTask', 'Shows a task, or streams its changes', {
+  return operation('tasks', 'getTask', 'Shows a task, or streams its changes', {
     200: { ...task, content: { ...task.content, [EVENT_STREAM]: { schema: EVENTS_SCHEMA } } },
     204: { description: 'The client of a stream has seen the end (`Last-Event-ID`).' },
     ...refusals([...ANY, 'invalid_parameter', 'task_not_found']),
@@ -164,38 +181,42 @@ function showTask() {
   ]);
 }
 
-function cancelTask() {
-  return operation('cancelTask', 'Cancels a task', {
-    200: { ...json('Task'), description: 'The task is cancelled, now or before.', links: links('showTask', 'retryTask') },
+/** @param {string} operationId */
+function cancelTask(operationId) {
+  return operation('tasks', operationId, 'Cancels a task', {
+    200: { ...json('Task'), description: 'The task is cancelled, now or before.', links: links('getTask', 'retryTask') },
     ...refusals([...ANY_CHANGE, 'invalid_parameter', 'task_not_found', 'wrong_status']),
   });
 }
 
 function retryTask() {
-  return operation('retryTask', 'Runs a failed or cancelled task again', {
-    200: { ...json('Accepted'), links: links('showTask', 'cancelTask') },
+  return operation('tasks', 'retryTask', 'Runs a failed or cancelled task again', {
+    200: { ...json('Accepted'), links: links('getTask', 'cancelTask') },
     ...refusals([...ANY_RUN, 'invalid_parameter', 'task_not_found', 'wrong_status']),
   });
 }
 
 /**
+ * @param {Tag} tag
  * @param {string} operationId
  * @param {string} summary
  * @param {string} type
  * @param {Schema} [schema]
  */
-function file(operationId, summary, type, schema = { type: 'string' }) {
-  return operation(operationId, summary, { 200: { description: summary, content: { [type]: { schema } } }, ...refusals(ANY) });
+function file(tag, operationId, summary, type, schema = { type: 'string' }) {
+  return operation(tag, operationId, summary, { 200: { description: summary, content: { [type]: { schema } } }, ...refusals(ANY) });
 }
 
 /**
- * @param {string} operationId
+ * @param {Tag} tag
+ * @param {string} operationId which makes the name of a method in SDKs that are generated
  * @param {string} summary
- * @param {Record<string, object>} responses by status
+ * @param {Record<string, Record<string, unknown>>} responses by status
  * @param {object[]} [parameters]
  */
-function operation(operationId, summary, responses, parameters = []) {
-  return { operationId, summary, parameters, responses };
+function operation(tag, operationId, summary, responses, parameters = []) {
+  const named = Object.entries(responses).map(([status, response]) => [status, { ...response, headers: { ...headers(['Request-Id']), .../** @type {object | undefined} */ (response['headers']) } }]);
+  return { operationId, summary, tags: [tag], parameters, responses: Object.fromEntries(named) };
 }
 
 /**

@@ -245,5 +245,6 @@ export const HEADERS = {
   Allow: { description: 'The methods that the path has.', required: true, schema: { type: 'string' } },
   'Retry-After': { description: 'Seconds after which to try again.', required: true, schema: { type: 'integer' } },
   'WWW-Authenticate': { description: 'How to send a token.', required: true, schema: { type: 'string' } },
+  'Request-Id': { description: "The request's name in the log: Cloudflare's own (CF-Ray) where there is one.", required: true, schema: { type: 'string' } },
   'Idempotent-Replayed': { description: 'There when the idempotency key had its task already.', schema: { const: 'true' } },
 };

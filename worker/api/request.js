@@ -78,14 +78,15 @@ const DIGITS = /^\d{1,15}$/;
 /**
  * @param {URL} url
  * @param {readonly string[]} known the names of those that there may be
+ * @param {readonly string[]} [former] names that are still read, which no error tells of
  * @returns {Record<string, string>}
  * @throws {Refusal} there is another one, or one comes twice
  */
-export function readQuery({ searchParams }, known) {
+export function readQuery({ searchParams }, known, former = []) {
   /** A handler may call a parameter `__proto__`. @type {Record<string, string>} */
   const query = Object.create(null);
   for (const [name, value] of searchParams) {
-    requireKnown(name, known, 'query parameter');
+    if (!former.includes(name)) requireKnown(name, known, 'query parameter');
     if (Object.hasOwn(query, name)) throw invalidParameter(name, 'given once', searchParams.getAll(name));
     query[name] = value;
   }

@@ -27,6 +27,7 @@ export const ROUTES = {
   '/task': { POST: submitTask },
   '/tasks': { GET: listTasks, POST: submitBatch },
   '/task/{taskId}': { GET: showTask, DELETE: cancelTask },
+  '/task/{taskId}/cancel': { POST: cancelTask },
   '/task/{taskId}/retry': { POST: retryTask },
   '/stats': { GET: showStatistics },
   '/openapi.json': { GET: showDescription },
@@ -52,8 +53,11 @@ const PATTERNS = Object.entries(ROUTES).map(([path, methods]) => (
  * @returns {Promise<Response>}
  */
 export async function handleRequest(request, env, parts) {
-  const call = { ...parts, request, env, url: new URL(request.url) };
+  // Cloudflare's own name of a request is in its logs, too.
+  const requestId = request.headers.get('CF-Ray') ?? crypto.randomUUID();
+  const call = { ...parts, request, requestId, env, url: new URL(request.url) };
   const reply = await answer(call);
+  reply.headers.set('Request-Id', requestId);
   addCorsHeaders(call, reply);
   return reply;
 }
@@ -75,14 +79,14 @@ async function answer(call) {
  * @param {Call} call
  * @returns {Refusal} the caller's fault, the platform's or, where it is neither, ours: of that the caller learns no more
  */
-function refusalOf(error, { request: { method }, url: { pathname: path } }) {
+function refusalOf(error, { request: { method }, requestId, url: { pathname: path } }) {
   if (error instanceof Refusal) return error;
   if (isStoreError(error)) {
-    console.warn('the store did not answer, or has no room', { method, path, error: String(error) });
+    console.warn('the store did not answer, or has no room', { method, path, requestId, error: String(error) });
     return storeRefusal(/** @type {Error} */ (error));
   }
-  console.error('request failed', { method, path, error: String(/** @type {any} */ (error)?.stack ?? error) });
-  return new Refusal('internal_error', 'the task runner has failed at this request; its log says more');
+  console.error('request failed', { method, path, requestId, error: String(/** @type {any} */ (error)?.stack ?? error) });
+  return new Refusal('internal_error', `the task runner has failed at this request; its log says more, with the request id ${requestId}`);
 }
 
 /**
@@ -152,6 +156,6 @@ function findRoute(pathname) {
  * @property {string} [CORS_ORIGINS] separated by single spaces
  */
 
-/** A request on its way through the API. @typedef {Parts & {request: Request, url: URL, env: Environment}} Call */
+/** A request on its way through the API. @typedef {Parts & {request: Request, requestId: string, url: URL, env: Environment}} Call */
 
 /** Answers a request; the parameters are those of its path. @typedef {(call: Call, ...parameters: string[]) => Response | Promise<Response>} Answer */

@@ -2,14 +2,13 @@
 
 import { bindingsOf } from '../context.js';
 import { sha256Hex } from '../digest.js';
-import { TASK_PARAMETERS } from '../handler.js';
 import { MAX_DELAY_SECONDS, MAX_PAYLOAD_BYTES, MAX_RETRIES, MAX_TTL_SECONDS, MIN_TTL_SECONDS } from '../task.js';
 import { newTaskId } from '../task_id.js';
 import { bounded } from '../text.js';
 import { describeError } from '../thrown.js';
 import { answerTo, takeIn } from './intake.js';
 import { requireDeclaredJson, requireValid, toPayload } from './payload.js';
-import { jsonReply, quoted, Refusal } from './reply.js';
+import { invalidParameter, jsonReply, quoted, Refusal } from './reply.js';
 import { fromDigits, readBody, readQuery, textLike, wholeNumber } from './request.js';
 
 /** @import { HandlerModule, Handlers } from '../handler.js' */
@@ -26,13 +25,13 @@ export async function submitTask(call) {
   const { request, url, handlers } = call;
   const handler = url.searchParams.get('handler') ?? DEFAULT_HANDLER;
   const own = Object.keys(findHandler(handlers, handler).parameters ?? {});
-  const query = readQuery(url, [...TASK_PARAMETERS, ...own]);
+  const query = readQuery(url, [...SETTINGS, ...own.map((name) => PARAMETER_PREFIX + name)], [...Object.values(FORMER_NAMES), ...own]);
   const settings = {
     handler,
-    parameters: Object.fromEntries(own.flatMap((name) => (query[name] === undefined ? [] : [[name, query[name]]]))),
-    delay_seconds: wholeNumber('delay', fromDigits(query['delay']), DELAY_SECONDS, null),
-    ttl_seconds: wholeNumber('ttl', fromDigits(query['ttl']), TTL_SECONDS, null),
-    max_retries: wholeNumber('max_retries', fromDigits(query['max_retries']), RETRIES, null),
+    parameters: parametersOf(query, own),
+    delay_seconds: wholeNumber(...digitsOf(query, 'delaySeconds'), DELAY_SECONDS, null),
+    ttl_seconds: wholeNumber(...digitsOf(query, 'ttlSeconds'), TTL_SECONDS, null),
+    max_retries: wholeNumber(...digitsOf(query, 'maxRetries'), RETRIES, null),
     idempotencyKey: textLike('Idempotency-Key', request.headers.get('Idempotency-Key') ?? undefined, IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_IN_WORDS),
   };
   const payload = toPayload(await readBody(request, MAX_PAYLOAD_BYTES));
@@ -48,6 +47,55 @@ export async function submitTask(call) {
  *
  * @typedef {Omit<NewTask, 'taskId' | 'idempotency' | 'delay_seconds'> & {delay_seconds: number | null, idempotencyKey: string | null}} Submission
  */
+
+/** The query parameters of every task. They are named as the fields of a batch's tasks and of replies are.
+ *
+ * @type {readonly string[]} */
+const SETTINGS = ['handler', 'delaySeconds', 'ttlSeconds', 'maxRetries'];
+
+/** How settings were named in queries at first; these names are still read. @type {Readonly<Record<string, string>>} */
+const FORMER_NAMES = { delaySeconds: 'delay', ttlSeconds: 'ttl', maxRetries: 'max_retries' };
+
+/** What a handler's parameter begins with in a query, so that it cannot be taken for a setting. */
+export const PARAMETER_PREFIX = 'param.';
+
+/**
+ * @param {Record<string, string>} query
+ * @param {string[]} own the handler's parameters
+ * @returns {Parameters}
+ * @throws {Refusal}
+ */
+function parametersOf(query, own) {
+  return Object.fromEntries(own.flatMap((name) => {
+    // At first a parameter had no prefix. One that has a setting's name still needs it.
+    const isSetting = SETTINGS.includes(name) || Object.values(FORMER_NAMES).includes(name);
+    const [, value] = eitherOf(query, PARAMETER_PREFIX + name, isSetting ? undefined : name);
+    return value === undefined ? [] : [[name, value]];
+  }));
+}
+
+/**
+ * @param {Record<string, string>} query
+ * @param {string} name of a setting that is a number
+ * @returns {[string, string | number | undefined]} the name that it was given by, and what was given
+ */
+function digitsOf(query, name) {
+  const [used, value] = eitherOf(query, name, FORMER_NAMES[name]);
+  return [used, fromDigits(value)];
+}
+
+/**
+ * @param {Record<string, string>} query
+ * @param {string} name
+ * @param {string | undefined} formerName
+ * @returns {[string, string | undefined]} the name that is used, and the value
+ * @throws {Refusal} both are
+ */
+function eitherOf(query, name, formerName) {
+  if (formerName === undefined || query[formerName] === undefined) return [name, query[name]];
+  if (query[name] !== undefined) throw invalidParameter(name, `given once, not as ${formerName} too`, [query[name], query[formerName]]);
+  return [formerName, query[formerName]];
+}
 
 /** The handler of a task that names none. */
 export const DEFAULT_HANDLER = 'default';
