@@ -13,16 +13,13 @@ import pulumi_cloudflare as cloudflare
 from .declaration import Bindings, text_of
 from .names import Names
 from .shards import shard_binding
-from .task_runner_args import CALLBACK_ENDS, MAX_DATABASE_MB, MAX_SHARDS, ApiToken, TaskRunnerArgs
+from .task_runner_args import MAX_DATABASE_MB, MAX_SHARDS, ApiToken, TaskRunnerArgs
 
 SHARDS_BINDING = "SHARDS"
 
 RESERVED_BINDINGS = frozenset(
     {
         "API_TOKENS",
-        "CALLBACK_ON",
-        "CALLBACK_SECRETS",
-        "CALLBACK_URL",
         "CF_VERSION_METADATA",
         "CORS_ORIGINS",
         "DATABASE_LIMIT_MB",
@@ -51,8 +48,6 @@ def settings_bindings(args: TaskRunnerArgs, names: Names) -> Bindings:
         "CORS_ORIGINS": args.cors_origins,
         "HTTP_ALLOWED_HOSTS": args.http_allowed_hosts,
         "JURISDICTION": args.jurisdiction,
-        "CALLBACK_URL": args.callback_url,
-        "CALLBACK_ON": () if args.callback_on == CALLBACK_ENDS else args.callback_on,
         "DATABASE_LIMIT_MB": 0 if args.database_limit_mb == MAX_DATABASE_MB else args.database_limit_mb,
         SHARDS_BINDING: 0 if args.shards == 1 else args.shards,
     }
@@ -64,11 +59,6 @@ def settings_bindings(args: TaskRunnerArgs, names: Names) -> Bindings:
         digests = pulumi.Output.secret(args.api_tokens).apply(_digests)
         bindings["API_TOKENS"] = cloudflare.WorkerVersionBindingArgs(
             type="secret_text", name="API_TOKENS", text=digests
-        )
-    if isinstance(args.callback_secrets, pulumi.Output) or args.callback_secrets:
-        secrets = pulumi.Output.secret(args.callback_secrets).apply(_compact)
-        bindings["CALLBACK_SECRETS"] = cloudflare.WorkerVersionBindingArgs(
-            type="secret_text", name="CALLBACK_SECRETS", text=secrets
         )
     if args.rate_limit_requests != 0:
         period = "RATE_LIMIT_PERIOD_SECONDS"
@@ -96,10 +86,6 @@ def _rate_limiter(args: Any, names: Names) -> cloudflare.WorkerVersionBindingArg
             limit=args.rate_limit_requests, period=args.rate_limit_period_seconds
         ),
     )
-
-
-def _compact(secrets: Sequence[str]) -> str:
-    return json.dumps(list(secrets), separators=(",", ":"))
 
 
 def _digests(tokens: Sequence[ApiToken]) -> str:
