@@ -440,6 +440,22 @@ describe('the broker', () => {
     await configure(queue(sender, null));
   });
 
+  test('tells senders of a later compatibility date the error code, too', async () => {
+    const bindings = [{ type: 'queue', name: 'QUEUE', queue_id: sender, delivery_delay: null }];
+    const port = await freePort();
+    const coded = worker('coded', port, [version(PUPPET, { bindings, compatibility_date: '2026-10-01' })]);
+    await dataPlane.configure([puppet, coded], [queue(sender, null)]);
+    const told = async (/** @type {string} */ method, /** @type {unknown} */ body) => (
+      await (await fetch(`http://127.0.0.1:${port}/${method}`, { method: 'POST', body: JSON.stringify(body) })).text()
+    );
+    assert.equal(await told('send', { body: 'x'.repeat(128_000) }), 'message length of 128002 bytes exceeds limit of 128000 (10204)');
+    assert.equal(
+      await told('sendBatch', { messages: Array.from({ length: 101 }, () => ({ body: 1 })) }),
+      'batch message count of 101 exceeds limit of 100 (10206)',
+    );
+    await dataPlane.configure([puppet], [queue(sender, null)]);
+  });
+
   test('refuses what Cloudflare refuses, with its words', async () => {
     const tooLong = 'x'.repeat(128_001 - 2); // and two quotes
     const single = await post('/send', { body: tooLong });

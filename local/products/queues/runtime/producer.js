@@ -3,7 +3,7 @@
 import { WorkerEntrypoint } from 'cloudflare:workers';
 
 import { withFaults } from '../../faults/runtime/rules.js';
-import { Refusal, checkMessages } from './limits.js';
+import { CODES, Refusal, checkMessages } from './limits.js';
 
 /**
  * @import { Fault } from '../../faults/runtime/rules.js'
@@ -38,7 +38,7 @@ export class QueueProducer extends WorkerEntrypoint {
       };
       return await withFaults({ product: 'queues', resource: queueId, method, weight: messages.length }, push, refusalOf);
     } catch (error) {
-      if (error instanceof Refusal) return refusal(error.status, error.message);
+      if (error instanceof Refusal) return refusal(error.status, error.code, error.message);
       throw error;
     }
   }
@@ -71,20 +71,25 @@ function isSingle({ url }) {
 
 /** @param {Fault} fault */
 function refusalOf({ status, message }) {
-  return refusal(status ?? 500, message);
+  return refusal(status ?? 500, CODE_OF_STATUS[status ?? 500] ?? CODES.UnknownInternalError, message);
 }
+
+/** Of the faults that come as answers. @type {Record<number, number>} */
+const CODE_OF_STATUS = { 403: CODES.QueueStorageLimitExceeded, 429: CODES.QueueOverloaded };
 
 /** @param {unknown} body null: the queue does not exist (any more) */
 function answer(body) {
-  return body === null ? refusal(404, 'queue not found') : Response.json(body);
+  return body === null ? refusal(404, CODES.QueueNotFound, 'queue not found') : Response.json(body);
 }
 
 /**
- * workerd shows the sender the status text.
+ * workerd shows the sender cause and code, or with an earlier compatibility date the status text.
  *
  * @param {number} status
+ * @param {number} code
  * @param {string} message
  */
-function refusal(status, message) {
-  return new Response(message, { status, statusText: message });
+function refusal(status, code, message) {
+  const headers = { 'CF-Queues-Error-Code': String(code), 'CF-Queues-Error-Cause': message };
+  return new Response(message, { status, statusText: message, headers });
 }
