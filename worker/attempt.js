@@ -1,12 +1,14 @@
 /** Attempts at tasks: their handlers' runs, and what becomes of the tasks. */
 
-import { retryDelaySeconds } from './backoff.js';
+import { chosenDelaySeconds, isPermanent, retryDelaySeconds } from './backoff.js';
 import { contextOf } from './context.js';
 import { Cancellation } from './cancellation.js';
 import { MAX_TIMEOUT_SECONDS, PermanentError } from './handler.js';
 import { Heartbeat, Running } from './heartbeat.js';
+import { NO_STEPS, Steps, Suspension } from './steps.js';
+import { isStoreError } from './stores/store_error.js';
 import { resultJson } from './result.js';
-import { describeError, MAX_DELAY_SECONDS } from './task.js';
+import { describeError } from './task.js';
 
 /** @import { Handlers } from './handler.js' */
 /** @import { Standing, Store } from './stores/store.js' */
@@ -81,7 +83,7 @@ export async function attemptAll(parts, tasks, end_ms, onSettled) {
       for (const each of offered) {
         const standing = standings.get(each.task.taskId) ?? 'lost';
         if (standing === 'lost' && !isTimeUp) ended.push(each);
-        else settled.push({ ...each, standing });
+        else settled.push({ ...each, standing, outcome: standing === 'ours' ? await untilEvent(parts.store, each.outcome) : each.outcome });
       }
       if (settled.length > 0) onSettled(settled);
       if (settled.length < offered.length) await wait(Math.min(AGAIN_MS, end_ms - Date.now()));
@@ -90,6 +92,24 @@ export async function attemptAll(parts, tasks, end_ms, onSettled) {
     clearTimeout(timer);
     stopAll();
   }
+}
+
+/**
+ * An event that came while its task was being suspended found nobody to wake.
+ *
+ * @param {Store} store
+ * @param {Outcome} outcome that is written
+ * @returns {Promise<Outcome>} due at once where such an event is there, or where the store does not tell
+ */
+async function untilEvent(store, outcome) {
+  if (outcome.status !== 'pending' || !outcome.events?.length) return outcome;
+  try {
+    const found = await Promise.all(outcome.events.map((name) => store.event(outcome.taskId, name)));
+    if (found.every((event) => event === null)) return outcome;
+  } catch (error) {
+    if (!isStoreError(error)) throw error;
+  }
+  return { ...outcome, next_attempt_ms: Date.now() };
 }
 
 /**
@@ -129,7 +149,8 @@ class Attempt {
    * @param {ClaimedTask} task
    * @param {Heartbeat} heartbeat
    */
-  constructor({ handlers, env }, task, heartbeat) {
+  constructor({ store, handlers, env }, task, heartbeat) {
+    this.store = store;
     this.handlers = handlers;
     this.env = env;
     this.task = task;
@@ -154,14 +175,24 @@ class Attempt {
     const { task, env, running, heartbeat } = this;
     heartbeat.add(running);
     const named = () => ({ ...running.name, progress: running.progress, ended_ms: Date.now() });
+    /** @type {Steps | null} */
+    let steps = null;
     try {
-      const { default: handle, timeout_seconds = MAX_TIMEOUT_SECONDS } = find(this.handlers, task.handler);
-      const context = contextOf(task, env, this.#cancellation, (progress) => heartbeat.tell(running, progress));
-      const result = await this.#cancellation.limit(timeout_seconds, () => handle(task.payload, context));
+      const { default: handle, timeout_seconds = MAX_TIMEOUT_SECONDS, steps: hasSteps } = find(this.handlers, task.handler);
+      steps = hasSteps ? new Steps(this.store, running.name, (reason) => this.#lose(reason)) : null;
+      const context = contextOf(task, env, this.#cancellation, (progress) => heartbeat.tell(running, progress), steps ?? NO_STEPS);
+      const result = await this.#cancellation.limit(timeout_seconds, () => {
+        const work = handle(task.payload, context);
+        return steps ? Promise.race([work, steps.suspension]) : work;
+      });
+      if (result instanceof Suspension) {
+        return { ...named(), status: 'pending', suspended: true, error: null, next_attempt_ms: result.until_ms, events: result.events };
+      }
       return { ...named(), status: 'completed', result: resultJson(result) };
     } catch (thrown) {
       return { ...named(), ...failure(task, env, thrown, this.#hasLostTask) };
     } finally {
+      if (steps) steps.isOver = true;
       heartbeat.remove(running);
     }
   }
@@ -194,27 +225,4 @@ function failure({ taskId, handler, attempts, max_retries }, env, thrown, hasLos
   if (isLast) return { status: /** @type {const} */ ('failed'), error };
   const delay_seconds = chosenDelaySeconds(thrown) ?? retryDelaySeconds(attempts, env);
   return { status: /** @type {const} */ ('pending'), error, next_attempt_ms: Date.now() + delay_seconds * 1000 };
-}
-
-/**
- * @param {unknown} thrown
- * @returns {number | null} after how long the handler asks to be run again, see `RetryLater`; null when it does not say
- */
-function chosenDelaySeconds(thrown) {
-  try {
-    const { retry_after_seconds } = /** @type {{retry_after_seconds?: unknown}} */ (thrown ?? {});
-    if (typeof retry_after_seconds !== 'number' || !(retry_after_seconds >= 0)) return null;
-    return Math.min(Math.ceil(retry_after_seconds), MAX_DELAY_SECONDS);
-  } catch {
-    return null;
-  }
-}
-
-/** @param {unknown} thrown */
-function isPermanent(thrown) {
-  try {
-    return /** @type {{permanent?: unknown} | null | undefined} */ (thrown)?.permanent === true;
-  } catch {
-    return false;
-  }
 }

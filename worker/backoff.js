@@ -30,3 +30,26 @@ const LONGEST_RETURN_SECONDS = 120;
 export function returnSeconds(times) {
   return Math.min(FIRST_RETURN_SECONDS * 2 ** times, LONGEST_RETURN_SECONDS) * (1 + Math.random()) / 2;
 }
+
+/**
+ * @param {unknown} thrown
+ * @returns {number | null} after how long the handler asks to be run again, see `RetryLater`; null when it does not say
+ */
+export function chosenDelaySeconds(thrown) {
+  try {
+    const { retry_after_seconds } = /** @type {{retry_after_seconds?: unknown}} */ (thrown ?? {});
+    if (typeof retry_after_seconds !== 'number' || !(retry_after_seconds >= 0)) return null;
+    return Math.min(Math.ceil(retry_after_seconds), MAX_DELAY_SECONDS);
+  } catch {
+    return null;
+  }
+}
+
+/** @param {unknown} thrown */
+export function isPermanent(thrown) {
+  try {
+    return /** @type {{permanent?: unknown} | null | undefined} */ (thrown)?.permanent === true;
+  } catch {
+    return false;
+  }
+}

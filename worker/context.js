@@ -4,6 +4,7 @@ import { bounded } from './text.js';
 
 /** @import { Cancellation } from './cancellation.js' */
 /** @import { Context } from './handler.js' */
+/** @import { Steps } from './steps.js' */
 /** @import { ClaimedTask, Progress } from './task.js' */
 
 /** Longest note of a progress, in UTF-16 code units. */
@@ -17,9 +18,10 @@ const BINDINGS = new WeakMap();
  * @param {any} env the Worker's
  * @param {Cancellation} cancellation
  * @param {(progress: Progress) => void} tell
+ * @param {Pick<Steps, 'step' | 'sleep' | 'waitForEvent'>} steps
  * @returns {Context}
  */
-export function contextOf({ taskId, handler, attempts, parameters }, env, cancellation, tell) {
+export function contextOf({ taskId, handler, attempts, parameters }, env, cancellation, tell, steps) {
   /** @param {'debug' | 'info' | 'warn' | 'error'} level */
   const logAt = (level) => (/** @type {string} */ message, /** @type {Record<string, unknown>} */ fields = {}) => {
     console[level](message, { taskId, handler, attempt: attempts, ...fields });
@@ -33,6 +35,11 @@ export function contextOf({ taskId, handler, attempts, parameters }, env, cancel
     parameters,
     bindings: bindingsOf(env),
     progress: (percent, note) => tell(checkedProgress(percent, note)),
+    step: (/** @type {string} */ name, /** @type {any[]} */ ...rest) => (
+      typeof rest[0] === 'function' ? steps.step(name, {}, rest[0]) : steps.step(name, rest[0] ?? {}, rest[1])
+    ),
+    sleep: (name, seconds) => steps.sleep(name, seconds),
+    waitForEvent: (name, options) => steps.waitForEvent(name, options),
     log: { debug: logAt('debug'), info: logAt('info'), warn: logAt('warn'), error: logAt('error') },
   };
 }

@@ -22,7 +22,27 @@ import { MAX_DELAY_SECONDS } from './task.js';
  *   200 characters what it does; the task shows it as soon, may it be called ever so often
  * @property {Readonly<Record<string, any>>} bindings the Worker's own, but for its API tokens
  * @property {Parameters} parameters those of the submission that the module declares
+ * @property {Step} step does a part of the work and keeps its result, so that no later attempt repeats it
+ * @property {(name: string, seconds: number) => Promise<void>} sleep waits for up to a year; the handler is left meanwhile, and called again
+ * @property {(name: string, options?: {timeoutSeconds?: number}) => Promise<{name: string, payload: any, receivedAt: string}>} waitForEvent
+ *   waits for `POST /task/:id/events/:name`, a day where nothing else is said; at the end of the time it throws an `EventTimeout`
  * @property {{debug: Log, info: Log, warn: Log, error: Log}} log
+ */
+
+/**
+ * How a step is tried again; where nothing is said five times, after 10 seconds and then twice as long each time, and for 600 seconds
+ * each time.
+ *
+ * @typedef {{retries?: {limit?: number, delaySeconds?: number, backoff?: 'constant' | 'linear' | 'exponential'}, timeoutSeconds?: number}} StepOptions
+ */
+
+/**
+ * A step. Its name is its own within the task. It returns what the work returned, as JSON holds it, now or in an earlier attempt.
+ *
+ * @typedef {{
+ *   <Result>(name: string, work: (step: {attempt: number}) => Result | Promise<Result>): Promise<Result>,
+ *   <Result>(name: string, options: StepOptions, work: (step: {attempt: number}) => Result | Promise<Result>): Promise<Result>,
+ * }} Step
  */
 
 /**
@@ -38,6 +58,7 @@ import { MAX_DELAY_SECONDS } from './task.js';
  *
  * @typedef {object} HandlerModule
  * @property {Handler} default
+ * @property {boolean} [steps] whether it has steps (`context.step`, `sleep`, `waitForEvent`): those are read with each attempt then
  * @property {number} [timeout_seconds] how long an attempt may take; {@link MAX_TIMEOUT_SECONDS} where it is not said
  * @property {Record<string, string>} [parameters] the parameters that the handler takes: name and what it is. A submission gives one as
  *   the query parameter `param.NAME`
@@ -107,7 +128,8 @@ export function requireHandlers(handlers) {
  * @param {Partial<Record<keyof HandlerModule, unknown>>} module
  * @returns {string | null} null when there is none
  */
-function faultOf({ default: handle, timeout_seconds = MAX_TIMEOUT_SECONDS, parameters = {}, payload = {}, check = () => null }) {
+function faultOf({ default: handle, timeout_seconds = MAX_TIMEOUT_SECONDS, parameters = {}, payload = {}, check = () => null, steps = false }) {
+  if (typeof steps !== 'boolean') return `expected steps to be true or false, got ${kindOf(steps)}`;
   if (typeof handle !== 'function') return `expected the default export to be a function, got ${typeof handle}`;
   if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) return `expected payload to be a JSON Schema, got ${kindOf(payload)}`;
   if (typeof check !== 'function') return `expected check to be a function, got ${typeof check}`;

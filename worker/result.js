@@ -15,9 +15,20 @@ const BOXED = ['[object Number]', '[object String]', '[object Boolean]'];
  * @throws {RangeError} it is longer than a result may be
  */
 export function resultJson(result) {
+  return keptJson(result, MAX_RESULT_BYTES);
+}
+
+/**
+ * @param {unknown} result what a handler or a step returned; nothing at all is null
+ * @param {number} limit_bytes
+ * @returns {string} JSON
+ * @throws {TypeError} JSON cannot hold it
+ * @throws {RangeError} it is longer than the limit
+ */
+export function keptJson(result, limit_bytes) {
   const json = stringified(result ?? null);
   const length = ENCODER.encode(json).byteLength;
-  if (length > MAX_RESULT_BYTES) throw new RangeError(`expected a result of at most ${MAX_RESULT_BYTES} bytes as JSON, got ${length}`);
+  if (length > limit_bytes) throw new RangeError(`expected a result of at most ${limit_bytes} bytes as JSON, got ${length}`);
   return json;
 }
 

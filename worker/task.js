@@ -81,15 +81,25 @@ export { describeError } from './thrown.js';
  * @property {number | null} max_retries
  */
 
+/**
+ * A step of a task, as it is kept. `waiting`: for its time, for its event, or for its next attempt, until `due_ms`. `result` is JSON text.
+ *
+ * @typedef {{name: string, kind: 'step' | 'sleep' | 'event', status: 'waiting' | 'completed' | 'failed', run: number, attempts: number,
+ *   started_ms: number, finished_ms: number | null, due_ms: number | null, error: TaskError | null, result: string | null}} StepRecord
+ */
+
+/** An event that was sent to a task; `payload` is JSON text. @typedef {{payload: string, received_ms: number}} TaskEvent */
+
 /** The name of an attempt. @typedef {Pick<ClaimedTask, 'taskId' | 'run' | 'attempts' | 'crashes' | 'claim'>} AttemptName */
 
 /**
  * What an attempt made of a task: `pending` waits for the next attempt, due at `next_attempt_ms`; `completed` and
- * `failed` are final. `result` is JSON text; `ended_ms` is when the handler ended.
+ * `failed` are final. `result` is JSON text; `ended_ms` is when the handler ended. One that is `suspended` waits for steps and is no
+ * attempt that was spent; it is due as soon as one of the `events` is there.
  *
  * @typedef {AttemptName & {progress: Progress | null, ended_ms: number} & ({status: 'completed', result: string}
  *   | {status: 'failed', error: TaskError}
- *   | {status: 'pending', error: TaskError, next_attempt_ms: number})} Outcome
+ *   | {status: 'pending', error: TaskError | null, next_attempt_ms: number, suspended?: boolean, events?: string[]})} Outcome
  */
 
 /** @type {readonly Status[]} */
@@ -108,6 +118,9 @@ export const MAX_TTL_SECONDS = 604_800;
 
 /** The longest wait of a message (https://developers.cloudflare.com/queues/platform/limits/). */
 export const MAX_DELAY_SECONDS = 86_400;
+
+/** The longest that a step may wait: a year, as Cloudflare's own (https://developers.cloudflare.com/workflows/reference/limits/). */
+export const MAX_WAIT_SECONDS = 31_536_000;
 
 /** Most retries that a task may ask for: what Cloudflare lets a queue's consumer have. */
 export const MAX_RETRIES = 100;

@@ -244,8 +244,10 @@ export async function readMigrations() {
 }
 
 /**
- * @param {string} sql statements without a semicolon inside
+ * @param {string} sql statements without a semicolon inside, but for those of triggers
  */
 function statements(sql) {
-  return sql.replaceAll(/--.*$/gm, '').split(';').map((each) => each.trim()).filter(Boolean);
+  const code = sql.replaceAll(/--.*$/gm, '');
+  const trigger = /CREATE TRIGGER[^]*?END;/g;
+  return [...code.replaceAll(trigger, '').split(';'), ...code.match(trigger) ?? []].map((each) => each.trim()).filter(Boolean);
 }

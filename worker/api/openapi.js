@@ -6,6 +6,7 @@ import {
   CURSOR_SCHEMA, DELAY_SCHEMA, ERROR_SCHEMAS, HANDLER_SCHEMA, HEADERS, headers, IDEMPOTENCY_KEY_SCHEMA, refusals, RETRIES_SCHEMA, schemaOf,
   SCHEMAS, STATUS_SCHEMA, TASK_ID_SCHEMA, TTL_SCHEMA, wholeNumber,
 } from './openapi_schemas.js';
+import { EVENT_NAME } from './events.js';
 import { jsonReply } from './reply.js';
 import { EVENT_STREAM } from './stream.js';
 import { DEFAULT_HANDLER, PARAMETER_PREFIX } from './submission.js';
@@ -43,6 +44,8 @@ const EVENTS_SCHEMA = { type: 'string', description: 'Events `task`, each with a
 
 const TASK_ID_PARAMETER = { name: 'taskId', in: 'path', required: true, schema: TASK_ID_SCHEMA };
 
+const EVENT_NAME_PARAMETER = { name: 'name', in: 'path', required: true, schema: { type: 'string', pattern: EVENT_NAME.source } };
+
 /** What can be done with the task that a reply names. */
 const LINKS = Object.fromEntries(['getTask', 'cancelTask', 'retryTask'].map((operationId) => [
   operationId, { operationId, parameters: { taskId: '$response.body#/taskId' } },
@@ -79,6 +82,7 @@ export function describe(handlers, origin) {
       },
       '/task/{taskId}/cancel': { parameters: [TASK_ID_PARAMETER], post: cancelTask('cancelTask') },
       '/task/{taskId}/retry': { parameters: [TASK_ID_PARAMETER], post: retryTask() },
+      '/task/{taskId}/events/{name}': { parameters: [TASK_ID_PARAMETER, EVENT_NAME_PARAMETER], post: sendEvent() },
       '/stats': {
         get: operation('statistics', 'getStatistics', 'Counts, backlogs, throughput and latency', {
           200: { ...json('Statistics'), description: 'Of up to five seconds ago; counts are of the newest tasks, at most 10,000.' },
@@ -194,6 +198,16 @@ function retryTask() {
     200: { ...json('Accepted'), links: links('getTask', 'cancelTask') },
     ...refusals([...ANY_RUN, 'invalid_parameter', 'task_not_found', 'wrong_status']),
   });
+}
+
+function sendEvent() {
+  return {
+    ...operation('tasks', 'sendEvent', 'Tells a task of an event that its handler waits for, or will', {
+      200: json('EventReceipt'),
+      ...refusals([...ANY_CHANGE, 'incomplete_body', 'invalid_json', 'invalid_parameter', 'payload_too_large', 'task_not_found', 'wrong_status']),
+    }),
+    requestBody: { description: 'JSON of at most 1 MiB; none at all is {}.', content: { 'application/json': { schema: {} } } },
+  };
 }
 
 /**

@@ -75,7 +75,22 @@ export const SCHEMAS = {
   Health: object({ status: { const: 'ok' }, version: { ...orNull({ type: 'string' }), description: 'The id of the version of the Worker that answers.' } }),
   Accepted: object({ taskId: TASK_ID_SCHEMA, status: STATUS_SCHEMA }),
   TaskSummary: object(SUMMARY),
-  Task: object({ ...SUMMARY, result: { description: 'Whatever the handler returned; null until the task has completed.' } }),
+  Task: {
+    ...object({ ...SUMMARY, result: { description: 'Whatever the handler returned; null until the task has completed.' } }),
+    properties: {
+      ...SUMMARY, result: { description: 'Whatever the handler returned; null until the task has completed.' },
+      steps: { type: 'array', items: schemaOf('Step'), description: 'Of a task whose handler has steps, where one task is asked for.' },
+    },
+  },
+  EventReceipt: object({
+    taskId: TASK_ID_SCHEMA, event: { type: 'string' },
+    isNew: { type: 'boolean', description: 'Whether it is the first event of its name; only that counts.' },
+  }),
+  Step: object({
+    name: { type: 'string' }, kind: { enum: ['step', 'sleep', 'event'] },
+    status: { enum: ['waiting', 'completed', 'failed'] }, attempts: COUNT, error: SUMMARY.error,
+    startedAt: TIME, finishedAt: orNull(TIME), dueAt: { ...orNull(TIME), description: 'When a step that waits goes on by itself.' },
+  }),
   TaskList: object({ tasks: { type: 'array', items: schemaOf('TaskSummary') }, cursor: orNull(CURSOR_SCHEMA) }),
   NewTask: {
     type: 'object',

@@ -4,7 +4,7 @@ import { StoreFull, StoreUnavailable } from '../stores/store_error.js';
 import { TASK_ID } from '../task_id.js';
 import { bounded } from '../text.js';
 
-/** @import { TaskRecord, TaskSummary } from '../task.js' */
+/** @import { StepRecord, TaskRecord, TaskSummary } from '../task.js' */
 /** @import { Environment } from './router.js' */
 
 /** A task changes, so no cache may keep what was said of it. */
@@ -119,11 +119,12 @@ export function quoted(value) {
  *
  * @param {TaskRecord} task
  * @param {Environment} env
+ * @param {StepRecord[] | null} [steps] null: they are not shown
  * @returns {string} JSON
  */
-export function taskJson(task, env) {
+export function taskJson(task, env, steps = null) {
   const head = JSON.stringify(state(task, env)).slice(0, -1);
-  const tail = JSON.stringify({ error: task.error, ...times(task) }).slice(1);
+  const tail = JSON.stringify({ error: task.error, ...times(task), ...(steps && { steps: stepsView(steps) }) }).slice(1);
   return `${head},"result":${task.result ?? 'null'},${tail}`;
 }
 
@@ -143,6 +144,22 @@ export function summaryView(task, env) {
  */
 function state({ taskId, status, handler, run, attempts, crashes, max_retries, progress }, env) {
   return { taskId, status, handler, run, attempts, crashes, maxRetries: max_retries ?? Number(env.MAX_RETRIES), progress };
+}
+
+/**
+ * @param {StepRecord[]} steps
+ * @returns {object[]} in the order of their starts, without results
+ */
+function stepsView(steps) {
+  const now_ms = Date.now();
+  return steps.toSorted((one, other) => one.started_ms - other.started_ms).map(({ name, kind, status, attempts, started_ms, finished_ms, due_ms, error }) => {
+    const hasSlept = kind === 'sleep' && due_ms !== null && due_ms <= now_ms; // nobody writes that it is over
+    return {
+      name, kind, status: hasSlept ? 'completed' : status, attempts, error,
+      startedAt: isoTime(started_ms), finishedAt: isoTime(hasSlept ? due_ms : status === 'waiting' ? null : finished_ms),
+      dueAt: hasSlept || status !== 'waiting' ? null : isoTime(due_ms),
+    };
+  });
 }
 
 /** @param {TaskSummary} task */

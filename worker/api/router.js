@@ -4,6 +4,7 @@ import { isStoreError } from '../stores/store_error.js';
 import { workerVersion } from '../version.js';
 import { addCorsHeaders, addressOf, authenticate, authorize, limitRate, preflight } from './access.js';
 import { submitBatch } from './batch.js';
+import { sendEvent } from './events.js';
 import { listTasks } from './list.js';
 import { showDescription } from './openapi.js';
 import { showPage, showProgram, showStyle } from './page.js';
@@ -29,6 +30,7 @@ export const ROUTES = {
   '/task/{taskId}': { GET: showTask, DELETE: cancelTask },
   '/task/{taskId}/cancel': { POST: cancelTask },
   '/task/{taskId}/retry': { POST: retryTask },
+  '/task/{taskId}/events/{name}': { POST: sendEvent },
   '/stats': { GET: showStatistics },
   '/openapi.json': { GET: showDescription },
   '/': { GET: showPage },
@@ -39,8 +41,8 @@ export const ROUTES = {
 /** The one that needs no token. */
 const OPEN_PATH = '/health';
 
-/** What a token with the role `submit` may do. With `read` it may do whatever a GET does, with `operate` all. */
-const SUBMITTER = new Set(['POST /task', 'POST /tasks', 'GET /task/{taskId}']);
+/** What a token with the role `submit` may do: with tasks whose id it knows, it may also tell them what they wait for. With `read` it may do whatever a GET does, with `operate` all. */
+const SUBMITTER = new Set(['POST /task', 'POST /tasks', 'GET /task/{taskId}', 'POST /task/{taskId}/events/{name}']);
 
 const PATTERNS = Object.entries(ROUTES).map(([path, methods]) => (
   { path, pattern: new RegExp(`^${path.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '([^/]+)')}$`), methods }

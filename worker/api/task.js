@@ -24,7 +24,9 @@ export async function showTask(call, taskId) {
   const isStream = wantsStream(call.request);
   const task = await findEnded(call.store, taskId, isStream ? 0 : wait_seconds);
   if (!task) throw taskNotFound(taskId);
-  return isStream ? streamTask(call, task) : jsonTextReply(taskJson(task, call.env));
+  if (isStream) return streamTask(call, task);
+  const hasSteps = call.handlers[task.handler]?.steps === true;
+  return jsonTextReply(taskJson(task, call.env, hasSteps ? await call.store.steps(taskId) : null));
 }
 
 /**
@@ -61,7 +63,7 @@ export async function retryTask({ url, store, engine, invocation }, taskId) {
  * @param {string} taskId
  * @throws {Refusal} it is not there
  */
-async function find(store, taskId) {
+export async function find(store, taskId) {
   const task = await store.find(taskId);
   if (!task) throw taskNotFound(taskId);
   return task;
@@ -73,7 +75,7 @@ async function find(store, taskId) {
  * @param {string} taskId as it stands in the path
  * @throws {Refusal}
  */
-function requireTaskId(taskId) {
+export function requireTaskId(taskId) {
   if (!TASK_ID.test(taskId)) throw taskNotFound(taskId);
 }
 
@@ -81,6 +83,6 @@ function requireTaskId(taskId) {
  * @param {Status} status
  * @param {string} expected
  */
-function wrongStatus(status, expected) {
+export function wrongStatus(status, expected) {
   return new Refusal('wrong_status', `expected a ${expected} task, got a ${status} one`, { extras: { status } });
 }

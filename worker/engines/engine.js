@@ -14,6 +14,7 @@
  * @typedef {object} Engine
  * @property {(runs: Submission[]) => Promise<void>} submit hands over runs of stored tasks; doing it twice is harmless. Throws
  *   {@link HandoverRefused}
+ * @property {(run: Submission) => Promise<void>} wake lets a run go on at once whose steps wait for an event; doing it twice is harmless
  * @property {(tasks: OpenTask[]) => Promise<{resent: number, returned: number, failed: number}>} rescue hands over once more
  *   those open tasks that it no longer carries (resent: the message was lost; returned: the consumer was), and ends those
  *   whose attempts are spent. Throws {@link HandoverRefused} when it could not hand over all

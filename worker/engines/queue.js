@@ -91,6 +91,15 @@ export class QueueEngine {
   }
 
   /**
+   * Its message may come much later; this one comes now.
+   *
+   * @param {Submission} run
+   */
+  wake(run) {
+    return this.submit([run]);
+  }
+
+  /**
    * Works off a batch: each task on its own, so that one hurts none of the others. What cannot be done now, because the store is
    * away or a task must wait, comes again, and no attempt is spent.
    *

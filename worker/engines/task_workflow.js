@@ -7,17 +7,21 @@ import { attemptAll, ATTEMPTS_SPENT, CRASHED } from '../attempt.js';
 import { retryDelaySeconds, returnSeconds } from '../backoff.js';
 import { Invocation } from '../joint.js';
 import { CONSUMER_PATIENCE_SECONDS } from '../stores/connection.js';
-import { instanceId } from './workflow.js';
+import { instanceId, WAKE } from './workflow.js';
 
 /** @import { WorkflowEvent, WorkflowStep } from 'cloudflare:workers' */
 /** @import { Settlement } from '../attempt.js' */
 /** @import { Handlers } from '../handler.js' */
 /** @import { Delivery, Ended, Store } from '../stores/store.js' */
+/** @import { TaskError } from '../task.js' */
 /** @import { TaskParams } from './workflow.js' */
 
 /** The time that an attempt may take: that of a queue's consumer, so that handlers need not know their engine. */
 const ATTEMPT_TIMEOUT = '15 minutes';
 const ATTEMPT_MS = 14.5 * 60_000;
+
+/** The shortest wait of a workflow. */
+const SHORTEST_WAIT_MS = 1_000;
 
 /** As often as a step may be repeated (https://developers.cloudflare.com/workflows/reference/limits/): the task's own retries end it,
  * and what is the store's fault does not count. */
@@ -32,8 +36,8 @@ const STEP_RETRIES = 10_000;
 export function taskWorkflow(Store, handlers) {
   return class TaskWorkflow extends WorkflowEntrypoint {
     /**
-     * One step, so that a task costs one; a delay is another. It can be repeated: the store's claims decide. An instance that
-     * names no task ends errored after the stack's retries, as a message would end in the dead-letter queue.
+     * One step, so that a task costs one; a delay is another, and so is each wait of a handler's own steps and what follows it. It can be
+     * repeated: the store's claims decide. An instance that names no task ends errored after the stack's retries, as a message would end in the dead-letter queue.
      *
      * @override
      * @param {Readonly<WorkflowEvent<TaskParams>>} event
@@ -42,37 +46,57 @@ export function taskWorkflow(Store, handlers) {
     async run({ payload }, step) {
       const { taskId, run = 1, delay_seconds = 0 } = /** @type {Partial<TaskParams>} */ (payload ?? {});
       if (delay_seconds > 0) await step.sleep('delay', delay_seconds * 1000);
+      for (let number = 1; ; number++) {
+        const pause = await this.attempt(step, { taskId, run, number });
+        if (!pause) return;
+        const wait_ms = Math.max(pause.until_ms - Date.now(), SHORTEST_WAIT_MS);
+        if (!pause.hasEvents) await step.sleep(`sleep ${number}`, wait_ms);
+        // One that ends by its time is as good as one that ends by an event: the handler's step tells them apart.
+        else await step.waitForEvent(`event ${number}`, { type: WAKE, timeout: wait_ms }).catch(() => {});
+      }
+    }
+
+    /**
+     * @param {WorkflowStep} step
+     * @param {{taskId: string | undefined, run: number, number: number}} which attempt since its steps waited last, from 1 on
+     * @returns {Promise<Pause | null>} null: the task has ended, or is none of this instance any more
+     */
+    async attempt(step, { taskId, run, number }) {
       let wait_ms = 0;
       let times_away = 0;
       /** @type {Ended[]} */
       let ended = [];
       // The default, exponential, would multiply what the function says.
       const retries = { limit: STEP_RETRIES, delay: () => wait_ms, backoff: /** @type {const} */ ('constant') };
-      await step.do('attempt', { retries, timeout: ATTEMPT_TIMEOUT }, async ({ attempt }) => {
+      return step.do(number === 1 ? 'attempt' : `attempt ${number}`, { retries, timeout: ATTEMPT_TIMEOUT }, async ({ attempt }) => {
         const parts = { store: new Store(this.env, CONSUMER_PATIENCE_SECONDS, new Invocation((work) => this.ctx.waitUntil(work))), handlers, env: this.env };
         const settings = { attempt, max_retries: Number(this.env.MAX_RETRIES) };
         if (typeof taskId !== 'string' || taskId === '') {
           wait_ms = retryDelaySeconds(attempt, this.env) * 1000;
           throw noTask('expected params {"taskId": "..."}', settings);
         }
-        const delivery = { taskId, run, redrive: false, holder: instanceId({ taskId, run }), delivery: attempt, claim: crypto.randomUUID(), ended };
+        const delivery = { taskId, run, redrive: false, holder: number === 1 ? instanceId({ taskId, run }) : `${instanceId({ taskId, run })}/${number}`, delivery: attempt, claim: crypto.randomUUID(), ended };
         const next = await attemptTask(parts, delivery).catch((error) => {
           if (error instanceof NonRetryableError) throw error;
           return away(error);
         });
-        if (next === 'done') return;
+        if (next === 'done') return null;
+        if ('pause' in Object(next)) return /** @type {{pause: Pause}} */ (next).pause;
         if (next === 'absent') {
           wait_ms = Math.max(retryDelaySeconds(attempt, this.env), parts.store.settling_seconds) * 1000;
           throw noTask(`there is no task ${taskId}`, settings);
         }
-        times_away = next.at_ms === null ? times_away + 1 : 0;
-        wait_ms = next.at_ms === null ? returnSeconds(times_away) * 1000 : Math.max(0, next.at_ms - Date.now());
-        if (next.at_ms === null) ended = [{ holder: delivery.holder, delivery: attempt, released: attempt }];
-        throw next.error;
+        const { at_ms, error } = /** @type {Next} */ (next);
+        times_away = at_ms === null ? times_away + 1 : 0;
+        wait_ms = at_ms === null ? returnSeconds(times_away) * 1000 : Math.max(0, at_ms - Date.now());
+        if (at_ms === null) ended = [{ holder: delivery.holder, delivery: attempt, released: attempt }];
+        throw error;
       });
     }
   };
 }
+
+/** How a task's steps wait: until a time, or for an event that may come earlier. @typedef {{until_ms: number, hasEvents: boolean}} Pause */
 
 /** When a task is to be attempted again, and what the step says of it; null: its store is away, and no attempt holds it any more.
  *
@@ -82,7 +106,7 @@ export function taskWorkflow(Store, handlers) {
 /**
  * @param {{store: Store, handlers: Handlers, env: any}} parts
  * @param {Delivery} delivery
- * @returns {Promise<'done' | 'absent' | Next>}
+ * @returns {Promise<'done' | 'absent' | Next | {pause: Pause}>}
  * @throws {NonRetryableError} the task has failed
  */
 async function attemptTask({ store, handlers, env }, delivery) {
@@ -107,7 +131,8 @@ async function attemptTask({ store, handlers, env }, delivery) {
   if (standing === 'lost') return away(new Error('the outcome of the attempt could not be written'));
   if (standing === 'superseded' || outcome.status === 'completed') return 'done';
   if (outcome.status === 'failed') throw new NonRetryableError(outcome.error.message, outcome.error.name);
-  const { name, message } = outcome.error;
+  if (outcome.suspended) return { pause: { until_ms: outcome.next_attempt_ms, hasEvents: (outcome.events ?? []).length > 0 } };
+  const { name, message } = /** @type {TaskError} */ (outcome.error);
   return { at_ms: outcome.next_attempt_ms, error: Object.assign(new Error(message), { name }) };
 }
 

@@ -17,6 +17,9 @@ const SMALL = { bytes: 0, answer_bytes: 0 };
 /** Instances that will not run again by themselves; one that somebody terminated stays so. */
 const ENDED = new Set(['errored', 'complete']);
 
+/** The type of the event that lets an instance go on. */
+export const WAKE = 'wake';
+
 /** How many instances are asked at once: each is a request, of the 1,000 that an invocation has
  * (https://developers.cloudflare.com/workers/platform/limits/#subrequests). */
 const ASKED_AT_ONCE = 50;
@@ -74,6 +77,16 @@ export class WorkflowEngine {
     return counts;
   }
 
+  /** @param {Submission} run */
+  async wake(run) {
+    try {
+      await (await this.workflow.get(instanceId(run))).sendEvent({ type: WAKE, payload: null });
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+      await this.submit([run]);
+    }
+  }
+
   async backlogs() {
     return null; // instances start by themselves, and those that failed stay where they are
   }
@@ -91,6 +104,8 @@ export class WorkflowEngine {
     const ended = tasks.filter((_, index) => ENDED.has(statuses[index] ?? ''));
     const terminated = tasks.filter((_, index) => statuses[index] === 'terminated');
     const again = [...missing, ...ended];
+    // One that waits though its task is due has not heard of an event. An event that nobody waits for does no harm.
+    for (const task of tasks.filter((_, index) => statuses[index] === 'waiting')) await this.wake({ ...task, delay_seconds: 0 });
     if (terminated.length > 0) {
       await this.store.abandon(terminated, { name: 'InstanceTerminated', message: 'the workflow instance was terminated before its task had ended' });
     }
@@ -111,10 +126,15 @@ export class WorkflowEngine {
     try {
       return (await (await this.workflow.get(instanceId(task))).status()).status;
     } catch (error) {
-      if (String(error).includes('instance.not_found')) return null;
+      if (isMissing(error)) return null;
       throw error;
     }
   }
+}
+
+/** @param {unknown} error */
+function isMissing(error) {
+  return String(error).includes('instance.not_found');
 }
 
 /** @param {unknown} error */

@@ -3,7 +3,7 @@
  * consistent, so what is checked here before a write may have changed meanwhile; `guarantees.json` says what that means.
  */
 
-import { ENDED, LEASE_SECONDS, MIN_TTL_SECONDS, TASK_TTL_SECONDS } from '../task.js';
+import { ENDED, LEASE_SECONDS, MAX_TTL_SECONDS, MIN_TTL_SECONDS, TASK_TTL_SECONDS } from '../task.js';
 import { creationTime, timePrefix } from '../task_id.js';
 import { bounded } from '../text.js';
 import { REQUEST_PATIENCE_SECONDS } from './connection.js';
@@ -13,9 +13,9 @@ import { patientKv } from './patient_kv.js';
 import { isStoreError } from './store_error.js';
 import { addCounts, countEnd, countSubmission, noCounts, noSweeps, recentMinutes } from './tally.js';
 
-/** @import { AttemptName, Idempotency, NewTask, Outcome, Parameters, Payload, Progress, Status, TaskError, TaskRecord, TaskSummary } from '../task.js' */
+/** @import { AttemptName, Idempotency, NewTask, Outcome, Parameters, Payload, Progress, Status, StepRecord, TaskError, TaskEvent, TaskRecord, TaskSummary } from '../task.js' */
 /** @import { Leased } from './lease.js' */
-/** @import { Abandoned, ClaimAnswer, Delivery, Fill, Insertion, OpenTask, Page, Probe, Query, RunningVersion, Standing, Statistics, Store, SweepCounts } from './store.js' */
+/** @import { Abandoned, ClaimAnswer, Delivery, EventReceipt, Fill, Insertion, OpenTask, Page, Probe, Query, RunningVersion, Standing, Statistics, Store, SweepCounts } from './store.js' */
 /** @import { TableSettings } from './task_table.js' */
 
 /**
@@ -93,6 +93,9 @@ const FRESH_SECONDS = 900;
 /** @implements {Store} */
 export class KvStore {
   tells = false;
+  /** The steps that this invocation wrote last, of each task: a read may be older. @type {Map<string, Promise<Record<string, StepRecord>>>} */
+  #written = new Map();
+
   settling_seconds = 15; // with the default of five retries, more than the minute that KV takes to be consistent
 
   /**
@@ -158,6 +161,10 @@ export class KvStore {
         error: 'error' in outcome ? outcome.error : null,
         progress: outcome.progress ?? found.progress,
         due_at_ms: 'next_attempt_ms' in outcome ? outcome.next_attempt_ms : null,
+        ...(outcome.status === 'pending' && outcome.suspended && {
+          attempts: attempts - 1, // none that was spent
+          expires_at: Math.max(found.expires_at, Math.floor(outcome.next_attempt_ms / 1000) + TASK_TTL_SECONDS),
+        }),
         finished_at_ms: outcome.status === 'pending' ? null : outcome.ended_ms,
         lease_expires_at_ms: null,
         ...(outcome.status === 'completed' && !this.keepsPayload && { payload: '', payload_encoding: undefined }),
@@ -184,6 +191,78 @@ export class KvStore {
       if (progress && entry.claim === attempt.claim) await this.#write(attempt.taskId, { ...entry, progress });
       return true;
     });
+  }
+
+  /**
+   * @param {string} taskId
+   * @returns {Promise<StepRecord[]>}
+   */
+  async steps(taskId) {
+    return Object.values(await this.#stepsOf(taskId));
+  }
+
+  /**
+   * Steps that end at the same moment are written one after the other: each write has those before it.
+   *
+   * @param {AttemptName} attempt
+   * @param {StepRecord} step
+   * @returns {Promise<Standing>}
+   */
+  async keepStep(attempt, step) {
+    const { taskId } = attempt;
+    const entry = await this.#read(taskId);
+    if (!entry || !isKept(entry) || !mayBeOfAttempt(attempt, 'processing')(entry)) return 'superseded';
+    const before = this.#written.get(taskId) ?? this.#stepsOf(taskId);
+    const written = before.then(async (steps) => {
+      const all = { ...steps, [step.name]: step };
+      await this.#put(stepsKey(taskId), JSON.stringify(all), entry.expires_at + MAX_TTL_SECONDS);
+      return all;
+    });
+    this.#written.set(taskId, written);
+    try {
+      await written;
+    } catch (error) {
+      this.#written.delete(taskId);
+      throw error;
+    }
+    return 'ours';
+  }
+
+  /**
+   * @param {string} taskId
+   * @param {string} name
+   * @returns {Promise<TaskEvent | null>}
+   */
+  event(taskId, name) {
+    return this.kv.get(eventKey(taskId, name), 'json');
+  }
+
+  /**
+   * @param {string} taskId
+   * @param {string} name
+   * @param {TaskEvent} event
+   * @returns {Promise<EventReceipt | null>}
+   */
+  async putEvent(taskId, name, event) {
+    const entry = await this.#read(taskId);
+    if (!entry || !isKept(entry) || ENDED.has(entry.status)) return null;
+    const former = await this.event(taskId, name);
+    const isSame = former?.payload === event.payload && former.received_ms === event.received_ms;
+    if (!former) await this.#put(eventKey(taskId, name), JSON.stringify(event), entry.expires_at + MAX_TTL_SECONDS);
+    const step = (await this.#stepsOf(taskId))[name];
+    const isWaiting = entry.status === 'pending' && step?.kind === 'event' && step.status === 'waiting';
+    if (isWaiting && (entry.due_at_ms ?? 0) > event.received_ms) {
+      await this.#update(taskId, ({ status, run }) => status === 'pending' && run === entry.run, () => ({ due_at_ms: event.received_ms }));
+    }
+    return { isFirst: !former || isSame, waiting: isWaiting ? { run: entry.run, max_retries: entry.max_retries } : null };
+  }
+
+  /**
+   * @param {string} taskId
+   * @returns {Promise<Record<string, StepRecord>>}
+   */
+  async #stepsOf(taskId) {
+    return await this.kv.get(stepsKey(taskId), 'json') ?? {};
   }
 
   /** @param {string} taskId */
@@ -564,6 +643,19 @@ export class KvStore {
 /** @param {Idempotency} idempotency */
 function idempotencyKey({ key }) {
   return `idempotency:${key}`;
+}
+
+/** @param {string} taskId */
+function stepsKey(taskId) {
+  return `steps:${taskId}`;
+}
+
+/**
+ * @param {string} taskId
+ * @param {string} name
+ */
+function eventKey(taskId, name) {
+  return `event:${taskId}:${name}`;
 }
 
 /** @param {number} time_ms */

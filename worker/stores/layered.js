@@ -8,8 +8,8 @@ import { mergeClaims } from './sharded.js';
 import { mergeStatistics } from './tally.js';
 
 /** @import { Invocation } from '../joint.js' */
-/** @import { AttemptName, NewTask, Outcome, Progress, TaskError, TaskRecord } from '../task.js' */
-/** @import { Abandoned, ClaimAnswer, Delivery, Probe, Query, Statistics, Store, SweepCounts } from './store.js' */
+/** @import { AttemptName, NewTask, Outcome, Progress, StepRecord, TaskError, TaskEvent, TaskRecord } from '../task.js' */
+/** @import { Abandoned, ClaimAnswer, Delivery, Probe, Query, Standing, Statistics, Store, SweepCounts } from './store.js' */
 
 /** @typedef {new (env: any, patience_seconds?: number, invocation?: Invocation) => Store} StoreClass */
 
@@ -78,6 +78,38 @@ export function layered(Present, formers) {
     /** @param {(AttemptName & {progress: Progress | null})[]} reports */
     async report(reports) {
       return mergeStandings(await this.#all((store) => store.report(reports)));
+    }
+
+    /** @param {string} taskId */
+    async steps(taskId) {
+      return (await this.#all((store) => store.steps(taskId))).flat();
+    }
+
+    /**
+     * @param {AttemptName} attempt
+     * @param {StepRecord} step
+     * @returns {Promise<Standing>}
+     */
+    async keepStep(attempt, step) {
+      const standings = await this.#all((store) => store.keepStep(attempt, step));
+      return standings.includes('ours') ? 'ours' : 'superseded';
+    }
+
+    /**
+     * @param {string} taskId
+     * @param {string} name
+     */
+    event(taskId, name) {
+      return this.#first((store) => store.event(taskId, name), null);
+    }
+
+    /**
+     * @param {string} taskId
+     * @param {string} name
+     * @param {TaskEvent} event
+     */
+    putEvent(taskId, name, event) {
+      return this.#first((store) => store.putEvent(taskId, name, event), null);
     }
 
     /** @param {string} taskId */

@@ -5,8 +5,8 @@ import { askAll, claimFrom, mergePages, mergeStandings, pagesOf } from './merge.
 import { isStoreError } from './store_error.js';
 import { mergeStatistics } from './tally.js';
 
-/** @import { AttemptName, NewTask, Outcome, Progress, TaskError, TaskRecord } from '../task.js' */
-/** @import { Abandoned, ClaimAnswer, Delivery, Insertion, Probe, Query, Store, SweepCounts } from './store.js' */
+/** @import { AttemptName, NewTask, Outcome, Progress, StepRecord, TaskError, TaskEvent, TaskRecord } from '../task.js' */
+/** @import { Abandoned, ClaimAnswer, Delivery, Insertion, Probe, Query, Standing, Store, SweepCounts } from './store.js' */
 
 /** @implements {Store} */
 export class ShardedStore {
@@ -70,6 +70,38 @@ export class ShardedStore {
   /** @param {(AttemptName & {progress: Progress | null})[]} reports */
   async report(reports) {
     return mergeStandings(await this.#each(reports, ({ taskId }) => taskId, (shard, group) => shard.report(group)));
+  }
+
+  /** @param {string} taskId */
+  async steps(taskId) {
+    return (await this.#each([taskId], (id) => id, (shard) => shard.steps(taskId))).flat();
+  }
+
+  /**
+   * @param {AttemptName} attempt
+   * @param {StepRecord} step
+   * @returns {Promise<Standing>}
+   */
+  async keepStep(attempt, step) {
+    const standings = await this.#each([attempt], ({ taskId }) => taskId, (shard) => shard.keepStep(attempt, step));
+    return standings.includes('ours') ? 'ours' : 'superseded';
+  }
+
+  /**
+   * @param {string} taskId
+   * @param {string} name
+   */
+  event(taskId, name) {
+    return this.#first(taskId, (shard) => shard.event(taskId, name), null);
+  }
+
+  /**
+   * @param {string} taskId
+   * @param {string} name
+   * @param {TaskEvent} event
+   */
+  putEvent(taskId, name, event) {
+    return this.#first(taskId, (shard) => shard.putEvent(taskId, name, event), null);
   }
 
   /** @param {string} taskId */

@@ -3,7 +3,7 @@
  * reordered delivery cannot move a task back; how firmly a store keeps that is in `guarantees.json`.
  */
 
-/** @import { AttemptName, ClaimedTask, NewTask, Outcome, Progress, Status, TaskError, TaskRecord, TaskSummary } from '../task.js' */
+/** @import { AttemptName, ClaimedTask, NewTask, Outcome, Progress, Status, StepRecord, TaskError, TaskEvent, TaskRecord, TaskSummary } from '../task.js' */
 /** @import { Minutes, StatusCounts } from './tally.js' */
 
 /**
@@ -83,6 +83,11 @@
 /** Newest first; `cursor` asks for those after them, null when there are none. It may have fewer than its limit, or none,
  * and yet a cursor: looking costs, so a list looks at a bounded number of tasks. @typedef {{tasks: TaskSummary[], cursor: string | null}} Page */
 
+/** Whether the event is the one that was sent, and not an earlier one of its name; the run that waits for it, if one does.
+ *
+ * @typedef {{isFirst: boolean, waiting: {run: number, max_retries: number | null} | null}} EventReceipt
+ */
+
 /** What the sweeper has done since the store has had tasks. @typedef {{expired: number, resent: number, returned: number, failed: number}} SweepCounts */
 
 /**
@@ -111,6 +116,11 @@
  * @property {(outcomes: Outcome[]) => Promise<Map<string, Standing>>} settle writes what became of claimed tasks
  * @property {(reports: (AttemptName & {progress: Progress | null})[]) => Promise<Map<string, Standing>>} report keeps the progress
  *   of claimed tasks (null: none that is new)
+ * @property {(taskId: string) => Promise<StepRecord[]>} steps those of a task, in no order
+ * @property {(attempt: AttemptName, step: StepRecord) => Promise<Standing>} keepStep writes a step of a claimed task
+ * @property {(taskId: string, name: string) => Promise<TaskEvent | null>} event that was sent to a task
+ * @property {(taskId: string, name: string, event: TaskEvent) => Promise<EventReceipt | null>} putEvent keeps an event of an unfinished
+ *   task, the first one of its name; a task that waits for it is due then. Null when there is no such task, or it has ended
  * @property {(taskId: string) => Promise<boolean>} cancel ends an unfinished task; false when it has ended or is not there
  * @property {(taskId: string, run: number) => Promise<number | null>} retry starts the run after that one of a failed or cancelled
  *   task, which is pending then and lives at least as long as a new one; its number, or null when the task is in another

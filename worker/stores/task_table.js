@@ -11,9 +11,9 @@ import { EARLY_MS, verdictOn } from './lease.js';
 import { isStoreError } from './store_error.js';
 import { countEnd, countSubmission, MINUTE_MS, newTally, noCounts, recentMinutes } from './tally.js';
 
-/** @import { AttemptName, NewTask, Outcome, Progress, TaskError, TaskRecord, TaskSummary } from '../task.js' */
+/** @import { AttemptName, NewTask, Outcome, Progress, StepRecord, TaskError, TaskEvent, TaskRecord, TaskSummary } from '../task.js' */
 /** @import { Leased } from './lease.js' */
-/** @import { Abandoned, ClaimAnswer, Delivery, Fill, Insertion, OpenTask, Page, Probe, Query, RunningVersion, Standing, Statistics, Store, SweepCounts } from './store.js' */
+/** @import { Abandoned, ClaimAnswer, Delivery, EventReceipt, Fill, Insertion, OpenTask, Page, Probe, Query, RunningVersion, Standing, Statistics, Store, SweepCounts } from './store.js' */
 /** @import { Glance, StatusCounts, Tally } from './tally.js' */
 
 /** `answer_bytes`: the most that its rows may have, where that is much.
@@ -153,6 +153,39 @@ const REPORT = `
   UPDATE tasks SET progress = coalesce(report.value ->> 'progress', progress) FROM json_each(?1) AS report
   WHERE ${IS_AT_CLAIM('report')} AND status = 'processing'
   RETURNING taskId`;
+
+/** Of those that `SETTLE` has just written: a suspended attempt is none that was spent, and its task lives for a day after it is due. */
+const SUSPEND = `
+  UPDATE tasks SET attempts = outcome.value ->> 'attempts' - 1,
+    due_at = CASE WHEN EXISTS (SELECT 1 FROM events WHERE events.taskId = tasks.taskId AND name IN (SELECT value FROM json_each(outcome.value, '$.events')))
+      THEN outcome.value ->> 'ended_ms' ELSE due_at END,
+    expires_at = max(expires_at, due_at / 1000 + ${TASK_TTL_SECONDS}), own_expires_at = max(expires_at, due_at / 1000 + ${TASK_TTL_SECONDS})
+  FROM json_each(?1) AS outcome
+  WHERE ${IS_AT_CLAIM('outcome')} AND status = 'pending'`;
+
+const STEPS = 'SELECT * FROM steps WHERE taskId = ?1';
+
+const IS_CLAIMED = "SELECT 1 FROM tasks WHERE taskId = ?1 AND run = ?2 AND claim = ?3 AND status = 'processing'";
+
+const KEEP_STEP = `
+  INSERT OR REPLACE INTO steps (taskId, run, name, kind, status, attempts, started_at, finished_at, due_at, error, result)
+  SELECT ?1, ?2, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12 WHERE EXISTS (${IS_CLAIMED})`;
+
+const EVENT = 'SELECT payload, received_at AS received_ms FROM events WHERE taskId = ?1 AND name = ?2';
+
+const PUT_EVENT = `
+  INSERT INTO events (taskId, name, received_at, payload)
+  SELECT ?1, ?2, ?3, ?4 WHERE EXISTS (SELECT 1 FROM tasks WHERE taskId = ?1 AND status IN ('pending', 'processing') AND expires_at > ?5)
+  ON CONFLICT DO NOTHING`;
+
+const IS_WAITING = "EXISTS (SELECT 1 FROM steps WHERE steps.taskId = ?1 AND name = ?2 AND kind = 'event' AND steps.status = 'waiting')";
+
+const WAKE = `UPDATE tasks SET due_at = ?3 WHERE taskId = ?1 AND status = 'pending' AND due_at > ?3 AND ${IS_WAITING}`;
+
+const RECEIPT = `
+  SELECT run, max_retries, status = 'pending' AND ${IS_WAITING} AS isWaiting, received_at, events.payload AS payload
+  FROM tasks JOIN events ON events.taskId = tasks.taskId AND name = ?2
+  WHERE tasks.taskId = ?1 AND status IN ('pending', 'processing')`;
 
 const BELONGING = `SELECT taskId FROM tasks, json_each(?1) AS report WHERE ${IS_AT_CLAIM('report')} AND status = 'processing'`;
 
@@ -344,10 +377,12 @@ export class TaskTable {
   settle(outcomes) {
     const rows = outcomes.map((outcome) => JSON.stringify({
       ...outcome,
-      ...('error' in outcome && { error: JSON.stringify(outcome.error) }),
+      ...('error' in outcome && { error: outcome.error && JSON.stringify(outcome.error) }),
       progress: outcome.progress && JSON.stringify(outcome.progress),
     }));
+    const suspended = outcomes.filter((outcome) => outcome.status === 'pending' && outcome.suspended);
     const statements = jsonArrays(rows).map((array) => statement(SETTLE, array, Number(this.keepsPayload)));
+    if (suspended.length > 0) statements.push(statement(SUSPEND, JSON.stringify(suspended)));
     return standings(outcomes, async () => ids((await this.run(statements)).flat()));
   }
 
@@ -356,6 +391,54 @@ export class TaskTable {
     const parameter = JSON.stringify(reports.map((each) => ({ ...each, progress: each.progress && JSON.stringify(each.progress) })));
     const hasNews = reports.some(({ progress }) => progress);
     return standings(reports, async () => ids(await this.#rows(hasNews ? REPORT : BELONGING, parameter)));
+  }
+
+  /**
+   * @param {string} taskId
+   * @returns {Promise<StepRecord[]>}
+   */
+  async steps(taskId) {
+    return (await this.#rows(STEPS, taskId)).map(stepRecord);
+  }
+
+  /**
+   * @param {AttemptName} attempt
+   * @param {StepRecord} step
+   * @returns {Promise<Standing>}
+   */
+  async keepStep({ taskId, run, claim }, { name, kind, status, attempts, started_ms, finished_ms, due_ms, error, result }) {
+    const [, held = []] = await this.run([
+      statement(KEEP_STEP, taskId, run, claim, name, kind, status, attempts, started_ms, finished_ms, due_ms, error && JSON.stringify(error), result),
+      statement(IS_CLAIMED, taskId, run, claim),
+    ]);
+    return held.length > 0 ? 'ours' : 'superseded';
+  }
+
+  /**
+   * @param {string} taskId
+   * @param {string} name
+   * @returns {Promise<TaskEvent | null>}
+   */
+  async event(taskId, name) {
+    const [row] = await this.#rows(EVENT, taskId, name);
+    return /** @type {TaskEvent | undefined} */ (row) ?? null;
+  }
+
+  /**
+   * @param {string} taskId
+   * @param {string} name
+   * @param {TaskEvent} event
+   * @returns {Promise<EventReceipt | null>}
+   */
+  async putEvent(taskId, name, { payload, received_ms }) {
+    const [, , [row] = []] = await this.run([
+      statement(PUT_EVENT, taskId, name, received_ms, payload, seconds(received_ms)),
+      statement(WAKE, taskId, name, received_ms),
+      statement(RECEIPT, taskId, name),
+    ]);
+    if (!row) return null;
+    const { run, max_retries, isWaiting } = row;
+    return { isFirst: row['received_at'] === received_ms && row['payload'] === payload, waiting: isWaiting ? { run, max_retries } : null };
   }
 
   /** @param {string} taskId */
@@ -790,6 +873,14 @@ function claimedTask({ taskId, run, attempts, crashes, claim, handler, max_retri
     parameters: JSON.parse(parameters ?? '{}'),
     payload: typeof payload === 'string' ? payload : new Uint8Array(payload),
   };
+}
+
+/**
+ * @param {Row} row
+ * @returns {StepRecord}
+ */
+function stepRecord({ name, kind, status, run, attempts, started_at, finished_at, due_at, error, result }) {
+  return { name, kind, status, run, attempts, started_ms: started_at, finished_ms: finished_at, due_ms: due_at, error: JSON.parse(error ?? 'null'), result };
 }
 
 /**

@@ -1,0 +1,321 @@
+/**
+ * The steps of a handler: named parts of its work whose results are kept, so that a later attempt does not repeat them. A step that
+ * waits ends the attempt without a failure, and the task comes again when the wait is over. Nothing runs meanwhile.
+ */
+
+import { chosenDelaySeconds, isPermanent } from './backoff.js';
+import { keptJson } from './result.js';
+import { isStoreError } from './stores/store_error.js';
+import { MAX_WAIT_SECONDS } from './task.js';
+import { describeError } from './thrown.js';
+
+/** @import { StepOptions } from './handler.js' */
+/** @import { Store } from './stores/store.js' */
+/** @import { AttemptName, StepRecord, TaskError } from './task.js' */
+
+/** What a step has that says nothing else: as Cloudflare's own (https://developers.cloudflare.com/workflows/build/sleeping-and-retrying/). */
+const DEFAULT_RETRIES = { limit: 5, delaySeconds: 10, backoff: /** @type {const} */ ('exponential') };
+const DEFAULT_TIMEOUT_SECONDS = 600;
+
+/** How long an event is waited for where nothing else is said: a day, as Cloudflare's own. */
+const DEFAULT_EVENT_SECONDS = 86_400;
+
+/** Longest name of a step or of an event, in UTF-16 code units. */
+export const MAX_STEP_NAME_LENGTH = 100;
+
+/** Most steps of a task: all of them are read with each attempt. */
+export const MAX_STEPS = 1_000;
+
+/** Longest result of a step, as JSON (https://developers.cloudflare.com/workflows/reference/limits/). */
+export const MAX_STEP_RESULT_BYTES = 1024 * 1024;
+
+/** The wait before a store is asked again that did not answer. */
+const AGAIN_MS = 1_000;
+
+/** An attempt ends and waits. */
+export class Suspension {
+  /**
+   * @param {number} until_ms
+   * @param {string[]} events with one of which the wait is over earlier
+   */
+  constructor(until_ms, events) {
+    this.until_ms = until_ms;
+    this.events = events;
+  }
+}
+
+/** Steps of one attempt. */
+export class Steps {
+  /** Those that were there when the attempt began. @type {Promise<Map<string, StepRecord>> | null} */
+  #kept = null;
+  /** The names that this attempt has used. @type {Set<string>} */
+  #used = new Set();
+  /** How many steps are at work. */
+  #active = 0;
+  /** @type {StepRecord[]} */
+  #waiting = [];
+  /** @type {PromiseWithResolvers<Suspension>} */
+  #suspension = Promise.withResolvers();
+  /** Whether the attempt has ended. */
+  isOver = false;
+
+  /**
+   * @param {Store} store
+   * @param {AttemptName} attempt
+   * @param {(reason: Error) => void} lose is told when the attempt has lost its task
+   */
+  constructor(store, attempt, lose) {
+    this.store = store;
+    this.attempt = attempt;
+    this.lose = lose;
+  }
+
+  /** Comes when all that the handler does is wait. */
+  get suspension() {
+    return this.#suspension.promise;
+  }
+
+  /**
+   * @template Result
+   * @param {string} name
+   * @param {StepOptions} options
+   * @param {(step: {attempt: number}) => Result | Promise<Result>} work
+   * @returns {Promise<Result>}
+   */
+  step(name, { retries = {}, timeoutSeconds = DEFAULT_TIMEOUT_SECONDS }, work) {
+    const { limit, delaySeconds, backoff } = { ...DEFAULT_RETRIES, ...retries };
+    requireNumber('retries.limit', limit, 0, 10_000);
+    requireNumber('retries.delaySeconds', delaySeconds, 0, MAX_WAIT_SECONDS);
+    requireNumber('timeoutSeconds', timeoutSeconds, 0, MAX_WAIT_SECONDS);
+    if (!['constant', 'linear', 'exponential'].includes(backoff)) throw new TypeError(`expected retries.backoff to be constant, linear or exponential, got ${String(backoff)}`);
+    return this.#begin(name, 'step', async (kept) => {
+      if (kept?.status === 'completed') return JSON.parse(kept.result ?? 'null');
+      if (kept?.status === 'failed') throw asThrown(kept.error);
+      if (kept && (kept.due_ms ?? 0) > Date.now()) return this.#wait(kept);
+      const record = { ...this.#record(name, 'step', kept), attempts: (kept?.attempts ?? 0) + 1 };
+      try {
+        const result = await limited(timeoutSeconds, () => work({ attempt: record.attempts }));
+        const json = keptJson(result, MAX_STEP_RESULT_BYTES);
+        await this.#keep({ ...record, status: 'completed', result: json, finished_ms: Date.now() });
+        return JSON.parse(json);
+      } catch (thrown) {
+        if (thrown instanceof Lost) throw thrown;
+        const error = describeError(thrown);
+        const isLast = record.attempts > limit || isPermanent(thrown);
+        const failed = { ...record, error, finished_ms: Date.now() };
+        if (!isLast) return this.#wait(await this.#keep({ ...failed, status: 'waiting', due_ms: Date.now() + (chosenDelaySeconds(thrown) ?? delayOf(record.attempts, delaySeconds, backoff)) * 1000 }));
+        await this.#keep({ ...failed, status: 'failed' });
+        throw asThrown(error);
+      }
+    });
+  }
+
+  /**
+   * @param {string} name
+   * @param {number} seconds
+   * @returns {Promise<void>}
+   */
+  sleep(name, seconds) {
+    requireNumber('seconds', seconds, 0, MAX_WAIT_SECONDS);
+    return this.#begin(name, 'sleep', async (kept) => {
+      const record = kept ?? await this.#keep({ ...this.#record(name, 'sleep', null), due_ms: Date.now() + seconds * 1000 });
+      if ((record.due_ms ?? 0) > Date.now()) return this.#wait(record);
+    });
+  }
+
+  /**
+   * @param {string} name
+   * @param {{timeoutSeconds?: number}} [options]
+   * @returns {Promise<{name: string, payload: any, receivedAt: string}>}
+   */
+  waitForEvent(name, { timeoutSeconds = DEFAULT_EVENT_SECONDS } = {}) {
+    requireNumber('timeoutSeconds', timeoutSeconds, 0, MAX_WAIT_SECONDS);
+    return this.#begin(name, 'event', async (kept) => {
+      if (kept?.status === 'completed') return JSON.parse(kept.result ?? 'null');
+      if (kept?.status === 'failed') throw asThrown(kept.error);
+      // Written before it is looked for: whoever sends the event finds one of both.
+      const record = kept ?? await this.#keep({ ...this.#record(name, 'event', null), due_ms: Date.now() + timeoutSeconds * 1000 });
+      const event = await this.#ask(() => this.store.event(this.attempt.taskId, name));
+      if (event) {
+        const result = `{"name":${JSON.stringify(name)},"payload":${event.payload},"receivedAt":${JSON.stringify(new Date(event.received_ms).toISOString())}}`;
+        await this.#keep({ ...record, status: 'completed', attempts: 1, result, finished_ms: Date.now(), due_ms: null });
+        return JSON.parse(result);
+      }
+      if ((record.due_ms ?? 0) > Date.now()) return this.#wait(record);
+      const error = { name: 'EventTimeout', message: `expected the event ${name} in time, got none` };
+      await this.#keep({ ...record, status: 'failed', error, finished_ms: Date.now(), due_ms: null });
+      throw asThrown(error);
+    });
+  }
+
+  /**
+   * @param {string} name
+   * @param {StepRecord['kind']} kind
+   * @param {(kept: StepRecord | null) => Promise<any>} go
+   */
+  async #begin(name, kind, go) {
+    if (typeof name !== 'string' || name === '' || name.length > MAX_STEP_NAME_LENGTH) {
+      throw new TypeError(`expected a step's name to be a text of 1 to ${MAX_STEP_NAME_LENGTH} characters, got ${typeof name === 'string' ? JSON.stringify(name.slice(0, 40)) : typeof name}`);
+    }
+    if (this.#used.has(name)) throw permanent('StepNameTaken', `expected each step of a task to have a name of its own, got ${JSON.stringify(name)} twice`);
+    if (this.#used.size === MAX_STEPS) throw permanent('TooManySteps', `expected at most ${MAX_STEPS} steps, got more`);
+    this.#used.add(name);
+    this.#active++;
+    try {
+      const kept = (await this.#load()).get(name) ?? null;
+      if (kept && kept.kind !== kind) throw permanent('StepChanged', `expected ${JSON.stringify(name)} to be a ${kept.kind} as in an earlier attempt, got a ${kind}`);
+      // What did not end well in an earlier run begins anew; what ended well is kept.
+      return await go(kept && (kept.status === 'completed' || kept.run === this.attempt.run) ? kept : null);
+    } finally {
+      this.#active--;
+      this.#suspendLater();
+    }
+  }
+
+  /** @returns {Promise<Map<string, StepRecord>>} */
+  #load() {
+    this.#kept ??= this.#ask(() => this.store.steps(this.attempt.taskId)).then((steps) => new Map(steps.map((step) => [step.name, step])));
+    return this.#kept;
+  }
+
+  /**
+   * @param {string} name
+   * @param {StepRecord['kind']} kind
+   * @param {StepRecord | null} kept
+   * @returns {StepRecord}
+   */
+  #record(name, kind, kept) {
+    const { run } = this.attempt;
+    return { name, kind, run, status: 'waiting', attempts: 0, started_ms: kept?.started_ms ?? Date.now(), finished_ms: null, due_ms: null, error: null, result: null };
+  }
+
+  /**
+   * @param {StepRecord} step
+   * @returns {Promise<StepRecord>}
+   * @throws {Lost} the task is another attempt's
+   */
+  async #keep(step) {
+    const standing = await this.#ask(() => this.store.keepStep(this.attempt, step));
+    if (standing === 'ours') return step;
+    const lost = new Lost('the task was cancelled, or another attempt has taken it over');
+    this.lose(lost);
+    throw lost;
+  }
+
+  /**
+   * Waits, in place of the step that it is called for, for longer than the attempt lasts.
+   *
+   * @param {StepRecord} step
+   * @returns {Promise<never>}
+   */
+  #wait(step) {
+    this.#waiting.push(step);
+    this.#active--;
+    this.#suspendLater();
+    return new Promise(() => {});
+  }
+
+  /** Suspends the attempt unless a step is at work; one that begins right after another one's end counts. */
+  #suspendLater() {
+    if (this.#waiting.length === 0 || this.#active > 0) return;
+    setTimeout(() => {
+      if (this.#active > 0) return;
+      const events = this.#waiting.filter(({ kind }) => kind === 'event').map(({ name }) => name);
+      this.#suspension.resolve(new Suspension(Math.min(...this.#waiting.map(({ due_ms }) => due_ms ?? Infinity)), events));
+    });
+  }
+
+  /**
+   * Asks the store until it answers: that it is away is no failure of the handler.
+   *
+   * @template Answer
+   * @param {() => Promise<Answer>} ask
+   * @returns {Promise<Answer>}
+   */
+  async #ask(ask) {
+    for (;;) {
+      try {
+        return await ask();
+      } catch (error) {
+        if (!isStoreError(error) || this.isOver) throw error;
+        await new Promise((resolve) => { setTimeout(resolve, AGAIN_MS); });
+      }
+    }
+  }
+}
+
+/** Of a handler that does not say that it has steps. */
+export const NO_STEPS = {
+  step: noSteps,
+  sleep: noSteps,
+  waitForEvent: noSteps,
+};
+
+/** @returns {never} */
+function noSteps() {
+  throw permanent('NoSteps', 'expected the handler to say that it has steps: add `export const steps = true;` to its module');
+}
+
+class Lost extends Error {
+  /** @override */
+  name = 'Cancelled';
+}
+
+/**
+ * @param {TaskError | null} kept
+ * @returns {Error} the same each time that the step is come by; uncaught it fails the task, for the step has had its retries
+ */
+function asThrown(kept) {
+  const { name = 'Error', message = '' } = kept ?? {};
+  return permanent(name, message);
+}
+
+/**
+ * @param {string} name
+ * @param {string} message
+ */
+function permanent(name, message) {
+  return Object.assign(new Error(message), { name, permanent: true });
+}
+
+/**
+ * @param {number} attempts
+ * @param {number} delaySeconds
+ * @param {string} backoff
+ */
+function delayOf(attempts, delaySeconds, backoff) {
+  const factor = backoff === 'constant' ? 1 : backoff === 'linear' ? attempts : 2 ** (attempts - 1);
+  return Math.min(delaySeconds * factor, MAX_WAIT_SECONDS);
+}
+
+/**
+ * @template Result
+ * @param {number} limit_seconds
+ * @param {() => Result | Promise<Result>} work
+ * @returns {Promise<Result>}
+ */
+async function limited(limit_seconds, work) {
+  /** @type {ReturnType<typeof setTimeout> | null} */
+  let timer = null;
+  try {
+    return await Promise.race([
+      (async () => work())(),
+      new Promise((_, reject) => {
+        timer = setTimeout(() => reject(new DOMException(`expected an end within ${limit_seconds} seconds, got none`, 'TimeoutError')), Math.min(limit_seconds * 1000, 2 ** 31 - 1));
+      }),
+    ]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * @param {string} name
+ * @param {unknown} value
+ * @param {number} smallest
+ * @param {number} largest
+ */
+function requireNumber(name, value, smallest, largest) {
+  if (typeof value === 'number' && value >= smallest && value <= largest) return;
+  throw Object.assign(new RangeError(`expected ${name} to be a number from ${smallest} to ${largest}, got ${String(value)}`), { permanent: true });
+}
