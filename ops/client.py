@@ -102,11 +102,14 @@ class TaskRunnerClient:
         ttl_seconds: int | None = None,
         max_retries: int | None = None,
         idempotency_key: str | None = None,
+        callback_url: str | None = None,
+        on: Sequence[str] | None = None,
     ) -> Submission:
         """Submit a task; the arguments are those of `NewTask`."""
         query = {
             **(parameters or {}),
             **_given(handler=handler, delay=delay_seconds, ttl=ttl_seconds, max_retries=max_retries),
+            **_given(callback_url=callback_url, on=None if on is None else ",".join(on)),
         }
         body, content_type = _body(payload)
         headers = {"Content-Type": content_type, **_given(**{"Idempotency-Key": idempotency_key})}
@@ -303,6 +306,8 @@ def _item(task: NewTask) -> dict[str, Any]:
         "ttlSeconds": task.ttl_seconds,
         "maxRetries": task.max_retries,
         "idempotencyKey": task.idempotency_key,
+        "callbackUrl": task.callback_url,
+        "on": task.on and list(task.on),
     }
     return item | {key: value for key, value in settings.items() if value is not None}
 

@@ -1,6 +1,7 @@
 /** Attempts at tasks: their handlers' runs, and what becomes of the tasks. */
 
 import { retryDelaySeconds } from './backoff.js';
+import { callbackTaskId, runOfCallback, tellsOf } from './callback.js';
 import { contextOf } from './context.js';
 import { Cancellation } from './cancellation.js';
 import { MAX_TIMEOUT_SECONDS, PermanentError } from './handler.js';
@@ -8,6 +9,7 @@ import { Heartbeat, Running } from './heartbeat.js';
 import { resultJson } from './result.js';
 import { describeError, MAX_DELAY_SECONDS } from './task.js';
 
+/** @import { Submission } from './engines/engine.js' */
 /** @import { Handlers } from './handler.js' */
 /** @import { Standing, Store } from './stores/store.js' */
 /** @import { ClaimedTask, Outcome, TaskError } from './task.js' */
@@ -93,6 +95,16 @@ export async function attemptAll(parts, tasks, end_ms, onSettled) {
 }
 
 /**
+ * @param {Settlement[]} settlements
+ * @returns {Submission[]} the runs of the callbacks that were made with them
+ */
+export function callbacksOf(settlements) {
+  return settlements.flatMap(({ outcome: { taskId, run, status, callback, ended_ms }, standing }) => (
+    standing === 'ours' && tellsOf(callback, status) ? [runOfCallback(callbackTaskId({ taskId, run, finished_ms: ended_ms }))] : []
+  ));
+}
+
+/**
  * @param {number} time_ms
  * @param {(stop: () => void) => void} [interrupt] is given what ends the wait earlier
  */
@@ -153,7 +165,7 @@ class Attempt {
   async run() {
     const { task, env, running, heartbeat } = this;
     heartbeat.add(running);
-    const named = () => ({ ...running.name, progress: running.progress, ended_ms: Date.now() });
+    const named = () => ({ ...running.name, progress: running.progress, ended_ms: Date.now(), ...(task.callback && { callback: task.callback }) });
     try {
       const { default: handle, timeout_seconds = MAX_TIMEOUT_SECONDS } = find(this.handlers, task.handler);
       const context = contextOf(task, env, this.#cancellation, (progress) => heartbeat.tell(running, progress));

@@ -1,10 +1,11 @@
 /** What a handler is told of its attempt. */
 
+import { webhookHeaders } from './signature.js';
 import { bounded } from './text.js';
 
 /** @import { Cancellation } from './cancellation.js' */
 /** @import { Context } from './handler.js' */
-/** @import { ClaimedTask, Progress } from './task.js' */
+/** @import { ClaimedTask, Payload, Progress } from './task.js' */
 
 /** Longest note of a progress, in UTF-16 code units. */
 const MAX_NOTE_LENGTH = 200;
@@ -19,7 +20,7 @@ const BINDINGS = new WeakMap();
  * @param {(progress: Progress) => void} tell
  * @returns {Context}
  */
-export function contextOf({ taskId, handler, attempts, parameters }, env, cancellation, tell) {
+export function contextOf({ taskId, handler, attempts, parameters, parent }, env, cancellation, tell) {
   /** @param {'debug' | 'info' | 'warn' | 'error'} level */
   const logAt = (level) => (/** @type {string} */ message, /** @type {Record<string, unknown>} */ fields = {}) => {
     console[level](message, { taskId, handler, attempt: attempts, ...fields });
@@ -31,6 +32,9 @@ export function contextOf({ taskId, handler, attempts, parameters }, env, cancel
       return cancellation.signal;
     },
     parameters,
+    callback: parent ? { parent, headers: (/** @type {Payload} */ payload) => (
+      webhookHeaders(env.CALLBACK_SECRETS ?? '[]', { id: taskId, timestamp: Math.floor(Date.now() / 1000), payload })
+    ) } : null,
     bindings: bindingsOf(env),
     progress: (percent, note) => tell(checkedProgress(percent, note)),
     log: { debug: logAt('debug'), info: logAt('info'), warn: logAt('warn'), error: logAt('error') },
@@ -40,11 +44,12 @@ export function contextOf({ taskId, handler, attempts, parameters }, env, cancel
 /**
  * @param {any} env the Worker's
  * @returns {Readonly<Record<string, any>>} what a handler may see of it: all but the tokens of those who may call
+ *   and the secrets of callbacks
  */
 export function bindingsOf(env) {
   const known = BINDINGS.get(env);
   if (known) return known;
-  const { API_TOKENS: _, ...bindings } = env;
+  const { API_TOKENS: _, CALLBACK_SECRETS: __, ...bindings } = env;
   BINDINGS.set(env, Object.freeze(bindings));
   return bindings;
 }

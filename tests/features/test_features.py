@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 import time
 from collections.abc import Callable
@@ -24,7 +26,7 @@ from ops.errors import (
     WrongStatusError,
 )
 from ops.task import NewTask, Status, Submission, Task
-from tests.features.deployment import ORIGIN, RATE_LIMIT_REQUESTS, TOKENS
+from tests.features.deployment import CALLBACK_SECRET, ORIGIN, RATE_LIMIT_REQUESTS, TOKENS
 from tests.journey.project import run
 
 PATIENCE_SECONDS = 60
@@ -59,6 +61,33 @@ def test_the_http_handler_delivers_the_payload(client: TaskRunnerClient, receive
         client.submit(handler="http", parameters={"url": "http://localhost:1/"})
     assert refused.value.code == "invalid_parameter"
     assert "http_allowed_hosts" in refused.value.message
+
+
+def test_a_task_that_has_ended_is_told_to_a_url(client: TaskRunnerClient, receiver: str) -> None:
+    url = f"{receiver}/ended?secret=1"
+    done = ended(client, client.submit("work", handler="probe", callback_url=url))
+    failed = ended(
+        client, client.submit(handler="probe", parameters={"act": "give-up"}, callback_url=url, on=["failed"])
+    )
+    for task in (done, failed):
+        told = wait_for(client, task, lambda seen: bool(seen.callback and seen.callback.status is Status.COMPLETED))
+        assert told.callback
+        assert told.callback.url == receiver
+        assert told.callback.task_id
+        callback = client.get(told.callback.task_id)
+        assert (callback.handler, callback.parent, callback.callback) == ("http", task.task_id, None)
+        request, headers = callback.result["body"].split("\n")
+        body = request.removeprefix("POST /ended?secret=1 application/json ")
+        event = json.loads(body)
+        assert event["type"] == f"task.{task.status}"
+        assert (event["data"]["taskId"], event["data"]["result"]) == (task.task_id, task.result)
+        message_id, timestamp, signature = json.loads(headers)
+        assert message_id == callback.task_id
+        key = base64.b64decode(CALLBACK_SECRET.removeprefix("whsec_"))
+        signed = hmac.digest(key, f"{message_id}.{timestamp}.{body}".encode(), "sha256")
+        assert signature == f"v1,{base64.b64encode(signed).decode()}"
+    with pytest.raises(TaskRunnerError, match="http_allowed_hosts"):
+        client.submit(callback_url="https://elsewhere.example/")
 
 
 def test_an_attempt_that_takes_too_long_fails(client: TaskRunnerClient) -> None:

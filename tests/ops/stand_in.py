@@ -27,6 +27,8 @@ TASK: dict[str, Any] = {
     "finishedAt": "2026-11-22T10:00:02.500Z",
     "nextAttemptAt": None,
     "expiresAt": "2026-11-23T10:00:00.000Z",
+    "callback": None,
+    "parent": None,
 }
 PENDING = TASK | {"status": "pending", "progress": None, "result": None, "startedAt": None, "finishedAt": None}
 

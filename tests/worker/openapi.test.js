@@ -73,6 +73,6 @@ test("a deployment's handlers are described, with their parameters", () => {
   const byName = Object.fromEntries(parameters.map((/** @type {any} */ each) => [each.name, each]));
   assert.deepEqual(byName.handler.schema.enum, ['default', 'http', 'other']);
   assert.deepEqual(byName.url, { name: 'url', in: 'query', schema: { type: 'string', description: 'With `handler=http`: where to With `handler=other`: what' } });
-  assert.deepEqual(Object.keys(byName), ['handler', 'delay', 'ttl', 'max_retries', 'Idempotency-Key', 'url', 'method']);
+  assert.deepEqual(Object.keys(byName), ['handler', 'delay', 'ttl', 'max_retries', 'callback_url', 'on', 'Idempotency-Key', 'url', 'method']);
   assert.deepEqual(description.servers, [{ url: 'https://tasks.example' }]);
 });

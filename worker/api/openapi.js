@@ -3,7 +3,7 @@
 import { STATUSES } from '../task.js';
 import { DEFAULT_LIST_TASKS, LIST_TASKS } from './list.js';
 import {
-  CURSOR_SCHEMA, DELAY_SCHEMA, ERROR_SCHEMAS, HANDLER_SCHEMA, HEADERS, headers, IDEMPOTENCY_KEY_SCHEMA, refusals, RETRIES_SCHEMA, schemaOf,
+  CALLBACK_URL_SCHEMA, CURSOR_SCHEMA, DELAY_SCHEMA, ENDS_SCHEMA, ERROR_SCHEMAS, HANDLER_SCHEMA, HEADERS, headers, IDEMPOTENCY_KEY_SCHEMA, refusals, RETRIES_SCHEMA, schemaOf,
   SCHEMAS, STATUS_SCHEMA, TASK_ID_SCHEMA, TTL_SCHEMA, wholeNumber,
 } from './openapi_schemas.js';
 import { jsonReply } from './reply.js';
@@ -96,6 +96,8 @@ function submitTask(handlers) {
       query('delay', DELAY_SCHEMA),
       query('ttl', TTL_SCHEMA),
       query('max_retries', RETRIES_SCHEMA),
+      query('callback_url', CALLBACK_URL_SCHEMA),
+      { ...query('on', ENDS_SCHEMA), style: 'form', explode: false },
       { name: 'Idempotency-Key', in: 'header', schema: IDEMPOTENCY_KEY_SCHEMA },
       ...handlerParameters(handlers),
     ]),

@@ -1,5 +1,6 @@
 /** What the API's JSON is made of, as JSON Schema (2020-12, which is OpenAPI 3.1's). */
 
+import { ENDS } from '../callback.js';
 import { MAX_DELAY_SECONDS, MAX_RETRIES, MAX_TTL_SECONDS, MIN_TTL_SECONDS, STATUSES, TASK_TTL_SECONDS } from '../task.js';
 import { TASK_ID } from '../task_id.js';
 import { MAX_BATCH_TASKS } from './batch.js';
@@ -41,6 +42,17 @@ export const TTL_SCHEMA = wholeNumber([MIN_TTL_SECONDS, MAX_TTL_SECONDS], 'Secon
 /** @type {Schema} */
 export const RETRIES_SCHEMA = wholeNumber([0, MAX_RETRIES], "Retries after the first attempt; the stack's setting where it is not given.");
 
+/** @type {Schema} */
+export const CALLBACK_URL_SCHEMA = {
+  type: 'string',
+  description: "Where it is told that the task has ended, at a host of the setting `http_allowed_hosts`; the handler's or the stack's where it is not given, none where it is empty.",
+};
+
+/** @type {Schema} */
+export const ENDS_SCHEMA = {
+  type: 'array', items: { type: 'string', enum: ENDS }, minItems: 1, uniqueItems: true, description: 'Which ends are told; all where it is not given.',
+};
+
 const TIME = { type: 'string', format: 'date-time' };
 const COUNT = { type: 'integer', minimum: 0 };
 const PERCENT = { type: 'number', minimum: 0, maximum: 100 };
@@ -75,7 +87,20 @@ export const SCHEMAS = {
   Health: object({ status: { const: 'ok' }, version: { ...orNull({ type: 'string' }), description: 'The id of the version of the Worker that answers.' } }),
   Accepted: object({ taskId: TASK_ID_SCHEMA, status: STATUS_SCHEMA }),
   TaskSummary: object(SUMMARY),
-  Task: object({ ...SUMMARY, result: { description: 'Whatever the handler returned; null until the task has completed.' } }),
+  Task: object({
+    ...SUMMARY,
+    result: { description: 'Whatever the handler returned; null until the task has completed.' },
+    callback: {
+      ...orNull(object({
+        taskId: { ...orNull(TASK_ID_SCHEMA), description: 'The task that tells of this end; null until there is one to tell.' },
+        url: { type: 'string', description: 'The origin alone, for the rest may be a secret.' },
+        on: ENDS_SCHEMA,
+        status: orNull(STATUS_SCHEMA),
+      })),
+      description: 'Where it is told that the task has ended.',
+    },
+    parent: { ...orNull(TASK_ID_SCHEMA), description: 'Of a callback: the task that it tells of.' },
+  }),
   TaskList: object({ tasks: { type: 'array', items: schemaOf('TaskSummary') }, cursor: orNull(CURSOR_SCHEMA) }),
   NewTask: {
     type: 'object',
@@ -90,6 +115,8 @@ export const SCHEMAS = {
       ttlSeconds: TTL_SCHEMA,
       maxRetries: RETRIES_SCHEMA,
       idempotencyKey: IDEMPOTENCY_KEY_SCHEMA,
+      callbackUrl: CALLBACK_URL_SCHEMA,
+      on: ENDS_SCHEMA,
     },
   },
   NewTasks: {

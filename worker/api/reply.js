@@ -123,8 +123,19 @@ export function quoted(value) {
  */
 export function taskJson(task, env) {
   const head = JSON.stringify(state(task, env)).slice(0, -1);
-  const tail = JSON.stringify({ error: task.error, ...times(task) }).slice(1);
+  const tail = JSON.stringify({ error: task.error, callback: callbackView(task), parent: task.parent, ...times(task) }).slice(1);
   return `${head},"result":${task.result ?? 'null'},${tail}`;
+}
+
+/**
+ * Of the URL its origin alone: paths and queries often are secrets, and whoever may read tasks reads this.
+ *
+ * @param {TaskRecord} task
+ */
+function callbackView({ callback }) {
+  if (!callback) return null;
+  const { taskId, url, on, status } = callback;
+  return { taskId, url: URL.parse(url)?.origin ?? '', on, status };
 }
 
 /**

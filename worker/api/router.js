@@ -150,6 +150,10 @@ function findRoute(pathname) {
  * @property {string} [RATE_LIMIT_PERIOD_SECONDS]
  * @property {WorkerVersionMetadata} [CF_VERSION_METADATA]
  * @property {string} [CORS_ORIGINS] separated by single spaces
+ * @property {string} [HTTP_ALLOWED_HOSTS] separated by single spaces
+ * @property {string} [CALLBACK_URL] of tasks whose submission and handler have no callback
+ * @property {string} [CALLBACK_ON] which ends it is told, separated by single spaces; all where it is not given
+ * @property {string} [CALLBACK_SECRETS] JSON: a list of secrets
  */
 
 /** A request on its way through the API. @typedef {Parts & {request: Request, url: URL, env: Environment}} Call */

@@ -98,7 +98,7 @@ export function layered(Present, formers) {
      * @param {TaskError} error
      */
     async abandon(lost, error) {
-      await this.#all((store) => store.abandon(lost, error));
+      return (await this.#all((store) => store.abandon(lost, error))).flat();
     }
 
     /**

@@ -90,7 +90,7 @@ export class ShardedStore {
    * @param {TaskError} error
    */
   async abandon(lost, error) {
-    await this.#each(lost, ({ taskId }) => taskId, (shard, group) => shard.abandon(group, error));
+    return (await this.#each(lost, ({ taskId }) => taskId, (shard, group) => shard.abandon(group, error))).flat();
   }
 
   /**

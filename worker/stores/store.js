@@ -3,6 +3,7 @@
  * reordered delivery cannot move a task back; how firmly a store keeps that is in `guarantees.json`.
  */
 
+/** @import { Submission } from '../engines/engine.js' */
 /** @import { AttemptName, ClaimedTask, NewTask, Outcome, Progress, Status, TaskError, TaskRecord, TaskSummary } from '../task.js' */
 /** @import { Minutes, StatusCounts } from './tally.js' */
 
@@ -108,15 +109,16 @@
  * @property {(taskId: string) => Promise<TaskRecord | null>} find null when there is no such task, or its time to live is over
  * @property {(deliveries: Delivery[], isAlone?: boolean) => Promise<Map<string, ClaimAnswer>>} claim takes the tasks that may be
  *   worked on now, each of another delivery, as many as fit in memory; an answer for each
- * @property {(outcomes: Outcome[]) => Promise<Map<string, Standing>>} settle writes what became of claimed tasks
+ * @property {(outcomes: Outcome[]) => Promise<Map<string, Standing>>} settle writes what became of claimed tasks, and makes their callbacks
  * @property {(reports: (AttemptName & {progress: Progress | null})[]) => Promise<Map<string, Standing>>} report keeps the progress
  *   of claimed tasks (null: none that is new)
- * @property {(taskId: string) => Promise<boolean>} cancel ends an unfinished task; false when it has ended or is not there
+ * @property {(taskId: string) => Promise<boolean>} cancel ends an unfinished task, and makes its
+ *   callback; false when it has ended or is not there
  * @property {(taskId: string, run: number) => Promise<number | null>} retry starts the run after that one of a failed or cancelled
  *   task, which is pending then and lives at least as long as a new one; its number, or null when the task is in another
  *   state or not there
- * @property {(lost: Abandoned[], error: TaskError) => Promise<void>} abandon fails open tasks that nobody will attempt
- *   again; not those that have gone on since, with another attempt or run
+ * @property {(lost: Abandoned[], error: TaskError) => Promise<Submission[]>} abandon fails open tasks that nobody will attempt
+ *   again; not those that have gone on since, with another attempt or run. Gives the first runs of the callbacks that it made
  * @property {(taskIds: string[], sent_at_ms: number) => Promise<void>} markSent remembers when the sweeper handed over these tasks
  * @property {(before_ms: number) => AsyncGenerator<OpenTask[]>} open pages of the open tasks due before a Unix time, oldest first;
  *   each page that was worked off is not shown again in this round
