@@ -29,6 +29,7 @@ from ops.errors import (
 from ops.event_stream import read_events
 from ops.json_object import JsonObject
 from ops.patience import Patience
+from ops.schedule import NewSchedule, Schedule, body_of
 from ops.stats import Stats
 from ops.task import NewTask, Page, Payload, Status, Submission, Task, TaskSummary
 
@@ -203,6 +204,31 @@ class TaskRunnerClient:
         """Run a failed or cancelled task again. Raises WrongStatusError when it is neither."""
         return Submission.read(self._call("POST", f"{_path(task_id)}/retry"))
 
+    def schedules(self) -> list[Schedule]:
+        """Return all schedules, by name."""
+        return [Schedule.read(each) for each in self._call("GET", "/schedules").objects("schedules")]
+
+    def schedule(self, name: str) -> Schedule:
+        """Return a schedule. Raises ScheduleNotFoundError."""
+        return Schedule.read(self._call("GET", _schedule_path(name)))
+
+    def put_schedule(self, name: str, schedule: NewSchedule) -> Schedule:
+        """Make a schedule, or change it. It makes no task at once."""
+        body = body_of(schedule, _item(schedule.task))
+        return Schedule.read(self._call("PUT", _schedule_path(name), json_body=body))
+
+    def delete_schedule(self, name: str) -> Schedule:
+        """Delete a schedule; its tasks stay. Raises ScheduleNotFoundError."""
+        return Schedule.read(self._call("DELETE", _schedule_path(name)))
+
+    def pause_schedule(self, name: str) -> Schedule:
+        """Have a schedule make no more tasks for now. Raises ScheduleNotFoundError."""
+        return Schedule.read(self._call("POST", f"{_schedule_path(name)}/pause"))
+
+    def resume_schedule(self, name: str) -> Schedule:
+        """Have a paused schedule make tasks again, from its next tick on. Raises ScheduleNotFoundError."""
+        return Schedule.read(self._call("POST", f"{_schedule_path(name)}/resume"))
+
     def stats(self) -> Stats:
         """Return statistics."""
         return Stats.read(self._call("GET", "/stats"))
@@ -291,6 +317,10 @@ def _body(payload: Payload) -> tuple[bytes, str]:
     if isinstance(payload, str):
         return payload.encode(), "text/plain; charset=utf-8"
     return json.dumps(payload).encode(), _JSON
+
+
+def _schedule_path(name: str) -> str:
+    return f"/schedules/{quote(name, safe='')}"
 
 
 def _item(task: NewTask) -> dict[str, Any]:

@@ -39,6 +39,7 @@ export { describeError } from './thrown.js';
  * @property {number | null} max_retries null: the stack's
  * @property {Idempotency | null} idempotency
  * @property {Callback | null} [callback] where it is told that it has ended
+ * @property {boolean} [mayBeThere] whether it may be stored already, and is to stay as it is then
  */
 
 /**

@@ -89,7 +89,7 @@ async function readTask(item, call) {
  * @returns {Submission}
  * @throws {Refusal}
  */
-function readItem(item, handlers) {
+export function readItem(item, handlers) {
   if (!isObject(item)) throw invalidParameter('a task', 'an object', item);
   for (const name of Object.keys(item)) requireKnown(name, FIELDS, 'field');
   const { payload, payloadBase64, handler = DEFAULT_HANDLER, parameters = {}, delaySeconds, ttlSeconds, maxRetries, idempotencyKey, callbackUrl, on } = item;

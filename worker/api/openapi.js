@@ -4,7 +4,7 @@ import { STATUSES } from '../task.js';
 import { DEFAULT_LIST_TASKS, LIST_TASKS } from './list.js';
 import {
   CALLBACK_URL_SCHEMA, CURSOR_SCHEMA, DELAY_SCHEMA, ENDS_SCHEMA, ERROR_SCHEMAS, HANDLER_SCHEMA, HEADERS, headers, IDEMPOTENCY_KEY_SCHEMA, refusals, RETRIES_SCHEMA, schemaOf,
-  SCHEMAS, STATUS_SCHEMA, TASK_ID_SCHEMA, TTL_SCHEMA, wholeNumber,
+  SCHEDULE_NAME_SCHEMA, SCHEMAS, STATUS_SCHEMA, TASK_ID_SCHEMA, TTL_SCHEMA, wholeNumber,
 } from './openapi_schemas.js';
 import { jsonReply } from './reply.js';
 import { EVENT_STREAM } from './stream.js';
@@ -29,6 +29,8 @@ const ANY_SUBMISSION = [...ANY_RUN, 'incomplete_body', 'invalid_json', 'invalid_
 const EVENTS_SCHEMA = { type: 'string', description: 'Events `task`, each with a task as JSON: at once and at each change.' };
 
 const TASK_ID_PARAMETER = { name: 'taskId', in: 'path', required: true, schema: TASK_ID_SCHEMA };
+
+const SCHEDULE_PARAMETER = { name: 'name', in: 'path', required: true, schema: SCHEDULE_NAME_SCHEMA };
 
 /** What can be done with the task that a reply names. */
 const LINKS = Object.fromEntries(['showTask', 'cancelTask', 'retryTask'].map((operationId) => [
@@ -62,6 +64,12 @@ export function describe(handlers, origin) {
       '/tasks': { get: listTasks(), post: submitTasks() },
       '/task/{taskId}': { parameters: [TASK_ID_PARAMETER], get: showTask(), delete: cancelTask() },
       '/task/{taskId}/retry': { parameters: [TASK_ID_PARAMETER], post: retryTask() },
+      '/schedules': { get: operation('listSchedules', 'Lists schedules', { 200: json('Schedules'), ...refusals([...ANY, 'invalid_parameter']) }) },
+      '/schedules/{name}': { parameters: [SCHEDULE_PARAMETER], ...schedule() },
+      '/schedules/{name}/pause': { parameters: [SCHEDULE_PARAMETER], post: changeSchedule('pauseSchedule', 'Pauses a schedule') },
+      '/schedules/{name}/resume': {
+        parameters: [SCHEDULE_PARAMETER], post: changeSchedule('resumeSchedule', 'Resumes a schedule; what was not made meanwhile is not made up for'),
+      },
       '/stats': {
         get: operation('showStatistics', 'Counts, backlogs, throughput and latency', {
           200: { ...json('Statistics'), description: 'Of up to five seconds ago; counts are of the newest tasks, at most 10,000.' },
@@ -178,6 +186,31 @@ function retryTask() {
     200: { ...json('Accepted'), links: links('showTask', 'cancelTask') },
     ...refusals([...ANY_RUN, 'invalid_parameter', 'task_not_found', 'wrong_status']),
   });
+}
+
+function schedule() {
+  return {
+    get: operation('showSchedule', 'Shows a schedule', { 200: json('Schedule'), ...refusals([...ANY, 'invalid_parameter', 'schedule_not_found']) }),
+    put: {
+      ...operation('putSchedule', 'Makes a schedule, or changes it; it ticks after now', {
+        200: json('Schedule'),
+        ...refusals([
+          ...ANY_CHANGE, 'incomplete_body', 'invalid_json', 'invalid_parameter', 'payload_too_large', 'invalid_payload', 'unknown_handler',
+          'handler_check_failed', 'too_many_schedules',
+        ]),
+      }),
+      requestBody: { required: true, description: 'At most 64 KiB.', content: { 'application/json': { schema: schemaOf('NewSchedule') } } },
+    },
+    delete: changeSchedule('deleteSchedule', 'Deletes a schedule; its tasks stay'),
+  };
+}
+
+/**
+ * @param {string} operationId
+ * @param {string} summary
+ */
+function changeSchedule(operationId, summary) {
+  return operation(operationId, summary, { 200: json('Schedule'), ...refusals([...ANY_CHANGE, 'invalid_parameter', 'schedule_not_found']) });
 }
 
 /**

@@ -6,6 +6,7 @@ import { TASK_ID } from '../task_id.js';
 import { MAX_BATCH_TASKS } from './batch.js';
 import { CURSOR, HANDLER_NAME } from './list.js';
 import { STATUS_OF_CODE } from './reply.js';
+import { EVERY_SECONDS, MAX_SCHEDULES, MISSED, MISSED_IN_WORDS, OVERLAPS, SCHEDULE_NAME } from './schedules.js';
 import { IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_IN_WORDS } from './submission.js';
 
 /** @import { Code } from './reply.js' */
@@ -56,6 +57,15 @@ export const ENDS_SCHEMA = {
 const TIME = { type: 'string', format: 'date-time' };
 const COUNT = { type: 'integer', minimum: 0 };
 const PERCENT = { type: 'number', minimum: 0, maximum: 100 };
+
+/** @type {Schema} */
+export const SCHEDULE_NAME_SCHEMA = { type: 'string', pattern: SCHEDULE_NAME.source };
+
+const CRON = { type: 'string', description: 'Five fields: minute, hour, day, month, weekday.' };
+const TIMEZONE = { type: 'string', default: 'UTC', description: 'Of the cron expression: an IANA time zone such as Europe/Berlin.' };
+const EVERY = wholeNumber(EVERY_SECONDS, 'In place of cron: the ticks are its multiples since 1970.');
+const OVERLAP = { type: 'string', enum: OVERLAPS, default: 'skip', description: 'Whether a tick is left out while the task of the last one has not ended.' };
+const MISSED_SCHEMA = { type: 'string', enum: MISSED, default: 'last', description: MISSED_IN_WORDS };
 
 const SUMMARY = {
   taskId: TASK_ID_SCHEMA,
@@ -135,6 +145,44 @@ export const SCHEMAS = {
       },
     },
   }),
+  NewSchedule: {
+    type: 'object',
+    additionalProperties: false,
+    oneOf: [{ required: ['cron'] }, { required: ['everySeconds'] }],
+    properties: {
+      cron: CRON,
+      timezone: TIMEZONE,
+      everySeconds: EVERY,
+      overlap: OVERLAP,
+      missed: MISSED_SCHEMA,
+      handler: { ...HANDLER_SCHEMA, default: 'default' },
+      payload: { description: 'A text as it is, anything else as its JSON; {} where there is none.' },
+      payloadBase64: { type: 'string', contentEncoding: 'base64', description: 'The bytes of the payload, in place of `payload`.' },
+      parameters: { type: 'object', additionalProperties: { type: 'string' }, description: "The handler's own." },
+      delaySeconds: DELAY_SCHEMA,
+      ttlSeconds: TTL_SCHEMA,
+      maxRetries: RETRIES_SCHEMA,
+      callbackUrl: CALLBACK_URL_SCHEMA,
+      on: ENDS_SCHEMA,
+    },
+  },
+  Schedule: object({
+    name: SCHEDULE_NAME_SCHEMA,
+    cron: orNull(CRON),
+    timezone: TIMEZONE,
+    everySeconds: orNull(EVERY),
+    overlap: OVERLAP,
+    missed: MISSED_SCHEMA,
+    paused: { type: 'boolean' },
+    handler: HANDLER_SCHEMA,
+    delaySeconds: DELAY_SCHEMA,
+    ttlSeconds: orNull(TTL_SCHEMA),
+    maxRetries: orNull(RETRIES_SCHEMA),
+    callbackUrl: { ...orNull({ type: 'string' }), description: 'The origin alone, for the rest may be a secret.' },
+    nextRuns: { type: 'array', items: TIME, description: 'None while it is paused.' },
+    lastRuns: { type: 'array', items: object({ taskId: TASK_ID_SCHEMA, scheduledAt: TIME }), description: 'Up to ten, newest first.' },
+  }),
+  Schedules: object({ schedules: { type: 'array', items: schemaOf('Schedule'), maxItems: MAX_SCHEDULES } }),
   Statistics: object({
     generatedAt: TIME,
     asOf: {
@@ -231,6 +279,8 @@ const ERRORS = {
   forbidden_origin: { description: 'A page of another site made the request, with a Basic password.' },
   not_found: { description: 'There is no such path.' },
   task_not_found: { description: 'There is no such task, or its time to live is over.' },
+  schedule_not_found: { description: 'There is no such schedule.' },
+  too_many_schedules: { description: 'There are as many schedules as there may be.' },
   method_not_allowed: { description: 'The path does not have the method.', headers: ['Allow'] },
   idempotency_conflict: { description: 'The idempotency key stands for another task.', extras: { taskId: TASK_ID_SCHEMA } },
   wrong_status: { description: "The task's status does not allow it.", extras: { status: STATUS_SCHEMA } },

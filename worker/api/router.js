@@ -8,6 +8,7 @@ import { listTasks } from './list.js';
 import { showDescription } from './openapi.js';
 import { showPage, showProgram, showStyle } from './page.js';
 import { jsonReply, quoted, Refusal, storeRefusal } from './reply.js';
+import { deleteSchedule, listSchedules, pauseSchedule, putSchedule, resumeSchedule, showSchedule } from './schedules.js';
 import { showStatistics } from './stats.js';
 import { submitTask } from './submission.js';
 import { cancelTask, retryTask, showTask } from './task.js';
@@ -19,7 +20,7 @@ import { cancelTask, retryTask, showTask } from './task.js';
 /** @import { Role } from './access.js' */
 /** @import { ValidatorClass } from './payload.js' */
 
-/** What is asked of a path; GET stands for HEAD, too. @typedef {Partial<Record<'GET' | 'POST' | 'DELETE', Answer>>} Methods */
+/** What is asked of a path; GET stands for HEAD, too. @typedef {Partial<Record<'GET' | 'POST' | 'PUT' | 'DELETE', Answer>>} Methods */
 
 /** Paths as OpenAPI writes them. @type {Readonly<Record<string, Methods>>} */
 export const ROUTES = {
@@ -28,6 +29,10 @@ export const ROUTES = {
   '/tasks': { GET: listTasks, POST: submitBatch },
   '/task/{taskId}': { GET: showTask, DELETE: cancelTask },
   '/task/{taskId}/retry': { POST: retryTask },
+  '/schedules': { GET: listSchedules },
+  '/schedules/{name}': { GET: showSchedule, PUT: putSchedule, DELETE: deleteSchedule },
+  '/schedules/{name}/pause': { POST: pauseSchedule },
+  '/schedules/{name}/resume': { POST: resumeSchedule },
   '/stats': { GET: showStatistics },
   '/openapi.json': { GET: showDescription },
   '/': { GET: showPage },

@@ -18,7 +18,7 @@ import { addCounts, countEnd, countSubmission, noCounts, noSweeps, recentMinutes
 /** @import { Submission } from '../engines/engine.js' */
 /** @import { AttemptName, CallbackState, Idempotency, NewTask, Outcome, Parameters, Payload, Progress, Status, TaskError, TaskRecord, TaskSummary } from '../task.js' */
 /** @import { Leased } from './lease.js' */
-/** @import { Abandoned, ClaimAnswer, Delivery, Fill, Insertion, OpenTask, Page, Probe, Query, RunningVersion, Standing, Statistics, Store, SweepCounts } from './store.js' */
+/** @import { Abandoned, ClaimAnswer, Delivery, Fill, Insertion, KeptSchedule, OpenTask, Page, Probe, Query, RunningVersion, Standing, Statistics, Store, SweepCounts } from './store.js' */
 /** @import { TableSettings } from './task_table.js' */
 
 /**
@@ -94,6 +94,9 @@ const PAGE_TASKS = 100;
  * (https://developers.cloudflare.com/kv/platform/pricing/), of which the sweeper takes a third. */
 const COUNTED_TASKS = 2_000;
 const FRESH_SECONDS = 900;
+
+/** The key that has the schedules. */
+const SCHEDULES_KEY = 'schedules';
 
 /** @implements {Store} */
 export class KvStore {
@@ -319,6 +322,32 @@ export class KvStore {
     return { tasks, cursor: walk.stoppedAt() };
   }
 
+  /** @returns {Promise<KeptSchedule[]>} */
+  async schedules() {
+    const schedules = /** @type {Record<string, string>} */ (await this.kv.get(SCHEDULES_KEY, 'json') ?? {});
+    return Object.entries(schedules).map(([name, schedule]) => ({ name, schedule })).sort((one, other) => (one.name < other.name ? -1 : 1));
+  }
+
+  sweptSchedules() {
+    return this.schedules();
+  }
+
+  /**
+   * All are one value: of two changes at the same moment the later one wins, whatever schedule the other one was of.
+   *
+   * @param {string} name
+   * @param {string | null} before
+   * @param {string | null} after
+   */
+  async changeSchedule(name, before, after) {
+    const all = new Map((await this.schedules()).map((kept) => [kept.name, kept.schedule]));
+    if ((all.get(name) ?? null) !== before) return false;
+    if (after === null) all.delete(name);
+    else all.set(name, after);
+    await this.kv.put(SCHEDULES_KEY, JSON.stringify(Object.fromEntries(all)));
+    return true;
+  }
+
   async tally() {} // lists are dear: they are counted when somebody asks
 
   /** @returns {Promise<Statistics>} */
@@ -362,7 +391,9 @@ export class KvStore {
    * @param {NewTask} task
    * @returns {Promise<Insertion>}
    */
-  async #insert({ taskId, handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, idempotency, callback = null }) {
+  async #insert({ taskId, handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, idempotency, callback = null, mayBeThere = false }) {
+    const there = mayBeThere ? await this.#read(taskId) : null;
+    if (there) return { taskId, run: there.run, status: there.status, isNew: false, conflict: false };
     const created_ms = creationTime(taskId);
     const expires_at = Math.floor(created_ms / 1000) + delay_seconds + (ttl_seconds ?? TASK_TTL_SECONDS);
     if (idempotency) {

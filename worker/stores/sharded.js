@@ -143,6 +143,23 @@ export class ShardedStore {
     await askAll(this.shards, (shard) => shard.tally());
   }
 
+  schedules() {
+    return this.#shard(0).schedules();
+  }
+
+  sweptSchedules() {
+    return this.#shard(0).sweptSchedules();
+  }
+
+  /**
+   * @param {string} name
+   * @param {string | null} before
+   * @param {string | null} after
+   */
+  changeSchedule(name, before, after) {
+    return this.#shard(0).changeSchedule(name, before, after);
+  }
+
   async statistics() {
     return mergeStatistics(await askAll(this.shards, (shard) => shard.statistics()));
   }

@@ -95,6 +95,8 @@
  *   former?: {store: string, counts: StatusCounts, isAll: boolean}[]}} Statistics
  */
 
+/** A schedule as a store has it: JSON. @typedef {{name: string, schedule: string}} KeptSchedule */
+
 /**
  * Methods may be repeated: each finds what it has already done. Those of several tasks tell of each on its own, so that a part
  * of the store that is down hurts its own tasks alone; the others throw `StoreUnavailable` or `StoreFull`.
@@ -132,6 +134,10 @@
  * @property {(query: Query) => Promise<Page>} list
  * @property {() => Promise<void>} tally counts what is new; the sweeper does it, so that `statistics` have little to read
  * @property {() => Promise<Statistics>} statistics
+ * @property {() => Promise<KeptSchedule[]>} schedules all there are, by name
+ * @property {() => Promise<KeptSchedule[]>} sweptSchedules those that the sweep of this store is to run
+ * @property {(name: string, before: string | null, after: string | null) => Promise<boolean>} changeSchedule false where it is not as it was
+ *   read; null: it is not there
  */
 
 export {};

@@ -10,6 +10,7 @@ import { creationTime, timePrefix } from '../task_id.js';
 import { bounded } from '../text.js';
 import { CALLBACK_STATUS, MAKE_CALLBACKS } from './callback_table.js';
 import { EARLY_MS, verdictOn } from './lease.js';
+import { changeOfSchedule, SCHEDULES } from './schedule_table.js';
 import { isStoreError } from './store_error.js';
 import { countEnd, countSubmission, MINUTE_MS, newTally, noCounts, recentMinutes } from './tally.js';
 
@@ -17,7 +18,7 @@ import { countEnd, countSubmission, MINUTE_MS, newTally, noCounts, recentMinutes
 /** @import { Submission } from '../engines/engine.js' */
 /** @import { AttemptName, CallbackState, NewTask, Outcome, Progress, TaskError, TaskRecord, TaskSummary } from '../task.js' */
 /** @import { Leased } from './lease.js' */
-/** @import { Abandoned, ClaimAnswer, Delivery, Fill, Insertion, OpenTask, Page, Probe, Query, RunningVersion, Standing, Statistics, Store, SweepCounts } from './store.js' */
+/** @import { Abandoned, ClaimAnswer, Delivery, Fill, Insertion, KeptSchedule, OpenTask, Page, Probe, Query, RunningVersion, Standing, Statistics, Store, SweepCounts } from './store.js' */
 /** @import { Glance, StatusCounts, Tally } from './tally.js' */
 
 /** `answer_bytes`: the most that its rows may have, where that is much.
@@ -520,6 +521,25 @@ export class TaskTable {
     const tasks = rows.slice(0, limit).map(summary).map(shortened);
     if (rows.length > limit) return { tasks, cursor: tasks.at(-1)?.taskId ?? null };
     return { tasks, cursor: seen?.['rows'] === window_rows ? seen['last'] : null };
+  }
+
+  /** @returns {Promise<KeptSchedule[]>} */
+  async schedules() {
+    return /** @type {KeptSchedule[]} */ (await this.#rows(SCHEDULES));
+  }
+
+  sweptSchedules() {
+    return this.schedules();
+  }
+
+  /**
+   * @param {string} name
+   * @param {string | null} before
+   * @param {string | null} after
+   */
+  async changeSchedule(name, before, after) {
+    const [rows = []] = await this.run([changeOfSchedule(name, before, after)]);
+    return rows.length > 0;
   }
 
   async tally() {
