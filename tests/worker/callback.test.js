@@ -10,6 +10,7 @@ import { setTimeout } from 'node:timers/promises';
 import { callbackTaskId } from '../../worker/callback.js';
 import { shardOf } from '../../worker/shards.js';
 import { webhookHeaders } from '../../worker/signature.js';
+import { TaskTable } from '../../worker/stores/task_table.js';
 import { newTaskId, TASK_ID } from '../../worker/task_id.js';
 import { assertRefused, startApi } from './api_under_test.js';
 import { startTarget } from './http_target.js';
@@ -86,6 +87,19 @@ test('the id of a callback is that of a task, of its own, in the shard of its pa
     for (const id of ids) assert.match(id, TASK_ID);
     for (const count of [2, 3, 4, 16]) assert.deepEqual(new Set([taskId, ...ids].map((id) => shardOf(id, count))).size, 1);
   }
+});
+
+test('a task that has none costs no further statement', async () => {
+  /** @type {number[]} */
+  const counts = [];
+  const table = new TaskTable(async (statements) => { counts.push(statements.length); return statements.map(() => []); }, { MAX_RETRIES: '2' });
+  const outcome = /** @type {const} */ ({
+    taskId: 'task', run: 1, attempts: 1, crashes: 0, claim: 'claim', progress: null, ended_ms: 1, status: 'completed', result: '1',
+  });
+  await table.settle([outcome]);
+  await table.settle([{ ...outcome, callback: { url: 'https://hook.example/', on: ['failed'] } }]);
+  await table.settle([{ ...outcome, callback: { url: 'https://hook.example/', on: ['completed'] } }]);
+  assert.deepEqual(counts, [1, 1, 2]);
 });
 
 for (const name of /** @type {const} */ ([...STORES, 'sharded-d1', 'sharded-objects'])) describe(`callbacks in ${name}`, () => {
