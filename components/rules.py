@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Sequence
@@ -240,6 +241,40 @@ def _is_api_token(token: Any) -> bool:
     return fields.keys() == forms.keys() and all(
         isinstance(fields[key], str) and re.fullmatch(form, fields[key]) for key, form in forms.items()
     )
+
+
+@dataclass(frozen=True)
+class WebhookSecrets:
+    """Secrets that sign callbacks, as Standard Webhooks writes them: base64 of 24 to 64 bytes after a prefix."""
+
+    maximum: int
+    is_secret: bool = field(default=True, init=False)
+
+    @property
+    def expected(self) -> str:
+        """The form and how many there may be."""
+        return f"a list of at most {self.maximum} different secrets, whsec_ and the base64 of 24 to 64 bytes"
+
+    def parse(self, text: str) -> object:
+        """Read secrets; what cannot be read is returned as it came."""
+        texts = read_list(text)
+        return text if texts is None else tuple(texts)
+
+    def accepts(self, value: object) -> bool:
+        """Tell whether all of them are good."""
+        if not isinstance(value, list | tuple):
+            return False
+        secrets = cast("Sequence[object]", value)
+        return len(set(secrets)) == len(secrets) <= self.maximum and all(map(_is_webhook_secret, secrets))
+
+
+def _is_webhook_secret(secret: object) -> bool:
+    if not isinstance(secret, str) or not secret.startswith("whsec_"):
+        return False
+    try:
+        return 24 <= len(base64.b64decode(secret.removeprefix("whsec_"), validate=True)) <= 64
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True)

@@ -13,19 +13,20 @@ from pulumi.runtime import config as runtime_config
 
 from .cloudflare_api import is_loopback
 from .provider_settings import default_base_url
-from .rules import ApiTokens, ListOf, OneOf, Rule
+from .rules import ApiTokens, ListOf, OneOf, Rule, WebhookSecrets
 from .task_runner_args import TaskRunnerArgs, defaults, find_problems, missing_token, rules, shown
 
 PLACEHOLDERS = {
     "account_id": "<account id>",
     "api_tokens": '"operator:operate:$(openssl rand -hex 32)"',
+    "callback_secrets": '"whsec_$(openssl rand -base64 32)"',
     "cors_origins": "<origin>",
     "http_allowed_hosts": "<host>",
     "zone_id": "<zone id>",
 }
 """What to write in a command's place of a value that only the user knows."""
 
-SECRETS = frozenset({"api_tokens"})
+SECRETS = frozenset({"api_tokens", "callback_secrets"})
 """Settings that are to be kept encrypted."""
 
 
@@ -114,7 +115,7 @@ def _is_local() -> bool:
 
 
 def _set(key: str, value: str) -> str:
-    is_list = isinstance(rules().get(key), ListOf | ApiTokens)
+    is_list = isinstance(rules().get(key), ListOf | ApiTokens | WebhookSecrets)
     if _is_local():
         written = value if value.startswith(("<", '"')) else json.dumps(value)
         line = f"{pulumi.get_project()}:{key}: {f'[{written}]' if is_list else value}"

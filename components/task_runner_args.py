@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, NotRequired, TypedDict, cast, get_args
+from urllib.parse import SplitResult, urlsplit
 
 import pulumi
 
@@ -23,6 +24,7 @@ from .rules import (
     Pattern,
     Rule,
     Truth,
+    WebhookSecrets,
     WholeNumber,
 )
 
@@ -67,6 +69,10 @@ MAX_ORIGINS = 20
 MAX_HOSTS = 50
 MAX_FLAGS = 50
 MAX_DESTINATIONS = 10
+MAX_CALLBACK_SECRETS = 5
+
+CALLBACK_ENDS = ("completed", "failed", "cancelled")
+URL = r"https?://[^\s@/?#]+([/?#]\S*)?"
 
 ORIGIN = "origins in lower case such as https://app.example or http://localhost:5173"
 HOST = "hosts in lower case such as api.example, api.example:8443 or *.example"
@@ -183,6 +189,18 @@ class TaskRunnerArgs:
         (), ListOf(Pattern(r"(\*\.)?[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?", HOST), HOST, MAX_HOSTS)
     )
     """The hosts that the handler ``http`` may deliver to."""
+
+    callback_url: Text = setting("", Pattern(URL, "a URL such as https://api.example/ended", optional=True))
+    """Where it is told that a task has ended, when neither its submission nor its handler says where; its host is one
+    of ``http_allowed_hosts``."""
+
+    callback_on: Texts = setting((), ListOf(OneOf(CALLBACK_ENDS), "ends", len(CALLBACK_ENDS)))
+    """Which ends are told to ``callback_url``: some of ``completed``, ``failed`` and ``cancelled``; all where it is
+    empty."""
+
+    callback_secrets: Texts = setting((), WebhookSecrets(MAX_CALLBACK_SECRETS), repr=False)
+    """What callbacks are signed with. The first one signs; so do the others, for receivers that do not know it yet.
+    Secrets."""
 
     domain: Text = setting("", Pattern(HOSTNAME, "a host name in lower case such as tasks.example.com", optional=True))
     """The Worker's own domain, in a zone of the account; Cloudflare makes its DNS record and certificate."""
@@ -390,7 +408,7 @@ def shown(name: str, value: object) -> str:
     """Return a value as an error may show it."""
     if value in ("", (), []):
         return "nothing"
-    if isinstance(rules()[name], ApiTokens):
+    if isinstance(rules()[name], ApiTokens | WebhookSecrets):
         return "a secret"
     if isinstance(value, list | tuple):
         return repr(" ".join(map(str, cast("Sequence[object]", value))))
@@ -408,12 +426,35 @@ def _contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "public", "expected to be unset with api_tokens: who calls needs one"
     if given["rollback_to"] and given["rollout_percent"] != defaults()["rollout_percent"]:
         yield "rollout_percent", "expected to be unset with rollback_to, which gives one version all of the traffic"
+    yield from _callback_contradictions(values)
     if values.get("route") and values.get("zone_id") == "":
         yield "zone_id", "expected the id of the route's zone"
     if values.get("zone_id") and values.get("route") == "" and values.get("domain") == "":
         yield "zone_id", "expected to be unset without route and domain: nothing is in a zone"
     if values.get("workers_dev") is False and values.get("route") == "" and values.get("domain") == "":
         yield "workers_dev", "expected true without domain and route: the Worker would have no address"
+
+
+def _callback_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if not {"callback_url", "callback_on", "http_allowed_hosts"} <= values.keys():
+        return
+    url: SplitResult = urlsplit(str(values["callback_url"]))
+    if values["callback_url"] and not _is_allowed(url, values["http_allowed_hosts"]):
+        yield "callback_url", "expected a host of http_allowed_hosts, which callbacks are delivered to"
+    if values["callback_on"] and not values["callback_url"]:
+        yield "callback_on", "expected to be unset without callback_url, to which ends are told"
+
+
+def _is_allowed(url: SplitResult, hosts: Sequence[str]) -> bool:
+    """Tell what ``worker/handlers/_allowed_hosts.js`` does: a host without a port is on its scheme's own."""
+    usual = {"http": "80", "https": "443"}.get(url.scheme, "")
+    name, _, port = url.netloc.lower().partition(":")
+    for host in hosts:
+        allowed, _, allowed_port = host.partition(":")
+        is_named = name.endswith(allowed[1:]) if allowed.startswith("*.") else name == allowed
+        if is_named and (port or usual) == (allowed_port or usual):
+            return True
+    return False
 
 
 def _store_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -20,6 +20,9 @@ SHARDS_BINDING = "SHARDS"
 RESERVED_BINDINGS = frozenset(
     {
         "API_TOKENS",
+        "CALLBACK_ON",
+        "CALLBACK_SECRETS",
+        "CALLBACK_URL",
         "CF_VERSION_METADATA",
         "CORS_ORIGINS",
         "DATABASE_LIMIT_MB",
@@ -48,6 +51,8 @@ def settings_bindings(args: TaskRunnerArgs, names: Names) -> Bindings:
         "CORS_ORIGINS": args.cors_origins,
         "HTTP_ALLOWED_HOSTS": args.http_allowed_hosts,
         "JURISDICTION": args.jurisdiction,
+        "CALLBACK_URL": args.callback_url,
+        "CALLBACK_ON": args.callback_on,
         "DATABASE_LIMIT_MB": 0 if args.database_limit_mb == MAX_DATABASE_MB else args.database_limit_mb,
         SHARDS_BINDING: 0 if args.shards == 1 else args.shards,
     }
@@ -59,6 +64,12 @@ def settings_bindings(args: TaskRunnerArgs, names: Names) -> Bindings:
         digests = pulumi.Output.secret(args.api_tokens).apply(_digests)
         bindings["API_TOKENS"] = cloudflare.WorkerVersionBindingArgs(
             type="secret_text", name="API_TOKENS", text=digests
+        )
+    if isinstance(args.callback_secrets, pulumi.Output) or args.callback_secrets:
+        given: Any = args.callback_secrets
+        secrets = pulumi.Output.secret(given).apply(_compact)
+        bindings["CALLBACK_SECRETS"] = cloudflare.WorkerVersionBindingArgs(
+            type="secret_text", name="CALLBACK_SECRETS", text=secrets
         )
     if args.rate_limit_requests != 0:
         period = "RATE_LIMIT_PERIOD_SECONDS"
@@ -86,6 +97,10 @@ def _rate_limiter(args: Any, names: Names) -> cloudflare.WorkerVersionBindingArg
             limit=args.rate_limit_requests, period=args.rate_limit_period_seconds
         ),
     )
+
+
+def _compact(secrets: Sequence[str]) -> str:
+    return json.dumps(list(secrets), separators=(",", ":"))
 
 
 def _digests(tokens: Sequence[ApiToken]) -> str:

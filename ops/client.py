@@ -29,6 +29,7 @@ from ops.errors import (
 from ops.event_stream import read_events
 from ops.json_object import JsonObject
 from ops.patience import Patience
+from ops.schedule import NewSchedule, Schedule, body_of
 from ops.stats import Stats
 from ops.task import NewTask, Page, Payload, Status, Submission, Task, TaskSummary
 
@@ -102,11 +103,14 @@ class TaskRunnerClient:
         ttl_seconds: int | None = None,
         max_retries: int | None = None,
         idempotency_key: str | None = None,
+        callback_url: str | None = None,
+        on: Sequence[str] | None = None,
     ) -> Submission:
         """Submit a task; the arguments are those of `NewTask`."""
         query = {
             **{f"param.{name}": value for name, value in (parameters or {}).items()},
             **_given(handler=handler, delaySeconds=delay_seconds, ttlSeconds=ttl_seconds, maxRetries=max_retries),
+            **_given(callbackUrl=callback_url, on=None if on is None else ",".join(on)),
         }
         body, content_type = _body(payload)
         headers = {"Content-Type": content_type, **_given(**{"Idempotency-Key": idempotency_key})}
@@ -200,6 +204,31 @@ class TaskRunnerClient:
         """Run a failed or cancelled task again. Raises WrongStatusError when it is neither."""
         return Submission.read(self._call("POST", f"{_path(task_id)}/retry"))
 
+    def schedules(self) -> list[Schedule]:
+        """Return all schedules, by name."""
+        return [Schedule.read(each) for each in self._call("GET", "/schedules").objects("schedules")]
+
+    def schedule(self, name: str) -> Schedule:
+        """Return a schedule. Raises ScheduleNotFoundError."""
+        return Schedule.read(self._call("GET", _schedule_path(name)))
+
+    def put_schedule(self, name: str, schedule: NewSchedule) -> Schedule:
+        """Make a schedule, or change it. It makes no task at once."""
+        body = body_of(schedule, _item(schedule.task))
+        return Schedule.read(self._call("PUT", _schedule_path(name), json_body=body))
+
+    def delete_schedule(self, name: str) -> Schedule:
+        """Delete a schedule; its tasks stay. Raises ScheduleNotFoundError."""
+        return Schedule.read(self._call("DELETE", _schedule_path(name)))
+
+    def pause_schedule(self, name: str) -> Schedule:
+        """Have a schedule make no more tasks for now. Raises ScheduleNotFoundError."""
+        return Schedule.read(self._call("POST", f"{_schedule_path(name)}/pause"))
+
+    def resume_schedule(self, name: str) -> Schedule:
+        """Have a paused schedule make tasks again, from its next tick on. Raises ScheduleNotFoundError."""
+        return Schedule.read(self._call("POST", f"{_schedule_path(name)}/resume"))
+
     def stats(self) -> Stats:
         """Return statistics."""
         return Stats.read(self._call("GET", "/stats"))
@@ -290,6 +319,10 @@ def _body(payload: Payload) -> tuple[bytes, str]:
     return json.dumps(payload).encode(), _JSON
 
 
+def _schedule_path(name: str) -> str:
+    return f"/schedules/{quote(name, safe='')}"
+
+
 def _item(task: NewTask) -> dict[str, Any]:
     payload = task.payload
     if isinstance(payload, bytes):
@@ -303,6 +336,8 @@ def _item(task: NewTask) -> dict[str, Any]:
         "ttlSeconds": task.ttl_seconds,
         "maxRetries": task.max_retries,
         "idempotencyKey": task.idempotency_key,
+        "callbackUrl": task.callback_url,
+        "on": task.on and list(task.on),
     }
     return item | {key: value for key, value in settings.items() if value is not None}
 

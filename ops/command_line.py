@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from components.cloudflare_api import ApiError
 from local import DEFAULT_STATE_DIR
-from ops import cost_commands, dead_letter_commands, deploy_commands, former_command, task_commands
+from ops import cost_commands, dead_letter_commands, deploy_commands, former_command, schedule_commands, task_commands
 from ops.command import FAILURE, INTERRUPTED, USAGE, UsageError, explained
 from ops.console import Console
 from ops.deployed_stack import TOKEN_VARIABLE, NotReadyError
@@ -71,6 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands: Any = parser.add_subparsers(required=True, metavar="COMMAND")
     deploy_commands.add_parsers(commands, common)
     task_commands.add_parsers(commands, common)
+    schedule_commands.add_parsers(commands, common)
     dead_letter_commands.add_parsers(commands, common)
     cost_commands.add_parsers(commands, common)
     former_command.add_parser(commands, common)

@@ -54,6 +54,10 @@ class WrongStatusError(TaskRunnerError):
         return str(self.details["status"])
 
 
+class ScheduleNotFoundError(TaskRunnerError):
+    """There is no such schedule."""
+
+
 class TransientError(TaskRunnerError):
     """The same request may succeed later."""
 
@@ -94,6 +98,7 @@ class UnexpectedReplyError(TaskRunnerError):
 KINDS: Mapping[str, type[TaskRunnerError]] = {
     "unauthorized": UnauthorizedError,
     "task_not_found": TaskNotFoundError,
+    "schedule_not_found": ScheduleNotFoundError,
     "idempotency_conflict": IdempotencyConflictError,
     "wrong_status": WrongStatusError,
     "forbidden": ForbiddenError,

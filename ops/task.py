@@ -48,6 +48,10 @@ class NewTask:
     """0 to 100."""
     idempotency_key: str | None = None
     """1 to 255 visible ASCII characters. The same key and payload give the same task."""
+    callback_url: str | None = None
+    """Where it is told that the task has ended; an empty one is none, whatever the stack and the handler say."""
+    on: Sequence[str] | None = None
+    """Which ends are told: completed, failed, cancelled."""
 
 
 @dataclass(frozen=True)
@@ -122,16 +126,43 @@ class TaskSummary:
 
 
 @dataclass(frozen=True)
+class Callback:
+    """Where it is told that a task has ended, and how far that has come."""
+
+    task_id: str | None
+    """The task that tells of it; None until there is an end to tell."""
+    url: str
+    """The origin alone."""
+    on: tuple[str, ...]
+    """Which ends are told."""
+    status: Status | None
+
+    @classmethod
+    def read(cls, callback: JsonObject) -> Callback:
+        """Read it. Raises UnexpectedReplyError."""
+        status = read_status(callback) if callback.anything("status") is not None else None
+        ends = tuple(map(str, callback.anything("on")))
+        return cls(callback.optional(callback.text, "taskId"), callback.text("url"), ends, status)
+
+
+@dataclass(frozen=True)
 class Task(TaskSummary):
     """A task."""
 
     result: Any
     """What its handler returned; None while there is no result."""
+    callback: Callback | None
+    """None, too, of a task runner that does not tell."""
+    parent: str | None
+    """Of a callback: the id of the task that it tells of."""
 
     @classmethod
     def read(cls, task: JsonObject) -> Task:
         """Read it. Raises UnexpectedReplyError."""
-        return cls(**_summary(task), result=task.anything("result"))
+        callback = task.optional(task.object, "callback") if "callback" in task.values else None
+        parent = task.optional(task.text, "parent") if "parent" in task.values else None
+        told = callback and Callback.read(callback)
+        return cls(**_summary(task), result=task.anything("result"), callback=told, parent=parent)
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,8 @@ def _add_submit(commands: Any, common: argparse.ArgumentParser) -> None:
     submit.add_argument("--ttl", type=seconds, metavar="TIME", help="how long the task is kept")
     submit.add_argument("--max-retries", type=whole_number(0, 100), metavar="N", help="retries after the first attempt")
     submit.add_argument("--idempotency-key", type=name, metavar="KEY", help="the same key gives the same task")
+    submit.add_argument("--callback-url", metavar="URL", help="where it is told that the task has ended")
+    submit.add_argument("--on", metavar="ENDS", help="which ends are told: completed,failed,cancelled (default: all)")
     submit.add_argument("--wait", action="store_true", help="until the task has ended; 0 when it has completed")
     _add_timeout(submit)
 
@@ -101,6 +103,8 @@ def _submit(options: argparse.Namespace, console: Console) -> int:
             ttl_seconds=options.ttl,
             max_retries=options.max_retries,
             idempotency_key=options.idempotency_key,
+            callback_url=options.callback_url,
+            on=options.on and options.on.split(","),
         )
         if options.wait:
             console.note(f"{submission.task_id} {submission.status}")
@@ -260,6 +264,11 @@ def _story(task: Task) -> list[str]:
     ]
     if task.progress:
         facts.append(("progress", f"{task.progress.percent:g} % {excerpt(task.progress.note or '')}".strip()))
+    if task.callback:
+        told = filter(None, (task.callback.url, task.callback.task_id, task.callback.status))
+        facts.append(("callback", " ".join(told)))
+    if task.parent:
+        facts.append(("parent", task.parent))
     if task.error:
         facts.append(("error", excerpt(f"{task.error.name}: {task.error.message}", length=None)))
     times = {

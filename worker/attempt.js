@@ -1,6 +1,7 @@
 /** Attempts at tasks: their handlers' runs, and what becomes of the tasks. */
 
 import { chosenDelaySeconds, isPermanent, retryDelaySeconds } from './backoff.js';
+import { callbackTaskId, runOfCallback, tellsOf } from './callback.js';
 import { contextOf } from './context.js';
 import { Cancellation } from './cancellation.js';
 import { MAX_TIMEOUT_SECONDS, PermanentError } from './handler.js';
@@ -10,6 +11,7 @@ import { isStoreError } from './stores/store_error.js';
 import { resultJson } from './result.js';
 import { describeError } from './task.js';
 
+/** @import { Submission } from './engines/engine.js' */
 /** @import { Handlers } from './handler.js' */
 /** @import { Standing, Store } from './stores/store.js' */
 /** @import { ClaimedTask, Outcome, TaskError } from './task.js' */
@@ -113,6 +115,16 @@ async function untilEvent(store, outcome) {
 }
 
 /**
+ * @param {Settlement[]} settlements
+ * @returns {Submission[]} the runs of the callbacks that were made with them
+ */
+export function callbacksOf(settlements) {
+  return settlements.flatMap(({ outcome: { taskId, run, status, callback, ended_ms }, standing }) => (
+    standing === 'ours' && tellsOf(callback, status) ? [runOfCallback(callbackTaskId({ taskId, run, finished_ms: ended_ms }))] : []
+  ));
+}
+
+/**
  * @param {number} time_ms
  * @param {(stop: () => void) => void} [interrupt] is given what ends the wait earlier
  */
@@ -174,7 +186,7 @@ class Attempt {
   async run() {
     const { task, env, running, heartbeat } = this;
     heartbeat.add(running);
-    const named = () => ({ ...running.name, progress: running.progress, ended_ms: Date.now() });
+    const named = () => ({ ...running.name, progress: running.progress, ended_ms: Date.now(), ...(task.callback && { callback: task.callback }) });
     /** @type {Steps | null} */
     let steps = null;
     try {

@@ -1,11 +1,12 @@
 /** What a handler is told of its attempt. */
 
+import { webhookHeaders } from './signature.js';
 import { bounded } from './text.js';
 
 /** @import { Cancellation } from './cancellation.js' */
 /** @import { Context } from './handler.js' */
 /** @import { Steps } from './steps.js' */
-/** @import { ClaimedTask, Progress } from './task.js' */
+/** @import { ClaimedTask, Payload, Progress } from './task.js' */
 
 /** Longest note of a progress, in UTF-16 code units. */
 const MAX_NOTE_LENGTH = 200;
@@ -21,7 +22,7 @@ const BINDINGS = new WeakMap();
  * @param {Pick<Steps, 'step' | 'sleep' | 'waitForEvent'>} steps
  * @returns {Context}
  */
-export function contextOf({ taskId, handler, attempts, parameters }, env, cancellation, tell, steps) {
+export function contextOf({ taskId, handler, attempts, parameters, parent }, env, cancellation, tell, steps) {
   /** @param {'debug' | 'info' | 'warn' | 'error'} level */
   const logAt = (level) => (/** @type {string} */ message, /** @type {Record<string, unknown>} */ fields = {}) => {
     console[level](message, { taskId, handler, attempt: attempts, ...fields });
@@ -33,6 +34,9 @@ export function contextOf({ taskId, handler, attempts, parameters }, env, cancel
       return cancellation.signal;
     },
     parameters,
+    callback: parent ? { parent, headers: (/** @type {Payload} */ payload) => (
+      webhookHeaders(env.CALLBACK_SECRETS ?? '[]', { id: taskId, timestamp: Math.floor(Date.now() / 1000), payload })
+    ) } : null,
     bindings: bindingsOf(env),
     progress: (percent, note) => tell(checkedProgress(percent, note)),
     step: (/** @type {string} */ name, /** @type {any[]} */ ...rest) => (
@@ -47,11 +51,12 @@ export function contextOf({ taskId, handler, attempts, parameters }, env, cancel
 /**
  * @param {any} env the Worker's
  * @returns {Readonly<Record<string, any>>} what a handler may see of it: all but the tokens of those who may call
+ *   and the secrets of callbacks
  */
 export function bindingsOf(env) {
   const known = BINDINGS.get(env);
   if (known) return known;
-  const { API_TOKENS: _, ...bindings } = env;
+  const { API_TOKENS: _, CALLBACK_SECRETS: __, ...bindings } = env;
   BINDINGS.set(env, Object.freeze(bindings));
   return bindings;
 }

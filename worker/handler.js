@@ -3,8 +3,10 @@
  * a new one; there is no list to edit. A module whose name begins with `_` is none.
  */
 
+import { ENDS } from './callback.js';
 import { MAX_DELAY_SECONDS } from './task.js';
 
+/** @import { End } from './callback.js' */
 /** @import { Parameters, Payload } from './task.js' */
 
 /** Writes to the Worker's log, with the task's id; never hand it a payload. @typedef {(message: string, fields?: Record<string, unknown>) => void} Log */
@@ -26,6 +28,7 @@ import { MAX_DELAY_SECONDS } from './task.js';
  * @property {(name: string, seconds: number) => Promise<void>} sleep waits for up to a year; the handler is left meanwhile, and called again
  * @property {(name: string, options?: {timeoutSeconds?: number}) => Promise<{name: string, payload: any, receivedAt: string}>} waitForEvent
  *   waits for `POST /task/:id/events/:name`, a day where nothing else is said; at the end of the time it throws an `EventTimeout`
+ * @property {CallbackContext | null} callback of a task that tells how another one has ended; null of any other
  * @property {{debug: Log, info: Log, warn: Log, error: Log}} log
  */
 
@@ -43,6 +46,14 @@ import { MAX_DELAY_SECONDS } from './task.js';
  *   <Result>(name: string, work: (step: {attempt: number}) => Result | Promise<Result>): Promise<Result>,
  *   <Result>(name: string, options: StepOptions, work: (step: {attempt: number}) => Result | Promise<Result>): Promise<Result>,
  * }} Step
+ */
+
+/**
+ * What a callback is told beside its payload.
+ *
+ * @typedef {object} CallbackContext
+ * @property {string} parent the id of the task that it tells of
+ * @property {(payload: Payload) => Promise<Record<string, string>>} headers of a request that is made now, with its signature
  */
 
 /**
@@ -68,6 +79,8 @@ import { MAX_DELAY_SECONDS } from './task.js';
  *   with the parameters of a submission, in a sentence (`expected …, got …`), which refuses the task with 400; null, or nothing at
  *   all, when they are good. It must answer at once: a promise is no answer. A check that throws, or that gives anything else,
  *   refuses the task with 500 `handler_check_failed`, and of a batch no other task
+ * @property {{url: string, on?: End[]}} [callback] where it is told that a task of this handler has ended, and which ends, where its
+ *   submission says nothing else
  */
 
 /** The handlers of a deployment, by name. @typedef {Readonly<Record<string, HandlerModule>>} Handlers */
@@ -128,7 +141,7 @@ export function requireHandlers(handlers) {
  * @param {Partial<Record<keyof HandlerModule, unknown>>} module
  * @returns {string | null} null when there is none
  */
-function faultOf({ default: handle, timeout_seconds = MAX_TIMEOUT_SECONDS, parameters = {}, payload = {}, check = () => null, steps = false }) {
+function faultOf({ default: handle, timeout_seconds = MAX_TIMEOUT_SECONDS, parameters = {}, payload = {}, check = () => null, steps = false, callback }) {
   if (typeof steps !== 'boolean') return `expected steps to be true or false, got ${kindOf(steps)}`;
   if (typeof handle !== 'function') return `expected the default export to be a function, got ${typeof handle}`;
   if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) return `expected payload to be a JSON Schema, got ${kindOf(payload)}`;
@@ -139,10 +152,17 @@ function faultOf({ default: handle, timeout_seconds = MAX_TIMEOUT_SECONDS, param
   if (typeof parameters !== 'object' || parameters === null || Array.isArray(parameters)) {
     return `expected parameters to be an object of names and what they are, got ${kindOf(parameters)}`;
   }
+  if (callback !== undefined && !isCallback(callback)) return `expected callback to be {url, on} with some of ${ENDS.join(', ')}, got ${JSON.stringify(callback)}`;
   for (const [name, what] of Object.entries(parameters)) {
     if (typeof what !== 'string') return `expected parameter ${name} to say what it is, got ${kindOf(what)}`;
   }
   return null;
+}
+
+/** @param {unknown} value */
+function isCallback(value) {
+  const { url, on = [] } = /** @type {{url?: unknown, on?: unknown}} */ (value ?? {});
+  return typeof url === 'string' && Array.isArray(on) && on.every((end) => ENDS.includes(end));
 }
 
 /** @param {unknown} value */

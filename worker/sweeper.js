@@ -1,5 +1,6 @@
 /** The sweep: rescues unfinished tasks whose message or consumer was lost, and deletes tasks whose time to live is over. */
 
+import { runSchedules } from './schedules.js';
 import { noSweeps } from './stores/tally.js';
 import { SWEEP_GRACE_SECONDS } from './task.js';
 
@@ -22,6 +23,7 @@ export const NEARLY_FULL = 0.8;
 export async function sweep(store, engine) {
   const start_ms = Date.now();
   const counts = noSweeps();
+  await chore('schedules', () => runSchedules(store, engine));
   await chore('rescue', () => rescue(store, engine, counts, start_ms + RESCUE_MS));
   await chore('expiry', async () => { counts.expired = await store.expire(() => Date.now() > start_ms + SWEEP_MS); });
   await chore('statistics', () => store.tally());

@@ -14,6 +14,8 @@
 
 export { describeError } from './thrown.js';
 
+/** @import { Callback } from './callback.js' */
+
 /** @typedef {'pending' | 'processing' | 'completed' | 'failed' | 'cancelled'} Status */
 
 /** The request body as it came: a string when it is UTF-8 text, else its bytes. @typedef {string | Uint8Array<ArrayBuffer>} Payload */
@@ -36,6 +38,8 @@ export { describeError } from './thrown.js';
  * @property {number | null} ttl_seconds from the end of the delay; null: {@link TASK_TTL_SECONDS}
  * @property {number | null} max_retries null: the stack's
  * @property {Idempotency | null} idempotency
+ * @property {Callback | null} [callback] where it is told that it has ended
+ * @property {boolean} [mayBeThere] whether it may be stored already, and is to stay as it is then
  */
 
 /**
@@ -64,7 +68,12 @@ export { describeError } from './thrown.js';
  * @property {number} expires_ms
  */
 
-/** A task as it is kept, beside its payload. `result` is JSON text. @typedef {TaskSummary & {result: string | null}} TaskRecord */
+/** A task's callback: `taskId` and `status` are null while there is no task of it. @typedef {Callback & {taskId: string | null, status: Status | null}} CallbackState */
+
+/** A task as it is kept, beside its payload. `result` is JSON text; `parent` of a callback is the id of the task that it tells of.
+ *
+ * @typedef {TaskSummary & {result: string | null, callback: CallbackState | null, parent: string | null}} TaskRecord
+ */
 
 /**
  * A task that an attempt may work on.
@@ -79,6 +88,8 @@ export { describeError } from './thrown.js';
  * @property {Parameters} parameters
  * @property {Payload} payload
  * @property {number | null} max_retries
+ * @property {Callback | null} [callback]
+ * @property {string | null} [parent] of a callback: the id of the task that it tells of
  */
 
 /**
@@ -94,10 +105,10 @@ export { describeError } from './thrown.js';
 
 /**
  * What an attempt made of a task: `pending` waits for the next attempt, due at `next_attempt_ms`; `completed` and
- * `failed` are final. `result` is JSON text; `ended_ms` is when the handler ended. One that is `suspended` waits for steps and is no
+ * `failed` are final. `result` is JSON text; `ended_ms` is when the handler ended; `callback` is the task's, where it has one. One that is `suspended` waits for steps and is no
  * attempt that was spent; it is due as soon as one of the `events` is there.
  *
- * @typedef {AttemptName & {progress: Progress | null, ended_ms: number} & ({status: 'completed', result: string}
+ * @typedef {AttemptName & {progress: Progress | null, ended_ms: number, callback?: Callback} & ({status: 'completed', result: string}
  *   | {status: 'failed', error: TaskError}
  *   | {status: 'pending', error: TaskError | null, next_attempt_ms: number, suspended?: boolean, events?: string[]})} Outcome
  */

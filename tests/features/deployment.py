@@ -13,6 +13,9 @@ RATE_LIMIT_REQUESTS = 500
 
 ORIGIN = "https://app.example"
 
+CALLBACK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 it is published
+"""That of the example that is published with the specification."""
+
 
 def settings(receiver_port: int) -> dict[str, str | int | list[str]]:
     """Return the stack's config.
@@ -25,5 +28,6 @@ def settings(receiver_port: int) -> dict[str, str | int | list[str]]:
         "rate_limit_requests": RATE_LIMIT_REQUESTS,
         "rate_limit_period_seconds": 60,
         "cors_origins": [ORIGIN],
+        "callback_secrets": [CALLBACK_SECRET],
         "http_allowed_hosts": [f"127.0.0.1:{receiver_port}"],
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 import time
 from collections.abc import Callable
@@ -18,13 +20,15 @@ from ops.deployed_stack import DeployedStack
 from ops.errors import (
     IdempotencyConflictError,
     RateLimitedError,
+    ScheduleNotFoundError,
     TaskNotFoundError,
     TaskRunnerError,
     UnauthorizedError,
     WrongStatusError,
 )
+from ops.schedule import NewSchedule
 from ops.task import NewTask, Status, Submission, Task
-from tests.features.deployment import ORIGIN, RATE_LIMIT_REQUESTS, TOKENS
+from tests.features.deployment import CALLBACK_SECRET, ORIGIN, RATE_LIMIT_REQUESTS, TOKENS
 from tests.journey.project import run
 
 PATIENCE_SECONDS = 60
@@ -59,6 +63,55 @@ def test_the_http_handler_delivers_the_payload(client: TaskRunnerClient, receive
         client.submit(handler="http", parameters={"url": "http://localhost:1/"})
     assert refused.value.code == "invalid_parameter"
     assert "http_allowed_hosts" in refused.value.message
+
+
+def test_a_task_that_has_ended_is_told_to_a_url(client: TaskRunnerClient, receiver: str) -> None:
+    url = f"{receiver}/ended?secret=1"
+    done = ended(client, client.submit("work", handler="probe", callback_url=url))
+    failed = ended(
+        client, client.submit(handler="probe", parameters={"act": "give-up"}, callback_url=url, on=["failed"])
+    )
+    for task in (done, failed):
+        told = wait_for(client, task, lambda seen: bool(seen.callback and seen.callback.status is Status.COMPLETED))
+        assert told.callback
+        assert told.callback.url == receiver
+        assert told.callback.task_id
+        callback = client.get(told.callback.task_id)
+        assert (callback.handler, callback.parent, callback.callback) == ("http", task.task_id, None)
+        request, headers = callback.result["body"].split("\n")
+        body = request.removeprefix("POST /ended?secret=1 application/json ")
+        event = json.loads(body)
+        assert event["type"] == f"task.{task.status}"
+        assert (event["data"]["taskId"], event["data"]["result"]) == (task.task_id, task.result)
+        message_id, timestamp, signature = json.loads(headers)
+        assert message_id == callback.task_id
+        key = base64.b64decode(CALLBACK_SECRET.removeprefix("whsec_"))
+        signed = hmac.digest(key, f"{message_id}.{timestamp}.{body}".encode(), "sha256")
+        assert signature == f"v1,{base64.b64encode(signed).decode()}"
+    with pytest.raises(TaskRunnerError, match="http_allowed_hosts"):
+        client.submit(callback_url="https://elsewhere.example/")
+
+
+def test_a_schedule_makes_a_task_at_each_tick(client: TaskRunnerClient) -> None:
+    name = f"each-minute-{time.time_ns()}"
+    task = NewTask("work", handler="probe", callback_url="")
+    made = client.put_schedule(name, NewSchedule(cron="* * * * *", timezone="Europe/Berlin", task=task))
+    assert (made.last_runs, made.paused, len(made.next_runs)) == ((), False, 3)
+    assert made.next_runs[0] > datetime.now(UTC) - timedelta(seconds=1)
+    deadline = time.monotonic() + 3 * PATIENCE_SECONDS
+    while not client.schedule(name).last_runs:
+        assert time.monotonic() < deadline, "no tick has made a task"
+        time.sleep(1)
+    assert client.pause_schedule(name).next_runs == ()
+    run = client.schedule(name).last_runs[-1]
+    assert run.scheduled_at >= made.next_runs[0]
+    done = client.wait(run.task_id, timeout_seconds=PATIENCE_SECONDS)
+    assert (done.status, done.created_at, done.result["payload"]) == (Status.COMPLETED, run.scheduled_at, "work")
+    assert client.resume_schedule(name).next_runs
+    assert name in {each.name for each in client.schedules()}
+    client.delete_schedule(name)
+    with pytest.raises(ScheduleNotFoundError):
+        client.schedule(name)
 
 
 def test_an_attempt_that_takes_too_long_fails(client: TaskRunnerClient) -> None:

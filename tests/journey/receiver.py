@@ -1,7 +1,8 @@
-"""A server on this machine that answers each request with what it got."""
+"""A server on this machine that answers each request with what it got, and of a callback with its headers."""
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -13,6 +14,9 @@ class _Echo(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
         reply = f"{self.command} {self.path} {self.headers['Content-Type']} {body}".encode()
+        if "webhook-id" in self.headers:
+            told = [self.headers[f"webhook-{name}"] for name in ("id", "timestamp", "signature")]
+            reply += f"\n{json.dumps(told)}".encode()
         self.send_response(200)
         self.send_header("Content-Type", "text/plain")
         self.send_header("Content-Length", str(len(reply)))

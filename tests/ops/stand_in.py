@@ -27,6 +27,8 @@ TASK: dict[str, Any] = {
     "finishedAt": "2026-11-22T10:00:02.500Z",
     "nextAttemptAt": None,
     "expiresAt": "2026-11-23T10:00:00.000Z",
+    "callback": None,
+    "parent": None,
 }
 PENDING = TASK | {"status": "pending", "progress": None, "result": None, "startedAt": None, "finishedAt": None}
 
@@ -113,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._send_pieces(reply)
 
-    do_GET = do_POST = do_DELETE = _answer  # noqa: N815 http.server's names
+    do_GET = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815 http.server's names
 
     def _send_whole(self, reply: Reply) -> None:
         content = json.dumps(reply.json).encode() if reply.body is None else reply.body

@@ -26,6 +26,7 @@ from ops.errors import (
 )
 from ops.json_object import to_json
 from ops.patience import ERRORS_IN_A_ROW
+from ops.schedule import NewSchedule
 from ops.task import Failure, NewTask, Progress, Status, Submission
 from tests.ops.conftest import TOKEN
 from tests.ops.stand_in import PENDING, TASK, Reply, StandIn, event, stand_in
@@ -53,6 +54,53 @@ STATS: dict[str, Any] = {
 
 def refused(code: str, http_status: int, **more: Any) -> Reply:
     return Reply({"error": "No.", "code": code, **more}, http_status)
+
+
+SCHEDULE: dict[str, Any] = {
+    "name": "report",
+    "cron": "0 9 * * 1-5",
+    "timezone": "Europe/Berlin",
+    "everySeconds": None,
+    "overlap": "skip",
+    "missed": "last",
+    "paused": False,
+    "handler": "default",
+    "delaySeconds": 0,
+    "ttlSeconds": None,
+    "maxRetries": 2,
+    "callbackUrl": None,
+    "nextRuns": ["2026-11-23T08:00:00.000Z"],
+    "lastRuns": [{"taskId": "t1", "scheduledAt": "2026-11-20T08:00:00.000Z"}],
+}
+
+
+def test_a_schedule_is_put_with_its_task(client: TaskRunnerClient, runner: StandIn) -> None:
+    runner.replies = [Reply(SCHEDULE)]
+    new = NewSchedule(cron="0 9 * * 1-5", timezone="Europe/Berlin", task=NewTask("work", max_retries=2, on=["failed"]))
+    schedule = client.put_schedule("report", new)
+    assert to_json(schedule) == SCHEDULE
+    (request,) = runner.requests
+    assert (request.method, request.path) == ("PUT", "/schedules/report")
+    assert json.loads(request.body) == {
+        "cron": "0 9 * * 1-5",
+        "timezone": "Europe/Berlin",
+        "payload": "work",
+        "maxRetries": 2,
+        "on": ["failed"],
+    }
+
+
+def test_schedules_are_listed_paused_resumed_and_deleted(client: TaskRunnerClient, runner: StandIn) -> None:
+    runner.replies = [Reply({"schedules": [SCHEDULE]}), *[Reply(SCHEDULE)] * 4]
+    assert [each.name for each in client.schedules()] == ["report"]
+    for act in (client.schedule, client.pause_schedule, client.resume_schedule, client.delete_schedule):
+        assert act("report").last_runs[0].task_id == "t1"
+    assert [(request.method, request.path) for request in runner.requests[1:]] == [
+        ("GET", "/schedules/report"),
+        ("POST", "/schedules/report/pause"),
+        ("POST", "/schedules/report/resume"),
+        ("DELETE", "/schedules/report"),
+    ]
 
 
 # --- submitting

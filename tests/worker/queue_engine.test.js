@@ -52,7 +52,7 @@ function engineUnderTest({ claim = () => 'claimed', settle = () => 'ours', handl
     },
     settle: async (/** @type {Outcome[]} */ outcomes) => new Map(outcomes.map((outcome) => [outcome.taskId, settle(outcome)])),
     report: async () => new Map(),
-    abandon: async (/** @type {any[]} */ lost, /** @type {Error} */ { name }) => { abandoned.push(...lost.map(({ taskId }) => `${taskId} ${name}`)); },
+    abandon: async (/** @type {any[]} */ lost, /** @type {Error} */ { name }) => { abandoned.push(...lost.map(({ taskId }) => `${taskId} ${name}`)); return []; },
   };
   const env = {
     TASK_QUEUE: fakeQueue(take(sent)), TASK_DLQ: fakeQueue(take(letters)), MAX_RETRIES: String(max_retries),

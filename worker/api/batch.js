@@ -1,6 +1,7 @@
 /** `POST /tasks`: up to a hundred tasks in one request, each accepted or refused on its own. */
 
 import { MAX_PAYLOAD_BYTES } from '../task.js';
+import { readCallback } from './callback.js';
 import { answerTo, takeIn } from './intake.js';
 import { parseJson, toPayload } from './payload.js';
 import { invalidParameter, jsonReply, Refusal } from './reply.js';
@@ -25,7 +26,7 @@ export const MAX_BATCH_BYTES = 10 * 1024 * 1024;
 /** Where a number may stand that no double holds as it is written; to look at every value takes thirty times as long. */
 const LONG_NUMBER = /[\d.]{16}|\d[eE]/;
 
-const FIELDS = ['payload', 'payloadBase64', 'handler', 'parameters', 'delaySeconds', 'ttlSeconds', 'maxRetries', 'idempotencyKey'];
+const FIELDS = ['payload', 'payloadBase64', 'handler', 'parameters', 'delaySeconds', 'ttlSeconds', 'maxRetries', 'idempotencyKey', 'callbackUrl', 'on'];
 
 /** @param {Call} call */
 export async function submitBatch(call) {
@@ -88,10 +89,10 @@ async function readTask(item, call) {
  * @returns {Submission}
  * @throws {Refusal}
  */
-function readItem(item, handlers) {
+export function readItem(item, handlers) {
   if (!isObject(item)) throw invalidParameter('a task', 'an object', item);
   for (const name of Object.keys(item)) requireKnown(name, FIELDS, 'field');
-  const { payload, payloadBase64, handler = DEFAULT_HANDLER, parameters = {}, delaySeconds, ttlSeconds, maxRetries, idempotencyKey } = item;
+  const { payload, payloadBase64, handler = DEFAULT_HANDLER, parameters = {}, delaySeconds, ttlSeconds, maxRetries, idempotencyKey, callbackUrl, on } = item;
   if (typeof handler !== 'string') throw invalidParameter('handler', 'the name of a handler', handler);
   const own = Object.keys(findHandler(handlers, handler).parameters ?? {});
   return {
@@ -101,6 +102,7 @@ function readItem(item, handlers) {
     ttl_seconds: wholeNumber('ttlSeconds', ttlSeconds, TTL_SECONDS, null),
     max_retries: wholeNumber('maxRetries', maxRetries, RETRIES, null),
     idempotencyKey: textLike('idempotencyKey', idempotencyKey, IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_IN_WORDS),
+    callback: readCallback(callbackUrl, on, 'callbackUrl'),
     payload: readPayload(payload, payloadBase64),
   };
 }

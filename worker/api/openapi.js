@@ -3,8 +3,8 @@
 import { STATUSES } from '../task.js';
 import { DEFAULT_LIST_TASKS, LIST_TASKS } from './list.js';
 import {
-  CURSOR_SCHEMA, DELAY_SCHEMA, ERROR_SCHEMAS, HANDLER_SCHEMA, HEADERS, headers, IDEMPOTENCY_KEY_SCHEMA, refusals, RETRIES_SCHEMA, schemaOf,
-  SCHEMAS, STATUS_SCHEMA, TASK_ID_SCHEMA, TTL_SCHEMA, wholeNumber,
+  CALLBACK_URL_SCHEMA, CURSOR_SCHEMA, DELAY_SCHEMA, ENDS_SCHEMA, ERROR_SCHEMAS, HANDLER_SCHEMA, HEADERS, headers, IDEMPOTENCY_KEY_SCHEMA, refusals, RETRIES_SCHEMA, schemaOf,
+  SCHEDULE_NAME_SCHEMA, SCHEMAS, STATUS_SCHEMA, TASK_ID_SCHEMA, TTL_SCHEMA, wholeNumber,
 } from './openapi_schemas.js';
 import { EVENT_NAME } from './events.js';
 import { jsonReply } from './reply.js';
@@ -33,6 +33,7 @@ const API_VERSION = '1.0.0';
 /** What the operations are grouped by. */
 const TAGS = {
   tasks: 'To submit tasks, follow them, cancel them and run them again.',
+  schedules: 'What makes a task at each tick.',
   statistics: 'What there is and what has happened.',
   dashboard: 'A page for people.',
   about: 'The Worker and this API.',
@@ -45,6 +46,7 @@ const EVENTS_SCHEMA = { type: 'string', description: 'Events `task`, each with a
 const TASK_ID_PARAMETER = { name: 'taskId', in: 'path', required: true, schema: TASK_ID_SCHEMA };
 
 const EVENT_NAME_PARAMETER = { name: 'name', in: 'path', required: true, schema: { type: 'string', pattern: EVENT_NAME.source } };
+const SCHEDULE_PARAMETER = { name: 'name', in: 'path', required: true, schema: SCHEDULE_NAME_SCHEMA };
 
 /** What can be done with the task that a reply names. */
 const LINKS = Object.fromEntries(['getTask', 'cancelTask', 'retryTask'].map((operationId) => [
@@ -83,6 +85,12 @@ export function describe(handlers, origin) {
       '/task/{taskId}/cancel': { parameters: [TASK_ID_PARAMETER], post: cancelTask('cancelTask') },
       '/task/{taskId}/retry': { parameters: [TASK_ID_PARAMETER], post: retryTask() },
       '/task/{taskId}/events/{name}': { parameters: [TASK_ID_PARAMETER, EVENT_NAME_PARAMETER], post: sendEvent() },
+      '/schedules': { get: operation('schedules', 'listSchedules', 'Lists schedules', { 200: json('Schedules'), ...refusals([...ANY, 'invalid_parameter']) }) },
+      '/schedules/{name}': { parameters: [SCHEDULE_PARAMETER], ...schedule() },
+      '/schedules/{name}/pause': { parameters: [SCHEDULE_PARAMETER], post: changeSchedule('pauseSchedule', 'Pauses a schedule') },
+      '/schedules/{name}/resume': {
+        parameters: [SCHEDULE_PARAMETER], post: changeSchedule('resumeSchedule', 'Resumes a schedule; what was not made meanwhile is not made up for'),
+      },
       '/stats': {
         get: operation('statistics', 'getStatistics', 'Counts, backlogs, throughput and latency', {
           200: { ...json('Statistics'), description: 'Of up to five seconds ago; counts are of the newest tasks, at most 10,000.' },
@@ -117,6 +125,8 @@ function submitTask(handlers) {
       query('delaySeconds', DELAY_SCHEMA),
       query('ttlSeconds', TTL_SCHEMA),
       query('maxRetries', RETRIES_SCHEMA),
+      query('callbackUrl', CALLBACK_URL_SCHEMA),
+      { ...query('on', ENDS_SCHEMA), style: 'form', explode: false },
       { name: 'Idempotency-Key', in: 'header', schema: IDEMPOTENCY_KEY_SCHEMA },
       ...handlerParameters(handlers),
     ]),
@@ -208,6 +218,31 @@ function sendEvent() {
     }),
     requestBody: { description: 'JSON of at most 1 MiB; none at all is {}.', content: { 'application/json': { schema: {} } } },
   };
+}
+
+function schedule() {
+  return {
+    get: operation('schedules', 'getSchedule', 'Shows a schedule', { 200: json('Schedule'), ...refusals([...ANY, 'invalid_parameter', 'schedule_not_found']) }),
+    put: {
+      ...operation('schedules', 'putSchedule', 'Makes a schedule, or changes it; it ticks after now', {
+        200: json('Schedule'),
+        ...refusals([
+          ...ANY_CHANGE, 'incomplete_body', 'invalid_json', 'invalid_parameter', 'payload_too_large', 'invalid_payload', 'unknown_handler',
+          'handler_check_failed', 'too_many_schedules',
+        ]),
+      }),
+      requestBody: { required: true, description: 'At most 64 KiB.', content: { 'application/json': { schema: schemaOf('NewSchedule') } } },
+    },
+    delete: changeSchedule('deleteSchedule', 'Deletes a schedule; its tasks stay'),
+  };
+}
+
+/**
+ * @param {string} operationId
+ * @param {string} summary
+ */
+function changeSchedule(operationId, summary) {
+  return operation('schedules', operationId, summary, { 200: json('Schedule'), ...refusals([...ANY_CHANGE, 'invalid_parameter', 'schedule_not_found']) });
 }
 
 /**

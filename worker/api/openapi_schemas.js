@@ -1,10 +1,12 @@
 /** What the API's JSON is made of, as JSON Schema (2020-12, which is OpenAPI 3.1's). */
 
+import { ENDS } from '../callback.js';
 import { MAX_DELAY_SECONDS, MAX_RETRIES, MAX_TTL_SECONDS, MIN_TTL_SECONDS, STATUSES, TASK_TTL_SECONDS } from '../task.js';
 import { TASK_ID } from '../task_id.js';
 import { MAX_BATCH_TASKS } from './batch.js';
 import { CURSOR, HANDLER_NAME } from './list.js';
 import { STATUS_OF_CODE } from './reply.js';
+import { EVERY_SECONDS, MAX_SCHEDULES, MISSED, MISSED_IN_WORDS, OVERLAPS, SCHEDULE_NAME } from './schedules.js';
 import { IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_IN_WORDS } from './submission.js';
 
 /** @import { Code } from './reply.js' */
@@ -41,9 +43,29 @@ export const TTL_SCHEMA = wholeNumber([MIN_TTL_SECONDS, MAX_TTL_SECONDS], 'Secon
 /** @type {Schema} */
 export const RETRIES_SCHEMA = wholeNumber([0, MAX_RETRIES], "Retries after the first attempt; the stack's setting where it is not given.");
 
+/** @type {Schema} */
+export const CALLBACK_URL_SCHEMA = {
+  type: 'string',
+  description: "Where it is told that the task has ended, at a host of the setting `http_allowed_hosts`; the handler's or the stack's where it is not given, none where it is empty.",
+};
+
+/** @type {Schema} */
+export const ENDS_SCHEMA = {
+  type: 'array', items: { type: 'string', enum: ENDS }, minItems: 1, uniqueItems: true, description: 'Which ends are told; all where it is not given.',
+};
+
 const TIME = { type: 'string', format: 'date-time' };
 const COUNT = { type: 'integer', minimum: 0 };
 const PERCENT = { type: 'number', minimum: 0, maximum: 100 };
+
+/** @type {Schema} */
+export const SCHEDULE_NAME_SCHEMA = { type: 'string', pattern: SCHEDULE_NAME.source };
+
+const CRON = { type: 'string', description: 'Five fields: minute, hour, day, month, weekday.' };
+const TIMEZONE = { type: 'string', default: 'UTC', description: 'Of the cron expression: an IANA time zone such as Europe/Berlin.' };
+const EVERY = wholeNumber(EVERY_SECONDS, 'In place of cron: the ticks are its multiples since 1970.');
+const OVERLAP = { type: 'string', enum: OVERLAPS, default: 'skip', description: 'Whether a tick is left out while the task of the last one has not ended.' };
+const MISSED_SCHEMA = { type: 'string', enum: MISSED, default: 'last', description: MISSED_IN_WORDS };
 
 const SUMMARY = {
   taskId: TASK_ID_SCHEMA,
@@ -70,15 +92,30 @@ const COUNTS = object(Object.fromEntries(STATUSES.map((status) => [status, COUNT
 const MINUTE = object({ minute: TIME, submitted: COUNT, completed: COUNT, failed: COUNT, cancelled: COUNT });
 const LATENCY = { type: 'number', minimum: 0 };
 
+const RESULT = { description: 'Whatever the handler returned; null until the task has completed.' };
+const CALLBACK_FIELDS = {
+  callback: {
+    ...orNull(object({
+      taskId: { ...orNull(TASK_ID_SCHEMA), description: 'The task that tells of this end; null until there is one to tell.' },
+      url: { type: 'string', description: 'The origin alone, for the rest may be a secret.' },
+      on: ENDS_SCHEMA,
+      status: orNull(STATUS_SCHEMA),
+    })),
+    description: 'Where it is told that the task has ended.',
+  },
+  parent: { ...orNull(TASK_ID_SCHEMA), description: 'Of a callback: the task that it tells of.' },
+};
+
 /** @type {Record<string, Schema>} */
 export const SCHEMAS = {
   Health: object({ status: { const: 'ok' }, version: { ...orNull({ type: 'string' }), description: 'The id of the version of the Worker that answers.' } }),
   Accepted: object({ taskId: TASK_ID_SCHEMA, status: STATUS_SCHEMA }),
   TaskSummary: object(SUMMARY),
   Task: {
-    ...object({ ...SUMMARY, result: { description: 'Whatever the handler returned; null until the task has completed.' } }),
+    ...object({ ...SUMMARY, result: RESULT, ...CALLBACK_FIELDS }),
     properties: {
-      ...SUMMARY, result: { description: 'Whatever the handler returned; null until the task has completed.' },
+      ...SUMMARY, result: RESULT,
+      ...CALLBACK_FIELDS,
       steps: { type: 'array', items: schemaOf('Step'), description: 'Of a task whose handler has steps, where one task is asked for.' },
     },
   },
@@ -105,6 +142,8 @@ export const SCHEMAS = {
       ttlSeconds: TTL_SCHEMA,
       maxRetries: RETRIES_SCHEMA,
       idempotencyKey: IDEMPOTENCY_KEY_SCHEMA,
+      callbackUrl: CALLBACK_URL_SCHEMA,
+      on: ENDS_SCHEMA,
     },
   },
   NewTasks: {
@@ -123,6 +162,44 @@ export const SCHEMAS = {
       },
     },
   }),
+  NewSchedule: {
+    type: 'object',
+    additionalProperties: false,
+    oneOf: [{ required: ['cron'] }, { required: ['everySeconds'] }],
+    properties: {
+      cron: CRON,
+      timezone: TIMEZONE,
+      everySeconds: EVERY,
+      overlap: OVERLAP,
+      missed: MISSED_SCHEMA,
+      handler: { ...HANDLER_SCHEMA, default: 'default' },
+      payload: { description: 'A text as it is, anything else as its JSON; {} where there is none.' },
+      payloadBase64: { type: 'string', contentEncoding: 'base64', description: 'The bytes of the payload, in place of `payload`.' },
+      parameters: { type: 'object', additionalProperties: { type: 'string' }, description: "The handler's own." },
+      delaySeconds: DELAY_SCHEMA,
+      ttlSeconds: TTL_SCHEMA,
+      maxRetries: RETRIES_SCHEMA,
+      callbackUrl: CALLBACK_URL_SCHEMA,
+      on: ENDS_SCHEMA,
+    },
+  },
+  Schedule: object({
+    name: SCHEDULE_NAME_SCHEMA,
+    cron: orNull(CRON),
+    timezone: TIMEZONE,
+    everySeconds: orNull(EVERY),
+    overlap: OVERLAP,
+    missed: MISSED_SCHEMA,
+    paused: { type: 'boolean' },
+    handler: HANDLER_SCHEMA,
+    delaySeconds: DELAY_SCHEMA,
+    ttlSeconds: orNull(TTL_SCHEMA),
+    maxRetries: orNull(RETRIES_SCHEMA),
+    callbackUrl: { ...orNull({ type: 'string' }), description: 'The origin alone, for the rest may be a secret.' },
+    nextRuns: { type: 'array', items: TIME, description: 'None while it is paused.' },
+    lastRuns: { type: 'array', items: object({ taskId: TASK_ID_SCHEMA, scheduledAt: TIME }), description: 'Up to ten, newest first.' },
+  }),
+  Schedules: object({ schedules: { type: 'array', items: schemaOf('Schedule'), maxItems: MAX_SCHEDULES } }),
   Statistics: object({
     generatedAt: TIME,
     asOf: {
@@ -219,6 +296,8 @@ const ERRORS = {
   forbidden_origin: { description: 'A page of another site made the request, with a Basic password.' },
   not_found: { description: 'There is no such path.' },
   task_not_found: { description: 'There is no such task, or its time to live is over.' },
+  schedule_not_found: { description: 'There is no such schedule.' },
+  too_many_schedules: { description: 'There are as many schedules as there may be.' },
   method_not_allowed: { description: 'The path does not have the method.', headers: ['Allow'] },
   idempotency_conflict: { description: 'The idempotency key stands for another task.', extras: { taskId: TASK_ID_SCHEMA } },
   wrong_status: { description: "The task's status does not allow it.", extras: { status: STATUS_SCHEMA } },

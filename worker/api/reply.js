@@ -35,8 +35,10 @@ export const STATUS_OF_CODE = Object.freeze({
   forbidden_origin: 403,
   not_found: 404,
   task_not_found: 404,
+  schedule_not_found: 404,
   method_not_allowed: 405,
   idempotency_conflict: 409,
+  too_many_schedules: 409,
   wrong_status: 409,
   payload_too_large: 413,
   rate_limited: 429,
@@ -124,8 +126,21 @@ export function quoted(value) {
  */
 export function taskJson(task, env, steps = null) {
   const head = JSON.stringify(state(task, env)).slice(0, -1);
-  const tail = JSON.stringify({ error: task.error, ...times(task), ...(steps && { steps: stepsView(steps) }) }).slice(1);
+  const tail = JSON.stringify({
+    error: task.error, callback: callbackView(task), parent: task.parent, ...times(task), ...(steps && { steps: stepsView(steps) }),
+  }).slice(1);
   return `${head},"result":${task.result ?? 'null'},${tail}`;
+}
+
+/**
+ * Of the URL its origin alone: paths and queries often are secrets, and whoever may read tasks reads this.
+ *
+ * @param {TaskRecord} task
+ */
+function callbackView({ callback }) {
+  if (!callback) return null;
+  const { taskId, url, on, status } = callback;
+  return { taskId, url: URL.parse(url)?.origin ?? '', on, status };
 }
 
 /**

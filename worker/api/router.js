@@ -9,6 +9,7 @@ import { listTasks } from './list.js';
 import { showDescription } from './openapi.js';
 import { showPage, showProgram, showStyle } from './page.js';
 import { jsonReply, quoted, Refusal, storeRefusal } from './reply.js';
+import { deleteSchedule, listSchedules, pauseSchedule, putSchedule, resumeSchedule, showSchedule } from './schedules.js';
 import { showStatistics } from './stats.js';
 import { submitTask } from './submission.js';
 import { cancelTask, retryTask, showTask } from './task.js';
@@ -20,7 +21,7 @@ import { cancelTask, retryTask, showTask } from './task.js';
 /** @import { Role } from './access.js' */
 /** @import { ValidatorClass } from './payload.js' */
 
-/** What is asked of a path; GET stands for HEAD, too. @typedef {Partial<Record<'GET' | 'POST' | 'DELETE', Answer>>} Methods */
+/** What is asked of a path; GET stands for HEAD, too. @typedef {Partial<Record<'GET' | 'POST' | 'PUT' | 'DELETE', Answer>>} Methods */
 
 /** Paths as OpenAPI writes them. @type {Readonly<Record<string, Methods>>} */
 export const ROUTES = {
@@ -31,6 +32,10 @@ export const ROUTES = {
   '/task/{taskId}/cancel': { POST: cancelTask },
   '/task/{taskId}/retry': { POST: retryTask },
   '/task/{taskId}/events/{name}': { POST: sendEvent },
+  '/schedules': { GET: listSchedules },
+  '/schedules/{name}': { GET: showSchedule, PUT: putSchedule, DELETE: deleteSchedule },
+  '/schedules/{name}/pause': { POST: pauseSchedule },
+  '/schedules/{name}/resume': { POST: resumeSchedule },
   '/stats': { GET: showStatistics },
   '/openapi.json': { GET: showDescription },
   '/': { GET: showPage },
@@ -156,6 +161,10 @@ function findRoute(pathname) {
  * @property {string} [RATE_LIMIT_PERIOD_SECONDS]
  * @property {WorkerVersionMetadata} [CF_VERSION_METADATA]
  * @property {string} [CORS_ORIGINS] separated by single spaces
+ * @property {string} [HTTP_ALLOWED_HOSTS] separated by single spaces
+ * @property {string} [CALLBACK_URL] of tasks whose submission and handler have no callback
+ * @property {string} [CALLBACK_ON] which ends it is told, separated by single spaces; all where it is not given
+ * @property {string} [CALLBACK_SECRETS] JSON: a list of secrets
  */
 
 /** A request on its way through the API. @typedef {Parts & {request: Request, requestId: string, url: URL, env: Environment}} Call */

@@ -6,6 +6,7 @@ import { MAX_DELAY_SECONDS, MAX_PAYLOAD_BYTES, MAX_RETRIES, MAX_TTL_SECONDS, MIN
 import { newTaskId } from '../task_id.js';
 import { bounded } from '../text.js';
 import { describeError } from '../thrown.js';
+import { callbackOf, readCallback } from './callback.js';
 import { answerTo, takeIn } from './intake.js';
 import { requireDeclaredJson, requireValid, toPayload } from './payload.js';
 import { invalidParameter, jsonReply, quoted, Refusal } from './reply.js';
@@ -14,6 +15,7 @@ import { fromDigits, readBody, readQuery, textLike, wholeNumber } from './reques
 /** @import { HandlerModule, Handlers } from '../handler.js' */
 /** @import { Insertion } from '../stores/store.js' */
 /** @import { Idempotency, NewTask, Parameters } from '../task.js' */
+/** @import { AskedCallback } from './callback.js' */
 /** @import { Call } from './router.js' */
 
 export const DELAY_SECONDS = /** @type {const} */ ([0, MAX_DELAY_SECONDS]);
@@ -26,6 +28,7 @@ export async function submitTask(call) {
   const handler = url.searchParams.get('handler') ?? DEFAULT_HANDLER;
   const own = Object.keys(findHandler(handlers, handler).parameters ?? {});
   const query = readQuery(url, [...SETTINGS, ...own.map((name) => PARAMETER_PREFIX + name)], [...Object.values(FORMER_NAMES), ...own]);
+  const [callbackUrlName, callbackUrl] = eitherOf(query, 'callbackUrl', FORMER_NAMES['callbackUrl']);
   const settings = {
     handler,
     parameters: parametersOf(query, own),
@@ -33,6 +36,7 @@ export async function submitTask(call) {
     ttl_seconds: wholeNumber(...digitsOf(query, 'ttlSeconds'), TTL_SECONDS, null),
     max_retries: wholeNumber(...digitsOf(query, 'maxRetries'), RETRIES, null),
     idempotencyKey: textLike('Idempotency-Key', request.headers.get('Idempotency-Key') ?? undefined, IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_IN_WORDS),
+    callback: readCallback(callbackUrl, query['on']?.split(','), callbackUrlName),
   };
   const payload = toPayload(await readBody(request, MAX_PAYLOAD_BYTES));
   requireDeclaredJson(request.headers.get('Content-Type'), payload);
@@ -45,16 +49,17 @@ export async function submitTask(call) {
 /**
  * What a client asks for, in range; `delay_seconds` null: the stack's.
  *
- * @typedef {Omit<NewTask, 'taskId' | 'idempotency' | 'delay_seconds'> & {delay_seconds: number | null, idempotencyKey: string | null}} Submission
+ * @typedef {Omit<NewTask, 'taskId' | 'idempotency' | 'delay_seconds' | 'callback'>
+ *   & {delay_seconds: number | null, idempotencyKey: string | null, callback: AskedCallback}} Submission
  */
 
 /** The query parameters of every task. They are named as the fields of a batch's tasks and of replies are.
  *
  * @type {readonly string[]} */
-const SETTINGS = ['handler', 'delaySeconds', 'ttlSeconds', 'maxRetries'];
+const SETTINGS = ['handler', 'delaySeconds', 'ttlSeconds', 'maxRetries', 'callbackUrl', 'on'];
 
 /** How settings were named in queries at first; these names are still read. @type {Readonly<Record<string, string>>} */
-const FORMER_NAMES = { delaySeconds: 'delay', ttlSeconds: 'ttl', maxRetries: 'max_retries' };
+const FORMER_NAMES = { delaySeconds: 'delay', ttlSeconds: 'ttl', maxRetries: 'max_retries', callbackUrl: 'callback_url' };
 
 /** What a handler's parameter begins with in a query, so that it cannot be taken for a setting. */
 export const PARAMETER_PREFIX = 'param.';
@@ -139,10 +144,11 @@ export async function newTask(submission, { handlers, env, Validator }) {
   const module = findHandler(handlers, task.handler);
   checkParameters(task.handler, module, task.parameters, bindingsOf(env));
   if (module.payload && Validator) requireValid(task.payload, module.payload, Validator, task.handler);
+  const callback = callbackOf(task.callback, task.handler, module, env);
   const idempotency = idempotencyKey === null ? null : await idempotencyOf(idempotencyKey, task);
   const delay_seconds = task.delay_seconds ?? Number(env.DELIVERY_DELAY_SECONDS ?? 0);
   // Tasks with the same key have the same last digits, so that they meet in the same shard of a store.
-  return { taskId: newTaskId(Date.now(), idempotency?.key.slice(0, 2)), ...task, delay_seconds, idempotency };
+  return { taskId: newTaskId(Date.now(), idempotency?.key.slice(0, 2)), ...task, delay_seconds, idempotency, callback };
 }
 
 /**
@@ -189,8 +195,10 @@ function stackOf(thrown) {
  * @param {Omit<Submission, 'idempotencyKey'>} task
  * @returns {Promise<Idempotency>}
  */
-async function idempotencyOf(key, { handler, parameters, payload, delay_seconds, ttl_seconds, max_retries }) {
+async function idempotencyOf(key, { handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, callback }) {
+  /** @type {unknown[]} */
   const settings = [handler, Object.entries(parameters).sort(), delay_seconds, ttl_seconds, max_retries];
+  if (callback.url !== null || callback.on !== null) settings.push([callback.url, callback.on]); // others keep the fingerprint that they had
   const head = new TextEncoder().encode(`${JSON.stringify(settings)}\n`);
   const body = typeof payload === 'string' ? new TextEncoder().encode(payload) : payload;
   return { key: await sha256Hex(key), fingerprint: await sha256Hex(await new Blob([head, body]).arrayBuffer()) };

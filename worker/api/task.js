@@ -1,5 +1,6 @@
 /** `/task/:id`: to look at a task, to cancel it, to run it again. */
 
+import { runOfCallback } from '../callback.js';
 import { TASK_ID } from '../task_id.js';
 import { handOver, requireRoom } from './intake.js';
 import { jsonReply, jsonTextReply, Refusal, taskJson, taskNotFound } from './reply.js';
@@ -39,6 +40,7 @@ export async function cancelTask(call, taskId) {
   const isCancelled = await call.store.cancel(taskId);
   const task = await find(call.store, taskId);
   if (!isCancelled && task.status !== 'cancelled') throw wrongStatus(task.status, 'pending or processing');
+  if (isCancelled && task.callback?.taskId) handOver(call.engine, [runOfCallback(task.callback.taskId)], call.invocation);
   return jsonTextReply(taskJson(task, call.env));
 }
 

@@ -4,8 +4,9 @@
  * task whose attempts are spent is written when it has failed.
  */
 
-import { attemptAll, ATTEMPTS_SPENT, CRASHED } from '../attempt.js';
+import { attemptAll, ATTEMPTS_SPENT, callbacksOf, CRASHED } from '../attempt.js';
 import { returnSeconds } from '../backoff.js';
+import { handOverCallbacks } from '../callback.js';
 import { Invocation, Joint, jointOf } from '../joint.js';
 import { patiently } from '../patience.js';
 import { shardBinding, shardCount, shardOf } from '../shards.js';
@@ -294,8 +295,8 @@ export class QueueEngine {
 
 /** What is done with a batch. */
 class Work {
-  /** Failures that are being written, beside the attempts. @type {Promise<void>[]} */
-  #failures = [];
+  /** Failures that are being written and callbacks that are being sent, beside the attempts. @type {Promise<void>[]} */
+  #beside = [];
   #hasWarned = false;
 
   /**
@@ -319,7 +320,7 @@ class Work {
     for (const { delivery } of suspects) {
       if (Date.now() < alone_before_ms && this.returns.withdraw(delivery.taskId)) await this.#attempt([delivery], true, alone_before_ms);
     }
-    await Promise.all(this.#failures);
+    await Promise.all(this.#beside);
   }
 
   /**
@@ -385,6 +386,7 @@ class Work {
       else this.returns.add(taskId, outcome.next_attempt_ms, 'ended');
     }
     if (failed.length > 0) this.#fail(failed);
+    this.#beside.push(handOverCallbacks(this.engine, callbacksOf(settlements)));
   }
 
   /**
@@ -394,7 +396,9 @@ class Work {
    */
   #abandon({ taskId, run, holder, delivery, ended }, attempts, error) {
     console.error('task failed', { taskId, attempts, error: error.name });
-    this.#fail([{ taskId, run }], () => this.engine.store.abandon([{ taskId, run, attempts, holder, delivery, ended }], error));
+    this.#fail([{ taskId, run }], async () => {
+      await handOverCallbacks(this.engine, await this.engine.store.abandon([{ taskId, run, attempts, holder, delivery, ended }], error));
+    });
   }
 
   /**
@@ -404,7 +408,7 @@ class Work {
    * @param {() => Promise<void>} [before] what is written first
    */
   #fail(failed, before = async () => {}) {
-    this.#failures.push(before().then(() => this.engine.writeDeadLetters(failed)).then(
+    this.#beside.push(before().then(() => this.engine.writeDeadLetters(failed)).then(
       () => failed.forEach(({ taskId }) => this.messages.ack(taskId)),
       (error) => {
         console.warn('dead letters could not be written; their messages come again', { tasks: failed.length, error: String(error) });

@@ -3,11 +3,12 @@
 import { WorkflowEntrypoint } from 'cloudflare:workers';
 import { NonRetryableError } from 'cloudflare:workflows';
 
-import { attemptAll, ATTEMPTS_SPENT, CRASHED } from '../attempt.js';
+import { attemptAll, ATTEMPTS_SPENT, callbacksOf, CRASHED } from '../attempt.js';
 import { retryDelaySeconds, returnSeconds } from '../backoff.js';
+import { handOverCallbacks } from '../callback.js';
 import { Invocation } from '../joint.js';
 import { CONSUMER_PATIENCE_SECONDS } from '../stores/connection.js';
-import { instanceId, WAKE } from './workflow.js';
+import { instanceId, WAKE, WorkflowEngine } from './workflow.js';
 
 /** @import { WorkflowEvent, WorkflowStep } from 'cloudflare:workers' */
 /** @import { Settlement } from '../attempt.js' */
@@ -69,7 +70,9 @@ export function taskWorkflow(Store, handlers) {
       // The default, exponential, would multiply what the function says.
       const retries = { limit: STEP_RETRIES, delay: () => wait_ms, backoff: /** @type {const} */ ('constant') };
       return step.do(number === 1 ? 'attempt' : `attempt ${number}`, { retries, timeout: ATTEMPT_TIMEOUT }, async ({ attempt }) => {
-        const parts = { store: new Store(this.env, CONSUMER_PATIENCE_SECONDS, new Invocation((work) => this.ctx.waitUntil(work))), handlers, env: this.env };
+        const invocation = new Invocation((work) => this.ctx.waitUntil(work));
+        const store = new Store(this.env, CONSUMER_PATIENCE_SECONDS, invocation);
+        const parts = { store, handlers, env: this.env, engine: new WorkflowEngine(this.env, store, handlers, invocation) };
         const settings = { attempt, max_retries: Number(this.env.MAX_RETRIES) };
         if (typeof taskId !== 'string' || taskId === '') {
           wait_ms = retryDelaySeconds(attempt, this.env) * 1000;
@@ -104,12 +107,12 @@ export function taskWorkflow(Store, handlers) {
  */
 
 /**
- * @param {{store: Store, handlers: Handlers, env: any}} parts
+ * @param {{store: Store, handlers: Handlers, env: any, engine: WorkflowEngine}} parts
  * @param {Delivery} delivery
  * @returns {Promise<'done' | 'absent' | Next | {pause: Pause}>}
  * @throws {NonRetryableError} the task has failed
  */
-async function attemptTask({ store, handlers, env }, delivery) {
+async function attemptTask({ store, handlers, env, engine }, delivery) {
   const { taskId, run, holder, delivery: number } = delivery;
   const answer = (await store.claim([delivery], true)).get(taskId) ?? { kind: 'absent' };
   switch (answer.kind) {
@@ -119,7 +122,7 @@ async function attemptTask({ store, handlers, env }, delivery) {
     case 'unreachable': return away(answer.error);
     case 'spent': case 'crashed': {
       const error = answer.kind === 'spent' ? ATTEMPTS_SPENT : CRASHED;
-      await store.abandon([{ taskId, run, attempts: answer.attempts, holder, delivery: number }], error);
+      await handOverCallbacks(engine, await store.abandon([{ taskId, run, attempts: answer.attempts, holder, delivery: number }], error));
       throw new NonRetryableError(error.message, error.name);
     }
     default: return 'done'; // it has ended, or another attempt holds it
@@ -128,6 +131,7 @@ async function attemptTask({ store, handlers, env }, delivery) {
   let settlement;
   await attemptAll({ store, handlers, env }, [answer.task], Date.now() + ATTEMPT_MS, ([first]) => { settlement = first; });
   const { outcome, standing } = /** @type {Settlement} */ (settlement);
+  await handOverCallbacks(engine, callbacksOf([/** @type {Settlement} */ (settlement)]));
   if (standing === 'lost') return away(new Error('the outcome of the attempt could not be written'));
   if (standing === 'superseded' || outcome.status === 'completed') return 'done';
   if (outcome.status === 'failed') throw new NonRetryableError(outcome.error.message, outcome.error.name);

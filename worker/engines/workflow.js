@@ -1,5 +1,6 @@
 /** Carries tasks to their handler in Cloudflare Workflows: one instance a run, named after its task. */
 
+import { handOverCallbacks } from '../callback.js';
 import { Invocation, Joint, jointOf } from '../joint.js';
 import { patiently } from '../patience.js';
 import { HANDOVER_PATIENCE_SECONDS, HandoverRefused } from './engine.js';
@@ -107,7 +108,8 @@ export class WorkflowEngine {
     // One that waits though its task is due has not heard of an event. An event that nobody waits for does no harm.
     for (const task of tasks.filter((_, index) => statuses[index] === 'waiting')) await this.wake({ ...task, delay_seconds: 0 });
     if (terminated.length > 0) {
-      await this.store.abandon(terminated, { name: 'InstanceTerminated', message: 'the workflow instance was terminated before its task had ended' });
+      const error = { name: 'InstanceTerminated', message: 'the workflow instance was terminated before its task had ended' };
+      await handOverCallbacks(this, await this.store.abandon(terminated, error));
     }
     if (again.length > 0) {
       await this.store.markSent(again.map(({ taskId }) => taskId), Date.now());

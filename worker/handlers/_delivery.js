@@ -64,16 +64,18 @@ export function hasBody(method) {
 /**
  * @param {string | undefined} text which may hold secrets: errors repeat its host alone
  * @param {string | undefined} allowedHosts
+ * @param {string} [name] of the parameter that has it
+ * @throws {PermanentError}
  */
-function readUrl(text, allowedHosts) {
-  if (!text) throw new PermanentError('expected url, where to deliver to, got none');
-  requireLength('url', text);
+export function readUrl(text, allowedHosts, name = 'url') {
+  if (!text) throw new PermanentError(`expected ${name}, where to deliver to, got none`);
+  requireLength(name, text);
   const url = URL.parse(text);
-  if (!url) throw new PermanentError('expected url to be a URL such as https://api.example/orders, got another text');
-  if (url.protocol !== 'http:' && url.protocol !== 'https:') throw new PermanentError(`expected url to be http or https, got ${quoted(url.protocol)}`);
-  if (url.username || url.password) throw new PermanentError('expected url without a user and a password, got one with them: send a header');
+  if (!url) throw new PermanentError(`expected ${name} to be a URL such as https://api.example/orders, got another text`);
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') throw new PermanentError(`expected ${name} to be http or https, got ${quoted(url.protocol)}`);
+  if (url.username || url.password) throw new PermanentError(`expected ${name} without a user and a password, got one with them: ${name === 'url' ? 'send a header' : 'callbacks are signed'}`);
   if (!isAllowed(url, allowedHosts)) {
-    throw new PermanentError(`expected url to name a host that may be delivered to, got ${quoted(url.host)}: the setting http_allowed_hosts says which may`);
+    throw new PermanentError(`expected ${name} to name a host that may be delivered to, got ${quoted(url.host)}: the setting http_allowed_hosts says which may`);
   }
   return url;
 }

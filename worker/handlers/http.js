@@ -79,10 +79,11 @@ export default async function deliver(payload, context) {
  * @param {AbortSignal} signal
  * @returns {Promise<{answer: Answer, retryAfter: string | null}>}
  */
-async function exchange({ url, method, headers }, payload, { taskId, attempt }, signal) {
+async function exchange({ url, method, headers }, payload, { taskId, attempt, callback }, signal) {
   headers.set('Task-Id', taskId);
   headers.set('Task-Attempt', String(attempt));
   headers.set('Idempotency-Key', taskId);
+  for (const [name, value] of Object.entries(await callback?.headers(payload) ?? {})) headers.set(name, value);
   if (hasBody(method) && !headers.has('Content-Type')) headers.set('Content-Type', contentType(payload));
   const response = await fetch(url, { method, headers, signal, redirect: 'manual', ...(hasBody(method) && { body: payload }) });
   const answer = { status: response.status, contentType: response.headers.get('Content-Type'), ...await readText(response) };

@@ -10,12 +10,14 @@ import { sweep } from '../sweeper.js';
 import { workerVersion } from '../version.js';
 import { versionOf } from './changes.js';
 import { askStore, REQUEST_PATIENCE_SECONDS, runner } from './connection.js';
+import { SCHEDULES } from './schedule_table.js';
 import { ShardedStore } from './sharded.js';
 import { TaskTable } from './task_table.js';
 
 /** @import { Engine } from '../engines/engine.js' */
 /** @import { Status, TaskRecord } from '../task.js' */
-/** @import { Fill, OpenTask, RunningVersion, Store } from './store.js' */
+/** @import { Schedule } from '../schedules.js' */
+/** @import { Fill, KeptSchedule, OpenTask, RunningVersion, Store } from './store.js' */
 /** @import { VersionSettings } from '../version.js' */
 /** @import { Row, Statement, TableSettings } from './task_table.js' */
 
@@ -31,6 +33,7 @@ const FRESH_SECONDS_AN_OBJECT = 7;
 
 /** How often an object with tasks sweeps its table. */
 const SWEEP_INTERVAL_MS = 60_000;
+const SOONEST_SWEEP_MS = 1_000;
 
 /** The largest database of an object (https://developers.cloudflare.com/durable-objects/platform/limits/). */
 const OBJECT_LIMIT_BYTES = 10e9;
@@ -117,6 +120,11 @@ export function durableObjects(shardCounts) {
     async *open() {}
 
     /** @override */
+    async sweptSchedules() {
+      return []; // the object runs them itself
+    }
+
+    /** @override */
     async expire() {
       return 0;
     }
@@ -132,6 +140,17 @@ export function durableObjects(shardCounts) {
 }
 
 export const DurableObjectStore = durableObjects([1]);
+
+/**
+ * @param {KeptSchedule[]} schedules
+ * @param {number} now_ms
+ * @returns {number} when the next tick is, no later than an object sweeps anyway, and not at once should a tick fail
+ */
+function nextSweep(schedules, now_ms) {
+  const ticks = schedules.map(({ schedule }) => /** @type {Schedule} */ (JSON.parse(schedule)))
+    .flatMap(({ paused, next_ms }) => (paused || next_ms === null ? [] : [next_ms]));
+  return Math.max(now_ms + SOONEST_SWEEP_MS, Math.min(now_ms + SWEEP_INTERVAL_MS, ...ticks));
+}
 
 /**
  * Makes the class of the objects.
@@ -242,7 +261,8 @@ export function taskObject(migrations, engineOf) {
       await sweep(store, engineOf(this.env, store));
       this.#migrate();
       const isEmpty = storage.sql.exec('SELECT 1 FROM tasks LIMIT 1').toArray().length === 0;
-      if (!isEmpty) return storage.setAlarm(Date.now() + SWEEP_INTERVAL_MS);
+      const schedules = /** @type {KeptSchedule[]} */ (storage.sql.exec(SCHEDULES).toArray());
+      if (!isEmpty || schedules.length > 0) return storage.setAlarm(nextSweep(schedules, Date.now()));
       this.#isReady = false; // no await since the look at the table: no task can have come
       return storage.deleteAll();
     }

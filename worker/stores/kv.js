@@ -4,6 +4,7 @@
  */
 
 import { ENDED, LEASE_SECONDS, MAX_TTL_SECONDS, MIN_TTL_SECONDS, TASK_TTL_SECONDS } from '../task.js';
+import { CALLBACK_HANDLER, callbackBody, callbackTaskId, runOfCallback, tellsOf } from '../callback.js';
 import { creationTime, timePrefix } from '../task_id.js';
 import { bounded } from '../text.js';
 import { REQUEST_PATIENCE_SECONDS } from './connection.js';
@@ -13,9 +14,11 @@ import { patientKv } from './patient_kv.js';
 import { isStoreError } from './store_error.js';
 import { addCounts, countEnd, countSubmission, noCounts, noSweeps, recentMinutes } from './tally.js';
 
-/** @import { AttemptName, Idempotency, NewTask, Outcome, Parameters, Payload, Progress, Status, StepRecord, TaskError, TaskEvent, TaskRecord, TaskSummary } from '../task.js' */
+/** @import { AttemptName, CallbackState, Idempotency, NewTask, Outcome, Parameters, Payload, Progress, Status, StepRecord, TaskError, TaskEvent, TaskRecord, TaskSummary } from '../task.js' */
 /** @import { Leased } from './lease.js' */
-/** @import { Abandoned, ClaimAnswer, Delivery, EventReceipt, Fill, Insertion, OpenTask, Page, Probe, Query, RunningVersion, Standing, Statistics, Store, SweepCounts } from './store.js' */
+/** @import { Abandoned, ClaimAnswer, Delivery, EventReceipt, Fill, Insertion, KeptSchedule, OpenTask, Page, Probe, Query, RunningVersion, Standing, Statistics, Store, SweepCounts } from './store.js' */
+/** @import { Callback } from '../callback.js' */
+/** @import { Submission } from '../engines/engine.js' */
 /** @import { TableSettings } from './task_table.js' */
 
 /**
@@ -44,12 +47,14 @@ import { addCounts, countEnd, countSubmission, noCounts, noSweeps, recentMinutes
  * @property {TaskError | null} error
  * @property {string | null} result JSON
  * @property {Idempotency | null} idempotency
+ * @property {Callback | null} callback
+ * @property {string | null} parent
  */
 
 /**
  * What lists and the sweeper must know of a task, kept as the key's metadata so that a list has it.
  *
- * @typedef {Omit<Entry, 'parameters' | 'payload' | 'payload_encoding' | 'result' | 'idempotency' | 'holder' | 'delivery' | 'claim'>} Metadata
+ * @typedef {Omit<Entry, 'parameters' | 'payload' | 'payload_encoding' | 'result' | 'idempotency' | 'holder' | 'delivery' | 'claim' | 'callback' | 'parent'>} Metadata
  */
 
 /** What a key of an idempotency key holds. @typedef {{taskId: string, fingerprint: string}} KeyHolder */
@@ -90,6 +95,9 @@ const PAGE_TASKS = 100;
 const COUNTED_TASKS = 2_000;
 const FRESH_SECONDS = 900;
 
+/** The key that has the schedules. */
+const SCHEDULES_KEY = 'schedules';
+
 /** @implements {Store} */
 export class KvStore {
   tells = false;
@@ -127,7 +135,8 @@ export class KvStore {
    */
   async find(taskId) {
     const entry = await this.#read(taskId);
-    return entry && isKept(entry) ? { ...summary(taskId, entry), result: entry.result } : null;
+    if (!entry || !isKept(entry)) return null;
+    return { ...summary(taskId, entry), result: entry.result, callback: await this.#callbackState(taskId, entry), parent: entry.parent };
   }
 
   async changed() {} // nobody asks a store that does not tell
@@ -153,7 +162,7 @@ export class KvStore {
 
   /** @param {Outcome[]} outcomes */
   settle(outcomes) {
-    return this.#standings(outcomes, async ({ taskId, run, attempts, crashes, claim, ...outcome }) => {
+    return this.#standings(outcomes, async ({ taskId, run, attempts, crashes, claim, callback: _, ...outcome }) => {
       const entry = await this.#update(taskId, mayBeOfAttempt({ taskId, run, attempts, crashes, claim }, outcome.status), (found) => ({
         run, attempts, crashes, claim,
         status: outcome.status,
@@ -170,6 +179,7 @@ export class KvStore {
         ...(outcome.status === 'completed' && !this.keepsPayload && { payload: '', payload_encoding: undefined }),
       }));
       if (entry?.due_at_ms) await this.#markDue(taskId, entry, entry.due_at_ms);
+      if (entry) await this.#makeCallback(taskId, entry);
       return entry !== null;
     });
   }
@@ -265,11 +275,17 @@ export class KvStore {
     return await this.kv.get(stepsKey(taskId), 'json') ?? {};
   }
 
-  /** @param {string} taskId */
+  /**
+   * A repetition makes the callback that the first time may have left undone.
+   *
+   * @param {string} taskId
+   */
   async cancel(taskId) {
     const cancelled = await this.#update(taskId, ({ status }) => status === 'pending' || status === 'processing', () => ({
       status: 'cancelled', finished_at_ms: Date.now(), due_at_ms: null, lease_expires_at_ms: null,
     }));
+    const ended = cancelled ?? await this.#read(taskId);
+    if (ended?.status === 'cancelled') await this.#makeCallback(taskId, ended);
     return cancelled !== null;
   }
 
@@ -293,17 +309,22 @@ export class KvStore {
   /**
    * @param {Abandoned[]} lost
    * @param {TaskError} error
+   * @returns {Promise<Submission[]>}
    */
   async abandon(lost, error) {
-    await Promise.all(lost.map(({ taskId, run, attempts, holder = '', delivery = 0, ended = [] }) => this.#update(
-      taskId,
-      (entry) => entry.run === run && entry.attempts === attempts && (entry.status === 'pending'
-        || (entry.status === 'processing' && isAbandoned(leased(entry), { holder, delivery, ended }, Date.now()))),
-      ({ status, crashes }) => ({
-        status: 'failed', error, finished_at_ms: Date.now(), due_at_ms: null, lease_expires_at_ms: null,
-        crashes: crashes + (status === 'processing' ? 1 : 0),
-      }),
-    )));
+    const callbacks = await Promise.all(lost.map(async ({ taskId, run, attempts, holder = '', delivery = 0, ended = [] }) => {
+      const entry = await this.#update(
+        taskId,
+        (found) => found.run === run && found.attempts === attempts && (found.status === 'pending'
+          || (found.status === 'processing' && isAbandoned(leased(found), { holder, delivery, ended }, Date.now()))),
+        ({ status, crashes }) => ({
+          status: 'failed', error, finished_at_ms: Date.now(), due_at_ms: null, lease_expires_at_ms: null,
+          crashes: crashes + (status === 'processing' ? 1 : 0),
+        }),
+      );
+      return entry && this.#makeCallback(taskId, entry);
+    }));
+    return callbacks.flatMap((taskId) => (taskId ? [runOfCallback(taskId)] : []));
   }
 
   /**
@@ -380,6 +401,32 @@ export class KvStore {
     return { tasks, cursor: walk.stoppedAt() };
   }
 
+  /** @returns {Promise<KeptSchedule[]>} */
+  async schedules() {
+    const schedules = /** @type {Record<string, string>} */ (await this.kv.get(SCHEDULES_KEY, 'json') ?? {});
+    return Object.entries(schedules).map(([name, schedule]) => ({ name, schedule })).sort((one, other) => (one.name < other.name ? -1 : 1));
+  }
+
+  sweptSchedules() {
+    return this.schedules();
+  }
+
+  /**
+   * All are one value: of two changes at the same moment the later one wins, whatever schedule the other one was of.
+   *
+   * @param {string} name
+   * @param {string | null} before
+   * @param {string | null} after
+   */
+  async changeSchedule(name, before, after) {
+    const all = new Map((await this.schedules()).map((kept) => [kept.name, kept.schedule]));
+    if ((all.get(name) ?? null) !== before) return false;
+    if (after === null) all.delete(name);
+    else all.set(name, after);
+    await this.kv.put(SCHEDULES_KEY, JSON.stringify(Object.fromEntries(all)));
+    return true;
+  }
+
   async tally() {} // lists are dear: they are counted when somebody asks
 
   /** @returns {Promise<Statistics>} */
@@ -423,7 +470,9 @@ export class KvStore {
    * @param {NewTask} task
    * @returns {Promise<Insertion>}
    */
-  async #insert({ taskId, handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, idempotency }) {
+  async #insert({ taskId, handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, idempotency, callback = null, mayBeThere = false }) {
+    const there = mayBeThere ? await this.#read(taskId) : null;
+    if (there) return { taskId, run: there.run, status: there.status, isNew: false, conflict: false };
     const created_ms = creationTime(taskId);
     const expires_at = Math.floor(created_ms / 1000) + delay_seconds + (ttl_seconds ?? TASK_TTL_SECONDS);
     if (idempotency) {
@@ -436,7 +485,7 @@ export class KvStore {
       }
     }
     const due_at_ms = delay_seconds > 0 ? created_ms + delay_seconds * 1000 : null;
-    const entry = complete({ handler, parameters, ...encoded(payload), max_retries, expires_at, due_at_ms, idempotency });
+    const entry = complete({ handler, parameters, ...encoded(payload), max_retries, expires_at, due_at_ms, idempotency, callback });
     await this.#write(taskId, entry);
     await this.#holdKey(taskId, entry);
     if (due_at_ms) await this.#markDue(taskId, entry, due_at_ms);
@@ -457,6 +506,8 @@ export class KvStore {
     if (!isKept(found)) return { kind: 'over', hasFailed: false };
     const verdict = verdictOn(leased(found), delivery, { now_ms, max_retries: this.max_retries, isAlone });
     if (verdict === 'behind') return { kind: 'absent' }; // not yet to be seen
+    // The isolate that ended it may have died before it made the callback; then the message comes again.
+    if (verdict !== 'take' && verdict !== 'take over' && verdict.kind === 'over' && ENDED.has(found.status)) await this.#makeCallback(taskId, found);
     if (verdict !== 'take' && verdict !== 'take over') return verdict;
     if (!fits(payloadBytes(found))) return { kind: 'later' };
     const isRedrive = found.run !== run;
@@ -477,8 +528,41 @@ export class KvStore {
     await this.#write(taskId, entry);
     if (isRedrive) await this.#holdKey(taskId, entry);
     await this.#markDue(taskId, entry, now_ms + LEASE_SECONDS * 1000);
-    const { attempts, crashes, handler, parameters, max_retries } = entry;
-    return { kind: 'claimed', task: { taskId, run, attempts, crashes, claim, handler, parameters, max_retries, payload: decoded(entry) } };
+    const { attempts, crashes, handler, parameters, max_retries, callback, parent } = entry;
+    return { kind: 'claimed', task: { taskId, run, attempts, crashes, claim, handler, parameters, max_retries, callback, parent, payload: decoded(entry) } };
+  }
+
+  /**
+   * KV writes one key at a time, so the task has ended before its callback is there; who ends the task once more makes it then. One
+   * that is there already stays as it is.
+   *
+   * @param {string} taskId
+   * @param {Entry} entry
+   * @returns {Promise<string | null>} the callback's id; null when there is nothing to tell
+   */
+  async #makeCallback(taskId, entry) {
+    const callbackId = callbackIdOf(taskId, entry);
+    if (!entry.callback || !callbackId) return null;
+    if (await this.#read(callbackId)) return callbackId;
+    const { status, handler, run, attempts, result, error, callback } = entry;
+    const finished_ms = creationTime(callbackId);
+    await this.#write(callbackId, complete({
+      handler: CALLBACK_HANDLER, parameters: { url: callback.url }, parent: taskId,
+      payload: callbackBody({ taskId, status, handler, run, attempts, result, error, finished_ms }),
+      expires_at: Math.floor(finished_ms / 1000) + TASK_TTL_SECONDS,
+    }));
+    return callbackId;
+  }
+
+  /**
+   * @param {string} taskId
+   * @param {Entry} entry
+   * @returns {Promise<CallbackState | null>}
+   */
+  async #callbackState(taskId, entry) {
+    const callbackId = callbackIdOf(taskId, entry);
+    const status = callbackId ? (await this.#read(callbackId))?.status ?? null : null;
+    return entry.callback && { ...entry.callback, taskId: callbackId, status };
   }
 
   /**
@@ -640,6 +724,15 @@ export class KvStore {
   }
 }
 
+/**
+ * @param {string} taskId
+ * @param {Entry} entry
+ * @returns {string | null} the id of its callback; null while it has none to make
+ */
+function callbackIdOf(taskId, { callback, status, run, finished_at_ms }) {
+  return finished_at_ms !== null && tellsOf(callback, status) ? callbackTaskId({ taskId, run, finished_ms: finished_at_ms }) : null;
+}
+
 /** @param {Idempotency} idempotency */
 function idempotencyKey({ key }) {
   return `idempotency:${key}`;
@@ -681,7 +774,7 @@ function complete(entry) {
   return {
     status: 'pending', handler: 'default', parameters: {}, payload: '', run: 1, attempts: 0, crashes: 0, max_retries: null,
     expires_at: 0, due_at_ms: null, lease_expires_at_ms: null, holder: null, delivery: null, claim: null, sent_at_ms: null, started_at_ms: null, finished_at_ms: null,
-    progress: null, error: null, result: null, idempotency: null, ...entry,
+    progress: null, error: null, result: null, idempotency: null, callback: null, parent: null, ...entry,
   };
 }
 
@@ -767,7 +860,7 @@ function summary(taskId, entry) {
 function metadataOf(entry) {
   const {
     parameters: _parameters, payload: _payload, payload_encoding: _encoding, result: _result, idempotency: _idempotency,
-    holder: _holder, delivery: _delivery, claim: _claim, ...kept
+    holder: _holder, delivery: _delivery, claim: _claim, callback: _callback, parent: _parent, ...kept
   } = entry;
   const candidates = TEXT_LENGTHS.map((length) => ({
     ...kept,

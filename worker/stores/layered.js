@@ -9,9 +9,17 @@ import { mergeStatistics } from './tally.js';
 
 /** @import { Invocation } from '../joint.js' */
 /** @import { AttemptName, NewTask, Outcome, Progress, StepRecord, TaskError, TaskEvent, TaskRecord } from '../task.js' */
-/** @import { Abandoned, ClaimAnswer, Delivery, Probe, Query, Standing, Statistics, Store, SweepCounts } from './store.js' */
+/** @import { Abandoned, ClaimAnswer, Delivery, KeptSchedule, Probe, Query, Standing, Statistics, Store, SweepCounts } from './store.js' */
 
 /** @typedef {new (env: any, patience_seconds?: number, invocation?: Invocation) => Store} StoreClass */
+
+/**
+ * @param {KeptSchedule[]} schedules
+ * @returns {KeptSchedule[]} of each name the first
+ */
+function firstOfEach(schedules) {
+  return [...new Map(schedules.toReversed().map((kept) => [kept.name, kept])).values()].sort((one, other) => (one.name < other.name ? -1 : 1));
+}
 
 /**
  * @param {StoreClass} Present
@@ -130,7 +138,7 @@ export function layered(Present, formers) {
      * @param {TaskError} error
      */
     async abandon(lost, error) {
-      await this.#all((store) => store.abandon(lost, error));
+      return (await this.#all((store) => store.abandon(lost, error))).flat();
     }
 
     /**
@@ -180,6 +188,25 @@ export function layered(Present, formers) {
 
     async tally() {
       await this.#all((store) => store.tally());
+    }
+
+    /** The present store's, and those of former ones that nobody has put since. */
+    async schedules() {
+      return firstOfEach((await this.#all((store) => store.schedules())).flat());
+    }
+
+    async sweptSchedules() {
+      return firstOfEach((await this.#all((store) => store.sweptSchedules())).flat());
+    }
+
+    /**
+     * @param {string} name
+     * @param {string | null} before
+     * @param {string | null} after
+     */
+    changeSchedule(name, before, after) {
+      if (before === null) return this.present.changeSchedule(name, before, after);
+      return this.#first((store) => store.changeSchedule(name, before, after), false);
     }
 
     /** @returns {Promise<Statistics>} */

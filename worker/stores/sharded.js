@@ -122,7 +122,7 @@ export class ShardedStore {
    * @param {TaskError} error
    */
   async abandon(lost, error) {
-    await this.#each(lost, ({ taskId }) => taskId, (shard, group) => shard.abandon(group, error));
+    return (await this.#each(lost, ({ taskId }) => taskId, (shard, group) => shard.abandon(group, error))).flat();
   }
 
   /**
@@ -173,6 +173,23 @@ export class ShardedStore {
 
   async tally() {
     await askAll(this.shards, (shard) => shard.tally());
+  }
+
+  schedules() {
+    return this.#shard(0).schedules();
+  }
+
+  sweptSchedules() {
+    return this.#shard(0).sweptSchedules();
+  }
+
+  /**
+   * @param {string} name
+   * @param {string | null} before
+   * @param {string | null} after
+   */
+  changeSchedule(name, before, after) {
+    return this.#shard(0).changeSchedule(name, before, after);
   }
 
   async statistics() {

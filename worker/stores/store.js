@@ -4,6 +4,7 @@
  */
 
 /** @import { AttemptName, ClaimedTask, NewTask, Outcome, Progress, Status, StepRecord, TaskError, TaskEvent, TaskRecord, TaskSummary } from '../task.js' */
+/** @import { Submission } from '../engines/engine.js' */
 /** @import { Minutes, StatusCounts } from './tally.js' */
 
 /**
@@ -99,6 +100,8 @@
  *   former?: {store: string, counts: StatusCounts, isAll: boolean}[]}} Statistics
  */
 
+/** A schedule as a store has it: JSON. @typedef {{name: string, schedule: string}} KeptSchedule */
+
 /**
  * Methods may be repeated: each finds what it has already done. Those of several tasks tell of each on its own, so that a part
  * of the store that is down hurts its own tasks alone; the others throw `StoreUnavailable` or `StoreFull`.
@@ -113,7 +116,7 @@
  * @property {(taskId: string) => Promise<TaskRecord | null>} find null when there is no such task, or its time to live is over
  * @property {(deliveries: Delivery[], isAlone?: boolean) => Promise<Map<string, ClaimAnswer>>} claim takes the tasks that may be
  *   worked on now, each of another delivery, as many as fit in memory; an answer for each
- * @property {(outcomes: Outcome[]) => Promise<Map<string, Standing>>} settle writes what became of claimed tasks
+ * @property {(outcomes: Outcome[]) => Promise<Map<string, Standing>>} settle writes what became of claimed tasks, and makes their callbacks
  * @property {(reports: (AttemptName & {progress: Progress | null})[]) => Promise<Map<string, Standing>>} report keeps the progress
  *   of claimed tasks (null: none that is new)
  * @property {(taskId: string) => Promise<StepRecord[]>} steps those of a task, in no order
@@ -121,12 +124,13 @@
  * @property {(taskId: string, name: string) => Promise<TaskEvent | null>} event that was sent to a task
  * @property {(taskId: string, name: string, event: TaskEvent) => Promise<EventReceipt | null>} putEvent keeps an event of an unfinished
  *   task, the first one of its name; a task that waits for it is due then. Null when there is no such task, or it has ended
- * @property {(taskId: string) => Promise<boolean>} cancel ends an unfinished task; false when it has ended or is not there
+ * @property {(taskId: string) => Promise<boolean>} cancel ends an unfinished task, and makes its
+ *   callback; false when it has ended or is not there
  * @property {(taskId: string, run: number) => Promise<number | null>} retry starts the run after that one of a failed or cancelled
  *   task, which is pending then and lives at least as long as a new one; its number, or null when the task is in another
  *   state or not there
- * @property {(lost: Abandoned[], error: TaskError) => Promise<void>} abandon fails open tasks that nobody will attempt
- *   again; not those that have gone on since, with another attempt or run
+ * @property {(lost: Abandoned[], error: TaskError) => Promise<Submission[]>} abandon fails open tasks that nobody will attempt
+ *   again; not those that have gone on since, with another attempt or run. Gives the first runs of the callbacks that it made
  * @property {(taskIds: string[], sent_at_ms: number) => Promise<void>} markSent remembers when the sweeper handed over these tasks
  * @property {(before_ms: number) => AsyncGenerator<OpenTask[]>} open pages of the open tasks due before a Unix time, oldest first;
  *   each page that was worked off is not shown again in this round
@@ -140,6 +144,10 @@
  * @property {(query: Query) => Promise<Page>} list
  * @property {() => Promise<void>} tally counts what is new; the sweeper does it, so that `statistics` have little to read
  * @property {() => Promise<Statistics>} statistics
+ * @property {() => Promise<KeptSchedule[]>} schedules all there are, by name
+ * @property {() => Promise<KeptSchedule[]>} sweptSchedules those that the sweep of this store is to run
+ * @property {(name: string, before: string | null, after: string | null) => Promise<boolean>} changeSchedule false where it is not as it was
+ *   read; null: it is not there
  */
 
 export {};

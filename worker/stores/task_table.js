@@ -4,16 +4,21 @@
  * https://developers.cloudflare.com/d1/platform/limits/). `migrations/` has the schema.
  */
 
+import { callbackTaskId, runOfCallback, tellsOf } from '../callback.js';
 import { ENDED, LEASE_SECONDS, MAX_CRASHES, SWEEP_GRACE_SECONDS, TASK_TTL_SECONDS } from '../task.js';
 import { creationTime, timePrefix } from '../task_id.js';
 import { bounded } from '../text.js';
+import { CALLBACK_STATUS, MAKE_CALLBACKS } from './callback_table.js';
 import { EARLY_MS, verdictOn } from './lease.js';
+import { changeOfSchedule, SCHEDULES } from './schedule_table.js';
 import { isStoreError } from './store_error.js';
 import { countEnd, countSubmission, MINUTE_MS, newTally, noCounts, recentMinutes } from './tally.js';
 
-/** @import { AttemptName, NewTask, Outcome, Progress, StepRecord, TaskError, TaskEvent, TaskRecord, TaskSummary } from '../task.js' */
+/** @import { AttemptName, CallbackState, NewTask, Outcome, Progress, StepRecord, TaskError, TaskEvent, TaskRecord, TaskSummary } from '../task.js' */
 /** @import { Leased } from './lease.js' */
-/** @import { Abandoned, ClaimAnswer, Delivery, EventReceipt, Fill, Insertion, OpenTask, Page, Probe, Query, RunningVersion, Standing, Statistics, Store, SweepCounts } from './store.js' */
+/** @import { Abandoned, ClaimAnswer, Delivery, EventReceipt, Fill, Insertion, KeptSchedule, OpenTask, Page, Probe, Query, RunningVersion, Standing, Statistics, Store, SweepCounts } from './store.js' */
+/** @import { Callback } from '../callback.js' */
+/** @import { Submission } from '../engines/engine.js' */
 /** @import { Glance, StatusCounts, Tally } from './tally.js' */
 
 /** `answer_bytes`: the most that its rows may have, where that is much.
@@ -88,7 +93,7 @@ const FIND_KEYS = `
 
 const SUMMARY = `taskId, status, handler, run, attempts, crashes, max_retries, progress, started_at, finished_at, due_at, expires_at`;
 
-const FIND = `SELECT ${SUMMARY}, error, result FROM tasks WHERE taskId = ?1 AND expires_at > ?2`;
+const FIND = `SELECT ${SUMMARY}, error, result, callback, parent, ${CALLBACK_STATUS} FROM tasks WHERE taskId = ?1 AND expires_at > ?2`;
 
 /** As `isAbandoned` in `lease.js`. */
 const IS_ABANDONED = (/** @type {string} */ task, /** @type {string} */ by) => `(${task}.lease_expires_at <= ?3
@@ -130,7 +135,7 @@ const CLAIM = `
     finished_at = NULL, progress = NULL
   FROM (${CLAIMABLE}) AS delivery
   WHERE taskId = delivery.wantedId AND (delivery.bytes_before = 0 OR delivery.bytes_before + delivery.bytes <= ${CLAIM_BYTES})
-  RETURNING taskId, run, attempts, crashes, claim, handler, parameters, payload, max_retries`;
+  RETURNING taskId, run, attempts, crashes, claim, handler, parameters, payload, max_retries, callback, parent`;
 
 const LEASED = `SELECT taskId, status, run, attempts, crashes, max_retries, due_at, lease_expires_at, holder, delivery, claim, expires_at FROM tasks
   WHERE taskId IN (SELECT value ->> 'taskId' FROM json_each(?1))`;
@@ -207,7 +212,8 @@ const ABANDON = `
     crashes = crashes + (status = 'processing')
   FROM json_each(?1) AS lost
   WHERE taskId = lost.value ->> 'taskId' AND run = lost.value ->> 'run' AND attempts = lost.value ->> 'attempts'
-    AND (status = 'pending' OR (status = 'processing' AND ${IS_ABANDONED('tasks', 'lost')}))`;
+    AND (status = 'pending' OR (status = 'processing' AND ${IS_ABANDONED('tasks', 'lost')}))
+  RETURNING taskId, run, finished_at, callback`;
 
 const MARK_SENT = `UPDATE tasks SET sent_at = ?2 WHERE taskId IN (SELECT value FROM json_each(?1))`;
 
@@ -337,7 +343,7 @@ export class TaskTable {
    */
   async find(taskId) {
     const [row] = await this.#rows(FIND, taskId, seconds(Date.now()));
-    return row ? { ...summary(row), result: row['result'] } : null;
+    return row ? { ...summary(row), result: row['result'], callback: callbackState(row), parent: row['parent'] } : null;
   }
 
   /**
@@ -375,7 +381,7 @@ export class TaskTable {
 
   /** @param {Outcome[]} outcomes */
   settle(outcomes) {
-    const rows = outcomes.map((outcome) => JSON.stringify({
+    const rows = outcomes.map(({ callback: _, ...outcome }) => JSON.stringify({
       ...outcome,
       ...('error' in outcome && { error: outcome.error && JSON.stringify(outcome.error) }),
       progress: outcome.progress && JSON.stringify(outcome.progress),
@@ -383,6 +389,8 @@ export class TaskTable {
     const suspended = outcomes.filter((outcome) => outcome.status === 'pending' && outcome.suspended);
     const statements = jsonArrays(rows).map((array) => statement(SETTLE, array, Number(this.keepsPayload)));
     if (suspended.length > 0) statements.push(statement(SUSPEND, JSON.stringify(suspended)));
+    const told = outcomes.filter(({ callback, status }) => tellsOf(callback, status)).map(({ taskId }) => taskId);
+    if (told.length > 0) statements.push(statement(MAKE_CALLBACKS, JSON.stringify(told)));
     return standings(outcomes, async () => ids((await this.run(statements)).flat()));
   }
 
@@ -444,7 +452,9 @@ export class TaskTable {
   /** @param {string} taskId */
   async cancel(taskId) {
     const now_ms = Date.now();
-    return (await this.#rows(CANCEL, taskId, now_ms, seconds(now_ms))).length > 0;
+    // Nobody knows yet whether it has a callback, and to look costs as much as to try.
+    const [rows = []] = await this.run([statement(CANCEL, taskId, now_ms, seconds(now_ms)), statement(MAKE_CALLBACKS, JSON.stringify([taskId]))]);
+    return rows.length > 0;
   }
 
   /**
@@ -465,9 +475,16 @@ export class TaskTable {
   /**
    * @param {Abandoned[]} lost
    * @param {TaskError} error
+   * @returns {Promise<Submission[]>}
    */
   async abandon(lost, error) {
-    await this.#rows(ABANDON, JSON.stringify(lost), JSON.stringify(error), Date.now());
+    const [rows = []] = await this.run([
+      statement(ABANDON, JSON.stringify(lost), JSON.stringify(error), Date.now()),
+      statement(MAKE_CALLBACKS, JSON.stringify(lost.map(({ taskId }) => taskId))),
+    ]);
+    return rows.filter((row) => tellsOf(callbackOf(row), 'failed')).map(({ taskId, run, finished_at }) => (
+      runOfCallback(callbackTaskId({ taskId, run, finished_ms: finished_at }))
+    ));
   }
 
   /**
@@ -587,6 +604,25 @@ export class TaskTable {
     const tasks = rows.slice(0, limit).map(summary).map(shortened);
     if (rows.length > limit) return { tasks, cursor: tasks.at(-1)?.taskId ?? null };
     return { tasks, cursor: seen?.['rows'] === window_rows ? seen['last'] : null };
+  }
+
+  /** @returns {Promise<KeptSchedule[]>} */
+  async schedules() {
+    return /** @type {KeptSchedule[]} */ (await this.#rows(SCHEDULES));
+  }
+
+  sweptSchedules() {
+    return this.schedules();
+  }
+
+  /**
+   * @param {string} name
+   * @param {string | null} before
+   * @param {string | null} after
+   */
+  async changeSchedule(name, before, after) {
+    const [rows = []] = await this.run([changeOfSchedule(name, before, after)]);
+    return rows.length > 0;
   }
 
   async tally() {
@@ -808,7 +844,7 @@ function statement(sql, ...parameters) {
  * @param {NewTask} task
  * @returns {Statement}
  */
-function insertion({ taskId, handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, idempotency }) {
+function insertion({ taskId, handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, idempotency, callback }) {
   const created_ms = creationTime(taskId);
   const isOrdinary = delay_seconds === 0 && ttl_seconds === null;
   const expires_at = seconds(created_ms) + delay_seconds + (ttl_seconds ?? TASK_TTL_SECONDS);
@@ -819,6 +855,7 @@ function insertion({ taskId, handler, parameters, payload, delay_seconds, ttl_se
     due_at: delay_seconds > 0 ? created_ms + delay_seconds * 1000 : null,
     idempotency_key: idempotency?.key ?? null,
     fingerprint: idempotency?.fingerprint ?? null,
+    callback: callback ? JSON.stringify(callback) : null,
   }).filter(([, value]) => value !== null);
   const names = columns.map(([name]) => name).join(', ');
   const values = columns.map((_, index) => `?${index + 1}`).join(', ');
@@ -858,6 +895,25 @@ function summary(row) {
 }
 
 /**
+ * @param {Row} row
+ * @returns {Callback | null}
+ */
+function callbackOf({ callback }) {
+  return JSON.parse(callback ?? 'null');
+}
+
+/**
+ * @param {Row} row
+ * @returns {CallbackState | null}
+ */
+function callbackState(row) {
+  const { taskId, status, run, finished_at, callback_status } = row;
+  const callback = callbackOf(row);
+  const isTold = tellsOf(callback, status);
+  return callback && { ...callback, taskId: isTold ? callbackTaskId({ taskId, run, finished_ms: finished_at }) : null, status: isTold ? callback_status : null };
+}
+
+/**
  * @param {TaskSummary} task
  * @returns {TaskSummary} as a list shows it
  */
@@ -867,9 +923,10 @@ function shortened(task) {
 }
 
 /** @param {Row} row @returns {import('../task.js').ClaimedTask} */
-function claimedTask({ taskId, run, attempts, crashes, claim, handler, max_retries, parameters, payload }) {
+function claimedTask({ taskId, run, attempts, crashes, claim, handler, max_retries, parameters, payload, callback, parent }) {
   return {
-    taskId, run, attempts, crashes, claim, handler, max_retries,
+    taskId, run, attempts, crashes, claim, handler, max_retries, parent,
+    callback: callbackOf({ callback }),
     parameters: JSON.parse(parameters ?? '{}'),
     payload: typeof payload === 'string' ? payload : new Uint8Array(payload),
   };

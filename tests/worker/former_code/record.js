@@ -83,6 +83,10 @@ async function live(store, now_ms) {
   await store.insert([{ ...plain, taskId: String(keyed), idempotency }]);
   await store.insert([{ ...plain, taskId: newTaskId(now_ms), idempotency }]);
   await store.insert([{ ...plain, taskId: String(expiring), ttl_seconds: 60 }]);
+  const told = newTaskId(now_ms - 90_000);
+  await store.insert([{ ...plain, taskId: told, callback: { url: 'https://hook.example/', on: ['cancelled'] } }]);
+  await store.cancel(told);
+  await store.find(told);
   const deliveries = [done, failed, retried, late].map((taskId) => (
     { taskId: String(taskId), run: 1, holder: `message ${taskId}`, delivery: 1, ended: true, claim: `claim ${taskId}` }
   ));

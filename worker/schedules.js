@@ -1,0 +1,192 @@
+/**
+ * Schedules: each makes a task at every tick of a cron expression, or of an interval. The id of the task follows from the schedule's
+ * name and the time of the tick, so that a tick makes one task however often and by how many sweeps it is looked at.
+ */
+
+import { Cron } from 'croner';
+
+import { sha256Hex } from './digest.js';
+import { ENDED } from './task.js';
+import { timePrefix } from './task_id.js';
+
+/** @import { Callback } from './callback.js' */
+/** @import { Engine } from './engines/engine.js' */
+/** @import { KeptSchedule, Store } from './stores/store.js' */
+/** @import { NewTask, Parameters } from './task.js' */
+
+/** When a schedule ticks: one of the two. @typedef {{cron: string | null, timezone: string, every_seconds: number | null}} Timing */
+
+/** What is made at a tick; a payload that is not text is in base64.
+ *
+ * @typedef {{handler: string, parameters: Parameters, payload: string, is_base64: boolean, delay_seconds: number, ttl_seconds: number | null,
+ *   max_retries: number | null, callback: Callback | null}} TaskOfTick
+ */
+
+/**
+ * A schedule as it is kept. `runs` are the last ones, oldest first. Times are Unix times in milliseconds.
+ *
+ * @typedef {Timing & {overlap: 'skip' | 'allow', missed: 'skip' | 'last' | 'all', task: TaskOfTick, paused: boolean, next_ms: number | null,
+ *   runs: {taskId: string, tick_ms: number}[]}} Schedule
+ */
+
+/** How many runs a schedule remembers. */
+const KEPT_RUNS = 10;
+
+/** A tick that is found later than this was missed: sweeps come every minute, and may be slow. */
+const ON_TIME_MS = 120_000;
+
+/** Most missed ticks that are made up for with `all`: the latest ones. */
+export const MAX_MISSED_TICKS = 100;
+
+/** How many ticks are looked at one by one; after an outage with more of them, those of the last day are. */
+const WALKED_TICKS = 2_000;
+const DAY_MS = 86_400_000;
+
+/** How the ids of ticks end: schedules are in the first shard, and so are their tasks. */
+const FIRST_SHARD = '00';
+
+/**
+ * An interval's ticks are the multiples of it since 1970, so that an edit does not move them. In the hour that a change of the clocks
+ * leaves out, a cron expression that names a time ticks at the end of it; in the hour that comes twice it ticks the first
+ * time, unless its hour is `*`.
+ *
+ * @param {Timing} timing
+ * @param {number} after_ms
+ * @returns {number | null} null when there is none any more
+ */
+export function nextTick({ cron, timezone, every_seconds }, after_ms) {
+  if (cron !== null) return cronOf(cron, timezone).nextRun(new Date(after_ms))?.getTime() ?? null;
+  const every_ms = Number(every_seconds) * 1000;
+  return (Math.floor(after_ms / every_ms) + 1) * every_ms;
+}
+
+/**
+ * @param {string} cron five fields
+ * @param {string} timezone
+ * @throws {TypeError | RangeError} it is none
+ */
+function cronOf(cron, timezone) {
+  return new Cron(cron, { timezone, mode: '5-part', paused: true });
+}
+
+/**
+ * @param {string} name
+ * @param {number} tick_ms
+ * @returns {Promise<string>} a UUID of version 7 of the tick's time
+ */
+export async function tickTaskId(name, tick_ms) {
+  const hash = await sha256Hex(`${name}\n${tick_ms}`);
+  return `${timePrefix(tick_ms)}-7${hash.slice(0, 3)}-8${hash.slice(3, 6)}-${hash.slice(6, 16)}${FIRST_SHARD}`;
+}
+
+/**
+ * Which ticks make tasks now: all that are on time; of those that were missed as the schedule says. A schedule whose tasks may not
+ * overlap makes one at most.
+ *
+ * @param {Schedule} schedule that is due
+ * @param {number} now_ms
+ * @returns {number[]} oldest first
+ */
+export function dueTicks(schedule, now_ms) {
+  const due = ticksBetween(schedule, Number(schedule.next_ms), now_ms);
+  const onTime = due.filter((tick_ms) => tick_ms >= now_ms - ON_TIME_MS);
+  const missed = due.slice(0, due.length - onTime.length);
+  const chosen = schedule.missed === 'all' ? [...missed.slice(-MAX_MISSED_TICKS), ...onTime]
+    : schedule.missed === 'last' && onTime.length === 0 ? missed.slice(-1) : onTime;
+  return schedule.overlap === 'skip' ? chosen.slice(-1) : chosen;
+}
+
+/**
+ * @param {Timing} timing
+ * @param {number} first_ms a tick
+ * @param {number} last_ms
+ * @returns {number[]} the latest of them, where there are very many
+ */
+function ticksBetween(timing, first_ms, last_ms) {
+  const ticks = [];
+  for (let tick = /** @type {number | null} */ (first_ms); tick !== null && tick <= last_ms; tick = nextTick(timing, tick)) {
+    ticks.push(tick);
+    if (ticks.length === WALKED_TICKS && tick < last_ms - DAY_MS) {
+      const first = nextTick(timing, last_ms - DAY_MS);
+      return first === null ? ticks : ticksBetween(timing, first, last_ms);
+    }
+  }
+  return ticks;
+}
+
+/**
+ * Makes the tasks of all schedules that are due.
+ *
+ * @param {Store} store
+ * @param {Engine} engine
+ */
+export async function runSchedules(store, engine) {
+  for (const kept of await store.sweptSchedules()) {
+    try {
+      await runSchedule(store, engine, kept, Date.now());
+    } catch (error) {
+      console.error('a schedule could not be run; the next sweep tries again', { schedule: kept.name, error: String(error) });
+    }
+  }
+}
+
+/**
+ * First the tasks, then the schedule moves on: what is cut off in between is done again, and finds the tasks there.
+ *
+ * @param {Store} store
+ * @param {Engine} engine
+ * @param {KeptSchedule} kept
+ * @param {number} now_ms
+ */
+export async function runSchedule(store, engine, { name, schedule: text }, now_ms) {
+  /** @type {Schedule} */
+  const schedule = JSON.parse(text);
+  if (schedule.paused || schedule.next_ms === null || schedule.next_ms > now_ms) return;
+  const isBusy = schedule.overlap === 'skip' && await isRunning(store, schedule);
+  const tasks = isBusy ? [] : await Promise.all(dueTicks(schedule, now_ms).map((tick_ms) => taskOf(name, schedule, tick_ms, now_ms)));
+  if (isBusy) console.log('a tick was left out, because the task of the last one has not ended', { schedule: name });
+  if (tasks.length > 0) {
+    const failed = (await store.insert(tasks.map(({ task }) => task))).find((insertion) => insertion instanceof Error);
+    if (failed) throw failed;
+  }
+  const runs = [...schedule.runs, ...tasks.map(({ task: { taskId }, tick_ms }) => ({ taskId, tick_ms }))].slice(-KEPT_RUNS);
+  await store.changeSchedule(name, text, JSON.stringify({ ...schedule, runs, next_ms: nextTick(schedule, now_ms) }));
+  if (tasks.length === 0) return;
+  const { delay_seconds, max_retries } = schedule.task;
+  await engine.submit(tasks.map(({ task: { taskId } }) => ({ taskId, run: 1, delay_seconds, max_retries }))).catch((error) => {
+    console.error('tasks of a schedule are stored, but not sent; the sweeper sends them', { schedule: name, error: String(error) });
+  });
+}
+
+/**
+ * @param {Store} store
+ * @param {Schedule} schedule
+ * @returns {Promise<boolean>} whether its last task has not ended
+ */
+async function isRunning(store, { runs, next_ms }) {
+  const last = runs.at(-1);
+  if (!last || last.tick_ms >= Number(next_ms)) return false;
+  const task = await store.find(last.taskId);
+  return task !== null && !ENDED.has(task.status);
+}
+
+/**
+ * The id is of the tick's time, and so are its delay and its time to live counted; a tick that is made up for begins now.
+ *
+ * @param {string} name
+ * @param {Schedule} schedule
+ * @param {number} tick_ms
+ * @param {number} now_ms
+ * @returns {Promise<{task: NewTask, tick_ms: number}>}
+ */
+async function taskOf(name, { task: { is_base64, payload, delay_seconds, ...task } }, tick_ms, now_ms) {
+  const late_seconds = Math.floor((now_ms - tick_ms) / 1000);
+  return {
+    tick_ms,
+    task: {
+      ...task, taskId: await tickTaskId(name, tick_ms), idempotency: null, mayBeThere: true,
+      payload: is_base64 ? Uint8Array.from(atob(payload), (character) => character.charCodeAt(0)) : payload,
+      delay_seconds: delay_seconds + late_seconds,
+    },
+  };
+}
