@@ -31,7 +31,7 @@ from ops.json_object import JsonObject
 from ops.patience import Patience
 from ops.schedule import NewSchedule, Schedule, body_of
 from ops.stats import Stats
-from ops.task import NewTask, Page, Payload, Status, Submission, Task, TaskSummary
+from ops.task import Json, NewTask, Page, Payload, Status, Submission, Task, TaskSummary
 
 CONNECT_SECONDS = 10
 REPLY_SECONDS = 60
@@ -203,6 +203,11 @@ class TaskRunnerClient:
     def retry(self, task_id: str) -> Submission:
         """Run a failed or cancelled task again. Raises WrongStatusError when it is neither."""
         return Submission.read(self._call("POST", f"{_path(task_id)}/retry"))
+
+    def send_event(self, task_id: str, name: str, payload: Json = None) -> bool:
+        """Send an event to a task with steps; False when it had one of that name, which stays."""
+        path = f"{_path(task_id)}/events/{quote(name, safe='')}"
+        return self._call("POST", path, json_body=payload).truth("isNew")
 
     def schedules(self) -> list[Schedule]:
         """Return all schedules, by name."""

@@ -96,6 +96,35 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Step:
+    """A step of a task, a sleep, or an event that it waits for or has got."""
+
+    name: str
+    kind: str
+    status: str
+    attempts: int
+    started_at: datetime | None
+    finished_at: datetime | None
+    due_at: datetime | None
+    error: Failure | None
+
+    @classmethod
+    def read(cls, step: JsonObject) -> Step:
+        """Read it. Raises UnexpectedReplyError."""
+        error = step.optional(step.object, "error")
+        return cls(
+            step.text("name"),
+            step.text("kind"),
+            step.text("status"),
+            step.integer("attempts"),
+            step.optional(step.time, "startedAt"),
+            step.optional(step.time, "finishedAt"),
+            step.optional(step.time, "dueAt"),
+            error and Failure.read(error),
+        )
+
+
+@dataclass(frozen=True)
 class TaskSummary:
     """A task as lists show it; the message of its error may be cut short."""
 
@@ -155,6 +184,8 @@ class Task(TaskSummary):
     """None, too, of a task runner that does not tell."""
     parent: str | None
     """Of a callback: the id of the task that it tells of."""
+    steps: tuple[Step, ...] | None = None
+    """Of a task whose handler has steps, where it was asked for alone."""
 
     @classmethod
     def read(cls, task: JsonObject) -> Task:
@@ -162,7 +193,8 @@ class Task(TaskSummary):
         callback = task.optional(task.object, "callback") if "callback" in task.values else None
         parent = task.optional(task.text, "parent") if "parent" in task.values else None
         told = callback and Callback.read(callback)
-        return cls(**_summary(task), result=task.anything("result"), callback=told, parent=parent)
+        steps = tuple(Step.read(step) for step in task.objects("steps")) if "steps" in task.values else None
+        return cls(**_summary(task), result=task.anything("result"), callback=told, parent=parent, steps=steps)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from ops.json_object import to_json
 from ops.options import name, parameter, seconds, whole_number
 from ops.patience import patiently
 from ops.stats import Stats
-from ops.task import Status, Task, TaskSummary
+from ops.task import Status, Step, Task, TaskSummary
 
 LIST_TASKS = 20
 RETRY_TASKS = 100
@@ -53,6 +53,10 @@ def add_parsers(commands: Any, common: argparse.ArgumentParser) -> None:
     retry.add_argument(
         "--limit", type=whole_number(1), default=RETRY_TASKS, metavar="N", help="with --status; default: %(default)s"
     )
+    event = add_command(commands, common, "event", _event, "send an event to a task with steps")
+    event.add_argument("task_id", type=name, metavar="ID")
+    event.add_argument("event", metavar="NAME")
+    event.add_argument("payload", nargs="?", default="{}", metavar="PAYLOAD", help="JSON; default: %(default)s")
     watch = add_command(commands, common, "watch", _watch, "follow a task until it has ended")
     watch.add_argument("task_id", type=name, metavar="ID")
     add_command(commands, common, "stats", _stats, "show counts, backlog, dead letters, throughput and latency")
@@ -183,6 +187,18 @@ def _retry(options: argparse.Namespace, console: Console) -> int:
         return _each(client, ids, retry, console)
 
 
+def _event(options: argparse.Namespace, console: Console) -> int:
+    try:
+        payload = json.loads(options.payload)
+    except ValueError as error:
+        raise UsageError(f"expected the payload to be JSON, got {options.payload!r:.60}") from error
+    with client_of(options) as client:
+        is_new = client.send_event(options.task_id, options.event, payload)
+    told = "told" if is_new else "it had an event of that name, which stays"
+    console.result({"taskId": options.task_id, "event": options.event, "isNew": is_new}, [f"{options.task_id} {told}"])
+    return SUCCESS
+
+
 def _ids(client: TaskRunnerClient, options: argparse.Namespace) -> Iterator[str]:
     for task in client.tasks(status=options.status, handler=options.handler, limit=options.limit):
         yield task.task_id
@@ -279,9 +295,15 @@ def _story(task: Task) -> list[str]:
         "expires": task.expires_at,
     }
     facts += [(what, to_json(when)) for what, when in times.items() if when is not None]
+    facts += [(step.kind, f"{step.name}: {step.status}{_due(step)}") for step in task.steps or ()]
     if task.status is Status.COMPLETED:
         facts.append(("result", excerpt(_json_text(task.result), length=None)))
     return table(facts)
+
+
+def _due(step: Step) -> str:
+    error = f", {step.error.name}: {excerpt(step.error.message)}" if step.error else ""
+    return error + (f", until {to_json(step.due_at)}" if step.status == "waiting" and step.due_at else "")
 
 
 def _json_text(value: Any) -> str:

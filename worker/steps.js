@@ -29,6 +29,9 @@ export const MAX_STEPS = 1_000;
 /** Longest result of a step, as JSON (https://developers.cloudflare.com/workflows/reference/limits/). */
 export const MAX_STEP_RESULT_BYTES = 1024 * 1024;
 
+/** Longest results of a task's steps together: they are read with each attempt, beside others, in an isolate of 128 MB. */
+export const MAX_RESULTS_LENGTH = 4 * 1024 * 1024;
+
 /** The wait before a store is asked again that did not answer. */
 const AGAIN_MS = 1_000;
 
@@ -50,6 +53,8 @@ export class Steps {
   #kept = null;
   /** The names that this attempt has used. @type {Set<string>} */
   #used = new Set();
+  /** How long the results are that this attempt has read or written, in UTF-16 code units. */
+  #length = 0;
   /** How many steps are at work. */
   #active = 0;
   /** @type {StepRecord[]} */
@@ -174,7 +179,10 @@ export class Steps {
 
   /** @returns {Promise<Map<string, StepRecord>>} */
   #load() {
-    this.#kept ??= this.#ask(() => this.store.steps(this.attempt.taskId)).then((steps) => new Map(steps.map((step) => [step.name, step])));
+    this.#kept ??= this.#ask(() => this.store.steps(this.attempt.taskId)).then((steps) => {
+      this.#length = steps.reduce((sum, { result }) => sum + (result?.length ?? 0), 0);
+      return new Map(steps.map((step) => [step.name, step]));
+    });
     return this.#kept;
   }
 
@@ -195,6 +203,10 @@ export class Steps {
    * @throws {Lost} the task is another attempt's
    */
   async #keep(step) {
+    this.#length += step.result?.length ?? 0;
+    if (this.#length > MAX_RESULTS_LENGTH) {
+      throw permanent('StepsTooLarge', `expected the results of a task's steps to have at most ${MAX_RESULTS_LENGTH} characters together, got ${this.#length}: keep large ones elsewhere, such as in R2`);
+    }
     const standing = await this.#ask(() => this.store.keepStep(this.attempt, step));
     if (standing === 'ours') return step;
     const lost = new Lost('the task was cancelled, or another attempt has taken it over');

@@ -19,19 +19,28 @@ const entry = (/** @type {string} */ file) => `
   import * as handler from ${JSON.stringify(file)};
   import { contextOf } from './context.js';
   import { requireHandlers } from './handler.js';
+  import { NO_STEPS } from './steps.js';
   requireHandlers({ handler });
   export default {
     async fetch(request, env) {
       const form = await request.formData();
       const text = form.get('text');
       const payload = typeof text === 'string' ? text : new Uint8Array(await form.get('bytes').arrayBuffer());
-      const { parameters, attempts } = JSON.parse(form.get('task'));
+      const { parameters, attempts, events } = JSON.parse(form.get('task'));
       const fault = handler.check?.(parameters, env);
       const progress = [];
+      const steps = !handler.steps ? NO_STEPS : {
+        step: async (_name, _options, work) => JSON.parse(JSON.stringify(await work({ attempt: 1 })) ?? 'null'),
+        sleep: async () => {},
+        waitForEvent: async (name) => {
+          if (name in events) return { name, payload: events[name], receivedAt: new Date().toISOString() };
+          throw Object.assign(new Error('expected the event ' + name + ' in time, got none'), { name: 'EventTimeout', permanent: true });
+        },
+      };
       try {
         if (fault) throw new TypeError(fault);
         const task = { taskId: '00000000-0000-7000-8000-000000000000', handler: 'handler', attempts, parameters };
-        const context = contextOf(task, env, { signal: new AbortController().signal }, (told) => progress.push(told));
+        const context = contextOf(task, env, { signal: new AbortController().signal }, (told) => progress.push(told), steps);
         const result = await handler.default(payload, context);
         return Response.json({ result: result ?? null, error: null, progress });
       } catch (error) {
@@ -81,15 +90,16 @@ export class HandlerUnderTest {
 
   /**
    * @param {string | Uint8Array} payload as a task has it: text, or bytes that are no text
-   * @param {{parameters?: Record<string, string>, attempt?: number}} [task]
+   * @param {{parameters?: Record<string, string>, attempt?: number, events?: Record<string, unknown>}} [task] `events` are those that come
+   *   when its steps wait for them, by name; a sleep takes no time, and a step is not tried again
    * @returns {Promise<Run>}
    */
-  async run(payload, { parameters = {}, attempt = 1 } = {}) {
+  async run(payload, { parameters = {}, attempt = 1, events = {} } = {}) {
     const { FormData } = await import('miniflare');
     const form = new FormData();
     if (typeof payload === 'string') form.set('text', payload);
     else form.set('bytes', new Blob([/** @type {any} */ (payload)]));
-    form.set('task', JSON.stringify({ parameters, attempts: attempt }));
+    form.set('task', JSON.stringify({ parameters, attempts: attempt, events }));
     const reply = await this.miniflare.dispatchFetch('http://handler/', { method: 'POST', body: form });
     return /** @type {Promise<any>} */ (reply.json());
   }

@@ -33,6 +33,8 @@ from tests.journey.project import run
 
 PATIENCE_SECONDS = 60
 SHORTEST_TTL_SECONDS = 60
+NAP_MS = 1_000
+"""What the handler `stepped` sleeps."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -51,7 +53,7 @@ def test_handlers_are_chosen_by_name(client: TaskRunnerClient) -> None:
     with pytest.raises(TaskRunnerError) as refused:
         client.submit("work", handler="prob")
     assert (refused.value.code, refused.value.status) == ("unknown_handler", requests.codes.bad_request)
-    assert refused.value.details["handlers"] == ["default", "hasty", "http", "probe", "slug", "unsure"]
+    assert refused.value.details["handlers"] == ["default", "hasty", "http", "probe", "slug", "stepped", "unsure"]
 
 
 def test_the_http_handler_delivers_the_payload(client: TaskRunnerClient, receiver: str) -> None:
@@ -370,6 +372,24 @@ def answers(client: TaskRunnerClient) -> bool:
     except RateLimitedError:
         return False
     return True
+
+
+def test_a_handler_works_in_steps_and_waits_for_an_event(client: TaskRunnerClient) -> None:
+    submission = client.submit(b"work", handler="stepped")
+    wait_until(
+        lambda: (
+            [(step.name, step.status) for step in client.get(submission.task_id).steps or ()]
+            == [("first", "completed"), ("nap", "completed"), ("go", "waiting")]
+        )
+    )
+    assert client.send_event(submission.task_id, "go", {"by": "Ada"})
+    task = ended(client, submission)
+    assert (task.status, task.attempts) == (Status.COMPLETED, 1), task
+    assert task.result["again"] == {"told": {"by": "Ada"}}
+    assert (task.result["attempt"], task.result["first"]["attempt"]) == (1, 1)
+    assert task.result["ended"] - task.result["first"]["at"] >= NAP_MS
+    with pytest.raises(WrongStatusError):
+        client.send_event(submission.task_id, "late")
 
 
 def test_a_task_is_gone_when_its_time_to_live_is_over(

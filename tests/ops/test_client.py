@@ -211,7 +211,19 @@ def test_a_task_tells_its_story(runner: StandIn, client: TaskRunnerClient) -> No
     assert task.created_at == datetime(2026, 11, 22, 10, tzinfo=UTC)
     assert task.next_attempt_at is None
     assert task.result == {"camelCase": 1, "snake_case": [2]}
-    assert to_json(task) == TASK | {"error": {"name": "Error", "message": "first try"}}
+    assert to_json(task) == TASK | {"error": {"name": "Error", "message": "first try"}, "steps": None}
+
+
+def test_an_event_goes_as_json_and_a_task_shows_its_steps(runner: StandIn, client: TaskRunnerClient) -> None:
+    step = {"name": "charge", "kind": "step", "status": "failed", "attempts": 2, "startedAt": None, "finishedAt": None}
+    step |= {"dueAt": None, "error": {"name": "Error", "message": "no"}}
+    runner.replies = [Reply({"taskId": "a", "event": "ok.go", "isNew": True}), Reply(TASK | {"steps": [step]})]
+    assert client.send_event("a", "ok.go", {"by": "Ada"})
+    request = runner.requests[0]
+    assert (request.method, request.path, request.body) == ("POST", "/task/a/events/ok.go", b'{"by": "Ada"}')
+    steps = client.get("a").steps
+    assert steps
+    assert (steps[0].name, steps[0].attempts, steps[0].error) == ("charge", 2, Failure("Error", "no"))
 
 
 def test_a_task_runner_that_tells_of_no_crashes_has_none(runner: StandIn, client: TaskRunnerClient) -> None:

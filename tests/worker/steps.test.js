@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 
+import { startHandler } from '../../components/bundle/testing.js';
 import { startWorker, STORES } from './worker_under_test.js';
 
 const PATIENCE_MS = 30_000;
@@ -65,6 +69,14 @@ const HANDLER = `
         await context.step('same', () => 1);
         await context.step('same', () => 2);
       },
+      async interrupted() {
+        await context.step('one', () => did('one'));
+        const isFirst = !effects.get(taskId).includes('second start');
+        did('second start');
+        if (isFirst) await scheduler.wait(1_500);
+        await context.step('two', () => did(isFirst ? 'two of the first' : 'two of the second'));
+        return {};
+      },
       async unwritable() {
         await context.step('odd', { retries: { limit: 0 } }, () => 7n);
       },
@@ -78,10 +90,19 @@ const HANDLER = `
 
 const PLAIN = 'export default async (payload, context) => context.step("one", () => 1);';
 
+/** The handler of the documentation, with what it books. */
+const SAGA = `
+  const book = (part) => {
+    if (part === 'car') throw Object.assign(new Error('there is no car'), { permanent: true });
+    return part + '-7';
+  };
+  const cancel = (part, id) => { if (id !== part + '-7') throw new Error('not booked'); };
+  ${/```js\n([^]*?)```/.exec(readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'steps.md'), 'utf8'))?.[1] ?? ''}`;
+
 for (const store of STORES) for (const engine of /** @type {const} */ (['queue', 'workflow'])) describe(`steps with state in ${store} and engine ${engine}`, () => {
   /** @type {import('./worker_under_test.js').WorkerUnderTest} */
   let worker;
-  before(async () => { worker = await startWorker({ store, engine, handlers: { default: HANDLER, plain: PLAIN } }); });
+  before(async () => { worker = await startWorker({ store, engine, handlers: { default: HANDLER, plain: PLAIN, saga: SAGA } }); });
   after(() => worker.stop());
 
   /**
@@ -166,6 +187,14 @@ for (const store of STORES) for (const engine of /** @type {const} */ (['queue',
     assert.deepEqual(steps[1].error, { name: 'Error', message: 'card declined' });
   });
 
+  test('the saga of the documentation cancels what it has booked', async () => {
+    const { result, steps } = await ended('', '?handler=saga');
+    assert.deepEqual(result, { booked: false, why: 'there is no car' });
+    assert.deepEqual(steps.map((/** @type {any} */ { name, status }) => [name, status]), [
+      ['book flight', 'completed'], ['book hotel', 'completed'], ['book car', 'failed'], ['cancel hotel', 'completed'], ['cancel flight', 'completed'],
+    ]);
+  });
+
   test('a step that has failed for good fails the task; a run by hand repeats that step alone', async () => {
     const taskId = await worker.submit('uncaught');
     const failed = await reached(taskId, ({ status }) => status === 'failed');
@@ -203,3 +232,59 @@ for (const store of STORES) for (const engine of /** @type {const} */ (['queue',
   });
 });
 
+
+for (const store of /** @type {const} */ (['d1', 'durable-object'])) test(`an attempt that has lost its task writes no step, with state in ${store}`, async () => {
+  const worker = await startWorker({ store, handlers: { default: HANDLER } });
+  try {
+    const taskId = await worker.submit('interrupted');
+    const deliver = async (/** @type {number} */ attempts) => (
+      (await worker.miniflare.getWorker('task-runner')).queue('tasks', /** @type {any} */ ([{ id: 'message', timestamp: new Date(), attempts, body: { taskId } }]))
+    );
+    const first = deliver(1);
+    for (const deadline = Date.now() + PATIENCE_MS; (await worker.task(taskId)).steps.length === 0; await setTimeout(20)) {
+      if (Date.now() > deadline) assert.fail('the first attempt does not begin');
+    }
+    await deliver(2); // it comes again only when the first one's isolate has died
+    assert.deepEqual([(await worker.task(taskId)).status, (await worker.task(taskId)).crashes], ['completed', 1]);
+    await first;
+    const { result, steps } = await worker.task(taskId);
+    assert.deepEqual(result.effects.filter((/** @type {string} */ name) => name === 'one'), ['one']);
+    assert.deepEqual(steps.map((/** @type {any} */ { name, status }) => [name, status]), [['one', 'completed'], ['two', 'completed']]);
+  } finally {
+    await worker.stop();
+  }
+});
+
+test("a handler's own test gives it the events that it waits for", async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'handler-'));
+  try {
+    const file = join(folder, 'asks.js');
+    writeFileSync(file, `
+      export const steps = true;
+      export default async (payload, context) => {
+        await context.sleep('a year', 31_536_000);
+        const { payload: said } = await context.waitForEvent('approval');
+        return context.step('answer', () => payload + ' ' + said);
+      };`);
+    const handler = await startHandler(file);
+    assert.equal((await handler.run('Ada:', { events: { approval: 'yes' } })).result, 'Ada: yes');
+    assert.equal((await handler.run('Ada:')).error?.name, 'EventTimeout');
+    await handler.stop();
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('steps go with their task', async () => {
+  const worker = await startWorker({ store: 'd1', handlers: { default: HANDLER } });
+  try {
+    const taskId = await worker.submit('plain', '?ttl=60');
+    await worker.deliver({ body: { taskId } });
+    assert.equal((await worker.rows('SELECT * FROM steps')).length, 2);
+    await worker.rows('UPDATE tasks SET expires_at = 1, own_expires_at = 1');
+    await worker.sweep();
+    assert.deepEqual([await worker.rows('SELECT * FROM tasks'), await worker.rows('SELECT * FROM steps')], [[], []]);
+  } finally {
+    await worker.stop();
+  }
+});

@@ -46,8 +46,8 @@ export const ROUTES = {
 /** The one that needs no token. */
 const OPEN_PATH = '/health';
 
-/** What a token with the role `submit` may do: with tasks whose id it knows, it may also tell them what they wait for. With `read` it may do whatever a GET does, with `operate` all. */
-const SUBMITTER = new Set(['POST /task', 'POST /tasks', 'GET /task/{taskId}', 'POST /task/{taskId}/events/{name}']);
+/** What a token with the role `submit` may do. With `read` it may do whatever a GET does, with `operate` all. */
+const SUBMITTER = new Set(['POST /task', 'POST /tasks', 'GET /task/{taskId}']);
 
 const PATTERNS = Object.entries(ROUTES).map(([path, methods]) => (
   { path, pattern: new RegExp(`^${path.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '([^/]+)')}$`), methods }
