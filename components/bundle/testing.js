@@ -58,7 +58,7 @@ const entry = (/** @type {string} */ file) => `
  */
 export async function startHandler(file, { bindings = {}, compatibilityFlags = [] } = {}) {
   const { Miniflare } = await import('miniflare');
-  const path = file instanceof URL ? fileURLToPath(file) : file;
+  const path = file instanceof URL ? fileURLToPath(file.href) : file;
   const here = import.meta.dirname;
   const workerFolder = [join(here, '..', 'worker'), join(here, '..', '..', 'worker')].find((folder) => existsSync(folder)) ?? '';
   const toolchain = [here, join(here, '..', '..'), dirname(path), process.cwd()].find((folder) => existsSync(join(folder, 'node_modules', 'esbuild')));
