@@ -21,17 +21,19 @@ down: setup ## Destroy what `make up` deployed, and stop the local Cloudflare
 
 PARTS = tests/unit tests/deploy tests/ops tests/local tests/bench
 FEATURES = tests/journey/test_combinations.py
+# The longest files of the parts: `make test` leaves them to `make test-all`.
+LONG = tests/deploy/test_local_instance.py tests/ops/test_account_suite.py $(patsubst %,tests/local/test_%.py,assets differences lifecycle limits previews python_sdk workflows)
 ALL = tests/journey tests/wrangler tests/hosted tests/standalone $(PARTS)
 
 # Tests wait for others more than they compute, so more of them run at once than there are cores; the longest begin.
 PYTEST = python -m pytest --durations 10 --durations-min 5
 SPREAD = --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
-test: check ## Run the checks, the tests of each part and feature, and a short bad day, on a Cloudflare of its own
+test: check ## Run the checks, the tests of each part and feature but for the longest, and a short bad day, on a Cloudflare of its own
 	@$(MAKE) --no-print-directory --jobs 2 test-bad-day test-parts
 	@node tests/page/chromium.js
 
-test-all: check ## Run everything: also journeys, wrangler, the examples, the package by itself, and kills
+test-all: check ## Run everything: also the longest tests, journeys, wrangler, the examples, the package by itself, and kills
 	@$(MAKE) --no-print-directory --jobs 2 test-faults test-long
 	@$(MAKE) --no-print-directory test-policy
 	@node tests/page/chromium.js
@@ -40,7 +42,7 @@ test-node:
 	node --test --test-concurrency=3 'worker/handlers/*.test.js' 'tests/worker/*.test.js' 'tests/data_plane/*.test.js' 'tests/page/*.test.js' 'tests/sdk/*.test.js' 'tests/bench/*.test.js' 'tests/ci/*.test.js'
 
 test-parts: test-node
-	$(PYTEST) $(SPREAD) $(FEATURES) $(PARTS)
+	$(PYTEST) $(SPREAD) $(FEATURES) $(PARTS) $(LONG:%=--ignore=%)
 
 test-long: test-node
 	$(PYTEST) $(SPREAD) $(ALL)

@@ -26,7 +26,7 @@ from ops.errors import (
     UnauthorizedError,
     WrongStatusError,
 )
-from ops.schedule import NewSchedule
+from ops.schedule import NewSchedule, Schedule
 from ops.task import NewTask, Status, Submission, Task
 from tests.features.deployment import CALLBACK_SECRET, ORIGIN, RATE_LIMIT_REQUESTS, TOKENS
 from tests.journey.project import run
@@ -42,6 +42,14 @@ def short_lived(client: TaskRunnerClient) -> tuple[str, datetime]:
     """A task with the shortest time to live, from the start of the module on."""
     submission = client.submit(b"soon over", ttl_seconds=SHORTEST_TTL_SECONDS)
     return submission.task_id, datetime.now(UTC) + timedelta(seconds=SHORTEST_TTL_SECONDS)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def scheduled(client: TaskRunnerClient) -> Schedule:
+    """A schedule that ticks while the other tests run."""
+    name = f"each-minute-{time.time_ns()}"
+    task = NewTask("Some Words", handler="slug", callback_url="")
+    return client.put_schedule(name, NewSchedule(cron="* * * * *", timezone="Europe/Berlin", task=task))
 
 
 def test_handlers_are_chosen_by_name(client: TaskRunnerClient) -> None:
@@ -92,28 +100,6 @@ def test_a_task_that_has_ended_is_told_to_a_url(client: TaskRunnerClient, receiv
         assert signature == f"v1,{base64.b64encode(signed).decode()}"
     with pytest.raises(TaskRunnerError, match="http_allowed_hosts"):
         client.submit(callback_url="https://elsewhere.example/")
-
-
-def test_a_schedule_makes_a_task_at_each_tick(client: TaskRunnerClient) -> None:
-    name = f"each-minute-{time.time_ns()}"
-    task = NewTask("work", handler="probe", callback_url="")
-    made = client.put_schedule(name, NewSchedule(cron="* * * * *", timezone="Europe/Berlin", task=task))
-    assert (made.last_runs, made.paused, len(made.next_runs)) == ((), False, 3)
-    assert made.next_runs[0] > datetime.now(UTC) - timedelta(seconds=1)
-    deadline = time.monotonic() + 3 * PATIENCE_SECONDS
-    while not client.schedule(name).last_runs:
-        assert time.monotonic() < deadline, "no tick has made a task"
-        time.sleep(1)
-    assert client.pause_schedule(name).next_runs == ()
-    run = client.schedule(name).last_runs[-1]
-    assert run.scheduled_at >= made.next_runs[0]
-    done = client.wait(run.task_id, timeout_seconds=PATIENCE_SECONDS)
-    assert (done.status, done.created_at, done.result["payload"]) == (Status.COMPLETED, run.scheduled_at, "work")
-    assert client.resume_schedule(name).next_runs
-    assert name in {each.name for each in client.schedules()}
-    client.delete_schedule(name)
-    with pytest.raises(ScheduleNotFoundError):
-        client.schedule(name)
 
 
 def test_an_attempt_that_takes_too_long_fails(client: TaskRunnerClient) -> None:
@@ -392,6 +378,22 @@ def test_a_handler_works_in_steps_and_waits_for_an_event(client: TaskRunnerClien
         client.send_event(submission.task_id, "late")
 
 
+def test_a_schedule_makes_a_task_at_each_tick(client: TaskRunnerClient, scheduled: Schedule) -> None:
+    name = scheduled.name
+    assert (scheduled.last_runs, scheduled.paused, len(scheduled.next_runs)) == ((), False, 3)
+    wait_until(lambda: client.schedule(name).last_runs != (), 3 * PATIENCE_SECONDS)
+    assert client.pause_schedule(name).next_runs == ()
+    run = client.schedule(name).last_runs[0]
+    assert run.scheduled_at >= scheduled.next_runs[0]
+    done = client.wait(run.task_id, timeout_seconds=PATIENCE_SECONDS)
+    assert (done.status, done.created_at, done.handler) == (Status.COMPLETED, run.scheduled_at, "slug")
+    assert client.resume_schedule(name).next_runs
+    assert name in {each.name for each in client.schedules()}
+    client.delete_schedule(name)
+    with pytest.raises(ScheduleNotFoundError):
+        client.schedule(name)
+
+
 def test_a_task_is_gone_when_its_time_to_live_is_over(
     client: TaskRunnerClient, short_lived: tuple[str, datetime]
 ) -> None:
@@ -423,10 +425,10 @@ def wait_for(client: TaskRunnerClient, submission: Submission | Task, condition:
     return seen[-1]
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
+def wait_until(condition: Callable[[], bool], patience_seconds: float = PATIENCE_SECONDS) -> None:
+    deadline = time.monotonic() + patience_seconds
     while not condition():
-        assert time.monotonic() < deadline, f"it did not come to that within {PATIENCE_SECONDS} s"
+        assert time.monotonic() < deadline, f"it did not come to that within {patience_seconds} s"
         time.sleep(0.2)
 
 
