@@ -256,13 +256,13 @@ for (const store of STORES) describe(`callbacks over a queue with ${store}`, () 
 
   test('a bad one is refused', async () => {
     for (const [query, fault] of /** @type {const} */ ([
-      ['callback_url=https://elsewhere.example/', /expected callback_url to name a host that may be delivered to, got "elsewhere.example": the setting http_allowed_hosts/],
-      ['callback_url=hook', /expected callback_url to be a URL/],
+      ['callback_url=https://elsewhere.example/', /expected callbackUrl to name a host that may be delivered to, got "elsewhere.example": the setting http_allowed_hosts/],
+      ['callback_url=hook', /expected callbackUrl to be a URL/],
       [`callback_url=${url()}&on=done`, /expected on to be some of completed, failed, cancelled, each once, got \["done"\]/],
-      ['on=failed', /expected on to come with callback_url/],
+      ['on=failed', /expected on to come with callbackUrl/],
     ])) {
       const reply = await api.call('POST', `/task?handler=work&${query}`, { body: 'work' });
-      assertRefused(reply, 400, 'invalid_parameter', { parameter: query.includes('on=') ? 'on' : 'callback_url' });
+      assertRefused(reply, 400, 'invalid_parameter', { parameter: query.includes('on=') ? 'on' : 'callbackUrl' });
       assert.match(reply.body.error, fault);
     }
     const { body } = await api.call('POST', '/tasks', { body: { tasks: [

@@ -213,7 +213,7 @@ for (const store of STORES) describe(`schedules with ${store}`, () => {
       [{ everySeconds: 60, overlap: 'never' }, 'overlap', /one of skip, allow/],
       [{ everySeconds: 60, missed: 'all' }, 'overlap', /expected overlap allow with missed all/],
       [{ everySeconds: 60, idempotencyKey: 'key' }, 'idempotencyKey', /unknown field/],
-      [{ everySeconds: 60, callbackUrl: 'https://other.example/' }, 'callback_url', /http_allowed_hosts/],
+      [{ everySeconds: 60, callbackUrl: 'https://other.example/' }, 'callbackUrl', /http_allowed_hosts/],
     ])) {
       const reply = await api.call('PUT', '/schedules/bad', { body });
       assertRefused(reply, 400, 'invalid_parameter', { parameter });

@@ -39,7 +39,7 @@ export function callbackOf({ url, on }, handler, module, env) {
   if (url === '') return null;
   if (url === null && usual === null) {
     if (on === null) return null;
-    throw new Refusal('invalid_parameter', 'expected on to come with callback_url, got it alone: neither the handler nor the stack has a callback', {
+    throw new Refusal('invalid_parameter', 'expected on to come with callbackUrl, got it alone: neither the handler nor the stack has a callback', {
       extras: { parameter: 'on' },
     });
   }
@@ -75,11 +75,11 @@ function defaultCallback(handler, { callback }, env) {
  */
 function checkedUrl(text, env) {
   try {
-    readUrl(text, env.HTTP_ALLOWED_HOSTS, 'callback_url');
+    readUrl(text, env.HTTP_ALLOWED_HOSTS, 'callbackUrl');
     return text;
   } catch (error) {
     if (!(error instanceof PermanentError)) throw error;
-    throw new Refusal('invalid_parameter', error.message, { extras: { parameter: 'callback_url' } });
+    throw new Refusal('invalid_parameter', error.message, { extras: { parameter: 'callbackUrl' } });
   }
 }
 
