@@ -165,7 +165,6 @@ export const SCHEMAS = {
   NewSchedule: {
     type: 'object',
     additionalProperties: false,
-    dependentRequired: { on: ['callbackUrl'] }, // unless the stack or the handler has a callback
     oneOf: [{ required: ['cron'] }, { required: ['everySeconds'] }],
     properties: {
       cron: CRON,
