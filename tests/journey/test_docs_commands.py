@@ -28,7 +28,9 @@ ELSEWHERE = {
     ),
     r"curl --resolve": "tests/local/test_zones.py asks by that name",
     r"local/faults ": "tests/local/test_faults.py asks the route",
-    r"header.*SECRET|http&param.url=|callbackUrl=|--callback-url": "calls a host that is not there; tests/features has a receiver",
+    r"header.*SECRET|http&param.url=|callbackUrl=|--callback-url": (
+        "calls a host that is not there; tests/features has a receiver"
+    ),
     r"ops event ": "needs a task with steps; tests/features sends events",
     r"dlq purge": "asks first; tests/journey/test_ops.py says yes",
 }
