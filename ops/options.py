@@ -1,4 +1,4 @@
-"""Values of command-line options."""
+"""Command-line options: their values, and those that commands share."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import math
 import re
 from collections.abc import Callable
+from typing import Any
 
 _UNIT_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
@@ -54,3 +55,35 @@ def name(text: str) -> str:
     if not text:
         raise argparse.ArgumentTypeError("expected a name, got an empty one")
     return text
+
+
+def add_task_options(parser: argparse.ArgumentParser) -> None:
+    """Add what steers a task; `task_settings` reads it."""
+    parser.add_argument("--handler", type=name, metavar="NAME", help="what does the work (default: default)")
+    parser.add_argument(
+        "--param",
+        type=parameter,
+        action="append",
+        default=[],
+        dest="parameters",
+        metavar="KEY=VALUE",
+        help="a parameter of the handler's; may be given several times",
+    )
+    parser.add_argument("--delay", type=seconds, metavar="TIME", help="wait before the first attempt: 90, 15m, 2h")
+    parser.add_argument("--ttl", type=seconds, metavar="TIME", help="how long the task is kept")
+    parser.add_argument("--max-retries", type=whole_number(0, 100), metavar="N", help="retries after the first attempt")
+    parser.add_argument("--callback-url", metavar="URL", help="where it is told that the task has ended")
+    parser.add_argument("--on", metavar="ENDS", help="which ends are told: completed,failed,cancelled (default: all)")
+
+
+def task_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Return fields of a `NewTask`, beside its payload and its idempotency key."""
+    return {
+        "handler": options.handler,
+        "parameters": dict(options.parameters),
+        "delay_seconds": options.delay,
+        "ttl_seconds": options.ttl,
+        "max_retries": options.max_retries,
+        "callback_url": options.callback_url,
+        "on": options.on and options.on.split(","),
+    }

@@ -8,7 +8,7 @@ from typing import Any
 
 from ops.command import SUCCESS, add_command, client_of
 from ops.console import Console, table
-from ops.options import name, parameter, seconds, whole_number
+from ops.options import add_task_options, name, seconds, task_settings
 from ops.schedule import NewSchedule, Schedule
 from ops.task import NewTask
 
@@ -37,22 +37,8 @@ def _add_put(schedules: Any, common: argparse.ArgumentParser) -> None:
     put.add_argument("--timezone", metavar="ZONE", help="of --cron, such as Europe/Berlin (default: UTC)")
     put.add_argument("--overlap", choices=("skip", "allow"), help="while the last task has not ended (default: skip)")
     put.add_argument("--missed", choices=("skip", "last", "all"), help="what of missed ticks is made up for")
-    put.add_argument("--handler", type=name, metavar="NAME", help="what does the work (default: default)")
     put.add_argument("--data", default="", metavar="TEXT", help="the payload")
-    put.add_argument(
-        "--param",
-        type=parameter,
-        action="append",
-        default=[],
-        dest="parameters",
-        metavar="KEY=VALUE",
-        help="a parameter of the handler's; may be given several times",
-    )
-    put.add_argument("--delay", type=seconds, metavar="TIME", help="wait before the first attempt")
-    put.add_argument("--ttl", type=seconds, metavar="TIME", help="how long each task is kept")
-    put.add_argument("--max-retries", type=whole_number(0, 100), metavar="N", help="retries after the first attempt")
-    put.add_argument("--callback-url", metavar="URL", help="where it is told that a task has ended")
-    put.add_argument("--on", metavar="ENDS", help="which ends are told: completed,failed,cancelled (default: all)")
+    add_task_options(put)
 
 
 def _list(options: argparse.Namespace, console: Console) -> int:
@@ -63,16 +49,7 @@ def _list(options: argparse.Namespace, console: Console) -> int:
 
 
 def _put(options: argparse.Namespace, console: Console) -> int:
-    task = NewTask(
-        options.data.encode(),
-        handler=options.handler,
-        parameters=dict(options.parameters),
-        delay_seconds=options.delay,
-        ttl_seconds=options.ttl,
-        max_retries=options.max_retries,
-        callback_url=options.callback_url,
-        on=options.on and options.on.split(","),
-    )
+    task = NewTask(options.data.encode(), **task_settings(options))
     timing = {"cron": options.cron, "timezone": options.timezone, "every_seconds": options.every}
     schedule = NewSchedule(**timing, overlap=options.overlap, missed=options.missed, task=task)
     with client_of(options) as client:

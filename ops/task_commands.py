@@ -17,7 +17,7 @@ from ops.command import FAILURE, SUCCESS, UsageError, add_command, client_of, ex
 from ops.console import Console, age, duration, excerpt, table
 from ops.errors import TaskRunnerError, TransientError, UnauthorizedError
 from ops.json_object import to_json
-from ops.options import name, parameter, seconds, whole_number
+from ops.options import add_task_options, name, seconds, task_settings, whole_number
 from ops.patience import patiently
 from ops.stats import Stats
 from ops.task import Status, Step, Task, TaskSummary
@@ -67,22 +67,8 @@ def _add_submit(commands: Any, common: argparse.ArgumentParser) -> None:
     payload = submit.add_mutually_exclusive_group()
     payload.add_argument("file", nargs="?", metavar="FILE", help="its content is the payload; - is standard input")
     payload.add_argument("--data", metavar="TEXT", help="the payload itself")
-    submit.add_argument("--handler", type=name, metavar="NAME", help="what does the work (default: default)")
-    submit.add_argument(
-        "--param",
-        type=parameter,
-        action="append",
-        default=[],
-        dest="parameters",
-        metavar="KEY=VALUE",
-        help="a parameter of the handler's; may be given several times",
-    )
-    submit.add_argument("--delay", type=seconds, metavar="TIME", help="wait before the first attempt: 90, 15m, 2h")
-    submit.add_argument("--ttl", type=seconds, metavar="TIME", help="how long the task is kept")
-    submit.add_argument("--max-retries", type=whole_number(0, 100), metavar="N", help="retries after the first attempt")
+    add_task_options(submit)
     submit.add_argument("--idempotency-key", type=name, metavar="KEY", help="the same key gives the same task")
-    submit.add_argument("--callback-url", metavar="URL", help="where it is told that the task has ended")
-    submit.add_argument("--on", metavar="ENDS", help="which ends are told: completed,failed,cancelled (default: all)")
     submit.add_argument("--wait", action="store_true", help="until the task has ended; 0 when it has completed")
     _add_timeout(submit)
 
@@ -99,17 +85,7 @@ def _add_filter(parser: argparse.ArgumentParser, statuses: Iterable[Status] = St
 def _submit(options: argparse.Namespace, console: Console) -> int:
     payload = _payload(options)
     with client_of(options) as client:
-        submission = client.submit(
-            payload,
-            handler=options.handler,
-            parameters=dict(options.parameters),
-            delay_seconds=options.delay,
-            ttl_seconds=options.ttl,
-            max_retries=options.max_retries,
-            idempotency_key=options.idempotency_key,
-            callback_url=options.callback_url,
-            on=options.on and options.on.split(","),
-        )
+        submission = client.submit(payload, **task_settings(options), idempotency_key=options.idempotency_key)
         if options.wait:
             console.note(f"{submission.task_id} {submission.status}")
             return _wait_for(client, [submission.task_id], options.timeout, console)
