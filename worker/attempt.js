@@ -85,9 +85,9 @@ export async function attemptAll(parts, tasks, end_ms, onSettled) {
       for (const each of offered) {
         const standing = standings.get(each.task.taskId) ?? 'lost';
         if (standing === 'lost' && !isTimeUp) ended.push(each);
-        else settled.push({ ...each, standing, outcome: standing === 'ours' ? await untilEvent(parts.store, each.outcome) : each.outcome });
+        else settled.push({ ...each, standing });
       }
-      if (settled.length > 0) onSettled(settled);
+      if (settled.length > 0) onSettled(await Promise.all(settled.map((each) => untilEvent(parts.store, each))));
       if (settled.length < offered.length) await wait(Math.min(AGAIN_MS, end_ms - Date.now()));
     }
   } finally {
@@ -100,18 +100,19 @@ export async function attemptAll(parts, tasks, end_ms, onSettled) {
  * An event that came while its task was being suspended found nobody to wake.
  *
  * @param {Store} store
- * @param {Outcome} outcome that is written
- * @returns {Promise<Outcome>} due at once where such an event is there, or where the store does not tell
+ * @param {Settlement} settlement
+ * @returns {Promise<Settlement>} due at once where such an event is there, or where the store does not tell
  */
-async function untilEvent(store, outcome) {
-  if (outcome.status !== 'pending' || !outcome.events?.length) return outcome;
+async function untilEvent(store, settlement) {
+  const { outcome, standing } = settlement;
+  if (standing !== 'ours' || outcome.status !== 'pending' || !outcome.events?.length) return settlement;
   try {
     const found = await Promise.all(outcome.events.map((name) => store.event(outcome.taskId, name)));
-    if (found.every((event) => event === null)) return outcome;
+    if (found.every((event) => event === null)) return settlement;
   } catch (error) {
     if (!isStoreError(error)) throw error;
   }
-  return { ...outcome, next_attempt_ms: Date.now() };
+  return { ...settlement, outcome: { ...outcome, next_attempt_ms: Date.now() } };
 }
 
 /**

@@ -157,6 +157,7 @@ export class Heartbeat {
   }
 }
 
-function cancelled() {
+/** @returns {Error} what an attempt is told that has lost its task */
+export function cancelled() {
   return Object.assign(new Error('the task was cancelled, or another attempt has taken it over'), { name: 'Cancelled' });
 }

@@ -185,7 +185,7 @@ async function taskOf(name, { task: { is_base64, payload, delay_seconds, ...task
     tick_ms,
     task: {
       ...task, taskId: await tickTaskId(name, tick_ms), idempotency: null, mayBeThere: true,
-      payload: is_base64 ? Uint8Array.from(atob(payload), (character) => character.charCodeAt(0)) : payload,
+      payload: is_base64 ? Uint8Array.fromBase64(payload) : payload,
       delay_seconds: delay_seconds + late_seconds,
     },
   };

@@ -4,6 +4,8 @@
  */
 
 import { chosenDelaySeconds, isPermanent } from './backoff.js';
+import { Cancellation } from './cancellation.js';
+import { cancelled } from './heartbeat.js';
 import { keptJson } from './result.js';
 import { isStoreError } from './stores/store_error.js';
 import { MAX_WAIT_SECONDS } from './task.js';
@@ -31,6 +33,9 @@ export const MAX_STEP_RESULT_BYTES = 1024 * 1024;
 
 /** Longest results of a task's steps together: they are read with each attempt, beside others, in an isolate of 128 MB. */
 export const MAX_RESULTS_LENGTH = 4 * 1024 * 1024;
+
+/** A timer takes no more than 2^31 ms. */
+const LONGEST_TIMER_SECONDS = 2_147_483;
 
 /** The wait before a store is asked again that did not answer. */
 const AGAIN_MS = 1_000;
@@ -61,6 +66,8 @@ export class Steps {
   #waiting = [];
   /** @type {PromiseWithResolvers<Suspension>} */
   #suspension = Promise.withResolvers();
+  /** What is thrown once the attempt has lost its task. @type {Error | null} */
+  #lost = null;
   /** Whether the attempt has ended. */
   isOver = false;
 
@@ -99,12 +106,12 @@ export class Steps {
       if (kept && (kept.due_ms ?? 0) > Date.now()) return this.#wait(kept);
       const record = { ...this.#record(name, 'step', kept), attempts: (kept?.attempts ?? 0) + 1 };
       try {
-        const result = await limited(timeoutSeconds, () => work({ attempt: record.attempts }));
+        const result = await new Cancellation().limit(Math.min(timeoutSeconds, LONGEST_TIMER_SECONDS), () => work({ attempt: record.attempts }));
         const json = keptJson(result, MAX_STEP_RESULT_BYTES);
         await this.#keep({ ...record, status: 'completed', result: json, finished_ms: Date.now() });
         return JSON.parse(json);
       } catch (thrown) {
-        if (thrown instanceof Lost) throw thrown;
+        if (thrown === this.#lost) throw thrown;
         const error = describeError(thrown);
         const isLast = record.attempts > limit || isPermanent(thrown);
         const failed = { ...record, error, finished_ms: Date.now() };
@@ -200,7 +207,7 @@ export class Steps {
   /**
    * @param {StepRecord} step
    * @returns {Promise<StepRecord>}
-   * @throws {Lost} the task is another attempt's
+   * @throws {Error} the task is another attempt's
    */
   async #keep(step) {
     this.#length += step.result?.length ?? 0;
@@ -209,9 +216,9 @@ export class Steps {
     }
     const standing = await this.#ask(() => this.store.keepStep(this.attempt, step));
     if (standing === 'ours') return step;
-    const lost = new Lost('the task was cancelled, or another attempt has taken it over');
-    this.lose(lost);
-    throw lost;
+    this.#lost ??= cancelled();
+    this.lose(this.#lost);
+    throw this.#lost;
   }
 
   /**
@@ -268,11 +275,6 @@ function noSteps() {
   throw permanent('NoSteps', 'expected the handler to say that it has steps: add `export const steps = true;` to its module');
 }
 
-class Lost extends Error {
-  /** @override */
-  name = 'Cancelled';
-}
-
 /**
  * @param {TaskError | null} kept
  * @returns {Error} the same each time that the step is come by; uncaught it fails the task, for the step has had its retries
@@ -298,27 +300,6 @@ function permanent(name, message) {
 function delayOf(attempts, delaySeconds, backoff) {
   const factor = backoff === 'constant' ? 1 : backoff === 'linear' ? attempts : 2 ** (attempts - 1);
   return Math.min(delaySeconds * factor, MAX_WAIT_SECONDS);
-}
-
-/**
- * @template Result
- * @param {number} limit_seconds
- * @param {() => Result | Promise<Result>} work
- * @returns {Promise<Result>}
- */
-async function limited(limit_seconds, work) {
-  /** @type {ReturnType<typeof setTimeout> | null} */
-  let timer = null;
-  try {
-    return await Promise.race([
-      (async () => work())(),
-      new Promise((_, reject) => {
-        timer = setTimeout(() => reject(new DOMException(`expected an end within ${limit_seconds} seconds, got none`, 'TimeoutError')), Math.min(limit_seconds * 1000, 2 ** 31 - 1));
-      }),
-    ]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /**

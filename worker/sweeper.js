@@ -1,4 +1,4 @@
-/** The sweep: rescues unfinished tasks whose message or consumer was lost, and deletes tasks whose time to live is over. */
+/** The sweep: makes the tasks of schedules, rescues unfinished tasks whose message or consumer was lost, and deletes tasks whose time to live is over. */
 
 import { runSchedules } from './schedules.js';
 import { noSweeps } from './stores/tally.js';

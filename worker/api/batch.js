@@ -26,7 +26,8 @@ export const MAX_BATCH_BYTES = 10 * 1024 * 1024;
 /** Where a number may stand that no double holds as it is written; to look at every value takes thirty times as long. */
 const LONG_NUMBER = /[\d.]{16}|\d[eE]/;
 
-const FIELDS = ['payload', 'payloadBase64', 'handler', 'parameters', 'delaySeconds', 'ttlSeconds', 'maxRetries', 'idempotencyKey', 'callbackUrl', 'on'];
+/** Of a task in a body. */
+export const FIELDS = ['payload', 'payloadBase64', 'handler', 'parameters', 'delaySeconds', 'ttlSeconds', 'maxRetries', 'idempotencyKey', 'callbackUrl', 'on'];
 
 /** @param {Call} call */
 export async function submitBatch(call) {
@@ -162,7 +163,7 @@ function fromBase64(text) {
  * @param {unknown} value
  * @returns {value is Record<string, unknown>}
  */
-function isObject(value) {
+export function isObject(value) {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 

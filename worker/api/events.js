@@ -3,7 +3,7 @@
 import { MAX_PAYLOAD_BYTES } from '../task.js';
 import { MAX_STEP_NAME_LENGTH } from '../steps.js';
 import { parseJson, toPayload } from './payload.js';
-import { invalidParameter, jsonReply, Refusal, taskNotFound } from './reply.js';
+import { invalidParameter, jsonReply, Refusal } from './reply.js';
 import { readBody, readQuery } from './request.js';
 import { find, requireTaskId, wrongStatus } from './task.js';
 
@@ -25,16 +25,12 @@ export async function sendEvent({ request, url, store, engine, invocation, handl
   if (!EVENT_NAME.test(name)) throw invalidParameter('name', `1 to ${MAX_STEP_NAME_LENGTH} letters, digits, _, . or -`, name);
   const payload = toPayload(await readBody(request, MAX_PAYLOAD_BYTES));
   parseJson(payload, 'an event is');
-  const { handler, status } = await find(store, taskId);
+  const { handler } = await find(store, taskId);
   if (handlers[handler]?.steps !== true) {
     throw new Refusal('invalid_parameter', `expected a task whose handler has steps, got one of ${handler}: add \`export const steps = true;\` to its module`);
   }
   const receipt = await store.putEvent(taskId, name, { payload: /** @type {string} */ (payload), received_ms: Date.now() });
-  if (!receipt) {
-    const now = await store.find(taskId);
-    if (!now) throw taskNotFound(taskId);
-    throw wrongStatus(now.status ?? status, 'pending or processing');
-  }
+  if (!receipt) throw wrongStatus((await find(store, taskId)).status, 'pending or processing');
   const { waiting, isFirst } = receipt;
   if (waiting) {
     invocation.waitUntil(engine.wake({ taskId, ...waiting, delay_seconds: 0 }).catch((error) => {

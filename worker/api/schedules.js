@@ -1,7 +1,7 @@
 /** `/schedules`: what makes tasks at set times. */
 
 import { MAX_MISSED_TICKS, nextTick } from '../schedules.js';
-import { readItem } from './batch.js';
+import { FIELDS, isObject, readItem } from './batch.js';
 import { parseJson, toPayload } from './payload.js';
 import { invalidParameter, isoTime, jsonReply, quoted, Refusal } from './reply.js';
 import { readBody, readQuery, requireKnown, wholeNumber } from './request.js';
@@ -29,8 +29,10 @@ const SHOWN_TICKS = 3;
 /** How often a change is tried that another one, or a sweep, gets in the way of. */
 const TRIES = 5;
 
+const FIVE_FIELDS = /^\S+( +\S+){4}$/;
+
 const TIMING_FIELDS = ['cron', 'timezone', 'everySeconds', 'overlap', 'missed'];
-const TASK_FIELDS = ['handler', 'payload', 'payloadBase64', 'parameters', 'delaySeconds', 'ttlSeconds', 'maxRetries', 'callbackUrl', 'on'];
+const TASK_FIELDS = FIELDS.filter((name) => name !== 'idempotencyKey'); // a tick has a key of its own
 
 /** @param {Call} call */
 export async function listSchedules({ url, store }) {
@@ -158,9 +160,8 @@ function scheduleNotFound(name) {
  * @throws {Refusal}
  */
 async function readSchedule(call) {
-  const body = parseJson(toPayload(await readBody(call.request, MAX_SCHEDULE_BYTES)), 'PUT /schedules/{name} takes it');
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw invalidParameter('the body', 'an object with a schedule', body);
-  const given = /** @type {Record<string, unknown>} */ (body);
+  const given = parseJson(toPayload(await readBody(call.request, MAX_SCHEDULE_BYTES)), 'PUT /schedules/{name} takes it');
+  if (!isObject(given)) throw invalidParameter('the body', 'an object with a schedule', given);
   for (const name of Object.keys(given)) requireKnown(name, [...TIMING_FIELDS, ...TASK_FIELDS], 'field');
   const timing = readTiming(given);
   const overlap = oneOf('overlap', given['overlap'], OVERLAPS, 'skip');
@@ -189,16 +190,22 @@ function readTiming({ cron, timezone = 'UTC', everySeconds }) {
     return { cron: null, timezone, every_seconds: wholeNumber('everySeconds', everySeconds, EVERY_SECONDS, null) };
   }
   if (typeof timezone !== 'string' || !isTimezone(timezone)) throw invalidParameter('timezone', 'an IANA time zone such as Europe/Berlin', timezone);
-  if (typeof cron !== 'string' || !/^\S+( +\S+){4}$/.test(cron)) throw invalidParameter('cron', 'five fields (minute hour day month weekday) such as "0 9 * * 1-5"', cron);
-  const timing = { cron, timezone, every_seconds: null };
-  let next;
-  try {
-    next = nextTick(timing, Date.now());
-  } catch {
-    throw invalidParameter('cron', 'five fields (minute hour day month weekday) such as "0 9 * * 1-5"', cron);
-  }
+  const next = typeof cron === 'string' && FIVE_FIELDS.test(cron) ? nextTickOf({ cron, timezone, every_seconds: null }) : undefined;
+  if (typeof cron !== 'string' || next === undefined) throw invalidParameter('cron', 'five fields (minute hour day month weekday) such as "0 9 * * 1-5"', cron);
   if (next === null) throw invalidParameter('cron', 'one that ticks at some time', cron);
-  return timing;
+  return { cron, timezone, every_seconds: null };
+}
+
+/**
+ * @param {Timing} timing
+ * @returns {number | null | undefined} null when there is none any more; undefined when it is no cron expression
+ */
+function nextTickOf(timing) {
+  try {
+    return nextTick(timing, Date.now());
+  } catch {
+    return undefined;
+  }
 }
 
 /** @param {string} timezone */

@@ -78,18 +78,20 @@ export function taskWorkflow(Store, handlers) {
           wait_ms = retryDelaySeconds(attempt, this.env) * 1000;
           throw noTask('expected params {"taskId": "..."}', settings);
         }
-        const delivery = { taskId, run, redrive: false, holder: number === 1 ? instanceId({ taskId, run }) : `${instanceId({ taskId, run })}/${number}`, delivery: attempt, claim: crypto.randomUUID(), ended };
+        const instance = instanceId({ taskId, run });
+        const holder = number === 1 ? instance : `${instance}/${number}`; // each step counts its deliveries from 1 on
+        const delivery = { taskId, run, redrive: false, holder, delivery: attempt, claim: crypto.randomUUID(), ended };
         const next = await attemptTask(parts, delivery).catch((error) => {
           if (error instanceof NonRetryableError) throw error;
           return away(error);
         });
         if (next === 'done') return null;
-        if ('pause' in Object(next)) return /** @type {{pause: Pause}} */ (next).pause;
+        if (next !== 'absent' && 'pause' in next) return next.pause;
         if (next === 'absent') {
           wait_ms = Math.max(retryDelaySeconds(attempt, this.env), parts.store.settling_seconds) * 1000;
           throw noTask(`there is no task ${taskId}`, settings);
         }
-        const { at_ms, error } = /** @type {Next} */ (next);
+        const { at_ms, error } = next;
         times_away = at_ms === null ? times_away + 1 : 0;
         wait_ms = at_ms === null ? returnSeconds(times_away) * 1000 : Math.max(0, at_ms - Date.now());
         if (at_ms === null) ended = [{ holder: delivery.holder, delivery: attempt, released: attempt }];

@@ -106,7 +106,7 @@ export class WorkflowEngine {
     const terminated = tasks.filter((_, index) => statuses[index] === 'terminated');
     const again = [...missing, ...ended];
     // One that waits though its task is due has not heard of an event. An event that nobody waits for does no harm.
-    for (const task of tasks.filter((_, index) => statuses[index] === 'waiting')) await this.wake({ ...task, delay_seconds: 0 });
+    await Promise.all(tasks.filter((_, index) => statuses[index] === 'waiting').map((task) => this.wake({ ...task, delay_seconds: 0 })));
     if (terminated.length > 0) {
       const error = { name: 'InstanceTerminated', message: 'the workflow instance was terminated before its task had ended' };
       await handOverCallbacks(this, await this.store.abandon(terminated, error));
