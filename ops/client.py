@@ -238,6 +238,10 @@ class TaskRunnerClient:
         """Return statistics."""
         return Stats.read(self._call("GET", "/stats"))
 
+    def metrics(self) -> str:
+        """Return the metrics, in the text format of OpenMetrics 1.0."""
+        return self._send("GET", "/metrics").text
+
     def openapi(self) -> dict[str, Any]:
         """Return the API's own description."""
         return dict(self._call("GET", "/openapi.json").values)

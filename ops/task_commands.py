@@ -60,6 +60,7 @@ def add_parsers(commands: Any, common: argparse.ArgumentParser) -> None:
     watch = add_command(commands, common, "watch", _watch, "follow a task until it has ended")
     watch.add_argument("task_id", type=name, metavar="ID")
     add_command(commands, common, "stats", _stats, "show counts, backlog, dead letters, throughput and latency")
+    add_command(commands, common, "metrics", _metrics, "print the metrics in the text format of OpenMetrics")
 
 
 def _add_submit(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -217,6 +218,13 @@ def _stats(options: argparse.Namespace, console: Console) -> int:
     with client_of(options) as client:
         stats = client.stats()
     console.result(stats, _figures(stats))
+    return SUCCESS
+
+
+def _metrics(options: argparse.Namespace, console: Console) -> int:
+    with client_of(options) as client:
+        text = client.metrics()
+    console.result({"metrics": text}, text.splitlines())
     return SUCCESS
 
 

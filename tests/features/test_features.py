@@ -284,6 +284,14 @@ def test_statistics_count_what_there_is(client: TaskRunnerClient, stack: Deploye
     assert (stats.queue is None) == (stats.dead_letters is None) == (stack["engine"] == "workflow")
 
 
+def test_metrics_are_told_to_prometheus(client: TaskRunnerClient) -> None:
+    ended(client, probe(client, "give-up"))
+    lines = client.metrics().splitlines()
+    assert lines[-1] == "# EOF"
+    names = {line.partition(" ")[0].partition("{")[0] for line in lines if not line.startswith("#")}
+    assert {"ephemera_tasks", "ephemera_tasks_all_counted", "ephemera_sweeper_tasks_total"} <= names
+
+
 def test_dead_letters_are_redriven(
     client: TaskRunnerClient, stack: DeployedStack, request: pytest.FixtureRequest
 ) -> None:

@@ -257,6 +257,15 @@ def test_stats_in_lines_and_in_json(run: Run, runner: StandIn) -> None:
     assert json.loads(run("stats", "--json")[1]) == STATS
 
 
+def test_metrics_are_printed_as_they_came(run: Run, runner: StandIn) -> None:
+    text = '# TYPE a gauge\na{b="ü\\n"} 1\n# EOF\n'
+    kind = {"Content-Type": "application/openmetrics-text; version=1.0.0; charset=utf-8"}
+    runner.replies = [Reply(body=text.encode(), headers=kind)]
+    assert run("metrics") == (0, text, "")
+    assert json.loads(run("metrics", "--json")[1]) == {"metrics": text}
+    assert runner.requests[0].path == "/metrics"
+
+
 def test_what_cannot_be_reached_is_one_line(run: Run, runner: StandIn) -> None:
     runner.replies = [Reply(body=b"<html>", status=502)]
     code, out, err = run("stats")

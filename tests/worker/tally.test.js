@@ -142,3 +142,26 @@ test('a failed task that is retried by hand is open again, and its next end coun
   assert.deepEqual(await counts(), [0, 0, 60, 10, 0, true]);
   assert.deepEqual([await inMinutes('failed'), await inMinutes('completed')], [70, 60]);
 });
+
+test('what only grows is that of the last sweep, and never falls back, whether little or much has changed since', async () => {
+  const told = async () => {
+    const { parts: [part] } = await store.statistics();
+    const { submitted = 0, ends: { completed, failed } = {} } = part?.handlers?.['resize'] ?? {};
+    return [submitted, completed?.count ?? 0, failed?.count ?? 0];
+  };
+  const first = insert(20, { handler: 'resize' });
+  assert.deepEqual(await told(), [0, 0, 0]);
+  await sweep();
+  end(first.slice(0, 5));
+  assert.deepEqual(await told(), [20, 0, 0]);
+  await sweep();
+  assert.deepEqual(await told(), [20, 5, 0]);
+  end(first.slice(5), 'failed');
+  insert(100, { handler: 'resize' }, 1_000);
+  assert.deepEqual(await told(), [20, 5, 0]);
+  for (let time = 0; time < 3; time++) await sweep();
+  assert.deepEqual(await told(), [120, 5, 15]);
+  sqlite.all('DELETE FROM tasks', []);
+  await sweep();
+  assert.deepEqual(await told(), [120, 5, 15]);
+});

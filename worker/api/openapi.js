@@ -7,6 +7,7 @@ import {
   SCHEDULE_NAME_SCHEMA, SCHEMAS, STATUS_SCHEMA, TASK_ID_SCHEMA, TTL_SCHEMA, wholeNumber,
 } from './openapi_schemas.js';
 import { EVENT_NAME } from './events.js';
+import { METRICS_TYPE } from './metrics.js';
 import { jsonReply } from './reply.js';
 import { EVENT_STREAM } from './stream.js';
 import { DEFAULT_HANDLER, PARAMETER_PREFIX } from './submission.js';
@@ -94,6 +95,12 @@ export function describe(handlers, origin) {
       '/stats': {
         get: operation('statistics', 'getStatistics', 'Counts, backlogs, throughput and latency', {
           200: { ...json('Statistics'), description: 'Of up to five seconds ago; counts are of the newest tasks, at most 10,000.' },
+          ...refusals([...ANY, 'invalid_parameter']),
+        }),
+      },
+      '/metrics': {
+        get: operation('statistics', 'getMetrics', 'The same, and what only grows by handler, for Prometheus', {
+          200: { description: 'In the text format of OpenMetrics 1.0; of up to five seconds ago.', content: { [METRICS_TYPE]: { schema: { type: 'string' } } } },
           ...refusals([...ANY, 'invalid_parameter']),
         }),
       },

@@ -6,6 +6,7 @@ import { addCorsHeaders, addressOf, authenticate, authorize, limitRate, prefligh
 import { submitBatch } from './batch.js';
 import { sendEvent } from './events.js';
 import { listTasks } from './list.js';
+import { showMetrics } from './metrics.js';
 import { showDescription } from './openapi.js';
 import { showPage, showProgram, showStyle } from './page.js';
 import { jsonReply, quoted, Refusal, storeRefusal } from './reply.js';
@@ -37,6 +38,7 @@ export const ROUTES = {
   '/schedules/{name}/pause': { POST: pauseSchedule },
   '/schedules/{name}/resume': { POST: resumeSchedule },
   '/stats': { GET: showStatistics },
+  '/metrics': { GET: showMetrics },
   '/openapi.json': { GET: showDescription },
   '/': { GET: showPage },
   '/dashboard.css': { GET: showStyle },

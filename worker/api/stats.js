@@ -11,25 +11,40 @@ import { readQuery } from './request.js';
 /** How long an answer is given again. */
 const FRESH_MS = 5_000;
 
-/** The last answer of this isolate. @type {{at_ms: number, statistics: object} | null} */
+/** What was gathered at a Unix time. @typedef {Awaited<ReturnType<typeof gather>>} Gathered */
+
+/** The last that this isolate has gathered. @type {Gathered | null} */
 let last = null;
 
 /** @param {Call} call */
 export async function showStatistics(call) {
   readQuery(call.url, []);
+  return jsonReply(statisticsView(await gathered(call)));
+}
+
+/**
+ * @param {Call} call
+ * @returns {Promise<Gathered>} of up to {@link FRESH_MS} ago
+ */
+export async function gathered(call) {
   const now_ms = Date.now();
-  if (last === null || now_ms >= last.at_ms + FRESH_MS) last = { at_ms: now_ms, statistics: await makeStatistics(call, now_ms) };
-  return jsonReply(last.statistics);
+  if (last === null || now_ms >= last.now_ms + FRESH_MS) last = await gather(call, now_ms);
+  return last;
 }
 
 /**
  * @param {Call} call
  * @param {number} now_ms
  */
-async function makeStatistics({ store, engine }, now_ms) {
+async function gather({ store, engine }, now_ms) {
   const [told, backlogs, databases, objects] = await Promise.all([
     store.statistics(), backlogsOf(engine), store.fill(), store.workerVersions(),
   ]);
+  return { now_ms, told, backlogs, databases, objects };
+}
+
+/** @param {Gathered} gathered */
+function statisticsView({ now_ms, told, backlogs, databases, objects }) {
   const { as_of_ms, fresh_until_ms, counts, since_ms, isAll, minutes, sweeper, former = [] } = told;
   return {
     generatedAt: isoTime(now_ms),
@@ -64,7 +79,7 @@ async function backlogsOf(engine) {
  * @param {Backlog} backlog
  * @param {number} now_ms
  */
-function ageSeconds({ oldest_ms: since_ms }, now_ms) {
+export function ageSeconds({ oldest_ms: since_ms }, now_ms) {
   return since_ms === null ? null : Math.max(0, Math.floor((now_ms - since_ms) / 1000));
 }
 

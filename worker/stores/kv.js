@@ -433,17 +433,18 @@ export class KvStore {
   async statistics() {
     const now_ms = Date.now();
     const [found, sweeper] = await Promise.all([this.kv.get('statistics', 'json'), this.#sweepCounts()]);
-    const kept = /** @type {Omit<Statistics, 'sweeper'> | null} */ (found);
-    if (kept && now_ms < kept.fresh_until_ms) return { ...kept, minutes: recentMinutes(kept.minutes, now_ms), sweeper };
+    const kept = /** @type {Omit<Statistics, 'sweeper' | 'parts'> | null} */ (found);
+    const parts = [{ name: 'KV', counted_ms: null, sweeper, handlers: null }];
+    if (kept && now_ms < kept.fresh_until_ms) return { ...kept, minutes: recentMinutes(kept.minutes, now_ms), sweeper, parts };
     const counted = await this.#count(now_ms);
     // Another isolate may write at the same time, which KV refuses; its figures are as good.
     await this.kv.put('statistics', JSON.stringify(counted)).catch((error) => { if (!isStoreError(error)) throw error; });
-    return { ...counted, sweeper };
+    return { ...counted, sweeper, parts };
   }
 
   /**
    * @param {number} now_ms
-   * @returns {Promise<Omit<Statistics, 'sweeper'>>}
+   * @returns {Promise<Omit<Statistics, 'sweeper' | 'parts'>>}
    */
   async #count(now_ms) {
     const counted = { as_of_ms: now_ms, fresh_until_ms: now_ms + FRESH_SECONDS * 1000, counts: noCounts(), since_ms: /** @type {number | null} */ (null), isAll: true, minutes: {} };
@@ -454,7 +455,7 @@ export class KvStore {
       if (tasks++ === COUNTED_TASKS) return { ...counted, isAll: false };
       counted.counts[status]++;
       counted.since_ms = creationTime(taskId);
-      countSubmission(counted.minutes, { taskId, status, finished_at });
+      countSubmission(counted.minutes, { taskId });
       countEnd(counted.minutes, { taskId, status, finished_at });
     }
     counted.minutes = recentMinutes(counted.minutes, now_ms);

@@ -5,7 +5,7 @@
 
 /** @import { AttemptName, ClaimedTask, NewTask, Outcome, Progress, Status, StepRecord, TaskError, TaskEvent, TaskRecord, TaskSummary } from '../task.js' */
 /** @import { Submission } from '../engines/engine.js' */
-/** @import { Minutes, StatusCounts } from './tally.js' */
+/** @import { Minutes, StatusCounts, Totals } from './tally.js' */
 
 /**
  * What became of a task that was to be stored: `isNew`; or there was one with its idempotency key, which is the one
@@ -92,11 +92,18 @@
 /** What the sweeper has done since the store has had tasks. @typedef {{expired: number, resent: number, returned: number, failed: number}} SweepCounts */
 
 /**
+ * What has happened in one database or object, or in KV, since it is there: what only grows. `counted_ms` is the Unix time up to which the
+ * sweeper has counted its tasks; `handlers` null where that is not kept.
+ *
+ * @typedef {{name: string, counted_ms: number | null, sweeper: SweepCounts, handlers: Totals | null}} PartTotals
+ */
+
+/**
  * What there is, as it was at a Unix time, 0 where nobody has counted yet: tasks by status, all of them or (not `isAll`) the newest, the
  * oldest of them from `since_ms`; and what was done in the last minutes. Who asks no sooner than `fresh_until_ms` all day stays within
  * the Free plan. A store with former ones tells of each of those as well.
  *
- * @typedef {{as_of_ms: number, fresh_until_ms: number, counts: StatusCounts, since_ms: number | null, isAll: boolean, minutes: Minutes, sweeper: SweepCounts,
+ * @typedef {{as_of_ms: number, fresh_until_ms: number, counts: StatusCounts, since_ms: number | null, isAll: boolean, minutes: Minutes, sweeper: SweepCounts, parts: PartTotals[],
  *   former?: {store: string, counts: StatusCounts, isAll: boolean}[]}} Statistics
  */
 

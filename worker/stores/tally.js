@@ -4,6 +4,7 @@ import { ENDED } from '../task.js';
 import { creationTime } from '../task_id.js';
 
 /** @import { Status } from '../task.js' */
+/** @import { End } from '../callback.js' */
 /** @import { Statistics, SweepCounts } from './store.js' */
 
 /** How far back throughput and latency are told, the present minute included. */
@@ -12,6 +13,23 @@ export const MINUTE_MS = 60_000;
 
 /** Latencies are counted in buckets, each so many times as long as the one before: a percentile is exact to 2.5 percent. */
 const BUCKET_RATIO = 1.05;
+
+/** Upper bounds of the latencies that are counted for good, from a tenth of a second to a task's ordinary time to live. */
+export const LATENCY_BOUNDS_SECONDS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3_600, 21_600, 86_400];
+
+/** How many handlers are counted on their own: those of earlier deployments stay. The others are counted together, under what is no
+ * handler's name. */
+export const COUNTED_HANDLERS = 50;
+export const OTHER_HANDLERS = '_other';
+
+/**
+ * What has become of a handler's tasks since they are counted: nothing of it is ever taken back. `latencies` has how many there were up to
+ * each of {@link LATENCY_BOUNDS_SECONDS} and above the one before, by its index; the last index is of those above all.
+ *
+ * @typedef {{count: number, sum_ms: number, latencies: Record<string, number>}} EndTotals from submission to end
+ * @typedef {{submitted: number, ends: Partial<Record<End, EndTotals>>}} HandlerTotals
+ * @typedef {Record<string, HandlerTotals>} Totals by handler
+ */
 
 /** Within a minute; `latencies` how many tasks completed in each bucket.
  *
@@ -23,13 +41,14 @@ const BUCKET_RATIO = 1.05;
 /**
  * What a table keeps from one sweep to the next. `open` are the tasks that are followed and wait for nothing; `indexed` those that an
  * index tells: the failed and cancelled ones, and the open ones that wait for a time, or are no first attempts; counted at `at_ms`,
- * which read so many `rows`. Not `isAll`: there are more that were not counted yet.
+ * which read so many `rows`. Not `isAll`: there are more that were not counted yet. Code of before kept no `totals`.
  *
- * @typedef {{as_of_ms: number, isAll: boolean, minutes: Minutes, open: StatusCounts, indexed: StatusCounts & {at_ms: number, rows: number, isAll: boolean}}} Tally
+ * @typedef {{as_of_ms: number, isAll: boolean, minutes: Minutes, open: StatusCounts, indexed: StatusCounts & {at_ms: number, rows: number, isAll: boolean},
+ *   totals?: Totals}} Tally
  * @typedef {Record<Status, number>} StatusCounts
  */
 
-/** What is looked at of a task. @typedef {{taskId: string, status: Status, finished_at: number | null}} Glance */
+/** What is looked at of a task. @typedef {{taskId: string, status: Status, handler: string, finished_at: number | null}} Glance */
 
 /** @returns {StatusCounts} */
 export function noCounts() {
@@ -47,8 +66,42 @@ export function newTally() {
 }
 
 /**
+ * @param {Totals} totals
+ * @param {Pick<Glance, 'handler'>} task that is counted for the first time
+ */
+export function addSubmission(totals, { handler }) {
+  totalsOf(totals, handler).submitted++;
+}
+
+/**
+ * @param {Totals} totals
+ * @param {Glance} task that has ended
+ */
+export function addEnd(totals, { taskId, handler, status, finished_at }) {
+  if (finished_at === null || !isEnd(status)) return;
+  const end = totalsOf(totals, handler).ends[status] ??= { count: 0, sum_ms: 0, latencies: {} };
+  const latency_ms = Math.max(0, finished_at - creationTime(taskId)); // clocks differ
+  const bound = LATENCY_BOUNDS_SECONDS.findIndex((seconds) => latency_ms <= seconds * 1000);
+  const index = bound < 0 ? LATENCY_BOUNDS_SECONDS.length : bound;
+  end.count++;
+  end.sum_ms += latency_ms;
+  end.latencies[index] = (end.latencies[index] ?? 0) + 1;
+}
+
+/**
+ * @param {Totals} totals
+ * @param {string} handler which may be called `constructor`
+ * @returns {HandlerTotals}
+ */
+function totalsOf(totals, handler) {
+  const name = Object.hasOwn(totals, handler) || Object.keys(totals).length < COUNTED_HANDLERS ? handler : OTHER_HANDLERS;
+  if (!Object.hasOwn(totals, name)) totals[name] = { submitted: 0, ends: {} };
+  return /** @type {HandlerTotals} */ (totals[name]);
+}
+
+/**
  * @param {Minutes} minutes
- * @param {Glance} task
+ * @param {Pick<Glance, 'taskId'>} task
  */
 export function countSubmission(minutes, { taskId }) {
   minuteOf(minutes, creationTime(taskId)).submitted++;
@@ -58,7 +111,7 @@ export function countSubmission(minutes, { taskId }) {
  * Counts the end of a task that has ended.
  *
  * @param {Minutes} minutes
- * @param {Glance} task
+ * @param {Omit<Glance, 'handler'>} task
  */
 export function countEnd(minutes, { taskId, status, finished_at }) {
   if (finished_at === null || !isEnd(status)) return;
@@ -149,6 +202,7 @@ export function mergeStatistics(parts) {
   }
   return {
     counts, minutes, sweeper,
+    parts: parts.flatMap((part) => part.parts),
     as_of_ms: Math.min(...parts.map(({ as_of_ms }) => as_of_ms)),
     fresh_until_ms: Math.max(...parts.map(({ fresh_until_ms }) => fresh_until_ms)),
     since_ms: parts.reduce((/** @type {number | null} */ first, { since_ms }) => (since_ms === null ? first : Math.min(first ?? Infinity, since_ms)), null),

@@ -12,11 +12,11 @@ import { CALLBACK_STATUS, MAKE_CALLBACKS } from './callback_table.js';
 import { EARLY_MS, verdictOn } from './lease.js';
 import { changeOfSchedule, SCHEDULES } from './schedule_table.js';
 import { isStoreError } from './store_error.js';
-import { countEnd, countSubmission, MINUTE_MS, newTally, noCounts, recentMinutes } from './tally.js';
+import { addEnd, addSubmission, countEnd, countSubmission, MINUTE_MS, newTally, noCounts, recentMinutes } from './tally.js';
 
 /** @import { AttemptName, CallbackState, NewTask, Outcome, Progress, StepRecord, TaskError, TaskEvent, TaskRecord, TaskSummary } from '../task.js' */
 /** @import { Leased } from './lease.js' */
-/** @import { Abandoned, ClaimAnswer, Delivery, EventReceipt, Fill, Insertion, KeptSchedule, OpenTask, Page, Probe, Query, RunningVersion, Standing, Statistics, Store, SweepCounts } from './store.js' */
+/** @import { Abandoned, ClaimAnswer, Delivery, EventReceipt, Fill, Insertion, KeptSchedule, OpenTask, Page, PartTotals, Probe, Query, RunningVersion, Standing, Statistics, Store, SweepCounts } from './store.js' */
 /** @import { Callback } from '../callback.js' */
 /** @import { Submission } from '../engines/engine.js' */
 /** @import { Glance, StatusCounts, Tally } from './tally.js' */
@@ -270,7 +270,7 @@ const SET_PROBES = 'UPDATE sweep_progress SET probes = ?1';
 const COUNT_SWEEP = `
   UPDATE sweep_progress SET expired = expired + ?1, resent = resent + ?2, returned = returned + ?3, failed = failed + ?4`;
 
-const GLANCE = 'taskId, status, finished_at, due_at';
+const GLANCE = 'taskId, status, handler, finished_at, due_at';
 
 const TALLY = `
   SELECT counted_to, counted, scanned_to, unscanned, tally, expired, resent, returned, failed, (SELECT min(taskId) FROM tasks) AS first
@@ -303,6 +303,8 @@ const LAST_ID = 'g';
 export class TaskTable {
   settling_seconds = 0;
   tells = false;
+  /** Of the database or object, in what is told of it. */
+  name = 'DB';
 
   /**
    * @param {Run} run
@@ -689,10 +691,14 @@ export class TaskTable {
     const look = new Look(row.tally, now_ms, now_ms);
     look.indexed(indexed, LIVE_ROWS);
     const isLive = look.tally.indexed.isAll && [followed, unscanned, uncounted].every(({ length }) => length <= LIVE_ROWS);
-    if (!isLive) return statisticsOf(row, /** @type {Tally} */ (JSON.parse(row.tally ?? 'null') ?? newTally()), now_ms);
+    const kept = /** @type {Tally} */ (JSON.parse(row.tally ?? 'null') ?? newTally());
+    // Those of the last sweep, also where the rest is of this moment: what only grows must not fall back to an earlier count.
+    const { expired, resent, returned, failed } = row;
+    const part = { name: this.name, counted_ms: kept.as_of_ms || null, sweeper: { expired, resent, returned, failed }, handlers: kept.totals ?? {} };
+    if (!isLive) return statisticsOf(row, kept, part, now_ms);
     for (const each of uncounted) look.submitted(/** @type {Glanced} */ (each));
     for (const each of [...followed, ...unscanned, ...uncounted]) look.follow(/** @type {Glanced} */ (each));
-    return statisticsOf({ ...row, counted: row.counted + uncounted.length, unscanned: 0 }, { ...look.tally, as_of_ms: now_ms, isAll: true }, now_ms);
+    return statisticsOf({ ...row, counted: row.counted + uncounted.length, unscanned: 0 }, { ...look.tally, as_of_ms: now_ms, isAll: true }, part, now_ms);
   }
 
   /**
@@ -767,7 +773,8 @@ class Look {
   constructor(before, now_ms, soon_ms) {
     /** @type {Tally} */
     const tally = JSON.parse(before ?? 'null') ?? newTally();
-    this.tally = { ...tally, minutes: recentMinutes(tally.minutes, now_ms), open: noCounts() };
+    this.totals = tally.totals ?? {};
+    this.tally = { ...tally, minutes: recentMinutes(tally.minutes, now_ms), open: noCounts(), totals: this.totals };
     this.now_ms = now_ms;
     this.soon_ms = soon_ms;
   }
@@ -779,14 +786,17 @@ class Look {
   /** @param {Glanced} task that was not counted before */
   submitted(task) {
     countSubmission(this.tally.minutes, task);
+    addSubmission(this.totals, task);
   }
 
   /** @param {Glanced} task that is followed, or not yet */
   follow(task) {
     const { taskId, status, due_at } = task;
     if (this.followed.has(taskId)) return;
-    if (ENDED.has(status)) countEnd(this.tally.minutes, task);
-    else if (due_at === null) this.tally.open[status]++; // the others are indexed
+    if (ENDED.has(status)) {
+      countEnd(this.tally.minutes, task);
+      addEnd(this.totals, task);
+    } else if (due_at === null) this.tally.open[status]++; // the others are indexed
     if (!ENDED.has(status) && (due_at === null || due_at < this.soon_ms)) this.followed.add(taskId);
   }
 
@@ -811,10 +821,11 @@ class Look {
 /**
  * @param {TallyRow} row
  * @param {Tally} tally
+ * @param {PartTotals} part
  * @param {number} now_ms
  * @returns {Statistics}
  */
-function statisticsOf({ counted, unscanned, first, expired, resent, returned, failed }, { as_of_ms, minutes, open, indexed, isAll }, now_ms) {
+function statisticsOf({ counted, unscanned, first }, { as_of_ms, minutes, open, indexed, isAll }, part, now_ms) {
   const counts = noCounts();
   for (const status of /** @type {const} */ (['pending', 'processing', 'failed', 'cancelled'])) counts[status] = open[status] + indexed[status];
   counts.pending += unscanned;
@@ -825,7 +836,7 @@ function statisticsOf({ counted, unscanned, first, expired, resent, returned, fa
     as_of_ms, counts, fresh_until_ms: now_ms, minutes: recentMinutes(minutes, now_ms),
     since_ms: first === null ? null : creationTime(first),
     isAll: isAll && indexed.isAll,
-    sweeper: { expired, resent, returned, failed },
+    sweeper: part.sweeper, parts: [part],
   };
 }
 
