@@ -86,19 +86,21 @@ def find_deployed_stack(name: str, state_dir: Path) -> DeployedStack:
         raise NotReadyError("no API token: set CLOUDFLARE_API_TOKEN to the token that the stack was deployed with")
     stack = DeployedStack(outputs, base_url, token)
     worker = _deployed_worker(stack, name)
-    return DeployedStack({**outputs, "url": outputs.get("url") or worker["subdomain"]["url"]}, base_url, token)
+    address = worker["subdomain"].get("url")
+    # A domain of the stack leads to the real Cloudflare, where this machine's Worker is not.
+    url = (address or outputs.get("url")) if instance else (outputs.get("url") or address)
+    return DeployedStack({**outputs, "url": url}, base_url, token)
 
 
 def connect(name: str, state_dir: Path) -> TaskRunnerClient:
-    """Return a client of a stack's task runner; Cloudflare's API is not asked when the outputs have the URL.
+    """Return a client of a stack's task runner; the real Cloudflare's API is not asked when the outputs have the URL.
 
     Raises:
         NotReadyError: the stack is not deployed, or cannot be reached.
     """
     outputs = _outputs(name, state_dir)
-    _local_instance(name, state_dir)
-    url = outputs.get("url") or find_deployed_stack(name, state_dir).url
-    return TaskRunnerClient(url, task_runner_token(name))
+    known = None if _local_instance(name, state_dir) else outputs.get("url")
+    return TaskRunnerClient(known or find_deployed_stack(name, state_dir).url, task_runner_token(name))
 
 
 def task_runner_token(stack: str) -> str | None:

@@ -10,7 +10,7 @@ import pytest
 from local.cli.adopt import adopt
 from local.cli.api_client import ApiClient
 from local.pulumi.outputs import read_outputs
-from tests.journey.project import Project, local_cloudflare
+from tests.journey.project import Project, local_cloudflare, run
 
 STACK = "local"
 DOMAIN, ROUTE = "tasks.example.com", "www.example.com/tasks/*"
@@ -33,6 +33,9 @@ def test_a_stack_has_a_domain_and_a_route(project: Project) -> None:
         assert "error" in ask(api, "www.example.com", "/tasks/none").json(), "the Worker's own"
         assert ask(api, "www.example.com", "/other").text == "There is nothing here yet\n"
         assert "nothing changed" in project.deploy("up", STACK)
+        known = ("--stack", STACK, "--state", project.state)
+        ended = run("ops", "submit", "--data", "work", "--wait", *known, cwd=project.folder)
+        assert "completed" in ended, "the Worker is found here, and not where the domain leads"
 
         project.configure(STACK, domain=DOMAIN)
         project.deploy("up", STACK)
