@@ -13,6 +13,16 @@ from tests.local.rest import Json, Rest, refusal_of, unique
 
 SHOWS_ITS_MARK = "export default { fetch(request, env) { return new Response(env.MARK + ' ' + request.url) } }"
 
+FETCHES = """
+export default {
+  async fetch(request) {
+    const url = new URL(request.url).searchParams.get('url');
+    return fetch(url).catch((error) => new Response(`not reached: ${error}`));
+  },
+};
+"""
+"""Fetches what it is told to. Names of example.com end at no address."""
+
 
 def new_zone(rest: Rest) -> dict[str, Any]:
     body = {"name": f"{unique('zone')}.example.com", "account": {"id": rest.account.rpartition("/")[2]}}
@@ -357,3 +367,15 @@ def test_a_zone_has_no_dns(rest: Rest) -> None:
     zone = new_zone(rest)
     assert refused(rest, "GET", f"/zones/{zone['id']}/dns_records")[0] == 501
     assert (zone["status"], zone["activated_on"]) == ("active", zone["created_on"])
+
+
+def test_a_worker_does_not_reach_another_one_by_its_domain(rest: Rest, one: Json) -> None:
+    zone, port = new_zone(rest), one["subdomain"]["url"].rpartition(":")[2]
+    hostname = new_domain(rest, zone, one["name"])["hostname"]
+    assert ask(one, f"{hostname}/").status_code == 200, "who is told where it is gets there"
+    worker = rest.worker()
+    rest.upload(worker["name"], FETCHES)
+    for url in (f"http://{hostname}/", f"http://{hostname}:{port}/"):
+        told = rest.visit(f"{worker['subdomain']['url']}/?url={url}").text
+        assert told != f"{one['name']} {url}", told
+        assert told.startswith("not reached: "), told
