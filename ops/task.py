@@ -146,7 +146,8 @@ class TaskSummary:
     finished_at: datetime | None
     next_attempt_at: datetime | None
     """When a pending task is due that waits for its delay or its backoff."""
-    expires_at: datetime
+    expires_at: datetime | None
+    """None while the task is held: its time to live counts from its release."""
 
     @classmethod
     def read(cls, task: JsonObject) -> TaskSummary:
@@ -240,5 +241,5 @@ def _summary(task: JsonObject) -> dict[str, Any]:
         "started_at": task.optional(task.time, "startedAt"),
         "finished_at": task.optional(task.time, "finishedAt"),
         "next_attempt_at": task.optional(task.time, "nextAttemptAt"),
-        "expires_at": task.time("expiresAt"),
+        "expires_at": task.optional(task.time, "expiresAt"),
     }

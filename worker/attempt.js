@@ -1,9 +1,9 @@
 /** Attempts at tasks: their handlers' runs, and what becomes of the tasks. */
 
 import { chosenDelaySeconds, isPermanent, retryDelaySeconds } from './backoff.js';
-import { callbackTaskId, runOfCallback, tellsOf } from './callback.js';
 import { contextOf } from './context.js';
 import { Cancellation } from './cancellation.js';
+import { followUpOf } from './follow_up.js';
 import { MAX_TIMEOUT_SECONDS, PermanentError } from './handler.js';
 import { Heartbeat, Running } from './heartbeat.js';
 import { NO_STEPS, Steps, Suspension } from './steps.js';
@@ -11,7 +11,7 @@ import { isStoreError } from './stores/store_error.js';
 import { resultJson } from './result.js';
 import { describeError } from './task.js';
 
-/** @import { Submission } from './engines/engine.js' */
+/** @import { FollowUp } from './follow_up.js' */
 /** @import { Handlers } from './handler.js' */
 /** @import { Standing, Store } from './stores/store.js' */
 /** @import { ClaimedTask, Outcome, TaskError } from './task.js' */
@@ -48,7 +48,8 @@ export const CRASHED = {
  * @param {ClaimedTask[]} tasks
  * @param {number} end_ms Unix time until which the store is asked again when it does not answer; handlers that still run then are
  *   told by their signal that the store is lost
- * @param {(settlements: Settlement[]) => void} onSettled called as outcomes are written; each task comes once
+ * @param {(settlements: Settlement[], followUp: FollowUp) => void} onSettled called as outcomes are written, with what follows them; each
+ *   task comes once
  * @returns {Promise<void>} when all have; never rejects for what a handler throws: that is the outcome's error
  * @throws what the store is at fault for, but for its being away
  */
@@ -61,7 +62,7 @@ export async function attemptAll(parts, tasks, end_ms, onSettled) {
   for (const each of running) {
     void each.run().then((outcome) => {
       running.delete(each);
-      if (each.isStoreLost) onSettled([{ task: each.task, outcome, standing: 'lost' }]);
+      if (each.isStoreLost) onSettled([{ task: each.task, outcome, standing: 'lost' }], followUpOf());
       else ended.push({ task: each.task, outcome });
       wake();
     });
@@ -78,7 +79,7 @@ export async function attemptAll(parts, tasks, end_ms, onSettled) {
       await heartbeat.settled();
       const offered = ended;
       ended = [];
-      const standings = await parts.store.settle(offered.map(({ outcome }) => outcome));
+      const { standings, followUp } = await parts.store.settle(offered.map(({ outcome }) => outcome));
       const isTimeUp = Date.now() >= end_ms;
       /** @type {Settlement[]} */
       const settled = [];
@@ -87,7 +88,7 @@ export async function attemptAll(parts, tasks, end_ms, onSettled) {
         if (standing === 'lost' && !isTimeUp) ended.push(each);
         else settled.push({ ...each, standing });
       }
-      if (settled.length > 0) onSettled(await Promise.all(settled.map((each) => untilEvent(parts.store, each))));
+      if (settled.length > 0) onSettled(await Promise.all(settled.map((each) => untilEvent(parts.store, each))), followUp);
       if (settled.length < offered.length) await wait(Math.min(AGAIN_MS, end_ms - Date.now()));
     }
   } finally {
@@ -113,16 +114,6 @@ async function untilEvent(store, settlement) {
     if (!isStoreError(error)) throw error;
   }
   return { ...settlement, outcome: { ...outcome, next_attempt_ms: Date.now() } };
-}
-
-/**
- * @param {Settlement[]} settlements
- * @returns {Submission[]} the runs of the callbacks that were made with them
- */
-export function callbacksOf(settlements) {
-  return settlements.flatMap(({ outcome: { taskId, run, status, callback, ended_ms }, standing }) => (
-    standing === 'ours' && tellsOf(callback, status) ? [runOfCallback(callbackTaskId({ taskId, run, finished_ms: ended_ms }))] : []
-  ));
 }
 
 /**

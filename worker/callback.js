@@ -6,7 +6,7 @@
 import { ENDED } from './task.js';
 import { timePrefix } from './task_id.js';
 
-/** @import { Engine, Submission } from './engines/engine.js' */
+/** @import { Submission } from './engines/engine.js' */
 /** @import { Status, TaskError } from './task.js' */
 
 /** The ends that can be told. @typedef {'completed' | 'failed' | 'cancelled'} End */
@@ -63,27 +63,10 @@ export function callbackBody({ taskId, status, handler, run, attempts, result, e
 }
 
 /**
- * @param {string} taskId of a callback
- * @returns {Submission} its first run
+ * @param {{taskId: string, status: Status, run: number, finished_ms: number | null, callback?: Callback | null}} task that has ended
+ * @returns {Submission[]} the first run of its callback, where it has one to make
  */
-export function runOfCallback(taskId) {
-  return { taskId, run: 1, delay_seconds: 0, max_retries: null };
-}
-
-/**
- * Hands callbacks to the engine right after they were made. One that is lost here is handed over by the sweeper, as any pending task.
- *
- * @param {Pick<Engine, 'submit'>} engine
- * @param {Submission[]} callbacks
- * @returns {Promise<void>} never rejects
- */
-export async function handOverCallbacks(engine, callbacks) {
-  if (callbacks.length === 0) return;
-  try {
-    await engine.submit(callbacks);
-  } catch (error) {
-    console.error('callbacks are stored, but not sent; the sweeper sends them', {
-      taskIds: callbacks.map(({ taskId }) => taskId), error: String(error),
-    });
-  }
+export function callbackRuns({ taskId, status, run, finished_ms, callback }) {
+  if (finished_ms === null || !tellsOf(callback, status)) return [];
+  return [{ taskId: callbackTaskId({ taskId, run, finished_ms }), run: 1, delay_seconds: 0, max_retries: null }];
 }

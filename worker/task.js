@@ -40,6 +40,8 @@ export { describeError } from './thrown.js';
  * @property {Idempotency | null} idempotency
  * @property {Callback | null} [callback] where it is told that it has ended
  * @property {boolean} [mayBeThere] whether it may be stored already, and is to stay as it is then
+ * @property {boolean} [isHeld] whether it is not to be attempted before something releases it; its delay and its time to live count
+ *   from then on
  */
 
 /**
@@ -64,8 +66,8 @@ export { describeError } from './thrown.js';
  * @property {number} created_ms
  * @property {number | null} started_ms when the first attempt of this run began
  * @property {number | null} finished_ms
- * @property {number | null} next_attempt_ms when a pending task is due that waits for its delay or its backoff
- * @property {number} expires_ms
+ * @property {number | null} next_attempt_ms when a pending task is due that waits for its delay or its backoff; null of a held one
+ * @property {number | null} expires_ms null while it is held
  */
 
 /** A task's callback: `taskId` and `status` are null while there is no task of it. @typedef {Callback & {taskId: string | null, status: Status | null}} CallbackState */
@@ -129,6 +131,12 @@ export const MAX_TTL_SECONDS = 604_800;
 
 /** The longest wait of a message (https://developers.cloudflare.com/queues/platform/limits/). */
 export const MAX_DELAY_SECONDS = 86_400;
+
+/**
+ * When a held task is due: the latest time that there is (https://tc39.es/ecma262/#sec-time-values-and-time-range). It is one that is
+ * pending and must not be attempted before something releases it.
+ */
+export const HELD_UNTIL_MS = 8_640_000_000_000_000;
 
 /** The longest that a step may wait: a year, as Cloudflare's own (https://developers.cloudflare.com/workflows/reference/limits/). */
 export const MAX_WAIT_SECONDS = 31_536_000;

@@ -150,6 +150,7 @@ def test_a_task_tells_its_story(client: TaskRunnerClient) -> None:
     assert task.started_at
     assert task.finished_at
     assert before <= task.created_at <= task.started_at <= task.finished_at
+    assert task.expires_at
     assert timedelta(hours=23, minutes=59) < task.expires_at - task.created_at < timedelta(hours=24, minutes=1)
 
 

@@ -8,7 +8,7 @@ import { startWorker, STORES } from './worker_under_test.js';
 
 /** @import { HandlerModule, Handlers } from '../../worker/handler.js' */
 /** @import { Parts, Settlement } from '../../worker/attempt.js' */
-/** @import { Standing, Store } from '../../worker/stores/store.js' */
+/** @import { Settled, Standing, Store } from '../../worker/stores/store.js' */
 /** @import { AttemptName, ClaimedTask, Outcome } from '../../worker/task.js' */
 
 const ENV = { MAX_RETRIES: '2', RETRY_DELAY_SECONDS: '10', RETRY_BACKOFF: 'exponential', RETRY_MAX_DELAY_SECONDS: '3600', API_TOKENS: 'secret', OTHER: 'open' };
@@ -16,7 +16,10 @@ const ENV = { MAX_RETRIES: '2', RETRY_DELAY_SECONDS: '10', RETRY_BACKOFF: 'expon
 /** @param {Standing} standing of every attempt */
 const standingOf = (standing) => async (/** @type {AttemptName[]} */ attempts) => new Map(attempts.map(({ taskId }) => [taskId, standing]));
 
-const STORE = /** @type {Store} */ (/** @type {unknown} */ ({ settling_seconds: 0, report: standingOf('superseded'), settle: standingOf('ours') }));
+/** @param {Standing} standing @returns {(outcomes: Outcome[]) => Promise<Settled>} */
+const settledAs = (standing) => async (outcomes) => ({ standings: await standingOf(standing)(outcomes), followUp: { runs: [] } });
+
+const STORE = /** @type {Store} */ (/** @type {unknown} */ ({ settling_seconds: 0, report: standingOf('superseded'), settle: settledAs('ours') }));
 
 /**
  * @param {Partial<ClaimedTask>} [parts]
@@ -288,7 +291,7 @@ test('what has ended is written at once, together with what ends meanwhile', asy
     writing.push(end);
     begun[writes.length - 1]?.resolve(null);
     await end.promise;
-    return standingOf('ours')(outcomes);
+    return settledAs('ours')(outcomes);
   };
   /** @type {Handlers} */
   const handlers = { default: { default: (payload) => gates.get(String(payload))?.promise } };
@@ -323,7 +326,7 @@ test('what has ended is written at once, together with what ends meanwhile', asy
 test('a store that is away gets the outcome when it is back, and handlers go on meanwhile', async () => {
   let refusals = 0;
   /** @param {Outcome[]} outcomes */
-  const settle = (outcomes) => standingOf(refusals++ < 2 ? 'lost' : 'ours')(outcomes);
+  const settle = (outcomes) => settledAs(refusals++ < 2 ? 'lost' : 'ours')(outcomes);
   const handlers = { default: { default: () => 'done' }, slow: { default: () => setTimeout(500, 'late') } };
   const settlements = await settleAll({ store: { ...STORE, settle }, handlers, env: ENV }, [task({ taskId: 'quick' }), task({ taskId: 'slow', handler: 'slow' })]);
   assert.deepEqual(settlements.map(({ outcome: { taskId, status }, standing }) => [taskId, status, standing]), [
@@ -339,7 +342,7 @@ test('when the time is up what could not be written is lost, and handlers that r
     default: { default: () => 'done' },
     slow: { default: (/** @type {unknown} */ _, /** @type {any} */ { signal }) => new Promise(() => { signal.addEventListener('abort', () => reasons.push(signal.reason.name)); }) },
   };
-  const store = { ...STORE, settle: standingOf('lost') };
+  const store = { ...STORE, settle: settledAs('lost') };
   const settlements = await settleAll({ store, handlers, env: ENV }, [task({ taskId: 'quick' }), task({ taskId: 'slow', handler: 'slow' })], Date.now() + 200);
   assert.deepEqual(settlements.map(({ task: { taskId }, standing }) => [taskId, standing]).sort(), [['quick', 'lost'], ['slow', 'lost']]);
   assert.deepEqual(reasons, ['StoreLost']);

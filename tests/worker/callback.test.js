@@ -157,13 +157,13 @@ for (const name of /** @type {const} */ ([...STORES, 'sharded-d1', 'sharded-obje
 
   test('a task that is cancelled has one, and one that is given up, and each of its runs', async () => {
     const cancelled = await store.insert(newTask({ callback: /** @type {any} */ (callback) }));
-    assert.equal(await store.call('cancel', cancelled), true);
+    assert.equal(await store.cancel(cancelled), true);
     assert.equal((await store.call('find', cancelled)).callback.status, 'pending');
-    assert.equal(await store.call('cancel', cancelled), false);
+    assert.equal(await store.cancel(cancelled), false);
     assert.match((await callbackOf(cancelled)).called.payload, /^{"type":"task.cancelled",/);
 
     const lost = await store.insert(newTask({ callback: /** @type {any} */ (callback) }));
-    const runs = await store.call('abandon', [{ taskId: lost, run: 1, attempts: 0 }], ERROR);
+    const { runs } = await store.call('abandon', [{ taskId: lost, run: 1, attempts: 0 }], ERROR);
     const first = await callbackOf(lost);
     assert.deepEqual(runs, [{ taskId: first.parent.callback.taskId, run: 1, delay_seconds: 0, max_retries: null }]);
     assert.match(first.called.payload, /"result":null,"error":{"name":"Error","message":"no luck"}}}$/);

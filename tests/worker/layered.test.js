@@ -21,7 +21,7 @@ for (const former of STORES) for (const present of STORES.filter((each) => each 
         const { tasks } = await store.call('list', { status: 'failed', handler: null, limit: 10, cursor: null });
         assert.deepEqual(tasks.map((/** @type {{taskId: string}} */ { taskId }) => taskId), [fresh.taskId, old.taskId].sort().reverse());
         assert.equal(await store.call('retry', old.taskId, 1), 2);
-        assert.equal(await store.call('cancel', old.taskId), true);
+        assert.equal(await store.cancel(old.taskId), true);
         assert.equal((await store.former.call('find', old.taskId)).status, 'cancelled');
       } finally {
         await store.stop();

@@ -29,10 +29,10 @@ for (const name of /** @type {StoreName[]} */ (['d1', 'sharded-d1', 'durable-obj
     const keyedTask = () => newTask({ taskId: newTaskId(Date.now(), '00'), idempotency }); // those of a key share a shard
     const [plain, keyed] = [newTask(), keyedTask()];
     for (const task of [plain, keyed]) {
-      assert.deepEqual(await store.call('insert', [task]), [{ taskId: task.taskId, run: 1, status: 'pending', isNew: true, conflict: false }]);
+      assert.deepEqual(await store.call('insert', [task]), [{ taskId: task.taskId, run: 1, status: 'pending', isNew: true, conflict: false, isHeld: false }]);
       assert.equal((await store.call('find', task.taskId)).status, 'pending');
     }
-    assert.deepEqual(await store.call('insert', [keyedTask()]), [{ taskId: keyed.taskId, run: 1, status: 'pending', isNew: false, conflict: false }]);
+    assert.deepEqual(await store.call('insert', [keyedTask()]), [{ taskId: keyed.taskId, run: 1, status: 'pending', isNew: false, conflict: false, isHeld: false }]);
   });
 
   test('claim finds what it holds, with the payload and one attempt; a redrive begins one run', async () => {
@@ -69,7 +69,7 @@ for (const name of /** @type {StoreName[]} */ (['d1', 'sharded-d1', 'durable-obj
 
   test('cancel ends a task; retry begins one run', async () => {
     const taskId = await store.insert();
-    await store.call('cancel', taskId); // true, or false where the first one's reply was lost: the API looks what the task is then
+    await store.cancel(taskId); // true, or false where the first one's reply was lost: the API looks what the task is then
     assert.equal((await store.call('find', taskId)).status, 'cancelled');
     assert.equal(await store.call('retry', taskId, 1), 2);
     const { status, run } = await store.call('find', taskId);

@@ -50,9 +50,11 @@ function engineUnderTest({ claim = () => 'claimed', settle = () => 'ours', handl
         return [taskId, answer === 'claimed' ? { kind: 'claimed', task } : answer];
       }));
     },
-    settle: async (/** @type {Outcome[]} */ outcomes) => new Map(outcomes.map((outcome) => [outcome.taskId, settle(outcome)])),
+    settle: async (/** @type {Outcome[]} */ outcomes) => ({
+      standings: new Map(outcomes.map((outcome) => [outcome.taskId, settle(outcome)])), followUp: { runs: [] },
+    }),
     report: async () => new Map(),
-    abandon: async (/** @type {any[]} */ lost, /** @type {Error} */ { name }) => { abandoned.push(...lost.map(({ taskId }) => `${taskId} ${name}`)); return []; },
+    abandon: async (/** @type {any[]} */ lost, /** @type {Error} */ { name }) => { abandoned.push(...lost.map(({ taskId }) => `${taskId} ${name}`)); return { runs: [] }; },
   };
   const env = {
     TASK_QUEUE: fakeQueue(take(sent)), TASK_DLQ: fakeQueue(take(letters)), MAX_RETRIES: String(max_retries),
@@ -152,6 +154,14 @@ test('a task that was cancelled in its last attempt leaves no dead letter', asyn
   const cancelled = message();
   await engine.consume(batch(cancelled));
   assert.deepEqual([letters, cancelled.verdicts], [[], ['ack']]);
+});
+
+test('a message of a held task is done with, with its copies: its release sends another', async () => {
+  const { engine, sent, letters } = engineUnderTest({ claim: () => ({ kind: 'unreleased' }) });
+  const held = message();
+  const copy = message(held.body);
+  await engine.consume(batch(held, copy));
+  assert.deepEqual([held.verdicts, copy.verdicts, sent, letters], [['ack'], ['ack'], [], []]);
 });
 
 test('messages near their last delivery are sent anew with all of their batch, before anything runs', async () => {

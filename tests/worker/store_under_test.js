@@ -16,7 +16,7 @@ const face = (/** @type {string} */ expression, /** @type {boolean} */ losesRepl
     if (method === 'expire') parameters.push(() => false);
     const answer = new (isPart ? ${expression} : Store)(env)[method](...parameters);
     const result = Symbol.asyncIterator in answer ? (await Array.fromAsync(answer)).flat() : await answer;
-    return Response.json({ result: result instanceof Map ? Object.fromEntries(result) : result });
+    return new Response(JSON.stringify({ result }, (_, value) => (value instanceof Map ? Object.fromEntries(value) : value)));
   },
 }`;
 
@@ -122,7 +122,7 @@ export class StoreUnderTest {
    */
   async settle({ taskId, run, attempts, crashes, claim }, outcome) {
     const name = { taskId, run, attempts, crashes, claim };
-    return (await this.call('settle', [{ ...name, progress: null, ended_ms: Date.now(), ...outcome }]))[taskId];
+    return (await this.call('settle', [{ ...name, progress: null, ended_ms: Date.now(), ...outcome }])).standings[taskId];
   }
 
   /**
@@ -132,6 +132,14 @@ export class StoreUnderTest {
    */
   async report({ taskId, run, attempts, crashes, claim }, progress) {
     return (await this.call('report', [{ taskId, run, attempts, crashes, claim, progress }]))[taskId];
+  }
+
+  /**
+   * @param {string} taskId
+   * @returns {Promise<boolean>} whether it was this call that ended it
+   */
+  async cancel(taskId) {
+    return await this.call('cancel', taskId) !== null;
   }
 
   /**

@@ -160,7 +160,7 @@ for (const name of /** @type {StoreName[]} */ ([...STORES, 'sharded-d1'])) {
       const running = await store.claim(processing);
       await store.settle(await store.claim(completed), { status: 'completed', result: 'null' });
       assert.deepEqual(
-        [await store.call('cancel', pending), await store.call('cancel', processing), await store.call('cancel', completed), await store.call('cancel', newTaskId(0))],
+        [await store.cancel(pending), await store.cancel(processing), await store.cancel(completed), await store.cancel(newTaskId(0))],
         [true, true, false, false],
       );
       assert.deepEqual(await store.ask(pending), { kind: 'over', hasFailed: false });
@@ -219,13 +219,13 @@ for (const name of /** @type {StoreName[]} */ ([...STORES, 'sharded-d1'])) {
       const idempotency = { key: 'ab'.repeat(32), fingerprint: 'one' };
       const taskId = newTaskId(Date.now(), 'a');
       const [first] = await store.call('insert', [newTask({ taskId, idempotency })]);
-      assert.deepEqual(first, { taskId, run: 1, status: 'pending', isNew: true, conflict: false });
+      assert.deepEqual(first, { taskId, run: 1, status: 'pending', isNew: true, conflict: false, isHeld: false });
       assert.deepEqual(await store.call('insert', [newTask({ taskId, idempotency })]), [first], 'the same once more, for a lost reply');
       await store.claim(taskId);
       const again = newTask({ taskId: newTaskId(Date.now(), 'a'), idempotency });
       const other = newTask({ taskId: newTaskId(Date.now(), 'a') });
       const [second, third] = await store.call('insert', [again, other]);
-      assert.deepEqual(second, { taskId, run: 1, status: 'processing', isNew: false, conflict: false });
+      assert.deepEqual(second, { taskId, run: 1, status: 'processing', isNew: false, conflict: false, isHeld: false });
       assert.equal(third.taskId, other.taskId);
       assert.equal(await store.call('find', again.taskId), null);
       const [conflict] = await store.call('insert', [newTask({ taskId: newTaskId(Date.now(), 'a'), idempotency: { ...idempotency, fingerprint: 'two' } })]);
@@ -235,7 +235,7 @@ for (const name of /** @type {StoreName[]} */ ([...STORES, 'sharded-d1'])) {
     test('a task whose time to live is over is not there, though the store may still hold it', async () => {
       const idempotency = { key: 'aa'.repeat(32), fingerprint: 'over' };
       const taskId = await store.insert({ taskId: newTaskId(Date.now() - 61_000, 'aa'), ttl_seconds: 60, idempotency });
-      assert.deepEqual([await store.call('find', taskId), await store.claim(taskId), await store.call('cancel', taskId)], [null, null, false]);
+      assert.deepEqual([await store.call('find', taskId), await store.claim(taskId), await store.cancel(taskId)], [null, null, false]);
       const { tasks } = await store.call('list', { status: null, handler: null, limit: 100, cursor: null });
       assert.ok(!tasks.some((/** @type {TaskSummary} */ task) => task.taskId === taskId));
       const [again] = await store.call('insert', [newTask({ taskId: newTaskId(Date.now(), 'aa'), idempotency })]);

@@ -53,8 +53,8 @@ export async function takeIn(tasks, { store, engine, invocation }) {
  */
 function runOf({ delay_seconds, max_retries }, insertion) {
   if (insertion instanceof Error) return null;
-  const { taskId, run, status, conflict } = insertion;
-  if (conflict || status !== 'pending') return null;
+  const { taskId, run, status, conflict, isHeld } = insertion;
+  if (conflict || isHeld || status !== 'pending') return null;
   const due_ms = run === 1 ? creationTime(taskId) + delay_seconds * 1000 : 0; // the delay is of the first run alone
   return { taskId, run, max_retries, delay_seconds: Math.max(0, Math.ceil((due_ms - Date.now()) / 1000)) };
 }

@@ -84,7 +84,7 @@ const SUMMARY = {
   startedAt: orNull(TIME),
   finishedAt: orNull(TIME),
   nextAttemptAt: { ...orNull(TIME), description: 'When a pending task is due that waits for its delay or its backoff.' },
-  expiresAt: TIME,
+  expiresAt: { ...orNull(TIME), description: 'Null while the task is held: its time to live counts from its release.' },
 };
 
 const NO_QUEUE = 'Null with workflows, and while the queue does not answer.';

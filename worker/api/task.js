@@ -1,6 +1,5 @@
 /** `/task/:id`: to look at a task, to cancel it, to run it again. */
 
-import { runOfCallback } from '../callback.js';
 import { TASK_ID } from '../task_id.js';
 import { handOver, requireRoom } from './intake.js';
 import { jsonReply, jsonTextReply, Refusal, taskJson, taskNotFound } from './reply.js';
@@ -37,10 +36,10 @@ export async function showTask(call, taskId) {
 export async function cancelTask(call, taskId) {
   readQuery(call.url, []);
   requireTaskId(taskId);
-  const isCancelled = await call.store.cancel(taskId);
+  const followUp = await call.store.cancel(taskId);
+  if (followUp) handOver(call.engine, followUp.runs, call.invocation);
   const task = await find(call.store, taskId);
-  if (!isCancelled && task.status !== 'cancelled') throw wrongStatus(task.status, 'pending or processing');
-  if (isCancelled && task.callback?.taskId) handOver(call.engine, [runOfCallback(task.callback.taskId)], call.invocation);
+  if (!followUp && task.status !== 'cancelled') throw wrongStatus(task.status, 'pending or processing');
   return jsonTextReply(taskJson(task, call.env));
 }
 

@@ -4,9 +4,9 @@
  * task whose attempts are spent is written when it has failed.
  */
 
-import { attemptAll, ATTEMPTS_SPENT, callbacksOf, CRASHED } from '../attempt.js';
+import { attemptAll, ATTEMPTS_SPENT, CRASHED } from '../attempt.js';
 import { returnSeconds } from '../backoff.js';
-import { handOverCallbacks } from '../callback.js';
+import { handOverFollowUp } from '../follow_up.js';
 import { Invocation, Joint, jointOf } from '../joint.js';
 import { patiently } from '../patience.js';
 import { shardBinding, shardCount, shardOf } from '../shards.js';
@@ -17,6 +17,7 @@ import { Returns } from './returns.js';
 import { TaskMessages } from './task_messages.js';
 
 /** @import { Settlement } from '../attempt.js' */
+/** @import { FollowUp } from '../follow_up.js' */
 /** @import { Handlers } from '../handler.js' */
 /** @import { ClaimAnswer, Delivery, OpenTask, Probe, Store } from '../stores/store.js' */
 /** @import { ClaimedTask, TaskError } from '../task.js' */
@@ -295,7 +296,7 @@ export class QueueEngine {
 
 /** What is done with a batch. */
 class Work {
-  /** Failures that are being written and callbacks that are being sent, beside the attempts. @type {Promise<void>[]} */
+  /** Failures that are being written and what follows them, beside the attempts. @type {Promise<void>[]} */
   #beside = [];
   #hasWarned = false;
 
@@ -343,7 +344,7 @@ class Work {
         this.returns.add(delivery.taskId, alone_before_ms);
       } else this.#release(delivery, answer);
     }
-    if (tasks.length > 0) await attemptAll(this.engine, tasks, this.end_ms, (settlements) => this.#settled(settlements));
+    if (tasks.length > 0) await attemptAll(this.engine, tasks, this.end_ms, (...settled) => this.#settled(...settled));
     return suspects;
   }
 
@@ -358,6 +359,7 @@ class Work {
       case 'wait': return returns.add(taskId, answer.until_ms);
       case 'later': return returns.add(taskId, Date.now());
       case 'held': return messages.yield(taskId);
+      case 'unreleased': return messages.ack(taskId); // its release sends another
       // Should an isolate have died before it wrote the dead letter, this is the time.
       case 'over': return answer.hasFailed && messages.deliveriesOf(taskId) > 1 ? this.#fail([{ taskId, run }]) : messages.ack(taskId);
       case 'spent': return this.#abandon(delivery, answer.attempts, ATTEMPTS_SPENT);
@@ -374,8 +376,11 @@ class Work {
     }
   }
 
-  /** @param {Settlement[]} settlements */
-  #settled(settlements) {
+  /**
+   * @param {Settlement[]} settlements
+   * @param {FollowUp} followUp
+   */
+  #settled(settlements, followUp) {
     /** @type {{taskId: string, run: number}[]} */
     const failed = [];
     for (const { task, outcome, standing } of settlements) {
@@ -386,7 +391,7 @@ class Work {
       else this.returns.add(taskId, outcome.next_attempt_ms, 'ended');
     }
     if (failed.length > 0) this.#fail(failed);
-    this.#beside.push(handOverCallbacks(this.engine, callbacksOf(settlements)));
+    this.#beside.push(handOverFollowUp(this.engine, followUp));
   }
 
   /**
@@ -397,7 +402,7 @@ class Work {
   #abandon({ taskId, run, holder, delivery, ended }, attempts, error) {
     console.error('task failed', { taskId, attempts, error: error.name });
     this.#fail([{ taskId, run }], async () => {
-      await handOverCallbacks(this.engine, await this.engine.store.abandon([{ taskId, run, attempts, holder, delivery, ended }], error));
+      await handOverFollowUp(this.engine, await this.engine.store.abandon([{ taskId, run, attempts, holder, delivery, ended }], error));
     });
   }
 

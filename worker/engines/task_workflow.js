@@ -3,9 +3,9 @@
 import { WorkflowEntrypoint } from 'cloudflare:workers';
 import { NonRetryableError } from 'cloudflare:workflows';
 
-import { attemptAll, ATTEMPTS_SPENT, callbacksOf, CRASHED } from '../attempt.js';
+import { attemptAll, ATTEMPTS_SPENT, CRASHED } from '../attempt.js';
 import { retryDelaySeconds, returnSeconds } from '../backoff.js';
-import { handOverCallbacks } from '../callback.js';
+import { followUpOf, handOverFollowUp } from '../follow_up.js';
 import { Invocation } from '../joint.js';
 import { CONSUMER_PATIENCE_SECONDS } from '../stores/connection.js';
 import { instanceId, WAKE, WorkflowEngine } from './workflow.js';
@@ -124,16 +124,20 @@ async function attemptTask({ store, handlers, env, engine }, delivery) {
     case 'unreachable': return away(answer.error);
     case 'spent': case 'crashed': {
       const error = answer.kind === 'spent' ? ATTEMPTS_SPENT : CRASHED;
-      await handOverCallbacks(engine, await store.abandon([{ taskId, run, attempts: answer.attempts, holder, delivery: number }], error));
+      await handOverFollowUp(engine, await store.abandon([{ taskId, run, attempts: answer.attempts, holder, delivery: number }], error));
       throw new NonRetryableError(error.message, error.name);
     }
-    default: return 'done'; // it has ended, or another attempt holds it
+    default: return 'done'; // it has ended, or another attempt holds it, or it is held and starts once more when it is released
   }
   /** @type {Settlement | undefined} */
   let settlement;
-  await attemptAll({ store, handlers, env }, [answer.task], Date.now() + ATTEMPT_MS, ([first]) => { settlement = first; });
+  let followUp = followUpOf();
+  await attemptAll({ store, handlers, env }, [answer.task], Date.now() + ATTEMPT_MS, ([first], follows) => {
+    settlement = first;
+    followUp = follows;
+  });
   const { outcome, standing } = /** @type {Settlement} */ (settlement);
-  await handOverCallbacks(engine, callbacksOf([/** @type {Settlement} */ (settlement)]));
+  await handOverFollowUp(engine, followUp);
   if (standing === 'lost') return away(new Error('the outcome of the attempt could not be written'));
   if (standing === 'superseded' || outcome.status === 'completed') return 'done';
   if (outcome.status === 'failed') throw new NonRetryableError(outcome.error.message, outcome.error.name);

@@ -1,6 +1,6 @@
 /** Carries tasks to their handler in Cloudflare Workflows: one instance a run, named after its task. */
 
-import { handOverCallbacks } from '../callback.js';
+import { handOverFollowUp } from '../follow_up.js';
 import { Invocation, Joint, jointOf } from '../joint.js';
 import { patiently } from '../patience.js';
 import { HANDOVER_PATIENCE_SECONDS, HandoverRefused } from './engine.js';
@@ -109,7 +109,7 @@ export class WorkflowEngine {
     await Promise.all(tasks.filter((_, index) => statuses[index] === 'waiting').map((task) => this.wake({ ...task, delay_seconds: 0 })));
     if (terminated.length > 0) {
       const error = { name: 'InstanceTerminated', message: 'the workflow instance was terminated before its task had ended' };
-      await handOverCallbacks(this, await this.store.abandon(terminated, error));
+      await handOverFollowUp(this, await this.store.abandon(terminated, error));
     }
     if (again.length > 0) {
       await this.store.markSent(again.map(({ taskId }) => taskId), Date.now());

@@ -3,7 +3,7 @@
 /** @import { Invocation } from '../joint.js' */
 /** @import { AttemptName, Progress, TaskRecord } from '../task.js' */
 /** @import { StoreClass } from './layered.js' */
-/** @import { Abandoned, ClaimAnswer, Standing } from './store.js' */
+/** @import { Abandoned, ClaimAnswer, Settled } from './store.js' */
 
 /** One who waits, until a Unix time: its request may have been cut off before. @typedef {{end_ms: number, tell: () => void}} Listener */
 
@@ -48,7 +48,7 @@ function tell(taskIds) {
 /** Which tasks may have changed by what a method did: of its result and its parameters. @type {Record<string, (result: any, given: any) => Iterable<string>>} */
 const CHANGED = {
   claim: (/** @type {Map<string, ClaimAnswer>} */ answers) => [...answers].flatMap(([taskId, { kind }]) => (kind === 'claimed' ? [taskId] : [])),
-  settle: (/** @type {Map<string, Standing>} */ standings) => standings.keys(),
+  settle: (/** @type {Settled} */ { standings }) => standings.keys(),
   report: (_, /** @type {(AttemptName & {progress: Progress | null})[]} */ reports) => reports.flatMap(({ taskId, progress }) => (progress ? [taskId] : [])),
   cancel: (_, /** @type {string} */ taskId) => [taskId],
   retry: (_, /** @type {string} */ taskId) => [taskId],

@@ -4,7 +4,8 @@
  */
 
 import { ENDED, LEASE_SECONDS, MAX_TTL_SECONDS, MIN_TTL_SECONDS, TASK_TTL_SECONDS } from '../task.js';
-import { CALLBACK_HANDLER, callbackBody, callbackTaskId, runOfCallback, tellsOf } from '../callback.js';
+import { CALLBACK_HANDLER, callbackBody, callbackRuns, callbackTaskId, tellsOf } from '../callback.js';
+import { followUpOf } from '../follow_up.js';
 import { creationTime, timePrefix } from '../task_id.js';
 import { bounded } from '../text.js';
 import { REQUEST_PATIENCE_SECONDS } from './connection.js';
@@ -16,9 +17,10 @@ import { addCounts, countEnd, countSubmission, noCounts, noSweeps, recentMinutes
 
 /** @import { AttemptName, CallbackState, Idempotency, NewTask, Outcome, Parameters, Payload, Progress, Status, StepRecord, TaskError, TaskEvent, TaskRecord, TaskSummary } from '../task.js' */
 /** @import { Leased } from './lease.js' */
-/** @import { Abandoned, ClaimAnswer, Delivery, EventReceipt, Fill, Insertion, KeptSchedule, OpenTask, Page, Probe, Query, RunningVersion, Standing, Statistics, Store, SweepCounts } from './store.js' */
+/** @import { Abandoned, ClaimAnswer, Delivery, EventReceipt, Fill, Insertion, KeptSchedule, OpenTask, Page, Probe, Query, RunningVersion, Settled, Standing, Statistics, Store, SweepCounts } from './store.js' */
 /** @import { Callback } from '../callback.js' */
 /** @import { Submission } from '../engines/engine.js' */
+/** @import { FollowUp } from '../follow_up.js' */
 /** @import { TableSettings } from './task_table.js' */
 
 /**
@@ -160,9 +162,14 @@ export class KvStore {
     return new Map(answers);
   }
 
-  /** @param {Outcome[]} outcomes */
-  settle(outcomes) {
-    return this.#standings(outcomes, async ({ taskId, run, attempts, crashes, claim, callback: _, ...outcome }) => {
+  /**
+   * @param {Outcome[]} outcomes
+   * @returns {Promise<Settled>}
+   */
+  async settle(outcomes) {
+    /** @type {Submission[]} */
+    const callbacks = [];
+    const standings = await this.#standings(outcomes, async ({ taskId, run, attempts, crashes, claim, callback: _, ...outcome }) => {
       const entry = await this.#update(taskId, mayBeOfAttempt({ taskId, run, attempts, crashes, claim }, outcome.status), (found) => ({
         run, attempts, crashes, claim,
         status: outcome.status,
@@ -179,9 +186,10 @@ export class KvStore {
         ...(outcome.status === 'completed' && !this.keepsPayload && { payload: '', payload_encoding: undefined }),
       }));
       if (entry?.due_at_ms) await this.#markDue(taskId, entry, entry.due_at_ms);
-      if (entry) await this.#makeCallback(taskId, entry);
+      if (entry) callbacks.push(...await this.#makeCallback(taskId, entry));
       return entry !== null;
     });
+    return { standings, followUp: followUpOf(callbacks) };
   }
 
   /** @param {(AttemptName & {progress: Progress | null})[]} reports */
@@ -279,14 +287,15 @@ export class KvStore {
    * A repetition makes the callback that the first time may have left undone.
    *
    * @param {string} taskId
+   * @returns {Promise<FollowUp | null>}
    */
   async cancel(taskId) {
     const cancelled = await this.#update(taskId, ({ status }) => status === 'pending' || status === 'processing', () => ({
       status: 'cancelled', finished_at_ms: Date.now(), due_at_ms: null, lease_expires_at_ms: null,
     }));
     const ended = cancelled ?? await this.#read(taskId);
-    if (ended?.status === 'cancelled') await this.#makeCallback(taskId, ended);
-    return cancelled !== null;
+    const callbacks = ended?.status === 'cancelled' ? await this.#makeCallback(taskId, ended) : [];
+    return cancelled && followUpOf(callbacks);
   }
 
   /**
@@ -309,7 +318,7 @@ export class KvStore {
   /**
    * @param {Abandoned[]} lost
    * @param {TaskError} error
-   * @returns {Promise<Submission[]>}
+   * @returns {Promise<FollowUp>}
    */
   async abandon(lost, error) {
     const callbacks = await Promise.all(lost.map(async ({ taskId, run, attempts, holder = '', delivery = 0, ended = [] }) => {
@@ -322,9 +331,9 @@ export class KvStore {
           crashes: crashes + (status === 'processing' ? 1 : 0),
         }),
       );
-      return entry && this.#makeCallback(taskId, entry);
+      return entry ? this.#makeCallback(taskId, entry) : [];
     }));
-    return callbacks.flatMap((taskId) => (taskId ? [runOfCallback(taskId)] : []));
+    return followUpOf(callbacks.flat());
   }
 
   /**
@@ -473,7 +482,7 @@ export class KvStore {
    */
   async #insert({ taskId, handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, idempotency, callback = null, mayBeThere = false }) {
     const there = mayBeThere ? await this.#read(taskId) : null;
-    if (there) return { taskId, run: there.run, status: there.status, isNew: false, conflict: false };
+    if (there) return { taskId, run: there.run, status: there.status, isNew: false, conflict: false, isHeld: false };
     const created_ms = creationTime(taskId);
     const expires_at = Math.floor(created_ms / 1000) + delay_seconds + (ttl_seconds ?? TASK_TTL_SECONDS);
     if (idempotency) {
@@ -482,7 +491,7 @@ export class KvStore {
       const held = holder && await this.#read(holder.taskId);
       if (holder && held && isKept(held)) {
         const isNew = holder.taskId === taskId; // written before, and the reply was lost
-        return { taskId: holder.taskId, run: held.run, status: held.status, isNew, conflict: holder.fingerprint !== idempotency.fingerprint };
+        return { taskId: holder.taskId, run: held.run, status: held.status, isNew, conflict: holder.fingerprint !== idempotency.fingerprint, isHeld: false };
       }
     }
     const due_at_ms = delay_seconds > 0 ? created_ms + delay_seconds * 1000 : null;
@@ -490,7 +499,7 @@ export class KvStore {
     await this.#write(taskId, entry);
     await this.#holdKey(taskId, entry);
     if (due_at_ms) await this.#markDue(taskId, entry, due_at_ms);
-    return { taskId, run: 1, status: 'pending', isNew: true, conflict: false };
+    return { taskId, run: 1, status: 'pending', isNew: true, conflict: false, isHeld: false };
   }
 
   /**
@@ -539,12 +548,12 @@ export class KvStore {
    *
    * @param {string} taskId
    * @param {Entry} entry
-   * @returns {Promise<string | null>} the callback's id; null when there is nothing to tell
+   * @returns {Promise<Submission[]>} the callback's first run; none when there is nothing to tell
    */
   async #makeCallback(taskId, entry) {
-    const callbackId = callbackIdOf(taskId, entry);
-    if (!entry.callback || !callbackId) return null;
-    if (await this.#read(callbackId)) return callbackId;
+    const runs = callbackRuns({ ...entry, taskId, finished_ms: entry.finished_at_ms });
+    const callbackId = runs[0]?.taskId;
+    if (!entry.callback || !callbackId || await this.#read(callbackId)) return runs;
     const { status, handler, run, attempts, result, error, callback } = entry;
     const finished_ms = creationTime(callbackId);
     await this.#write(callbackId, complete({
@@ -552,7 +561,7 @@ export class KvStore {
       payload: callbackBody({ taskId, status, handler, run, attempts, result, error, finished_ms }),
       expires_at: Math.floor(finished_ms / 1000) + TASK_TTL_SECONDS,
     }));
-    return callbackId;
+    return runs;
   }
 
   /**

@@ -3,7 +3,8 @@
  * ones are read and finished there, for as long as `former_state_stores` lists them.
  */
 
-import { askAll, claimFrom, mergePages, mergeStandings, pagesOf } from './merge.js';
+import { mergeFollowUps } from '../follow_up.js';
+import { askAll, claimFrom, mergePages, mergeSettled, mergeStandings, pagesOf } from './merge.js';
 import { mergeClaims } from './sharded.js';
 import { mergeStatistics } from './tally.js';
 
@@ -80,7 +81,7 @@ export function layered(Present, formers) {
 
     /** @param {Outcome[]} outcomes */
     async settle(outcomes) {
-      return mergeStandings(await this.#all((store) => store.settle(outcomes)));
+      return mergeSettled(await this.#all((store) => store.settle(outcomes)));
     }
 
     /** @param {(AttemptName & {progress: Progress | null})[]} reports */
@@ -122,7 +123,7 @@ export function layered(Present, formers) {
 
     /** @param {string} taskId */
     cancel(taskId) {
-      return this.#first((store) => store.cancel(taskId), false);
+      return this.#first((store) => store.cancel(taskId), null);
     }
 
     /**
@@ -138,7 +139,7 @@ export function layered(Present, formers) {
      * @param {TaskError} error
      */
     async abandon(lost, error) {
-      return (await this.#all((store) => store.abandon(lost, error))).flat();
+      return mergeFollowUps(await this.#all((store) => store.abandon(lost, error)));
     }
 
     /**

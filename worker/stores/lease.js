@@ -1,6 +1,6 @@
 /** Who may work on a task. Stores with SQL decide it in their statement, and by this only tell why a task was not taken. */
 
-import { ENDED, MAX_CRASHES } from '../task.js';
+import { ENDED, HELD_UNTIL_MS, MAX_CRASHES } from '../task.js';
 
 /** @import { Status } from '../task.js' */
 /** @import { ClaimAnswer, Delivery } from './store.js' */
@@ -31,6 +31,14 @@ export const EARLY_MS = 50;
  */
 export function isOpen({ status, lease_expires_at }, now_ms) {
   return status === 'pending' || (status === 'processing' && (lease_expires_at ?? 0) <= now_ms);
+}
+
+/**
+ * @param {Pick<Leased, 'status' | 'due_at'>} task
+ * @returns {boolean} whether nobody is to attempt it before something releases it
+ */
+export function isHeld({ status, due_at }) {
+  return status === 'pending' && (due_at ?? 0) >= HELD_UNTIL_MS;
 }
 
 /**
@@ -65,6 +73,7 @@ export function verdictOn(task, delivery, { now_ms, max_retries, isAlone }) {
   if (task.run > delivery.run) return { kind: 'over', hasFailed: false };
   if (task.run < delivery.run) return verdictOnRedrive(task, delivery);
   if (ENDED.has(task.status)) return { kind: 'over', hasFailed: task.status === 'failed' };
+  if (isHeld(task)) return { kind: 'unreleased' };
   if (task.status === 'pending') {
     if (task.attempts > (task.max_retries ?? max_retries)) return { kind: 'spent', attempts: task.attempts };
     return (task.due_at ?? 0) <= now_ms + EARLY_MS ? 'take' : { kind: 'wait', until_ms: task.due_at ?? 0 };

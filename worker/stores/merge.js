@@ -1,6 +1,8 @@
 /** Joins what several stores say, for those that are made of others. */
 
-/** @import { ClaimAnswer, Delivery, Page, Standing, Store } from './store.js' */
+import { mergeFollowUps } from '../follow_up.js';
+
+/** @import { ClaimAnswer, Delivery, Page, Settled, Standing, Store } from './store.js' */
 
 /**
  * @param {Page[]} pages each newest first
@@ -87,4 +89,12 @@ export function mergeStandings(parts) {
     if (!known || TELLING.indexOf(standing) > TELLING.indexOf(known)) merged.set(taskId, standing);
   }
   return merged;
+}
+
+/**
+ * @param {Settled[]} parts
+ * @returns {Settled}
+ */
+export function mergeSettled(parts) {
+  return { standings: mergeStandings(parts.map(({ standings }) => standings)), followUp: mergeFollowUps(parts.map(({ followUp }) => followUp)) };
 }

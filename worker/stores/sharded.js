@@ -1,7 +1,8 @@
 /** A store made of shards: a task's id tells which of them has it. */
 
+import { mergeFollowUps } from '../follow_up.js';
 import { shardOf } from '../shards.js';
-import { askAll, claimFrom, mergePages, mergeStandings, pagesOf } from './merge.js';
+import { askAll, claimFrom, mergePages, mergeSettled, mergeStandings, pagesOf } from './merge.js';
 import { isStoreError } from './store_error.js';
 import { mergeStatistics } from './tally.js';
 
@@ -64,7 +65,7 @@ export class ShardedStore {
 
   /** @param {Outcome[]} outcomes */
   async settle(outcomes) {
-    return mergeStandings(await this.#each(outcomes, ({ taskId }) => taskId, (shard, group) => shard.settle(group)));
+    return mergeSettled(await this.#each(outcomes, ({ taskId }) => taskId, (shard, group) => shard.settle(group)));
   }
 
   /** @param {(AttemptName & {progress: Progress | null})[]} reports */
@@ -106,7 +107,7 @@ export class ShardedStore {
 
   /** @param {string} taskId */
   cancel(taskId) {
-    return this.#first(taskId, (shard) => shard.cancel(taskId), false);
+    return this.#first(taskId, (shard) => shard.cancel(taskId), null);
   }
 
   /**
@@ -122,7 +123,7 @@ export class ShardedStore {
    * @param {TaskError} error
    */
   async abandon(lost, error) {
-    return (await this.#each(lost, ({ taskId }) => taskId, (shard, group) => shard.abandon(group, error))).flat();
+    return mergeFollowUps(await this.#each(lost, ({ taskId }) => taskId, (shard, group) => shard.abandon(group, error)));
   }
 
   /**

@@ -4,14 +4,14 @@
  */
 
 /** @import { AttemptName, ClaimedTask, NewTask, Outcome, Progress, Status, StepRecord, TaskError, TaskEvent, TaskRecord, TaskSummary } from '../task.js' */
-/** @import { Submission } from '../engines/engine.js' */
+/** @import { FollowUp } from '../follow_up.js' */
 /** @import { Minutes, StatusCounts, Totals } from './tally.js' */
 
 /**
- * What became of a task that was to be stored: `isNew`; or there was one with its idempotency key, which is the one
+ * What became of a task that was to be stored: `isNew` (`isHeld`: and held); or there was one with its idempotency key, which is the one
  * named here; or that one was of another fingerprint (`conflict`).
  *
- * @typedef {{taskId: string, run: number, status: Status, isNew: boolean, conflict: boolean}} Insertion
+ * @typedef {{taskId: string, run: number, status: Status, isNew: boolean, conflict: boolean, isHeld: boolean}} Insertion
  */
 
 /**
@@ -42,16 +42,19 @@
  * - `suspect`: its attempt was lost with its isolate, so it may be claimed only by one that runs it alone;
  * - `wait`: it is not due before then; `later`: too much was claimed with it to fit in memory;
  * - `held`: another attempt works on it;
+ * - `unreleased`: it waits for something to release it, which hands it over then;
  * - `over`: it has ended, or gone on to another run; `hasFailed` when it has failed in this one;
  * - `spent`: it has no attempts left, which happens when fewer are allowed than were; `crashed`: its isolate died too often;
  * - `absent`: there is no such task; `unreachable`: its store does not answer.
  *
  * @typedef {{kind: 'claimed', task: ClaimedTask} | {kind: 'suspect', crashes: number} | {kind: 'wait', until_ms: number}
- *   | {kind: 'later'} | {kind: 'held'} | {kind: 'over', hasFailed: boolean} | {kind: 'spent', attempts: number}
+ *   | {kind: 'later'} | {kind: 'held'} | {kind: 'unreleased'} | {kind: 'over', hasFailed: boolean} | {kind: 'spent', attempts: number}
  *   | {kind: 'crashed', attempts: number} | {kind: 'absent'} | {kind: 'unreachable', error: Error}} ClaimAnswer
  */
 
 /** Whose a task is that an attempt writes to: `ours`, or no longer; `lost` when its store does not answer. @typedef {'ours' | 'superseded' | 'lost'} Standing */
+
+/** Whose each task was, and what follows the end of those that have ended. @typedef {{standings: Map<string, Standing>, followUp: FollowUp}} Settled */
 
 /**
  * An unfinished task that nobody works on and that is due; `sent_at_ms` is when the sweeper last handed it to the engine,
@@ -123,7 +126,7 @@
  * @property {(taskId: string) => Promise<TaskRecord | null>} find null when there is no such task, or its time to live is over
  * @property {(deliveries: Delivery[], isAlone?: boolean) => Promise<Map<string, ClaimAnswer>>} claim takes the tasks that may be
  *   worked on now, each of another delivery, as many as fit in memory; an answer for each
- * @property {(outcomes: Outcome[]) => Promise<Map<string, Standing>>} settle writes what became of claimed tasks, and makes their callbacks
+ * @property {(outcomes: Outcome[]) => Promise<Settled>} settle writes what became of claimed tasks, and makes their callbacks
  * @property {(reports: (AttemptName & {progress: Progress | null})[]) => Promise<Map<string, Standing>>} report keeps the progress
  *   of claimed tasks (null: none that is new)
  * @property {(taskId: string) => Promise<StepRecord[]>} steps those of a task, in no order
@@ -131,13 +134,13 @@
  * @property {(taskId: string, name: string) => Promise<TaskEvent | null>} event that was sent to a task
  * @property {(taskId: string, name: string, event: TaskEvent) => Promise<EventReceipt | null>} putEvent keeps an event of an unfinished
  *   task, the first one of its name; a task that waits for it is due then. Null when there is no such task, or it has ended
- * @property {(taskId: string) => Promise<boolean>} cancel ends an unfinished task, and makes its
- *   callback; false when it has ended or is not there
+ * @property {(taskId: string) => Promise<FollowUp | null>} cancel ends an unfinished task, and makes its
+ *   callback; null when it has ended or is not there
  * @property {(taskId: string, run: number) => Promise<number | null>} retry starts the run after that one of a failed or cancelled
  *   task, which is pending then and lives at least as long as a new one; its number, or null when the task is in another
  *   state or not there
- * @property {(lost: Abandoned[], error: TaskError) => Promise<Submission[]>} abandon fails open tasks that nobody will attempt
- *   again; not those that have gone on since, with another attempt or run. Gives the first runs of the callbacks that it made
+ * @property {(lost: Abandoned[], error: TaskError) => Promise<FollowUp>} abandon fails open tasks that nobody will attempt
+ *   again, and makes their callbacks; not those that have gone on since, with another attempt or run
  * @property {(taskIds: string[], sent_at_ms: number) => Promise<void>} markSent remembers when the sweeper handed over these tasks
  * @property {(before_ms: number) => AsyncGenerator<OpenTask[]>} open pages of the open tasks due before a Unix time, oldest first;
  *   each page that was worked off is not shown again in this round

@@ -4,21 +4,24 @@
  * https://developers.cloudflare.com/d1/platform/limits/). `migrations/` has the schema.
  */
 
-import { callbackTaskId, runOfCallback, tellsOf } from '../callback.js';
-import { ENDED, LEASE_SECONDS, MAX_CRASHES, SWEEP_GRACE_SECONDS, TASK_TTL_SECONDS } from '../task.js';
+import { callbackRuns, callbackTaskId, tellsOf } from '../callback.js';
+import { followUpOf } from '../follow_up.js';
+import { ENDED, HELD_UNTIL_MS, LEASE_SECONDS, MAX_CRASHES, SWEEP_GRACE_SECONDS, TASK_TTL_SECONDS } from '../task.js';
 import { creationTime, timePrefix } from '../task_id.js';
 import { bounded } from '../text.js';
 import { CALLBACK_STATUS, MAKE_CALLBACKS } from './callback_table.js';
-import { EARLY_MS, verdictOn } from './lease.js';
+import { heldColumns, IS_HELD, RELEASE, releasedRuns } from './hold_table.js';
+import { EARLY_MS, isHeld, verdictOn } from './lease.js';
 import { changeOfSchedule, SCHEDULES } from './schedule_table.js';
 import { isStoreError } from './store_error.js';
 import { addEnd, addSubmission, countEnd, countSubmission, MINUTE_MS, newTally, noCounts, recentMinutes } from './tally.js';
 
 /** @import { AttemptName, CallbackState, NewTask, Outcome, Progress, StepRecord, TaskError, TaskEvent, TaskRecord, TaskSummary } from '../task.js' */
 /** @import { Leased } from './lease.js' */
-/** @import { Abandoned, ClaimAnswer, Delivery, EventReceipt, Fill, Insertion, KeptSchedule, OpenTask, Page, PartTotals, Probe, Query, RunningVersion, Standing, Statistics, Store, SweepCounts } from './store.js' */
+/** @import { Abandoned, ClaimAnswer, Delivery, EventReceipt, Fill, Insertion, KeptSchedule, OpenTask, Page, PartTotals, Probe, Query, RunningVersion, Settled, Standing, Statistics, Store, SweepCounts } from './store.js' */
 /** @import { Callback } from '../callback.js' */
 /** @import { Submission } from '../engines/engine.js' */
+/** @import { FollowUp } from '../follow_up.js' */
 /** @import { Glance, StatusCounts, Tally } from './tally.js' */
 
 /** `answer_bytes`: the most that its rows may have, where that is much.
@@ -88,7 +91,7 @@ const FORGET_EXPIRED_KEYS = `
 const UNLESS_THERE = 'ON CONFLICT DO NOTHING';
 
 const FIND_KEYS = `
-  SELECT idempotency_key, fingerprint, taskId, run, status FROM tasks
+  SELECT idempotency_key, fingerprint, taskId, run, status, ${IS_HELD('tasks')} AS isHeld FROM tasks
   WHERE idempotency_key IN (SELECT value FROM json_each(?1))`;
 
 const SUMMARY = `taskId, status, handler, run, attempts, crashes, max_retries, progress, started_at, finished_at, due_at, expires_at`;
@@ -185,7 +188,7 @@ const PUT_EVENT = `
 
 const IS_WAITING = "EXISTS (SELECT 1 FROM steps WHERE steps.taskId = ?1 AND name = ?2 AND kind = 'event' AND steps.status = 'waiting')";
 
-const WAKE = `UPDATE tasks SET due_at = ?3 WHERE taskId = ?1 AND status = 'pending' AND due_at > ?3 AND ${IS_WAITING}`;
+const WAKE = `UPDATE tasks SET due_at = ?3 WHERE taskId = ?1 AND status = 'pending' AND due_at > ?3 AND due_at < ${HELD_UNTIL_MS} AND ${IS_WAITING}`;
 
 const RECEIPT = `
   SELECT run, max_retries, status = 'pending' AND ${IS_WAITING} AS isWaiting, received_at, events.payload AS payload
@@ -194,10 +197,13 @@ const RECEIPT = `
 
 const BELONGING = `SELECT taskId FROM tasks, json_each(?1) AS report WHERE ${IS_AT_CLAIM('report')} AND status = 'processing'`;
 
+/** What of a task that was ended tells what follows. */
+const ENDED_TASK = 'taskId, status, run, finished_at, callback';
+
 const CANCEL = `
   UPDATE tasks SET status = 'cancelled', finished_at = ?2, lease_expires_at = NULL, due_at = NULL
   WHERE taskId = ?1 AND status IN ('pending', 'processing') AND expires_at > ?3
-  RETURNING taskId`;
+  RETURNING ${ENDED_TASK}`;
 
 const RETRY = `
   UPDATE tasks SET status = 'pending', run = run + 1, attempts = 0, crashes = 0, due_at = ?2,
@@ -213,7 +219,7 @@ const ABANDON = `
   FROM json_each(?1) AS lost
   WHERE taskId = lost.value ->> 'taskId' AND run = lost.value ->> 'run' AND attempts = lost.value ->> 'attempts'
     AND (status = 'pending' OR (status = 'processing' AND ${IS_ABANDONED('tasks', 'lost')}))
-  RETURNING taskId, run, finished_at, callback`;
+  RETURNING ${ENDED_TASK}`;
 
 const MARK_SENT = `UPDATE tasks SET sent_at = ?2 WHERE taskId IN (SELECT value FROM json_each(?1))`;
 
@@ -325,16 +331,16 @@ export class TaskTable {
     const inserts = tasks.map(insertion);
     if (keys === '[]') {
       await this.run(inserts);
-      return tasks.map(({ taskId }) => ({ taskId, run: 1, status: 'pending', isNew: true, conflict: false }));
+      return tasks.map(({ taskId, isHeld: isNewHeld = false }) => ({ taskId, run: 1, status: 'pending', isNew: true, conflict: false, isHeld: isNewHeld }));
     }
     const results = await this.run([statement(FORGET_EXPIRED_KEYS, keys, seconds(Date.now())), ...inserts, statement(FIND_KEYS, keys)]);
     const holders = new Map(results.at(-1)?.map((row) => [row['idempotency_key'], row]));
-    return tasks.map(({ taskId, idempotency }) => {
-      const holder = holders.get(idempotency?.key) ?? { taskId, run: 1, status: 'pending', fingerprint: undefined };
+    return tasks.map(({ taskId, idempotency, isHeld: isNewHeld = false }) => {
+      const holder = holders.get(idempotency?.key) ?? { taskId, run: 1, status: 'pending', fingerprint: undefined, isHeld: isNewHeld };
       const isNew = holder['taskId'] === taskId;
       return {
         taskId: holder['taskId'], run: holder['run'], status: holder['status'], isNew,
-        conflict: !isNew && holder['fingerprint'] !== idempotency?.fingerprint,
+        conflict: !isNew && holder['fingerprint'] !== idempotency?.fingerprint, isHeld: Boolean(holder['isHeld']),
       };
     });
   }
@@ -381,8 +387,11 @@ export class TaskTable {
     return answers;
   }
 
-  /** @param {Outcome[]} outcomes */
-  settle(outcomes) {
+  /**
+   * @param {Outcome[]} outcomes
+   * @returns {Promise<Settled>}
+   */
+  async settle(outcomes) {
     const rows = outcomes.map(({ callback: _, ...outcome }) => JSON.stringify({
       ...outcome,
       ...('error' in outcome && { error: outcome.error && JSON.stringify(outcome.error) }),
@@ -393,7 +402,9 @@ export class TaskTable {
     if (suspended.length > 0) statements.push(statement(SUSPEND, JSON.stringify(suspended)));
     const told = outcomes.filter(({ callback, status }) => tellsOf(callback, status)).map(({ taskId }) => taskId);
     if (told.length > 0) statements.push(statement(MAKE_CALLBACKS, JSON.stringify(told)));
-    return standings(outcomes, async () => ids((await this.run(statements)).flat()));
+    const found = await standings(outcomes, async () => ids((await this.run(statements)).flat()));
+    const ours = outcomes.filter(({ taskId }) => found.get(taskId) === 'ours');
+    return { standings: found, followUp: followUpOf(ours.flatMap(({ ended_ms, ...outcome }) => callbackRuns({ ...outcome, finished_ms: ended_ms }))) };
   }
 
   /** @param {(AttemptName & {progress: Progress | null})[]} reports */
@@ -451,12 +462,15 @@ export class TaskTable {
     return { isFirst: row['received_at'] === received_ms && row['payload'] === payload, waiting: isWaiting ? { run, max_retries } : null };
   }
 
-  /** @param {string} taskId */
+  /**
+   * @param {string} taskId
+   * @returns {Promise<FollowUp | null>}
+   */
   async cancel(taskId) {
     const now_ms = Date.now();
     // Nobody knows yet whether it has a callback, and to look costs as much as to try.
     const [rows = []] = await this.run([statement(CANCEL, taskId, now_ms, seconds(now_ms)), statement(MAKE_CALLBACKS, JSON.stringify([taskId]))]);
-    return rows.length > 0;
+    return rows.length > 0 ? followUpOfEnded(rows) : null;
   }
 
   /**
@@ -477,16 +491,25 @@ export class TaskTable {
   /**
    * @param {Abandoned[]} lost
    * @param {TaskError} error
-   * @returns {Promise<Submission[]>}
+   * @returns {Promise<FollowUp>}
    */
   async abandon(lost, error) {
     const [rows = []] = await this.run([
       statement(ABANDON, JSON.stringify(lost), JSON.stringify(error), Date.now()),
       statement(MAKE_CALLBACKS, JSON.stringify(lost.map(({ taskId }) => taskId))),
     ]);
-    return rows.filter((row) => tellsOf(callbackOf(row), 'failed')).map(({ taskId, run, finished_at }) => (
-      runOfCallback(callbackTaskId({ taskId, run, finished_ms: finished_at }))
-    ));
+    return followUpOfEnded(rows);
+  }
+
+  /**
+   * Makes held tasks due; each waits for its own delay from now on.
+   *
+   * @param {string[]} taskIds
+   * @returns {Promise<Submission[]>} their runs, which are to be handed over
+   */
+  async release(taskIds) {
+    const now_ms = Date.now();
+    return releasedRuns(await this.#rows(RELEASE('SELECT value FROM json_each(?1)'), JSON.stringify(taskIds), now_ms), now_ms);
   }
 
   /**
@@ -855,7 +878,7 @@ function statement(sql, ...parameters) {
  * @param {NewTask} task
  * @returns {Statement}
  */
-function insertion({ taskId, handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, idempotency, callback }) {
+function insertion({ taskId, handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, idempotency, callback, isHeld: isNewHeld }) {
   const created_ms = creationTime(taskId);
   const isOrdinary = delay_seconds === 0 && ttl_seconds === null;
   const expires_at = seconds(created_ms) + delay_seconds + (ttl_seconds ?? TASK_TTL_SECONDS);
@@ -867,6 +890,7 @@ function insertion({ taskId, handler, parameters, payload, delay_seconds, ttl_se
     idempotency_key: idempotency?.key ?? null,
     fingerprint: idempotency?.fingerprint ?? null,
     callback: callback ? JSON.stringify(callback) : null,
+    ...(isNewHeld && heldColumns({ delay_seconds, ttl_seconds })),
   }).filter(([, value]) => value !== null);
   const names = columns.map(([name]) => name).join(', ');
   const values = columns.map((_, index) => `?${index + 1}`).join(', ');
@@ -893,6 +917,7 @@ function listWindow(status) {
  */
 function summary(row) {
   const { taskId, status, handler, run, attempts, crashes, max_retries, progress, error, started_at, finished_at, due_at, expires_at } = row;
+  const isUnreleased = isHeld({ status, due_at });
   return {
     taskId, status, handler, run, attempts, crashes, max_retries,
     progress: JSON.parse(progress ?? 'null'),
@@ -900,8 +925,8 @@ function summary(row) {
     created_ms: creationTime(taskId),
     started_ms: started_at,
     finished_ms: finished_at,
-    next_attempt_ms: status === 'pending' ? due_at : null,
-    expires_ms: expires_at * 1000,
+    next_attempt_ms: status === 'pending' && !isUnreleased ? due_at : null,
+    expires_ms: isUnreleased ? null : expires_at * 1000,
   };
 }
 
@@ -911,6 +936,13 @@ function summary(row) {
  */
 function callbackOf({ callback }) {
   return JSON.parse(callback ?? 'null');
+}
+
+/** @param {Row[]} rows of tasks that have just been ended */
+function followUpOfEnded(rows) {
+  return followUpOf(rows.flatMap(({ taskId, status, run, finished_at, callback }) => (
+    callbackRuns({ taskId, status, run, finished_ms: finished_at, callback: callbackOf({ callback }) })
+  )));
 }
 
 /**

@@ -170,8 +170,8 @@ export class World {
     const { store, engine } = this.#parts(isolate, REQUEST_PATIENCE_SECONDS);
     this.#client(isolate, async () => {
       if (kind === 'cancel') {
-        const isCancelled = await store.cancel(taskId);
-        this.#say(`cancel ${short(taskId)}: ${isCancelled}`);
+        const followUp = await store.cancel(taskId);
+        this.#say(`cancel ${short(taskId)}: ${followUp !== null}`);
         return;
       }
       const found = await store.find(taskId);
