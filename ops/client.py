@@ -136,6 +136,10 @@ class TaskRunnerClient:
         query = {"wait": str(math.ceil(wait))} if wait > 0 else {}
         return Task.read(self._call("GET", _path(task_id), query=query, reply_seconds=REPLY_SECONDS + wait))
 
+    def payload(self, task_id: str) -> bytes:
+        """Return a task's payload as it was submitted. Raises PayloadNotKeptError. The token's role must be operate."""
+        return self._send("GET", f"{_path(task_id)}/payload").content
+
     def wait(self, task_id: str, *, timeout_seconds: float = math.inf) -> Task:
         """Return a task once it has ended, or as it is when the time is up. Bears short outages of the API."""
         deadline = time.monotonic() + timeout_seconds

@@ -36,6 +36,10 @@ class TaskNotFoundError(TaskRunnerError):
     """There is no such task, or its time to live is over."""
 
 
+class PayloadNotKeptError(TaskRunnerError):
+    """The task has completed, and its payload was dropped then."""
+
+
 class IdempotencyConflictError(TaskRunnerError):
     """The idempotency key was used for another submission."""
 
@@ -98,6 +102,7 @@ class UnexpectedReplyError(TaskRunnerError):
 KINDS: Mapping[str, type[TaskRunnerError]] = {
     "unauthorized": UnauthorizedError,
     "task_not_found": TaskNotFoundError,
+    "payload_not_kept": PayloadNotKeptError,
     "schedule_not_found": ScheduleNotFoundError,
     "idempotency_conflict": IdempotencyConflictError,
     "wrong_status": WrongStatusError,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import math
 import sys
@@ -38,6 +39,10 @@ def add_parsers(commands: Any, common: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help=f"until it has ended, or this long; at most {MAX_WAIT_SECONDS}",
     )
+    payload = add_command(
+        commands, common, "payload", _payload_of, "write a task's payload to standard output, as it came"
+    )
+    payload.add_argument("task_id", type=name, metavar="ID")
     wait = add_command(commands, common, "wait", _wait, "wait until tasks have ended; 0 when all have completed")
     wait.add_argument("task_ids", type=name, nargs="+", metavar="ID")
     _add_timeout(wait)
@@ -110,6 +115,18 @@ def _get(options: argparse.Namespace, console: Console) -> int:
     with client_of(options) as client:
         task = client.get(options.task_id, wait=options.wait)
     console.result(task, _story(task))
+    return SUCCESS
+
+
+def _payload_of(options: argparse.Namespace, console: Console) -> int:
+    with client_of(options) as client:
+        payload = client.payload(options.task_id)
+    if console.as_json:
+        console.result({"taskId": options.task_id, "payloadBase64": base64.b64encode(payload).decode()}, [])
+        return SUCCESS
+    sys.stdout.flush()
+    sys.stdout.buffer.write(payload)
+    sys.stdout.buffer.flush()
     return SUCCESS
 
 

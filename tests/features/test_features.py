@@ -19,6 +19,7 @@ from ops.dead_letter_queue import DeadLetterQueue
 from ops.deployed_stack import DeployedStack
 from ops.errors import (
     IdempotencyConflictError,
+    PayloadNotKeptError,
     RateLimitedError,
     ScheduleNotFoundError,
     TaskNotFoundError,
@@ -152,6 +153,16 @@ def test_a_task_tells_its_story(client: TaskRunnerClient) -> None:
     assert before <= task.created_at <= task.started_at <= task.finished_at
     assert task.expires_at
     assert timedelta(hours=23, minutes=59) < task.expires_at - task.created_at < timedelta(hours=24, minutes=1)
+
+
+def test_a_payload_is_given_as_it_was_submitted(client: TaskRunnerClient) -> None:
+    payload = bytes(range(256))
+    waiting = client.submit(payload, delay_seconds=600)
+    assert client.payload(waiting.task_id) == payload
+    client.cancel(waiting.task_id)
+    done = ended(client, client.submit(payload))
+    with pytest.raises(PayloadNotKeptError, match="keep_payload"):
+        client.payload(done.task_id)
 
 
 def test_a_long_poll_answers_when_the_task_has_ended(client: TaskRunnerClient) -> None:

@@ -155,6 +155,17 @@ def test_get_tells_all(run: Run, runner: StandIn) -> None:
     assert "attempts  1 of 6, 2 crashes, run 2\n" in run("get", "t1")[1]
 
 
+@pytest.mark.usefixtures("run")
+def test_a_payload_is_written_byte_for_byte(runner: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    payload = bytes(range(256))
+    runner.replies = [Reply(body=payload)]
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written))
+    assert main(["payload", "t1"]) == 0
+    assert written.getvalue() == payload
+    assert runner.requests[0].path == "/task/t1/payload"
+
+
 def test_list_shows_a_row_for_each_task(run: Run, runner: StandIn) -> None:
     summary = {key: value for key, value in TASK.items() if key != "result"}
     failed = summary | {"taskId": "t2", "status": "failed", "error": {"name": "E", "message": "broken"}}

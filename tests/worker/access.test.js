@@ -112,11 +112,12 @@ test('a token may do what its role allows', async () => {
       return [
         await reply('POST', '/task', 'x'), await reply('POST', '/tasks', { tasks: [{}] }), await reply('GET', '/task/x'), await reply('GET', '/tasks'),
         await reply('HEAD', '/stats'), await reply('GET', '/'), await reply('DELETE', '/task/x'), await reply('POST', '/task/x/retry'), await reply('GET', '/x'),
+        await reply('GET', '/task/x/payload'), await reply('HEAD', '/task/x/payload'),
       ];
     };
-    assert.deepEqual(await statuses(SUBMITTER), [200, 200, 404, 403, 403, 403, 403, 403, 403]);
-    assert.deepEqual(await statuses(READER), [403, 403, 404, 200, 200, 200, 403, 403, 404]);
-    assert.deepEqual(await statuses(TOKEN), [200, 200, 404, 200, 200, 200, 404, 404, 404]);
+    assert.deepEqual(await statuses(SUBMITTER), [200, 200, 404, 403, 403, 403, 403, 403, 403, 403, 403]);
+    assert.deepEqual(await statuses(READER), [403, 403, 404, 200, 200, 200, 403, 403, 404, 403, 403]);
+    assert.deepEqual(await statuses(TOKEN), [200, 200, 404, 200, 200, 200, 404, 404, 404, 404, 404]);
     const refused = await api.call('POST', '/task', { headers: { Authorization: `Bearer ${READER}` }, body: 'x' });
     assertRefused(refused, 403, 'forbidden');
     assert.equal(refused.body.error, 'expected a token with the role submit or operate, got page, which has read');

@@ -83,6 +83,7 @@ export function describe(handlers, origin) {
       '/task/{taskId}': {
         parameters: [TASK_ID_PARAMETER], get: showTask(), delete: { ...cancelTask('cancelTaskByDelete'), summary: 'Cancels a task, as POST /task/{taskId}/cancel does' },
       },
+      '/task/{taskId}/payload': { parameters: [TASK_ID_PARAMETER], get: showPayload() },
       '/task/{taskId}/cancel': { parameters: [TASK_ID_PARAMETER], post: cancelTask('cancelTask') },
       '/task/{taskId}/retry': { parameters: [TASK_ID_PARAMETER], post: retryTask() },
       '/task/{taskId}/events/{name}': { parameters: [TASK_ID_PARAMETER, EVENT_NAME_PARAMETER], post: sendEvent() },
@@ -200,6 +201,13 @@ function showTask() {
     query('wait', wholeNumber(WAIT_SECONDS, 'Seconds to wait for the end of the task; a stream does not.', 0)),
     { name: 'Last-Event-ID', in: 'header', schema: { type: 'string' }, description: 'The last event that the client of a stream has seen.' },
   ]);
+}
+
+function showPayload() {
+  return operation('tasks', 'getPayload', 'Gives the payload of a task as it was submitted; for the role operate', {
+    200: { description: 'The payload, byte for byte; none at all was {}.', content: { 'application/octet-stream': {} } },
+    ...refusals([...ANY, 'invalid_parameter', 'task_not_found', 'payload_not_kept']),
+  });
 }
 
 /** @param {string} operationId */

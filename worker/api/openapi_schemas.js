@@ -301,6 +301,7 @@ const ERRORS = {
   method_not_allowed: { description: 'The path does not have the method.', headers: ['Allow'] },
   idempotency_conflict: { description: 'The idempotency key stands for another task.', extras: { taskId: TASK_ID_SCHEMA } },
   wrong_status: { description: "The task's status does not allow it.", extras: { status: STATUS_SCHEMA } },
+  payload_not_kept: { description: 'The task has completed, and its payload was dropped then (`keep_payload`).' },
   payload_too_large: { description: 'The body is too long.' },
   rate_limited: { description: 'The caller has sent too many requests.', headers: ['Retry-After'] },
   handler_check_failed: { description: "The handler failed at looking at the task's parameters or payload: a fault of the handler's." },

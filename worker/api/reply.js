@@ -40,6 +40,7 @@ export const STATUS_OF_CODE = Object.freeze({
   idempotency_conflict: 409,
   too_many_schedules: 409,
   wrong_status: 409,
+  payload_not_kept: 410,
   payload_too_large: 413,
   rate_limited: 429,
   handler_check_failed: 500,

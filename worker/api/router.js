@@ -13,7 +13,7 @@ import { jsonReply, quoted, Refusal, storeRefusal } from './reply.js';
 import { deleteSchedule, listSchedules, pauseSchedule, putSchedule, resumeSchedule, showSchedule } from './schedules.js';
 import { showStatistics } from './stats.js';
 import { submitTask } from './submission.js';
-import { cancelTask, retryTask, showTask } from './task.js';
+import { cancelTask, retryTask, showPayload, showTask } from './task.js';
 
 /** @import { Engine } from '../engines/engine.js' */
 /** @import { Handlers } from '../handler.js' */
@@ -30,6 +30,7 @@ export const ROUTES = {
   '/task': { POST: submitTask },
   '/tasks': { GET: listTasks, POST: submitBatch },
   '/task/{taskId}': { GET: showTask, DELETE: cancelTask },
+  '/task/{taskId}/payload': { GET: showPayload },
   '/task/{taskId}/cancel': { POST: cancelTask },
   '/task/{taskId}/retry': { POST: retryTask },
   '/task/{taskId}/events/{name}': { POST: sendEvent },
@@ -48,8 +49,9 @@ export const ROUTES = {
 /** The one that needs no token. */
 const OPEN_PATH = '/health';
 
-/** What a token with the role `submit` may do. With `read` it may do whatever a GET does, with `operate` all. */
+/** What a token with the role `submit` may do. With `read` it may do whatever a GET does, but for what others have submitted; with `operate` all. */
 const SUBMITTER = new Set(['POST /task', 'POST /tasks', 'GET /task/{taskId}']);
+const OPERATOR = new Set(['GET /task/{taskId}/payload']);
 
 const PATTERNS = Object.entries(ROUTES).map(([path, methods]) => (
   { path, pattern: new RegExp(`^${path.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '([^/]+)')}$`), methods }
@@ -134,7 +136,7 @@ async function admit(call, operation) {
   /** @type {Role[]} */
   const roles = [];
   if (SUBMITTER.has(operation)) roles.push('submit');
-  if (operation.startsWith('GET ')) roles.push('read');
+  if (operation.startsWith('GET ') && !OPERATOR.has(operation)) roles.push('read');
   authorize(caller, roles);
 }
 

@@ -2,7 +2,7 @@
 
 import { TASK_ID } from '../task_id.js';
 import { handOver, requireRoom } from './intake.js';
-import { jsonReply, jsonTextReply, Refusal, taskJson, taskNotFound } from './reply.js';
+import { jsonReply, jsonTextReply, Refusal, taskJson, taskNotFound, UNCACHED } from './reply.js';
 import { fromDigits, readQuery, wholeNumber } from './request.js';
 import { streamTask, wantsStream } from './stream.js';
 import { findEnded, MAX_WAIT_SECONDS } from './wait.js';
@@ -27,6 +27,28 @@ export async function showTask(call, taskId) {
   if (isStream) return streamTask(call, task);
   const hasSteps = call.handlers[task.handler]?.steps === true;
   return jsonTextReply(taskJson(task, call.env, hasSteps ? await call.store.steps(taskId) : null));
+}
+
+/**
+ * A payload is anything that anybody submitted: no browser is to show it, or to run what is in it.
+ */
+const DOWNLOAD = Object.freeze({
+  'Content-Type': 'application/octet-stream', 'X-Content-Type-Options': 'nosniff', 'Content-Security-Policy': "default-src 'none'; sandbox", ...UNCACHED,
+});
+
+/**
+ * @param {Call} call
+ * @param {string} taskId
+ */
+export async function showPayload({ url, store }, taskId) {
+  readQuery(url, []);
+  requireTaskId(taskId);
+  const kept = await store.payload(taskId);
+  if (!kept) throw taskNotFound(taskId);
+  if (kept.payload === null) {
+    throw new Refusal('payload_not_kept', `the payload of task ${taskId} is not kept: it was dropped when the task had completed, as the setting keep_payload says`);
+  }
+  return new Response(kept.payload, { headers: { ...DOWNLOAD, 'Content-Disposition': `attachment; filename="${taskId}"` } });
 }
 
 /**

@@ -17,7 +17,7 @@ import { addCounts, countEnd, countSubmission, noCounts, noSweeps, recentMinutes
 
 /** @import { AttemptName, CallbackState, Idempotency, NewTask, Outcome, Parameters, Payload, Progress, Status, StepRecord, TaskError, TaskEvent, TaskRecord, TaskSummary } from '../task.js' */
 /** @import { Leased } from './lease.js' */
-/** @import { Abandoned, ClaimAnswer, Delivery, EventReceipt, Fill, Insertion, KeptSchedule, OpenTask, Page, Probe, Query, RunningVersion, Settled, Standing, Statistics, Store, SweepCounts } from './store.js' */
+/** @import { Abandoned, ClaimAnswer, Delivery, EventReceipt, Fill, Insertion, KeptPayload, KeptSchedule, OpenTask, Page, Probe, Query, RunningVersion, Settled, Standing, Statistics, Store, SweepCounts } from './store.js' */
 /** @import { Callback } from '../callback.js' */
 /** @import { Submission } from '../engines/engine.js' */
 /** @import { FollowUp } from '../follow_up.js' */
@@ -139,6 +139,16 @@ export class KvStore {
     const entry = await this.#read(taskId);
     if (!entry || !isKept(entry)) return null;
     return { ...summary(taskId, entry), result: entry.result, callback: await this.#callbackState(taskId, entry), parent: entry.parent };
+  }
+
+  /**
+   * @param {string} taskId
+   * @returns {Promise<KeptPayload | null>}
+   */
+  async payload(taskId) {
+    const entry = await this.#read(taskId);
+    // A payload is never empty (see `toPayload`), unless it was dropped.
+    return entry && isKept(entry) ? { payload: entry.payload === '' ? null : decoded(entry) } : null;
   }
 
   async changed() {} // nobody asks a store that does not tell

@@ -65,6 +65,11 @@ export function layered(Present, formers) {
       return this.#first((store) => store.find(taskId), null);
     }
 
+    /** @param {string} taskId */
+    payload(taskId) {
+      return this.#first((store) => store.payload(taskId), null);
+    }
+
     /**
      * @param {Delivery[]} deliveries
      * @param {boolean} [isAlone]

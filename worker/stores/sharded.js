@@ -54,6 +54,11 @@ export class ShardedStore {
     return this.#first(taskId, (shard) => shard.find(taskId), null);
   }
 
+  /** @param {string} taskId */
+  payload(taskId) {
+    return this.#first(taskId, (shard) => shard.payload(taskId), null);
+  }
+
   /**
    * @param {Delivery[]} deliveries
    * @param {boolean} [isAlone]

@@ -6,7 +6,7 @@
 
 import { callbackRuns, callbackTaskId, tellsOf } from '../callback.js';
 import { followUpOf } from '../follow_up.js';
-import { ENDED, HELD_UNTIL_MS, LEASE_SECONDS, MAX_CRASHES, SWEEP_GRACE_SECONDS, TASK_TTL_SECONDS } from '../task.js';
+import { ENDED, HELD_UNTIL_MS, LEASE_SECONDS, MAX_CRASHES, SWEEP_GRACE_SECONDS, TASK_TTL_SECONDS, MAX_PAYLOAD_BYTES } from '../task.js';
 import { creationTime, timePrefix } from '../task_id.js';
 import { bounded } from '../text.js';
 import { CALLBACK_STATUS, MAKE_CALLBACKS } from './callback_table.js';
@@ -16,9 +16,9 @@ import { changeOfSchedule, SCHEDULES } from './schedule_table.js';
 import { isStoreError } from './store_error.js';
 import { addEnd, addSubmission, countEnd, countSubmission, MINUTE_MS, newTally, noCounts, recentMinutes } from './tally.js';
 
-/** @import { AttemptName, CallbackState, NewTask, Outcome, Progress, StepRecord, TaskError, TaskEvent, TaskRecord, TaskSummary } from '../task.js' */
+/** @import { AttemptName, CallbackState, NewTask, Outcome, Payload, Progress, StepRecord, TaskError, TaskEvent, TaskRecord, TaskSummary } from '../task.js' */
 /** @import { Leased } from './lease.js' */
-/** @import { Abandoned, ClaimAnswer, Delivery, EventReceipt, Fill, Insertion, KeptSchedule, OpenTask, Page, PartTotals, Probe, Query, RunningVersion, Settled, Standing, Statistics, Store, SweepCounts } from './store.js' */
+/** @import { Abandoned, ClaimAnswer, Delivery, EventReceipt, Fill, Insertion, KeptPayload, KeptSchedule, OpenTask, Page, PartTotals, Probe, Query, RunningVersion, Settled, Standing, Statistics, Store, SweepCounts } from './store.js' */
 /** @import { Callback } from '../callback.js' */
 /** @import { Submission } from '../engines/engine.js' */
 /** @import { FollowUp } from '../follow_up.js' */
@@ -43,6 +43,9 @@ import { addEnd, addSubmission, countEnd, countSubmission, MINUTE_MS, newTally, 
 /** How much payload is claimed at once: an isolate has 128 MB (https://developers.cloudflare.com/workers/platform/limits/), and on
  * its way from D1, as JSON, bytes that are no text take several times their number. */
 const CLAIM_BYTES = 8 * 1024 * 1024;
+
+/** The most that one payload takes on its way from D1. */
+const ANSWERED_PAYLOAD_BYTES = 4 * MAX_PAYLOAD_BYTES;
 
 /** How many rows a sweep reads at once and at most, which bounds its cost, and how many tasks it rescues at once. */
 const WINDOW_ROWS = 10_000;
@@ -97,6 +100,8 @@ const FIND_KEYS = `
 const SUMMARY = `taskId, status, handler, run, attempts, crashes, max_retries, progress, started_at, finished_at, due_at, expires_at`;
 
 const FIND = `SELECT ${SUMMARY}, error, result, callback, parent, ${CALLBACK_STATUS} FROM tasks WHERE taskId = ?1 AND expires_at > ?2`;
+
+const PAYLOAD = 'SELECT payload FROM tasks WHERE taskId = ?1 AND expires_at > ?2';
 
 /** As `isAbandoned` in `lease.js`. */
 const IS_ABANDONED = (/** @type {string} */ task, /** @type {string} */ by) => `(${task}.lease_expires_at <= ?3
@@ -352,6 +357,15 @@ export class TaskTable {
   async find(taskId) {
     const [row] = await this.#rows(FIND, taskId, seconds(Date.now()));
     return row ? { ...summary(row), result: row['result'], callback: callbackState(row), parent: row['parent'] } : null;
+  }
+
+  /**
+   * @param {string} taskId
+   * @returns {Promise<KeptPayload | null>}
+   */
+  async payload(taskId) {
+    const [[row] = []] = await this.run([{ ...statement(PAYLOAD, taskId, seconds(Date.now())), answer_bytes: ANSWERED_PAYLOAD_BYTES }]);
+    return row ? { payload: row['payload'] === null ? null : payloadOf(row) } : null;
   }
 
   /**
@@ -971,8 +985,16 @@ function claimedTask({ taskId, run, attempts, crashes, claim, handler, max_retri
     taskId, run, attempts, crashes, claim, handler, max_retries, parent,
     callback: callbackOf({ callback }),
     parameters: JSON.parse(parameters ?? '{}'),
-    payload: typeof payload === 'string' ? payload : new Uint8Array(payload),
+    payload: payloadOf({ payload }),
   };
+}
+
+/**
+ * @param {Row} row
+ * @returns {Payload}
+ */
+function payloadOf({ payload }) {
+  return typeof payload === 'string' ? payload : new Uint8Array(payload);
 }
 
 /**
