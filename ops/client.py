@@ -12,7 +12,7 @@ import json
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Literal, Self
 from urllib.parse import quote, urlsplit
 
 import requests
@@ -103,6 +103,7 @@ class TaskRunnerClient:
         ttl_seconds: int | None = None,
         max_retries: int | None = None,
         idempotency_key: str | None = None,
+        replace: Literal["pending"] | None = None,
         callback_url: str | None = None,
         on: Sequence[str] | None = None,
     ) -> Submission:
@@ -110,7 +111,7 @@ class TaskRunnerClient:
         query = {
             **{f"param.{name}": value for name, value in (parameters or {}).items()},
             **_given(handler=handler, delaySeconds=delay_seconds, ttlSeconds=ttl_seconds, maxRetries=max_retries),
-            **_given(callbackUrl=callback_url, on=None if on is None else ",".join(on)),
+            **_given(callbackUrl=callback_url, on=None if on is None else ",".join(on), replace=replace),
         }
         body, content_type = _body(payload)
         headers = {"Content-Type": content_type, **_given(**{"Idempotency-Key": idempotency_key})}
@@ -349,6 +350,7 @@ def _item(task: NewTask) -> dict[str, Any]:
         "ttlSeconds": task.ttl_seconds,
         "maxRetries": task.max_retries,
         "idempotencyKey": task.idempotency_key,
+        "replace": task.replace,
         "callbackUrl": task.callback_url,
         "on": task.on and list(task.on),
     }

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from ops.errors import UnexpectedReplyError
 from ops.json_object import JsonObject
@@ -48,6 +48,8 @@ class NewTask:
     """0 to 100."""
     idempotency_key: str | None = None
     """1 to 255 visible ASCII characters. The same key and payload give the same task."""
+    replace: Literal["pending"] | None = None
+    """``pending``: the task with the key that has not started yet becomes this one, and its delay begins anew."""
     callback_url: str | None = None
     """Where it is told that the task has ended; an empty one is none, whatever the stack and the handler say."""
     on: Sequence[str] | None = None
@@ -62,11 +64,18 @@ class Submission:
     status: Status
     is_replay: bool
     """Whether the task was there already, by its idempotency key; `submit_many` is not told, and says False."""
+    is_replaced: bool = False
+    """Whether it took the place of a task with its idempotency key, which has its id."""
 
     @classmethod
     def read(cls, reply: JsonObject, *, is_replay: bool = False) -> Submission:
         """Read it. Raises UnexpectedReplyError."""
-        return cls(reply.text("taskId"), read_status(reply), is_replay)
+        return cls(
+            reply.text("taskId"),
+            read_status(reply),
+            is_replay,
+            is_replaced="replaced" in reply.values and reply.truth("replaced"),
+        )
 
 
 @dataclass(frozen=True)

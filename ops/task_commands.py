@@ -75,6 +75,9 @@ def _add_submit(commands: Any, common: argparse.ArgumentParser) -> None:
     payload.add_argument("--data", metavar="TEXT", help="the payload itself")
     add_task_options(submit)
     submit.add_argument("--idempotency-key", type=name, metavar="KEY", help="the same key gives the same task")
+    submit.add_argument(
+        "--replace", choices=["pending"], help="take the place of the task with the key that has not started (debounce)"
+    )
     submit.add_argument("--wait", action="store_true", help="until the task has ended; 0 when it has completed")
     _add_timeout(submit)
 
@@ -91,11 +94,13 @@ def _add_filter(parser: argparse.ArgumentParser, statuses: Iterable[Status] = St
 def _submit(options: argparse.Namespace, console: Console) -> int:
     payload = _payload(options)
     with client_of(options) as client:
-        submission = client.submit(payload, **task_settings(options), idempotency_key=options.idempotency_key)
+        submission = client.submit(
+            payload, **task_settings(options), idempotency_key=options.idempotency_key, replace=options.replace
+        )
         if options.wait:
             console.note(f"{submission.task_id} {submission.status}")
             return _wait_for(client, [submission.task_id], options.timeout, console)
-    replay = " (it was submitted before)" if submission.is_replay else ""
+    replay = " (it was submitted before)" if submission.is_replay else " (replaced)" if submission.is_replaced else ""
     console.result(submission, [f"{submission.task_id} {submission.status}{replay}"])
     return SUCCESS
 

@@ -39,6 +39,8 @@ export { describeError } from './thrown.js';
  * @property {number | null} max_retries null: the stack's
  * @property {Idempotency | null} idempotency
  * @property {Callback | null} [callback] where it is told that it has ended
+ * @property {boolean} [replacesPending] whether it takes the place of the task with its idempotency key that has not started yet, and the key
+ *   from one that has
  * @property {boolean} [mayBeThere] whether it may be stored already, and is to stay as it is then
  * @property {boolean} [isHeld] whether it is not to be attempted before something releases it; its delay and its time to live count
  *   from then on

@@ -191,6 +191,22 @@ def test_an_idempotency_key_makes_one_task_of_many_submissions(client: TaskRunne
         client.submit(b"two", idempotency_key=key)
 
 
+def test_a_submission_replaces_the_pending_task_with_its_key(client: TaskRunnerClient) -> None:
+    key = f"debounce-{time.time_ns()}"
+    first = client.submit(b"one", idempotency_key=key, delay_seconds=2)
+    second = client.submit(b"two", handler="probe", idempotency_key=key, delay_seconds=3, replace="pending")
+    assert (second.task_id, second.is_replaced, second.is_replay) == (first.task_id, True, False)
+    task = ended(client, second)
+    assert task.status is Status.COMPLETED
+    assert task.handler == "probe"
+    assert task.started_at
+    assert task.started_at - task.created_at >= timedelta(seconds=3)
+    assert task.result["payload"] == "two"
+    third = client.submit(b"one", idempotency_key=key, replace="pending")
+    assert third.task_id != first.task_id
+    ended(client, third)
+
+
 def test_a_delay_holds_the_first_attempt_back(client: TaskRunnerClient) -> None:
     submission = client.submit(b"later", delay_seconds=3)
     task = client.get(submission.task_id)

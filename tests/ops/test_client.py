@@ -131,8 +131,10 @@ def test_what_steers_a_task_rides_beside_it(runner: StandIn, client: TaskRunnerC
         ttl_seconds=60,
         max_retries=3,
         idempotency_key="key 1",
+        replace="pending",
     )
     assert submission.is_replay
+    assert not submission.is_replaced
     [request] = runner.requests
     assert request.query == {
         "param.url": ["https://example.com/?a=b&c"],
@@ -141,6 +143,7 @@ def test_what_steers_a_task_rides_beside_it(runner: StandIn, client: TaskRunnerC
         "delaySeconds": ["0"],
         "ttlSeconds": ["60"],
         "maxRetries": ["3"],
+        "replace": ["pending"],
     }
     assert request.headers["Idempotency-Key"] == "key 1"
     assert request.headers["Authorization"] == f"Bearer {TOKEN}"

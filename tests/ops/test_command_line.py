@@ -107,7 +107,13 @@ def test_submit_takes_text_and_standard_input(run: Run, runner: StandIn, monkeyp
     run("submit")
     assert [request.body for request in runner.requests] == ["ü".encode(), b"from a pipe", b""]
     printed = json.loads(run("submit", "--json")[1])
-    assert printed == {"taskId": "t1", "status": "pending", "isReplay": True}
+    assert printed == {"taskId": "t1", "status": "pending", "isReplay": True, "isReplaced": False}
+
+
+def test_submit_replaces_a_pending_task(run: Run, runner: StandIn) -> None:
+    runner.replies = [Reply({"taskId": "t1", "status": "pending", "replaced": True})]
+    assert run("submit", "--idempotency-key", "k", "--replace", "pending") == (0, "t1 pending (replaced)\n", "")
+    assert runner.requests[0].query == {"replace": ["pending"]}
 
 
 @pytest.mark.parametrize(("status", "expected"), [("completed", 0), ("failed", 1), ("cancelled", 1)])

@@ -189,7 +189,7 @@ describe('POST /task refuses', () => {
   test('a parameter that nobody knows, or that comes twice', async () => {
     const unknown = await post('?dealy=5');
     assertRefused(unknown, 400, 'invalid_parameter', { parameter: 'dealy' });
-    assert.equal(unknown.body.error, 'unknown query parameter "dealy": known are handler, delaySeconds, ttlSeconds, maxRetries, callbackUrl, on');
+    assert.equal(unknown.body.error, 'unknown query parameter "dealy": known are handler, delaySeconds, ttlSeconds, maxRetries, callbackUrl, on, replace');
     const ofAnother = await post('?tone=soft');
     assertRefused(ofAnother, 400, 'invalid_parameter', { parameter: 'tone' });
     const own = await post('?handler=echo&pitch=high');

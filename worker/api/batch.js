@@ -7,7 +7,7 @@ import { parseJson, toPayload } from './payload.js';
 import { invalidParameter, jsonReply, Refusal } from './reply.js';
 import { readBody, readQuery, requireKnown, textLike, tooLarge, wholeNumber } from './request.js';
 import {
-  DEFAULT_HANDLER, DELAY_SECONDS, findHandler, IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_IN_WORDS, newTask, RETRIES, TTL_SECONDS,
+  DEFAULT_HANDLER, DELAY_SECONDS, findHandler, IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_IN_WORDS, newTask, readReplace, RETRIES, TTL_SECONDS,
 } from './submission.js';
 
 /** @import { Handlers } from '../handler.js' */
@@ -27,7 +27,7 @@ export const MAX_BATCH_BYTES = 10 * 1024 * 1024;
 const LONG_NUMBER = /[\d.]{16}|\d[eE]/;
 
 /** Of a task in a body. */
-export const FIELDS = ['payload', 'payloadBase64', 'handler', 'parameters', 'delaySeconds', 'ttlSeconds', 'maxRetries', 'idempotencyKey', 'callbackUrl', 'on'];
+export const FIELDS = ['payload', 'payloadBase64', 'handler', 'parameters', 'delaySeconds', 'ttlSeconds', 'maxRetries', 'idempotencyKey', 'replace', 'callbackUrl', 'on'];
 
 /** @param {Call} call */
 export async function submitBatch(call) {
@@ -93,16 +93,18 @@ async function readTask(item, call) {
 export function readItem(item, handlers) {
   if (!isObject(item)) throw invalidParameter('a task', 'an object', item);
   for (const name of Object.keys(item)) requireKnown(name, FIELDS, 'field');
-  const { payload, payloadBase64, handler = DEFAULT_HANDLER, parameters = {}, delaySeconds, ttlSeconds, maxRetries, idempotencyKey, callbackUrl, on } = item;
+  const { payload, payloadBase64, handler = DEFAULT_HANDLER, parameters = {}, delaySeconds, ttlSeconds, maxRetries, replace, callbackUrl, on } = item;
   if (typeof handler !== 'string') throw invalidParameter('handler', 'the name of a handler', handler);
   const own = Object.keys(findHandler(handlers, handler).parameters ?? {});
+  const idempotencyKey = textLike('idempotencyKey', item['idempotencyKey'], IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_IN_WORDS);
   return {
     handler,
     parameters: readParameters(parameters, own),
     delay_seconds: wholeNumber('delaySeconds', delaySeconds, DELAY_SECONDS, null),
     ttl_seconds: wholeNumber('ttlSeconds', ttlSeconds, TTL_SECONDS, null),
     max_retries: wholeNumber('maxRetries', maxRetries, RETRIES, null),
-    idempotencyKey: textLike('idempotencyKey', idempotencyKey, IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_IN_WORDS),
+    idempotencyKey,
+    replacesPending: readReplace(replace, idempotencyKey, 'idempotencyKey'),
     callback: readCallback(callbackUrl, on, 'callbackUrl'),
     payload: readPayload(payload, payloadBase64),
   };

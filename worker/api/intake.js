@@ -25,22 +25,37 @@ import { Refusal, storeRefusal } from './reply.js';
  * @throws {Error} the store's: it takes none of them
  */
 export async function takeIn(tasks, { store, engine, invocation }) {
-  /** @type {Map<string, NewTask>} */
-  const firsts = new Map();
-  for (const task of tasks) if (!firsts.has(identity(task))) firsts.set(identity(task), task);
+  const { chosen, conflicting } = choose(tasks);
   await requireRoom(engine);
-  const inserted = await store.insert([...firsts.values()]);
+  const inserted = await store.insert([...chosen.values()]);
   // Where no part of the store takes any, it is as if it had a single one.
   if (inserted.every((insertion) => insertion instanceof Error)) throw inserted[0];
-  const insertions = new Map([...firsts.values()].map((task, index) => [task, /** @type {Insertion | Error} */ (inserted[index])]));
+  const insertions = new Map([...chosen.values()].map((task, index) => [task, /** @type {Insertion | Error} */ (inserted[index])]));
   handOver(engine, [...insertions].map(([task, insertion]) => runOf(task, insertion)).filter((run) => run !== null), invocation);
   return tasks.map((task) => {
-    const first = /** @type {NewTask} */ (firsts.get(identity(task)));
-    const insertion = /** @type {Insertion | Error} */ (insertions.get(first));
-    if (task === first || insertion instanceof Error) return insertion;
-    const isSame = task.idempotency?.fingerprint === first.idempotency?.fingerprint;
-    return { ...insertion, isNew: false, conflict: insertion.conflict || !isSame };
+    const stored = /** @type {NewTask} */ (chosen.get(identity(task)));
+    const insertion = /** @type {Insertion | Error} */ (insertions.get(stored));
+    if (task === stored || insertion instanceof Error) return insertion;
+    return { ...insertion, isNew: false, conflict: insertion.conflict || conflicting.has(task) };
   });
+}
+
+/**
+ * @param {NewTask[]} tasks
+ * @returns {{chosen: Map<string, NewTask>, conflicting: Set<NewTask>}} the tasks to store, each of another identity: the first, or the last
+ *   that replaces those before it; and those that are another one than that with their key was
+ */
+function choose(tasks) {
+  /** @type {Map<string, NewTask>} */
+  const chosen = new Map();
+  /** @type {Set<NewTask>} */
+  const conflicting = new Set();
+  for (const task of tasks) {
+    const before = chosen.get(identity(task));
+    if (!before || task.replacesPending) chosen.set(identity(task), task);
+    else if (before.idempotency?.fingerprint !== task.idempotency?.fingerprint) conflicting.add(task);
+  }
+  return { chosen, conflicting };
 }
 
 /**
@@ -51,22 +66,23 @@ export async function takeIn(tasks, { store, engine, invocation }) {
  * @param {Insertion | Error} insertion
  * @returns {Run | null}
  */
-function runOf({ delay_seconds, max_retries }, insertion) {
+function runOf({ taskId: ownId, delay_seconds, max_retries }, insertion) {
   if (insertion instanceof Error) return null;
-  const { taskId, run, status, conflict, isHeld } = insertion;
+  const { taskId, run, status, conflict, isHeld, isReplaced = false } = insertion;
   if (conflict || isHeld || status !== 'pending') return null;
-  const due_ms = run === 1 ? creationTime(taskId) + delay_seconds * 1000 : 0; // the delay is of the first run alone
+  if (isReplaced && run === 1) return null; // the message that it had is earlier, and waits
+  const due_ms = isReplaced || run === 1 ? creationTime(isReplaced ? ownId : taskId) + delay_seconds * 1000 : 0; // a run by hand has no delay
   return { taskId, run, max_retries, delay_seconds: Math.max(0, Math.ceil((due_ms - Date.now()) / 1000)) };
 }
 
 /**
  * @param {Insertion | Error} insertion
- * @returns {{taskId: string, status: string} | Refusal} what the client is told of it
+ * @returns {{taskId: string, status: string, replaced?: true} | Refusal} what the client is told of it
  */
 export function answerTo(insertion) {
   if (insertion instanceof Error) return storeRefusal(insertion);
-  const { taskId, status, conflict } = insertion;
-  if (!conflict) return { taskId, status };
+  const { taskId, status, conflict, isReplaced } = insertion;
+  if (!conflict) return { taskId, status, ...(isReplaced && { replaced: true }) };
   return new Refusal('idempotency_conflict', 'expected what the idempotency key was first used with, got another payload or other settings', {
     extras: { taskId },
   });

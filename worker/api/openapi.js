@@ -3,7 +3,7 @@
 import { STATUSES } from '../task.js';
 import { DEFAULT_LIST_TASKS, LIST_TASKS } from './list.js';
 import {
-  CALLBACK_URL_SCHEMA, CURSOR_SCHEMA, DELAY_SCHEMA, ENDS_SCHEMA, ERROR_SCHEMAS, HANDLER_SCHEMA, HEADERS, headers, IDEMPOTENCY_KEY_SCHEMA, refusals, RETRIES_SCHEMA, schemaOf,
+  CALLBACK_URL_SCHEMA, CURSOR_SCHEMA, DELAY_SCHEMA, ENDS_SCHEMA, ERROR_SCHEMAS, HANDLER_SCHEMA, HEADERS, headers, IDEMPOTENCY_KEY_SCHEMA, refusals, REPLACE_SCHEMA, RETRIES_SCHEMA, schemaOf,
   SCHEDULE_NAME_SCHEMA, SCHEMAS, STATUS_SCHEMA, TASK_ID_SCHEMA, TTL_SCHEMA, wholeNumber,
 } from './openapi_schemas.js';
 import { EVENT_NAME } from './events.js';
@@ -135,6 +135,7 @@ function submitTask(handlers) {
       query('maxRetries', RETRIES_SCHEMA),
       query('callbackUrl', CALLBACK_URL_SCHEMA),
       { ...query('on', ENDS_SCHEMA), style: 'form', explode: false },
+      query('replace', REPLACE_SCHEMA),
       { name: 'Idempotency-Key', in: 'header', schema: IDEMPOTENCY_KEY_SCHEMA },
       ...handlerParameters(handlers),
     ]),

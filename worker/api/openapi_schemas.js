@@ -7,7 +7,7 @@ import { MAX_BATCH_TASKS } from './batch.js';
 import { CURSOR, HANDLER_NAME } from './list.js';
 import { STATUS_OF_CODE } from './reply.js';
 import { EVERY_SECONDS, MAX_SCHEDULES, MISSED, MISSED_IN_WORDS, OVERLAPS, SCHEDULE_NAME } from './schedules.js';
-import { IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_IN_WORDS } from './submission.js';
+import { IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_IN_WORDS, REPLACEABLE } from './submission.js';
 
 /** @import { Code } from './reply.js' */
 
@@ -32,6 +32,12 @@ export const CURSOR_SCHEMA = { type: 'string', pattern: CURSOR.source, descripti
 export const IDEMPOTENCY_KEY_SCHEMA = {
   type: 'string', pattern: IDEMPOTENCY_KEY.source,
   description: `${IDEMPOTENCY_KEY_IN_WORDS}: the same key with the same task gives the first task again, for as long as that is kept.`,
+};
+
+/** @type {Schema} */
+export const REPLACE_SCHEMA = {
+  const: REPLACEABLE,
+  description: 'The task with this idempotency key that has not started yet becomes this one, and its delay begins anew; where that has started, this is a new task, which the key stands for from then on.',
 };
 
 /** @type {Schema} */
@@ -109,7 +115,7 @@ const CALLBACK_FIELDS = {
 /** @type {Record<string, Schema>} */
 export const SCHEMAS = {
   Health: object({ status: { const: 'ok' }, version: { ...orNull({ type: 'string' }), description: 'The id of the version of the Worker that answers.' } }),
-  Accepted: object({ taskId: TASK_ID_SCHEMA, status: STATUS_SCHEMA }),
+  Accepted: accepted({}),
   TaskSummary: object(SUMMARY),
   Task: {
     ...object({ ...SUMMARY, result: RESULT, ...CALLBACK_FIELDS }),
@@ -142,6 +148,7 @@ export const SCHEMAS = {
       ttlSeconds: TTL_SCHEMA,
       maxRetries: RETRIES_SCHEMA,
       idempotencyKey: IDEMPOTENCY_KEY_SCHEMA,
+      replace: REPLACE_SCHEMA,
       callbackUrl: CALLBACK_URL_SCHEMA,
       on: ENDS_SCHEMA,
     },
@@ -156,7 +163,7 @@ export const SCHEMAS = {
       description: 'One each, in the order of the request.',
       items: {
         oneOf: [
-          object({ httpStatus: { const: 200 }, taskId: TASK_ID_SCHEMA, status: STATUS_SCHEMA }),
+          accepted({ httpStatus: { const: 200 } }),
           object({ httpStatus: { enum: [400, 409, 413, 500, 503, 507] }, error: { type: 'string' }, code: { type: 'string' } }),
         ],
       },
@@ -254,6 +261,16 @@ export const SCHEMAS = {
  */
 export function object(properties) {
   return { type: 'object', required: Object.keys(properties), properties };
+}
+
+/**
+ * @param {Record<string, Schema>} more
+ * @returns {Schema} what a client is told of a task that was accepted
+ */
+function accepted(more) {
+  const always = object({ ...more, taskId: TASK_ID_SCHEMA, status: STATUS_SCHEMA });
+  const replaced = { const: true, description: 'There when it took the place of a task that had not started.' };
+  return { ...always, properties: { ...always['properties'], replaced } };
 }
 
 /**

@@ -32,7 +32,7 @@ const TRIES = 5;
 const FIVE_FIELDS = /^\S+( +\S+){4}$/;
 
 const TIMING_FIELDS = ['cron', 'timezone', 'everySeconds', 'overlap', 'missed'];
-const TASK_FIELDS = FIELDS.filter((name) => name !== 'idempotencyKey'); // a tick has a key of its own
+const TASK_FIELDS = FIELDS.filter((name) => name !== 'idempotencyKey' && name !== 'replace'); // a tick has a key of its own
 
 /** @param {Call} call */
 export async function listSchedules({ url, store }) {

@@ -29,13 +29,15 @@ export async function submitTask(call) {
   const own = Object.keys(findHandler(handlers, handler).parameters ?? {});
   const query = readQuery(url, [...SETTINGS, ...own.map((name) => PARAMETER_PREFIX + name)], [...Object.values(FORMER_NAMES), ...own]);
   const [callbackUrlName, callbackUrl] = eitherOf(query, 'callbackUrl', FORMER_NAMES['callbackUrl']);
+  const idempotencyKey = textLike('Idempotency-Key', request.headers.get('Idempotency-Key') ?? undefined, IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_IN_WORDS);
   const settings = {
     handler,
     parameters: parametersOf(query, own),
     delay_seconds: wholeNumber(...digitsOf(query, 'delaySeconds'), DELAY_SECONDS, null),
     ttl_seconds: wholeNumber(...digitsOf(query, 'ttlSeconds'), TTL_SECONDS, null),
     max_retries: wholeNumber(...digitsOf(query, 'maxRetries'), RETRIES, null),
-    idempotencyKey: textLike('Idempotency-Key', request.headers.get('Idempotency-Key') ?? undefined, IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_IN_WORDS),
+    idempotencyKey,
+    replacesPending: readReplace(query['replace'], idempotencyKey, 'Idempotency-Key'),
     callback: readCallback(callbackUrl, query['on']?.split(','), callbackUrlName),
   };
   const payload = toPayload(await readBody(request, MAX_PAYLOAD_BYTES));
@@ -43,7 +45,8 @@ export async function submitTask(call) {
   const [insertion] = /** @type {[Insertion | Error]} */ (await takeIn([await newTask({ ...settings, payload }, call)], call));
   const answer = answerTo(insertion);
   if (answer instanceof Refusal) throw answer;
-  return jsonReply(answer, 'isNew' in insertion && insertion.isNew ? {} : { headers: { 'Idempotent-Replayed': 'true' } });
+  const isReplayed = !(insertion instanceof Error) && !insertion.isNew && !insertion.isReplaced;
+  return jsonReply(answer, isReplayed ? { headers: { 'Idempotent-Replayed': 'true' } } : {});
 }
 
 /**
@@ -56,7 +59,7 @@ export async function submitTask(call) {
 /** The query parameters of every task. They are named as the fields of a batch's tasks and of replies are.
  *
  * @type {readonly string[]} */
-const SETTINGS = ['handler', 'delaySeconds', 'ttlSeconds', 'maxRetries', 'callbackUrl', 'on'];
+const SETTINGS = ['handler', 'delaySeconds', 'ttlSeconds', 'maxRetries', 'callbackUrl', 'on', 'replace'];
 
 /** How settings were named in queries at first; these names are still read. @type {Readonly<Record<string, string>>} */
 const FORMER_NAMES = { delaySeconds: 'delay', ttlSeconds: 'ttl', maxRetries: 'max_retries', callbackUrl: 'callback_url' };
@@ -115,6 +118,25 @@ const MAX_FAULT_LENGTH = 1_000;
 /** What an idempotency key may be: visible ASCII, as a header's value can be. */
 export const IDEMPOTENCY_KEY = /^[!-~]{1,255}$/;
 export const IDEMPOTENCY_KEY_IN_WORDS = '1 to 255 visible ASCII characters';
+
+/** Which tasks a submission can take the place of. */
+export const REPLACEABLE = 'pending';
+
+/**
+ * @param {unknown} value undefined where it is not given
+ * @param {string | null} idempotencyKey
+ * @param {string} keyName what the caller calls the key
+ * @returns {boolean} whether it replaces the task with its key that has not started
+ * @throws {Refusal}
+ */
+export function readReplace(value, idempotencyKey, keyName) {
+  if (value === undefined) return false;
+  if (value !== REPLACEABLE) throw invalidParameter('replace', REPLACEABLE, value);
+  if (idempotencyKey !== null) return true;
+  throw new Refusal('invalid_parameter', `expected replace to come with ${keyName}, which names the task to replace, got it alone`, {
+    extras: { parameter: 'replace' },
+  });
+}
 
 /**
  * @param {Handlers} handlers

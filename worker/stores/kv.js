@@ -320,7 +320,7 @@ export class KvStore {
       (found) => ({ ...newRun(found, now_ms), status: 'pending', due_at_ms: now_ms }),
     );
     if (!entry) return null;
-    await this.#holdKey(taskId, entry);
+    await this.#keepKey(taskId, entry);
     await this.#markDue(taskId, entry, now_ms);
     return entry.run;
   }
@@ -490,26 +490,57 @@ export class KvStore {
    * @param {NewTask} task
    * @returns {Promise<Insertion>}
    */
-  async #insert({ taskId, handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, idempotency, callback = null, mayBeThere = false }) {
+  async #insert(task) {
+    const { taskId, handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, idempotency, callback = null, mayBeThere = false } = task;
     const there = mayBeThere ? await this.#read(taskId) : null;
     if (there) return { taskId, run: there.run, status: there.status, isNew: false, conflict: false, isHeld: false };
     const created_ms = creationTime(taskId);
     const expires_at = Math.floor(created_ms / 1000) + delay_seconds + (ttl_seconds ?? TASK_TTL_SECONDS);
-    if (idempotency) {
-      /** @type {KeyHolder | null} */
-      const holder = await this.kv.get(idempotencyKey(idempotency), 'json');
-      const held = holder && await this.#read(holder.taskId);
-      if (holder && held && isKept(held)) {
-        const isNew = holder.taskId === taskId; // written before, and the reply was lost
-        return { taskId: holder.taskId, run: held.run, status: held.status, isNew, conflict: holder.fingerprint !== idempotency.fingerprint, isHeld: false };
-      }
-    }
     const due_at_ms = delay_seconds > 0 ? created_ms + delay_seconds * 1000 : null;
-    const entry = complete({ handler, parameters, ...encoded(payload), max_retries, expires_at, due_at_ms, idempotency, callback });
+    const asked = { handler, parameters, ...encoded(payload), max_retries, expires_at, due_at_ms, idempotency, callback };
+    const found = idempotency && await this.#heldBy(idempotency, task);
+    if (found?.isReplaced) {
+      const due_ms = due_at_ms ?? created_ms;
+      const run = found.entry.run + (due_ms < (found.entry.due_at_ms ?? 0) ? 1 : 0);
+      await this.#store(found.taskId, { ...found.entry, payload_encoding: undefined, ...asked, run, due_at_ms: due_ms, sent_at_ms: null });
+      return { taskId: found.taskId, run, status: 'pending', isNew: false, conflict: false, isHeld: false, isReplaced: true };
+    }
+    if (found) {
+      const { status, run } = found.entry;
+      const isNew = found.taskId === taskId; // written before, and the reply was lost
+      return { taskId: found.taskId, run, status, isNew, conflict: found.fingerprint !== idempotency?.fingerprint, isHeld: false };
+    }
+    await this.#store(taskId, complete(asked));
+    return { taskId, run: 1, status: 'pending', isNew: true, conflict: false, isHeld: false };
+  }
+
+  /**
+   * @param {string} taskId
+   * @param {Entry} entry of a task that has not started yet
+   */
+  async #store(taskId, entry) {
     await this.#write(taskId, entry);
     await this.#holdKey(taskId, entry);
-    if (due_at_ms) await this.#markDue(taskId, entry, due_at_ms);
-    return { taskId, run: 1, status: 'pending', isNew: true, conflict: false, isHeld: false };
+    if (entry.due_at_ms) await this.#markDue(taskId, entry, entry.due_at_ms);
+  }
+
+  /**
+   * The task that stands in the way of a new one with its idempotency key, or whose place that takes (`isReplaced`); the same rules as in
+   * `task_table.js`.
+   *
+   * @param {Idempotency} idempotency
+   * @param {Pick<NewTask, 'taskId' | 'replacesPending'>} task the new one
+   * @returns {Promise<KeyHolder & {entry: Entry, isReplaced: boolean} | null>}
+   */
+  async #heldBy(idempotency, { taskId, replacesPending = false }) {
+    /** @type {KeyHolder | null} */
+    const holder = await this.kv.get(idempotencyKey(idempotency), 'json');
+    const entry = holder && await this.#read(holder.taskId);
+    if (!holder || !entry || !isKept(entry)) return null;
+    const isUnstarted = entry.status === 'pending' && entry.started_at_ms === null;
+    const isCovered = holder.fingerprint === idempotency.fingerprint && (entry.started_at_ms ?? 0) >= creationTime(taskId);
+    if (replacesPending && !isUnstarted && !isCovered) return null; // the new one takes the key
+    return { ...holder, entry, isReplaced: replacesPending && isUnstarted && holder.taskId !== taskId };
   }
 
   /**
@@ -546,7 +577,7 @@ export class KvStore {
       lease_expires_at_ms: now_ms + LEASE_SECONDS * 1000,
     };
     await this.#write(taskId, entry);
-    if (isRedrive) await this.#holdKey(taskId, entry);
+    if (isRedrive) await this.#keepKey(taskId, entry);
     await this.#markDue(taskId, entry, now_ms + LEASE_SECONDS * 1000);
     const { attempts, crashes, handler, parameters, max_retries, callback, parent } = entry;
     return { kind: 'claimed', task: { taskId, run, attempts, crashes, claim, handler, parameters, max_retries, callback, parent, payload: decoded(entry) } };
@@ -672,6 +703,18 @@ export class KvStore {
     /** @type {KeyHolder} */
     const holder = { taskId, fingerprint: idempotency.fingerprint };
     await this.#put(idempotencyKey(idempotency), JSON.stringify(holder), expires_at);
+  }
+
+  /**
+   * Holds a key for as long as a new run of its task, unless another task has taken it.
+   *
+   * @param {string} taskId
+   * @param {Entry} entry
+   */
+  async #keepKey(taskId, entry) {
+    /** @type {Partial<KeyHolder> | null} */
+    const holder = entry.idempotency && await this.kv.get(idempotencyKey(entry.idempotency), 'json');
+    if ((holder?.taskId ?? taskId) === taskId) await this.#holdKey(taskId, entry);
   }
 
   /**

@@ -9,9 +9,10 @@
 
 /**
  * What became of a task that was to be stored: `isNew` (`isHeld`: and held); or there was one with its idempotency key, which is the one
- * named here; or that one was of another fingerprint (`conflict`).
+ * named here; or that one was of another fingerprint (`conflict`). One that it has taken the place of `isReplaced`: its run is
+ * another one where it is due earlier now than it was.
  *
- * @typedef {{taskId: string, run: number, status: Status, isNew: boolean, conflict: boolean, isHeld: boolean}} Insertion
+ * @typedef {{taskId: string, run: number, status: Status, isNew: boolean, conflict: boolean, isHeld: boolean, isReplaced?: boolean}} Insertion
  */
 
 /**

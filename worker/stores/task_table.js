@@ -93,8 +93,38 @@ const FORGET_EXPIRED_KEYS = `
 /** A repetition finds its own task there, and a submission with a key that is held the other one. */
 const UNLESS_THERE = 'ON CONFLICT DO NOTHING';
 
+const IS_UNSTARTED = "tasks.status = 'pending' AND tasks.started_at IS NULL";
+
+/**
+ * Of a task that replaces pending ones: it takes the place of the one with its key. That one's message comes when it was due before; a task
+ * that is due earlier begins another run, for which there is another message. A held one stays held.
+ *
+ * @param {number} before how many parameters come before its own: when it is due, when it expires, and both as `hold` has it
+ */
+const REPLACE_PENDING = (before) => {
+  const [due_at, expires_at, hold] = [1, 2, 3].map((place) => `?${before + place}`);
+  const unlessHeld = (/** @type {string} */ kept, /** @type {unknown} */ given) => `CASE WHEN ${IS_HELD('tasks')} THEN ${kept} ELSE ${given} END`;
+  return `
+    ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO UPDATE SET
+      handler = excluded.handler, parameters = excluded.parameters, payload = excluded.payload, max_retries = excluded.max_retries,
+      callback = excluded.callback, fingerprint = excluded.fingerprint, sent_at = NULL, hold = CASE WHEN hold IS NOT NULL THEN ${hold} END,
+      run = ${unlessHeld('run', `run + (${due_at} < coalesce(due_at, 0))`)}, due_at = ${unlessHeld('due_at', due_at)},
+      expires_at = ${unlessHeld('expires_at', expires_at)}, own_expires_at = ${unlessHeld('own_expires_at', expires_at)}
+    WHERE ${IS_UNSTARTED}
+    ON CONFLICT DO NOTHING`;
+};
+
+/**
+ * Takes the keys ?1 from tasks that have started, for those that replace pending ones. Not from one of the same submission that started
+ * after that had come: it may be the submission's own, and the reply was lost.
+ */
+const RELEASE_KEYS = `
+  UPDATE tasks SET idempotency_key = NULL, fingerprint = NULL FROM json_each(?1) AS asked
+  WHERE idempotency_key = asked.value ->> 'key' AND NOT (${IS_UNSTARTED})
+    AND NOT (fingerprint = asked.value ->> 'fingerprint' AND coalesce(started_at >= asked.value ->> 'created_ms', 0))`;
+
 const FIND_KEYS = `
-  SELECT idempotency_key, fingerprint, taskId, run, status, ${IS_HELD('tasks')} AS isHeld FROM tasks
+  SELECT idempotency_key, fingerprint, taskId, run, status, ${IS_HELD('tasks')} AS isHeld, ${IS_UNSTARTED} AS isUnstarted FROM tasks
   WHERE idempotency_key IN (SELECT value FROM json_each(?1))`;
 
 const SUMMARY = `taskId, status, handler, run, attempts, crashes, max_retries, progress, started_at, finished_at, due_at, expires_at`;
@@ -338,14 +368,17 @@ export class TaskTable {
       await this.run(inserts);
       return tasks.map(({ taskId, isHeld: isNewHeld = false }) => ({ taskId, run: 1, status: 'pending', isNew: true, conflict: false, isHeld: isNewHeld }));
     }
-    const results = await this.run([statement(FORGET_EXPIRED_KEYS, keys, seconds(Date.now())), ...inserts, statement(FIND_KEYS, keys)]);
+    const replacing = tasks.filter(({ replacesPending }) => replacesPending).map(({ taskId, idempotency }) => ({ ...idempotency, created_ms: creationTime(taskId) }));
+    const released = replacing.length > 0 ? [statement(RELEASE_KEYS, JSON.stringify(replacing))] : [];
+    const results = await this.run([statement(FORGET_EXPIRED_KEYS, keys, seconds(Date.now())), ...released, ...inserts, statement(FIND_KEYS, keys)]);
     const holders = new Map(results.at(-1)?.map((row) => [row['idempotency_key'], row]));
-    return tasks.map(({ taskId, idempotency, isHeld: isNewHeld = false }) => {
+    return tasks.map(({ taskId, idempotency, replacesPending = false, isHeld: isNewHeld = false }) => {
       const holder = holders.get(idempotency?.key) ?? { taskId, run: 1, status: 'pending', fingerprint: undefined, isHeld: isNewHeld };
       const isNew = holder['taskId'] === taskId;
       return {
         taskId: holder['taskId'], run: holder['run'], status: holder['status'], isNew,
         conflict: !isNew && holder['fingerprint'] !== idempotency?.fingerprint, isHeld: Boolean(holder['isHeld']),
+        ...(replacesPending && !isNew && holder['isUnstarted'] && { isReplaced: true }),
       };
     });
   }
@@ -892,7 +925,7 @@ function statement(sql, ...parameters) {
  * @param {NewTask} task
  * @returns {Statement}
  */
-function insertion({ taskId, handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, idempotency, callback, isHeld: isNewHeld }) {
+function insertion({ taskId, handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, idempotency, callback, replacesPending = false, isHeld: isNewHeld }) {
   const created_ms = creationTime(taskId);
   const isOrdinary = delay_seconds === 0 && ttl_seconds === null;
   const expires_at = seconds(created_ms) + delay_seconds + (ttl_seconds ?? TASK_TTL_SECONDS);
@@ -900,7 +933,7 @@ function insertion({ taskId, handler, parameters, payload, delay_seconds, ttl_se
     taskId, status: 'pending', handler, payload, expires_at, max_retries,
     parameters: Object.keys(parameters).length > 0 ? JSON.stringify(parameters) : null,
     own_expires_at: isOrdinary ? null : expires_at,
-    due_at: delay_seconds > 0 ? created_ms + delay_seconds * 1000 : null,
+    due_at: delay_seconds > 0 || replacesPending ? created_ms + delay_seconds * 1000 : null,
     idempotency_key: idempotency?.key ?? null,
     fingerprint: idempotency?.fingerprint ?? null,
     callback: callback ? JSON.stringify(callback) : null,
@@ -908,9 +941,10 @@ function insertion({ taskId, handler, parameters, payload, delay_seconds, ttl_se
   }).filter(([, value]) => value !== null);
   const names = columns.map(([name]) => name).join(', ');
   const values = columns.map((_, index) => `?${index + 1}`).join(', ');
+  const replacing = replacesPending ? [created_ms + delay_seconds * 1000, expires_at, JSON.stringify({ delay_seconds, ttl_seconds })] : [];
   return {
-    sql: `INSERT INTO tasks (${names}) VALUES (${values}) ${UNLESS_THERE}`,
-    parameters: columns.map(([, value]) => value),
+    sql: `INSERT INTO tasks (${names}) VALUES (${values}) ${replacesPending ? REPLACE_PENDING(columns.length) : UNLESS_THERE}`,
+    parameters: [...columns.map(([, value]) => value), ...replacing],
   };
 }
 
