@@ -14,6 +14,9 @@ const NAME = 'task-runner';
 /** The engine's setting in these tests: three attempts. */
 export const MAX_RETRIES = 2;
 
+/** What a sweep reads schedules of the stack with, where there are none. @type {import('../../worker/stack_schedules.js').Reading} */
+export const READING = { env: { MAX_RETRIES: String(MAX_RETRIES) }, handlers: {} };
+
 /** How many objects there are, see `stores/durable_object.js`. */
 const OBJECTS = 4;
 
@@ -144,8 +147,10 @@ export class WorkerUnderTest {
     return batch.map(({ id }) => (acked.has(id) ? 'ack' : retried.has(id) ? 'retry' : 'thrown'));
   }
 
+  /** What a deployment's cron does, and the alarms of objects: each store is swept by one of the two. */
   async sweep() {
-    if (!hasObjects([this.store])) return (await this.miniflare.getWorker(NAME)).scheduled({ cron: '* * * * *' });
+    await (await this.miniflare.getWorker(NAME)).scheduled({ cron: '* * * * *' });
+    if (!hasObjects([this.store])) return;
     const objects = /** @type {any} */ (await this.miniflare.getDurableObjectNamespace('TASK_DO', NAME));
     for (let number = 0; number < OBJECTS; number++) await objects.get(objects.idFromName(`tasks-${number}`)).sweepNow();
   }

@@ -12,6 +12,7 @@ import { bounded } from '../text.js';
 import { CALLBACK_STATUS, MAKE_CALLBACKS } from './callback_table.js';
 import { heldColumns, IS_HELD, RELEASE, releasedRuns } from './hold_table.js';
 import { EARLY_MS, isHeld, verdictOn } from './lease.js';
+import { changeOfNote, NOTE } from './note_table.js';
 import { changeOfSchedule, SCHEDULES } from './schedule_table.js';
 import { isStoreError } from './store_error.js';
 import { addEnd, addSubmission, countEnd, countSubmission, MINUTE_MS, newTally, noCounts, recentMinutes } from './tally.js';
@@ -92,6 +93,12 @@ const FORGET_EXPIRED_KEYS = `
 
 /** A repetition finds its own task there, and a submission with a key that is held the other one. */
 const UNLESS_THERE = 'ON CONFLICT DO NOTHING';
+
+/** Counts a task that is older than what was counted so far: one of a tick that is made up for. Nothing, where it is there already. */
+const COUNT_LATE = `
+  UPDATE sweep_progress SET counted = counted + 1, unscanned = unscanned + (?1 > scanned_to),
+    followed = CASE WHEN ?1 > scanned_to THEN followed ELSE json_insert(followed, '$[#]', ?1) END
+  WHERE counted_to >= ?1 AND NOT EXISTS (SELECT 1 FROM tasks WHERE taskId = ?1)`;
 
 const FIND_KEYS = `
   SELECT idempotency_key, fingerprint, taskId, run, status, ${IS_HELD('tasks')} AS isHeld FROM tasks
@@ -333,7 +340,7 @@ export class TaskTable {
    */
   async insert(tasks) {
     const keys = JSON.stringify(tasks.flatMap(({ idempotency }) => idempotency?.key ?? []));
-    const inserts = tasks.map(insertion);
+    const inserts = tasks.flatMap((task) => (mayBeLate(task) ? [statement(COUNT_LATE, task.taskId), insertion(task)] : [insertion(task)]));
     if (keys === '[]') {
       await this.run(inserts);
       return tasks.map(({ taskId, isHeld: isNewHeld = false }) => ({ taskId, run: 1, status: 'pending', isNew: true, conflict: false, isHeld: isNewHeld }));
@@ -664,6 +671,25 @@ export class TaskTable {
     return rows.length > 0;
   }
 
+  /**
+   * @param {string} name
+   * @returns {Promise<string | null>}
+   */
+  async note(name) {
+    const [row] = await this.#rows(NOTE, name);
+    return row?.['note'] ?? null;
+  }
+
+  /**
+   * @param {string} name
+   * @param {string | null} before
+   * @param {string | null} after
+   */
+  async changeNote(name, before, after) {
+    const [rows = []] = await this.run([changeOfNote(name, before, after)]);
+    return rows.length > 0;
+  }
+
   async tally() {
     const now_ms = Date.now();
     const soon_ms = now_ms + FOLLOWED_MS;
@@ -884,6 +910,14 @@ function statisticsOf({ counted, unscanned, first }, { as_of_ms, minutes, open, 
  */
 function statement(sql, ...parameters) {
   return { sql, parameters };
+}
+
+/**
+ * @param {NewTask} task
+ * @returns {boolean} whether the sweeper may have counted those of its age already
+ */
+function mayBeLate({ taskId, mayBeThere = false }) {
+  return mayBeThere && creationTime(taskId) <= Date.now() - SWEEP_GRACE_SECONDS * 1000 / 2;
 }
 
 /**
