@@ -15,6 +15,7 @@ from ops.errors import (
     BacklogFullError,
     IdempotencyConflictError,
     RateLimitedError,
+    ScheduleOfStackError,
     StoreFullError,
     StoreUnavailableError,
     TaskNotFoundError,
