@@ -4,14 +4,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .schedules import Schedule
     from .stack_config import StackConfigError, read_stack_config
     from .task_runner import TaskRunner
     from .task_runner_args import ApiToken, TaskRunnerArgs
 
-__all__ = ["ApiToken", "StackConfigError", "TaskRunner", "TaskRunnerArgs", "read_stack_config"]
+__all__ = ["ApiToken", "Schedule", "StackConfigError", "TaskRunner", "TaskRunnerArgs", "read_stack_config"]
 
 _MODULES = {
     "ApiToken": "task_runner_args",
+    "Schedule": "schedules",
     "StackConfigError": "stack_config",
     "TaskRunner": "task_runner",
     "TaskRunnerArgs": "task_runner_args",

@@ -12,6 +12,9 @@ from typing import Any, Protocol, cast
 MAX_TEXT_LENGTH = 5_000
 """Of a text that the Worker is told (https://developers.cloudflare.com/workers/platform/limits/#environment-variables)."""
 
+URL = r"https?://[^\s@/?#]+([/?#]\S*)?"
+"""A pattern of what can be called."""
+
 
 class Rule(Protocol):
     """A check of one setting."""

@@ -14,7 +14,8 @@ from pulumi.runtime import config as runtime_config
 from .cloudflare_api import is_loopback
 from .provider_settings import default_base_url
 from .rules import ApiTokens, ListOf, OneOf, Rule, WebhookSecrets
-from .task_runner_args import TaskRunnerArgs, defaults, find_problems, missing_token, rules, shown
+from .schedules import Schedules, field_of
+from .task_runner_args import TaskRunnerArgs, defaults, find_problems, missing_token, rules
 
 PLACEHOLDERS = {
     "account_id": "<account id>",
@@ -83,12 +84,17 @@ _AND = {True: ", ", False: " && "}
 
 
 def _bad_values(values: dict[str, Any]) -> Iterator[str]:
-    problems = [*find_problems(values), *filter(None, [missing_token(values, default_base_url())])]
-    for key, expected in problems:
-        got = "a secret" if values[key] and _is_secret(key) else shown(key, values[key])
-        is_useless = expected.startswith("expected to be unset")
-        mend = _remove(key) if is_useless else _set(key, _good_value(key, rules()[key], str(values[key])))
-        yield f"  {key}: {expected}, got {got}\n      {mend}"
+    missing = missing_token(values, default_base_url())
+    for place, expected, found in [*find_problems(values), *([(*missing, "nothing")] if missing else [])]:
+        key = field_of(place)
+        got = "a secret" if values[key] and _is_secret(key) else found
+        if place != key:
+            mend = _mend_part(place)
+        elif expected.startswith("expected to be unset"):
+            mend = _remove(key)
+        else:
+            mend = _set(key, _good_value(key, rules()[key], str(values[key])))
+        yield f"  {place}: {expected}, got {got}\n      {mend}"
 
 
 def _good_value(key: str, rule: Rule, text: str) -> str:
@@ -115,7 +121,7 @@ def _is_local() -> bool:
 
 
 def _set(key: str, value: str) -> str:
-    is_list = isinstance(rules().get(key), ListOf | ApiTokens | WebhookSecrets)
+    is_list = isinstance(rules().get(key), ListOf | ApiTokens | WebhookSecrets | Schedules)
     if _is_local():
         written = value if value.startswith(("<", '"')) else json.dumps(value)
         line = f"{pulumi.get_project()}:{key}: {f'[{written}]' if is_list else value}"
@@ -124,6 +130,13 @@ def _set(key: str, value: str) -> str:
     secret = "--secret " if key in SECRETS else ""
     path = f"--path '{key}[0]'" if is_list else key
     return f"pulumi config set {secret}{path} {quoted} --stack {pulumi.get_stack()}"
+
+
+def _mend_part(place: str) -> str:
+    """Return where a part of a structured setting is changed."""
+    if _is_local():
+        return f"in Pulumi.{pulumi.get_stack()}.yaml, below {pulumi.get_project()}:{field_of(place)}"
+    return f"pulumi config set --path {shlex.quote(place)} <value> --stack {pulumi.get_stack()}"
 
 
 def _remove(key: str) -> str:

@@ -18,6 +18,7 @@ from .part import Part, engines_of, stores_of
 from .parts_record import PartsRecord
 from .provider_settings import default_base_url, provider_settings
 from .rollout import ALL, BREAKING, Rollout
+from .schedules import require_known_to_the_worker
 from .state_store import (
     DURABLE_OBJECT_CLASS,
     STATE_STORES,
@@ -104,6 +105,8 @@ class TaskRunner(pulumi.ComponentResource):
         names = Names(name, cast("str", given.env))
         stores, engines = stores_of(given), engines_of(given)
         code = _build(given, stores, engines)
+        if given.schedules and not isinstance(given.schedules, pulumi.Output):
+            require_known_to_the_worker(cast("Any", given.schedules), code.handlers)
         super().__init__(f"{PACKAGE}:index:TaskRunner", name, _reviewed(given, code), opts)
         settings = provider_settings(self)
         base_url = default_base_url() if settings is None else settings["base_url"]
@@ -143,7 +146,8 @@ class TaskRunner(pulumi.ComponentResource):
         self.deployment_id = deployment.id
         for engine in engines:
             engine.attach(deployment.script_name)
-        is_swept = any(each.name in SWEPT_STORES for each in store_parts)
+        # An object sweeps itself from its first write on: the cron tells it of the first schedules.
+        is_swept = any(each.name in SWEPT_STORES for each in store_parts) or declaration.args.schedules != ()
         _declare_sweeper(declaration, deployment, is_needed=is_swept)
         _declare_addresses(declaration, deployment)
         self._set_outputs(declaration, worker, stores, engines)
@@ -205,6 +209,8 @@ def _as_args(args: TaskRunnerArgs | Mapping[str, Any]) -> TaskRunnerArgs:
 def _with_whole_numbers(value: Any) -> Any:
     if isinstance(value, list):
         return [_with_whole_numbers(each) for each in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        return {key: _with_whole_numbers(each) for key, each in cast("dict[str, Any]", value).items()}
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

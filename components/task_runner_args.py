@@ -14,6 +14,7 @@ import pulumi
 from .cloudflare_api import is_loopback
 from .rules import (
     MAX_TOKENS,
+    URL,
     Anything,
     ApiTokens,
     Choice,
@@ -27,6 +28,8 @@ from .rules import (
     WebhookSecrets,
     WholeNumber,
 )
+from .schedules import Schedule, Schedules
+from .schedules import problems as problems_of_schedules
 
 StateStore = Literal["d1", "kv", "durable-object"]
 Engine = Literal["queue", "workflow"]
@@ -72,7 +75,6 @@ MAX_DESTINATIONS = 10
 MAX_CALLBACK_SECRETS = 5
 
 CALLBACK_ENDS = ("completed", "failed", "cancelled")
-URL = r"https?://[^\s@/?#]+([/?#]\S*)?"
 
 ORIGIN = "origins in lower case such as https://app.example or http://localhost:5173"
 HOST = "hosts in lower case such as api.example, api.example:8443 or *.example"
@@ -202,6 +204,10 @@ class TaskRunnerArgs:
     """What callbacks are signed with. The first one signs; so do the others, for receivers that do not know it yet.
     Secrets."""
 
+    schedules: pulumi.Input[Sequence[Schedule]] | None = setting((), Schedules())
+    """What makes a task at each tick of a cron expression or an interval. They belong to the stack: the API shows them,
+    pauses and resumes them, but does not change them."""
+
     domain: Text = setting("", Pattern(HOSTNAME, "a host name in lower case such as tasks.example.com", optional=True))
     """The Worker's own domain, in a zone of the account; Cloudflare makes its DNS record and certificate."""
 
@@ -312,7 +318,7 @@ class TaskRunnerArgs:
         values = settings_of(self)
         not_plain = [f"{name}: expected a plain value, got an output" for name in PLAIN if not is_plain(values[name])]
         known = {name: value for name, value in values.items() if is_plain(value)}
-        problems = [f"{name}: {expected}, got {shown(name, known[name])}" for name, expected in find_problems(known)]
+        problems = [f"{place}: {expected}, got {got}" for place, expected, got in find_problems(known)]
         if not_plain or problems:
             raise ValueError("\n".join(not_plain + problems))
 
@@ -373,10 +379,9 @@ def checked(args: TaskRunnerArgs, base_url: pulumi.Input[str | None]) -> TaskRun
                 known[name] = await output.future()
         problems = [*find_problems(known)]
         if await address.is_known() and "api_tokens" in known:
-            problems += filter(None, [missing_token(known, await address.future())])
+            problems += [(*each, "nothing") for each in filter(None, [missing_token(known, await address.future())])]
         if problems:
-            lines = [f"{name}: {expected}, got {shown(name, known[name])}" for name, expected in problems]
-            raise pulumi.RunError("\n".join(lines))
+            raise pulumi.RunError("\n".join(f"{place}: {expected}, got {got}" for place, expected, got in problems))
 
     checking = pulumi.Output.from_input(check())
     return dataclasses.replace(args, **{name: _after(checking, output) for name, output in waited.items()})
@@ -386,12 +391,27 @@ def _after(checking: pulumi.Output[None], output: pulumi.Output[Any]) -> pulumi.
     return pulumi.Output.all(output, checking).apply(lambda both: both[0])
 
 
-def find_problems(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Give the name of each bad setting and what is expected of it: by itself, then beside the others.
+def find_problems(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Give, of each bad setting, its name or the place in it, what is expected, and what came.
 
     Args:
         values: of those settings that are known.
     """
+    for name, expected in _find_bad_settings(values):
+        yield name, expected, shown(name, values[name])
+    schedules = values.get("schedules", ())
+    if rules()["schedules"].accepts(schedules):
+        yield from problems_of_schedules(schedules)
+        hosts = values.get("http_allowed_hosts", ())
+        for index, schedule in enumerate(schedules if rules()["http_allowed_hosts"].accepts(hosts) else ()):
+            url: Any = schedule.get("callback_url")
+            if isinstance(url, str) and url and not _is_allowed(urlsplit(url), hosts):
+                place = f"schedules[{index}].callback_url"
+                yield place, "expected a host of http_allowed_hosts, which callbacks are delivered to", repr(url)
+
+
+def _find_bad_settings(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give the name of each bad setting and what is expected of it: by itself, then beside the others."""
     bad = {name for name, value in values.items() if not rules()[name].accepts(value)}
     for name, value in values.items():
         if name in bad:
@@ -410,6 +430,8 @@ def shown(name: str, value: object) -> str:
         return "nothing"
     if isinstance(rules()[name], ApiTokens | WebhookSecrets):
         return "a secret"
+    if isinstance(rules()[name], Schedules):
+        return f"{len(cast('Sequence[object]', value))} of them" if isinstance(value, list | tuple) else repr(value)
     if isinstance(value, list | tuple):
         return repr(" ".join(map(str, cast("Sequence[object]", value))))
     return repr(value)

@@ -64,6 +64,8 @@ class WorkerCode:
     """A Worker that was built."""
 
     modules: tuple[Module, ...]
+    handlers: tuple[str, ...]
+    """Their names."""
     sources: dict[str, str]
     """What it is made of, and of each its hash and how many bytes of it there are in the Worker, in words."""
     compressed_bytes: int
@@ -141,7 +143,7 @@ def build_worker(
     )
     sources = {name: f"{each['sha256'][:12]}, {each['bytes']:,} bytes" for name, each in answer["sources"].items()}
     size: int = answer["compressedBytes"]
-    return WorkerCode(modules, sources, size, (*answer["remarks"], *_size_remarks(size)))
+    return WorkerCode(modules, tuple(answer["handlers"]), sources, size, (*answer["remarks"], *_size_remarks(size)))
 
 
 def _size_remarks(compressed_bytes: int) -> list[str]:

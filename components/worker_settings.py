@@ -12,8 +12,9 @@ import pulumi_cloudflare as cloudflare
 
 from .declaration import Bindings, text_of
 from .names import Names
+from .schedules import as_json
 from .shards import shard_binding
-from .task_runner_args import MAX_DATABASE_MB, MAX_SHARDS, ApiToken, TaskRunnerArgs
+from .task_runner_args import MAX_DATABASE_MB, MAX_SHARDS, ApiToken, TaskRunnerArgs, is_plain
 
 SHARDS_BINDING = "SHARDS"
 
@@ -30,7 +31,7 @@ RESERVED_BINDINGS = frozenset(
         "HTTP_ALLOWED_HOSTS",
         "JURISDICTION",
     }
-    | {"DELIVERY_DELAY_SECONDS", "KV", "RATE_LIMITER", "RATE_LIMIT_PERIOD_SECONDS", SHARDS_BINDING}
+    | {"DELIVERY_DELAY_SECONDS", "KV", "RATE_LIMITER", "RATE_LIMIT_PERIOD_SECONDS", "SCHEDULES", SHARDS_BINDING}
     | {"TASK_DLQ", "TASK_DO", "TASK_QUEUE", "TASK_WORKFLOW"}
     | {shard_binding(binding, number) for binding in ("DB", "TASK_QUEUE") for number in range(MAX_SHARDS)}
 )
@@ -71,6 +72,10 @@ def settings_bindings(args: TaskRunnerArgs, names: Names) -> Bindings:
         bindings["CALLBACK_SECRETS"] = cloudflare.WorkerVersionBindingArgs(
             type="secret_text", name="CALLBACK_SECRETS", text=secrets
         )
+    if isinstance(args.schedules, pulumi.Output) or args.schedules:
+        schedules: pulumi.Output[Any] = pulumi.Output.from_input(cast("Any", args.schedules))
+        told = as_json(cast("Any", args.schedules)) if is_plain(args.schedules) else schedules.apply(as_json)
+        bindings["SCHEDULES"] = readable("SCHEDULES", told)
     if args.rate_limit_requests != 0:
         period = "RATE_LIMIT_PERIOD_SECONDS"
         bindings[period] = readable(period, text_of(args.rate_limit_period_seconds))

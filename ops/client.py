@@ -218,17 +218,22 @@ class TaskRunnerClient:
         """Return all schedules, by name."""
         return [Schedule.read(each) for each in self._call("GET", "/schedules").objects("schedules")]
 
+    def refused_schedules(self) -> dict[str, str]:
+        """Return, by name, why the Worker does not take schedules that its stack declares; empty where it takes all."""
+        refused = self._call("GET", "/schedules").objects("refused")
+        return {each.text("name"): each.text("error") for each in refused}
+
     def schedule(self, name: str) -> Schedule:
         """Return a schedule. Raises ScheduleNotFoundError."""
         return Schedule.read(self._call("GET", _schedule_path(name)))
 
     def put_schedule(self, name: str, schedule: NewSchedule) -> Schedule:
-        """Make a schedule, or change it. It makes no task at once."""
+        """Make a schedule, or change it. It makes no task at once. Raises ScheduleOfStackError."""
         body = body_of(schedule, _item(schedule.task))
         return Schedule.read(self._call("PUT", _schedule_path(name), json_body=body))
 
     def delete_schedule(self, name: str) -> Schedule:
-        """Delete a schedule; its tasks stay. Raises ScheduleNotFoundError."""
+        """Delete a schedule; its tasks stay. Raises ScheduleNotFoundError, ScheduleOfStackError."""
         return Schedule.read(self._call("DELETE", _schedule_path(name)))
 
     def pause_schedule(self, name: str) -> Schedule:

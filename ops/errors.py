@@ -62,6 +62,10 @@ class ScheduleNotFoundError(TaskRunnerError):
     """There is no such schedule."""
 
 
+class ScheduleOfStackError(TaskRunnerError):
+    """The stack's settings declare the schedule, and they alone change it."""
+
+
 class TransientError(TaskRunnerError):
     """The same request may succeed later."""
 
@@ -104,6 +108,7 @@ KINDS: Mapping[str, type[TaskRunnerError]] = {
     "task_not_found": TaskNotFoundError,
     "payload_not_kept": PayloadNotKeptError,
     "schedule_not_found": ScheduleNotFoundError,
+    "schedule_of_stack": ScheduleOfStackError,
     "idempotency_conflict": IdempotencyConflictError,
     "wrong_status": WrongStatusError,
     "forbidden": ForbiddenError,

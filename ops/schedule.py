@@ -58,6 +58,8 @@ class Schedule:
     """A schedule."""
 
     name: str
+    owner: str
+    """`api`, or `stack` where the stack's settings declare it."""
     cron: str | None
     timezone: str
     every_seconds: int | None
@@ -80,6 +82,7 @@ class Schedule:
         next_runs = tuple(datetime.fromisoformat(str(each)) for each in schedule.anything("nextRuns"))
         return cls(
             name=schedule.text("name"),
+            owner=schedule.text("owner"),
             cron=schedule.optional(schedule.text, "cron"),
             timezone=schedule.text("timezone"),
             every_seconds=schedule.optional(schedule.integer, "everySeconds"),

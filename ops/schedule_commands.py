@@ -44,7 +44,11 @@ def _add_put(schedules: Any, common: argparse.ArgumentParser) -> None:
 def _list(options: argparse.Namespace, console: Console) -> int:
     with client_of(options) as client:
         schedules = client.schedules()
-    console.result(schedules, _lines(schedules) or ["there are no schedules"])
+        refused = (
+            client.refused_schedules() if any(each.owner == "stack" for each in schedules) or not schedules else {}
+        )
+    lines = [f"{name} of the stack is refused: {error}" for name, error in refused.items()]
+    console.result(schedules, [*(_lines(schedules) or ["there are no schedules"]), *lines])
     return SUCCESS
 
 
@@ -86,5 +90,6 @@ def _row(schedule: Schedule) -> tuple[str, ...]:
     zone = "" if schedule.timezone == "UTC" else f" {schedule.timezone}"
     when = f"every {schedule.every_seconds} s" if schedule.cron is None else f"{schedule.cron}{zone}"
     following = f"next {schedule.next_runs[0]:%Y-%m-%d %H:%M:%S} UTC" if schedule.next_runs else "no next tick"
+    owner = "of the stack" if schedule.owner == "stack" else "of the API"
     last = f"last {schedule.last_runs[0].task_id}" if schedule.last_runs else "no run yet"
-    return schedule.name, when, schedule.handler, "paused" if schedule.paused else following, last
+    return schedule.name, owner, when, schedule.handler, "paused" if schedule.paused else following, last

@@ -22,11 +22,13 @@ import { timePrefix } from './task_id.js';
  *   max_retries: number | null, callback: Callback | null}} TaskOfTick
  */
 
+/** What a schedule is to be. @typedef {Timing & {overlap: 'skip' | 'allow', missed: 'skip' | 'last' | 'all', task: TaskOfTick}} Definition */
+
 /**
- * A schedule as it is kept. `runs` are the last ones, oldest first. Times are Unix times in milliseconds.
+ * A schedule as it is kept. `declared`: the fields, as JSON, by which the stack declares it; of one that the API has made there are none. `runs` are the last ones, oldest first. Times are
+ * Unix times in milliseconds.
  *
- * @typedef {Timing & {overlap: 'skip' | 'allow', missed: 'skip' | 'last' | 'all', task: TaskOfTick, paused: boolean, next_ms: number | null,
- *   runs: {taskId: string, tick_ms: number}[]}} Schedule
+ * @typedef {Definition & {declared?: string, paused: boolean, next_ms: number | null, runs: {taskId: string, tick_ms: number}[]}} Schedule
  */
 
 /** How many runs a schedule remembers. */
@@ -67,6 +69,21 @@ export function nextTick({ cron, timezone, every_seconds }, after_ms) {
  */
 function cronOf(cron, timezone) {
   return new Cron(cron, { timezone, mode: '5-part', paused: true });
+}
+
+/**
+ * Gives a schedule another definition. It keeps what has run, and a pause; its next tick is after now, unless its timing stays as it was.
+ *
+ * @param {Schedule | null} before null: it is a new one
+ * @param {Definition} definition
+ * @param {number} now_ms
+ * @returns {Schedule}
+ */
+export function redefined(before, definition, now_ms) {
+  const { runs = [], paused = false } = before ?? {};
+  const isSameTiming = before && before.cron === definition.cron && before.timezone === definition.timezone && before.every_seconds === definition.every_seconds;
+  const next_ms = isSameTiming ? before.next_ms : paused ? null : nextTick(definition, now_ms);
+  return { ...definition, runs, paused, next_ms };
 }
 
 /**
@@ -115,13 +132,14 @@ function ticksBetween(timing, first_ms, last_ms) {
 }
 
 /**
- * Makes the tasks of all schedules that are due.
+ * Makes the tasks of those schedules that are due.
  *
  * @param {Store} store
  * @param {Engine} engine
+ * @param {KeptSchedule[]} schedules
  */
-export async function runSchedules(store, engine) {
-  for (const kept of await store.sweptSchedules()) {
+export async function runSchedules(store, engine, schedules) {
+  for (const kept of schedules) {
     try {
       await runSchedule(store, engine, kept, Date.now());
     } catch (error) {

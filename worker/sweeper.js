@@ -1,10 +1,12 @@
 /** The sweep: makes the tasks of schedules, rescues unfinished tasks whose message or consumer was lost, and deletes tasks whose time to live is over. */
 
 import { runSchedules } from './schedules.js';
+import { keepStackSchedules } from './stack_schedules.js';
 import { noSweeps } from './stores/tally.js';
 import { SWEEP_GRACE_SECONDS } from './task.js';
 
 /** @import { Engine } from './engines/engine.js' */
+/** @import { Reading } from './stack_schedules.js' */
 /** @import { Store } from './stores/store.js' */
 
 /** How long a sweep rescues, and how long it works in all; the next one comes after a minute. */
@@ -19,11 +21,17 @@ export const NEARLY_FULL = 0.8;
  *
  * @param {Store} store
  * @param {Engine} engine
+ * @param {Reading} reading
+ * @param {{isWhole: boolean}} [extent] whether the store is all that there is, and not an object of several
  */
-export async function sweep(store, engine) {
+export async function sweep(store, engine, reading, { isWhole } = { isWhole: true }) {
   const start_ms = Date.now();
   const counts = noSweeps();
-  await chore('schedules', () => runSchedules(store, engine));
+  await chore('schedules', async () => {
+    const swept = await store.sweptSchedules();
+    await runSchedules(store, engine, swept);
+    await chore('schedules of the stack', () => keepStackSchedules(store, reading, { swept, isWhole }));
+  });
   await chore('rescue', () => rescue(store, engine, counts, start_ms + RESCUE_MS));
   await chore('expiry', async () => { counts.expired = await store.expire(() => Date.now() > start_ms + SWEEP_MS); });
   await chore('statistics', () => store.tally());
@@ -35,6 +43,17 @@ export async function sweep(store, engine) {
   if (Object.values(counts).every((count) => count === 0)) return;
   console.log('swept', counts);
   await chore('count', () => store.countSweep(counts));
+}
+
+/**
+ * What the cron does where each part of the store sweeps itself, which it begins once it has something: tells the stack's schedules.
+ *
+ * @param {Store} store
+ * @param {Engine} _engine
+ * @param {Reading} reading
+ */
+export async function tellSchedules(store, _engine, reading) {
+  await chore('schedules of the stack', () => keepStackSchedules(store, reading, { swept: null, isWhole: true }));
 }
 
 /**

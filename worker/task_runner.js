@@ -7,6 +7,7 @@ import { CONSUMER_PATIENCE_SECONDS, REQUEST_PATIENCE_SECONDS } from './stores/co
 
 /** @import { Engine } from './engines/engine.js' */
 /** @import { Handlers } from './handler.js' */
+/** @import { Reading } from './stack_schedules.js' */
 /** @import { Store } from './stores/store.js' */
 
 /**
@@ -16,7 +17,7 @@ import { CONSUMER_PATIENCE_SECONDS, REQUEST_PATIENCE_SECONDS } from './stores/co
  * @property {Handlers} handlers
  * @property {new (env: any, store: Store, handlers: Handlers, invocation?: Invocation) => {consume(batch: MessageBatch<unknown>): Promise<void>}} [Consumer]
  *   what takes a queue's messages
- * @property {(store: Store, engine: Engine) => Promise<void>} [sweep] what the cron runs
+ * @property {(store: Store, engine: Engine, reading: Reading) => Promise<void>} [sweep] what the cron runs
  * @property {import('./api/payload.js').ValidatorClass} [Validator] of JSON Schema, where a handler has one
  */
 
@@ -44,7 +45,7 @@ export function taskRunner({ Store, Engine, handlers, Consumer, sweep, Validator
       scheduled(_controller, env, ctx) {
         const invocation = invocationOf(ctx);
         const store = new Store(env, REQUEST_PATIENCE_SECONDS, invocation);
-        return sweep(store, new Engine(env, store, handlers, invocation));
+        return sweep(store, new Engine(env, store, handlers, invocation), { env, handlers, Validator });
       },
     }),
   };

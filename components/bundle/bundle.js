@@ -30,6 +30,7 @@ import { gzipSync } from 'node:zlib';
 /**
  * @typedef {object} Bundle
  * @property {Module[]} modules the main one, `index.js`, comes first
+ * @property {string[]} handlers their names
  * @property {Record<string, {bytes: number, sha256: string}>} sources what it is made of: the bytes of each that are in it, and its hash
  * @property {number} compressedBytes of all modules, as Cloudflare counts them
  * @property {string[]} remarks for whoever deploys it
@@ -126,6 +127,7 @@ export async function bundle(request) {
   const used = Object.keys(result.metafile.inputs).map((path) => fileOf(path, workerFolder));
   return {
     modules,
+    handlers: handlers.map(({ name }) => name),
     sources: sourcesOf(inputs, workerFolder, named),
     compressedBytes: sum(modules.filter(({ name }) => extname(name) !== '.map').map(({ content }) => gzipSync(content).byteLength)),
     remarks: request.handlerFolders.flatMap((folder) => strangers(folder, used)),
@@ -331,7 +333,7 @@ function partsModule({ stores, engines }, handlers, hasSchemas) {
     `export const Store = telling(${formers.length > 0 ? `layered(${store}, { ${former.join(', ')} })` : store});`,
     `export { ${ENGINES[engine]?.className} as Engine };`,
     engines.includes('queue') ? 'export { QueueEngine as Consumer };' : 'export const Consumer = undefined;',
-    stores.some(({ name }) => SWEPT_STORES.includes(name)) ? "export { sweep } from './sweeper.js';" : 'export const sweep = undefined;',
+    stores.some(({ name }) => SWEPT_STORES.includes(name)) ? "export { sweep } from './sweeper.js';" : "export { tellSchedules as sweep } from './sweeper.js';",
     hasSchemas ? "export { Validator } from '@cfworker/json-schema';" : 'export const Validator = undefined;',
     `export const handlers = { ${handlers.map(({ name }, index) => `'${name}': handler${index}`).join(', ')} };`,
   ].join('\n');
@@ -352,13 +354,13 @@ function importOf(kinds, name) {
  * @returns {string} the source of `task-runner:classes`
  */
 function classesModule({ stores, engines, workerFolder }) {
-  const lines = ["import { Engine, handlers, Store } from 'task-runner:parts';"];
+  const lines = ["import { Engine, handlers, Store, Validator } from 'task-runner:parts';"];
   if (stores.some(({ name }) => name === 'durable-object')) {
     const names = migrationNames(join(workerFolder, 'migrations'));
     lines.push(
       "import { taskObject } from './stores/durable_object.js';",
       ...names.map((name, index) => `import migration${index} from './migrations/${name}';`),
-      `export const TaskObject = taskObject([${names.map((_, index) => `migration${index}`)}], (env, store) => new Engine(env, store, handlers));`,
+      `export const TaskObject = taskObject([${names.map((_, index) => `migration${index}`)}], (env, store) => new Engine(env, store, handlers), { handlers, Validator });`,
     );
   }
   if (engines.includes('workflow')) {

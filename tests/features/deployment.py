@@ -17,7 +17,11 @@ CALLBACK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 it is p
 """That of the example that is published with the specification."""
 
 
-def settings(receiver_port: int) -> dict[str, str | int | list[str]]:
+SCHEDULE = {"name": "new-year", "cron": "0 0 1 1 *", "timezone": "Europe/Berlin", "handler": "slug", "payload": "Hi"}
+"""A schedule of the stack, which hardly ticks while the suite runs."""
+
+
+def settings(receiver_port: int) -> dict[str, str | int | list[str] | list[dict[str, str]]]:
     """Return the stack's config.
 
     Args:
@@ -30,4 +34,5 @@ def settings(receiver_port: int) -> dict[str, str | int | list[str]]:
         "cors_origins": [ORIGIN],
         "callback_secrets": [CALLBACK_SECRET],
         "http_allowed_hosts": [f"127.0.0.1:{receiver_port}"],
+        "schedules": [SCHEDULE],
     }

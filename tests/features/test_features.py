@@ -22,6 +22,7 @@ from ops.errors import (
     PayloadNotKeptError,
     RateLimitedError,
     ScheduleNotFoundError,
+    ScheduleOfStackError,
     TaskNotFoundError,
     TaskRunnerError,
     UnauthorizedError,
@@ -29,7 +30,7 @@ from ops.errors import (
 )
 from ops.schedule import NewSchedule, Schedule
 from ops.task import NewTask, Status, Submission, Task
-from tests.features.deployment import CALLBACK_SECRET, ORIGIN, RATE_LIMIT_REQUESTS, TOKENS
+from tests.features.deployment import CALLBACK_SECRET, ORIGIN, RATE_LIMIT_REQUESTS, SCHEDULE, TOKENS
 from tests.journey.project import run
 
 PATIENCE_SECONDS = 60
@@ -428,6 +429,20 @@ def test_a_schedule_makes_a_task_at_each_tick(client: TaskRunnerClient, schedule
     client.delete_schedule(name)
     with pytest.raises(ScheduleNotFoundError):
         client.schedule(name)
+
+
+def test_a_schedule_of_the_stack_is_changed_by_its_settings_alone(client: TaskRunnerClient) -> None:
+    name = SCHEDULE["name"]
+    wait_until(lambda: name in {each.name for each in client.schedules()}, 3 * PATIENCE_SECONDS)
+    schedule = client.schedule(name)
+    assert (schedule.owner, schedule.cron, schedule.handler) == ("stack", SCHEDULE["cron"], "slug")
+    with pytest.raises(ScheduleOfStackError):
+        client.put_schedule(name, NewSchedule(every_seconds=60))
+    with pytest.raises(ScheduleOfStackError):
+        client.delete_schedule(name)
+    assert client.pause_schedule(name).paused
+    assert client.resume_schedule(name).next_runs == schedule.next_runs
+    assert client.refused_schedules() == {}
 
 
 def test_a_task_is_gone_when_its_time_to_live_is_over(

@@ -15,6 +15,7 @@ from ops.errors import (
     BacklogFullError,
     IdempotencyConflictError,
     RateLimitedError,
+    ScheduleOfStackError,
     StoreFullError,
     StoreUnavailableError,
     TaskNotFoundError,
@@ -58,6 +59,7 @@ def refused(code: str, http_status: int, **more: Any) -> Reply:
 
 SCHEDULE: dict[str, Any] = {
     "name": "report",
+    "owner": "api",
     "cron": "0 9 * * 1-5",
     "timezone": "Europe/Berlin",
     "everySeconds": None,
@@ -101,6 +103,16 @@ def test_schedules_are_listed_paused_resumed_and_deleted(client: TaskRunnerClien
         ("POST", "/schedules/report/resume"),
         ("DELETE", "/schedules/report"),
     ]
+
+
+def test_schedules_of_the_stack_are_its_own(client: TaskRunnerClient, runner: StandIn) -> None:
+    refusal = {"name": "taken", "error": "there is one"}
+    runner.replies = [Reply({"schedules": [], "refused": [refusal]}), *[refused("schedule_of_stack", 409)] * 2]
+    assert client.refused_schedules() == {"taken": "there is one"}
+    with pytest.raises(ScheduleOfStackError):
+        client.delete_schedule("report")
+    with pytest.raises(ScheduleOfStackError):
+        client.put_schedule("report", NewSchedule(every_seconds=60))
 
 
 # --- submitting

@@ -12,7 +12,7 @@ import { FakeNamespace } from './fakes/durable_object.js';
 import { FakeKv } from './fakes/kv.js';
 import { metered } from './metered.js';
 import { newTask } from './store_under_test.js';
-import { readMigrations, startWorker } from './worker_under_test.js';
+import { READING, readMigrations, startWorker } from './worker_under_test.js';
 
 /** @import { Store } from '../../worker/stores/store.js' */
 
@@ -58,7 +58,7 @@ async function hour(store, isSwept) {
   let looks = 0;
   let next_ms = 0;
   for (let passed_ms = 0; passed_ms < HOUR_MS; passed_ms += POLL_MS) {
-    if (isSwept && passed_ms % SWEEP_MS === 0) await sweep(store, ENGINE);
+    if (isSwept && passed_ms % SWEEP_MS === 0) await sweep(store, ENGINE, READING);
     if (Date.now() >= next_ms) {
       next_ms = await look(store);
       looks++;
@@ -87,7 +87,7 @@ test('the rows of D1, with as many tasks as the plan lets one store in a day', a
       const spent = () => metas.splice(0).reduce((sum, { rows_read, rows_written }) => ({ read: sum.read + rows_read, written: sum.written + rows_written }), { read: 0, written: 0 });
       mock.timers.enable({ apis: ['Date'], now: Date.now() });
       for (let minute = 0; minute < 3; minute++) { // what is done once: each task is counted, and the sweeper has come to the end
-        await sweep(store, ENGINE);
+        await sweep(store, ENGINE, READING);
         mock.timers.tick(SWEEP_MS);
       }
       const { counts } = await store.statistics();
@@ -95,7 +95,7 @@ test('the rows of D1, with as many tasks as the plan lets one store in a day', a
       spent();
       const sweeps = 10;
       for (let minute = 0; minute < sweeps; minute++) {
-        await sweep(store, ENGINE);
+        await sweep(store, ENGINE, READING);
         mock.timers.tick(SWEEP_MS);
       }
       const swept = spent();
@@ -138,7 +138,7 @@ test('the lists, reads and writes of KV, with as many tasks as the plan lets one
 
 for (const count of [1, 16]) test(`the requests of Durable Objects, ${count === 1 ? 'as many as there are by default' : count}`, async () => {
   mock.timers.enable({ apis: ['Date', 'setTimeout'], now: Date.now() });
-  const Class = taskObject(await readMigrations(), () => ENGINE);
+  const Class = taskObject(await readMigrations(), () => ENGINE, READING);
   let alarms = 0;
   class CountedObject extends Class {
     /** @override */

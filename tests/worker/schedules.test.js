@@ -13,11 +13,6 @@ import { STORES } from './worker_under_test.js';
 
 const MINUTE_MS = 60_000;
 
-// workerd has it, and Node.js not yet.
-if (!('toHex' in Uint8Array.prototype)) {
-  Object.defineProperty(Uint8Array.prototype, 'toHex', { value: /** @this {Uint8Array} */ function toHex() { return Buffer.from(this).toString('hex'); } });
-}
-
 /**
  * @param {string} cron
  * @param {string} from

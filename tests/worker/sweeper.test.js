@@ -6,7 +6,7 @@ import { D1Store } from '../../worker/stores/d1.js';
 import { sweep } from '../../worker/sweeper.js';
 import { newTaskId } from '../../worker/task_id.js';
 import { fakeQueue } from './fakes/queue.js';
-import { startWorker } from './worker_under_test.js';
+import { READING, startWorker } from './worker_under_test.js';
 
 /** @import { OpenTask, Probe } from '../../worker/stores/store.js' */
 
@@ -186,7 +186,7 @@ test('one chore that fails stops no other', async () => {
     fill: broken,
     countSweep: async (/** @type {object} */ counts) => { done.push(JSON.stringify(counts)); },
   };
-  await sweep(/** @type {any} */ (store), /** @type {any} */ ({ rescue: broken }));
+  await sweep(/** @type {any} */ (store), /** @type {any} */ ({ rescue: broken }), READING);
   assert.deepEqual(done, ['expire', '{"expired":3,"resent":0,"returned":0,"failed":0}']);
   assert.deepEqual(error.mock.calls.map(({ arguments: [, fields] }) => fields.part), ['schedules', 'rescue', 'statistics', 'look at the size']);
   error.mock.restore();
@@ -197,7 +197,7 @@ test('a database that is nearly full is told of', async () => {
   const warn = mock.method(console, 'warn', () => {});
   for (const bytes of [799, 800]) {
     const fill = async () => [{ name: 'DB', bytes, limit_bytes: 1_000 }];
-    await sweep(/** @type {any} */ ({ open: async function* () {}, expire: async () => 0, tally: async () => {}, sweptSchedules: async () => [], fill }), /** @type {any} */ ({}));
+    await sweep(/** @type {any} */ ({ open: async function* () {}, expire: async () => 0, tally: async () => {}, sweptSchedules: async () => [], fill }), /** @type {any} */ ({}), READING);
   }
   assert.deepEqual(warn.mock.calls.map(({ arguments: [, { bytes }] }) => bytes), [800]);
   warn.mock.restore();

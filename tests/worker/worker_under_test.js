@@ -6,6 +6,11 @@ import { Miniflare } from 'miniflare';
 
 import { bundle } from '../../components/bundle/bundle.js';
 
+// workerd has it, and Node.js not yet.
+if (!('toHex' in Uint8Array.prototype)) {
+  Object.defineProperty(Uint8Array.prototype, 'toHex', { value: /** @this {Uint8Array} */ function toHex() { return Buffer.from(this).toString('hex'); } });
+}
+
 const ROOT = join(import.meta.dirname, '..', '..');
 const WORKER_FOLDER = join(ROOT, 'worker');
 const MIGRATIONS_FOLDER = join(WORKER_FOLDER, 'migrations');
@@ -13,6 +18,9 @@ const NAME = 'task-runner';
 
 /** The engine's setting in these tests: three attempts. */
 export const MAX_RETRIES = 2;
+
+/** What a sweep reads schedules of the stack with, where there are none. @type {import('../../worker/stack_schedules.js').Reading} */
+export const READING = { env: { MAX_RETRIES: String(MAX_RETRIES) }, handlers: {} };
 
 /** How many objects there are, see `stores/durable_object.js`. */
 const OBJECTS = 4;
@@ -86,7 +94,7 @@ export async function startWorker({ store = 'd1', formerStores = [], engine = 'q
   };
   const miniflare = new Miniflare({ cf: false, workers: [{ config }] });
   await miniflare.ready;
-  const worker = new WorkerUnderTest(miniflare, store);
+  const worker = new WorkerUnderTest(miniflare, stores);
   await worker.migrate(Object.keys(config.env).filter((name) => name in DATABASES));
   return worker;
 }
@@ -96,11 +104,11 @@ export class WorkerUnderTest {
 
   /**
    * @param {Miniflare} miniflare
-   * @param {StoreName} store
+   * @param {StoreName[]} stores
    */
-  constructor(miniflare, store) {
+  constructor(miniflare, stores) {
     this.miniflare = miniflare;
-    this.store = store;
+    this.stores = stores;
   }
 
   /**
@@ -144,8 +152,10 @@ export class WorkerUnderTest {
     return batch.map(({ id }) => (acked.has(id) ? 'ack' : retried.has(id) ? 'retry' : 'thrown'));
   }
 
+  /** What a deployment's cron does, and the alarms of objects: each store is swept by one of the two. */
   async sweep() {
-    if (!hasObjects([this.store])) return (await this.miniflare.getWorker(NAME)).scheduled({ cron: '* * * * *' });
+    await (await this.miniflare.getWorker(NAME)).scheduled({ cron: '* * * * *' });
+    if (!hasObjects(this.stores)) return;
     const objects = /** @type {any} */ (await this.miniflare.getDurableObjectNamespace('TASK_DO', NAME));
     for (let number = 0; number < OBJECTS; number++) await objects.get(objects.idFromName(`tasks-${number}`)).sweepNow();
   }

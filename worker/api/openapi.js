@@ -244,21 +244,22 @@ function schedule() {
         200: json('Schedule'),
         ...refusals([
           ...ANY_CHANGE, 'incomplete_body', 'invalid_json', 'invalid_parameter', 'payload_too_large', 'invalid_payload', 'unknown_handler',
-          'handler_check_failed', 'too_many_schedules',
+          'handler_check_failed', 'schedule_of_stack', 'too_many_schedules',
         ]),
       }),
       requestBody: { required: true, description: 'At most 64 KiB.', content: { 'application/json': { schema: schemaOf('NewSchedule') } } },
     },
-    delete: changeSchedule('deleteSchedule', 'Deletes a schedule; its tasks stay'),
+    delete: changeSchedule('deleteSchedule', 'Deletes a schedule; its tasks stay', ['schedule_of_stack']),
   };
 }
 
 /**
  * @param {string} operationId
  * @param {string} summary
+ * @param {Code[]} [more]
  */
-function changeSchedule(operationId, summary) {
-  return operation('schedules', operationId, summary, { 200: json('Schedule'), ...refusals([...ANY_CHANGE, 'invalid_parameter', 'schedule_not_found']) });
+function changeSchedule(operationId, summary, more = []) {
+  return operation('schedules', operationId, summary, { 200: json('Schedule'), ...refusals([...ANY_CHANGE, 'invalid_parameter', 'schedule_not_found', ...more]) });
 }
 
 /**

@@ -6,8 +6,8 @@ import { TASK_ID } from '../task_id.js';
 import { MAX_BATCH_TASKS } from './batch.js';
 import { CURSOR, HANDLER_NAME } from './list.js';
 import { STATUS_OF_CODE } from './reply.js';
-import { EVERY_SECONDS, MAX_SCHEDULES, MISSED, MISSED_IN_WORDS, OVERLAPS, SCHEDULE_NAME } from './schedules.js';
 import { IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_IN_WORDS, REPLACEABLE } from './submission.js';
+import { EVERY_SECONDS, MAX_SCHEDULES, MISSED, MISSED_IN_WORDS, OVERLAPS, SCHEDULE_NAME } from './schedule_definition.js';
 
 /** @import { Code } from './reply.js' */
 
@@ -192,6 +192,7 @@ export const SCHEMAS = {
   },
   Schedule: object({
     name: SCHEDULE_NAME_SCHEMA,
+    owner: { enum: ['api', 'stack'], description: 'Who made it: one of the stack is changed by its settings alone.' },
     cron: orNull(CRON),
     timezone: TIMEZONE,
     everySeconds: orNull(EVERY),
@@ -206,7 +207,13 @@ export const SCHEMAS = {
     nextRuns: { type: 'array', items: TIME, description: 'None while it is paused.' },
     lastRuns: { type: 'array', items: object({ taskId: TASK_ID_SCHEMA, scheduledAt: TIME }), description: 'Up to ten, newest first.' },
   }),
-  Schedules: object({ schedules: { type: 'array', items: schemaOf('Schedule'), maxItems: MAX_SCHEDULES } }),
+  Schedules: object({
+    schedules: { type: 'array', items: schemaOf('Schedule'), maxItems: MAX_SCHEDULES },
+    refused: {
+      type: 'array', items: object({ name: { type: 'string' }, error: { type: 'string' } }),
+      description: 'Schedules of the stack that the Worker does not take, and why: what there was of the name is as it was.',
+    },
+  }),
   Statistics: object({
     generatedAt: TIME,
     asOf: {
@@ -314,6 +321,7 @@ const ERRORS = {
   not_found: { description: 'There is no such path.' },
   task_not_found: { description: 'There is no such task, or its time to live is over.' },
   schedule_not_found: { description: 'There is no such schedule.' },
+  schedule_of_stack: { description: 'The schedule is declared by the stack.' },
   too_many_schedules: { description: 'There are as many schedules as there may be.' },
   method_not_allowed: { description: 'The path does not have the method.', headers: ['Allow'] },
   idempotency_conflict: { description: 'The idempotency key stands for another task.', extras: { taskId: TASK_ID_SCHEMA } },

@@ -38,6 +38,7 @@ export const STATUS_OF_CODE = Object.freeze({
   schedule_not_found: 404,
   method_not_allowed: 405,
   idempotency_conflict: 409,
+  schedule_of_stack: 409,
   too_many_schedules: 409,
   wrong_status: 409,
   payload_not_kept: 410,

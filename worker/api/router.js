@@ -169,6 +169,7 @@ function findRoute(pathname) {
  * @property {string} [CALLBACK_URL] of tasks whose submission and handler have no callback
  * @property {string} [CALLBACK_ON] which ends it is told, separated by single spaces; all where it is not given
  * @property {string} [CALLBACK_SECRETS] JSON: a list of secrets
+ * @property {string} [SCHEDULES] JSON: those that the stack declares, each as a PUT takes it and with its name
  */
 
 /** A request on its way through the API. @typedef {Parts & {request: Request, requestId: string, url: URL, env: Environment}} Call */

@@ -1,27 +1,18 @@
 /** `/schedules`: what makes tasks at set times. */
 
-import { MAX_MISSED_TICKS, nextTick } from '../schedules.js';
-import { FIELDS, isObject, readItem } from './batch.js';
+import { nextTick, redefined } from '../schedules.js';
+import { refusedSchedules } from '../stack_schedules.js';
 import { parseJson, toPayload } from './payload.js';
-import { invalidParameter, isoTime, jsonReply, quoted, Refusal } from './reply.js';
-import { readBody, readQuery, requireKnown, wholeNumber } from './request.js';
-import { newTask } from './submission.js';
+import { isoTime, jsonReply, quoted, Refusal } from './reply.js';
+import { readBody, readQuery } from './request.js';
+import { MAX_SCHEDULES, readSchedule, requireScheduleName } from './schedule_definition.js';
 
-/** @import { Schedule, TaskOfTick, Timing } from '../schedules.js' */
+/** @import { Schedule } from '../schedules.js' */
 /** @import { KeptSchedule, Store } from '../stores/store.js' */
-/** @import { NewTask } from '../task.js' */
 /** @import { Call } from './router.js' */
 
-export const SCHEDULE_NAME = /^[a-z][a-z0-9_-]{0,63}$/;
-export const OVERLAPS = /** @type {const} */ (['skip', 'allow']);
-export const MISSED = /** @type {const} */ (['skip', 'last', 'all']);
-
-/** The sweeper comes once a minute, so nothing ticks faster; the longest interval is a year. */
-export const EVERY_SECONDS = /** @type {const} */ ([60, 31_536_000]);
-
-/** Most schedules, which a sweep reads together, and the longest body of one. */
-export const MAX_SCHEDULES = 100;
-export const MAX_SCHEDULE_BYTES = 64 * 1024;
+/** The longest body. */
+const MAX_SCHEDULE_BYTES = 64 * 1024;
 
 /** How many of the next ticks are shown. */
 const SHOWN_TICKS = 3;
@@ -29,15 +20,11 @@ const SHOWN_TICKS = 3;
 /** How often a change is tried that another one, or a sweep, gets in the way of. */
 const TRIES = 5;
 
-const FIVE_FIELDS = /^\S+( +\S+){4}$/;
-
-const TIMING_FIELDS = ['cron', 'timezone', 'everySeconds', 'overlap', 'missed'];
-const TASK_FIELDS = FIELDS.filter((name) => name !== 'idempotencyKey' && name !== 'replace'); // a tick has a key of its own
-
 /** @param {Call} call */
-export async function listSchedules({ url, store }) {
+export async function listSchedules({ url, store, env }) {
   readQuery(url, []);
-  return jsonReply({ schedules: (await store.schedules()).map(view) });
+  const [schedules, refused] = await Promise.all([store.schedules(), refusedSchedules(store, env)]);
+  return jsonReply({ schedules: schedules.map(view), refused });
 }
 
 /**
@@ -57,18 +44,15 @@ export async function showSchedule({ url, store }, name) {
  */
 export async function putSchedule(call, name) {
   readQuery(call.url, []);
-  if (!SCHEDULE_NAME.test(name)) {
-    throw invalidParameter('the name of a schedule', 'a lower-case letter, then up to 63 of those, digits, - or _', name);
-  }
-  const asked = await readSchedule(call);
+  requireScheduleName(name);
+  const given = parseJson(toPayload(await readBody(call.request, MAX_SCHEDULE_BYTES)), 'PUT /schedules/{name} takes it');
+  const asked = await readSchedule(given, call);
   return jsonReply(view(await change(call.store, name, (before, count) => {
     if (!before && count >= MAX_SCHEDULES) {
       throw new Refusal('too_many_schedules', `expected at most ${MAX_SCHEDULES} schedules, got another one: delete one that is not needed`);
     }
-    const isSameTiming = before && before.cron === asked.cron && before.timezone === asked.timezone && before.every_seconds === asked.every_seconds;
-    const { runs = [], paused = false } = before ?? {};
-    const next_ms = isSameTiming ? before.next_ms : paused ? null : nextTick(asked, Date.now());
-    return { ...asked, runs, paused, next_ms };
+    requireOfApi(name, before);
+    return redefined(before, asked, Date.now());
   })));
 }
 
@@ -81,6 +65,7 @@ export async function deleteSchedule({ url, store }, name) {
   const before = await find(store, name);
   await change(store, name, (found) => {
     if (!found) throw scheduleNotFound(name);
+    requireOfApi(name, found);
     return null;
   });
   return jsonReply(view(before));
@@ -149,100 +134,19 @@ async function find(store, name) {
   return kept;
 }
 
+/**
+ * @param {string} name
+ * @param {Schedule | null} schedule
+ * @throws {Refusal} it is the stack's
+ */
+function requireOfApi(name, schedule) {
+  if (schedule?.declared === undefined) return;
+  throw new Refusal('schedule_of_stack', `schedule ${quoted(name)} is declared by the stack: change it in the setting schedules and deploy; it can be paused and resumed here`);
+}
+
 /** @param {string} name */
 function scheduleNotFound(name) {
   return new Refusal('schedule_not_found', `there is no schedule ${quoted(name)}: GET /schedules lists them`);
-}
-
-/**
- * @param {Call} call
- * @returns {Promise<Omit<Schedule, 'runs' | 'paused' | 'next_ms'>>}
- * @throws {Refusal}
- */
-async function readSchedule(call) {
-  const given = parseJson(toPayload(await readBody(call.request, MAX_SCHEDULE_BYTES)), 'PUT /schedules/{name} takes it');
-  if (!isObject(given)) throw invalidParameter('the body', 'an object with a schedule', given);
-  for (const name of Object.keys(given)) requireKnown(name, [...TIMING_FIELDS, ...TASK_FIELDS], 'field');
-  const timing = readTiming(given);
-  const overlap = oneOf('overlap', given['overlap'], OVERLAPS, 'skip');
-  const missed = oneOf('missed', given['missed'], MISSED, 'last');
-  if (missed === 'all' && overlap === 'skip') {
-    throw new Refusal('invalid_parameter', 'expected overlap allow with missed all, got skip: of several ticks at once it would make one task only', {
-      extras: { parameter: 'overlap' },
-    });
-  }
-  const item = Object.fromEntries(Object.entries(given).filter(([name]) => TASK_FIELDS.includes(name)));
-  return { ...timing, overlap, missed, task: taskOfTick(await newTask(readItem(item, call.handlers), call)) };
-}
-
-/**
- * @param {Record<string, unknown>} given
- * @returns {Timing}
- * @throws {Refusal}
- */
-function readTiming({ cron, timezone = 'UTC', everySeconds }) {
-  if ((cron === undefined) === (everySeconds === undefined)) {
-    const got = cron === undefined ? 'neither' : 'both';
-    throw new Refusal('invalid_parameter', `expected either cron, such as "0 9 * * 1-5", or everySeconds, got ${got}`, { extras: { parameter: 'cron' } });
-  }
-  if (everySeconds !== undefined) {
-    if (timezone !== 'UTC') throw invalidParameter('timezone', 'left out with everySeconds, whose ticks are the same in each', timezone);
-    return { cron: null, timezone, every_seconds: wholeNumber('everySeconds', everySeconds, EVERY_SECONDS, null) };
-  }
-  if (typeof timezone !== 'string' || !isTimezone(timezone)) throw invalidParameter('timezone', 'an IANA time zone such as Europe/Berlin', timezone);
-  const next = typeof cron === 'string' && FIVE_FIELDS.test(cron) ? nextTickOf({ cron, timezone, every_seconds: null }) : undefined;
-  if (typeof cron !== 'string' || next === undefined) throw invalidParameter('cron', 'five fields (minute hour day month weekday) such as "0 9 * * 1-5"', cron);
-  if (next === null) throw invalidParameter('cron', 'one that ticks at some time', cron);
-  return { cron, timezone, every_seconds: null };
-}
-
-/**
- * @param {Timing} timing
- * @returns {number | null | undefined} null when there is none any more; undefined when it is no cron expression
- */
-function nextTickOf(timing) {
-  try {
-    return nextTick(timing, Date.now());
-  } catch {
-    return undefined;
-  }
-}
-
-/** @param {string} timezone */
-function isTimezone(timezone) {
-  try {
-    return new Intl.DateTimeFormat('en', { timeZone: timezone }).resolvedOptions().timeZone !== '';
-  } catch {
-    return false;
-  }
-}
-
-/**
- * @template {string} Word
- * @param {string} name
- * @param {unknown} value
- * @param {readonly Word[]} words
- * @param {Word} otherwise
- * @returns {Word}
- * @throws {Refusal}
- */
-function oneOf(name, value, words, otherwise) {
-  if (value === undefined) return otherwise;
-  const word = words.find((each) => each === value);
-  if (word === undefined) throw invalidParameter(name, `one of ${words.join(', ')}`, value);
-  return word;
-}
-
-/**
- * @param {NewTask} task
- * @returns {TaskOfTick}
- */
-function taskOfTick({ handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, callback = null }) {
-  const isText = typeof payload === 'string';
-  return {
-    handler, parameters, delay_seconds, ttl_seconds, max_retries, callback,
-    payload: isText ? payload : payload.toBase64(), is_base64: !isText,
-  };
 }
 
 /**
@@ -253,19 +157,15 @@ function taskOfTick({ handler, parameters, payload, delay_seconds, ttl_seconds, 
 function view({ name, schedule: text }) {
   /** @type {Schedule} */
   const schedule = JSON.parse(text);
-  const { cron, timezone, every_seconds, overlap, missed, paused, next_ms, runs, task } = schedule;
+  const { declared, cron, timezone, every_seconds, overlap, missed, paused, next_ms, runs, task } = schedule;
   /** @type {(number | null)[]} */
   const ticks = next_ms === null ? [] : [next_ms];
   while (ticks.length > 0 && ticks.length < SHOWN_TICKS && ticks.at(-1)) ticks.push(nextTick(schedule, Number(ticks.at(-1))));
   return {
-    name, cron, timezone, everySeconds: every_seconds, overlap, missed, paused,
+    name, owner: declared === undefined ? 'api' : 'stack', cron, timezone, everySeconds: every_seconds, overlap, missed, paused,
     handler: task.handler, delaySeconds: task.delay_seconds, ttlSeconds: task.ttl_seconds, maxRetries: task.max_retries,
     callbackUrl: task.callback && (URL.parse(task.callback.url)?.origin ?? ''),
     nextRuns: ticks.filter((tick) => tick !== null).map(isoTime),
     lastRuns: runs.toReversed().map(({ taskId, tick_ms }) => ({ taskId, scheduledAt: isoTime(tick_ms) })),
   };
 }
-
-/** In the description of the API. */
-export const MISSED_IN_WORDS = 'What is done about ticks that were missed by more than two minutes: nothing (skip), one task in their place '
-  + `unless a tick is due in time (last), or a task for each of the latest ${MAX_MISSED_TICKS} (all, with overlap allow).`;

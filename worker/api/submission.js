@@ -153,7 +153,7 @@ export function findHandler(handlers, name) {
 
 /**
  * @param {Submission} submission of a handler that is there, with parameters that it knows
- * @param {Call} call
+ * @param {Pick<Call, 'handlers' | 'env' | 'Validator'>} call
  * @returns {Promise<NewTask>}
  * @throws {Refusal} the handler finds fault with its parameters or its payload, or fails at looking at them
  */

@@ -17,6 +17,7 @@ import { TaskTable } from './task_table.js';
 /** @import { Engine } from '../engines/engine.js' */
 /** @import { Status, TaskRecord } from '../task.js' */
 /** @import { Schedule } from '../schedules.js' */
+/** @import { Reading } from '../stack_schedules.js' */
 /** @import { Fill, KeptSchedule, OpenTask, RunningVersion, Store } from './store.js' */
 /** @import { VersionSettings } from '../version.js' */
 /** @import { Row, Statement, TableSettings } from './task_table.js' */
@@ -157,8 +158,9 @@ function nextSweep(schedules, now_ms) {
  *
  * @param {string[]} migrations SQL, in their order; those of D1
  * @param {(env: any, store: Store) => Engine} engineOf what hands a task over again
+ * @param {Pick<Reading, 'handlers' | 'Validator'>} parts
  */
-export function taskObject(migrations, engineOf) {
+export function taskObject(migrations, engineOf, parts) {
   return class TaskObject extends /** @type {typeof DurableObject<TableSettings & VersionSettings>} */ (DurableObject) {
     #isReady = false;
 
@@ -258,7 +260,7 @@ export function taskObject(migrations, engineOf) {
     async alarm() {
       const { storage } = this.ctx;
       const store = new TaskTable((statements) => this.run(statements), this.env);
-      await sweep(store, engineOf(this.env, store));
+      await sweep(store, engineOf(this.env, store), { env: /** @type {any} */ (this.env), ...parts }, { isWhole: false });
       this.#migrate();
       const isEmpty = storage.sql.exec('SELECT 1 FROM tasks LIMIT 1').toArray().length === 0;
       const schedules = /** @type {KeptSchedule[]} */ (storage.sql.exec(SCHEDULES).toArray());

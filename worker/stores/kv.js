@@ -106,6 +106,9 @@ export class KvStore {
   /** The steps that this invocation wrote last, of each task: a read may be older. @type {Map<string, Promise<Record<string, StepRecord>>>} */
   #written = new Map();
 
+  /** The schedules that this invocation wrote last. @type {Record<string, string> | null} */
+  #writtenSchedules = null;
+
   settling_seconds = 15; // with the default of five retries, more than the minute that KV takes to be consistent
 
   /**
@@ -422,7 +425,7 @@ export class KvStore {
 
   /** @returns {Promise<KeptSchedule[]>} */
   async schedules() {
-    const schedules = /** @type {Record<string, string>} */ (await this.kv.get(SCHEDULES_KEY, 'json') ?? {});
+    const schedules = this.#writtenSchedules ?? /** @type {Record<string, string>} */ (await this.kv.get(SCHEDULES_KEY, 'json') ?? {});
     return Object.entries(schedules).map(([name, schedule]) => ({ name, schedule })).sort((one, other) => (one.name < other.name ? -1 : 1));
   }
 
@@ -442,7 +445,25 @@ export class KvStore {
     if ((all.get(name) ?? null) !== before) return false;
     if (after === null) all.delete(name);
     else all.set(name, after);
-    await this.kv.put(SCHEDULES_KEY, JSON.stringify(Object.fromEntries(all)));
+    const written = Object.fromEntries(all);
+    await this.kv.put(SCHEDULES_KEY, JSON.stringify(written));
+    this.#writtenSchedules = written;
+    return true;
+  }
+
+  /** @param {string} name */
+  note(name) {
+    return this.kv.get(noteKey(name), 'text');
+  }
+
+  /**
+   * @param {string} name
+   * @param {string | null} before
+   * @param {string | null} after
+   */
+  async changeNote(name, before, after) {
+    if (await this.note(name) !== before) return false;
+    await (after === null ? this.kv.delete(noteKey(name)) : this.kv.put(noteKey(name), after));
     return true;
   }
 
@@ -799,6 +820,11 @@ function callbackIdOf(taskId, { callback, status, run, finished_at_ms }) {
 /** @param {Idempotency} idempotency */
 function idempotencyKey({ key }) {
   return `idempotency:${key}`;
+}
+
+/** @param {string} name */
+function noteKey(name) {
+  return `note:${name}`;
 }
 
 /** @param {string} taskId */

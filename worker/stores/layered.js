@@ -215,6 +215,21 @@ export function layered(Present, formers) {
       return this.#first((store) => store.changeSchedule(name, before, after), false);
     }
 
+    /** @param {string} name */
+    note(name) {
+      return this.#first((store) => store.note(name), null);
+    }
+
+    /**
+     * @param {string} name
+     * @param {string | null} before
+     * @param {string | null} after
+     */
+    changeNote(name, before, after) {
+      if (before === null) return this.present.changeNote(name, before, after);
+      return this.#first((store) => store.changeNote(name, before, after), false);
+    }
+
     /** @returns {Promise<Statistics>} */
     async statistics() {
       const all = await this.#all((store) => store.statistics());

@@ -198,6 +198,20 @@ export class ShardedStore {
     return this.#shard(0).changeSchedule(name, before, after);
   }
 
+  /** @param {string} name */
+  note(name) {
+    return this.#shard(0).note(name);
+  }
+
+  /**
+   * @param {string} name
+   * @param {string | null} before
+   * @param {string | null} after
+   */
+  changeNote(name, before, after) {
+    return this.#shard(0).changeNote(name, before, after);
+  }
+
   async statistics() {
     return mergeStatistics(await askAll(this.shards, (shard) => shard.statistics()));
   }

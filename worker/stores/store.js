@@ -162,6 +162,8 @@
  * @property {() => Promise<KeptSchedule[]>} sweptSchedules those that the sweep of this store is to run
  * @property {(name: string, before: string | null, after: string | null) => Promise<boolean>} changeSchedule false where it is not as it was
  *   read; null: it is not there
+ * @property {(name: string) => Promise<string | null>} note what the sweeper remembers by a name, JSON; null: nothing
+ * @property {(name: string, before: string | null, after: string | null) => Promise<boolean>} changeNote false where it is not as it was read
  */
 
 export {};

@@ -12,6 +12,7 @@ import { bounded } from '../text.js';
 import { CALLBACK_STATUS, MAKE_CALLBACKS } from './callback_table.js';
 import { heldColumns, IS_HELD, RELEASE, releasedRuns } from './hold_table.js';
 import { EARLY_MS, isHeld, verdictOn } from './lease.js';
+import { changeOfNote, NOTE } from './note_table.js';
 import { changeOfSchedule, SCHEDULES } from './schedule_table.js';
 import { isStoreError } from './store_error.js';
 import { addEnd, addSubmission, countEnd, countSubmission, MINUTE_MS, newTally, noCounts, recentMinutes } from './tally.js';
@@ -122,6 +123,12 @@ const RELEASE_KEYS = `
   UPDATE tasks SET idempotency_key = NULL, fingerprint = NULL FROM json_each(?1) AS asked
   WHERE idempotency_key = asked.value ->> 'key' AND NOT (${IS_UNSTARTED})
     AND NOT (fingerprint = asked.value ->> 'fingerprint' AND coalesce(started_at >= asked.value ->> 'created_ms', 0))`;
+
+/** Counts a task that is older than what was counted so far: one of a tick that is made up for. Nothing, where it is there already. */
+const COUNT_LATE = `
+  UPDATE sweep_progress SET counted = counted + 1, unscanned = unscanned + (?1 > scanned_to),
+    followed = CASE WHEN ?1 > scanned_to THEN followed ELSE json_insert(followed, '$[#]', ?1) END
+  WHERE counted_to >= ?1 AND NOT EXISTS (SELECT 1 FROM tasks WHERE taskId = ?1)`;
 
 const FIND_KEYS = `
   SELECT idempotency_key, fingerprint, taskId, run, status, ${IS_HELD('tasks')} AS isHeld, ${IS_UNSTARTED} AS isUnstarted FROM tasks
@@ -363,7 +370,7 @@ export class TaskTable {
    */
   async insert(tasks) {
     const keys = JSON.stringify(tasks.flatMap(({ idempotency }) => idempotency?.key ?? []));
-    const inserts = tasks.map(insertion);
+    const inserts = tasks.flatMap((task) => (mayBeLate(task) ? [statement(COUNT_LATE, task.taskId), insertion(task)] : [insertion(task)]));
     if (keys === '[]') {
       await this.run(inserts);
       return tasks.map(({ taskId, isHeld: isNewHeld = false }) => ({ taskId, run: 1, status: 'pending', isNew: true, conflict: false, isHeld: isNewHeld }));
@@ -697,6 +704,25 @@ export class TaskTable {
     return rows.length > 0;
   }
 
+  /**
+   * @param {string} name
+   * @returns {Promise<string | null>}
+   */
+  async note(name) {
+    const [row] = await this.#rows(NOTE, name);
+    return row?.['note'] ?? null;
+  }
+
+  /**
+   * @param {string} name
+   * @param {string | null} before
+   * @param {string | null} after
+   */
+  async changeNote(name, before, after) {
+    const [rows = []] = await this.run([changeOfNote(name, before, after)]);
+    return rows.length > 0;
+  }
+
   async tally() {
     const now_ms = Date.now();
     const soon_ms = now_ms + FOLLOWED_MS;
@@ -917,6 +943,14 @@ function statisticsOf({ counted, unscanned, first }, { as_of_ms, minutes, open, 
  */
 function statement(sql, ...parameters) {
   return { sql, parameters };
+}
+
+/**
+ * @param {NewTask} task
+ * @returns {boolean} whether the sweeper may have counted those of its age already
+ */
+function mayBeLate({ taskId, mayBeThere = false }) {
+  return mayBeThere && creationTime(taskId) <= Date.now() - SWEEP_GRACE_SECONDS * 1000 / 2;
 }
 
 /**

@@ -13,7 +13,7 @@ import { HandoverRefused } from '../../../worker/engines/engine.js';
 import { sweep } from '../../../worker/sweeper.js';
 import { ENDED, MAX_CRASHES } from '../../../worker/task.js';
 import { newTaskId } from '../../../worker/task_id.js';
-import { readMigrations } from '../worker_under_test.js';
+import { READING, readMigrations } from '../worker_under_test.js';
 import { newTask } from '../store_under_test.js';
 import { Clock, randomOf, within } from './clock.js';
 import { Cloud, d1Shelf, Isolate, kvShelf, objectShelf } from './cloud.js';
@@ -199,7 +199,7 @@ export class World {
     if (this.name === 'durable-object') return; // each object sweeps itself
     const isolate = new Isolate();
     const { store, engine } = this.#parts(isolate, REQUEST_PATIENCE_SECONDS);
-    this.#client(isolate, () => sweep(store, engine));
+    this.#client(isolate, () => sweep(store, engine, READING));
   }
 
   /** @param {import('./cloud.js').Queued[]} messages @param {number} number */
@@ -403,7 +403,7 @@ export class World {
       case 'd1': return d1Shelf(this.cloud, ['DB'], MIGRATIONS);
       case 'sharded-d1': return d1Shelf(this.cloud, ['DB', 'DB_1'], MIGRATIONS);
       case 'durable-object': return objectShelf(
-        this.cloud, /** @type {any} */ (taskObject(MIGRATIONS, (env, store) => new QueueEngine(env, store, {}))),
+        this.cloud, /** @type {any} */ (taskObject(MIGRATIONS, (env, store) => new QueueEngine(env, store, {}), READING)),
         (isolate) => ({ ...SETTINGS, ...this.cloud.queuesOf(isolate) }),
       );
       default: return kvShelf(this.cloud);

@@ -1,0 +1,221 @@
+"""Schedules of the stack: what each may be, and what the Worker is told of them."""
+
+# No postponed annotations here: Pulumi reads the types of the fields to give the component to other languages.
+
+import base64
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict, cast
+
+import pulumi
+
+from .rules import MAX_TEXT_LENGTH, URL, OneOf, Pattern, Rule, WholeNumber
+from .toolchain import find_toolchain, run_node
+
+
+class Schedule(TypedDict):
+    """A schedule, as `PUT /schedules/NAME` takes it: either ``cron`` or ``every_seconds`` says when it ticks."""
+
+    name: str
+    """A lower-case letter, then up to 63 of those, digits, ``-`` or ``_``."""
+    cron: NotRequired[str]
+    """Five fields: minute, hour, day, month, weekday."""
+    timezone: NotRequired[str]
+    """Of ``cron``: an IANA time zone such as Europe/Berlin; UTC where there is none."""
+    every_seconds: NotRequired[int]
+    """60 to 31,536,000; the ticks are its multiples since 1970."""
+    overlap: NotRequired[str]
+    """``skip``, the default, leaves a tick out while the last task has not ended; ``allow`` does not."""
+    missed: NotRequired[str]
+    """What is done about missed ticks: ``skip``, ``last`` (the default) or ``all``."""
+    handler: NotRequired[str]
+    """What does the work; ``default`` where there is none."""
+    payload: NotRequired[Any]
+    """A text as it is, anything else as its JSON."""
+    payload_base64: NotRequired[str]
+    """The bytes of the payload, in place of ``payload``."""
+    parameters: NotRequired[Mapping[str, str]]
+    """The handler's own."""
+    delay_seconds: NotRequired[int]
+    """Before the first attempt, 0 to 86,400."""
+    ttl_seconds: NotRequired[int]
+    """How long the task is kept, 60 to 604,800."""
+    max_retries: NotRequired[int]
+    """0 to 100."""
+    callback_url: NotRequired[str]
+    """Where it is told that the task has ended, at a host of ``http_allowed_hosts``."""
+    on: NotRequired[Sequence[str]]
+    """Which ends are told: some of ``completed``, ``failed`` and ``cancelled``."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A field of a schedule: what it is called in the API, what is expected, and which values are good."""
+
+    api_name: str
+    expected: str
+    accepts: Callable[[object], bool]
+
+
+def _ruled(api_name: str, rule: Rule) -> Check:
+    return Check(api_name, rule.expected, rule.accepts)
+
+
+def _is_json(value: object) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _is_base64(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        base64.b64decode(value, validate=True)
+    except ValueError:
+        return False
+    return True
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, Mapping) and all(
+        isinstance(each, str) for pair in cast("Mapping[object, object]", value).items() for each in pair
+    )
+
+
+ENDS = ("completed", "failed", "cancelled")
+
+
+def _are_ends(value: object) -> bool:
+    ends = cast("Sequence[object]", value) if isinstance(value, list | tuple) else ()
+    return 0 < len(ends) == len(set(map(str, ends))) and all(each in ENDS for each in ends)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+# The ranges are those of `worker/task.js` and `worker/api/schedule_definition.js`.
+CHECKS: Mapping[str, Check] = {
+    "name": _ruled(
+        "name", Pattern(r"[a-z][a-z0-9_-]{0,63}", "a lower-case letter, then up to 63 of those, digits, - or _")
+    ),
+    "cron": Check("cron", 'five fields (minute hour day month weekday) such as "0 9 * * 1-5"', _is_text),
+    "timezone": Check("timezone", "an IANA time zone such as Europe/Berlin", _is_text),
+    "every_seconds": _ruled("everySeconds", WholeNumber(60, 31_536_000)),
+    "overlap": _ruled("overlap", OneOf(("skip", "allow"))),
+    "missed": _ruled("missed", OneOf(("skip", "last", "all"))),
+    "handler": _ruled("handler", Pattern(r"[a-z][a-z0-9_-]{0,63}", "the name of a handler")),
+    "payload": Check("payload", "what JSON can hold", _is_json),
+    "payload_base64": Check("payloadBase64", "base64 (RFC 4648)", _is_base64),
+    "parameters": Check("parameters", "a mapping of texts to texts", _are_texts),
+    "delay_seconds": _ruled("delaySeconds", WholeNumber(0, 86_400)),
+    "ttl_seconds": _ruled("ttlSeconds", WholeNumber(60, 604_800)),
+    "max_retries": _ruled("maxRetries", WholeNumber(0, 100)),
+    "callback_url": _ruled("callbackUrl", Pattern(URL, "a URL such as https://api.example/ended", optional=True)),
+    "on": Check("on", f"a list of some of {', '.join(ENDS)}", _are_ends),
+}
+
+MAX_SCHEDULES = 100
+"""As many as there may be in all, with those that the API makes."""
+
+
+@dataclass(frozen=True)
+class Schedules:
+    """Schedules of the stack, each a mapping of fields."""
+
+    @property
+    def expected(self) -> str:
+        """The form and how many there may be."""
+        return (
+            f"a list of at most {MAX_SCHEDULES} schedules, each a mapping of {', '.join(CHECKS)}; "
+            f"{MAX_TEXT_LENGTH:,} characters as JSON in all"
+        )
+
+    def parse(self, text: str) -> object:
+        """Read a JSON array, which is how Pulumi hands a list over; what cannot be read is returned as it came."""
+        try:
+            value = json.loads(text)
+        except ValueError:
+            return text
+        return tuple(cast("list[Any]", value)) if isinstance(value, list) else value
+
+    def accepts(self, value: object) -> bool:
+        """Tell whether it is a list of mappings that the Worker can be told of; `problems` looks into them."""
+        if not isinstance(value, list | tuple):
+            return False
+        items = cast("Sequence[object]", value)
+        if len(items) > MAX_SCHEDULES or not all(isinstance(each, Mapping) for each in items):
+            return False
+        return not all(map(_is_json, items)) or len(as_json(cast("Any", items))) <= MAX_TEXT_LENGTH
+
+
+def as_json(schedules: Sequence[Mapping[str, Any]]) -> str:
+    """Return what the Worker is told: the fields named as in the API."""
+    told = [{_api_name(key): value for key, value in each.items()} for each in schedules]
+    return json.dumps(told, separators=(",", ":"))
+
+
+def _api_name(key: str) -> str:
+    return CHECKS[key].api_name if key in CHECKS else key
+
+
+def problems(schedules: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
+    """Give, of each fault, its place such as ``schedules[0].cron``, what was expected there, and what came."""
+    names = [each.get("name") for each in schedules]
+    for index, schedule in enumerate(schedules):
+        place = f"schedules[{index}]"
+        for key, value in schedule.items():
+            if key not in CHECKS:
+                yield place, f"expected fields of {', '.join(CHECKS)}", repr(key)
+            elif not CHECKS[key].accepts(value):
+                yield f"{place}.{key}", f"expected {CHECKS[key].expected}", repr(value)
+        if "name" not in schedule:
+            yield f"{place}.name", f"expected {CHECKS['name'].expected}", "nothing"
+        elif names.index(schedule["name"]) < index:
+            yield f"{place}.name", "expected another name than those before", repr(schedule["name"])
+        yield from ((f"{place}.{key}", expected, got) for key, expected, got in _contradictions(schedule))
+
+
+def _contradictions(schedule: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    if ("cron" in schedule) == ("every_seconds" in schedule):
+        yield "cron", "expected either cron or every_seconds", "both" if "cron" in schedule else "neither"
+    if "every_seconds" in schedule and schedule.get("timezone", "UTC") != "UTC":
+        zone = repr(schedule["timezone"])
+        yield "timezone", "expected to be unset with every_seconds, whose ticks are the same in each", zone
+    if schedule.get("missed") == "all" and schedule.get("overlap", "skip") == "skip":
+        yield "overlap", "expected allow with missed all: of several ticks at once skip makes one task only", "skip"
+    if "payload" in schedule and "payload_base64" in schedule:
+        yield "payload", "expected to be alone, without payload_base64", "both"
+
+
+def require_known_to_the_worker(schedules: Sequence[Mapping[str, Any]], handlers: Sequence[str]) -> None:
+    """Check what only the Worker knows: its handlers, and what its library takes for cron and for a time zone.
+
+    Args:
+        schedules: of which each field is known or an output; outputs are left to the Worker.
+        handlers: the names of those that the Worker has.
+
+    Raises:
+        pulumi.RunError: it does not take some; the message tells of every one.
+    """
+    asked = [{key: each[key] for key in ("cron", "timezone") if isinstance(each.get(key), str)} for each in schedules]
+    request = {"toolchain": str(find_toolchain()), "schedules": asked}
+    answer = run_node(Path(__file__).with_name("bundle") / "check_schedules.js", request)
+    faults = [f"schedules[{each['index']}].{each['field']}: {each['fault']}" for each in answer["faults"]]
+    for index, schedule in enumerate(schedules):
+        handler = schedule.get("handler", "default")
+        if isinstance(handler, str) and handler not in handlers:
+            faults.append(f"schedules[{index}].handler: expected one of {', '.join(handlers)}, got {handler!r}")
+    if faults:
+        raise pulumi.RunError("\n".join(faults))
+
+
+def field_of(place: str) -> str:
+    """Return the setting that a place such as ``schedules[0].cron`` is in."""
+    return re.split(r"[.\[]", place, maxsplit=1)[0]
