@@ -96,8 +96,9 @@ class Product:
     """A product of Cloudflare, as far as it is here.
 
     Its folder may hold, besides: `pulumi.py` with TYPES (resource types of the deploy), `runtime/node.js` (bindings and
-    objects, as the Node process sees them), `runtime/calls.js` (what the system Worker does for it, by method),
-    `runtime/worker.js` (the classes that the system Worker exports) and `DIFFERENCES.md` (rows of that list).
+    objects, as the Node process sees them), `runtime/calls.js` (what the store does for it, by method),
+    `runtime/worker.js` (the classes and entrypoints that the store exports), the same for each process of Workers in
+    `runtime/host_calls.js` and `runtime/host.js`, and `DIFFERENCES.md` (rows of that list).
     """
 
     name: str

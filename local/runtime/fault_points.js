@@ -10,8 +10,8 @@ import { join } from 'node:path';
 const FOLDER = process.env.EPHEMERA_FAULT_POINTS;
 
 /**
- * @typedef {'listening' | 'change: received' | 'change: ports open' | 'change: drained' | 'change: runtime started'
- *   | 'change: routed' | 'change: told' | 'change: done'} FaultPoint
+ * @typedef {'listening' | 'change: received' | 'change: ports open' | 'change: store started'
+ *   | 'change: processes started' | 'change: routed' | 'change: told' | 'change: done'} FaultPoint
  */
 
 /** @param {FaultPoint} point */

@@ -1,7 +1,4 @@
-/**
- * The ports of the Workers: an HTTP server each, which passes requests on to the version that they fall to. A request
- * that comes during a reload waits for its end.
- */
+/** The ports of the Workers: an HTTP server each, which passes requests on to the version that they fall to. */
 
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
@@ -11,6 +8,7 @@ import { browserRefusal } from './browser_checks.js';
 import { serviceName, targets } from './desired_state.js';
 import { PlatformError } from './errors.js';
 import { Hosts, hostName } from './hosts.js';
+import { CF_HEADER } from './system/miniflare_internals.js';
 import { MAX_HEADER_BYTES, beginRequest } from './workerd_http.js';
 import { pickTarget } from './system/percentages.js';
 
@@ -18,9 +16,11 @@ import { pickTarget } from './system/percentages.js';
  * @import { IncomingMessage, Server } from 'node:http'
  * @import { Duplex } from 'node:stream'
  * @import { DesiredState, Target, Worker } from './desired_state.js'
- * @import { Traffic } from './traffic.js'
+ * @import { Visit } from './traffic.js'
+ * @import { WorkerdProcess } from './workerd_process.js'
  *
  * @typedef {{server: Server, targets: Target[], webSockets: Set<Duplex>}} Door
+ * @typedef {{service: string, process: WorkerdProcess, visit: Visit}} Admission
  */
 
 const HOST = '127.0.0.1';
@@ -37,7 +37,7 @@ const KEY_HEADER = 'cloudflare-workers-version-key';
 /** A member of a dictionary (RFC 8941) whose value is a string. */
 const OVERRIDE = /(?:^|,)[ \t]*([^\s,;="]+)="([^"]*)"/g;
 /** Headers that are Cloudflare's to set; the first is Miniflare's way to `request.cf`. */
-const RESERVED_HEADERS = ['mf-cf-blob', 'cf-connecting-ip'];
+const RESERVED_HEADERS = [CF_HEADER, 'cf-connecting-ip'];
 const TIME_ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 export class FrontDoor {
@@ -45,16 +45,13 @@ export class FrontDoor {
   #doors = new Map();
   #hosts = new Hosts();
   #checksBrowsers = true;
-  #traffic;
-  #locate;
+  #admit;
 
   /**
-   * @param {Traffic} traffic
-   * @param {(service: string) => Promise<URL>} locate where a version listens now
+   * @param {(pick: () => Target | null) => Promise<Admission | null>} admit waits for the process of what is picked
    */
-  constructor(traffic, locate) {
-    this.#traffic = traffic;
-    this.#locate = locate;
+  constructor(admit) {
+    this.#admit = admit;
   }
 
   /**
@@ -140,16 +137,17 @@ export class FrontDoor {
   async #pass(door, incoming, outgoing) {
     const refusal = this.#refusal(incoming);
     if (refusal) return answerPlainly(outgoing, 403, refusal);
-    const leave = await this.#traffic.enter();
+    const admission = await this.#admit(() => targetOf(incoming, this.#targets(door, incoming)));
+    if (admission === null) return answerPlainly(outgoing, 404, NOTHING_DEPLOYED);
+    const { answered, leave } = admission.visit;
     if (outgoing.closed) return leave(); // the client did not wait
     outgoing.on('close', leave);
-    const target = targetOf(incoming, this.#targets(door, incoming));
-    if (target === null) return answerPlainly(outgoing, 404, NOTHING_DEPLOYED);
     try {
-      const sent = await this.#begin(target.service, incoming, passedOn(incoming, CONNECTION_HEADERS));
+      const sent = await begin(admission, incoming, passedOn(incoming, CONNECTION_HEADERS));
       outgoing.on('close', () => sent.destroy());
       sent.on('error', () => answerPlainly(outgoing, 502, RUNTIME_STOPPED));
       sent.on('response', (answer) => {
+        answered(); // a stream may go on for ever
         passBack(answer, outgoing);
         // What the Worker did not care to read must not stay in the client's way to its next request.
         answer.on('end', () => incoming.unpipe(sent).resume());
@@ -170,16 +168,17 @@ export class FrontDoor {
     client.on('error', () => client.destroy());
     const refusal = this.#refusal(incoming);
     if (refusal) return answerPlainly(responseOn(client, incoming), 403, refusal);
-    const leave = await this.#traffic.enter();
+    const admission = await this.#admit(() => targetOf(incoming, this.#targets(door, incoming)));
+    if (admission === null) return answerPlainly(responseOn(client, incoming), 404, NOTHING_DEPLOYED);
+    const { answered, leave } = admission.visit;
+    if (client.destroyed) return leave();
     client.on('close', leave);
-    const target = targetOf(incoming, this.#targets(door, incoming));
-    if (target === null) return answerPlainly(responseOn(client, incoming), 404, NOTHING_DEPLOYED);
     try {
-      const sent = await this.#begin(target.service, incoming, passedOn(incoming, []), false);
+      const sent = await begin(admission, incoming, passedOn(incoming, []), false);
       sent.on('error', () => client.destroy());
       sent.on('response', (answer) => passBack(answer, responseOn(client, incoming)));
       sent.on('upgrade', (answer, socket, answerHead) => {
-        leave(); // an open WebSocket holds up no reload; it ends with it
+        answered(); // an open WebSocket may go on for ever
         door.webSockets.add(client);
         client.on('close', () => door.webSockets.delete(client));
         client.write(responseHead(answer));
@@ -205,17 +204,17 @@ export class FrontDoor {
   #targets(door, { headers, url = '/' }) {
     return this.#hosts.find(hostName(headers.host), url) ?? door.targets;
   }
+}
 
-  /**
-   * @param {string} service
-   * @param {IncomingMessage} incoming
-   * @param {string[]} headers
-   * @param {false} [agent] for a connection that is not shared
-   */
-  #begin(service, incoming, headers, agent) {
-    const { method, url: path } = incoming;
-    return beginRequest(() => this.#locate(service), { method, path, headers, ...(agent === false && { agent }) });
-  }
+/**
+ * @param {Admission} admission
+ * @param {IncomingMessage} incoming
+ * @param {string[]} headers
+ * @param {false} [agent] for a connection that is not shared
+ */
+function begin({ service, process }, incoming, headers, agent) {
+  const { method, url: path } = incoming;
+  return beginRequest(() => process.url(service), { method, path, headers, ...(agent === false && { agent }) });
 }
 
 /**
@@ -253,7 +252,7 @@ function passedOn(message, without) {
     if (!dropped.has(name.toLowerCase())) headers.push(name, message.rawHeaders[i + 1] ?? '');
   }
   if (isRequest) {
-    headers.push('CF-Connecting-IP', message.socket.remoteAddress ?? HOST, 'MF-CF-Blob', JSON.stringify(cf(message)));
+    headers.push('CF-Connecting-IP', message.socket.remoteAddress ?? HOST, CF_HEADER, JSON.stringify(cf(message)));
   }
   return headers;
 }

@@ -1,4 +1,4 @@
-/** Calls to the system Worker's gateway. */
+/** Calls to the gateway of a process: of the store, or of the host Worker in one of Workers. */
 
 import { once } from 'node:events';
 import { pipeline } from 'node:stream/promises';
@@ -73,4 +73,9 @@ async function refusal(response) {
   /** @type {{error: {kind: ErrorKind, message: string}}} */
   const { error } = await json(response);
   return new PlatformError(error.kind, error.message);
+}
+
+/** @param {string[]} names kind, id and method */
+export function objectPath(...names) {
+  return `/objects/${names.map(encodeURIComponent).join('/')}`;
 }

@@ -28,7 +28,7 @@ const ROUTES = [
   ['POST', /^\/validate$/, ({ platform }, version) => platform.validate(version)],
   ['POST', /^\/objects\/([^/]+)\/([^/]+)\/([^/]+)$/, ({ platform }, body, kind, id, method) => platform.call(kind, id, method, body)],
   ['DELETE', /^\/data\/([^/]+)\/([^/]+)$/, deleteData],
-  ['GET', /^\/health$/, ({ platform }) => ({ workerd_pid: platform.workerdPid })],
+  ['GET', /^\/health$/, ({ platform }) => platform.health],
 ];
 
 /** PUT and GET of bytes. */

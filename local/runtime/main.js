@@ -31,6 +31,7 @@ const temporary = join(stateDir, 'tmp');
 rmSync(temporary, { recursive: true, force: true }); // a killed process cannot clean up after itself
 mkdirSync(temporary, { recursive: true });
 process.env.TMPDIR = temporary;
+process.chdir(temporary); // sockets of processes have paths in it: a whole path may be too long for one
 superviseWorkerd();
 
 enableCompileCache(join(stateDir, 'compile-cache'));

@@ -1,6 +1,7 @@
 /**
- * The products, as the Node process sees them: every `products/NAME/runtime/node.js`. What the system Worker does for
- * them is beside it: `calls.js` by kind and method, `worker.js` with the classes that it exports.
+ * The products, as the Node process sees them: every `products/NAME/runtime/node.js`. Beside it stands what our own Workers
+ * do for them. `calls.js` has methods by kind, and `worker.js` entrypoints and classes, of the store's Worker; of the host
+ * Worker, which is in each process of Workers, those are `host_calls.js` and `host.js`.
  */
 
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
@@ -9,29 +10,39 @@ import { PlatformError } from './errors.js';
 
 /**
  * @import { Env } from './bindings.js'
- * @import { Binding, DesiredState } from './desired_state.js'
+ * @import { Binding, DesiredState, Version } from './desired_state.js'
  * @import { ObjectFiles } from './object_files.js'
  *
  * @typedef {object} BindingKind
- * @property {(binding: any) => unknown} live a stored binding as Miniflare's options have it
- * @property {() => unknown} [trial] what stands in for it while an upload is tried: code that is being loaded may make a
+ * @property {(binding: any, version: Version) => unknown} live a stored binding as Miniflare's options have it
+ * @property {(binding: any) => unknown} [trial] what stands in for it while an upload is tried: code that is being loaded may make a
  *   handle of it and more of that, and cannot call anything. Without one, the trial has the live binding.
  *
- * @typedef {object} ObjectClass a Durable Object class that the system Worker exports
- * @property {string} binding the system Worker's name for its namespace
+ * @typedef {object} ObjectClass a Durable Object class that the store's Worker exports
+ * @property {string} binding the store's name for its namespace
  * @property {string} uniqueKey fixed, because the folder of the objects' files is named by it
  * @property {boolean} [preventEviction] for objects whose timers live in memory
  *
  * @typedef {object} Standing things that are told their settings whenever the runtime starts, and do nothing before that
  * @property {(state: DesiredState) => Record<string, object>} settings by id
- * @property {boolean} [leaves] they have the methods `drain`, before a reload, and `retire` and `destroy` for those that go
+ * @property {boolean} [leaves] they have the methods `retire` and `destroy` for those that go
+ * @property {boolean} [inWorkers] they are in each process of Workers, and not in the store
+ *
+ * @typedef {object} Guest something of a product that runs in the process of a Worker, because it calls that Worker's code;
+ *   it has files of its own, which only one process may have open. Its kind stands in the store, with the method `drain`,
+ *   which waits until nothing of it is in the middle of something
+ * @property {string} kind
+ * @property {string} id
+ * @property {string | null} worker null: it has no code now
+ * @property {string} folder of its files, in that of all resources
+ * @property {Record<string, Env>} environment what the host Worker binds for it
  *
  * @typedef {object} NodeProduct
  * @property {Record<string, BindingKind>} [bindings] by type
  * @property {Record<string, ObjectClass>} [classes] by name
- * @property {(state: DesiredState) => Record<string, Env>} [environment] more that the system Worker binds
+ * @property {Record<string, Env>} [environment] more that the store's Worker binds
  * @property {Record<string, Standing>} [standing] by kind
- * @property {(state: DesiredState) => unknown} [restarts] what of a state, beside Workers, needs another runtime
+ * @property {(state: DesiredState) => Guest[]} [guests]
  * @property {(
  *   state: DesiredState, call: (kind: string, id: string, method: string, body: object) => Promise<any>, files: ObjectFiles
  * ) => Promise<void>} [sweep] deletes what was to be kept for a while only; called every few seconds
@@ -40,14 +51,17 @@ import { PlatformError } from './errors.js';
  *   kind and method
  * @property {Record<string, Record<string, (body: any, pass: () => Promise<any>) => Promise<object>>>} [relays] calls that the
  *   Node process takes part in, by kind and method; `pass` passes one on
- * @property {(call: (kind: string, id: string, method: string) => Promise<any>) => Promise<unknown>} [beforeEnd] is called
- *   before the runtime is ended in order, for what it knows and nobody else does
  */
 
 const PACKAGE = new URL('../', import.meta.url);
 const NAMES = readdirSync(new URL('products/', PACKAGE)).sort();
 const SYSTEM_FOLDER = 'runtime/system';
-const SYSTEM_MODULE = `${SYSTEM_FOLDER}/main.js`;
+const MAIN_MODULE = `${SYSTEM_FOLDER}/main.js`;
+/** The files in which our own Workers' methods and exports are, of the runtime itself and of products. */
+const FILES = {
+  store: { calls: ['store_methods.js', 'runtime/calls.js'], exports: ['object_binding.js', 'runtime/worker.js'] },
+  host: { calls: ['host_methods.js', 'runtime/host_calls.js'], exports: ['dispatcher.js', 'store_calls.js', 'runtime/host.js'] },
+};
 
 /** @type {NodeProduct[]} */
 export const PRODUCTS = await Promise.all(
@@ -66,54 +80,73 @@ export const STANDING = Object.assign({}, ...PRODUCTS.map(({ standing }) => stan
  * A binding to the real thing.
  *
  * @param {Binding} wanted
+ * @param {Version} version that has it
  */
-export function binding(wanted) {
+export function binding(wanted, version) {
   const kind = BINDINGS[wanted.type];
   if (!kind) {
     const known = Object.keys(BINDINGS).join(', ');
     throw new PlatformError('invalid_worker', `binding ${wanted.name}: expected one of ${known}, got ${wanted.type}`);
   }
-  return kind.live(wanted);
-}
-
-/** @param {Binding} wanted */
-export function trialBinding(wanted) {
-  return BINDINGS[wanted.type]?.trial?.() ?? binding(wanted);
+  return kind.live(wanted, version);
 }
 
 /**
- * What the system Worker binds and exports for its products.
- *
- * @param {DesiredState} state
+ * @param {Binding} wanted
+ * @param {Version} version
  */
-export function systemParts(state) {
-  const classes = PRODUCTS.flatMap((product) => Object.entries(product.classes ?? {}));
-  return { classes, environment: Object.assign({}, ...PRODUCTS.map(({ environment }) => environment?.(state))) };
+export function trialBinding(wanted, version) {
+  return BINDINGS[wanted.type]?.trial?.(wanted) ?? binding(wanted, version);
+}
+
+/** What the store's Worker exports and binds for its products. */
+export const STORE_CLASSES = PRODUCTS.flatMap((product) => Object.entries(product.classes ?? {}));
+/** @type {Record<string, Env>} */
+export const STORE_ENVIRONMENT = Object.assign({}, ...PRODUCTS.map(({ environment }) => environment));
+
+/** @param {DesiredState} state */
+export function guests(state) {
+  return PRODUCTS.flatMap((product) => product.guests?.(state) ?? []);
 }
 
 /**
- * The modules of the system Worker, named by their paths in this package, so that their imports are those of the files.
+ * The modules of one of our Workers, named by their paths in this package, so that their imports are those of the files.
  * The main one names what every product brings.
+ *
+ * @param {'store' | 'host'} which
  */
-export function systemModules() {
+export function ownModules(which) {
   const files = [SYSTEM_FOLDER, ...NAMES.map((name) => `products/${name}/runtime`)].flatMap(filesIn);
-  const calls = files.filter((path) => path.endsWith('/runtime/calls.js'));
-  const workers = files.filter((path) => path.endsWith('/runtime/worker.js'));
-  const main = [
-    "import { gateway } from './gateway.js';",
-    ...calls.map((path, index) => `import calls${index} from '../../${path}';`),
-    ...workers.map((path) => `export * from '../../${path}';`),
-    `export default gateway({ ${calls.map((_, index) => `...calls${index}`).join(', ')} });`,
-  ];
+  const { calls, exports } = FILES[which];
+  /** @param {string[]} names */
+  const named = (names) => files.filter((path) => names.some((name) => path.endsWith(`/${name}`)));
+  const main = mainModule(named(calls), named(exports));
   const esm = /** @type {const} */ ('esm');
   const modules = files
     .filter((path) => !path.endsWith('/runtime/node.js'))
     .map((path) => [path, { type: esm, contents: readFileSync(new URL(path, PACKAGE), 'utf8') }]);
   return {
-    mainModule: SYSTEM_MODULE,
+    mainModule: MAIN_MODULE,
     modulesRoot: '/',
-    modules: { ...Object.fromEntries(modules), [SYSTEM_MODULE]: { type: esm, contents: main.join('\n') } },
+    modules: { ...Object.fromEntries(modules), [MAIN_MODULE]: { type: esm, contents: main } },
   };
+}
+
+/**
+ * @param {string[]} calls paths of modules
+ * @param {string[]} exports
+ */
+function mainModule(calls, exports) {
+  const lines = [
+    "import { gateway } from './gateway.js';",
+    "import { doorTo } from './door.js';",
+    ...calls.map((path, index) => `import calls${index} from '../../${path}';`),
+    ...exports.map((path, index) => `import * as exports${index} from '../../${path}';`),
+    ...exports.map((path) => `export * from '../../${path}';`),
+    `export const Door = doorTo({ ${exports.map((_, index) => `...exports${index}`).join(', ')} });`,
+    `export default gateway({ ${calls.map((_, index) => `...calls${index}`).join(', ')} });`,
+  ];
+  return lines.join('\n');
 }
 
 /** @param {string} folder of the package; one that is not there has none */

@@ -1,28 +1,53 @@
-/** Invocations on their way into workerd: counted, so that a reload can wait for them, and held while one happens. */
+/**
+ * Invocations on their way into a process: counted, so that whoever wants to end it can wait for them, and held while
+ * another process takes over.
+ */
+
+/** @typedef {{answered: () => void, leave: () => void}} Visit what is to be called once it is answered, and at its end */
 
 export class Traffic {
-  #running = 0;
+  /** All that came in so far. */
+  begun = 0;
+  /** When the last one left, in milliseconds since 1970. */
+  lastLeft = Date.now();
+  #unanswered = 0;
+  #inside = 0;
   /** @type {Promise<void> | null} */
   #closed = null;
   #open = () => {};
-  /** @type {(() => void)[]} */
-  #onIdle = [];
+  /** @type {{isOver: () => boolean, resolve: () => void}[]} */
+  #waiting = [];
+
+  get isIdle() {
+    return this.#inside === 0;
+  }
 
   /**
    * Waits while traffic is held, then counts one invocation in.
    *
-   * @returns {Promise<() => void>} to be called at its end
+   * @returns {Promise<Visit>}
    */
   async enter() {
     while (this.#closed) await this.#closed;
-    this.#running += 1;
-    let left = false;
-    return () => {
-      if (left) return;
-      left = true;
-      this.#running -= 1;
-      if (this.#running === 0) for (const resolve of this.#onIdle.splice(0)) resolve();
+    this.begun += 1;
+    this.#inside += 1;
+    this.#unanswered += 1;
+    let [isAnswered, hasLeft] = [false, false];
+    const answered = () => {
+      if (isAnswered) return;
+      isAnswered = true;
+      this.#unanswered -= 1;
+      this.#look();
     };
+    const leave = () => {
+      if (hasLeft) return;
+      hasLeft = true;
+      answered();
+      this.#inside -= 1;
+      this.lastLeft = Date.now();
+      this.#look();
+    };
+    return { answered, leave };
   }
 
   /** Lets nobody in from now on. */
@@ -31,23 +56,51 @@ export class Traffic {
     this.#closed = new Promise((resolve) => (this.#open = resolve));
   }
 
-  /**
-   * Waits until all that run have left, or the time is up.
-   *
-   * @param {number} milliseconds
-   */
-  async drained(milliseconds) {
-    if (this.#running === 0) return;
-    /** @type {Promise<void>} */
-    const idle = new Promise((resolve) => this.#onIdle.push(resolve));
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    let timer;
-    await Promise.race([idle, new Promise((resolve) => (timer = setTimeout(resolve, milliseconds)))]);
-    clearTimeout(timer);
-  }
-
   release() {
     this.#closed = null;
     this.#open();
+  }
+
+  /**
+   * Waits until all that are inside have been answered, or the time is up: a stream may last for ever.
+   *
+   * @param {number} milliseconds
+   */
+  answered(milliseconds) {
+    return this.#until(() => this.#unanswered === 0, milliseconds);
+  }
+
+  /**
+   * Waits until all have left, or the time is up.
+   *
+   * @param {number} milliseconds
+   */
+  left(milliseconds) {
+    return this.#until(() => this.#inside === 0, milliseconds);
+  }
+
+  /**
+   * @param {() => boolean} isOver
+   * @param {number} milliseconds
+   */
+  async #until(isOver, milliseconds) {
+    if (isOver()) return;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    let timer;
+    await /** @type {Promise<void>} */ (
+      new Promise((resolve) => {
+        this.#waiting.push({ isOver, resolve });
+        timer = setTimeout(resolve, milliseconds);
+      })
+    );
+    clearTimeout(timer);
+  }
+
+  #look() {
+    this.#waiting = this.#waiting.filter(({ isOver, resolve }) => {
+      if (!isOver()) return true;
+      resolve();
+      return false;
+    });
   }
 }

@@ -1,25 +1,33 @@
-/** From the desired state to Miniflare's options: one Miniflare Worker a deployed version, and the system Worker. */
+/** Miniflare's options of each process: of the store's with its Worker, and of Workers' with one for each version and the host Worker. */
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { SYSTEM_WORKER, workerdBinding } from './bindings.js';
-import { serviceName, targets } from './desired_state.js';
+import { kVoid } from 'miniflare';
+
+import { HOST_WORKER, STORE_WORKER, workerdBinding } from './bindings.js';
+import { serviceName } from './desired_state.js';
+import { doorName, doorSocket } from './doors.js';
 import { PlatformError } from './errors.js';
 import { guardedCode } from './guarded_code.js';
 import { log } from './log.js';
-import { binding, systemModules, systemParts } from './products.js';
+import { CACHE_STORAGE, SERVICE_PREFIX } from './system/miniflare_internals.js';
+import { STORE_CLASSES, STORE_ENVIRONMENT, binding, ownModules } from './products.js';
+import { running } from './worker_groups.js';
 import { codeBinding } from './workerd_plugin.js';
 
 /**
  * @import { Env, WorkerOptions } from './bindings.js'
- * @import { Assets, Binding, DesiredState, Module, ObjectClass, Version, Worker } from './desired_state.js'
+ * @import { Assets, Binding, Module, ObjectClass, Version, Worker } from './desired_state.js'
  * @import { TailReport } from './system/logging.js'
+ * @import { WorkerGroup } from './worker_groups.js'
  *
+ * @typedef {{token: string, receive: (report: TailReport) => void, cache: string}} Host `cache` is the folder of the Cache API,
+ *   which no two processes may share
  * @typedef {{sites: string, code: string}} Folders of the folders that versions serve, and of modules' contents
  */
 
-const SYSTEM_COMPATIBILITY_DATE = '2026-06-01';
+const OWN_COMPATIBILITY_DATE = '2026-06-01';
 /** What runs where a Worker is assets alone; nothing calls it. */
 const NO_CODE = { mainModule: 'index.js', modules: { 'index.js': /** @type {const} */ ({ type: 'esm', contents: 'export default {}' }) } };
 const LOOPBACK = '127.0.0.1';
@@ -42,15 +50,37 @@ const MODULE_TYPES = /** @type {const} */ ({
 export const PARTS = { wasm_module: 'wasmBindings', data_blob: 'dataBlobBindings' };
 
 /**
- * All Workers of a state; the system Worker is the first, which answers what no other Worker claims.
+ * All Workers of a group; the host Worker is the first, which answers what no other Worker claims.
  *
- * @param {DesiredState} state
- * @param {{token: string, receive: (report: TailReport) => void}} system
+ * @param {WorkerGroup} group
+ * @param {Host} host
  * @param {Folders} folders
  * @returns {WorkerOptions[]}
  */
-export function workerOptions(state, system, folders) {
-  return [systemWorker(state, system), ...state.workers.flatMap((worker) => deployedVersions(worker, folders))];
+export function groupOptions(group, host, folders) {
+  return [hostWorker(group, host), ...group.workers.flatMap((worker) => runningVersions(worker, folders))];
+}
+
+/**
+ * The store's Worker, which no deployment changes.
+ *
+ * @param {{token: string, start: (process: string) => Promise<void>}} store `start` is asked for a Worker's process that
+ *   does not run
+ * @returns {WorkerOptions[]}
+ */
+export function storeOptions({ token, start }) {
+  const namespaces = STORE_CLASSES.map(([name, { binding: as }]) => [as, { type: 'durable-object', worker: STORE_WORKER, exportName: name }]);
+  const classes = STORE_CLASSES.map(([name, { uniqueKey, preventEviction }]) => [
+    name,
+    { type: 'durable-object', storage: 'sqlite', unsafeUniqueKey: uniqueKey, ...(preventEviction && { unsafePreventEviction: true }) },
+  ]);
+  const env = {
+    ...Object.fromEntries(namespaces),
+    ...STORE_ENVIRONMENT,
+    PROCESSES: { type: /** @type {const} */ ('node-handler'), handler: handler(async (text) => start(text)) },
+    DEBUG_PORT: workerdBinding({ workerdDebugPort: kVoid }, { sockets: [doorSocket(SERVICE_PREFIX + STORE_WORKER)] }),
+  };
+  return [ownWorker('store', STORE_WORKER, token, env, Object.fromEntries(classes))];
 }
 
 /**
@@ -59,14 +89,14 @@ export function workerOptions(state, system, folders) {
  * @param {string} name
  * @param {Version} version
  * @param {string} code the folder of modules' contents
- * @param {(wanted: Binding) => unknown} [bind]
+ * @param {(wanted: Binding, version: Version) => unknown} [bind]
  * @returns {WorkerOptions}
  */
 export function versionOptions(name, version, code, bind = binding) {
   const uploaded = modules(version.modules, code);
   const bound = version.bindings
     .filter(({ type }) => !(type in PARTS))
-    .map((b) => [b.name, b.type === 'text_blob' ? { type: 'text', value: uploaded[String(b.part)]?.contents } : bind(b)]);
+    .map((b) => [b.name, b.type === 'text_blob' ? { type: 'text', value: uploaded[String(b.part)]?.contents } : bind(b, version)]);
   return {
     ...(version.service_worker && { legacy: serviceWorker(version, uploaded) }),
     config: {
@@ -99,12 +129,12 @@ function serviceWorker({ main_module, bindings }, uploaded) {
  * @param {Worker} worker
  * @param {Folders} folders
  */
-function deployedVersions(worker, { sites, code }) {
-  return [...worker.versions, ...(worker.previews ?? [])].map((version) => {
+function runningVersions(worker, { sites, code }) {
+  return running(worker).map((version) => {
     const options = versionOptions(serviceName(worker.name, version.id), version, code);
     const props = { worker: worker.name, version: version.id };
     const consumers = (version.tail_consumers ?? []).map((consumer) => ({ worker: serviceName(consumer.worker, consumer.version_id) }));
-    options.config.tailConsumers = [{ worker: SYSTEM_WORKER, entrypoint: 'Tail', props }, ...consumers];
+    options.config.tailConsumers = [{ worker: HOST_WORKER, entrypoint: 'Tail', props }, ...consumers];
     if (version.assets) options.config.assets = assetOptions(version.assets, sites, version.main_module !== null);
     return options;
   });
@@ -168,52 +198,62 @@ function modules(uploaded, code) {
 }
 
 /**
- * @param {DesiredState} state
- * @param {{token: string, receive: (report: TailReport) => void}} system
+ * @param {WorkerGroup} group
+ * @param {Host} host
  * @returns {WorkerOptions}
  */
-function systemWorker(state, { token, receive }) {
-  const { classes, environment } = systemParts(state);
-  const services = state.workers.flatMap((worker) => targets(worker).map(({ service }) => service));
+function hostWorker({ services, guests }, { token, receive, cache }) {
+  const env = {
+    ...Object.fromEntries(services.map((name) => [`SERVICE ${name}`, workerdBinding(codeBinding(SERVICE_PREFIX + name))])),
+    ...Object.assign({}, ...guests.map(({ environment }) => environment)),
+    STORE: workerdBinding({ service: { name: doorName(null) } }, { services: [{ name: CACHE_STORAGE, disk: { path: cache, writable: true } }] }),
+    LOG: { type: 'node-handler', handler: handler((text) => receive(JSON.parse(text))) },
+  };
+  return ownWorker('host', HOST_WORKER, token, env, {});
+}
+
+/**
+ * A Worker of ours.
+ *
+ * @param {'store' | 'host'} which
+ * @param {string} name
+ * @param {string} token that its gateway asks for
+ * @param {Record<string, Env>} env
+ * @param {WorkerOptions['config']['exports']} exports
+ * @returns {WorkerOptions}
+ */
+function ownWorker(which, name, token, env, exports) {
   return {
     config: {
-      name: SYSTEM_WORKER,
-      compatibilityDate: SYSTEM_COMPATIBILITY_DATE,
-      // For `.queue()` and `.scheduled()` on service bindings; and so that D1's errors keep their name.
+      name,
+      compatibilityDate: OWN_COMPATIBILITY_DATE,
+      // For `.queue()` and `.scheduled()` on service bindings, and calls between processes; and so that D1's errors keep their name.
       compatibilityFlags: ['experimental', 'service_binding_extra_handlers', 'enhanced_error_serialization'],
-      manifest: systemModules(),
-      env: {
-        ...Object.fromEntries(services.map((name) => [`SERVICE ${name}`, workerdBinding(codeBinding(`core:user:${name}`))])),
-        ...Object.fromEntries(
-          classes.map(([name, { binding: as }]) => [as, { type: 'durable-object', worker: SYSTEM_WORKER, exportName: name }]),
-        ),
-        ...environment,
-        GATEWAY_TOKEN: { type: 'text', value: token },
-        LOG: { type: 'node-handler', handler: reportHandler(receive) },
-      },
-      exports: Object.fromEntries(
-        classes.map(([name, { uniqueKey, preventEviction }]) => [
-          name,
-          { type: 'durable-object', storage: 'sqlite', unsafeUniqueKey: uniqueKey, ...(preventEviction && { unsafePreventEviction: true }) },
-        ]),
-      ),
+      manifest: ownModules(which),
+      env: { ...env, GATEWAY_TOKEN: { type: 'text', value: token } },
+      exports,
     },
-    dev: { rootPath: '/', unsafeDirectSockets: [{ host: LOOPBACK, port: 0 }] },
+    dev: { rootPath: '/', cacheAPI: false, unsafeDirectSockets: [{ host: LOOPBACK, port: 0 }] },
   };
 }
 
-/** @param {(report: TailReport) => void} receive */
-function reportHandler(receive) {
+/**
+ * Answers a Worker of ours.
+ *
+ * @param {(text: string) => void | Promise<void>} answer
+ */
+function handler(answer) {
   /**
    * @param {import('node:http').IncomingMessage} request
    * @param {import('node:http').ServerResponse} response
    */
   return async (request, response) => {
     try {
-      const body = await request.toArray();
-      receive(JSON.parse(Buffer.concat(body).toString()));
+      await answer(Buffer.concat(await request.toArray()).toString());
     } catch (error) {
-      log('warn', `a report of what a Worker did was lost: ${error}`); // workerd ended in the middle of it
+      log('warn', `what a process has told was lost: ${error}`); // workerd ended in the middle of it
+      response.statusCode = 503;
+      return response.end(String(error));
     }
     response.end();
   };

@@ -7,21 +7,17 @@ import { stripVTControlCharacters } from 'node:util';
 import { MiniflareCoreError } from 'miniflare';
 
 import { PlatformError } from './errors.js';
+import { OWN_PARTS, RUNTIME_ENDED, SERVICE_PREFIX } from './system/miniflare_internals.js';
 import { MARK } from './system/logging.js';
 
 /** Lines that workerd writes about itself, and not for a Worker. */
 const RUNTIME_LINE = /^(workerd|kj|capnp)\/\S+:\d+:/;
 
-/** What Miniflare says of the services that it adds by itself. */
-const MINIFLARES_OWN = /\bMINIFLARE_|"core:(?!user:)/;
 /** The scheme of module paths, and the folders where this program, its packages and scratch files are. */
 const MACHINE_PATHS = new RegExp(
   ['file:///', ...[fileURLToPath(new URL('../../', import.meta.url)), `${tmpdir()}/`].map((path) => RegExp.escape(path))].join('|'),
   'g',
 );
-
-/** Miniflare's code for a workerd that ended while it started. */
-const RUNTIME_ENDED = 'ERR_RUNTIME_FAILURE';
 
 /**
  * Why a configuration does not run. A workerd that ended without a word was ended by somebody else, and nothing is wrong
@@ -55,10 +51,10 @@ export function invalidWorker(error) {
 export function cleaned(message) {
   return stripVTControlCharacters(message)
     .split('\n')
-    .filter((line) => !MINIFLARES_OWN.test(line))
+    .filter((line) => !OWN_PARTS.test(line))
     .join('\n')
-    .replace(/^service core:user:\S+: /gm, '')
-    .replaceAll(/core:user:([^\s"'/]+)(?:\/[0-9a-f-]{36})?/g, '$1')
+    .replace(new RegExp(`^service ${SERVICE_PREFIX}\\S+: `, 'gm'), '')
+    .replaceAll(new RegExp(`${SERVICE_PREFIX}([^\\s"'/]+)(?:/[0-9a-f-]{36})?`, 'g'), '$1')
     .replaceAll(MACHINE_PATHS, '')
     .trim();
 }

@@ -1,11 +1,25 @@
 /**
- * A Miniflare plugin for bindings in workerd's own configuration language (workerd.capnp), where Miniflare has no
- * option: `{type: 'unsafe:workerd', dev: {plugin: {name: 'workerd', package: <this file>}, options: {<kind>: {...}}}}`.
+ * A Miniflare plugin for what Miniflare has no option for, in workerd's own configuration language (workerd.capnp):
+ * `{type: 'unsafe:workerd', dev: {plugin: {name: 'workerd', package: <this file>}, options: {binding, services, sockets}}}`
+ * in a Worker's environment. Services that lead to the store's process come with the bindings that name them.
  */
 
 import { readFileSync } from 'node:fs';
 
+import { doorServices } from './doors.js';
+import { RATE_LIMIT_WRAPPER_FILE } from './system/miniflare_internals.js';
+
+/** @typedef {{binding: object, services: object[], sockets: object[]}} WorkerdOptions a binding, and more of the whole process */
+
 export const PLUGIN_NAME = 'workerd';
+
+/** Makes a rate limit of a service: Miniflare's. */
+const RATE_LIMIT_MODULE = {
+  name: 'local:rate-limit',
+  esModule: readFileSync(new URL(RATE_LIMIT_WRAPPER_FILE, packageFolder('miniflare')), 'utf8'),
+  internal: true,
+};
+export const RATE_LIMIT_WRAPPER = RATE_LIMIT_MODULE.name;
 
 /** A wrapped binding that is nothing but the service in it: Miniflare takes no notice of that, and changes nothing. */
 const SERVICE_MODULE = {
@@ -42,16 +56,33 @@ export function codeBinding(service) {
   return { wrapped: { moduleName: SERVICE_MODULE.name, innerBindings: [{ name: 'service', service: { name: service } }] } };
 }
 
+/**
+ * @param {{config: {env?: Record<string, any>}}} worker
+ * @returns {[string, WorkerdOptions][]}
+ */
+function wanted({ config }) {
+  return Object.entries(config.env ?? {})
+    .filter(([, binding]) => binding.dev?.plugin?.name === PLUGIN_NAME)
+    .map(([name, binding]) => [name, binding.dev.options]);
+}
+
 export const plugins = {
   [PLUGIN_NAME]: {
-    /** @param {{config: {env?: Record<string, any>}}} worker */
-    getBindings({ config }) {
-      return Object.entries(config.env ?? {})
-        .filter(([, binding]) => binding.dev?.plugin?.name === PLUGIN_NAME)
-        .map(([name, binding]) => ({ name, ...binding.dev.options }));
-    },
+    /** @param {Parameters<typeof wanted>[0]} worker */
+    getBindings: (worker) => wanted(worker).map(([name, { binding }]) => ({ name, ...binding })),
     getNodeBindings: () => ({}),
-    getServices: () => [],
-    getExtensions: () => [{ modules: [SERVICE_MODULE, OBJECT_NAMESPACE_MODULE] }],
+    /** @param {{options: Parameters<typeof wanted>[0]}} worker */
+    getServices: ({ options }) => ({
+      services: wanted(options).flatMap(([, { binding, services }]) => [...services, ...doorServices(binding)]),
+      sockets: wanted(options).flatMap(([, { sockets }]) => sockets),
+      extensions: [],
+    }),
+    getExtensions: () => [{ modules: [SERVICE_MODULE, OBJECT_NAMESPACE_MODULE, RATE_LIMIT_MODULE] }],
   },
 };
+
+/** @param {string} name of an installed package */
+function packageFolder(name) {
+  const entry = import.meta.resolve(name);
+  return entry.slice(0, entry.lastIndexOf(`/${name}/`) + name.length + 2);
+}

@@ -4,16 +4,24 @@ import { subscribe } from 'node:diagnostics_channel';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
+import { WORKERD_VARIABLE } from './system/miniflare_internals.js';
+
 /** @import { ChildProcess } from 'node:child_process' */
 
-/** The variable that tells workerd_supervisor.sh where to write workerd's pid. */
-export const WORKERD_PID_FILE = 'WORKERD_PID_FILE';
+/**
+ * What workerd_supervisor.sh is to do for one workerd, as its environment.
+ *
+ * @param {{pidFile: string, sockets: string[], debugSocket?: string | undefined}} wanted where it writes workerd's pid, and
+ *   the paths that workerd listens on, which a killed one leaves behind
+ */
+export function supervision({ pidFile, sockets, debugSocket = '' }) {
+  return { WORKERD_PID_FILE: pidFile, WORKERD_SOCKETS: [...sockets, debugSocket].join(' ').trim(), WORKERD_DEBUG_SOCKET: debugSocket };
+}
 
 /** To be called before the first Miniflare starts. */
 export function superviseWorkerd() {
-  const miniflare = createRequire(import.meta.resolve('miniflare'));
-  process.env.WORKERD_BINARY ??= miniflare('workerd').default;
-  process.env.MINIFLARE_WORKERD_PATH = fileURLToPath(new URL('./workerd_supervisor.sh', import.meta.url));
+  process.env.WORKERD_BINARY ??= createRequire(import.meta.resolve('miniflare'))('workerd').default;
+  process.env[WORKERD_VARIABLE] = fileURLToPath(new URL('./workerd_supervisor.sh', import.meta.url));
   subscribe('child_process', (message) => {
     const { process: child } = /** @type {{process: ChildProcess}} */ (message);
     child.on('exit', () => reportUnread(child));

@@ -167,8 +167,8 @@ test('a cron that fires during a reload runs after it, in what is deployed then,
   ];
   const state = (/** @type {string} */ name) => [{ ...worker('w', port, [scheduled(name)]), schedules: ['* * * * *'] }, ...others];
   await dataPlane.configure(state('one'));
-  await sleep(nextMinute - Date.now() - 1_500);
-  const request = fetch(`http://127.0.0.1:${port}`); // the reload waits for it
+  await sleep(nextMinute - Date.now() - 4_000);
+  const request = fetch(`http://127.0.0.1:${port}`); // it keeps the process of the former version
   await sleep(500);
   await dataPlane.configure(state('two'));
   await request;

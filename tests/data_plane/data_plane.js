@@ -190,9 +190,26 @@ export class DataPlane {
     return results[0].results;
   }
 
-  /** @returns {Promise<number>} */
-  async workerdPid() {
-    return (await this.expect('GET', '/health')).workerd_pid;
+  /** @returns {Promise<number>} of the store's workerd */
+  async storePid() {
+    return (await this.expect('GET', '/health')).store_pid;
+  }
+
+  /** @returns {Promise<{pid: number | null, services: string[], is_retired: boolean}[]>} the Workers' processes */
+  async processes() {
+    return (await this.expect('GET', '/health')).processes;
+  }
+
+  /**
+   * The pid of the process in which a Worker runs.
+   *
+   * @param {string} name
+   */
+  async workerPid(name) {
+    const all = await this.processes();
+    const found = all.find(({ services, is_retired }) => !is_retired && services.some((service) => service.startsWith(`${name}/`)));
+    if (!found?.pid) throw new Error(`${name} does not run: ${JSON.stringify(all)}`);
+    return found.pid;
   }
 
   /** Waits until it has ended, which somebody else sees to. */

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import {
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -98,7 +99,7 @@ test('workerd killed: its batch is delivered again without any request, and rows
   await until('the delivery', () => puppeteer.deliveries.length === 1);
 
   blocked = false;
-  process.kill(await dataPlane.workerdPid(), 'SIGKILL');
+  process.kill(await dataPlane.storePid(), 'SIGKILL');
   await until('the second delivery', () => puppeteer.deliveries.length === 2);
   assert.deepEqual(puppeteer.deliveries[1]?.messages[0]?.attempts, 2);
   assert.deepEqual(await dataPlane.query(databaseId, 'SELECT a FROM t'), [{ a: 42 }]);
@@ -109,7 +110,7 @@ test('workerd killed: its batch is delivered again without any request, and rows
 test('workerd killed: requests wait for the next one', async (t) => {
   const { dataPlane, port, id, puppet } = await puppetShow(t);
   await dataPlane.configure([puppet], [queue(id, null)]);
-  const before = await dataPlane.workerdPid();
+  const before = await dataPlane.storePid();
   process.kill(before, 'SIGKILL');
   await until('its end', () => !isRunning(before)); // what it has accepted by then, it takes with it
   const answers = await Promise.all(
@@ -119,7 +120,7 @@ test('workerd killed: requests wait for the next one', async (t) => {
     ),
   );
   assert.deepEqual(answers, [200, 200, 200, 200, 200]);
-  assert.notEqual(await dataPlane.workerdPid(), before);
+  assert.notEqual(await dataPlane.storePid(), before);
 });
 
 test('node killed: workerd ends with it, no port is held, and the next start goes on', async (t) => {
@@ -135,7 +136,7 @@ test('node killed: workerd ends with it, no port is held, and the next start goe
   await dataPlane.send(id, ['delayed'], 1);
   await dataPlane.query(databaseId, 'INSERT INTO t VALUES (7)');
 
-  const workerd = await dataPlane.workerdPid();
+  const workerd = await dataPlane.storePid();
   const ports = [port, ...listeningPorts(workerd)];
   await dataPlane.kill();
   await until('the end of workerd', () => !isRunning(workerd));
@@ -164,7 +165,7 @@ test(
     symlinkSync('/bin/sleep', join(path, 'sleep'));
     await dataPlane.start({ PATH: path });
     await dataPlane.configure([]);
-    const workerd = await dataPlane.workerdPid();
+    const workerd = await dataPlane.storePid();
     await dataPlane.kill();
     await until('the end of workerd', () => !isRunning(workerd));
   },
@@ -195,7 +196,7 @@ test('workerd killed again and again under load: every acknowledged message arri
   };
   for (let i = 0; i < 3; i += 1) {
     await fortyMore();
-    process.kill(await dataPlane.workerdPid(), 'SIGKILL');
+    process.kill(await dataPlane.storePid(), 'SIGKILL');
   }
   await fortyMore();
   sending = false;
@@ -245,27 +246,28 @@ const listening = (port) => new Promise((resolve) => createServer().listen(port,
 Promise.all(ports.map(listening)).then(() => writeFileSync('robber.pid', String(process.pid)));
 `;
 
-test('a reload that finds its ports taken takes others', { skip: process.platform !== 'linux' }, async (t) => {
+test('a workerd that comes back from a crash and finds its ports taken takes others', { skip: process.platform !== 'linux' }, async (t) => {
   const { dataPlane, folder } = await scripted(t, ROBBERY);
   symlinkSync(process.execPath, join(folder, 'node'));
   writeFileSync(join(folder, 'robber.js'), ROBBER);
   const port = await freePort();
   const id = newId();
-  const serving = (/** @type {string} */ text) => {
-    const bindings = [{ type: 'plain_text', name: 'NAME', text }];
-    return worker('robbed', port, [version(PUPPET, { bindings })]);
-  };
-  await dataPlane.configure([serving('first')], [queue(id, null)]);
+  const bindings = [{ type: 'plain_text', name: 'NAME', text: 'served' }];
+  await dataPlane.configure([worker('robbed', port, [version(PUPPET, { bindings })])], [queue(id, null)]);
   await dataPlane.send(id, ['kept']);
+  const answer = async () => (await fetch(`http://127.0.0.1:${port}/`)).text();
+  assert.equal(await answer(), 'served');
 
-  writeFileSync(join(folder, 'ports'), JSON.stringify(listeningPorts(await dataPlane.workerdPid())));
-  await dataPlane.configure([serving('second')], [queue(id, null)]);
-  process.kill(Number(readFileSync(join(folder, 'robber.pid'), 'utf8')));
-  assert.equal(await (await fetch(`http://127.0.0.1:${port}/`)).text(), 'second');
-  assert.equal(await dataPlane.backlog(id), 1);
-
-  await dataPlane.configure([serving('third')], [queue(id, null)]); // and the next one is as any other
-  assert.equal(await (await fetch(`http://127.0.0.1:${port}/`)).text(), 'third');
+  for (const pid of [await dataPlane.storePid(), await dataPlane.workerPid('robbed')]) {
+    writeFileSync(join(folder, 'ports'), JSON.stringify(listeningPorts(pid)));
+    process.kill(pid, 'SIGKILL');
+    const robber = await until('the robber', () => (existsSync(join(folder, 'robber.pid')) ? Number(readFileSync(join(folder, 'robber.pid'), 'utf8')) : 0));
+    assert.equal(await dataPlane.backlog(id), 1);
+    assert.equal(await answer(), 'served');
+    process.kill(robber);
+    rmSync(join(folder, 'robber.pid'));
+    rmSync(join(folder, 'wanted'));
+  }
 });
 
 const WAITING = `
@@ -363,8 +365,8 @@ const MOMENTS = /** @type {const} */ ([
   'listening',
   'change: received',
   'change: ports open',
-  'change: drained',
-  'change: runtime started',
+  'change: store started',
+  'change: processes started',
   'change: routed',
   'change: told',
   'change: done',
@@ -445,7 +447,7 @@ async function instances(dataPlane, workflowId) {
 test('its parent gone: it ends, and workerd with it', async (t) => {
   const { dataPlane, puppet, id } = await puppetShow(t);
   await dataPlane.configure([puppet], [queue(id, null)]);
-  const workerd = await dataPlane.workerdPid();
+  const workerd = await dataPlane.storePid();
   await dataPlane.stop();
   await until('the end of workerd', () => !isRunning(workerd));
   assert.equal(isRunning(dataPlane.pid), false);

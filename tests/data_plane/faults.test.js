@@ -225,11 +225,11 @@ describe('faults', () => {
     assert.equal((await call('get', 'key')).error, undefined);
     await faults(some, rule('d1'));
     assert.equal((await call('get', 'key')).error, 'a fault');
-    const pid = await dataPlane.workerdPid();
+    const pid = await dataPlane.storePid();
     process.kill(pid, 'SIGKILL');
     await until('the runtime is back with its rules', async () => {
       const told = await call('sql', 'SELECT 1').catch(() => null);
-      return told?.error === 'D1_ERROR: a fault' && (await dataPlane.workerdPid()) !== pid;
+      return told?.error === 'D1_ERROR: a fault' && (await dataPlane.storePid()) !== pid;
     });
   });
 

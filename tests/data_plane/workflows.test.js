@@ -354,10 +354,11 @@ async function goOn({ dataPlane, puppeteer, flow }, before) {
 test('workerd killed: instances go on by themselves', async (t) => {
   const stage = await show(t);
   const unblock = await inEveryState(stage);
-  const pid = await stage.dataPlane.workerdPid();
+  const pids = async () => [await stage.dataPlane.storePid(), ...(await stage.dataPlane.processes()).map((one) => one.pid)];
+  const killed = /** @type {number[]} */ (await pids());
   const before = unblock();
-  process.kill(pid, 'SIGKILL');
-  await until('another workerd', async () => (await stage.dataPlane.workerdPid()) !== pid);
+  for (const pid of killed) process.kill(pid, 'SIGKILL');
+  await until('another workerd', async () => (await pids()).every((pid) => pid && !killed.includes(pid)));
   await goOn(stage, before);
 });
 
@@ -394,6 +395,7 @@ test('new code: attempts may end before the reload, and instances go on in the n
 test('without code, instances stay where they are', async (t) => {
   const { dataPlane, puppeteer, flow, flows } = await show(t);
   await create(dataPlane, flow, 'a', { plan: [{ name: 'nap', sleep: 1000 }, { name: 'last' }] });
+  await reaches(dataPlane, flow, 'a', 'waiting');
   await dataPlane.configure([], [], [{ ...flow, worker_version_id: null }]);
   await create(dataPlane, flow, 'b', { plan: [{ name: 'last' }] });
   await new Promise((resolve) => setTimeout(resolve, 1000));

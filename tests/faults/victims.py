@@ -97,10 +97,12 @@ class Victims:
         return []
 
     def _workerd(self) -> list[int]:
-        """Find workerd by what it wrote; a pid that is somebody else's by now is not in the data plane's group."""
-        with suppress(FileNotFoundError, ValueError, ProcessLookupError):
-            pid = int((self.state / "tmp" / "workerd.pid").read_text())
-            group = os.getpgid(pid)
-            is_alive = ProcessRecord.of(pid).is_running()
-            return [pid] if is_alive and pid != group and [group] == self._data_plane() else []
-        return []
+        """Find each workerd by what it wrote; a pid that is somebody else's by now is not in the data plane's group."""
+        found: list[int] = []
+        for path in (self.state / "tmp").glob("*/workerd.pid"):
+            with suppress(FileNotFoundError, ValueError, ProcessLookupError):
+                pid = int(path.read_text())
+                group = os.getpgid(pid)
+                is_alive = ProcessRecord.of(pid).is_running()
+                found += [pid] if is_alive and pid != group and [group] == self._data_plane() else []
+        return found

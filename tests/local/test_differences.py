@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -164,14 +165,41 @@ def test_all_objects_run_the_version_with_the_greater_share(rest: Rest) -> None:
         assert set(rest.visit(worker["subdomain"]["url"]).json()) == {"other"}
 
 
-def test_a_deployment_cuts_web_sockets_of_other_workers(rest: Rest) -> None:
-    url = rest.deployed_worker(ECHOING_SOCKET)["subdomain"]["url"].replace("http", "ws", 1)
-    with connect(url, proxy=None) as socket:  # pyright: ignore[reportArgumentType]
-        socket.send("hello")
-        assert socket.recv(timeout=10) == "hello"
-        rest.deployed_worker()
+def test_a_deployment_cuts_web_sockets_of_a_worker_with_objects(rest: Rest) -> None:
+    objects = "import { DurableObject } from 'cloudflare:workers'; export class A extends DurableObject {}"
+    code = objects + ECHOING_SOCKET
+    exports = {"A": {"type": "durable-object", "storage": "sqlite"}}
+    with_objects, other = rest.deployed_worker(code, exports=exports), rest.deployed_worker(ECHOING_SOCKET)
+    with ExitStack() as stack:
+        urls = [worker["subdomain"]["url"].replace("http", "ws", 1) for worker in (with_objects, other)]
+        cut, kept = [stack.enter_context(connect(url, proxy=None)) for url in urls]  # pyright: ignore[reportArgumentType]
+        rest.result(
+            "POST", f"/workers/workers/{with_objects['id']}/versions?deploy=true", version(code, exports=exports)
+        )
         with pytest.raises(ConnectionClosed):
-            socket.recv(timeout=10)
+            cut.recv(timeout=10)
+        kept.send("hello")
+        assert kept.recv(timeout=10) == "hello"
+
+
+CACHING = """
+export default {
+  async fetch() {
+    const found = await caches.default.match("http://cached/")
+    await caches.default.put("http://cached/", new Response("kept", { headers: { "Cache-Control": "max-age=60" } }))
+    return new Response(found ? await found.text() : "empty")
+  },
+}
+"""
+
+
+def test_the_cache_goes_with_a_deployment(rest: Rest) -> None:
+    workers = [rest.deployed_worker(CACHING) for _ in range(2)]
+    urls = [worker["subdomain"]["url"] for worker in workers]
+    assert [answer_of(rest, url).text for url in (*urls, *urls)] == ["empty", "empty", "kept", "kept"]
+    path = f"/workers/workers/{workers[0]['id']}/versions?deploy=true"
+    rest.result("POST", path, version(CACHING + "// another version"))
+    assert [answer_of(rest, url).text for url in urls] == ["empty", "kept"]
 
 
 def site(rest: Rest, name: str, files: dict[str, tuple[str, str]]) -> str:

@@ -299,10 +299,10 @@ def test_a_workers_end_is_the_end_of_its_objects(rest: Rest) -> None:
     assert namespace_of(rest, worker) is None
 
 
-def test_an_alarm_rings_after_a_reload(rest: Rest) -> None:
+def test_an_alarm_rings_after_a_deployment(rest: Rest) -> None:
     worker = new_counter(rest)
     rest.visit(worker["subdomain"]["url"] + "/a?alarm")
-    rest.deployed_worker(NO_CLASS)  # every change of Workers restarts the runtime
+    deploy(rest, worker, counter(), bindings=[BINDING], exports={"Counter": LIVE})  # its objects pass to another process
     eventually(lambda: rest.visit(worker["subdomain"]["url"] + "/a").json()["rang"] or None)
 
 

@@ -1,16 +1,11 @@
 /**
- * How the Node side reaches what lives in workerd: the objects of products, by kind, id and method, and the Workers'
- * handlers. A method may be called when its product's `calls.js` has it. JSON over HTTP, but for the method `bytes`, which
+ * How the Node side reaches what lives in a workerd: the objects of products in the store, and what each process of Workers
+ * has, by kind, id and method. A method may be called when its product's `calls.js` has it. JSON over HTTP, but for the method `bytes`, which
  * gets the request and answers it.
  */
 
-import { pickService } from './services.js';
-
 /**
- * @import { Target } from '../desired_state.js'
- * @import { Services } from './services.js'
- *
- * @typedef {Services & {GATEWAY_TOKEN: string}} Env
+ * @typedef {{GATEWAY_TOKEN: string}} Env
  * @typedef {Record<string, Record<string, (env: any, id: string, body: any) => Promise<object>>>} Calls by kind and method
  */
 
@@ -62,7 +57,6 @@ async function answer(calls, env, request) {
     await Promise.all(Object.entries(bodies).map(([id, body]) => method(env, id, body)));
     return Response.json({});
   }
-  if (what === 'scheduled') return Response.json(await runScheduled(env, await request.json()));
   if (what === 'ping') return Response.json({});
   return failure('not_found', 'no such route');
 }
@@ -85,10 +79,4 @@ function allowed(calls, kind, method) {
  */
 function failure(kind, message) {
   return Response.json({ error: { kind, message } }, { status: kind === 'unauthorized' ? 401 : 500 });
-}
-
-/** @type {(env: Env, body: {targets: Target[], cron: string, scheduledTime: number}) => Promise<object>} */
-async function runScheduled(env, { targets, cron, scheduledTime }) {
-  const service = pickService(env, targets);
-  return (await service?.scheduled({ cron, scheduledTime: new Date(scheduledTime) })) ?? {};
 }

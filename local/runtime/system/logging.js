@@ -1,5 +1,5 @@
 /**
- * What the system Worker tells the Node side: lines that it prints, which are recognised by their mark and let into the
+ * What our own Workers tell the Node side: lines that it prints, which are recognised by their mark and let into the
  * log, and reports of its tail.
  *
  * @typedef {{time: number, level: string, message: string}} Line

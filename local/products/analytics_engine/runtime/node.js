@@ -1,12 +1,12 @@
 /** Analytics Engine, as the Node process sees it. */
 
-import { TRIAL_SERVICE, systemEntrypoint, workerdBinding } from '../../../runtime/bindings.js';
+import { TRIAL_SERVICE, storeService, workerdBinding } from '../../../runtime/bindings.js';
 
 /** @type {import('../../../runtime/products.js').NodeProduct} */
 export default {
   bindings: {
     analytics_engine: {
-      live: () => workerdBinding({ analyticsEngine: systemEntrypoint('AnalyticsDataset', {}) }),
+      live: () => workerdBinding({ analyticsEngine: storeService('AnalyticsDataset', {}) }),
       trial: () => workerdBinding({ analyticsEngine: TRIAL_SERVICE }),
     },
   },

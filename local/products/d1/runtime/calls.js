@@ -1,8 +1,9 @@
 /** D1 by database id, without a binding: the same Durable Objects that Miniflare's D1 bindings use. */
 
 import { CallError } from '../../../runtime/system/call_error.js';
+import { D1_BOOKMARK_HEADER } from '../../../runtime/system/miniflare_internals.js';
 import { dump } from './dump.js';
-import { BOOKMARK_HEADER, ask } from './queries.js';
+import { ask } from './queries.js';
 
 /**
  * @typedef {{D1_DATABASES: DurableObjectNamespace}} Env
@@ -16,7 +17,7 @@ import { BOOKMARK_HEADER, ask } from './queries.js';
  */
 
 const RESULT_FORMATS = { objects: 'ARRAY_OF_OBJECTS', arrays: 'ROWS_AND_COLUMNS' };
-const WITH_BOOKMARK = { [BOOKMARK_HEADER]: 'wanted' };
+const WITH_BOOKMARK = { [D1_BOOKMARK_HEADER]: 'wanted' };
 const SUMMED = /** @type {const} */ (['duration', 'changes', 'rows_read', 'rows_written']);
 
 export default { d1: { query: queryDatabase, import: importStatements, export: exportDatabase } };
@@ -76,7 +77,7 @@ async function exportDatabase(env, id, options) {
  */
 export async function runRpcQuery(env, id, queries, bookmark) {
   /** @type {Record<string, string>} */
-  const headers = bookmark === undefined ? {} : { [BOOKMARK_HEADER]: bookmark };
+  const headers = bookmark === undefined ? {} : { [D1_BOOKMARK_HEADER]: bookmark };
   const answer = await run(env, id, queries, RESULT_FORMATS.arrays, headers).catch((error) => {
     throw error instanceof CallError ? Object.assign(new Error(error.message), { name: 'D1_ERROR' }) : error;
   });
@@ -102,7 +103,7 @@ async function run(env, id, queries, format, headers = {}) {
   /** @type {any} */
   const reply = await response.json();
   if ('error' in reply) throw sqlError(reply.error);
-  return { reply, bookmark: response.headers.get(BOOKMARK_HEADER) };
+  return { reply, bookmark: response.headers.get(D1_BOOKMARK_HEADER) };
 }
 
 /**

@@ -3,12 +3,10 @@
  * rows that it does not know (https://developers.cloudflare.com/d1/platform/limits/).
  */
 
+import { D1_BOOKMARK_HEADER, namedObject } from '../../../runtime/system/miniflare_internals.js';
 import { utf8Bytes } from '../../../runtime/system/value_sizes.js';
 
 /** @typedef {{sql: string, params?: unknown[] | null}} Query one statement; a BLOB is an array of numbers */
-
-/** Asks for the bookmark of a database, and carries it in the answer. Miniflare's. */
-export const BOOKMARK_HEADER = 'x-cf-d1-session-commit-token';
 
 const MAX_BYTES = 2_000_000;
 const TOO_BIG = 'string or blob too big: SQLITE_TOOBIG';
@@ -33,8 +31,7 @@ export async function ask(env, id, path, headers, body) {
       method: 'POST',
       headers,
       body: content,
-      // Miniflare's objects learn their own name from here.
-      cf: /** @type {any} */ ({ miniflare: { name: id } }),
+      cf: namedObject(id),
     });
   if (3 * body.length <= MAX_BYTES) return send(body); // no value in it is larger: a character has up to three bytes
   /** @type {Query[]} */
@@ -49,9 +46,9 @@ export async function ask(env, id, path, headers, body) {
   /** @type {any} */
   const reply = await response.json();
   if (String(reply.error).includes(FAILED)) return refusal();
-  const told = response.headers.get(BOOKMARK_HEADER);
+  const told = response.headers.get(D1_BOOKMARK_HEADER);
   return Response.json(Array.isArray(reply) ? reply.slice(0, queries.length) : reply, {
-    headers: told === null ? {} : { [BOOKMARK_HEADER]: told },
+    headers: told === null ? {} : { [D1_BOOKMARK_HEADER]: told },
   });
 }
 

@@ -1,5 +1,5 @@
 /**
- * Faults of calls that the system Worker is no part of: the code that makes them, in a Worker's own isolate, asks here
+ * Faults of calls that the store is no part of: the code that makes them, in a Worker's own isolate, asks here
  * first.
  */
 

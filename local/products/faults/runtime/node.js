@@ -30,7 +30,6 @@ export default {
       },
     },
   },
-  beforeEnd: async (call) => remember(await call('faults', 'all', 'counts')),
 };
 
 /** @param {FaultCounts} counts */

@@ -2,7 +2,8 @@
 
 import { join } from 'node:path';
 
-import { TRIAL_SERVICE, systemEntrypoint, workerdBinding } from '../../../runtime/bindings.js';
+import { TRIAL_SERVICE, storeCalls, workerdBinding } from '../../../runtime/bindings.js';
+import { OBJECTS_FOLDER } from '../../../runtime/system/miniflare_internals.js';
 
 const NAMESPACE = 'local-kv';
 
@@ -10,10 +11,10 @@ const NAMESPACE = 'local-kv';
 export default {
   bindings: {
     kv_namespace: {
-      live: ({ namespace_id }) => workerdBinding({ kvNamespace: systemEntrypoint('KvBinding', { namespaceId: namespace_id }) }),
+      live: ({ namespace_id }) => workerdBinding({ kvNamespace: storeCalls('KvBinding', { namespaceId: namespace_id }) }),
       trial: () => workerdBinding({ kvNamespace: TRIAL_SERVICE }),
     },
   },
   classes: { KvObject: { binding: 'KV_NAMESPACES', uniqueKey: NAMESPACE } },
-  remove: { kv: (files, id) => files.removeNamed(join('do', NAMESPACE), NAMESPACE, id) },
+  remove: { kv: (files, id) => files.removeNamed(join(OBJECTS_FOLDER, NAMESPACE), NAMESPACE, id) },
 };

@@ -11,7 +11,7 @@ import { checkMessages } from './limits.js';
  * @typedef {{QUEUES: DurableObjectNamespace<QueueObject>}} Env
  */
 
-export default { queues: { configure, retire, destroy, drain, push, pull, peek, acknowledge, purge, metrics } };
+export default { queues: { configure, retire, destroy, push, pull, peek, acknowledge, purge, metrics } };
 
 /** @type {(env: Env, id: string, settings: QueueSettings) => Promise<object>} */
 async function configure(env, id, settings) {
@@ -28,12 +28,6 @@ async function retire(env, id) {
 /** @type {(env: Env, id: string) => Promise<object>} */
 async function destroy(env, id) {
   await env.QUEUES.getByName(id).destroy();
-  return {};
-}
-
-/** @type {(env: Env, id: string, body: {milliseconds: number}) => Promise<object>} */
-async function drain(env, id, { milliseconds }) {
-  await env.QUEUES.getByName(id).drain(milliseconds);
   return {};
 }
 

@@ -6,12 +6,14 @@
 import { WorkerEntrypoint } from 'cloudflare:workers';
 
 import { describe } from '../../../runtime/system/logging.js';
+import { Hosts } from '../../../runtime/system/processes.js';
 import { drawFault } from '../../faults/runtime/rules.js';
 
 /**
+ * @import { Env as ProcessesEnv } from '../../../runtime/system/processes.js'
  * @import { BatchResult } from './batch_result.js'
  *
- * @typedef {{KILLABLE: Fetcher}} Env a binding to `KillableInvocation`
+ * @typedef {ProcessesEnv & {KILLABLE: Fetcher}} Env `KILLABLE` is a binding to `KillableInvocation`
  */
 
 /** Invocations that are to begin, by key. An isolate has one such map for all its entrypoints and objects. @type {Map<string, () => Promise<BatchResult>>} */
@@ -36,16 +38,17 @@ export class KillableInvocation extends WorkerEntrypoint {
  * invocation's end.
  *
  * @param {Env} env
+ * @param {Hosts} hosts of whoever calls this
  * @param {string} worker
- * @param {() => Promise<BatchResult>} invoke with nothing that belongs to an object: it is called elsewhere
+ * @param {(hosts: Hosts) => Promise<BatchResult>} invoke with nothing that belongs to an object: it may be called elsewhere
  * @param {BatchResult} failed what an invocation without a word comes to
  * @returns {Promise<BatchResult>}
  */
-export async function killable(env, worker, invoke, failed) {
+export async function killable(env, hosts, worker, invoke, failed) {
   const fault = drawFault({ product: 'worker', resource: worker, method: 'queue' });
-  if (fault === null) return invoke();
+  if (fault === null) return invoke(hosts);
   const key = `/${crypto.randomUUID()}`;
-  waiting.set(key, invoke);
+  waiting.set(key, () => invoke(new Hosts(env))); // connections belong to whoever opened them
   const death = AbortSignal.timeout(fault.delayMs);
   try {
     await env.KILLABLE.fetch(`http://invocation${key}`, { signal: death });

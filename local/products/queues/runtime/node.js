@@ -1,6 +1,6 @@
 /** Queues, as the Node process sees them. */
 
-import { SYSTEM_WORKER, TRIAL_SERVICE, systemEntrypoint, workerdBinding } from '../../../runtime/bindings.js';
+import { STORE_WORKER, TRIAL_SERVICE, storeCalls, workerdBinding } from '../../../runtime/bindings.js';
 import { targets } from '../../../runtime/desired_state.js';
 
 /** @import { DesiredState, QueueSettings } from '../../../runtime/desired_state.js' */
@@ -10,13 +10,13 @@ export default {
   bindings: {
     queue: {
       live: ({ queue_id, delivery_delay = null }) =>
-        workerdBinding({ queue: systemEntrypoint('QueueProducer', { queueId: queue_id, deliveryDelay: delivery_delay }) }),
+        workerdBinding({ queue: storeCalls('QueueProducer', { queueId: queue_id, deliveryDelay: delivery_delay }) }),
       trial: () => workerdBinding({ queue: TRIAL_SERVICE }),
     },
   },
   // A queue's timers live in the object's memory.
   classes: { QueueObject: { binding: 'QUEUES', uniqueKey: 'local-queues', preventEviction: true } },
-  environment: () => ({ KILLABLE: { type: 'worker', worker: SYSTEM_WORKER, exportName: 'KillableInvocation' } }),
+  environment: { KILLABLE: { type: 'worker', worker: STORE_WORKER, exportName: 'KillableInvocation' } },
   standing: { queues: { settings: queueSettings, leaves: true } },
 };
 

@@ -7,7 +7,7 @@
 
 import { DurableObject } from 'cloudflare:workers';
 
-import { pickService } from '../../../runtime/system/services.js';
+import { Hosts, Unreached, counted, pickVersion } from '../../../runtime/system/processes.js';
 import { describe } from '../../../runtime/system/logging.js';
 import { killable } from './killable.js';
 import { QueueStore } from './store.js';
@@ -17,10 +17,11 @@ import { settled } from './batch_result.js';
  * @import { QueueSettings } from '../../../runtime/desired_state.js'
  * @import { DeadLetter, IncomingMessage, NewMessage, QueueMetrics, StoredMessage } from './store.js'
  * @import { Env as KillableEnv } from './killable.js'
- * @import { Service, Services } from '../../../runtime/system/services.js'
+ * @import { Env as ProcessesEnv } from '../../../runtime/system/processes.js'
  * @import { BatchResult } from './batch_result.js'
  *
- * @typedef {Services & KillableEnv & {QUEUES: DurableObjectNamespace<QueueObject>}} Env
+ * @typedef {ProcessesEnv & KillableEnv & {QUEUES: DurableObjectNamespace<QueueObject>}} Env
+ * @typedef {NonNullable<ReturnType<typeof pickVersion>>} Picked
  * @typedef {{id: string, attempts: number, contentType: string, timestamp: number, body: ArrayBuffer}} ReadMessage
  */
 
@@ -35,8 +36,8 @@ const SCALE_UP_MS = 50;
 /** While messages come one after the other, those of so long are stored together; the first one waits for none. */
 const JOIN_MS = 1;
 /**
- * How long a batch that is not full waits after its first message: all Workers here share one thread, and whoever sent
- * the message is answered before its consumer takes that. Cloudflare takes longer to deliver one.
+ * How long a batch that is not full waits after its first message: a Worker here has one thread, and whoever sent the
+ * message is answered before its consumer takes that. Cloudflare takes longer to deliver one.
  */
 const ANSWER_FIRST_MS = 5;
 /** Between the starts of two batches that are not full. Each costs the same calls, however few messages it has. */
@@ -51,6 +52,8 @@ const DEAD_LETTER_RETRY_MS = 1_000;
 const DEFAULT_VISIBILITY_MS = 30_000;
 /** setTimeout takes no more than 2^31 ms. */
 const LONGEST_SLEEP_MS = 3_600_000;
+/** Before a batch is sent again whose consumer's process was not there. */
+const UNREACHED_PAUSE_MS = 500;
 /** @type {BatchResult} */
 const FAILED = {
   outcome: 'exception',
@@ -63,6 +66,7 @@ const FAILED = {
 /** @extends {DurableObject<Env>} */
 export class QueueObject extends DurableObject {
   #store;
+  #hosts;
   /** @type {QueueSettings | null} null: no such queue */
   #settings;
   /** Consumer invocations running now, and how many of them a backlog has shown to be needed. */
@@ -73,11 +77,8 @@ export class QueueObject extends DurableObject {
   #lastBatch = 0;
   /** Until when pulls' leases have been searched for spent messages. */
   #sweptUntil = 0;
-  #draining = false;
   /** No message's retention ends before. */
   #nextExpiry = 0;
-  /** @type {(() => void)[]} */
-  #onIdle = [];
   #movingDeadLetters = false;
   /** @type {number | null} */
   #timer = null;
@@ -93,6 +94,7 @@ export class QueueObject extends DurableObject {
   constructor(ctx, env) {
     super(ctx, env);
     this.#store = new QueueStore(ctx.storage.sql);
+    this.#hosts = new Hosts(env);
     this.#settings = ctx.storage.kv.get('settings') ?? null;
     this.#store.releaseHeld(Date.now());
   }
@@ -105,7 +107,6 @@ export class QueueObject extends DurableObject {
   configure(settings) {
     if (JSON.stringify(settings) !== JSON.stringify(this.#settings)) this.ctx.storage.kv.put('settings', settings);
     this.#settings = settings;
-    this.#draining = false;
     this.#nextExpiry = 0;
     this.#pump();
     this.#moveDeadLetters();
@@ -122,19 +123,6 @@ export class QueueObject extends DurableObject {
     this.retire();
     await this.ctx.storage.deleteAll();
     this.#store = new QueueStore(this.ctx.storage.sql);
-  }
-
-  /**
-   * Starts no delivery any more, and waits until those that run have ended or the time is up.
-   *
-   * @param {number} milliseconds
-   */
-  async drain(milliseconds) {
-    this.#draining = true;
-    if (this.#running === 0) return;
-    /** @type {Promise<void>} */
-    const idle = new Promise((resolve) => this.#onIdle.push(resolve));
-    await within(milliseconds, idle, undefined);
   }
 
   /**
@@ -334,7 +322,6 @@ export class QueueObject extends DurableObject {
       console.error(describe(`queue ${this.#settings?.name}`, error));
     } finally {
       this.#running -= 1;
-      if (this.#running === 0) for (const resolve of this.#onIdle.splice(0)) resolve();
       this.#pump();
     }
   }
@@ -356,32 +343,40 @@ export class QueueObject extends DurableObject {
   async #deliverBatch() {
     const settings = this.#settings;
     const consumer = this.#workerConsumer();
-    const service = consumer && pickService(this.env, consumer.targets);
-    if (!settings || !consumer || !service) return false;
+    const picked = consumer && pickVersion(consumer.targets);
+    if (!settings || !consumer || !picked) return false;
     const batch = this.#takeVisible(Date.now(), consumer.batch_size);
     if (batch.length === 0) return true;
     this.#lastBatch = Date.now();
     this.#store.hold(batch.map((message) => message.seq));
     await this.ctx.storage.sync();
-    const result = await this.#invoke(service, settings.name, consumer.script_name, batch);
+    const result = await this.#invoke(picked, settings.name, consumer.script_name, batch);
+    if (result === null) {
+      this.#store.giveBack(batch.map((message) => message.seq), Date.now() + UNREACHED_PAUSE_MS);
+      return false;
+    }
     this.#settle(batch, result);
     return result.outcome === 'ok';
   }
 
   /**
-   * @param {Service} service
+   * @param {Picked} picked
    * @param {string} queueName
    * @param {string} worker
    * @param {StoredMessage[]} batch
-   * @returns {Promise<BatchResult>}
+   * @returns {Promise<BatchResult | null>} null: it has not begun
    */
-  async #invoke(service, queueName, worker, batch) {
+  async #invoke({ service, process }, queueName, worker, batch) {
     try {
+      await this.#hosts.reach(process); // not in the time after which a fault kills
       const messages = batch.map(deliverable);
       const metadata = { metrics: this.#store.metrics() };
-      const invoke = () => service.queue(queueName, messages, metadata);
-      return await within(INVOCATION_LIMIT_MS, killable(this.env, worker, invoke, FAILED), FAILED);
+      /** @param {Hosts} hosts */
+      const invoke = (hosts) => hosts.call(process, (host) => host.deliver(service, queueName, messages, metadata));
+      const invocation = counted(process.id, () => killable(this.env, this.#hosts, worker, invoke, FAILED));
+      return await within(INVOCATION_LIMIT_MS, invocation, FAILED);
     } catch (error) {
+      if (error instanceof Unreached) return null;
       console.error(describe(`queue ${queueName}: the consumer could not be invoked`, error));
       return FAILED;
     }
@@ -441,9 +436,9 @@ export class QueueObject extends DurableObject {
   /** The consumer Worker, or null: none, not deployed, or no delivery wanted now. */
   #workerConsumer() {
     const settings = this.#settings;
-    if (settings === null || settings.delivery_paused || this.#draining) return null;
+    if (settings === null || settings.delivery_paused) return null;
     const { consumer } = settings;
-    return consumer?.type === 'worker' && pickService(this.env, consumer.targets) ? consumer : null;
+    return consumer?.type === 'worker' && pickVersion(consumer.targets) ? consumer : null;
   }
 
   #maxAttempts() {

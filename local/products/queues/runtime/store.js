@@ -260,6 +260,20 @@ export class QueueStore {
   }
 
   /**
+   * Makes messages visible again from a time on, of a batch that its consumer has not seen: no attempt was made.
+   *
+   * @param {number[]} seqs
+   * @param {number} visibleAt
+   */
+  giveBack(seqs, visibleAt) {
+    this.#sql.exec(
+      `UPDATE queued SET visible_at = ?, attempts = attempts - 1 WHERE visible_at IS NULL AND seq ${LISTED}`,
+      visibleAt,
+      JSON.stringify(seqs),
+    );
+  }
+
+  /**
    * Releases what consumer Workers held when the runtime went down.
    *
    * @param {number} now

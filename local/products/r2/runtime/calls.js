@@ -4,6 +4,7 @@
  */
 
 import { CallError } from '../../../runtime/system/call_error.js';
+import { namedObject } from '../../../runtime/system/miniflare_internals.js';
 
 /**
  * @typedef {{R2_BUCKETS: DurableObjectNamespace}} Env
@@ -201,7 +202,7 @@ async function join(target, first, rest) {
 async function send(env, id, init) {
   const bucket = env.R2_BUCKETS.getByName(id);
   // Miniflare's objects learn their own name from here.
-  const response = await bucket.fetch(BUCKET_URL, { ...init, cf: /** @type {any} */ ({ miniflare: { name: id } }) });
+  const response = await bucket.fetch(BUCKET_URL, { ...init, cf: namedObject(id) });
   if (response.ok) return response;
   const refusal = response.headers.get(ERROR_HEADER);
   const message = refusal === null ? await response.text() : JSON.parse(refusal).message;

@@ -2,28 +2,29 @@
 
 import { join } from 'node:path';
 
-import { TRIAL_SERVICE, workerdBinding } from '../../../runtime/bindings.js';
+import { TRIAL_SERVICE, storeService, workerdBinding } from '../../../runtime/bindings.js';
+import { R2_BLOBS_FOLDER, R2_OBJECTS } from '../../../runtime/system/miniflare_internals.js';
 
 /** Miniflare starts its R2 service only when some Worker binds a bucket; this one is never opened. */
 const UNUSED_BUCKET = 'unused';
-/** Where Miniflare keeps buckets: what each has in the objects' folder, and its blobs in a folder of its own. */
-const FOLDER = 'r2';
-const NAMESPACE = 'miniflare-R2BucketObject';
 
 /** @type {import('../../../runtime/products.js').NodeProduct} */
 export default {
   bindings: {
-    r2_bucket: { live: ({ bucket_id }) => ({ type: 'r2', name: bucket_id }), trial: () => workerdBinding({ r2Bucket: TRIAL_SERVICE }) },
+    r2_bucket: {
+      live: ({ bucket_id }) => workerdBinding({ r2Bucket: storeService('ObjectBinding', { namespace: 'R2_BUCKETS', name: bucket_id }) }),
+      trial: () => workerdBinding({ r2Bucket: TRIAL_SERVICE }),
+    },
   },
-  environment: () => ({
+  environment: {
     UNUSED_BUCKET: { type: 'r2', name: UNUSED_BUCKET },
-    R2_BUCKETS: workerdBinding({ durableObjectNamespace: { className: 'R2BucketObject', serviceName: 'r2:bucket' } }),
-  }),
+    R2_BUCKETS: workerdBinding({ durableObjectNamespace: R2_OBJECTS.binding }),
+  },
   remove: {
     // No other bucket will have this id: what has the files open may go on for a while.
     r2(files, id) {
-      files.removeNamed(join(FOLDER, NAMESPACE), NAMESPACE, id);
-      files.removeFolder(join(FOLDER, id));
+      files.removeNamed(R2_OBJECTS.folder, R2_OBJECTS.namespace, id);
+      files.removeFolder(join(R2_BLOBS_FOLDER, id));
     },
   },
 };

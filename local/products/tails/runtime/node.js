@@ -4,6 +4,7 @@
 export default {
   standing: {
     tails: {
+      inWorkers: true,
       settings: ({ workers }) => ({ all: { workers: workers.filter(({ tailed }) => tailed).map(({ name }) => name) } }),
     },
   },

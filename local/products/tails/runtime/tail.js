@@ -19,6 +19,13 @@ import { WorkerEntrypoint } from 'cloudflare:workers';
  */
 let listened = new Set();
 
+/** How many invocations have ended, `waitUntil` and all. */
+let ended = 0;
+
+export function endedInvocations() {
+  return ended;
+}
+
 /** @param {string[]} workers */
 export function listenTo(workers) {
   listened = new Set(workers);
@@ -32,6 +39,7 @@ export class Tail extends WorkerEntrypoint {
    */
   async tail(traces) {
     const { worker, version } = this.ctx.props;
+    ended += traces.length;
     const lines = traces.flatMap((trace) => [...trace.logs.map(fromConsole), ...trace.exceptions.map(fromException)]);
     const events = listened.has(worker) ? traces.map((trace) => tailEvent(trace, worker, version)) : [];
     if (lines.length === 0 && events.length === 0) return;

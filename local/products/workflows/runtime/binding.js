@@ -7,12 +7,12 @@ import { RpcTarget, WorkerEntrypoint } from 'cloudflare:workers';
 
 import { withFaults } from '../../faults/runtime/rules.js';
 import { MAX_BATCH, reasonOf, refusal } from './limits.js';
+import { workflowId } from './names.js';
 
 /**
  * @import { Creation, NewInstance, WorkflowObject } from './object.js'
  *
- * @typedef {{WORKFLOWS: DurableObjectNamespace<WorkflowObject>, WORKFLOW_IDS: Record<string, string>}} Env
- *   the ids of the workflows, by name
+ * @typedef {{WORKFLOWS: DurableObjectNamespace<WorkflowObject>}} Env
  * @typedef {{workflowName: string}} Props
  * @typedef {DurableObjectStub<WorkflowObject>} Workflow
  */
@@ -55,21 +55,22 @@ export class WorkflowBinding extends WorkerEntrypoint {
    * @param {NewInstance[]} instances
    * @returns {Promise<Creation>}
    */
-  #create(method, instances) {
-    const call = { product: /** @type {const} */ ('workflows'), resource: this.#workflowId, method, weight: instances.length };
-    return withFaults(call, async () => this.#workflow.create(instances, 'binding'));
+  async #create(method, instances) {
+    const resource = await this.#workflowId();
+    const call = { product: /** @type {const} */ ('workflows'), resource, method, weight: instances.length };
+    return withFaults(call, async () => this.env.WORKFLOWS.getByName(resource).create(instances, 'binding'));
   }
 
   /** @param {string} id */
   async get(id) {
-    const instance = new Instance(this.#workflow, id);
+    const instance = new Instance(await this.#workflow(), id);
     await instance.status(); // throws for one that does not exist
     return instance;
   }
 
   /** @param {string} id */
   async deleteInstance(id) {
-    await this.#workflow.deleteInstance(id);
+    await (await this.#workflow()).deleteInstance(id);
   }
 
   /** @param {{instances: string[]}} options */
@@ -78,7 +79,8 @@ export class WorkflowBinding extends WorkerEntrypoint {
       throw refusal('body', `A batch holds 1 to ${MAX_BATCH} instances, received ${instances.length}`);
     }
     const ids = [...new Set(instances)];
-    const deletions = await Promise.allSettled(ids.map((id) => this.#workflow.deleteInstance(id)));
+    const workflow = await this.#workflow();
+    const deletions = await Promise.allSettled(ids.map((id) => workflow.deleteInstance(id)));
     const errors = ids.flatMap((id, index) => {
       const deletion = deletions[index];
       return deletion?.status === 'rejected' ? [{ id, ...apiError(reasonOf(deletion.reason)) }] : [];
@@ -87,13 +89,13 @@ export class WorkflowBinding extends WorkerEntrypoint {
     return { deleted: instances.filter((id) => !failed.has(id)).map((id) => ({ id })), errors };
   }
 
-  /** @returns {Workflow} */
-  get #workflow() {
-    return this.env.WORKFLOWS.getByName(this.#workflowId);
+  /** @returns {Promise<Workflow>} */
+  async #workflow() {
+    return this.env.WORKFLOWS.getByName(await this.#workflowId());
   }
 
-  get #workflowId() {
-    const id = this.env.WORKFLOW_IDS[this.ctx.props.workflowName];
+  async #workflowId() {
+    const id = await workflowId(this.ctx.props.workflowName);
     if (id === undefined) throw refusal('workflow.not_found', `There is no workflow ${this.ctx.props.workflowName}`);
     return id;
   }

@@ -2,36 +2,29 @@
 
 import { join } from 'node:path';
 
-import { SYSTEM_WORKER, TRIAL_SERVICE, systemEntrypoint, workerdBinding, wrappedBinding } from '../../../runtime/bindings.js';
+import { HOST_WORKER, TRIAL_SERVICE, storeCalls, workerdBinding, wrappedBinding } from '../../../runtime/bindings.js';
 import { serviceName } from '../../../runtime/desired_state.js';
+import { WORKFLOWS_FOLDER, WORKFLOW_WRAPPER, engineClass, instancesNamespace } from '../../../runtime/system/miniflare_internals.js';
 
 /**
  * @import { DesiredState, Workflow } from '../../../runtime/desired_state.js'
- * @import { Env } from '../../../runtime/bindings.js'
+ * @import { Guest } from '../../../runtime/products.js'
  */
-
-/** Where Miniflare keeps the instances of workflows: each workflow's in a folder of its own. */
-const INSTANCES_FOLDER = 'workflows';
-const INSTANCES_PREFIX = 'miniflare-workflows-';
 
 /** @type {import('../../../runtime/products.js').NodeProduct} */
 export default {
   bindings: {
     workflow: {
-      live: ({ workflow_name }) => workflowBinding(systemEntrypoint('WorkflowBinding', { workflowName: workflow_name })),
+      live: ({ workflow_name }) => workflowBinding(storeCalls('WorkflowBinding', { workflowName: workflow_name })),
       trial: () => workflowBinding(TRIAL_SERVICE),
     },
   },
   // It awaits the end of each instance.
   classes: { WorkflowObject: { binding: 'WORKFLOWS', uniqueKey: 'local-workflows', preventEviction: true } },
-  environment: ({ workflows }) => ({
-    ...Object.fromEntries(workflows.flatMap(workflowBindings)),
-    WORKFLOW_IDS: { type: 'json', value: Object.fromEntries(workflows.map(({ id, name }) => [name, id])) },
-  }),
   standing: { workflows: { settings: workflowSettings, leaves: true } },
-  restarts: ({ workflows }) => workflows.map(({ version_id: _version, retention: _retention, concurrency: _concurrency, ...workflow }) => workflow),
+  guests: ({ workflows }) => workflows.map(engine),
   sweep,
-  remove: { workflows: (files, id) => files.removeFolder(join(INSTANCES_FOLDER, INSTANCES_PREFIX + id)) },
+  remove: { workflows: (files, id) => files.removeFolder(join(WORKFLOWS_FOLDER, instancesNamespace(id))) },
 };
 
 /**
@@ -48,22 +41,28 @@ function workflowSettings({ workflows }) {
 }
 
 /**
- * What the system Worker needs of a workflow: Miniflare's engine, which comes with a binding, and the engine's objects.
- * A workflow without code has an engine as well, so that its instances can be read.
+ * Miniflare's engine of a workflow, which comes with a binding, and the engine's objects. A workflow without code has an
+ * engine as well, so that its instances can be read.
  *
  * @param {Workflow} workflow
- * @returns {[string, Env][]}
+ * @returns {Guest}
  */
-function workflowBindings({ id, script_name, class_name, worker_version_id, step_limit }) {
-  const code =
-    worker_version_id === null
-      ? { worker: SYSTEM_WORKER, exportName: 'WorkflowBinding' } // never run
-      : { worker: serviceName(script_name, worker_version_id), exportName: class_name };
+function engine({ id, script_name, class_name, worker_version_id, step_limit }) {
+  const hasCode = worker_version_id !== null;
+  const code = hasCode
+    ? { worker: serviceName(script_name, worker_version_id), exportName: class_name }
+    : { worker: HOST_WORKER, exportName: 'StoreCalls' }; // never run
   const limits = step_limit === null ? {} : { unsafeConfig: { limits: { steps: step_limit } } };
-  return [
-    [`WORKFLOW ${id}`, { type: 'workflow', name: id, ...code, ...limits }],
-    [`ENGINES ${id}`, workerdBinding({ durableObjectNamespace: { className: 'Engine', serviceName: `workflows:${id}` } })],
-  ];
+  return {
+    kind: 'workflows',
+    id,
+    worker: hasCode ? script_name : null,
+    folder: join(WORKFLOWS_FOLDER, instancesNamespace(id)),
+    environment: {
+      [`WORKFLOW ${id}`]: { type: 'workflow', name: id, ...code, ...limits },
+      [`ENGINES ${id}`]: workerdBinding({ durableObjectNamespace: engineClass(id) }),
+    },
+  };
 }
 
 /**
@@ -72,7 +71,7 @@ function workflowBindings({ id, script_name, class_name, worker_version_id, step
  * @param {object} service
  */
 function workflowBinding(service) {
-  return wrappedBinding('workflows:local-wrapped-binding', 'binding', service); // the module is Miniflare's
+  return wrappedBinding(WORKFLOW_WRAPPER, 'binding', service);
 }
 
 /**
@@ -83,8 +82,8 @@ function workflowBinding(service) {
 async function sweep({ workflows }, call, files) {
   for (const { id } of workflows) {
     const { ids } = await call('workflows', id, 'sweep', {});
-    const namespace = INSTANCES_PREFIX + id;
-    for (const instance of ids) files.removeNamed(join(INSTANCES_FOLDER, namespace), namespace, instance);
+    const namespace = instancesNamespace(id);
+    for (const instance of ids) files.removeNamed(join(WORKFLOWS_FOLDER, namespace), namespace, instance);
     if (ids.length > 0) await call('workflows', id, 'forget', { ids });
   }
 }

@@ -7,11 +7,14 @@
 import { DurableObject } from 'cloudflare:workers';
 
 import { describe as describeError } from '../../../runtime/system/logging.js';
+import { Hosts, counted, processOfGuest } from '../../../runtime/system/processes.js';
 import { checkInstanceId, checkPayload, refusal } from './limits.js';
+import { forgetWorkflow, nameWorkflow } from './names.js';
 import { DEFAULT_RETENTION_MS, checkRetention, inMilliseconds } from './retention.js';
 import { hasEnded, isAttempting, report, stepReport } from './report.js';
 
 /**
+ * @import { Env } from '../../../runtime/system/processes.js'
  * @import { Retention } from './retention.js'
  * @import { WorkflowSettings } from '../../../runtime/desired_state.js'
  * @import { LogEntry, Report, Status, WantedStep } from './report.js'
@@ -39,7 +42,6 @@ import { hasEnded, isAttempting, report, stepReport } from './report.js';
  *   deleteInstance(): Promise<void>,
  *   subscribe(options: unknown): Promise<unknown>,
  * }} Engine one instance's engine: Miniflare's
- * @typedef {{[binding: `ENGINES ${string}`]: {getByName(id: string): Engine}}} Env
  */
 
 const SCHEMA = `
@@ -65,11 +67,16 @@ const ACCOUNT = 0;
 const DRAIN_POLL_MS = 50;
 /** How often it is looked whether the next instance may start. */
 const TURN_MS = 100;
+/** The kind of a workflow's engine among the guests of processes. */
+const KIND = 'workflows';
+/** What workerd says of a process that has ended: the next one goes on. */
+const CONNECTION_LOST = 'Network connection lost';
 /** How the engine says that it aborted itself, as it was asked to. */
 const ABORTED = 'Aborting engine:';
 
 /** @extends {DurableObject<Env>} */
 export class WorkflowObject extends DurableObject {
+  #hosts;
   /** @type {WorkflowSettings | null} null: the workflow does not exist */
   #settings;
   #draining = false;
@@ -85,6 +92,7 @@ export class WorkflowObject extends DurableObject {
   constructor(ctx, env) {
     super(ctx, env);
     ctx.storage.sql.exec(SCHEMA + RETENTION_SCHEMA);
+    this.#hosts = new Hosts(env);
     this.#settings = ctx.storage.kv.get('settings') ?? null;
   }
 
@@ -97,6 +105,7 @@ export class WorkflowObject extends DurableObject {
   configure(settings) {
     if (JSON.stringify(settings) !== JSON.stringify(this.#settings)) this.ctx.storage.kv.put('settings', settings);
     this.#settings = settings;
+    nameWorkflow(settings.name, settings.id);
     this.#draining = false;
     this.#started.clear();
     this.#startAll();
@@ -104,6 +113,7 @@ export class WorkflowObject extends DurableObject {
 
   /** Is no workflow any more, until it is configured again. */
   retire() {
+    if (this.#settings) forgetWorkflow(this.#settings.id);
     this.#settings = null;
   }
 
@@ -350,7 +360,8 @@ export class WorkflowObject extends DurableObject {
     const run = this.#engine(id).init(ACCOUNT, { id: settings.id, name: settings.name }, { id: version_id }, instance, event);
     run
       .catch((error) => {
-        if (!String(error).includes(ABORTED)) throw error;
+        // Of a process that ended: the next one goes on with it.
+        if (!String(error).includes(ABORTED) && !String(error).includes(CONNECTION_LOST)) throw error;
       })
       .then(() => this.#find(id) && this.#report(row))
       .catch((error) => console.error(describeError(`workflow ${settings.name}, instance ${id}`, error)));
@@ -452,11 +463,25 @@ export class WorkflowObject extends DurableObject {
     return { status, entries: await engine.readDetailedLogs() };
   }
 
-  /** @param {string} id */
+  /**
+   * The engine of an instance, in the process where it runs.
+   *
+   * @param {string} id
+   * @returns {Engine}
+   */
   #engine(id) {
-    const engines = this.env[`ENGINES ${this.#existing().id}`];
-    if (!engines) throw refusal('workflow.not_found', 'Workflow does not exist');
-    return engines.getByName(id);
+    const workflow = this.#existing().id;
+    /** @type {(method: string, args: unknown[]) => Promise<any>} */
+    const call = async (method, args) => {
+      const process = await processOfGuest(KIND, workflow);
+      if (process === null) throw refusal('workflow.not_found', 'Workflow does not exist');
+      /** @param {any} host */
+      const send = (host) => host.callObject(`ENGINES ${workflow}`, id, method, args);
+      const calling = () => this.#hosts.call(process, send);
+      // `init` lasts as long as the instance, and nobody waits for that to end a process.
+      return method === 'init' ? calling() : counted(process.id, calling);
+    };
+    return /** @type {Engine} */ (new Proxy({}, { get: (_, method) => (/** @type {unknown[]} */ ...args) => call(String(method), args) }));
   }
 
   #existing() {

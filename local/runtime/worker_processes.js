@@ -1,0 +1,381 @@
+/** The processes of Workers: one for each group, started when it is asked for, and replaced when the group changes. */
+
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { HOST_WORKER } from './bindings.js';
+import { objectPath } from './gateway_client.js';
+import { log, logWorkerLines, reportEvents } from './log.js';
+import { guestName } from './system/guest_name.js';
+import { pickTarget } from './system/percentages.js';
+import { neighbours } from './worker_groups.js';
+import { groupOptions } from './worker_options.js';
+import { WorkerdProcess } from './workerd_process.js';
+
+/**
+ * @import { Target } from './desired_state.js'
+ * @import { Admission } from './front_door.js'
+ * @import { ObjectFiles } from './object_files.js'
+ * @import { Folders } from './worker_options.js'
+ * @import { WorkerGroup } from './worker_groups.js'
+ *
+ * @typedef {{
+ *   token: string,
+ *   resources: string,
+ *   temporary: string,
+ *   folders: Folders,
+ *   files: ObjectFiles,
+ *   store: WorkerdProcess,
+ *   tell: () => Promise<void>,
+ *   started: (process: WorkerdProcess, group: WorkerGroup | null) => Promise<void>,
+ *   awaken: () => Promise<void>,
+ * }} Surroundings `tell` tells the store which processes there are; `started` is called after each start of a process, with
+ *   its group if that is in use, and `awaken` has the store look for what it could not do before
+ * @typedef {{group: WorkerGroup, process: WorkerdProcess, isRetired: boolean}} WorkerProcess
+ */
+
+/** How long requests, batches and steps under way are waited for where objects pass from one process to another. */
+const DRAIN_MS = 10_000;
+/** The longest that a process outlives its Workers: Cloudflare's limit by the clock for a batch or a cron. */
+const RETIREMENT_MS = 900_000;
+/** Cloudflare's limit of `waitUntil` after the answer. */
+const WAIT_UNTIL_MS = 30_000;
+const ENDED_POLL_MS = 250;
+/** So many processes may lie idle; the ones that nobody has asked longest for end, and start again when they are needed. */
+const MOST_IDLE = 8;
+/** Longer than `waitUntil` may go on. */
+const IDLE_MS = 60_000;
+
+export class WorkerProcesses {
+  #surroundings;
+  #number = 0;
+  /** @type {Map<string, WorkerProcess>} by the group's signature */
+  #current = new Map();
+  /** @type {Map<string, WorkerProcess>} by service */
+  #byService = new Map();
+  /** @type {Set<WorkerProcess>} what their Workers have left, and some request or batch has not */
+  #retired = new Set();
+  /** @type {Set<WorkerdProcess>} whose objects are being taken over */
+  #held = new Set();
+  /** @type {Map<WorkerdProcess, Promise<void>>} idle ones on their way to an end, and that */
+  #ending = new Map();
+
+  /** @param {Surroundings} surroundings */
+  constructor(surroundings) {
+    this.#surroundings = surroundings;
+  }
+
+  /** All, retired ones among them. */
+  get all() {
+    return [...this.#current.values(), ...this.#retired];
+  }
+
+  /** What the store is told of those that are in use. */
+  get told() {
+    return [...this.#current.values()].map(({ group, process }) => ({
+      id: process.id,
+      address: debugSocket(process.id),
+      runs: process.runs && !this.#ending.has(process),
+      services: this.#held.has(process) ? [] : group.services,
+      guests: group.guests.map(({ kind, id }) => guestName(kind, id)),
+    }));
+  }
+
+  /**
+   * Lets an invocation in, to the process of a version; waits while that is being replaced, and then picks anew.
+   *
+   * @param {() => Target | null} pick
+   * @returns {Promise<Admission | null>} null when nothing is picked
+   */
+  async admit(pick) {
+    for (;;) {
+      const target = pick();
+      const found = target && this.#byService.get(target.service);
+      if (!target || !found) return null;
+      const visit = await found.process.traffic.enter();
+      if (this.#byService.get(target.service) === found) return { service: target.service, process: found.process, visit };
+      visit.leave();
+    }
+  }
+
+  /**
+   * Runs the `scheduled` handler of a Worker.
+   *
+   * @param {() => Target[]} targets of the Worker, looked at when it can run
+   * @param {string} cron
+   * @param {number} scheduledTime
+   */
+  async runScheduled(targets, cron, scheduledTime) {
+    const admission = await this.admit(() => pickTarget(targets()));
+    if (admission === null) throw new Error('the Worker is not deployed any more');
+    const { service, process, visit } = admission;
+    try {
+      await process.call(objectPath('workers', service, 'scheduled'), { cron, scheduled_ms: scheduledTime });
+    } finally {
+      visit.leave();
+    }
+  }
+
+  /**
+   * Starts a process that the store asks for.
+   *
+   * @param {string} id
+   */
+  async start(id) {
+    const found = this.all.find(({ process }) => process.id === id);
+    if (!found) throw new Error(`there is no process ${id} any more`);
+    await this.#ending.get(found.process);
+    await found.process.start();
+  }
+
+  /**
+   * Calls all processes that run.
+   *
+   * @param {string} path
+   * @param {object} body
+   */
+  async callEach(path, body) {
+    const running = this.all.filter(({ process }) => process.runs);
+    await Promise.all(running.map(({ process }) => process.call(path, body).catch(() => {}))); // one may just end, or restart
+  }
+
+  /**
+   * Makes groups the ones that run. One that ran before, unchanged, notices nothing. Where objects pass from one process
+   * to another, the former one ends first, since only one may have their files open; others end when all that is under way
+   * in them has. When a group does not start, all is as before, and the error is Miniflare's.
+   *
+   * @param {WorkerGroup[]} groups
+   * @param {{starts: boolean, commit: () => Promise<void>}} options whether the new ones are started now; `commit` sends
+   *   invocations where they belong, once the processes are there
+   */
+  async change(groups, { starts, commit }) {
+    const wanted = new Set(groups.map(({ signature }) => signature));
+    const leaving = [...this.#current.values()].filter(({ group }) => !wanted.has(group.signature));
+    const coming = groups.filter(({ signature }) => !this.#current.has(signature)).map((group) => this.#create(group));
+    const yielding = leaving.filter(({ group }) => group.folders.length > 0);
+    try {
+      await this.#yield(yielding);
+      await this.#exchange(leaving, coming, starts);
+      await commit();
+    } finally {
+      const left = leaving.filter((one) => this.#current.get(one.group.signature) !== one);
+      for (const one of left) this.#retire(one); // not before the store knows of it
+      for (const { process } of yielding) {
+        this.#held.delete(process);
+        process.traffic.release();
+      }
+      if (yielding.length > 0) await this.#goOn([...coming, ...yielding]);
+    }
+    if (!starts) this.#startInTheBackground();
+  }
+
+  /**
+   * @param {WorkerProcess[]} leaving
+   * @param {WorkerProcess[]} coming
+   * @param {boolean} starts
+   */
+  async #exchange(leaving, coming, starts) {
+    try {
+      if (starts) await Promise.all(coming.map(({ process }) => process.start()));
+    } catch (error) {
+      await Promise.all(coming.map(({ process }) => process.stop()));
+      throw error;
+    }
+    for (const { group } of leaving) this.#current.delete(group.signature);
+    for (const one of coming) this.#current.set(one.group.signature, one);
+    this.#byService = new Map(
+      [...this.#current.values()].flatMap((one) => one.group.services.map((service) => [service, one])),
+    );
+  }
+
+  async stop() {
+    await Promise.all(this.all.map(({ process }) => process.stop()));
+  }
+
+  /**
+   * @param {WorkerGroup} group
+   * @returns {WorkerProcess}
+   */
+  #create(group) {
+    const { token, resources, temporary, folders } = this.#surroundings;
+    this.#number += 1;
+    const id = `worker-${this.#number}`;
+    /** @type {WorkerdProcess} */
+    const process = new WorkerdProcess({
+      id,
+      gatewayWorker: HOST_WORKER,
+      token,
+      resources,
+      temporary,
+      debugSocket: debugSocket(id),
+      workers: () => groupOptions(group, { token, receive, cache: made(join(process.folder, 'cache')) }, folders),
+      onStart: () => this.#surroundings.started(process, this.#isCurrent(process, group) ? group : null),
+      onLost: () => {}, // it starts when it is asked for
+    });
+    return { group, process, isRetired: false };
+  }
+
+  /**
+   * Whether a process is the one in which a group runs.
+   *
+   * @param {WorkerdProcess} process
+   * @param {WorkerGroup} group
+   */
+  #isCurrent(process, { signature }) {
+    return this.#current.get(signature)?.process === process;
+  }
+
+  /**
+   * Makes what waited for objects to pass to another process go on: of processes that have them now, the guests, and
+   * queues, whose batches had nobody to go to.
+   *
+   * @param {WorkerProcess[]} candidates
+   */
+  async #goOn(candidates) {
+    const { started, tell, awaken } = this.#surroundings;
+    await tell();
+    for (const { group, process } of candidates) {
+      if (!this.#isCurrent(process, group)) continue;
+      // One that was to be replaced, and was not, starts again: alarms of its objects ask nobody to.
+      await (process.runs ? started(process, group) : process.start());
+    }
+    await awaken();
+  }
+
+  /**
+   * Ends processes whose objects others take over.
+   *
+   * @param {WorkerProcess[]} yielding
+   */
+  async #yield(yielding) {
+    if (yielding.length === 0) return;
+    for (const { process } of yielding) {
+      process.traffic.hold();
+      this.#held.add(process);
+    }
+    const { store } = this.#surroundings;
+    await this.#surroundings.tell();
+    await Promise.all(
+      yielding.map(async ({ group, process }) => {
+        const milliseconds = DRAIN_MS;
+        if (process.runs) {
+          await Promise.all(group.guests.map(({ kind, id }) => store.call(objectPath(kind, id, 'drain'), { milliseconds })));
+        }
+        await Promise.all([process.traffic.answered(milliseconds), this.#finished(process, milliseconds)]);
+        await process.stop();
+      }),
+    );
+  }
+
+  /**
+   * Ends a process when all that is under way in it has ended.
+   *
+   * @param {WorkerProcess} one
+   */
+  async #retire(one) {
+    one.isRetired = true;
+    this.#retired.add(one);
+    const { process } = one;
+    try {
+      if (process.runs) {
+        await Promise.all([process.traffic.left(RETIREMENT_MS), this.#finished(process, RETIREMENT_MS)]);
+        await this.#waitUntilEnded(one);
+      }
+    } catch (error) {
+      log('warn', `a process ended before all that it did had ended: ${error}`);
+    } finally {
+      await process.stop();
+      this.#retired.delete(one);
+    }
+  }
+
+  /**
+   * Waits until nothing that the store has called runs in a process any more, or the time is up.
+   *
+   * @param {WorkerdProcess} process
+   * @param {number} milliseconds
+   * @returns {Promise<{is_finished: boolean, begun: number, last_ended_ms: number}>} and how many calls there ever were
+   */
+  #finished(process, milliseconds) {
+    return this.#surroundings.store.call(objectPath('processes', process.id, 'finished'), { milliseconds });
+  }
+
+  /**
+   * Waits for the work that invocations go on with after their answers. A Worker alone reports the end of each invocation;
+   * where Workers call one another, nobody knows which one has.
+   *
+   * @param {WorkerProcess} one
+   */
+  async #waitUntilEnded({ group, process }) {
+    const deadline = Date.now() + WAIT_UNTIL_MS;
+    const { begun } = await this.#finished(process, 0);
+    while (Date.now() < deadline) {
+      const { invocations } = await process.call(objectPath('tails', 'all', 'ended'), {});
+      if (isAlone(group) && invocations >= begun + process.traffic.begun) return;
+      await new Promise((resolve) => setTimeout(resolve, ENDED_POLL_MS));
+    }
+  }
+
+  /** After a start of everything: what has objects may have alarms, which nobody asks for. Others start when they are asked. */
+  async #startInTheBackground() {
+    const { files } = this.#surroundings;
+    for (const { group, process } of [...this.#current.values()]) {
+      if (!group.folders.some((folder) => files.ids(folder).length > 0) || !this.#isCurrent(process, group)) continue;
+      await process.start().catch((error) => log('error', `the Workers ${group.services.join(', ')} do not start: ${error}`));
+    }
+  }
+
+  /** Ends processes that nobody needs now, when there are many. Objects may have alarms, so theirs stay. */
+  endIdle() {
+    const since = Date.now() - IDLE_MS;
+    const idle = [...this.#current.values()]
+      .filter(({ group, process }) => process.runs && group.folders.length === 0 && process.traffic.isIdle)
+      .sort((one, other) => other.process.traffic.lastLeft - one.process.traffic.lastLeft);
+    for (const { process } of idle.slice(MOST_IDLE)) {
+      if (process.traffic.lastLeft > since || this.#ending.has(process)) continue;
+      const end = this.#end(process)
+        .catch((error) => log('warn', `an idle process could not be ended: ${error}`))
+        .finally(() => this.#ending.delete(process));
+      this.#ending.set(process, end);
+    }
+  }
+
+  /**
+   * Ends an idle process, unless something has come for it meanwhile; the next one who comes starts it again.
+   *
+   * @param {WorkerdProcess} process
+   */
+  async #end(process) {
+    process.traffic.hold();
+    try {
+      await null; // until it is known as one that ends
+      await this.#surroundings.tell();
+      const { is_finished, last_ended_ms } = await this.#finished(process, 0);
+      if (is_finished && last_ended_ms < Date.now() - IDLE_MS && process.traffic.isIdle) await process.stop();
+    } finally {
+      process.traffic.release();
+    }
+  }
+}
+
+/** @param {WorkerGroup} group */
+function isAlone({ workers, services }) {
+  return services.length === 1 && workers.every((worker) => neighbours(worker).length === 0);
+}
+
+/** @param {string} folder */
+function made(folder) {
+  mkdirSync(folder, { recursive: true });
+  return folder;
+}
+
+/** @param {string} id of a process */
+function debugSocket(id) {
+  return join(id, 'debug.sock');
+}
+
+/** @param {import('./system/logging.js').TailReport} report */
+function receive({ worker, lines, events }) {
+  logWorkerLines(worker, lines);
+  reportEvents(worker, events);
+}
