@@ -302,7 +302,8 @@ def test_a_workers_end_is_the_end_of_its_objects(rest: Rest) -> None:
 def test_an_alarm_rings_after_a_deployment(rest: Rest) -> None:
     worker = new_counter(rest)
     rest.visit(worker["subdomain"]["url"] + "/a?alarm")
-    deploy(rest, worker, counter(), bindings=[BINDING], exports={"Counter": LIVE})  # its objects pass to another process
+    # Its objects pass to another process.
+    deploy(rest, worker, counter(), bindings=[BINDING], exports={"Counter": LIVE})
     eventually(lambda: rest.visit(worker["subdomain"]["url"] + "/a").json()["rang"] or None)
 
 
