@@ -77,7 +77,7 @@ export function storeOptions({ token, start }) {
   const env = {
     ...Object.fromEntries(namespaces),
     ...STORE_ENVIRONMENT,
-    PROCESSES: { type: /** @type {const} */ ('node-handler'), handler: handler(async (text) => start(text)) },
+    PROCESSES: { type: /** @type {const} */ ('node-handler'), handler: handler('a process of Workers does not start', start) },
     DEBUG_PORT: workerdBinding({ workerdDebugPort: kVoid }, { sockets: [doorSocket(SERVICE_PREFIX + STORE_WORKER)] }),
   };
   return [ownWorker('store', STORE_WORKER, token, env, Object.fromEntries(classes))];
@@ -207,7 +207,7 @@ function hostWorker({ services, guests }, { token, receive, cache }) {
     ...Object.fromEntries(services.map((name) => [`SERVICE ${name}`, workerdBinding(codeBinding(SERVICE_PREFIX + name))])),
     ...Object.assign({}, ...guests.map(({ environment }) => environment)),
     STORE: workerdBinding({ service: { name: doorName(null) } }, { services: [{ name: CACHE_STORAGE, disk: { path: cache, writable: true } }] }),
-    LOG: { type: 'node-handler', handler: handler((text) => receive(JSON.parse(text))) },
+    LOG: { type: 'node-handler', handler: handler('a report of what a Worker did was lost', (text) => receive(JSON.parse(text))) },
   };
   return ownWorker('host', HOST_WORKER, token, env, {});
 }
@@ -240,9 +240,10 @@ function ownWorker(which, name, token, env, exports) {
 /**
  * Answers a Worker of ours.
  *
+ * @param {string} failure what is said of an error
  * @param {(text: string) => void | Promise<void>} answer
  */
-function handler(answer) {
+function handler(failure, answer) {
   /**
    * @param {import('node:http').IncomingMessage} request
    * @param {import('node:http').ServerResponse} response
@@ -251,7 +252,7 @@ function handler(answer) {
     try {
       await answer(Buffer.concat(await request.toArray()).toString());
     } catch (error) {
-      log('warn', `what a process has told was lost: ${error}`); // workerd ended in the middle of it
+      log('warn', `${failure}: ${error}`); // workerd ended in the middle of it, say
       response.statusCode = 503;
       return response.end(String(error));
     }
