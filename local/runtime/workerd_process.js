@@ -46,6 +46,8 @@ export class WorkerdProcess {
   #miniflare = null;
   /** @type {Promise<void> | null} */
   #started = null;
+  /** The last end. */
+  #stopped = Promise.resolve();
   #gateway;
   #watchdog;
 
@@ -93,19 +95,31 @@ export class WorkerdProcess {
    * @returns {Promise<void>}
    */
   start() {
-    this.#started ??= this.#start().catch((error) => {
-      this.#started = null;
-      throw error;
-    });
+    if (this.#started === null) {
+      const started = this.#stopped.then(() => this.#start());
+      this.#started = started;
+      started.catch(() => {
+        if (this.#started === started) this.#started = null;
+      });
+    }
     return this.#started;
   }
 
-  async stop() {
-    this.#watchdog.stop();
-    await this.#started?.catch(() => {});
+  /** Ends it; a start that comes meanwhile comes after it. */
+  stop() {
+    const started = this.#started;
     this.#started = null;
+    this.#watchdog.stop();
+    this.#stopped = this.#stopped.then(() => this.#stop(started));
+    return this.#stopped;
+  }
+
+  /** @param {Promise<void> | null} started the start before */
+  async #stop(started) {
+    await started?.catch(() => {});
     const miniflare = this.#miniflare;
     this.#miniflare = null;
+    this.#watchdog.stop();
     await miniflare?.dispose().catch(() => {}); // rejects again when it had not come back from a crash
     rmSync(this.folder, { recursive: true, force: true });
   }
