@@ -29,9 +29,10 @@ def audit(load: Load, kills: Counter[tuple[str, str]]) -> None:
     count = load.count()
     for task_id in failed_by_queue(load):
         ledger.acknowledge(DEAD_LETTER, task_id)
+    letters = set(ledger.names(DEAD_LETTER))
     lost = {
         **{kind: [task_id for task_id, status in tasks.items() if status is None] for kind, tasks in unkept.items()},
-        DEAD_LETTER: sorted(set(ledger.names(DEAD_LETTER)) - load.dead_letters()),
+        DEAD_LETTER: sorted(letters - load.dead_letters(letters, PATIENCE_SECONDS)),
         KEY: sorted(set(ledger.names(KEY)) - load.keys()),
         ROW: sorted(set(ledger.names(ROW)) - set(rows)),
         MESSAGE: sorted(set(ledger.names(MESSAGE)) - set(ledger.pulled)),
@@ -41,9 +42,11 @@ def audit(load: Load, kills: Counter[tuple[str, str]]) -> None:
     print_kills(kills)
     print_writes(ledger, lost)
     assert ledger.unexpected == []
-    assert {kind: names for kind, names in lost.items() if names} == {}
-    assert {kind: tasks for kind, tasks in unkept.items() if tasks} == {}
-    assert incomplete == {}
+    missing = {kind: names for kind, names in lost.items() if names}
+    assert missing == {}, f"acknowledged and lost: {missing}"
+    late = {kind: tasks for kind, tasks in unkept.items() if tasks}
+    assert late == {}, f"tasks that did not end as promised: {late}"
+    assert incomplete == {}, f"workflow instances that did not end: {incomplete}"
     assert ledger.after_settled == 0, "a message came again after its acknowledgement was taken"
     assert ledger.used_twice() == []
     assert len(rows) == len(set(rows)), "a write took effect twice"

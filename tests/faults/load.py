@@ -126,8 +126,19 @@ class Load:
             self._pull(0)
             time.sleep(_POLL_SECONDS)
 
-    def dead_letters(self) -> set[str]:
-        """Name the tasks that the dead-letter queues of the account hold."""
+    def dead_letters(self, expected: set[str], seconds: float) -> set[str]:
+        """Name the tasks of all dead letters, once those expected are there or the time is up.
+
+        A task has failed before its dead letter is written: where its process died in between, its message comes again.
+        """
+        deadline = time.monotonic() + seconds
+        found = self._pulled_dead_letters()
+        while not expected <= found and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+            found |= self._pulled_dead_letters()
+        return found
+
+    def _pulled_dead_letters(self) -> set[str]:
         task_ids: set[str] = set()
         for queue in self.cloud.must("GET", "/queues?per_page=100"):
             path = f"/queues/{queue['queue_id']}/messages/pull"
