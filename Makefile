@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export NODE_COMPILE_CACHE := $(CURDIR)/.venv/node_compile_cache
 
-.PHONY: docs test-policy new-handler up down test test-all test-node test-parts test-long test-bad-day test-faults bench check lint types setup help
+.PHONY: docs test-policy new-handler up down test test-all test-node test-parts test-long test-bad-day test-faults bench bench-local check lint types setup help
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -58,6 +58,9 @@ test-faults:
 
 bench: setup .venv/.bench bench/rivals/bullmq/node_modules/.package-lock.json ## Measure on this machine, for 40 minutes; BENCH='--quick', BENCH=--help and more
 	@python -m bench $(BENCH)
+
+bench-local: setup ## Measure what a deployment to the local Cloudflare costs, and what its neighbours notice, in a minute
+	@python -m bench.local_cloudflare
 
 docs/dashboard.png: setup worker/page/dashboard.html worker/page/dashboard.css worker/page/dashboard.js ## Take the docs' picture of the dashboard
 	@node tests/page/screenshot.js $@

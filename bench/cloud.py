@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Self
 
@@ -56,12 +57,29 @@ class LocalCloud:
         """Return the result of a PATCH below the account."""
         return self._request("PATCH", path, body)
 
+    def upload_script(self, name: str, code: str, bindings: list[Json]) -> None:
+        """Upload and deploy a Worker of one module, as wrangler does."""
+        metadata = {"main_module": "index.js", "compatibility_date": "2026-03-01", "bindings": bindings}
+        files = {
+            "metadata": (None, json.dumps(metadata), "application/json"),
+            "index.js": ("index.js", code, "application/javascript+module"),
+        }
+        _checked(self._http.put(f"/workers/scripts/{name}", files=files))
+        _checked(self._http.post(f"/workers/scripts/{name}/subdomain", json={"enabled": True}))
+
+    def worker_url(self, name: str) -> str:
+        """Return the address of a Worker."""
+        return self.get(f"/workers/workers/{name}")["subdomain"]["url"]
+
     def memory_bytes(self) -> int:
         """Return the resident memory of all its processes together."""
         return resident_bytes(self.instance.pid)
 
     def _request(self, method: str, path: str, body: Json) -> Json:
-        reply = self._http.request(method, path, json=body)
-        if not reply.is_success:
-            raise MeasuredSystemError(f"{method} {path}: {reply.status_code} {reply.text}")
-        return reply.json()["result"]
+        return _checked(self._http.request(method, path, json=body))
+
+
+def _checked(reply: httpx.Response) -> Json:
+    if not reply.is_success:
+        raise MeasuredSystemError(f"{reply.request.method} {reply.request.url.path}: {reply.status_code} {reply.text}")
+    return reply.json()["result"]

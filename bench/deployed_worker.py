@@ -30,7 +30,7 @@ class DeployedWorker:
     @property
     def url(self) -> str:
         """Its address."""
-        return self.cloud.get(f"/workers/workers/{self.worker_name}")["subdomain"]["url"]
+        return self.cloud.worker_url(self.worker_name)
 
     def version(self) -> dict[str, Json]:
         """Return its latest version, with the code."""
