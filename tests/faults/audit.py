@@ -8,11 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from ops.task import Status
 from tests.faults.ledger import Ledger
 from tests.faults.load import COUNT, INSTANCE, KEY, MESSAGE, ROW, Load
+from tests.faults.runners import Runner
 from tests.faults.victims import DEPLOY, LOAD, START
 
 PATIENCE_SECONDS = 200
 """A task that was stored and could not be sent is sent by the sweeper, which waits a minute (`SWEEP_GRACE_SECONDS`) and
 runs once a minute."""
+
+KV_PATIENCE_SECONDS = 900
+"""In KV the sweeper looks every ten minutes (`SWEEP_INTERVAL_MINUTES`)."""
 
 DEAD_LETTER = "dead letter"
 
@@ -21,7 +25,7 @@ def audit(load: Load, kills: Counter[tuple[str, str]]) -> None:
     """Print the counts, and fail when anything acknowledged is lost, an id is used twice, or a task has not ended."""
     ledger = load.ledger
     with ThreadPoolExecutor(len(load.runners)) as pool:
-        waits = [pool.submit(runner.unkept, PATIENCE_SECONDS) for runner in load.runners]
+        waits = [pool.submit(runner.unkept, patience_seconds(runner)) for runner in load.runners]
         load.drain(PATIENCE_SECONDS)
         incomplete = load.incomplete_instances(PATIENCE_SECONDS)
         unkept = {runner.kind: wait.result() for runner, wait in zip(load.runners, waits, strict=True)}
@@ -51,6 +55,11 @@ def audit(load: Load, kills: Counter[tuple[str, str]]) -> None:
     assert ledger.used_twice() == []
     assert len(rows) == len(set(rows)), "a write took effect twice"
     assert [runner.kind for runner in load.runners if not ledger.names(runner.kind)] == []
+
+
+def patience_seconds(runner: Runner) -> float:
+    """Tell how long the sweeper of a runner may take."""
+    return KV_PATIENCE_SECONDS if runner.stack.startswith("kv") else PATIENCE_SECONDS
 
 
 def failed_by_queue(load: Load) -> list[str]:
