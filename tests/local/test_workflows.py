@@ -249,7 +249,7 @@ def test_put_makes_a_version_and_keeps_the_instances(rest: Rest) -> None:
 
 def test_new_code_goes_on_with_old_instances(rest: Rest) -> None:
     workflow = created(rest)
-    path = started(rest, workflow, nap=2_000)
+    path = started(rest, workflow, nap=10_000)
     reached(rest, path, "waiting")
     newer = version(FLOW.replace("return made", 'return "new code"'), bindings=[binding(workflow["name"])])
     rest.result("POST", f"/workers/workers/{workflow['worker']['id']}/versions?deploy=true", newer)
