@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export NODE_COMPILE_CACHE := $(CURDIR)/.venv/node_compile_cache
 
-.PHONY: docs test-policy new-handler up down test test-all test-node test-parts test-long test-bad-day test-faults bench bench-local check lint types setup help
+.PHONY: docs test-policy new-handler up down test test-ci test-all test-short-node test-short-parts test-node test-parts test-long test-bad-day test-faults bench bench-local check lint types setup help
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -21,15 +21,25 @@ down: setup ## Destroy what `make up` deployed, and stop the local Cloudflare
 
 PARTS = tests/unit tests/deploy tests/ops tests/local tests/bench
 FEATURES = tests/journey/test_combinations.py
-# The longest files of the parts: `make test` leaves them to `make test-all`.
+DEFAULT = tests/journey/test_default_combination.py
+# The longest files of the parts: CI leaves them to `make test-all`.
 LONG = tests/deploy/test_local_instance.py tests/ops/test_account_suite.py $(patsubst %,tests/local/test_%.py,assets differences lifecycle limits previews python_sdk workflows)
-ALL = tests/journey tests/wrangler tests/hosted tests/standalone $(PARTS)
+# The next longest: `make test` leaves them to CI.
+LONGER = $(patsubst %,tests/local/test_%.py,d1_transfers deployments durable_objects faults full_disk identity kv provider r2 script_uploads tails worker_secrets worker_versions workers zones)
+LONG_NODE = $(patsubst %,tests/data_plane/%.test.js,durability durable_objects faults isolation workers)
+ALL = $(filter-out $(DEFAULT),$(wildcard tests/journey/test_*.py)) tests/wrangler tests/hosted tests/standalone $(PARTS)
+
+NODE_TESTS = $(wildcard worker/handlers/*.test.js $(patsubst %,tests/%/*.test.js,worker data_plane page sdk bench ci))
+NODE = node --test --test-concurrency=3
 
 # Tests wait for others more than they compute, so more of them run at once than there are cores; the longest begin.
 PYTEST = python -m pytest --durations 10 --durations-min 5
 SPREAD = --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
-test: check ## Run the checks, the tests of each part and feature but for the longest, and a short bad day, on a Cloudflare of its own
+test: check ## Run the checks and a part of the tests: the default combination, the Worker on one store a file. Five minutes on two cores
+	@$(MAKE) --no-print-directory --jobs 2 test-short-node test-short-parts
+
+test-ci: check ## Run what CI runs: all combinations, all stores, a short bad day, the page in a browser, all parts but the longest files
 	@$(MAKE) --no-print-directory --jobs 2 test-bad-day test-parts
 	@node tests/page/chromium.js
 
@@ -38,8 +48,14 @@ test-all: check ## Run everything: also the longest tests, journeys, wrangler, t
 	@$(MAKE) --no-print-directory test-policy
 	@node tests/page/chromium.js
 
-test-node:
-	node --test --test-concurrency=3 'worker/handlers/*.test.js' 'tests/worker/*.test.js' 'tests/data_plane/*.test.js' 'tests/page/*.test.js' 'tests/sdk/*.test.js' 'tests/bench/*.test.js' 'tests/ci/*.test.js'
+test-short-node: setup
+	TEST_STORES=one $(NODE) $(filter-out $(LONG_NODE),$(NODE_TESTS))
+
+test-short-parts: setup
+	$(PYTEST) --numprocesses 3 --dist loadfile --no-loadscope-reorder $(DEFAULT) $(PARTS) $(patsubst %,--ignore=%,$(LONG) $(LONGER))
+
+test-node: setup
+	$(NODE) $(NODE_TESTS)
 
 test-parts: test-node
 	$(PYTEST) $(SPREAD) $(FEATURES) $(PARTS) $(LONG:%=--ignore=%)

@@ -17,6 +17,8 @@ from local.core.credentials import LOCAL_ACCOUNT_ID
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROGRAM = ("__main__.py", "components", "worker", "tests", "local", "ops", "pyproject.toml", "Pulumi.yaml")
 COMMAND_SECONDS = 180
+SUITE_SECONDS = 600
+"""Six suites run at the same time, on two cores."""
 
 
 def run(*arguments: str | Path, expect: int = 0, cwd: Path = ROOT) -> str:
@@ -93,3 +95,14 @@ class Project:
     def _start_suite(self, suite: str, stack: str, *options: str) -> subprocess.Popen[str]:
         arguments = ("-p", "no:cacheprovider", suite, "--stack", stack, "--state", self.state, *options)
         return start("pytest", *arguments, cwd=self.folder)
+
+
+def failures(running: dict[str, subprocess.Popen[str]]) -> list[str]:
+    """Wait for suites; tell which did not pass, and print what they printed."""
+    failed: list[str] = []
+    for stack, suite in running.items():
+        output, _ = suite.communicate(timeout=SUITE_SECONDS)
+        if suite.returncode != 0 or " passed" not in output:
+            failed.append(stack)
+            print(f"--- {stack}\n{output}")
+    return failed

@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from subprocess import Popen
 
 import httpx
 import pytest
@@ -15,7 +14,7 @@ from components.state_store import read_caveat
 from local.cli.instance import Instance
 from local.pulumi.outputs import read_outputs
 from tests.features import deployment
-from tests.journey.project import Project, local_cloudflare, run
+from tests.journey.project import Project, failures, local_cloudflare, run
 from tests.journey.receiver import receiver
 
 COMBINATIONS = list(itertools.product(["d1", "kv", "durable-object"], ["queue", "workflow"]))
@@ -62,21 +61,6 @@ def test_every_feature_works_on_every_combination(projects: dict[str, Project], 
     url = f"http://127.0.0.1:{receiver_port}"
     running = {stack: project.start_features(stack, url) for stack, project in projects.items()}
     assert failures(running) == []
-
-
-SUITE_SECONDS = 600
-"""Six suites run at the same time, on two cores."""
-
-
-def failures(running: dict[str, Popen[str]]) -> list[str]:
-    """Wait for suites; tell which did not pass, and print what they printed."""
-    failed: list[str] = []
-    for stack, suite in running.items():
-        output, _ = suite.communicate(timeout=SUITE_SECONDS)
-        if suite.returncode != 0 or " passed" not in output:
-            failed.append(stack)
-            print(f"--- {stack}\n{output}")
-    return failed
 
 
 @pytest.mark.parametrize(("store", "engine"), COMBINATIONS)

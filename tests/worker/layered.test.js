@@ -3,9 +3,9 @@ import { describe, test } from 'node:test';
 
 import { newTaskId } from '../../worker/task_id.js';
 import { ERROR, newTask, startStore } from './store_under_test.js';
-import { STORES } from './worker_under_test.js';
+import { EVERY_STORE } from './worker_under_test.js';
 
-for (const former of STORES) for (const present of STORES.filter((each) => each !== former)) {
+for (const former of EVERY_STORE) for (const present of EVERY_STORE.filter((each) => each !== former)) {
   describe(`after a change from ${former} to ${present}`, () => {
     test('tasks in the former store are read and finished there, new ones go to the present store', async () => {
       const store = await startStore(present, former);
