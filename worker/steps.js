@@ -99,7 +99,7 @@ export class Steps {
     requireNumber('retries.limit', limit, 0, 10_000);
     requireNumber('retries.delaySeconds', delaySeconds, 0, MAX_WAIT_SECONDS);
     requireNumber('timeoutSeconds', timeoutSeconds, 0, MAX_WAIT_SECONDS);
-    if (!['constant', 'linear', 'exponential'].includes(backoff)) throw new TypeError(`expected retries.backoff to be constant, linear or exponential, got ${String(backoff)}`);
+    if (!['constant', 'linear', 'exponential'].includes(backoff)) throw permanent('TypeError', `expected retries.backoff to be constant, linear or exponential, got ${String(backoff)}`);
     return this.#begin(name, 'step', async (kept) => {
       if (kept?.status === 'completed') return JSON.parse(kept.result ?? 'null');
       if (kept?.status === 'failed') throw asThrown(kept.error);
@@ -167,7 +167,7 @@ export class Steps {
    */
   async #begin(name, kind, go) {
     if (typeof name !== 'string' || name === '' || name.length > MAX_STEP_NAME_LENGTH) {
-      throw new TypeError(`expected a step's name to be a text of 1 to ${MAX_STEP_NAME_LENGTH} characters, got ${typeof name === 'string' ? JSON.stringify(name.slice(0, 40)) : typeof name}`);
+      throw permanent('TypeError', `expected a step's name to be a text of 1 to ${MAX_STEP_NAME_LENGTH} characters, got ${typeof name === 'string' ? JSON.stringify(name.slice(0, 40)) : typeof name}`);
     }
     if (this.#used.has(name)) throw permanent('StepNameTaken', `expected each step of a task to have a name of its own, got ${JSON.stringify(name)} twice`);
     if (this.#used.size === MAX_STEPS) throw permanent('TooManySteps', `expected at most ${MAX_STEPS} steps, got more`);
@@ -310,5 +310,5 @@ function delayOf(attempts, delaySeconds, backoff) {
  */
 function requireNumber(name, value, smallest, largest) {
   if (typeof value === 'number' && value >= smallest && value <= largest) return;
-  throw Object.assign(new RangeError(`expected ${name} to be a number from ${smallest} to ${largest}, got ${String(value)}`), { permanent: true });
+  throw permanent('RangeError', `expected ${name} to be a number from ${smallest} to ${largest}, got ${String(value)}`);
 }

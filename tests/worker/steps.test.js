@@ -77,6 +77,12 @@ const HANDLER = `
         await context.step('two', () => did(isFirst ? 'two of the first' : 'two of the second'));
         return {};
       },
+      async unnamed() {
+        await context.step(null, () => 1);
+      },
+      async endless() {
+        await context.step('endless', { retries: { limit: -1 } }, () => 1);
+      },
       async unwritable() {
         await context.step('odd', { retries: { limit: 0 } }, () => 7n);
       },
@@ -207,6 +213,16 @@ for (const store of STORES) for (const engine of /** @type {const} */ (['queue',
   test('two steps of one name, and a result that JSON does not hold, fail with a sentence', async () => {
     assert.deepEqual((await ended('twice')).error, { name: 'StepNameTaken', message: 'expected each step of a task to have a name of its own, got "same" twice' });
     assert.match((await ended('unwritable')).error.message, /^expected .*bigint|BigInt/);
+  });
+
+  test('what is wrong with a step however often it is tried fails the task at once', async () => {
+    for (const [mistake, name, message] of /** @type {const} */ ([
+      ['unnamed', 'TypeError', "expected a step's name to be a text of 1 to 100 characters, got object"],
+      ['endless', 'RangeError', 'expected retries.limit to be a number from 0 to 10000, got -1'],
+    ])) {
+      const { status, attempts, error } = await ended(mistake);
+      assert.deepEqual({ status, attempts, error }, { status: 'failed', attempts: 1, error: { name, message } });
+    }
   });
 
   test('a step may return a mebibyte', async () => {
