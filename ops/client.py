@@ -19,6 +19,8 @@ import requests
 from requests.auth import AuthBase
 
 from components.cloudflare_api import LOOPBACK_HOSTS
+from ops.attempt import Attempt
+from ops.deep_json import loads
 from ops.errors import (
     KINDS,
     TaskRunnerError,
@@ -137,6 +139,15 @@ class TaskRunnerClient:
         query = {"wait": str(math.ceil(wait))} if wait > 0 else {}
         return Task.read(self._call("GET", _path(task_id), query=query, reply_seconds=REPLY_SECONDS + wait))
 
+    def attempts(self, task_id: str) -> list[Attempt]:
+        """Return the attempts of a task that are kept, oldest first, with their errors and what they have logged."""
+        return [Attempt.read(each) for each in self._call("GET", f"{_path(task_id)}/attempts").objects("attempts")]
+
+    def parameters(self, task_id: str) -> dict[str, str]:
+        """Return the handler's parameters of a task. The token's role must be operate."""
+        parameters = self._call("GET", f"{_path(task_id)}/parameters").object("parameters")
+        return {key: parameters.text(key) for key in parameters.values}
+
     def payload(self, task_id: str) -> bytes:
         """Return a task's payload as it was submitted. Raises PayloadNotKeptError. The token's role must be operate."""
         return self._send("GET", f"{_path(task_id)}/payload").content
@@ -164,7 +175,7 @@ class TaskRunnerClient:
             try:
                 for task in self._stream(task_id):
                     patience = Patience()
-                    if task != seen:
+                    if seen is None or _differ(task, seen):
                         yield task
                     seen = task
             except TransientError as error:
@@ -309,6 +320,13 @@ class TaskRunnerClient:
         return reply
 
 
+def _differ(task: Task, seen: Task) -> bool:
+    try:
+        return task != seen
+    except RecursionError:  # their results are nested deeper than can be compared
+        return True
+
+
 class _Bearer(AuthBase):
     """Sends the token; the user's .netrc, which requests would look into, says nothing of it."""
 
@@ -373,7 +391,7 @@ def _object(reply: requests.Response) -> JsonObject:
 
 def _parse(text: str, name: str, status: int | None = None) -> JsonObject:
     try:
-        return JsonObject.of(json.loads(text), name)
+        return JsonObject.of(loads(text), name)
     except ValueError as error:
         raise UnexpectedReplyError(f"expected JSON, got {text!r:.100}", status) from error
 

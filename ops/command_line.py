@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,15 @@ from typing import Any, NoReturn
 
 from components.cloudflare_api import ApiError
 from local import DEFAULT_STATE_DIR
-from ops import cost_commands, dead_letter_commands, deploy_commands, former_command, schedule_commands, task_commands
+from ops import (
+    cost_commands,
+    dead_letter_commands,
+    deploy_commands,
+    former_command,
+    schedule_commands,
+    story_commands,
+    task_commands,
+)
 from ops.command import FAILURE, INTERRUPTED, USAGE, UsageError, explained
 from ops.console import Console
 from ops.deployed_stack import TOKEN_VARIABLE, NotReadyError
@@ -44,10 +53,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         console.clear_progress()
         return INTERRUPTED
+    except UnicodeEncodeError as error:
+        console.error("usage", f"expected arguments in UTF-8, got {error.object!r:.60}")
+        return USAGE
     except BrokenPipeError:
-        sys.stderr.close()  # or the interpreter would complain of it at its end
+        _drop_output()
         return FAILURE
     return FAILURE
+
+
+def _drop_output() -> None:
+    """Let what is still in the buffer of stdout go nowhere: the interpreter would complain of it at its end."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        return  # it is no file
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -71,6 +91,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands: Any = parser.add_subparsers(required=True, metavar="COMMAND")
     deploy_commands.add_parsers(commands, common)
     task_commands.add_parsers(commands, common)
+    story_commands.add_parsers(commands, common)
     schedule_commands.add_parsers(commands, common)
     dead_letter_commands.add_parsers(commands, common)
     cost_commands.add_parsers(commands, common)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import codecs
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
+from ops.deep_json import dumps
 from ops.json_object import to_json
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
@@ -36,22 +37,22 @@ class Console:
         """Print a result: as JSON, or as lines."""
         self.clear_progress()
         if self.as_json:
-            print(json.dumps(to_json(result), ensure_ascii=False), flush=True)
+            _print(_json_line(to_json(result), sys.stdout), sys.stdout)
         else:
             for line in lines:
-                print(line, flush=True)
+                _print(line, sys.stdout)
 
     def note(self, line: str) -> None:
         """Tell people something beside the result."""
         if not self.as_json:
             self.clear_progress()
-            print(line, file=sys.stderr, flush=True)
+            _print(line, sys.stderr)
 
     def error(self, code: str, message: str, details: dict[str, Any] | None = None) -> None:
         """Print an error, in one line."""
         self.clear_progress()
         error = {"error": message, "code": code, **(details or {})}
-        print(json.dumps(error, ensure_ascii=False) if self.as_json else f"error: {message}", file=sys.stderr)
+        _print(_json_line(error, sys.stderr) if self.as_json else f"error: {message}", sys.stderr)
 
     def progress(self, line: str) -> None:
         """Show a line that the next one overwrites, where somebody watches."""
@@ -67,6 +68,16 @@ class Console:
             sys.stderr.write("\r" + " " * self._progress_length + "\r")
             sys.stderr.flush()
             self._progress_length = 0
+
+
+def _json_line(value: Any, stream: TextIO) -> str:
+    return dumps(value, ensure_ascii=codecs.lookup(stream.encoding or "utf-8").name != "utf-8")
+
+
+def _print(line: str, stream: TextIO) -> None:
+    """Print a line. What the stream cannot hold goes as an escape; that of half a character is JSON's, too."""
+    encoding = stream.encoding or "utf-8"
+    print(line.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:

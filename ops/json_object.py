@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, TypeVar, cast
 
+from ops.deep_json import excerpt_of
 from ops.errors import UnexpectedReplyError
 
 T = TypeVar("T")
@@ -93,8 +94,11 @@ def to_json(value: Any) -> Any:
         return value.value
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return [to_json(item) for item in cast("Sequence[Any]", value)]
+    if isinstance(value, tuple):
+        return [to_json(item) for item in cast("tuple[Any, ...]", value)]
+    if isinstance(value, list):  # of dataclasses; or of JSON already, which may be deeper than this function can go
+        items = cast("list[Any]", value)
+        return [to_json(item) if dataclasses.is_dataclass(item) else item for item in items]
     return value
 
 
@@ -105,5 +109,5 @@ def camel_case(name: str) -> str:
 
 
 def _unexpected(where: str, expected: str, value: object) -> UnexpectedReplyError:
-    got = "nothing" if value is None else f"{value!r:.60}"
+    got = "nothing" if value is None else excerpt_of(value, 60)
     return UnexpectedReplyError(f"expected {expected} for {where} in the reply, got {got}")

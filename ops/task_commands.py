@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import base64
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +16,7 @@ from typing import Any
 from ops.client import MAX_WAIT_SECONDS, TaskRunnerClient
 from ops.command import FAILURE, SUCCESS, UsageError, add_command, client_of, explained
 from ops.console import Console, age, duration, excerpt, table
+from ops.deep_json import dumps
 from ops.errors import TaskRunnerError, TransientError, UnauthorizedError
 from ops.json_object import to_json
 from ops.options import add_task_options, name, seconds, task_settings, whole_number
@@ -39,10 +40,6 @@ def add_parsers(commands: Any, common: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help=f"until it has ended, or this long; at most {MAX_WAIT_SECONDS}",
     )
-    payload = add_command(
-        commands, common, "payload", _payload_of, "write a task's payload to standard output, as it came"
-    )
-    payload.add_argument("task_id", type=name, metavar="ID")
     wait = add_command(commands, common, "wait", _wait, "wait until tasks have ended; 0 when all have completed")
     wait.add_argument("task_ids", type=name, nargs="+", metavar="ID")
     _add_timeout(wait)
@@ -107,7 +104,7 @@ def _submit(options: argparse.Namespace, console: Console) -> int:
 
 def _payload(options: argparse.Namespace) -> bytes:
     if options.data is not None:
-        return options.data.encode()
+        return os.fsencode(options.data)  # byte for byte, be it UTF-8 or not
     if options.file is None:
         return b""
     try:
@@ -119,19 +116,7 @@ def _payload(options: argparse.Namespace) -> bytes:
 def _get(options: argparse.Namespace, console: Console) -> int:
     with client_of(options) as client:
         task = client.get(options.task_id, wait=options.wait)
-    console.result(task, _story(task))
-    return SUCCESS
-
-
-def _payload_of(options: argparse.Namespace, console: Console) -> int:
-    with client_of(options) as client:
-        payload = client.payload(options.task_id)
-    if console.as_json:
-        console.result({"taskId": options.task_id, "payloadBase64": base64.b64encode(payload).decode()}, [])
-        return SUCCESS
-    sys.stdout.flush()
-    sys.stdout.buffer.write(payload)
-    sys.stdout.buffer.flush()
+    console.result(task, facts_of(task))
     return SUCCESS
 
 
@@ -145,7 +130,7 @@ def _wait_for(client: TaskRunnerClient, task_ids: list[str], timeout: int | None
     have_completed = True
     for task_id in task_ids:
         task = client.wait(task_id, timeout_seconds=max(0, deadline - time.monotonic()))
-        console.result(task, _story(task))
+        console.result(task, facts_of(task))
         if not task.status.has_ended:
             console.note(f"{task_id} has not ended within {timeout} s")
         have_completed &= task.status is Status.COMPLETED
@@ -232,7 +217,7 @@ def _watch(options: argparse.Namespace, console: Console) -> int:
             if console.is_live and not task.status.has_ended:
                 console.progress(_moment(task))
             else:
-                console.result(task, [_moment(task)] if not task.status.has_ended else _story(task))
+                console.result(task, [_moment(task)] if not task.status.has_ended else facts_of(task))
     return SUCCESS if task and task.status is Status.COMPLETED else FAILURE
 
 
@@ -276,7 +261,7 @@ def _moment(task: Task) -> str:
     return "  ".join(filter(None, (task.task_id, task.status, attempt, _remark(task))))
 
 
-def _story(task: Task) -> list[str]:
+def facts_of(task: Task) -> list[str]:
     """Tell all of a task."""
     facts: list[tuple[str, str]] = [
         ("task", task.task_id),
@@ -303,17 +288,13 @@ def _story(task: Task) -> list[str]:
     facts += [(what, to_json(when)) for what, when in times.items() if when is not None]
     facts += [(step.kind, f"{step.name}: {step.status}{_due(step)}") for step in task.steps or ()]
     if task.status is Status.COMPLETED:
-        facts.append(("result", excerpt(_json_text(task.result), length=None)))
+        facts.append(("result", excerpt(dumps(task.result), length=None)))
     return table(facts)
 
 
 def _due(step: Step) -> str:
     error = f", {step.error.name}: {excerpt(step.error.message)}" if step.error else ""
     return error + (f", until {to_json(step.due_at)}" if step.status == "waiting" and step.due_at else "")
-
-
-def _json_text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _figures(stats: Stats) -> list[str]:

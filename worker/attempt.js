@@ -8,13 +8,16 @@ import { MAX_TIMEOUT_SECONDS, PermanentError } from './handler.js';
 import { Heartbeat, Running } from './heartbeat.js';
 import { NO_STEPS, Steps, Suspension } from './steps.js';
 import { isStoreError } from './stores/store_error.js';
+import { Journal } from './story.js';
 import { resultJson } from './result.js';
 import { describeError } from './task.js';
+import { describeFailure } from './thrown.js';
 
 /** @import { FollowUp } from './follow_up.js' */
 /** @import { Handlers } from './handler.js' */
 /** @import { Standing, Store } from './stores/store.js' */
 /** @import { ClaimedTask, Outcome, TaskError } from './task.js' */
+/** @import { Failure } from './thrown.js' */
 
 /** @typedef {{store: Store, handlers: Handlers, env: any}} Parts */
 
@@ -178,28 +181,40 @@ class Attempt {
   async run() {
     const { task, env, running, heartbeat } = this;
     heartbeat.add(running);
+    const journal = new Journal(task);
     const named = () => ({ ...running.name, progress: running.progress, ended_ms: Date.now(), ...(task.callback && { callback: task.callback }) });
     /** @type {Steps | null} */
     let steps = null;
     try {
       const { default: handle, timeout_seconds = MAX_TIMEOUT_SECONDS, steps: hasSteps } = find(this.handlers, task.handler);
       steps = hasSteps ? new Steps(this.store, running.name, (reason) => this.#lose(reason)) : null;
-      const context = contextOf(task, env, this.#cancellation, (progress) => heartbeat.tell(running, progress), steps ?? NO_STEPS);
+      const context = contextOf(task, env, this.#cancellation, (progress) => heartbeat.tell(running, progress), steps ?? NO_STEPS, journal);
       const result = await this.#cancellation.limit(timeout_seconds, () => {
         const work = handle(task.payload, context);
         return steps ? Promise.race([work, steps.suspension]) : work;
       });
       if (result instanceof Suspension) {
-        return { ...named(), status: 'pending', suspended: true, error: null, next_attempt_ms: result.until_ms, events: result.events };
+        return told(journal, { ...named(), status: 'pending', suspended: true, error: null, next_attempt_ms: result.until_ms, events: result.events });
       }
-      return { ...named(), status: 'completed', result: resultJson(result) };
+      return told(journal, { ...named(), status: 'completed', result: resultJson(result) });
     } catch (thrown) {
-      return { ...named(), ...failure(task, env, thrown, this.#hasLostTask) };
+      return told(journal, { ...named(), ...failure(task, env, thrown, this.#hasLostTask) }, describeFailure(thrown));
     } finally {
       if (steps) steps.isOver = true;
       heartbeat.remove(running);
     }
   }
+}
+
+/**
+ * @param {Journal} journal
+ * @param {Outcome} outcome
+ * @param {Failure | null} [error]
+ * @returns {Outcome} with the task's story
+ */
+function told(journal, outcome, error = null) {
+  const story = journal.after(outcome, error);
+  return story === null ? outcome : { ...outcome, story };
 }
 
 /**

@@ -6,6 +6,7 @@ import { bounded } from './text.js';
 /** @import { Cancellation } from './cancellation.js' */
 /** @import { Context } from './handler.js' */
 /** @import { Steps } from './steps.js' */
+/** @import { Journal, Level } from './story.js' */
 /** @import { ClaimedTask, Payload, Progress } from './task.js' */
 
 /** Longest note of a progress, in UTF-16 code units. */
@@ -20,12 +21,14 @@ const BINDINGS = new WeakMap();
  * @param {Cancellation} cancellation
  * @param {(progress: Progress) => void} tell
  * @param {Pick<Steps, 'step' | 'sleep' | 'waitForEvent'>} steps
+ * @param {Pick<Journal, 'log'>} journal keeps what is logged
  * @returns {Context}
  */
-export function contextOf({ taskId, handler, attempts, parameters, parent }, env, cancellation, tell, steps) {
-  /** @param {'debug' | 'info' | 'warn' | 'error'} level */
+export function contextOf({ taskId, handler, attempts, parameters, parent }, env, cancellation, tell, steps, journal) {
+  /** @param {Level} level */
   const logAt = (level) => (/** @type {string} */ message, /** @type {Record<string, unknown>} */ fields = {}) => {
     console[level](message, { taskId, handler, attempt: attempts, ...fields });
+    journal.log(level, message, fields);
   };
   return {
     taskId,

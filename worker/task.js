@@ -94,6 +94,7 @@ export { describeError } from './thrown.js';
  * @property {number | null} max_retries
  * @property {Callback | null} [callback]
  * @property {string | null} [parent] of a callback: the id of the task that it tells of
+ * @property {string | null} [story] of its earlier attempts, see `story.js`
  */
 
 /**
@@ -109,10 +110,11 @@ export { describeError } from './thrown.js';
 
 /**
  * What an attempt made of a task: `pending` waits for the next attempt, due at `next_attempt_ms`; `completed` and
- * `failed` are final. `result` is JSON text; `ended_ms` is when the handler ended; `callback` is the task's, where it has one. One that is `suspended` waits for steps and is no
+ * `failed` are final. `result` is JSON text; `ended_ms` is when the handler ended; `callback` is the task's, where it has one; `story` the task's with this attempt, null
+ * where there is none to tell. One that is `suspended` waits for steps and is no
  * attempt that was spent; it is due as soon as one of the `events` is there.
  *
- * @typedef {AttemptName & {progress: Progress | null, ended_ms: number, callback?: Callback} & ({status: 'completed', result: string}
+ * @typedef {AttemptName & {progress: Progress | null, ended_ms: number, callback?: Callback, story?: string | null} & ({status: 'completed', result: string}
  *   | {status: 'failed', error: TaskError}
  *   | {status: 'pending', error: TaskError | null, next_attempt_ms: number, suspended?: boolean, events?: string[]})} Outcome
  */

@@ -29,6 +29,32 @@ export function describeError(thrown) {
   return { name: bounded(name, MAX_NAME_LENGTH), message: bounded(message, MAX_MESSAGE_LENGTH) };
 }
 
+/** An error as an attempt's story has it. `stack` has the calls alone, one a line. @typedef {TaskError & {stack: string | null, cause: Failure | null}} Failure */
+
+/** Longest stack that is kept, in UTF-16 code units. */
+const MAX_STACK_LENGTH = 2_000;
+
+/** A line of a stack; the lines before are the message once more, of any length. */
+const CALL = /^\s+at .*$/gm;
+
+/**
+ * Tells what a thrown value says of itself, where it was thrown, and its causes with theirs.
+ *
+ * @param {unknown} thrown
+ * @param {number} [depth] how many it is the cause of
+ * @returns {Failure} bounded, as `describeError`
+ */
+export function describeFailure(thrown, depth = 0) {
+  const isObject = typeof thrown === 'object' && thrown !== null;
+  const calls = isObject ? textAt(thrown, 'stack').match(CALL) : null;
+  const cause = isObject && depth < MAX_DEPTH - 1 ? valueAt(thrown, 'cause') : undefined;
+  return {
+    ...describeError(thrown),
+    stack: calls && bounded(calls.map((call) => call.trim()).join('\n'), MAX_STACK_LENGTH),
+    cause: cause === undefined || cause === null || cause === thrown ? null : describeFailure(cause, depth + 1),
+  };
+}
+
 /**
  * @param {unknown} thrown
  * @param {unknown[]} outer the errors that this one is a cause or a part of

@@ -156,6 +156,25 @@ def test_a_task_tells_its_story(client: TaskRunnerClient) -> None:
     assert timedelta(hours=23, minutes=59) < task.expires_at - task.created_at < timedelta(hours=24, minutes=1)
 
 
+def test_each_attempt_is_told_with_its_error_and_what_it_has_logged(client: TaskRunnerClient) -> None:
+    submission = probe(client, "fail", until="2")
+    ended(client, submission)
+    first, second = client.attempts(submission.task_id)
+    assert (first.attempt, first.outcome, second.attempt, second.outcome) == (1, "failed", 2, "completed")
+    assert first.error
+    assert (first.error.name, first.error.message) == ("RangeError", "attempt 1 fails")
+    assert "at " in (first.error.stack or "")
+    assert second.error is None
+    for attempt in (first, second):
+        assert attempt.started_at
+        assert attempt.ended_at
+        assert attempt.started_at <= attempt.ended_at
+        assert [(line.level, line.message, line.fields) for line in attempt.log] == [
+            ("info", "probing", '{"act":"fail"}')
+        ]
+    assert client.parameters(submission.task_id) == {"act": "fail", "until": "2"}
+
+
 def test_a_payload_is_given_as_it_was_submitted(client: TaskRunnerClient) -> None:
     payload = bytes(range(256))
     waiting = client.submit(payload, delay_seconds=600)

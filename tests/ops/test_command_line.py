@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -377,3 +378,162 @@ def test_durations(seconds: float, expected: str) -> None:
 def test_an_excerpt_is_one_printable_line() -> None:
     assert excerpt("a\x1b[2J\r\nb\x9b\u202e") == "a [2J  b  "
     assert excerpt("x" * 61) == "x" * 59 + "…"
+
+
+# --- any JSON
+
+
+DEEP = 10_000
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        "[" * DEEP + "1" + "]" * DEEP,
+        '{"a": ' * DEEP + "{}" + "}" * DEEP,
+        '"\\ud800 \\udfff \\u0000 \\u001b[2J \\u202e 😀"',
+        json.dumps("x" * 300_000),
+        "1e400",
+        "[" + "9" * 5_000 + "]",
+    ],
+    ids=["deep list", "deep object", "odd text", "long", "huge number", "long number"],
+)
+def test_any_result_can_be_shown(run: Run, runner: StandIn, result: str) -> None:
+    text = json.dumps(TASK | {"result": "RESULT"}).replace('"RESULT"', result)
+    runner.replies = [Reply(body=text.encode())]
+    for words in (["get", "t1"], ["get", "t1", "--json"], ["wait", "t1"]):
+        code, out, err = run(*words)
+        assert (code, err) == (0, "")
+        assert "result" in out
+        assert "\x1b" not in out
+    runner.replies = [Reply(pieces=[f"event: task\ndata: {text}\n\n".encode()])]
+    assert run("watch", "t1")[0] == 0
+
+
+def test_what_half_a_character_is_printed_as_is_json(run: Run, runner: StandIn) -> None:
+    runner.replies = [Reply(TASK | {"result": ["\ud800", "ü"]})]
+    out = run("get", "t1", "--json")[1]
+    assert json.loads(out)["result"] == ["\ud800", "ü"]
+    assert '"\\ud800", "ü"' in out
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_without_unicode_is_no_trouble(
+    run: Run, runner: StandIn, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    assert callable(run)
+    runner.replies = [Reply(TASK | {"result": "ü 😀"})]
+    for words in (["get", "t1"], ["get", "t1", "--json"]):
+        written = io.BytesIO()
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
+        assert main(words) == 0
+        text = written.getvalue().decode(encoding)
+        if "--json" in words:
+            assert json.loads(text)["result"] == "ü 😀"
+
+
+def test_a_payload_that_is_no_text_is_sent_byte_for_byte(run: Run, runner: StandIn) -> None:
+    runner.replies = [Reply({"taskId": "t1", "status": "pending"})]
+    assert run("submit", "--data", "\udcff\udcfe")[0] == 0
+    assert runner.requests[0].body == b"\xff\xfe"
+    code, _, err = run("list", "--handler", "\udcff")
+    assert code == 2
+    assert err.startswith("error: expected arguments in UTF-8")
+
+
+def test_a_reader_that_has_had_enough_ends_it_quietly(runner: StandIn) -> None:
+    summary = {key: value for key, value in TASK.items() if key != "result"}
+    runner.replies = [Reply({"tasks": [summary] * 100, "cursor": None})]
+    script = (
+        "import sys; from ops import command, command_line; from ops.client import TaskRunnerClient;"
+        f"command.connect = lambda *_: TaskRunnerClient({runner.url!r});"
+        "sys.exit(command_line.main(['list', '--limit', '100']))"
+    )
+    ended = subprocess.run(  # noqa: S603
+        ["/bin/bash", "-c", 'set -o pipefail; "$0" -c "$1" | head -1', sys.executable, script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.stderr == ""
+    assert ended.stdout.startswith("TASK")
+
+
+# --- a task's story
+
+
+ATTEMPTS: list[dict[str, Any]] = [
+    {
+        "run": 1,
+        "attempt": 1,
+        "outcome": "failed",
+        "startedAt": "2026-11-22T10:00:01.000Z",
+        "endedAt": "2026-11-22T10:00:01.500Z",
+        "error": {
+            "name": "RangeError",
+            "message": "not\nyet",
+            "stack": "at one\nat two",
+            "cause": {"name": "TypeError", "message": "why", "stack": None, "cause": None},
+        },
+        "log": [{"at": "2026-11-22T10:00:01.250Z", "level": "warn", "message": "odd \x1b", "fields": '{"a":1}'}],
+        "logDropped": 3,
+    },
+    {
+        "run": 1,
+        "attempt": 1,
+        "outcome": "crashed",
+        "startedAt": None,
+        "endedAt": None,
+        "error": None,
+        "log": [],
+        "logDropped": 0,
+    },
+]
+
+
+def test_task_tells_the_whole_story(run: Run, runner: StandIn) -> None:
+    story = Reply({"taskId": "t1", "status": "failed", "attempts": ATTEMPTS})
+    parameters = Reply({"taskId": "t1", "handler": "h", "parameters": {"url": "https://a/", "odd": "\x1b"}})
+    replies = [Reply(TASK), story, parameters, Reply(body=b"some\nwords")]
+    runner.replies = list(replies)
+    code, out, err = run("task", "t1")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-11:] == [
+        "parameter url=https://a/",
+        "parameter odd= ",
+        "payload, 10 bytes: some words",
+        "attempt 1 of run 1 failed 2026-11-22T10:00:01.000Z for 0.5 s",
+        "    RangeError: not yet",
+        "      at one",
+        "      at two",
+        "    caused by TypeError: why",
+        "    3 earlier lines are not kept",
+        '    2026-11-22T10:00:01.250Z warn  odd   {"a":1}',
+        "attempt 1 of run 1 crashed",
+    ]
+    paths = [request.path for request in runner.requests]
+    assert paths == ["/task/t1", "/task/t1/attempts", "/task/t1/parameters", "/task/t1/payload"]
+    runner.replies = list(replies)
+    printed = json.loads(run("task", "t1", "--json")[1])
+    assert printed == {
+        "task": TASK | {"steps": None},
+        "attempts": ATTEMPTS,
+        "parameters": {"url": "https://a/", "odd": "\x1b"},
+        "payload": "some\nwords",
+    }
+
+
+def test_task_says_what_it_does_not_show(run: Run, runner: StandIn) -> None:
+    story = Reply({"taskId": "t1", "status": "completed", "attempts": []})
+    runner.replies = [Reply(TASK), story, refused("forbidden", 403), refused("payload_not_kept", 410)]
+    code, out, _ = run("task", "t1")
+    assert code == 0
+    assert out.splitlines()[-2:] == [
+        "parameters not shown: a token with the role operate sees it",
+        "payload not kept: it was dropped when the task had completed",
+    ]
+    runner.replies = [Reply(TASK), story, refused("forbidden", 403), Reply(body=b"\xff")]
+    assert json.loads(run("task", "t1", "--json")[1])["payloadBase64"] == "/w=="
+    runner.replies = [refused("task_not_found", 404)]
+    assert run("task", "t1")[0] == 1

@@ -105,7 +105,10 @@ test('its log names the attempt', async () => {
 test('an attempt that fails is followed by another one, after its backoff', async () => {
   const before_ms = Date.now();
   const { outcome, logged } = await attempt(() => { throw new RangeError('cannot do the payload'); });
-  const { next_attempt_ms, ended_ms, ...rest } = outcome;
+  const { next_attempt_ms, ended_ms, story, ...rest } = outcome;
+  const [told] = JSON.parse(story);
+  assert.deepEqual([told.run, told.attempt, told.end, told.error.name, told.error.cause], [1, 1, 'failed', 'RangeError', null]);
+  assert.match(told.error.stack, /^at .*attempt\.test\.js:\d+:\d+/);
   assert.ok(ended_ms >= before_ms && ended_ms <= Date.now());
   const error = { name: 'RangeError', message: 'cannot do the payload' };
   assert.deepEqual(rest, { taskId: 'task', run: 1, attempts: 1, crashes: 0, claim: 'claim', progress: null, status: 'pending', error });

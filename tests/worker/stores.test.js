@@ -29,7 +29,7 @@ for (const name of /** @type {StoreName[]} */ ([...STORES, 'sharded-d1'])) {
       });
       assert.ok(Math.abs(expires_ms - created_ms - 24 * HOUR_MS) < 1_000);
       assert.deepEqual(await store.claim(taskId, { claim: 'mine' }), {
-        taskId, run: 1, attempts: 1, crashes: 0, claim: 'mine', handler: 'resize', parameters: { width: '100' }, max_retries: 2, payload: 'картинка', callback: null, parent: null,
+        taskId, run: 1, attempts: 1, crashes: 0, claim: 'mine', handler: 'resize', parameters: { width: '100' }, max_retries: 2, payload: 'картинка', callback: null, parent: null, story: null,
       });
     });
 

@@ -83,6 +83,18 @@ export function describe(handlers, origin) {
       '/task/{taskId}': {
         parameters: [TASK_ID_PARAMETER], get: showTask(), delete: { ...cancelTask('cancelTaskByDelete'), summary: 'Cancels a task, as POST /task/{taskId}/cancel does' },
       },
+      '/task/{taskId}/attempts': {
+        parameters: [TASK_ID_PARAMETER],
+        get: operation('tasks', 'getAttempts', 'Shows the attempts of a task, with their errors and what they have logged', {
+          200: { ...json('TaskAttempts'), description: 'Those that are kept: the last ones, in 32 KiB.' }, ...refusals([...ANY, 'invalid_parameter', 'task_not_found']),
+        }),
+      },
+      '/task/{taskId}/parameters': {
+        parameters: [TASK_ID_PARAMETER],
+        get: operation('tasks', 'getParameters', "Shows the handler's parameters of a task; for the role operate", {
+          200: json('TaskParameters'), ...refusals([...ANY, 'invalid_parameter', 'task_not_found']),
+        }),
+      },
       '/task/{taskId}/payload': { parameters: [TASK_ID_PARAMETER], get: showPayload() },
       '/task/{taskId}/cancel': { parameters: [TASK_ID_PARAMETER], post: cancelTask('cancelTask') },
       '/task/{taskId}/retry': { parameters: [TASK_ID_PARAMETER], post: retryTask() },

@@ -2,6 +2,7 @@
 
 import { ENDS } from '../callback.js';
 import { MAX_DELAY_SECONDS, MAX_RETRIES, MAX_TTL_SECONDS, MIN_TTL_SECONDS, STATUSES, TASK_TTL_SECONDS } from '../task.js';
+import { KEPT_ATTEMPTS, KEPT_LINES, LINE_LENGTH } from '../story.js';
 import { TASK_ID } from '../task_id.js';
 import { MAX_BATCH_TASKS } from './batch.js';
 import { CURSOR, HANDLER_NAME } from './list.js';
@@ -134,6 +135,24 @@ export const SCHEMAS = {
     status: { enum: ['waiting', 'completed', 'failed'] }, attempts: COUNT, error: SUMMARY.error,
     startedAt: TIME, finishedAt: orNull(TIME), dueAt: { ...orNull(TIME), description: 'When a step that waits goes on by itself.' },
   }),
+  TaskAttempts: object({ taskId: TASK_ID_SCHEMA, status: STATUS_SCHEMA, attempts: { type: 'array', items: schemaOf('Attempt'), description: `Oldest first. Up to ${KEPT_ATTEMPTS} that have ended are kept, of all runs.` } }),
+  Attempt: object({
+    run: { type: 'integer', minimum: 1 }, attempt: { type: 'integer', minimum: 1, description: 'Within its run.' },
+    outcome: { enum: ['running', 'waiting', 'completed', 'failed', 'crashed', 'cancelled'], description: '`waiting`: its steps wait; `crashed`: its isolate died.' },
+    startedAt: orNull(TIME), endedAt: { ...orNull(TIME), description: 'Null while it runs, and of a crash.' },
+    error: orNull(schemaOf('Failure')),
+    log: { type: 'array', maxItems: KEPT_LINES, items: schemaOf('LogLine'), description: 'The last lines of `context.log`.' },
+    logDropped: { ...COUNT, description: 'How many lines came before them.' },
+  }),
+  Failure: object({
+    name: { type: 'string' }, message: { type: 'string' }, stack: { ...orNull({ type: 'string' }), description: 'The calls, one a line.' },
+    cause: orNull(schemaOf('Failure')),
+  }),
+  LogLine: object({
+    at: TIME, level: { enum: ['debug', 'info', 'warn', 'error'] }, message: { type: 'string' },
+    fields: { ...orNull({ type: 'string' }), description: `JSON, cut at ${LINE_LENGTH} characters.` },
+  }),
+  TaskParameters: object({ taskId: TASK_ID_SCHEMA, handler: HANDLER_SCHEMA, parameters: { type: 'object', additionalProperties: { type: 'string' } } }),
   TaskList: object({ tasks: { type: 'array', items: schemaOf('TaskSummary') }, cursor: orNull(CURSOR_SCHEMA) }),
   NewTask: {
     type: 'object',

@@ -4,6 +4,7 @@ import { StoreFull, StoreUnavailable } from '../stores/store_error.js';
 import { TASK_ID } from '../task_id.js';
 import { bounded } from '../text.js';
 
+/** @import { ShownAttempt } from '../story.js' */
 /** @import { StepRecord, TaskRecord, TaskSummary } from '../task.js' */
 /** @import { Environment } from './router.js' */
 
@@ -177,6 +178,14 @@ function stepsView(steps) {
       dueAt: hasSlept || status !== 'waiting' ? null : isoTime(due_ms),
     };
   });
+}
+
+/** @param {ShownAttempt[]} attempts */
+export function attemptsView(attempts) {
+  return attempts.map(({ run, attempt, started_ms, ended_ms, end, error = null, log = [], dropped = 0 }) => ({
+    run, attempt, outcome: end, startedAt: isoTime(started_ms), endedAt: isoTime(ended_ms), error,
+    log: log.map(({ at_ms, level, message, fields }) => ({ at: isoTime(at_ms), level, message, fields })), logDropped: dropped,
+  }));
 }
 
 /** @param {TaskSummary} task */

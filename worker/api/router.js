@@ -13,7 +13,7 @@ import { jsonReply, quoted, Refusal, storeRefusal } from './reply.js';
 import { deleteSchedule, listSchedules, pauseSchedule, putSchedule, resumeSchedule, showSchedule } from './schedules.js';
 import { showStatistics } from './stats.js';
 import { submitTask } from './submission.js';
-import { cancelTask, retryTask, showPayload, showTask } from './task.js';
+import { cancelTask, retryTask, showAttempts, showParameters, showPayload, showTask } from './task.js';
 
 /** @import { Engine } from '../engines/engine.js' */
 /** @import { Handlers } from '../handler.js' */
@@ -30,6 +30,8 @@ export const ROUTES = {
   '/task': { POST: submitTask },
   '/tasks': { GET: listTasks, POST: submitBatch },
   '/task/{taskId}': { GET: showTask, DELETE: cancelTask },
+  '/task/{taskId}/attempts': { GET: showAttempts },
+  '/task/{taskId}/parameters': { GET: showParameters },
   '/task/{taskId}/payload': { GET: showPayload },
   '/task/{taskId}/cancel': { POST: cancelTask },
   '/task/{taskId}/retry': { POST: retryTask },
@@ -51,7 +53,7 @@ const OPEN_PATH = '/health';
 
 /** What a token with the role `submit` may do. With `read` it may do whatever a GET does, but for what others have submitted; with `operate` all. */
 const SUBMITTER = new Set(['POST /task', 'POST /tasks', 'GET /task/{taskId}']);
-const OPERATOR = new Set(['GET /task/{taskId}/payload']);
+const OPERATOR = new Set(['GET /task/{taskId}/parameters', 'GET /task/{taskId}/payload']);
 
 const PATTERNS = Object.entries(ROUTES).map(([path, methods]) => (
   { path, pattern: new RegExp(`^${path.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '([^/]+)')}$`), methods }

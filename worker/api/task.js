@@ -1,8 +1,9 @@
 /** `/task/:id`: to look at a task, to cancel it, to run it again. */
 
+import { attemptsOf } from '../story.js';
 import { TASK_ID } from '../task_id.js';
 import { handOver, requireRoom } from './intake.js';
-import { jsonReply, jsonTextReply, Refusal, taskJson, taskNotFound, UNCACHED } from './reply.js';
+import { attemptsView, jsonReply, jsonTextReply, Refusal, taskJson, taskNotFound, UNCACHED } from './reply.js';
 import { fromDigits, readQuery, wholeNumber } from './request.js';
 import { streamTask, wantsStream } from './stream.js';
 import { findEnded, MAX_WAIT_SECONDS } from './wait.js';
@@ -27,6 +28,34 @@ export async function showTask(call, taskId) {
   if (isStream) return streamTask(call, task);
   const hasSteps = call.handlers[task.handler]?.steps === true;
   return jsonTextReply(taskJson(task, call.env, hasSteps ? await call.store.steps(taskId) : null));
+}
+
+/**
+ * @param {Call} call
+ * @param {string} taskId
+ */
+export async function showAttempts({ url, store }, taskId) {
+  readQuery(url, []);
+  requireTaskId(taskId);
+  const task = await find(store, taskId);
+  const kept = await store.story(taskId);
+  if (!kept) throw taskNotFound(taskId);
+  return jsonReply({ taskId, status: task.status, attempts: attemptsView(attemptsOf(task, kept)) });
+}
+
+/**
+ * @param {Call} call
+ * @param {string} taskId
+ */
+export async function showParameters({ url, store }, taskId) {
+  readQuery(url, []);
+  requireTaskId(taskId);
+  const { handler, parent } = await find(store, taskId);
+  const kept = await store.story(taskId);
+  if (!kept) throw taskNotFound(taskId);
+  // Whoever may see a task's parameters has not therefore made its callback, whose URL often is a secret.
+  const parameters = parent === null ? kept.parameters : { ...kept.parameters, url: URL.parse(kept.parameters['url'] ?? '')?.origin ?? '' };
+  return jsonReply({ taskId, handler, parameters });
 }
 
 /**

@@ -7,6 +7,7 @@ import { ENDED, LEASE_SECONDS, MAX_TTL_SECONDS, MIN_TTL_SECONDS, TASK_TTL_SECOND
 import { CALLBACK_HANDLER, callbackBody, callbackRuns, callbackTaskId, tellsOf } from '../callback.js';
 import { followUpOf } from '../follow_up.js';
 import { creationTime, timePrefix } from '../task_id.js';
+import { crashedStory } from '../story.js';
 import { bounded } from '../text.js';
 import { REQUEST_PATIENCE_SECONDS } from './connection.js';
 import { newestFirst } from './kv_list.js';
@@ -17,7 +18,7 @@ import { addCounts, countEnd, countSubmission, noCounts, noSweeps, recentMinutes
 
 /** @import { AttemptName, CallbackState, Idempotency, NewTask, Outcome, Parameters, Payload, Progress, Status, StepRecord, TaskError, TaskEvent, TaskRecord, TaskSummary } from '../task.js' */
 /** @import { Leased } from './lease.js' */
-/** @import { Abandoned, ClaimAnswer, Delivery, EventReceipt, Fill, Insertion, KeptPayload, KeptSchedule, OpenTask, Page, Probe, Query, RunningVersion, Settled, Standing, Statistics, Store, SweepCounts } from './store.js' */
+/** @import { Abandoned, ClaimAnswer, Delivery, EventReceipt, Fill, Insertion, KeptPayload, KeptSchedule, KeptStory, OpenTask, Page, Probe, Query, RunningVersion, Settled, Standing, Statistics, Store, SweepCounts } from './store.js' */
 /** @import { Callback } from '../callback.js' */
 /** @import { Submission } from '../engines/engine.js' */
 /** @import { FollowUp } from '../follow_up.js' */
@@ -51,12 +52,13 @@ import { addCounts, countEnd, countSubmission, noCounts, noSweeps, recentMinutes
  * @property {Idempotency | null} idempotency
  * @property {Callback | null} callback
  * @property {string | null} parent
+ * @property {string | null} story
  */
 
 /**
  * What lists and the sweeper must know of a task, kept as the key's metadata so that a list has it.
  *
- * @typedef {Omit<Entry, 'parameters' | 'payload' | 'payload_encoding' | 'result' | 'idempotency' | 'holder' | 'delivery' | 'claim' | 'callback' | 'parent'>} Metadata
+ * @typedef {Omit<Entry, 'parameters' | 'payload' | 'payload_encoding' | 'result' | 'idempotency' | 'holder' | 'delivery' | 'claim' | 'callback' | 'parent' | 'story'>} Metadata
  */
 
 /** What a key of an idempotency key holds. @typedef {{taskId: string, fingerprint: string}} KeyHolder */
@@ -154,6 +156,15 @@ export class KvStore {
     return entry && isKept(entry) ? { payload: entry.payload === '' ? null : decoded(entry) } : null;
   }
 
+  /**
+   * @param {string} taskId
+   * @returns {Promise<KeptStory | null>}
+   */
+  async story(taskId) {
+    const entry = await this.#read(taskId);
+    return entry && isKept(entry) ? { story: entry.story, lease_expires_ms: entry.lease_expires_at_ms, parameters: entry.parameters } : null;
+  }
+
   async changed() {} // nobody asks a store that does not tell
 
   /**
@@ -189,6 +200,7 @@ export class KvStore {
         result: 'result' in outcome ? outcome.result : null,
         error: 'error' in outcome ? outcome.error : null,
         progress: outcome.progress ?? found.progress,
+        story: outcome.story ?? found.story,
         due_at_ms: 'next_attempt_ms' in outcome ? outcome.next_attempt_ms : null,
         ...(outcome.status === 'pending' && outcome.suspended && {
           attempts: attempts - 1, // none that was spent
@@ -339,7 +351,8 @@ export class KvStore {
         taskId,
         (found) => found.run === run && found.attempts === attempts && (found.status === 'pending'
           || (found.status === 'processing' && isAbandoned(leased(found), { holder, delivery, ended }, Date.now()))),
-        ({ status, crashes }) => ({
+        ({ status, crashes, ...found }) => ({
+          ...(status === 'processing' && { story: crashedStory(found.story, leased({ status, crashes, ...found })) }),
           status: 'failed', error, finished_at_ms: Date.now(), due_at_ms: null, lease_expires_at_ms: null,
           crashes: crashes + (status === 'processing' ? 1 : 0),
         }),
@@ -594,14 +607,15 @@ export class KvStore {
       crashes: isRedrive ? 0 : found.crashes + (verdict === 'take over' ? 1 : 0),
       started_at_ms: isRedrive ? now_ms : found.started_at_ms ?? now_ms,
       progress: null,
+      story: verdict === 'take over' ? crashedStory(found.story, leased(found)) : found.story,
       due_at_ms: null,
       lease_expires_at_ms: now_ms + LEASE_SECONDS * 1000,
     };
     await this.#write(taskId, entry);
     if (isRedrive) await this.#keepKey(taskId, entry);
     await this.#markDue(taskId, entry, now_ms + LEASE_SECONDS * 1000);
-    const { attempts, crashes, handler, parameters, max_retries, callback, parent } = entry;
-    return { kind: 'claimed', task: { taskId, run, attempts, crashes, claim, handler, parameters, max_retries, callback, parent, payload: decoded(entry) } };
+    const { attempts, crashes, handler, parameters, max_retries, callback, parent, story } = entry;
+    return { kind: 'claimed', task: { taskId, run, attempts, crashes, claim, handler, parameters, max_retries, callback, parent, story, payload: decoded(entry) } };
   }
 
   /**
@@ -863,7 +877,7 @@ function complete(entry) {
   return {
     status: 'pending', handler: 'default', parameters: {}, payload: '', run: 1, attempts: 0, crashes: 0, max_retries: null,
     expires_at: 0, due_at_ms: null, lease_expires_at_ms: null, holder: null, delivery: null, claim: null, sent_at_ms: null, started_at_ms: null, finished_at_ms: null,
-    progress: null, error: null, result: null, idempotency: null, callback: null, parent: null, ...entry,
+    progress: null, error: null, result: null, idempotency: null, callback: null, parent: null, story: null, ...entry,
   };
 }
 
@@ -949,7 +963,7 @@ function summary(taskId, entry) {
 function metadataOf(entry) {
   const {
     parameters: _parameters, payload: _payload, payload_encoding: _encoding, result: _result, idempotency: _idempotency,
-    holder: _holder, delivery: _delivery, claim: _claim, callback: _callback, parent: _parent, ...kept
+    holder: _holder, delivery: _delivery, claim: _claim, callback: _callback, parent: _parent, story: _story, ...kept
   } = entry;
   const candidates = TEXT_LENGTHS.map((length) => ({
     ...kept,

@@ -66,6 +66,11 @@ export function layered(Present, formers) {
     }
 
     /** @param {string} taskId */
+    story(taskId) {
+      return this.#first((store) => store.story(taskId), null);
+    }
+
+    /** @param {string} taskId */
     payload(taskId) {
       return this.#first((store) => store.payload(taskId), null);
     }

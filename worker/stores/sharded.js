@@ -55,6 +55,11 @@ export class ShardedStore {
   }
 
   /** @param {string} taskId */
+  story(taskId) {
+    return this.#first(taskId, (shard) => shard.story(taskId), null);
+  }
+
+  /** @param {string} taskId */
   payload(taskId) {
     return this.#first(taskId, (shard) => shard.payload(taskId), null);
   }

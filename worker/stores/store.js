@@ -3,7 +3,7 @@
  * reordered delivery cannot move a task back; how firmly a store keeps that is in `guarantees.json`.
  */
 
-/** @import { AttemptName, ClaimedTask, NewTask, Outcome, Payload, Progress, Status, StepRecord, TaskError, TaskEvent, TaskRecord, TaskSummary } from '../task.js' */
+/** @import { AttemptName, ClaimedTask, NewTask, Outcome, Parameters, Payload, Progress, Status, StepRecord, TaskError, TaskEvent, TaskRecord, TaskSummary } from '../task.js' */
 /** @import { FollowUp } from '../follow_up.js' */
 /** @import { Minutes, StatusCounts, Totals } from './tally.js' */
 
@@ -115,6 +115,11 @@
 
 /** A task's payload as it was submitted; null once it is not kept any more. @typedef {{payload: Payload | null}} KeptPayload */
 
+/** What is kept of a task beside what it shows: its story, until when the attempt that runs may hold it, and its parameters.
+ *
+ * @typedef {{story: string | null, lease_expires_ms: number | null, parameters: Parameters}} KeptStory
+ */
+
 /**
  * Methods may be repeated: each finds what it has already done. Those of several tasks tell of each on its own, so that a part
  * of the store that is down hurts its own tasks alone; the others throw `StoreUnavailable` or `StoreFull`.
@@ -133,6 +138,7 @@
  * @property {(reports: (AttemptName & {progress: Progress | null})[]) => Promise<Map<string, Standing>>} report keeps the progress
  *   of claimed tasks (null: none that is new)
  * @property {(taskId: string) => Promise<KeptPayload | null>} payload null when there is no such task, or its time to live is over
+ * @property {(taskId: string) => Promise<KeptStory | null>} story null when there is no such task, or its time to live is over
  * @property {(taskId: string) => Promise<StepRecord[]>} steps those of a task, in no order
  * @property {(attempt: AttemptName, step: StepRecord) => Promise<Standing>} keepStep writes a step of a claimed task
  * @property {(taskId: string, name: string) => Promise<TaskEvent | null>} event that was sent to a task

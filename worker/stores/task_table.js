@@ -14,12 +14,13 @@ import { heldColumns, IS_HELD, RELEASE, releasedRuns } from './hold_table.js';
 import { EARLY_MS, isHeld, verdictOn } from './lease.js';
 import { changeOfNote, NOTE } from './note_table.js';
 import { changeOfSchedule, SCHEDULES } from './schedule_table.js';
+import { CRASHED_STORY } from '../story.js';
 import { isStoreError } from './store_error.js';
 import { addEnd, addSubmission, countEnd, countSubmission, MINUTE_MS, newTally, noCounts, recentMinutes } from './tally.js';
 
 /** @import { AttemptName, CallbackState, NewTask, Outcome, Payload, Progress, StepRecord, TaskError, TaskEvent, TaskRecord, TaskSummary } from '../task.js' */
 /** @import { Leased } from './lease.js' */
-/** @import { Abandoned, ClaimAnswer, Delivery, EventReceipt, Fill, Insertion, KeptPayload, KeptSchedule, OpenTask, Page, PartTotals, Probe, Query, RunningVersion, Settled, Standing, Statistics, Store, SweepCounts } from './store.js' */
+/** @import { Abandoned, ClaimAnswer, Delivery, EventReceipt, Fill, Insertion, KeptPayload, KeptSchedule, KeptStory, OpenTask, Page, PartTotals, Probe, Query, RunningVersion, Settled, Standing, Statistics, Store, SweepCounts } from './store.js' */
 /** @import { Callback } from '../callback.js' */
 /** @import { Submission } from '../engines/engine.js' */
 /** @import { FollowUp } from '../follow_up.js' */
@@ -139,6 +140,7 @@ const SUMMARY = `taskId, status, handler, run, attempts, crashes, max_retries, p
 const FIND = `SELECT ${SUMMARY}, error, result, callback, parent, ${CALLBACK_STATUS} FROM tasks WHERE taskId = ?1 AND expires_at > ?2`;
 
 const PAYLOAD = 'SELECT payload FROM tasks WHERE taskId = ?1 AND expires_at > ?2';
+const STORY = 'SELECT story, lease_expires_at, parameters FROM tasks WHERE taskId = ?1 AND expires_at > ?2';
 
 /** As `isAbandoned` in `lease.js`. */
 const IS_ABANDONED = (/** @type {string} */ task, /** @type {string} */ by) => `(${task}.lease_expires_at <= ?3
@@ -177,10 +179,11 @@ const CLAIM = `
     error = CASE WHEN status = 'failed' THEN NULL ELSE error END,
     expires_at = CASE WHEN status = 'failed' THEN max(expires_at, ?5) ELSE expires_at END,
     own_expires_at = CASE WHEN status = 'failed' THEN max(expires_at, ?5) ELSE own_expires_at END,
-    finished_at = NULL, progress = NULL
+    finished_at = NULL, progress = NULL,
+    story = CASE WHEN delivery.isCrash THEN ${CRASHED_STORY} ELSE story END
   FROM (${CLAIMABLE}) AS delivery
   WHERE taskId = delivery.wantedId AND (delivery.bytes_before = 0 OR delivery.bytes_before + delivery.bytes <= ${CLAIM_BYTES})
-  RETURNING taskId, run, attempts, crashes, claim, handler, parameters, payload, max_retries, callback, parent`;
+  RETURNING taskId, run, attempts, crashes, claim, handler, parameters, payload, max_retries, callback, parent, story`;
 
 const LEASED = `SELECT taskId, status, run, attempts, crashes, max_retries, due_at, lease_expires_at, holder, delivery, claim, expires_at FROM tasks
   WHERE taskId IN (SELECT value ->> 'taskId' FROM json_each(?1))`;
@@ -194,7 +197,8 @@ const SETTLE = `
     error = outcome.value ->> 'error', progress = coalesce(outcome.value ->> 'progress', progress),
     due_at = outcome.value ->> 'next_attempt_ms', lease_expires_at = NULL,
     finished_at = CASE outcome.value ->> 'status' WHEN 'pending' THEN NULL ELSE outcome.value ->> 'ended_ms' END,
-    payload = CASE WHEN outcome.value ->> 'status' = 'completed' AND NOT ?2 THEN NULL ELSE payload END
+    payload = CASE WHEN outcome.value ->> 'status' = 'completed' AND NOT ?2 THEN NULL ELSE payload END,
+    story = coalesce(outcome.value ->> 'story', story)
   FROM json_each(?1) AS outcome
   WHERE ${IS_AT_CLAIM('outcome')} AND status IN ('processing', outcome.value ->> 'status')
   RETURNING taskId`;
@@ -257,7 +261,7 @@ const RUN = 'SELECT run FROM tasks WHERE taskId = ?1 AND expires_at > ?2';
 
 const ABANDON = `
   UPDATE tasks SET status = 'failed', error = ?2, finished_at = ?3, lease_expires_at = NULL, due_at = NULL,
-    crashes = crashes + (status = 'processing')
+    crashes = crashes + (status = 'processing'), story = CASE status WHEN 'processing' THEN ${CRASHED_STORY} ELSE story END
   FROM json_each(?1) AS lost
   WHERE taskId = lost.value ->> 'taskId' AND run = lost.value ->> 'run' AND attempts = lost.value ->> 'attempts'
     AND (status = 'pending' OR (status = 'processing' AND ${IS_ABANDONED('tasks', 'lost')}))
@@ -406,6 +410,15 @@ export class TaskTable {
   async payload(taskId) {
     const [[row] = []] = await this.run([{ ...statement(PAYLOAD, taskId, seconds(Date.now())), answer_bytes: ANSWERED_PAYLOAD_BYTES }]);
     return row ? { payload: row['payload'] === null ? null : payloadOf(row) } : null;
+  }
+
+  /**
+   * @param {string} taskId
+   * @returns {Promise<KeptStory | null>}
+   */
+  async story(taskId) {
+    const [row] = await this.#rows(STORY, taskId, seconds(Date.now()));
+    return row ? { story: row['story'], lease_expires_ms: row['lease_expires_at'], parameters: JSON.parse(row['parameters'] ?? '{}') } : null;
   }
 
   /**
@@ -1048,9 +1061,9 @@ function shortened(task) {
 }
 
 /** @param {Row} row @returns {import('../task.js').ClaimedTask} */
-function claimedTask({ taskId, run, attempts, crashes, claim, handler, max_retries, parameters, payload, callback, parent }) {
+function claimedTask({ taskId, run, attempts, crashes, claim, handler, max_retries, parameters, payload, callback, parent, story }) {
   return {
-    taskId, run, attempts, crashes, claim, handler, max_retries, parent,
+    taskId, run, attempts, crashes, claim, handler, max_retries, parent, story,
     callback: callbackOf({ callback }),
     parameters: JSON.parse(parameters ?? '{}'),
     payload: payloadOf({ payload }),
