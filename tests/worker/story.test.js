@@ -15,7 +15,7 @@ const CHATTY = `
   export const parameters = { until: 'the attempt that does not fail' };
   export default (payload, { attempt, parameters, log }) => {
     log.info('at work', { attempt, size: 7 });
-    if (payload === 'odd') { log.warn('\\ud800 \\u0000', { big: 1n }); log.error(Symbol('s')); log.debug('', [1]); }
+    if (payload === 'odd') { log.warn('half \\ud800', { big: 1n }); log.error(Symbol('s')); log.debug('', [1]); }
     if (attempt < Number(parameters.until ?? 1)) throw new RangeError('not yet', { cause: new TypeError('the weather') });
     return attempt;
   };`;
@@ -81,7 +81,7 @@ for (const store of STORES) describe(`GET /task/:id/attempts with state in ${sto
     await api.attempt(taskId);
     const [first] = await attempts(taskId);
     assert.deepEqual(first?.log.slice(1).map(({ level, message, fields }) => [level, message, fields]), [
-      ['warn', '\ufffd \ufffd', '"fields that JSON cannot hold"'], ['error', 'Symbol(s)', null], ['debug', '', '[1]'],
+      ['warn', 'half \ufffd', '"fields that JSON cannot hold"'], ['error', 'Symbol(s)', null], ['debug', '', '[1]'],
     ]);
   });
 
@@ -227,7 +227,9 @@ test('a story is bounded, whatever is logged and thrown, and the last attempt is
 test('a line is bounded', () => {
   const journal = new Journal({ run: 1, attempts: 1, story: null });
   journal.log('warn', 'x'.repeat(10_000), { text: 'y'.repeat(10_000) });
+  journal.log('info', '\0', null);
   const [entry] = entriesOf(journal.after({ status: 'completed', ended_ms: 1 }, null));
-  const [line] = entry?.log ?? [];
+  const [line, nothing] = entry?.log ?? [];
+  assert.deepEqual([nothing?.message, nothing?.fields], ['\ufffd', null]);
   assert.deepEqual([line?.message.length, line?.fields?.length], [LINE_LENGTH, LINE_LENGTH]);
 });
