@@ -12,6 +12,7 @@ import json
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Literal, Self
 from urllib.parse import quote, urlsplit
 
@@ -29,7 +30,7 @@ from ops.errors import (
     UnreachableError,
 )
 from ops.event_stream import read_events
-from ops.json_object import JsonObject
+from ops.json_object import JsonObject, to_json
 from ops.patience import Patience
 from ops.schedule import NewSchedule, Schedule, body_of
 from ops.stats import Stats
@@ -191,21 +192,49 @@ class TaskRunnerClient:
         *,
         status: Status | str | None = None,
         handler: str | None = None,
+        id_prefix: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        error: str | None = None,
         limit: int = 20,
         cursor: str | None = None,
     ) -> Page:
-        """Return a page of at most `limit` (1 to 100) tasks, newest first."""
-        query = _given(status=status, handler=handler, limit=limit, cursor=cursor)
+        """Return a page of at most `limit` (1 to 100) tasks, newest first.
+
+        `error` is a text in an error's name or message.
+        """
+        times = _given(
+            createdAfter=created_after and to_json(created_after),
+            createdBefore=created_before and to_json(created_before),
+        )
+        query = _given(status=status, handler=handler, id=id_prefix, error=error, limit=limit, cursor=cursor) | times
         return Page.read(self._call("GET", "/tasks", query=query))
 
     def tasks(
-        self, *, status: Status | str | None = None, handler: str | None = None, limit: int | None = None
+        self,
+        *,
+        status: Status | str | None = None,
+        handler: str | None = None,
+        id_prefix: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        error: str | None = None,
+        limit: int | None = None,
     ) -> Iterator[TaskSummary]:
-        """Give at most `limit` tasks, newest first, a page at a time; None gives all."""
+        """Give at most `limit` tasks, newest first, a page at a time; None gives all. The others are as in `page`."""
         left = math.inf if limit is None else limit
         cursor = None
         while left > 0:
-            page = self.page(status=status, handler=handler, limit=int(min(left, MAX_PAGE_TASKS)), cursor=cursor)
+            page = self.page(
+                status=status,
+                handler=handler,
+                id_prefix=id_prefix,
+                created_after=created_after,
+                created_before=created_before,
+                error=error,
+                limit=int(min(left, MAX_PAGE_TASKS)),
+                cursor=cursor,
+            )
             yield from page.tasks
             left -= len(page.tasks)
             cursor = page.cursor

@@ -6,6 +6,7 @@ import argparse
 import math
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 _UNIT_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -29,6 +30,17 @@ def seconds(text: str) -> int:
     if not match:
         raise argparse.ArgumentTypeError(f"expected seconds, or a number with s, m, h or d, got {text!r}")
     return int(match[1]) * _UNIT_SECONDS[match[2]]
+
+
+def moment(text: str) -> datetime:
+    """Read a time: how long ago it was (``15m``, ``2d``), or ISO 8601; without an offset it is this machine's."""
+    try:
+        if re.fullmatch(r"\d+[smhd]", text):
+            return datetime.now(UTC) - timedelta(seconds=seconds(text))
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError, argparse.ArgumentTypeError) as error:
+        expected = "how long ago, as 15m, or a time, as 2026-11-30T09:00:00Z"
+        raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}") from error
 
 
 def rate(text: str) -> float:

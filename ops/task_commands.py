@@ -19,7 +19,7 @@ from ops.console import Console, age, duration, excerpt, table
 from ops.deep_json import dumps
 from ops.errors import TaskRunnerError, TransientError, UnauthorizedError
 from ops.json_object import to_json
-from ops.options import add_task_options, name, seconds, task_settings, whole_number
+from ops.options import add_task_options, moment, name, seconds, task_settings, whole_number
 from ops.patience import patiently
 from ops.stats import Stats
 from ops.task import Status, Step, Task, TaskSummary
@@ -45,6 +45,12 @@ def add_parsers(commands: Any, common: argparse.ArgumentParser) -> None:
     _add_timeout(wait)
     listing = add_command(commands, common, "list", _list, "list tasks, newest first")
     _add_filter(listing)
+    listing.add_argument("--id", metavar="PREFIX", help="those whose id begins so")
+    listing.add_argument(
+        "--since", type=moment, metavar="TIME", help="submitted then or later: 15m (ago), 2d, or a time"
+    )
+    listing.add_argument("--until", type=moment, metavar="TIME", help="submitted earlier than that")
+    listing.add_argument("--error", metavar="TEXT", help="those whose error has this in its name or message")
     listing.add_argument("--limit", type=whole_number(1), default=LIST_TASKS, metavar="N", help="default: %(default)s")
     listing.add_argument("--all", action="store_true", help="all there are")
     cancel = add_command(commands, common, "cancel", _cancel, "cancel tasks that have not ended")
@@ -140,7 +146,16 @@ def _wait_for(client: TaskRunnerClient, task_ids: list[str], timeout: int | None
 def _list(options: argparse.Namespace, console: Console) -> int:
     limit = None if options.all else options.limit
     with client_of(options) as client:
-        tasks = list(client.tasks(status=options.status, handler=options.handler, limit=limit))
+        found = client.tasks(
+            status=options.status,
+            handler=options.handler,
+            id_prefix=options.id,
+            created_after=options.since,
+            created_before=options.until,
+            error=options.error,
+            limit=limit,
+        )
+        tasks = list(found)
     heading = ("TASK", "STATUS", "HANDLER", "RUN", "ATTEMPTS", "AGE", "")
     rows = [_row(task) for task in tasks]
     console.result({"tasks": to_json(tasks)}, table([heading, *rows]) if rows else ["no tasks"])

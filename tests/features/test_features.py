@@ -272,6 +272,18 @@ def test_lists_show_tasks_newest_first_by_status_and_handler(client: TaskRunnerC
     assert client.page(limit=1, cursor=page.cursor).tasks[0].task_id in {older.task_id, newer.task_id}
 
 
+def test_lists_find_tasks_by_id_time_and_error(client: TaskRunnerClient) -> None:
+    task = ended(client, probe(client, "give-up"))
+    since = task.created_at
+    found = {
+        "id": client.tasks(id_prefix=task.task_id),
+        "error": client.tasks(error="NEVER again", created_after=since, created_before=since + timedelta(seconds=1)),
+    }
+    for name, tasks in found.items():
+        assert task.task_id in [each.task_id for each in tasks], name
+    assert list(client.tasks(error="never", created_after=since, created_before=since)) == []
+
+
 def test_a_pending_task_is_cancelled_at_once(client: TaskRunnerClient) -> None:
     submission = client.submit(b"later", delay_seconds=2)
     assert client.cancel(submission.task_id).status is Status.CANCELLED

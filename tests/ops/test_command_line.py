@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,25 @@ def test_list_shows_a_row_for_each_task(run: Run, runner: StandIn) -> None:
     runner.replies = [Reply({"tasks": [summary], "cursor": "more"}), Reply({"tasks": [], "cursor": None})]
     assert len(json.loads(run("list", "--all", "--json")[1])["tasks"]) == 1
     assert run("list")[1] == "no tasks\n"
+
+
+def test_list_asks_for_what_it_is_told(run: Run, runner: StandIn) -> None:
+    runner.replies = [Reply({"tasks": [], "cursor": None})]
+    words = ["--id", "01a2", "--since", "2026-11-30T10:00:00+01:00", "--until", "2026-11-30T09:30:00.5Z"]
+    assert run("list", *words, "--error", "timed out")[0] == 0
+    assert runner.requests[0].query == {
+        "id": ["01a2"],
+        "createdAfter": ["2026-11-30T09:00:00.000Z"],
+        "createdBefore": ["2026-11-30T09:30:00.500Z"],
+        "error": ["timed out"],
+        "limit": ["20"],
+    }
+    before = datetime.now(UTC)
+    run("list", "--since", "2h")
+    asked = datetime.fromisoformat(runner.requests[1].query["createdAfter"][0])
+    assert timedelta(0) <= asked - (before - timedelta(hours=2)) < timedelta(seconds=30)
+    for odd in ("soon", "99999999999999d", "999999999d", "1"):
+        assert run("list", "--since", odd)[0] == 2
 
 
 def test_what_one_task_refuses_does_not_stop_the_others(run: Run, runner: StandIn) -> None:

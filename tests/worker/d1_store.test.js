@@ -46,6 +46,8 @@ test('lists, statistics and sweeps read a bounded number of rows, however many t
   assert.ok(await rowsRead(() => store.list({ ...all, status: 'failed' })) <= 50);
   assert.ok(await rowsRead(() => store.list({ ...all, status: 'pending' })) <= 2_000);
   assert.ok(await rowsRead(() => store.list({ ...all, handler: 'none', status: 'failed' })) <= 2_000);
+  assert.ok(await rowsRead(() => store.list({ ...all, error: 'none' })) <= 2_000);
+  assert.ok(await rowsRead(() => store.list({ ...all, since: '01000010', cursor: '01000018' })) <= 50);
   assert.ok(await rowsRead(() => store.statistics()) <= 500, 'before anybody has counted');
   assert.ok(await rowsRead(() => store.tally()) <= 51_000);
   assert.ok(await rowsRead(() => store.tally()) <= 51_000);

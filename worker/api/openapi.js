@@ -1,7 +1,7 @@
 /** `GET /openapi.json`: every route, as OpenAPI 3.1 (https://spec.openapis.org/oas/v3.1.1) describes it. */
 
 import { STATUSES } from '../task.js';
-import { DEFAULT_LIST_TASKS, LIST_TASKS } from './list.js';
+import { DEFAULT_LIST_TASKS, ID_PREFIX, LIST_TASKS, MAX_ERROR_TEXT_LENGTH } from './list.js';
 import {
   CALLBACK_URL_SCHEMA, CURSOR_SCHEMA, DELAY_SCHEMA, ENDS_SCHEMA, ERROR_SCHEMAS, HANDLER_SCHEMA, HEADERS, headers, IDEMPOTENCY_KEY_SCHEMA, refusals, REPLACE_SCHEMA, RETRIES_SCHEMA, schemaOf,
   SCHEDULE_NAME_SCHEMA, SCHEMAS, STATUS_SCHEMA, TASK_ID_SCHEMA, TTL_SCHEMA, wholeNumber,
@@ -199,6 +199,10 @@ function listTasks() {
   }, [
     query('status', STATUS_SCHEMA),
     query('handler', HANDLER_SCHEMA),
+    query('id', { type: 'string', pattern: ID_PREFIX.source, description: 'The beginning of an id, or all of it.' }),
+    query('createdAfter', { type: 'string', format: 'date-time', description: 'Those that were submitted then or later.' }),
+    query('createdBefore', { type: 'string', format: 'date-time', description: 'Those that were submitted earlier.' }),
+    query('error', { type: 'string', minLength: 1, maxLength: MAX_ERROR_TEXT_LENGTH, description: 'Those whose error has this in its name or message, in any case.' }),
     query('limit', wholeNumber(LIST_TASKS, 'Most tasks of a list.', DEFAULT_LIST_TASKS)),
     query('cursor', CURSOR_SCHEMA),
   ]);

@@ -422,18 +422,21 @@ export class KvStore {
    * @param {Query} query
    * @returns {Promise<Page>}
    */
-  async list({ status, handler, limit, cursor }) {
+  async list({ status, handler, limit, cursor, since = '', error = null }) {
     /** @type {TaskSummary[]} */
     const tasks = [];
     const walk = newestFirst(this.kv, cursor);
     for await (const { name, metadata } of walk.keys) {
+      if (name < since) return { tasks, cursor: null };
       const entry = complete(metadata);
       const task = summary(name, entry);
+      if (error !== null && !hasText(task.error, error)) continue;
       if (!isKept(entry) || (status && task.status !== status) || (handler && task.handler !== handler)) continue;
       if (tasks.length === limit) return { tasks, cursor: tasks.at(-1)?.taskId ?? null };
       tasks.push(task);
     }
-    return { tasks, cursor: walk.stoppedAt() };
+    const stoppedAt = walk.stoppedAt();
+    return { tasks, cursor: stoppedAt === null || stoppedAt <= since ? null : stoppedAt };
   }
 
   /** @returns {Promise<KeptSchedule[]>} */
@@ -829,6 +832,14 @@ export class KvStore {
  */
 function callbackIdOf(taskId, { callback, status, run, finished_at_ms }) {
   return finished_at_ms !== null && tellsOf(callback, status) ? callbackTaskId({ taskId, run, finished_ms: finished_at_ms }) : null;
+}
+
+/**
+ * @param {TaskError | null} error
+ * @param {string} text
+ */
+function hasText(error, text) {
+  return error !== null && `${error.name}: ${error.message}`.toLowerCase().includes(text.toLowerCase());
 }
 
 /** @param {Idempotency} idempotency */

@@ -680,18 +680,19 @@ export class TaskTable {
    * @param {Query} query
    * @returns {Promise<Page>}
    */
-  async list({ status, handler, limit, cursor }) {
+  async list({ status, handler, limit, cursor, since = '', error = null }) {
     const isIndexed = status === null || status === 'failed' || status === 'cancelled';
-    const window_rows = isIndexed && handler === null ? limit + 1 : LIST_ROWS;
+    const window_rows = isIndexed && handler === null && error === null ? limit + 1 : LIST_ROWS;
     const window = listWindow(status);
     const before = cursor ?? LAST_ID;
     const [rows = [], [seen] = []] = await this.run([
       statement(
-        `SELECT * FROM (${window}) WHERE status = coalesce(?2, status) AND handler = coalesce(?4, handler) AND expires_at > ?5
-         ORDER BY taskId DESC LIMIT ?6`,
-        before, status, window_rows, handler, seconds(Date.now()), limit + 1,
+        `SELECT * FROM (${window}) WHERE status = coalesce(?2, status) AND handler = coalesce(?5, handler) AND expires_at > ?6
+           AND (?8 IS NULL OR instr(lower(error ->> 'name' || ': ' || (error ->> 'message')), lower(?8)))
+         ORDER BY taskId DESC LIMIT ?7`,
+        before, status, window_rows, since, handler, seconds(Date.now()), limit + 1, error,
       ),
-      statement(`SELECT count(*) AS rows, min(taskId) AS last FROM (${window})`, before, status, window_rows),
+      statement(`SELECT count(*) AS rows, min(taskId) AS last FROM (${window})`, before, status, window_rows, since),
     ]);
     const tasks = rows.slice(0, limit).map(summary).map(shortened);
     if (rows.length > limit) return { tasks, cursor: tasks.at(-1)?.taskId ?? null };
@@ -1003,7 +1004,7 @@ function insertion({ taskId, handler, parameters, payload, delay_seconds, ttl_se
  */
 function listWindow(status) {
   const indexed = status === 'failed' || status === 'cancelled' ? `AND status IN ('failed', 'cancelled') AND status = ?2` : '';
-  return `SELECT ${SUMMARY}, error FROM tasks WHERE taskId < ?1 ${indexed} ORDER BY taskId DESC LIMIT ?3`;
+  return `SELECT ${SUMMARY}, error FROM tasks WHERE taskId < ?1 AND taskId >= ?4 ${indexed} ORDER BY taskId DESC LIMIT ?3`;
 }
 
 /**
