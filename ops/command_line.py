@@ -16,6 +16,7 @@ from ops import (
     dead_letter_commands,
     deploy_commands,
     former_command,
+    live_commands,
     schedule_commands,
     story_commands,
     task_commands,
@@ -92,6 +93,7 @@ def build_parser() -> argparse.ArgumentParser:
     deploy_commands.add_parsers(commands, common)
     task_commands.add_parsers(commands, common)
     story_commands.add_parsers(commands, common)
+    live_commands.add_parsers(commands, common)
     schedule_commands.add_parsers(commands, common)
     dead_letter_commands.add_parsers(commands, common)
     cost_commands.add_parsers(commands, common)

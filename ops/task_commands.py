@@ -8,7 +8,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -156,9 +156,7 @@ def _list(options: argparse.Namespace, console: Console) -> int:
             limit=limit,
         )
         tasks = list(found)
-    heading = ("TASK", "STATUS", "HANDLER", "RUN", "ATTEMPTS", "AGE", "")
-    rows = [_row(task) for task in tasks]
-    console.result({"tasks": to_json(tasks)}, table([heading, *rows]) if rows else ["no tasks"])
+    console.result({"tasks": to_json(tasks)}, rows_of(tasks))
     return SUCCESS
 
 
@@ -230,16 +228,16 @@ def _watch(options: argparse.Namespace, console: Console) -> int:
         task = None
         for task in client.watch(options.task_id):
             if console.is_live and not task.status.has_ended:
-                console.progress(_moment(task))
+                console.progress(moment_of(task))
             else:
-                console.result(task, [_moment(task)] if not task.status.has_ended else facts_of(task))
+                console.result(task, [moment_of(task)] if not task.status.has_ended else facts_of(task))
     return SUCCESS if task and task.status is Status.COMPLETED else FAILURE
 
 
 def _stats(options: argparse.Namespace, console: Console) -> int:
     with client_of(options) as client:
         stats = client.stats()
-    console.result(stats, _figures(stats))
+    console.result(stats, figures_of(stats))
     return SUCCESS
 
 
@@ -248,6 +246,12 @@ def _metrics(options: argparse.Namespace, console: Console) -> int:
         text = client.metrics()
     console.result({"metrics": text}, text.splitlines())
     return SUCCESS
+
+
+def rows_of(tasks: Sequence[TaskSummary]) -> list[str]:
+    """Give a row for each task, below a heading."""
+    heading = ("TASK", "STATUS", "HANDLER", "RUN", "ATTEMPTS", "AGE", "")
+    return table([heading, *map(_row, tasks)]) if tasks else ["no tasks"]
 
 
 def _row(task: TaskSummary) -> tuple[str, ...]:
@@ -271,7 +275,8 @@ def _remark(task: TaskSummary) -> str:
     return ", ".join(parts)
 
 
-def _moment(task: Task) -> str:
+def moment_of(task: TaskSummary) -> str:
+    """Tell in a line how far a task is."""
     attempt = f"attempt {task.attempts}" if task.attempts else ""
     return "  ".join(filter(None, (task.task_id, task.status, attempt, _remark(task))))
 
@@ -312,7 +317,8 @@ def _due(step: Step) -> str:
     return error + (f", until {to_json(step.due_at)}" if step.status == "waiting" and step.due_at else "")
 
 
-def _figures(stats: Stats) -> list[str]:
+def figures_of(stats: Stats) -> list[str]:
+    """Tell what statistics say, a line for each thing."""
     counts = stats.counts
     rows = [
         ("tasks", ", ".join(f"{getattr(counts, status.value)} {status}" for status in Status)),

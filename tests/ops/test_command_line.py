@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ops import command, deployed_stack, task_commands
+from ops import command, deployed_stack, live_commands, task_commands
 from ops.client import TaskRunnerClient
 from ops.command_line import main
 from ops.console import duration, excerpt
@@ -557,3 +557,69 @@ def test_task_says_what_it_does_not_show(run: Run, runner: StandIn) -> None:
     assert json.loads(run("task", "t1", "--json")[1])["payloadBase64"] == "/w=="
     runner.replies = [refused("task_not_found", 404)]
     assert run("task", "t1")[0] == 1
+
+
+# --- live
+
+
+SUMMARY = {key: value for key, value in TASK.items() if key != "result"}
+
+
+@pytest.fixture
+def interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupt a live command at its third look."""
+    slept = list[float]()
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(live_commands.time, "sleep", sleep)
+
+
+def test_top_shows_the_numbers_and_the_newest_tasks(run: Run, runner: StandIn) -> None:
+    page = Reply({"tasks": [SUMMARY], "cursor": None})
+    runner.replies = [Reply(STATS), page]
+    code, out, _ = run("top", "--once")
+    assert code == 0
+    assert "1 pending, 2 processing" in out
+    assert out.splitlines()[-1].startswith("t1")
+    assert "\x1b" not in out
+    assert [request.path for request in runner.requests] == ["/stats", "/tasks"]
+    runner.replies = [Reply(STATS), page]
+    assert json.loads(run("top", "--once", "--json")[1])["stats"] == STATS
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_top_looks_again_until_it_is_interrupted(run: Run, runner: StandIn) -> None:
+    page = Reply({"tasks": [], "cursor": None})
+    runner.replies = [Reply(STATS), page] * 3
+    code, out, _ = run("top")
+    assert (code, out.count("no tasks")) == (130, 3)
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_tail_prints_a_line_for_each_change(run: Run, runner: StandIn) -> None:
+    working = SUMMARY | {"status": "processing"}
+    new = SUMMARY | {"taskId": "t2", "status": "pending", "attempts": 0}
+    looks = [[working], [new, working], [new, SUMMARY]]
+    runner.replies = [Reply({"tasks": tasks, "cursor": None}) for tasks in looks]
+    code, out, _ = run("tail", "--handler", "default")
+    assert code == 130
+    assert [line.split()[:2] for line in out.splitlines()] == [["t2", "pending"], ["t1", "completed"]]
+    assert runner.requests[0].query == {"handler": ["default"], "limit": ["100"]}
+
+
+def test_tail_shows_once_what_there_is(run: Run, runner: StandIn) -> None:
+    runner.replies = [Reply({"tasks": [SUMMARY, SUMMARY | {"taskId": "t0"}], "cursor": None})]
+    code, out, _ = run("tail", "--once", "--json")
+    assert (code, [json.loads(line)["taskId"] for line in out.splitlines()]) == (0, ["t0", "t1"])
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_tail_says_when_it_has_missed_some(run: Run, runner: StandIn) -> None:
+    looks = [[SUMMARY | {"taskId": f"{look}-{number}"} for number in range(100)] for look in range(3)]
+    runner.replies = [Reply({"tasks": tasks, "cursor": None}) for tasks in looks]
+    code, out, err = run("tail")
+    assert (code, len(out.splitlines()), err.count("some are not shown")) == (130, 200, 2)
