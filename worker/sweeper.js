@@ -32,6 +32,7 @@ export async function sweep(store, engine, reading, { isWhole } = { isWhole: tru
     await runSchedules(store, engine, swept);
     await chore('schedules of the stack', () => keepStackSchedules(store, reading, { swept, isWhole }));
   });
+  await chore('pauses', () => store.spreadPauses());
   await chore('rescue', () => rescue(store, engine, counts, start_ms + RESCUE_MS));
   await chore('expiry', async () => { counts.expired = await store.expire(() => Date.now() > start_ms + SWEEP_MS); });
   await chore('statistics', () => store.tally());

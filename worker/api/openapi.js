@@ -35,6 +35,7 @@ const API_VERSION = '1.0.0';
 const TAGS = {
   tasks: 'To submit tasks, follow them, cancel them and run them again.',
   schedules: 'What makes a task at each tick.',
+  pauses: 'To let tasks wait.',
   statistics: 'What there is and what has happened.',
   dashboard: 'A page for people.',
   about: 'The Worker and this API.',
@@ -47,6 +48,7 @@ const EVENTS_SCHEMA = { type: 'string', description: 'Events `task`, each with a
 const TASK_ID_PARAMETER = { name: 'taskId', in: 'path', required: true, schema: TASK_ID_SCHEMA };
 
 const EVENT_NAME_PARAMETER = { name: 'name', in: 'path', required: true, schema: { type: 'string', pattern: EVENT_NAME.source } };
+const HANDLER_PARAMETER = { name: 'handler', in: 'path', required: true, schema: HANDLER_SCHEMA };
 const SCHEDULE_PARAMETER = { name: 'name', in: 'path', required: true, schema: SCHEDULE_NAME_SCHEMA };
 
 /** What can be done with the task that a reply names. */
@@ -105,6 +107,13 @@ export function describe(handlers, origin) {
       '/schedules/{name}/resume': {
         parameters: [SCHEDULE_PARAMETER], post: changeSchedule('resumeSchedule', 'Resumes a schedule; what was not made meanwhile is not made up for'),
       },
+      '/pauses': { get: operation('pauses', 'listPauses', 'Lists what is paused', { 200: json('Pauses'), ...refusals([...ANY, 'invalid_parameter']) }) },
+      '/pause': { post: changePause('pauseAll', 'Lets all tasks wait; those that are running go on to their end') },
+      '/resume': { post: changePause('resumeAll', 'Takes the pause of all handlers back; a handler that is paused itself stays so') },
+      '/handlers/{handler}/pause': {
+        parameters: [HANDLER_PARAMETER], post: changePause('pauseHandler', 'Lets the tasks of a handler wait; those that are running go on to their end', ['unknown_handler']),
+      },
+      '/handlers/{handler}/resume': { parameters: [HANDLER_PARAMETER], post: changePause('resumeHandler', 'Lets the tasks of a handler go on, the oldest first') },
       '/stats': {
         get: operation('statistics', 'getStatistics', 'Counts, backlogs, throughput and latency', {
           200: { ...json('Statistics'), description: 'Of up to five seconds ago; counts are of the newest tasks, at most 10,000.' },
@@ -272,6 +281,15 @@ function schedule() {
  */
 function changeSchedule(operationId, summary, more = []) {
   return operation('schedules', operationId, summary, { 200: json('Schedule'), ...refusals([...ANY_CHANGE, 'invalid_parameter', 'schedule_not_found', ...more]) });
+}
+
+/**
+ * @param {string} operationId
+ * @param {string} summary
+ * @param {Code[]} [more]
+ */
+function changePause(operationId, summary, more = []) {
+  return operation('pauses', operationId, summary, { 200: json('Pauses'), ...refusals([...ANY_CHANGE, 'invalid_parameter', ...more]) });
 }
 
 /**

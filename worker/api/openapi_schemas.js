@@ -233,6 +233,12 @@ export const SCHEMAS = {
       description: 'Schedules of the stack that the Worker does not take, and why: what there was of the name is as it was.',
     },
   }),
+  Pauses: object({
+    pauses: {
+      type: 'array', items: object({ handler: { ...orNull(HANDLER_SCHEMA), description: 'Null: every handler.' }, since: TIME }),
+      description: 'With `kv` an isolate goes by what it read up to a minute ago.',
+    },
+  }),
   Statistics: object({
     generatedAt: TIME,
     asOf: {

@@ -10,6 +10,7 @@ import { showMetrics } from './metrics.js';
 import { showDescription } from './openapi.js';
 import { showPage, showProgram, showStyle } from './page.js';
 import { jsonReply, quoted, Refusal, storeRefusal } from './reply.js';
+import { listPauses, pause, resume } from './pauses.js';
 import { deleteSchedule, listSchedules, pauseSchedule, putSchedule, resumeSchedule, showSchedule } from './schedules.js';
 import { showStatistics } from './stats.js';
 import { submitTask } from './submission.js';
@@ -40,6 +41,11 @@ export const ROUTES = {
   '/schedules/{name}': { GET: showSchedule, PUT: putSchedule, DELETE: deleteSchedule },
   '/schedules/{name}/pause': { POST: pauseSchedule },
   '/schedules/{name}/resume': { POST: resumeSchedule },
+  '/pauses': { GET: listPauses },
+  '/pause': { POST: (call) => pause(call) },
+  '/resume': { POST: (call) => resume(call) },
+  '/handlers/{handler}/pause': { POST: pause },
+  '/handlers/{handler}/resume': { POST: resume },
   '/stats': { GET: showStatistics },
   '/metrics': { GET: showMetrics },
   '/openapi.json': { GET: showDescription },

@@ -10,6 +10,7 @@ import { sweep } from '../sweeper.js';
 import { workerVersion } from '../version.js';
 import { versionOf } from './changes.js';
 import { askStore, REQUEST_PATIENCE_SECONDS, runner } from './connection.js';
+import { PAUSES } from './pause_table.js';
 import { SCHEDULES } from './schedule_table.js';
 import { ShardedStore } from './sharded.js';
 import { TaskTable } from './task_table.js';
@@ -265,6 +266,7 @@ export function taskObject(migrations, engineOf, parts) {
       const isEmpty = storage.sql.exec('SELECT 1 FROM tasks LIMIT 1').toArray().length === 0;
       const schedules = /** @type {KeptSchedule[]} */ (storage.sql.exec(SCHEDULES).toArray());
       if (!isEmpty || schedules.length > 0) return storage.setAlarm(nextSweep(schedules, Date.now()));
+      if (storage.sql.exec(PAUSES).toArray().length > 0) return; // kept, without a sweep: the next task brings one
       this.#isReady = false; // no await since the look at the table: no task can have come
       return storage.deleteAll();
     }

@@ -220,6 +220,24 @@ export function layered(Present, formers) {
       return this.#first((store) => store.changeSchedule(name, before, after), false);
     }
 
+    /** Those of any store: one that is new has none yet. */
+    async pauses() {
+      const all = (await this.#all((store) => store.pauses())).flat();
+      return [...new Map(all.map((pause) => [pause.handler, pause])).values()].sort((one, other) => (one.handler < other.handler ? -1 : 1));
+    }
+
+    /**
+     * @param {string} handler
+     * @param {number | null} paused_ms
+     */
+    async setPause(handler, paused_ms) {
+      await this.#all((store) => store.setPause(handler, paused_ms));
+    }
+
+    async spreadPauses() {
+      for (const { handler, paused_ms } of await this.pauses()) await this.setPause(handler, paused_ms);
+    }
+
     /** @param {string} name */
     note(name) {
       return this.#first((store) => store.note(name), null);
