@@ -31,6 +31,7 @@ from ops.errors import (
 from ops.event_stream import read_events
 from ops.json_object import JsonObject
 from ops.patience import Patience
+from ops.pause import Pause
 from ops.schedule import NewSchedule, Schedule, body_of
 from ops.stats import Stats
 from ops.task import Json, NewTask, Page, Payload, Status, Submission, Task, TaskSummary
@@ -225,6 +226,21 @@ class TaskRunnerClient:
         path = f"{_path(task_id)}/events/{quote(name, safe='')}"
         return self._call("POST", path, json_body=payload).truth("isNew")
 
+    def pauses(self) -> list[Pause]:
+        """Return what is paused."""
+        return self._pauses("GET", "/pauses")
+
+    def pause(self, handler: str | None = None) -> list[Pause]:
+        """Let the tasks of a handler wait, or all tasks; those that are running go on. Return what is paused then."""
+        return self._pauses("POST", f"{_handler_path(handler)}/pause")
+
+    def resume(self, handler: str | None = None) -> list[Pause]:
+        """Take back the pause of a handler, or that of all; the one does not take back the other."""
+        return self._pauses("POST", f"{_handler_path(handler)}/resume")
+
+    def _pauses(self, method: str, path: str) -> list[Pause]:
+        return [Pause.read(each) for each in self._call(method, path).objects("pauses")]
+
     def schedules(self) -> list[Schedule]:
         """Return all schedules, by name."""
         return [Schedule.read(each) for each in self._call("GET", "/schedules").objects("schedules")]
@@ -354,6 +370,10 @@ def _body(payload: Payload) -> tuple[bytes, str]:
     if isinstance(payload, str):
         return payload.encode(), "text/plain; charset=utf-8"
     return json.dumps(payload).encode(), _JSON
+
+
+def _handler_path(handler: str | None) -> str:
+    return "" if handler is None else f"/handlers/{quote(handler, safe='')}"
 
 
 def _schedule_path(name: str) -> str:

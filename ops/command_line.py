@@ -16,6 +16,7 @@ from ops import (
     dead_letter_commands,
     deploy_commands,
     former_command,
+    pause_commands,
     schedule_commands,
     story_commands,
     task_commands,
@@ -93,6 +94,7 @@ def build_parser() -> argparse.ArgumentParser:
     task_commands.add_parsers(commands, common)
     story_commands.add_parsers(commands, common)
     schedule_commands.add_parsers(commands, common)
+    pause_commands.add_parsers(commands, common)
     dead_letter_commands.add_parsers(commands, common)
     cost_commands.add_parsers(commands, common)
     former_command.add_parser(commands, common)

@@ -35,6 +35,7 @@ from tests.journey.project import run
 
 PATIENCE_SECONDS = 60
 SHORTEST_TTL_SECONDS = 60
+PAUSE_SECONDS = 5
 NAP_MS = 1_000
 """What the handler `stepped` sleeps."""
 
@@ -52,6 +53,18 @@ def scheduled(client: TaskRunnerClient) -> Schedule:
     name = f"each-minute-{time.time_ns()}"
     task = NewTask("Some Words", handler="slug", callback_url="")
     return client.put_schedule(name, NewSchedule(cron="* * * * *", timezone="Europe/Berlin", task=task))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def parked(client: TaskRunnerClient) -> Submission:
+    """A task that waited while its handler was paused, which is resumed now."""
+    client.pause("parked")
+    submission = client.submit(b"work", handler="parked")
+    time.sleep(PAUSE_SECONDS)
+    assert client.get(submission.task_id).status is Status.PENDING
+    assert "parked" in {each.handler for each in client.pauses()}
+    client.resume("parked")
+    return submission
 
 
 def test_handlers_are_chosen_by_name(client: TaskRunnerClient) -> None:
@@ -448,6 +461,14 @@ def test_a_schedule_makes_a_task_at_each_tick(client: TaskRunnerClient, schedule
     client.delete_schedule(name)
     with pytest.raises(ScheduleNotFoundError):
         client.schedule(name)
+
+
+def test_tasks_of_a_paused_handler_wait_until_it_is_resumed(client: TaskRunnerClient, parked: Submission) -> None:
+    task = client.wait(parked.task_id, timeout_seconds=4 * PATIENCE_SECONDS)
+    assert (task.status, task.attempts, task.result) == (Status.COMPLETED, 1, {"payload": "work"})
+    assert task.started_at
+    assert task.started_at - task.created_at >= timedelta(seconds=PAUSE_SECONDS)
+    assert "parked" not in {each.handler for each in client.pauses()}
 
 
 def test_a_schedule_of_the_stack_is_changed_by_its_settings_alone(client: TaskRunnerClient) -> None:

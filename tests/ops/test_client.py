@@ -105,6 +105,20 @@ def test_schedules_are_listed_paused_resumed_and_deleted(client: TaskRunnerClien
     ]
 
 
+def test_handlers_are_paused_and_resumed(client: TaskRunnerClient, runner: StandIn) -> None:
+    reply = {"pauses": [{"handler": None, "since": "2026-11-20T08:00:00.000Z"}]}
+    runner.replies = [Reply(reply)] * 5
+    for pauses in (client.pauses(), client.pause(), client.pause("slug"), client.resume(), client.resume("slug")):
+        assert [(each.handler, each.since.hour) for each in pauses] == [(None, 8)]
+    assert [(request.method, request.path) for request in runner.requests] == [
+        ("GET", "/pauses"),
+        ("POST", "/pause"),
+        ("POST", "/handlers/slug/pause"),
+        ("POST", "/resume"),
+        ("POST", "/handlers/slug/resume"),
+    ]
+
+
 def test_schedules_of_the_stack_are_its_own(client: TaskRunnerClient, runner: StandIn) -> None:
     refusal = {"name": "taken", "error": "there is one"}
     runner.replies = [Reply({"schedules": [], "refused": [refusal]}), *[refused("schedule_of_stack", 409)] * 2]
