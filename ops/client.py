@@ -19,6 +19,7 @@ import requests
 from requests.auth import AuthBase
 
 from components.cloudflare_api import LOOPBACK_HOSTS
+from ops.action import Action, Filter
 from ops.attempt import Attempt
 from ops.deep_json import loads
 from ops.errors import (
@@ -225,6 +226,29 @@ class TaskRunnerClient:
         """Send an event to a task with steps; False when it had one of that name, which stays."""
         path = f"{_path(task_id)}/events/{quote(name, safe='')}"
         return self._call("POST", path, json_body=payload).truth("isNew")
+
+    def start_action(self, action: str, wanted: Filter, *, dry_run: bool = False) -> Action:
+        """Cancel, retry or delete the tasks that a filter names; the task runner goes on by itself.
+
+        Args:
+            action: `cancel`, `retry` or `delete`, which is for good.
+            wanted: the filter.
+            dry_run: whether the tasks are counted alone.
+        """
+        body = {"action": action, "filter": wanted.body(), "dryRun": dry_run}
+        return Action.read(self._call("POST", "/actions", json_body=body))
+
+    def actions(self) -> list[Action]:
+        """Return the last actions, newest first."""
+        return [Action.read(each) for each in self._call("GET", "/actions").objects("actions")]
+
+    def action(self, action_id: str) -> Action:
+        """Return how far an action is. Raises TaskRunnerError with the code `action_not_found`."""
+        return Action.read(self._call("GET", f"/actions/{quote(action_id, safe='')}"))
+
+    def stop_action(self, action_id: str) -> Action:
+        """Stop an action; what it has done stays done."""
+        return Action.read(self._call("DELETE", f"/actions/{quote(action_id, safe='')}"))
 
     def pauses(self) -> list[Pause]:
         """Return what is paused."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from ops.action import Action, Filter
 from ops.client import TaskRunnerClient
 from ops.dead_letter_queue import DeadLetterQueue
 from ops.deployed_stack import DeployedStack
@@ -76,7 +77,16 @@ def test_handlers_are_chosen_by_name(client: TaskRunnerClient) -> None:
     with pytest.raises(TaskRunnerError) as refused:
         client.submit("work", handler="prob")
     assert (refused.value.code, refused.value.status) == ("unknown_handler", requests.codes.bad_request)
-    assert refused.value.details["handlers"] == ["default", "hasty", "http", "probe", "slug", "stepped", "unsure"]
+    assert refused.value.details["handlers"] == [
+        "default",
+        "hasty",
+        "http",
+        "parked",
+        "probe",
+        "slug",
+        "stepped",
+        "unsure",
+    ]
 
 
 def test_the_http_handler_delivers_the_payload(client: TaskRunnerClient, receiver: str) -> None:
@@ -461,6 +471,26 @@ def test_a_schedule_makes_a_task_at_each_tick(client: TaskRunnerClient, schedule
     client.delete_schedule(name)
     with pytest.raises(ScheduleNotFoundError):
         client.schedule(name)
+
+
+def test_many_tasks_are_cancelled_retried_and_deleted_by_a_filter(client: TaskRunnerClient) -> None:
+    submissions = [client.submit(b"later", handler="slug", delay_seconds=3600) for _ in range(5)]
+    ids = [each.task_id for each in submissions]
+
+    def act(action: str, wanted: Filter, *, dry_run: bool = False) -> Action:
+        started = client.start_action(action, wanted, dry_run=dry_run)
+        wait_until(lambda: client.action(started.id).state != "running", 3 * PATIENCE_SECONDS)
+        return client.action(started.id)
+
+    assert (counted := act("cancel", Filter(ids=ids), dry_run=True)).matched == 5, counted
+    assert {client.get(each).status for each in ids} == {Status.PENDING}
+    assert act("cancel", Filter(handler="slug", status="pending", ids=ids)).done == 5
+    assert {client.get(each).status for each in ids} == {Status.CANCELLED}
+    assert act("delete", Filter(ids=ids)).done == 5
+    with pytest.raises(TaskNotFoundError):
+        client.get(ids[0])
+    with pytest.raises(TaskRunnerError, match="it would be all tasks"):
+        client.start_action("delete", Filter())
 
 
 def test_tasks_of_a_paused_handler_wait_until_it_is_resumed(client: TaskRunnerClient, parked: Submission) -> None:

@@ -36,6 +36,7 @@ const TAGS = {
   tasks: 'To submit tasks, follow them, cancel them and run them again.',
   schedules: 'What makes a task at each tick.',
   pauses: 'To let tasks wait.',
+  actions: 'To do something to many tasks.',
   statistics: 'What there is and what has happened.',
   dashboard: 'A page for people.',
   about: 'The Worker and this API.',
@@ -114,6 +115,21 @@ export function describe(handlers, origin) {
         parameters: [HANDLER_PARAMETER], post: changePause('pauseHandler', 'Lets the tasks of a handler wait; those that are running go on to their end', ['unknown_handler']),
       },
       '/handlers/{handler}/resume': { parameters: [HANDLER_PARAMETER], post: changePause('resumeHandler', 'Lets the tasks of a handler go on, the oldest first') },
+      '/actions': {
+        get: operation('actions', 'listActions', 'Lists the last actions, newest first', { 200: json('Actions'), ...refusals([...ANY, 'invalid_parameter']) }),
+        post: {
+          ...operation('actions', 'startAction', 'Cancels, retries or deletes the tasks that a filter names', {
+            200: { ...json('Action'), description: 'It has begun; `GET /actions/{id}` tells how far it is.' },
+            ...refusals([...ANY_CHANGE, 'incomplete_body', 'invalid_json', 'invalid_parameter', 'payload_too_large', 'too_many_actions']),
+          }),
+          requestBody: { required: true, content: { 'application/json': { schema: schemaOf('NewAction') } } },
+        },
+      },
+      '/actions/{id}': {
+        parameters: [{ name: 'id', in: 'path', required: true, schema: { type: 'string', format: 'uuid' } }],
+        get: operation('actions', 'getAction', 'Tells how far an action is', { 200: json('Action'), ...refusals([...ANY, 'invalid_parameter', 'action_not_found']) }),
+        delete: operation('actions', 'stopAction', 'Stops an action; what it has done stays done', { 200: json('Action'), ...refusals([...ANY_CHANGE, 'invalid_parameter', 'action_not_found']) }),
+      },
       '/stats': {
         get: operation('statistics', 'getStatistics', 'Counts, backlogs, throughput and latency', {
           200: { ...json('Statistics'), description: 'Of up to five seconds ago; counts are of the newest tasks, at most 10,000.' },

@@ -3,6 +3,7 @@
 import { isStoreError } from '../stores/store_error.js';
 import { workerVersion } from '../version.js';
 import { addCorsHeaders, addressOf, authenticate, authorize, limitRate, preflight } from './access.js';
+import { listActions, showAction, startAction, stopAction } from './actions.js';
 import { submitBatch } from './batch.js';
 import { sendEvent } from './events.js';
 import { listTasks } from './list.js';
@@ -46,6 +47,8 @@ export const ROUTES = {
   '/resume': { POST: (call) => resume(call) },
   '/handlers/{handler}/pause': { POST: pause },
   '/handlers/{handler}/resume': { POST: resume },
+  '/actions': { GET: listActions, POST: startAction },
+  '/actions/{id}': { GET: showAction, DELETE: stopAction },
   '/stats': { GET: showStatistics },
   '/metrics': { GET: showMetrics },
   '/openapi.json': { GET: showDescription },

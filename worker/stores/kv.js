@@ -360,6 +360,19 @@ export class KvStore {
   }
 
   /**
+   * Its events have keys of their own, which nobody lists: they expire.
+   *
+   * @param {string} taskId
+   */
+  async remove(taskId) {
+    const entry = await this.#read(taskId);
+    if (!entry || !isKept(entry) || !ENDED.has(entry.status)) return false;
+    const { idempotency } = entry;
+    await Promise.all([taskId, stepsKey(taskId), ...(idempotency ? [idempotencyKey(idempotency)] : [])].map((key) => this.kv.delete(key)));
+    return true;
+  }
+
+  /**
    * @param {Abandoned[]} lost
    * @param {TaskError} error
    * @returns {Promise<FollowUp>}

@@ -144,6 +144,11 @@ export function layered(Present, formers) {
       return this.#first((store) => store.retry(taskId, run), null);
     }
 
+    /** @param {string} taskId */
+    remove(taskId) {
+      return this.#first((store) => store.remove(taskId), false);
+    }
+
     /**
      * @param {Abandoned[]} lost
      * @param {TaskError} error

@@ -128,6 +128,11 @@ export class ShardedStore {
     return this.#first(taskId, (shard) => shard.retry(taskId, run), null);
   }
 
+  /** @param {string} taskId */
+  remove(taskId) {
+    return this.#first(taskId, (shard) => shard.remove(taskId), false);
+  }
+
   /**
    * @param {Abandoned[]} lost
    * @param {TaskError} error

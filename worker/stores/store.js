@@ -151,6 +151,8 @@
  * @property {(taskId: string, run: number) => Promise<number | null>} retry starts the run after that one of a failed or cancelled
  *   task, which is pending then and lives at least as long as a new one; its number, or null when the task is in another
  *   state or not there
+ * @property {(taskId: string) => Promise<boolean>} remove deletes a task that has ended, with all that belongs to it; false when it has not, or is
+ *   not there
  * @property {(lost: Abandoned[], error: TaskError) => Promise<FollowUp>} abandon fails open tasks that nobody will attempt
  *   again, and makes their callbacks; not those that have gone on since, with another attempt or run
  * @property {(taskIds: string[], sent_at_ms: number) => Promise<void>} markSent remembers when the sweeper handed over these tasks

@@ -289,6 +289,9 @@ const EXPIRE = `DELETE FROM tasks WHERE ${EXPIRED} RETURNING 1`;
 
 const EXPIRE_ADVANCE = 'UPDATE sweep_progress SET expire_cursor = ?1';
 
+const REMOVED = "taskId = ?1 AND status IN ('completed', 'failed', 'cancelled')";
+const REMOVE = `DELETE FROM tasks WHERE ${REMOVED} RETURNING 1`;
+
 const EXPIRED_OWN = `taskId IN (
   SELECT taskId FROM (
     SELECT taskId, bytes, sum(bytes) OVER (ORDER BY own_expires_at, taskId) AS total FROM (
@@ -554,6 +557,12 @@ export class TaskTable {
       statement(RUN, taskId, now_seconds),
     ]);
     return row?.['run'] === run + 1 ? run + 1 : null;
+  }
+
+  /** @param {string} taskId */
+  async remove(taskId) {
+    const [, rows = []] = await this.run([statement(EXPIRE_COUNTED(REMOVED), taskId), statement(REMOVE, taskId)]);
+    return rows.length > 0;
   }
 
   /**
