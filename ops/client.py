@@ -20,6 +20,7 @@ import requests
 from requests.auth import AuthBase
 
 from components.cloudflare_api import LOOPBACK_HOSTS
+from ops.action import Action, Filter
 from ops.attempt import Attempt
 from ops.deep_json import loads
 from ops.errors import (
@@ -32,6 +33,7 @@ from ops.errors import (
 from ops.event_stream import read_events
 from ops.json_object import JsonObject, to_json
 from ops.patience import Patience
+from ops.pause import Pause
 from ops.schedule import NewSchedule, Schedule, body_of
 from ops.stats import Stats
 from ops.task import Json, NewTask, Page, Payload, Status, Submission, Task, TaskSummary
@@ -254,6 +256,44 @@ class TaskRunnerClient:
         path = f"{_path(task_id)}/events/{quote(name, safe='')}"
         return self._call("POST", path, json_body=payload).truth("isNew")
 
+    def start_action(self, action: str, wanted: Filter, *, dry_run: bool = False) -> Action:
+        """Cancel, retry or delete the tasks that a filter names; the task runner goes on by itself.
+
+        Args:
+            action: `cancel`, `retry` or `delete`, which is for good.
+            wanted: the filter.
+            dry_run: whether the tasks are counted alone.
+        """
+        body = {"action": action, "filter": wanted.body(), "dryRun": dry_run}
+        return Action.read(self._call("POST", "/actions", json_body=body))
+
+    def actions(self) -> list[Action]:
+        """Return the last actions, newest first."""
+        return [Action.read(each) for each in self._call("GET", "/actions").objects("actions")]
+
+    def action(self, action_id: str) -> Action:
+        """Return how far an action is. Raises TaskRunnerError with the code `action_not_found`."""
+        return Action.read(self._call("GET", f"/actions/{quote(action_id, safe='')}"))
+
+    def stop_action(self, action_id: str) -> Action:
+        """Stop an action; what it has done stays done."""
+        return Action.read(self._call("DELETE", f"/actions/{quote(action_id, safe='')}"))
+
+    def pauses(self) -> list[Pause]:
+        """Return what is paused."""
+        return self._pauses("GET", "/pauses")
+
+    def pause(self, handler: str | None = None) -> list[Pause]:
+        """Let the tasks of a handler wait, or all tasks; those that are running go on. Return what is paused then."""
+        return self._pauses("POST", f"{_handler_path(handler)}/pause")
+
+    def resume(self, handler: str | None = None) -> list[Pause]:
+        """Take back the pause of a handler, or that of all; the one does not take back the other."""
+        return self._pauses("POST", f"{_handler_path(handler)}/resume")
+
+    def _pauses(self, method: str, path: str) -> list[Pause]:
+        return [Pause.read(each) for each in self._call(method, path).objects("pauses")]
+
     def schedules(self) -> list[Schedule]:
         """Return all schedules, by name."""
         return [Schedule.read(each) for each in self._call("GET", "/schedules").objects("schedules")]
@@ -383,6 +423,10 @@ def _body(payload: Payload) -> tuple[bytes, str]:
     if isinstance(payload, str):
         return payload.encode(), "text/plain; charset=utf-8"
     return json.dumps(payload).encode(), _JSON
+
+
+def _handler_path(handler: str | None) -> str:
+    return "" if handler is None else f"/handlers/{quote(handler, safe='')}"
 
 
 def _schedule_path(name: str) -> str:

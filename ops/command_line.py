@@ -12,11 +12,13 @@ from typing import Any, NoReturn
 from components.cloudflare_api import ApiError
 from local import DEFAULT_STATE_DIR
 from ops import (
+    action_commands,
     cost_commands,
     dead_letter_commands,
     deploy_commands,
     former_command,
     live_commands,
+    pause_commands,
     schedule_commands,
     story_commands,
     task_commands,
@@ -95,6 +97,8 @@ def build_parser() -> argparse.ArgumentParser:
     story_commands.add_parsers(commands, common)
     live_commands.add_parsers(commands, common)
     schedule_commands.add_parsers(commands, common)
+    pause_commands.add_parsers(commands, common)
+    action_commands.add_parsers(commands, common)
     dead_letter_commands.add_parsers(commands, common)
     cost_commands.add_parsers(commands, common)
     former_command.add_parser(commands, common)

@@ -1,5 +1,6 @@
 /** The sweep: makes the tasks of schedules, rescues unfinished tasks whose message or consumer was lost, and deletes tasks whose time to live is over. */
 
+import { hasWork, workOff } from './actions.js';
 import { runSchedules } from './schedules.js';
 import { keepStackSchedules } from './stack_schedules.js';
 import { noSweeps } from './stores/tally.js';
@@ -9,8 +10,9 @@ import { SWEEP_GRACE_SECONDS } from './task.js';
 /** @import { Reading } from './stack_schedules.js' */
 /** @import { Store } from './stores/store.js' */
 
-/** How long a sweep rescues, and how long it works in all; the next one comes after a minute. */
+/** How long a sweep rescues, from its start until when it works off actions, and how long it works in all; the next one comes after a minute. */
 const RESCUE_MS = 25_000;
+const ACTIONS_MS = 35_000;
 const SWEEP_MS = 45_000;
 
 /** From what part of its limit on a database is told of in the log. */
@@ -22,9 +24,10 @@ export const NEARLY_FULL = 0.8;
  * @param {Store} store
  * @param {Engine} engine
  * @param {Reading} reading
- * @param {{isWhole: boolean}} [extent] whether the store is all that there is, and not an object of several
+ * @param {() => {store: Store, engine: Engine}} [whole] gives all of the store, where this one is an object of several
  */
-export async function sweep(store, engine, reading, { isWhole } = { isWhole: true }) {
+export async function sweep(store, engine, reading, whole) {
+  const isWhole = whole === undefined;
   const start_ms = Date.now();
   const counts = noSweeps();
   await chore('schedules', async () => {
@@ -32,7 +35,13 @@ export async function sweep(store, engine, reading, { isWhole } = { isWhole: tru
     await runSchedules(store, engine, swept);
     await chore('schedules of the stack', () => keepStackSchedules(store, reading, { swept, isWhole }));
   });
+  await chore('pauses', () => store.spreadPauses());
   await chore('rescue', () => rescue(store, engine, counts, start_ms + RESCUE_MS));
+  await chore('actions', async () => {
+    if (!hasWork(await store.note('actions'))) return;
+    const all = whole?.() ?? { store, engine };
+    await workOff(all.store, all.engine, start_ms + ACTIONS_MS);
+  });
   await chore('expiry', async () => { counts.expired = await store.expire(() => Date.now() > start_ms + SWEEP_MS); });
   await chore('statistics', () => store.tally());
   await chore('look at the size', async () => {

@@ -360,7 +360,7 @@ function classesModule({ stores, engines, workerFolder }) {
     lines.push(
       "import { taskObject } from './stores/durable_object.js';",
       ...names.map((name, index) => `import migration${index} from './migrations/${name}';`),
-      `export const TaskObject = taskObject([${names.map((_, index) => `migration${index}`)}], (env, store) => new Engine(env, store, handlers), { handlers, Validator });`,
+      `export const TaskObject = taskObject([${names.map((_, index) => `migration${index}`)}], (env, store) => new Engine(env, store, handlers), { handlers, Validator, storeOf: (env) => new Store(env) });`,
     );
   }
   if (engines.includes('workflow')) {

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from ops.action import Action, Filter
 from ops.client import TaskRunnerClient
 from ops.dead_letter_queue import DeadLetterQueue
 from ops.deployed_stack import DeployedStack
@@ -35,6 +36,7 @@ from tests.journey.project import run
 
 PATIENCE_SECONDS = 60
 SHORTEST_TTL_SECONDS = 60
+PAUSE_SECONDS = 5
 NAP_MS = 1_000
 """What the handler `stepped` sleeps."""
 
@@ -54,6 +56,18 @@ def scheduled(client: TaskRunnerClient) -> Schedule:
     return client.put_schedule(name, NewSchedule(cron="* * * * *", timezone="Europe/Berlin", task=task))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def parked(client: TaskRunnerClient) -> Submission:
+    """A task that waited while its handler was paused, which is resumed now."""
+    client.pause("parked")
+    submission = client.submit(b"work", handler="parked")
+    time.sleep(PAUSE_SECONDS)
+    assert client.get(submission.task_id).status is Status.PENDING
+    assert "parked" in {each.handler for each in client.pauses()}
+    client.resume("parked")
+    return submission
+
+
 def test_handlers_are_chosen_by_name(client: TaskRunnerClient) -> None:
     task = ended(client, client.submit("work", handler="probe"))
     assert (task.status, task.handler) == (Status.COMPLETED, "probe")
@@ -63,7 +77,16 @@ def test_handlers_are_chosen_by_name(client: TaskRunnerClient) -> None:
     with pytest.raises(TaskRunnerError) as refused:
         client.submit("work", handler="prob")
     assert (refused.value.code, refused.value.status) == ("unknown_handler", requests.codes.bad_request)
-    assert refused.value.details["handlers"] == ["default", "hasty", "http", "probe", "slug", "stepped", "unsure"]
+    assert refused.value.details["handlers"] == [
+        "default",
+        "hasty",
+        "http",
+        "parked",
+        "probe",
+        "slug",
+        "stepped",
+        "unsure",
+    ]
 
 
 def test_the_http_handler_delivers_the_payload(client: TaskRunnerClient, receiver: str) -> None:
@@ -460,6 +483,34 @@ def test_a_schedule_makes_a_task_at_each_tick(client: TaskRunnerClient, schedule
     client.delete_schedule(name)
     with pytest.raises(ScheduleNotFoundError):
         client.schedule(name)
+
+
+def test_many_tasks_are_cancelled_retried_and_deleted_by_a_filter(client: TaskRunnerClient) -> None:
+    submissions = [client.submit(b"later", handler="slug", delay_seconds=3600) for _ in range(5)]
+    ids = [each.task_id for each in submissions]
+
+    def act(action: str, wanted: Filter, *, dry_run: bool = False) -> Action:
+        started = client.start_action(action, wanted, dry_run=dry_run)
+        wait_until(lambda: client.action(started.id).state != "running", 3 * PATIENCE_SECONDS)
+        return client.action(started.id)
+
+    assert (counted := act("cancel", Filter(ids=ids), dry_run=True)).matched == 5, counted
+    assert {client.get(each).status for each in ids} == {Status.PENDING}
+    assert act("cancel", Filter(handler="slug", status="pending", ids=ids)).done == 5
+    assert {client.get(each).status for each in ids} == {Status.CANCELLED}
+    assert act("delete", Filter(ids=ids)).done == 5
+    with pytest.raises(TaskNotFoundError):
+        client.get(ids[0])
+    with pytest.raises(TaskRunnerError, match="it would be all tasks"):
+        client.start_action("delete", Filter())
+
+
+def test_tasks_of_a_paused_handler_wait_until_it_is_resumed(client: TaskRunnerClient, parked: Submission) -> None:
+    task = client.wait(parked.task_id, timeout_seconds=4 * PATIENCE_SECONDS)
+    assert (task.status, task.attempts, task.result) == (Status.COMPLETED, 1, {"payload": "work"})
+    assert task.started_at
+    assert task.started_at - task.created_at >= timedelta(seconds=PAUSE_SECONDS)
+    assert "parked" not in {each.handler for each in client.pauses()}
 
 
 def test_a_schedule_of_the_stack_is_changed_by_its_settings_alone(client: TaskRunnerClient) -> None:

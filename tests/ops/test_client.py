@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ops import client as client_module
+from ops.action import Filter
 from ops.client import TaskRunnerClient
 from ops.errors import (
     BacklogFullError,
@@ -102,6 +103,52 @@ def test_schedules_are_listed_paused_resumed_and_deleted(client: TaskRunnerClien
         ("POST", "/schedules/report/pause"),
         ("POST", "/schedules/report/resume"),
         ("DELETE", "/schedules/report"),
+    ]
+
+
+ACTION: dict[str, Any] = {
+    "id": "a1",
+    "action": "retry",
+    "dryRun": True,
+    "state": "running",
+    "matched": 3,
+    "done": 2,
+    "skipped": 1,
+    "createdAt": "2026-11-20T08:00:00.000Z",
+    "finishedAt": None,
+}
+
+
+def test_actions_are_started_followed_and_stopped(client: TaskRunnerClient, runner: StandIn) -> None:
+    runner.replies = [Reply(ACTION), Reply({"actions": [ACTION]}), Reply(ACTION), Reply(ACTION)]
+    wanted = Filter(status="failed", created_after=datetime(2026, 11, 20, tzinfo=UTC))
+    assert to_json(client.start_action("retry", wanted, dry_run=True)) == ACTION
+    assert [each.done for each in client.actions()] == [2]
+    assert client.action("a1").matched == client.stop_action("a1").matched == 3
+    assert json.loads(runner.requests[0].body) == {
+        "action": "retry",
+        "filter": {"status": "failed", "createdAfter": "2026-11-20T00:00:00+00:00"},
+        "dryRun": True,
+    }
+    assert [(request.method, request.path) for request in runner.requests] == [
+        ("POST", "/actions"),
+        ("GET", "/actions"),
+        ("GET", "/actions/a1"),
+        ("DELETE", "/actions/a1"),
+    ]
+
+
+def test_handlers_are_paused_and_resumed(client: TaskRunnerClient, runner: StandIn) -> None:
+    reply = {"pauses": [{"handler": None, "since": "2026-11-20T08:00:00.000Z"}]}
+    runner.replies = [Reply(reply)] * 5
+    for pauses in (client.pauses(), client.pause(), client.pause("slug"), client.resume(), client.resume("slug")):
+        assert [(each.handler, each.since.hour) for each in pauses] == [(None, 8)]
+    assert [(request.method, request.path) for request in runner.requests] == [
+        ("GET", "/pauses"),
+        ("POST", "/pause"),
+        ("POST", "/handlers/slug/pause"),
+        ("POST", "/resume"),
+        ("POST", "/handlers/slug/resume"),
     ]
 
 

@@ -183,6 +183,7 @@ test('one chore that fails stops no other', async () => {
     expire: async () => { done.push('expire'); return 3; },
     tally: broken,
     sweptSchedules: broken,
+    spreadPauses: async () => {}, note: async () => null,
     fill: broken,
     countSweep: async (/** @type {object} */ counts) => { done.push(JSON.stringify(counts)); },
   };
@@ -197,7 +198,7 @@ test('a database that is nearly full is told of', async () => {
   const warn = mock.method(console, 'warn', () => {});
   for (const bytes of [799, 800]) {
     const fill = async () => [{ name: 'DB', bytes, limit_bytes: 1_000 }];
-    await sweep(/** @type {any} */ ({ open: async function* () {}, expire: async () => 0, tally: async () => {}, sweptSchedules: async () => [], fill }), /** @type {any} */ ({}), READING);
+    await sweep(/** @type {any} */ ({ open: async function* () {}, expire: async () => 0, tally: async () => {}, sweptSchedules: async () => [], spreadPauses: async () => {}, note: async () => null, fill }), /** @type {any} */ ({}), READING);
   }
   assert.deepEqual(warn.mock.calls.map(({ arguments: [, { bytes }] }) => bytes), [800]);
   warn.mock.restore();

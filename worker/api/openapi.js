@@ -35,6 +35,8 @@ const API_VERSION = '1.0.0';
 const TAGS = {
   tasks: 'To submit tasks, follow them, cancel them and run them again.',
   schedules: 'What makes a task at each tick.',
+  pauses: 'To let tasks wait.',
+  actions: 'To do something to many tasks.',
   statistics: 'What there is and what has happened.',
   dashboard: 'A page for people.',
   about: 'The Worker and this API.',
@@ -47,6 +49,7 @@ const EVENTS_SCHEMA = { type: 'string', description: 'Events `task`, each with a
 const TASK_ID_PARAMETER = { name: 'taskId', in: 'path', required: true, schema: TASK_ID_SCHEMA };
 
 const EVENT_NAME_PARAMETER = { name: 'name', in: 'path', required: true, schema: { type: 'string', pattern: EVENT_NAME.source } };
+const HANDLER_PARAMETER = { name: 'handler', in: 'path', required: true, schema: HANDLER_SCHEMA };
 const SCHEDULE_PARAMETER = { name: 'name', in: 'path', required: true, schema: SCHEDULE_NAME_SCHEMA };
 
 /** What can be done with the task that a reply names. */
@@ -104,6 +107,28 @@ export function describe(handlers, origin) {
       '/schedules/{name}/pause': { parameters: [SCHEDULE_PARAMETER], post: changeSchedule('pauseSchedule', 'Pauses a schedule') },
       '/schedules/{name}/resume': {
         parameters: [SCHEDULE_PARAMETER], post: changeSchedule('resumeSchedule', 'Resumes a schedule; what was not made meanwhile is not made up for'),
+      },
+      '/pauses': { get: operation('pauses', 'listPauses', 'Lists what is paused', { 200: json('Pauses'), ...refusals([...ANY, 'invalid_parameter']) }) },
+      '/pause': { post: changePause('pauseAll', 'Lets all tasks wait; those that are running go on to their end') },
+      '/resume': { post: changePause('resumeAll', 'Takes the pause of all handlers back; a handler that is paused itself stays so') },
+      '/handlers/{handler}/pause': {
+        parameters: [HANDLER_PARAMETER], post: changePause('pauseHandler', 'Lets the tasks of a handler wait; those that are running go on to their end', ['unknown_handler']),
+      },
+      '/handlers/{handler}/resume': { parameters: [HANDLER_PARAMETER], post: changePause('resumeHandler', 'Lets the tasks of a handler go on, the oldest first') },
+      '/actions': {
+        get: operation('actions', 'listActions', 'Lists the last actions, newest first', { 200: json('Actions'), ...refusals([...ANY, 'invalid_parameter']) }),
+        post: {
+          ...operation('actions', 'startAction', 'Cancels, retries or deletes the tasks that a filter names', {
+            200: { ...json('Action'), description: 'It has begun; `GET /actions/{id}` tells how far it is.' },
+            ...refusals([...ANY_CHANGE, 'incomplete_body', 'invalid_json', 'invalid_parameter', 'payload_too_large', 'too_many_actions']),
+          }),
+          requestBody: { required: true, content: { 'application/json': { schema: schemaOf('NewAction') } } },
+        },
+      },
+      '/actions/{id}': {
+        parameters: [{ name: 'id', in: 'path', required: true, schema: { type: 'string', format: 'uuid' } }],
+        get: operation('actions', 'getAction', 'Tells how far an action is', { 200: json('Action'), ...refusals([...ANY, 'invalid_parameter', 'action_not_found']) }),
+        delete: operation('actions', 'stopAction', 'Stops an action; what it has done stays done', { 200: json('Action'), ...refusals([...ANY_CHANGE, 'invalid_parameter', 'action_not_found']) }),
       },
       '/stats': {
         get: operation('statistics', 'getStatistics', 'Counts, backlogs, throughput and latency', {
@@ -276,6 +301,15 @@ function schedule() {
  */
 function changeSchedule(operationId, summary, more = []) {
   return operation('schedules', operationId, summary, { 200: json('Schedule'), ...refusals([...ANY_CHANGE, 'invalid_parameter', 'schedule_not_found', ...more]) });
+}
+
+/**
+ * @param {string} operationId
+ * @param {string} summary
+ * @param {Code[]} [more]
+ */
+function changePause(operationId, summary, more = []) {
+  return operation('pauses', operationId, summary, { 200: json('Pauses'), ...refusals([...ANY_CHANGE, 'invalid_parameter', ...more]) });
 }
 
 /**

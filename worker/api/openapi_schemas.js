@@ -4,6 +4,7 @@ import { ENDS } from '../callback.js';
 import { MAX_DELAY_SECONDS, MAX_RETRIES, MAX_TTL_SECONDS, MIN_TTL_SECONDS, STATUSES, TASK_TTL_SECONDS } from '../task.js';
 import { KEPT_ATTEMPTS, KEPT_LINES, LINE_LENGTH } from '../story.js';
 import { TASK_ID } from '../task_id.js';
+import { ACTS, MAX_IDS } from './actions.js';
 import { MAX_BATCH_TASKS } from './batch.js';
 import { CURSOR, HANDLER_NAME } from './list.js';
 import { STATUS_OF_CODE } from './reply.js';
@@ -233,6 +234,43 @@ export const SCHEMAS = {
       description: 'Schedules of the stack that the Worker does not take, and why: what there was of the name is as it was.',
     },
   }),
+  Pauses: object({
+    pauses: {
+      type: 'array', items: object({ handler: { ...orNull(HANDLER_SCHEMA), description: 'Null: every handler.' }, since: TIME }),
+      description: 'With `kv` an isolate goes by what it read up to a minute ago.',
+    },
+  }),
+  NewAction: {
+    type: 'object',
+    required: ['action', 'filter'],
+    additionalProperties: false,
+    properties: {
+      action: { enum: ACTS, description: 'Unfinished tasks are cancelled; failed and cancelled ones run again; those that have ended are deleted for good.' },
+      filter: {
+        type: 'object', additionalProperties: false, minProperties: 1,
+        properties: {
+          status: STATUS_SCHEMA, handler: HANDLER_SCHEMA, createdAfter: TIME,
+          createdBefore: { ...TIME, description: 'Where it is not given, the moment of the request.' },
+          ids: { type: 'array', items: TASK_ID_SCHEMA, minItems: 1, maxItems: MAX_IDS },
+        },
+        description: 'All that fit everything that is given, of those whose status allows the action.',
+      },
+      dryRun: { type: 'boolean', default: false, description: 'Counts alone.' },
+    },
+  },
+  Action: object({
+    id: { type: 'string', format: 'uuid' },
+    action: { enum: ACTS },
+    filter: object({ status: orNull(STATUS_SCHEMA), handler: orNull(HANDLER_SCHEMA), createdAfter: orNull(TIME), createdBefore: orNull(TIME), ids: orNull({ type: 'array', items: TASK_ID_SCHEMA }) }),
+    dryRun: { type: 'boolean' },
+    state: { enum: ['running', 'completed', 'stopped'] },
+    matched: { ...COUNT, description: 'Tasks so far that the filter names and whose status allows the action.' },
+    done: COUNT,
+    skipped: { ...COUNT, description: 'Tasks that have moved on meanwhile.' },
+    createdAt: TIME,
+    finishedAt: orNull(TIME),
+  }),
+  Actions: object({ actions: { type: 'array', items: schemaOf('Action') } }),
   Statistics: object({
     generatedAt: TIME,
     asOf: {
@@ -340,6 +378,8 @@ const ERRORS = {
   not_found: { description: 'There is no such path.' },
   task_not_found: { description: 'There is no such task, or its time to live is over.' },
   schedule_not_found: { description: 'There is no such schedule.' },
+  action_not_found: { description: 'There is no such action.' },
+  too_many_actions: { description: 'There are as many actions at the same time as there may be.' },
   schedule_of_stack: { description: 'The schedule is declared by the stack.' },
   too_many_schedules: { description: 'There are as many schedules as there may be.' },
   method_not_allowed: { description: 'The path does not have the method.', headers: ['Allow'] },

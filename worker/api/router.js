@@ -3,6 +3,7 @@
 import { isStoreError } from '../stores/store_error.js';
 import { workerVersion } from '../version.js';
 import { addCorsHeaders, addressOf, authenticate, authorize, limitRate, preflight } from './access.js';
+import { listActions, showAction, startAction, stopAction } from './actions.js';
 import { submitBatch } from './batch.js';
 import { sendEvent } from './events.js';
 import { listTasks } from './list.js';
@@ -10,6 +11,7 @@ import { showMetrics } from './metrics.js';
 import { showDescription } from './openapi.js';
 import { showPage, showProgram, showStyle } from './page.js';
 import { jsonReply, quoted, Refusal, storeRefusal } from './reply.js';
+import { listPauses, pause, resume } from './pauses.js';
 import { deleteSchedule, listSchedules, pauseSchedule, putSchedule, resumeSchedule, showSchedule } from './schedules.js';
 import { showStatistics } from './stats.js';
 import { submitTask } from './submission.js';
@@ -40,6 +42,13 @@ export const ROUTES = {
   '/schedules/{name}': { GET: showSchedule, PUT: putSchedule, DELETE: deleteSchedule },
   '/schedules/{name}/pause': { POST: pauseSchedule },
   '/schedules/{name}/resume': { POST: resumeSchedule },
+  '/pauses': { GET: listPauses },
+  '/pause': { POST: (call) => pause(call) },
+  '/resume': { POST: (call) => resume(call) },
+  '/handlers/{handler}/pause': { POST: pause },
+  '/handlers/{handler}/resume': { POST: resume },
+  '/actions': { GET: listActions, POST: startAction },
+  '/actions/{id}': { GET: showAction, DELETE: stopAction },
   '/stats': { GET: showStatistics },
   '/metrics': { GET: showMetrics },
   '/openapi.json': { GET: showDescription },

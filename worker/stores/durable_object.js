@@ -5,11 +5,14 @@
 
 import { DurableObject } from 'cloudflare:workers';
 
+import { hasWork } from '../actions.js';
 import { Invocation } from '../joint.js';
 import { sweep } from '../sweeper.js';
 import { workerVersion } from '../version.js';
 import { versionOf } from './changes.js';
 import { askStore, REQUEST_PATIENCE_SECONDS, runner } from './connection.js';
+import { NOTE } from './note_table.js';
+import { PAUSES } from './pause_table.js';
 import { SCHEDULES } from './schedule_table.js';
 import { ShardedStore } from './sharded.js';
 import { TaskTable } from './task_table.js';
@@ -158,9 +161,9 @@ function nextSweep(schedules, now_ms) {
  *
  * @param {string[]} migrations SQL, in their order; those of D1
  * @param {(env: any, store: Store) => Engine} engineOf what hands a task over again
- * @param {Pick<Reading, 'handlers' | 'Validator'>} parts
+ * @param {Pick<Reading, 'handlers' | 'Validator'> & {storeOf: (env: any) => Store}} parts `storeOf` gives the store of all objects
  */
-export function taskObject(migrations, engineOf, parts) {
+export function taskObject(migrations, engineOf, { storeOf, ...parts }) {
   return class TaskObject extends /** @type {typeof DurableObject<TableSettings & VersionSettings>} */ (DurableObject) {
     #isReady = false;
 
@@ -260,11 +263,18 @@ export function taskObject(migrations, engineOf, parts) {
     async alarm() {
       const { storage } = this.ctx;
       const store = new TaskTable((statements) => this.run(statements), this.env);
-      await sweep(store, engineOf(this.env, store), { env: /** @type {any} */ (this.env), ...parts }, { isWhole: false });
+      await sweep(store, engineOf(this.env, store), { env: /** @type {any} */ (this.env), ...parts }, () => {
+        const all = storeOf(this.env);
+        return { store: all, engine: engineOf(this.env, all) };
+      });
       this.#migrate();
       const isEmpty = storage.sql.exec('SELECT 1 FROM tasks LIMIT 1').toArray().length === 0;
       const schedules = /** @type {KeptSchedule[]} */ (storage.sql.exec(SCHEDULES).toArray());
+      const actions = /** @type {string | null} */ (storage.sql.exec(NOTE, 'actions').toArray()[0]?.['note'] ?? null);
+      if (hasWork(actions)) return storage.setAlarm(Date.now() + SOONEST_SWEEP_MS);
       if (!isEmpty || schedules.length > 0) return storage.setAlarm(nextSweep(schedules, Date.now()));
+      // Kept, without a sweep: the next task brings one.
+      if (actions !== null || storage.sql.exec(PAUSES).toArray().length > 0) return;
       this.#isReady = false; // no await since the look at the table: no task can have come
       return storage.deleteAll();
     }

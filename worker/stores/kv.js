@@ -13,12 +13,13 @@ import { REQUEST_PATIENCE_SECONDS } from './connection.js';
 import { newestFirst } from './kv_list.js';
 import { isAbandoned, isOpen, verdictOn } from './lease.js';
 import { patientKv } from './patient_kv.js';
+import { ALL_HANDLERS } from './pause_table.js';
 import { isStoreError } from './store_error.js';
 import { addCounts, countEnd, countSubmission, noCounts, noSweeps, recentMinutes } from './tally.js';
 
 /** @import { AttemptName, CallbackState, Idempotency, NewTask, Outcome, Parameters, Payload, Progress, Status, StepRecord, TaskError, TaskEvent, TaskRecord, TaskSummary } from '../task.js' */
 /** @import { Leased } from './lease.js' */
-/** @import { Abandoned, ClaimAnswer, Delivery, EventReceipt, Fill, Insertion, KeptPayload, KeptSchedule, KeptStory, OpenTask, Page, Probe, Query, RunningVersion, Settled, Standing, Statistics, Store, SweepCounts } from './store.js' */
+/** @import { Abandoned, ClaimAnswer, Delivery, EventReceipt, Fill, Insertion, KeptPayload, KeptSchedule, KeptStory, OpenTask, Page, Pause, Probe, Query, RunningVersion, Settled, Standing, Statistics, Store, SweepCounts } from './store.js' */
 /** @import { Callback } from '../callback.js' */
 /** @import { Submission } from '../engines/engine.js' */
 /** @import { FollowUp } from '../follow_up.js' */
@@ -99,6 +100,18 @@ const PAGE_TASKS = 100;
 const COUNTED_TASKS = 2_000;
 const FRESH_SECONDS = 900;
 
+/** The key that has the pauses, and for how long an isolate goes by what it has read of it: no task costs a read. */
+const PAUSES_KEY = 'pauses';
+const PAUSES_SECONDS = 60;
+
+/** How long a message waits whose task's handler is paused: as long as that has been paused, within these. */
+const PAUSED_WAIT_MS = /** @type {const} */ ([5_000, 10 * 60_000]);
+
+/** Since when handlers are paused, by name. @typedef {Record<string, number>} Pauses */
+
+/** What this isolate has read of pauses, by namespace. @type {WeakMap<KVNamespace, {at_ms: number, pauses: Pauses}>} */
+const READ_PAUSES = new WeakMap();
+
 /** The key that has the schedules. */
 const SCHEDULES_KEY = 'schedules';
 
@@ -107,6 +120,11 @@ export class KvStore {
   tells = false;
   /** The steps that this invocation wrote last, of each task: a read may be older. @type {Map<string, Promise<Record<string, StepRecord>>>} */
   #written = new Map();
+
+  /** The pauses that this invocation wrote last, and those that it is reading. @type {Pauses | null} */
+  #writtenPauses = null;
+  /** @type {Promise<Pauses> | null} */
+  #pausesRead = null;
 
   /** The schedules that this invocation wrote last. @type {Record<string, string> | null} */
   #writtenSchedules = null;
@@ -119,6 +137,7 @@ export class KvStore {
    */
   constructor({ KV, MAX_RETRIES, KEEP_PAYLOAD }, patience_seconds = REQUEST_PATIENCE_SECONDS) {
     this.kv = patientKv(KV, patience_seconds);
+    this.namespace = KV;
     this.max_retries = Number(MAX_RETRIES);
     this.keepsPayload = KEEP_PAYLOAD === 'always';
   }
@@ -341,6 +360,19 @@ export class KvStore {
   }
 
   /**
+   * Its events have keys of their own, which nobody lists: they expire.
+   *
+   * @param {string} taskId
+   */
+  async remove(taskId) {
+    const entry = await this.#read(taskId);
+    if (!entry || !isKept(entry) || !ENDED.has(entry.status)) return false;
+    const { idempotency } = entry;
+    await Promise.all([taskId, stepsKey(taskId), ...(idempotency ? [idempotencyKey(idempotency)] : [])].map((key) => this.kv.delete(key)));
+    return true;
+  }
+
+  /**
    * @param {Abandoned[]} lost
    * @param {TaskError} error
    * @returns {Promise<FollowUp>}
@@ -379,9 +411,10 @@ export class KvStore {
   async *open(before_ms) {
     const minutes = Math.floor(before_ms / 60_000);
     if (minutes % SWEEP_INTERVAL_MINUTES !== 0) return;
+    const pauses = await this.#recentPauses();
     const keys = await this.#listWindows(before_ms, minutes / SWEEP_INTERVAL_MINUTES);
-    const young = keys.filter(({ name }) => name < timePrefix(before_ms)).map(({ name, metadata }) => openTask(name, metadata, before_ms));
-    const due = await this.#sweepDue(before_ms);
+    const young = keys.filter(({ name }) => name < timePrefix(before_ms)).map(({ name, metadata }) => openTask(name, metadata, before_ms, pauses));
+    const due = await this.#sweepDue(before_ms, pauses);
     const found = [...due, ...young].filter((task) => task !== null);
     const open = [...new Map(found.map((task) => [task.taskId, task])).values()].sort((one, other) => one.due_ms - other.due_ms);
     for (let first = 0; first < open.length; first += PAGE_TASKS) yield open.slice(first, first + PAGE_TASKS);
@@ -465,6 +498,45 @@ export class KvStore {
     await this.kv.put(SCHEDULES_KEY, JSON.stringify(written));
     this.#writtenSchedules = written;
     return true;
+  }
+
+  /** @returns {Promise<Pause[]>} */
+  async pauses() {
+    const pauses = await this.#readPauses();
+    return Object.entries(pauses).map(([handler, paused_ms]) => ({ handler, paused_ms })).sort((one, other) => (one.handler < other.handler ? -1 : 1));
+  }
+
+  /**
+   * All are one value, as schedules are. Other isolates see it once they read again.
+   *
+   * @param {string} handler
+   * @param {number | null} paused_ms
+   */
+  async setPause(handler, paused_ms) {
+    const { [handler]: before, ...others } = await this.#readPauses();
+    const pauses = paused_ms === null ? others : { ...others, [handler]: before ?? paused_ms };
+    await this.kv.put(PAUSES_KEY, JSON.stringify(pauses));
+    this.#writtenPauses = pauses;
+    READ_PAUSES.set(this.namespace, { at_ms: Date.now(), pauses });
+  }
+
+  async spreadPauses() {} // it is one part
+
+  /** @returns {Promise<Pauses>} */
+  async #readPauses() {
+    return this.#writtenPauses ?? await this.kv.get(PAUSES_KEY, 'json') ?? {};
+  }
+
+  /** @returns {Promise<Pauses>} as of up to a minute ago */
+  #recentPauses() {
+    const read = READ_PAUSES.get(this.namespace);
+    if (read && Date.now() < read.at_ms + PAUSES_SECONDS * 1000) return Promise.resolve(read.pauses);
+    this.#pausesRead ??= this.#readPauses().then((pauses) => {
+      READ_PAUSES.set(this.namespace, { at_ms: Date.now(), pauses });
+      this.#pausesRead = null;
+      return pauses;
+    });
+    return this.#pausesRead;
   }
 
   /** @param {string} name */
@@ -597,6 +669,10 @@ export class KvStore {
     // The isolate that ended it may have died before it made the callback; then the message comes again.
     if (verdict !== 'take' && verdict !== 'take over' && verdict.kind === 'over' && ENDED.has(found.status)) await this.#makeCallback(taskId, found);
     if (verdict !== 'take' && verdict !== 'take over') return verdict;
+    const isRepeated = found.status === 'processing' && found.claim === claim;
+    const paused_ms = isRepeated ? null : pausedSince(found, await this.#recentPauses());
+    // The message comes again: no sweep would find every task that waits.
+    if (paused_ms !== null) return { kind: 'wait', until_ms: now_ms + Math.min(Math.max(now_ms - paused_ms, PAUSED_WAIT_MS[0]), PAUSED_WAIT_MS[1]) };
     if (!fits(payloadBytes(found))) return { kind: 'later' };
     const isRedrive = found.run !== run;
     /** @type {Entry} */
@@ -769,9 +845,10 @@ export class KvStore {
 
   /**
    * @param {number} before_ms
+   * @param {Pauses} pauses
    * @returns {Promise<(OpenTask | null)[]>}
    */
-  async #sweepDue(before_ms) {
+  async #sweepDue(before_ms, pauses) {
     const { keys } = await this.kv.list({ prefix: DUE_PREFIX, limit: SWEEP_DUE_KEYS });
     const due = keys.filter(({ name }) => name < `${DUE_PREFIX}${timePrefix(before_ms)}`);
     /** @type {(OpenTask | null)[]} */
@@ -783,7 +860,7 @@ export class KvStore {
       const entries = await this.#readAll(taskIds);
       const spent = names.filter((_, index) => !entries[index] || ENDED.has(entries[index].status));
       await Promise.all(spent.map((name) => this.kv.delete(name)));
-      open.push(...taskIds.map((taskId, index) => openTask(taskId, entries[index], before_ms)));
+      open.push(...taskIds.map((taskId, index) => openTask(taskId, entries[index], before_ms, pauses)));
     }
     return open;
   }
@@ -941,13 +1018,23 @@ function mayBeOfAttempt({ run, attempts, crashes, claim }, status) {
  * @param {string} taskId
  * @param {Partial<Entry> | null | undefined} entry
  * @param {number} before_ms
- * @returns {OpenTask | null} null when it is not open, or not due
+ * @param {Pauses} pauses
+ * @returns {OpenTask | null} null when it is not open, not due, or paused
  */
-function openTask(taskId, entry, before_ms) {
-  const { status, run, attempts, max_retries, sent_at_ms, due_at_ms, lease_expires_at_ms, expires_at } = complete(entry);
+function openTask(taskId, entry, before_ms, pauses) {
+  const { handler, status, run, attempts, max_retries, sent_at_ms, due_at_ms, lease_expires_at_ms, expires_at } = complete(entry);
   const due_ms = due_at_ms ?? creationTime(taskId);
-  if (!entry || !isKept({ expires_at }) || due_ms >= before_ms || !isOpen({ status, lease_expires_at: lease_expires_at_ms }, Date.now())) return null;
+  if (!entry || pausedSince({ handler }, pauses) !== null || !isKept({ expires_at }) || due_ms >= before_ms || !isOpen({ status, lease_expires_at: lease_expires_at_ms }, Date.now())) return null;
   return { taskId, run, attempts, max_retries, due_ms, sent_at_ms, isHeld: status === 'processing' };
+}
+
+/**
+ * @param {Pick<Entry, 'handler'>} entry
+ * @param {Pauses} pauses
+ * @returns {number | null} null: it is not paused
+ */
+function pausedSince({ handler }, pauses) {
+  return [handler, ALL_HANDLERS].flatMap((name) => (Object.hasOwn(pauses, name) ? [Number(pauses[name])] : []))[0] ?? null; // one may be called `constructor`
 }
 
 /**

@@ -144,6 +144,11 @@ export function layered(Present, formers) {
       return this.#first((store) => store.retry(taskId, run), null);
     }
 
+    /** @param {string} taskId */
+    remove(taskId) {
+      return this.#first((store) => store.remove(taskId), false);
+    }
+
     /**
      * @param {Abandoned[]} lost
      * @param {TaskError} error
@@ -218,6 +223,24 @@ export function layered(Present, formers) {
     changeSchedule(name, before, after) {
       if (before === null) return this.present.changeSchedule(name, before, after);
       return this.#first((store) => store.changeSchedule(name, before, after), false);
+    }
+
+    /** Those of any store: one that is new has none yet. */
+    async pauses() {
+      const all = (await this.#all((store) => store.pauses())).flat();
+      return [...new Map(all.map((pause) => [pause.handler, pause])).values()].sort((one, other) => (one.handler < other.handler ? -1 : 1));
+    }
+
+    /**
+     * @param {string} handler
+     * @param {number | null} paused_ms
+     */
+    async setPause(handler, paused_ms) {
+      await this.#all((store) => store.setPause(handler, paused_ms));
+    }
+
+    async spreadPauses() {
+      for (const { handler, paused_ms } of await this.pauses()) await this.setPause(handler, paused_ms);
     }
 
     /** @param {string} name */

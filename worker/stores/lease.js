@@ -84,6 +84,19 @@ export function verdictOn(task, delivery, { now_ms, max_retries, isAlone }) {
   return isAlone ? 'take over' : { kind: 'suspect', crashes: task.crashes };
 }
 
+/** How long the message of a redrive waits while its task's handler is paused: the sweeper does not know of it, so it must come again. */
+const PAUSED_REDRIVE_MS = 10 * 60_000;
+
+/**
+ * @param {Pick<Delivery, 'run'>} delivery that could have a task, were its handler not paused
+ * @param {Pick<Leased, 'run'>} task
+ * @param {number} now_ms
+ * @returns {ClaimAnswer}
+ */
+export function whilePaused({ run }, task, now_ms) {
+  return task.run < run ? { kind: 'wait', until_ms: now_ms + PAUSED_REDRIVE_MS } : { kind: 'unreleased' };
+}
+
 /**
  * @param {Leased} task of a run before the delivery's
  * @param {Delivery} delivery

@@ -128,6 +128,11 @@ export class ShardedStore {
     return this.#first(taskId, (shard) => shard.retry(taskId, run), null);
   }
 
+  /** @param {string} taskId */
+  remove(taskId) {
+    return this.#first(taskId, (shard) => shard.remove(taskId), false);
+  }
+
   /**
    * @param {Abandoned[]} lost
    * @param {TaskError} error
@@ -201,6 +206,27 @@ export class ShardedStore {
    */
   changeSchedule(name, before, after) {
     return this.#shard(0).changeSchedule(name, before, after);
+  }
+
+  pauses() {
+    return this.#shard(0).pauses();
+  }
+
+  /**
+   * The first shard, which tells of it, comes last: until then it is to be asked for again.
+   *
+   * @param {string} handler
+   * @param {number | null} paused_ms
+   */
+  async setPause(handler, paused_ms) {
+    await askAll(this.shards.slice(1), (shard) => shard.setPause(handler, paused_ms));
+    await this.#shard(0).setPause(handler, paused_ms);
+  }
+
+  async spreadPauses() {
+    for (const { handler, paused_ms } of await this.pauses()) {
+      await askAll(this.shards.slice(1), (shard) => shard.setPause(handler, paused_ms));
+    }
   }
 
   /** @param {string} name */

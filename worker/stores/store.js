@@ -43,7 +43,7 @@
  * - `suspect`: its attempt was lost with its isolate, so it may be claimed only by one that runs it alone;
  * - `wait`: it is not due before then; `later`: too much was claimed with it to fit in memory;
  * - `held`: another attempt works on it;
- * - `unreleased`: it waits for something to release it, which hands it over then;
+ * - `unreleased`: it waits for something to release it, or for its handler to be resumed, after which it is handed over anew;
  * - `over`: it has ended, or gone on to another run; `hasFailed` when it has failed in this one;
  * - `spent`: it has no attempts left, which happens when fewer are allowed than were; `crashed`: its isolate died too often;
  * - `absent`: there is no such task; `unreachable`: its store does not answer.
@@ -114,6 +114,8 @@
 
 /** A schedule as a store has it: JSON. @typedef {{name: string, schedule: string}} KeptSchedule */
 
+/** A handler whose tasks wait, `*` for all, since a Unix time. @typedef {{handler: string, paused_ms: number}} Pause */
+
 /** A task's payload as it was submitted; null once it is not kept any more. @typedef {{payload: Payload | null}} KeptPayload */
 
 /** What is kept of a task beside what it shows: its story, until when the attempt that runs may hold it, and its parameters.
@@ -150,6 +152,8 @@
  * @property {(taskId: string, run: number) => Promise<number | null>} retry starts the run after that one of a failed or cancelled
  *   task, which is pending then and lives at least as long as a new one; its number, or null when the task is in another
  *   state or not there
+ * @property {(taskId: string) => Promise<boolean>} remove deletes a task that has ended, with all that belongs to it; false when it has not, or is
+ *   not there
  * @property {(lost: Abandoned[], error: TaskError) => Promise<FollowUp>} abandon fails open tasks that nobody will attempt
  *   again, and makes their callbacks; not those that have gone on since, with another attempt or run
  * @property {(taskIds: string[], sent_at_ms: number) => Promise<void>} markSent remembers when the sweeper handed over these tasks
@@ -169,6 +173,10 @@
  * @property {() => Promise<KeptSchedule[]>} sweptSchedules those that the sweep of this store is to run
  * @property {(name: string, before: string | null, after: string | null) => Promise<boolean>} changeSchedule false where it is not as it was
  *   read; null: it is not there
+ * @property {() => Promise<Pause[]>} pauses by handler
+ * @property {(handler: string, paused_ms: number | null) => Promise<void>} setPause lets the tasks of a handler wait, from a Unix time on;
+ *   null: no longer
+ * @property {() => Promise<void>} spreadPauses pauses what is paused in those parts, too, that a deployment has added since
  * @property {(name: string) => Promise<string | null>} note what the sweeper remembers by a name, JSON; null: nothing
  * @property {(name: string, before: string | null, after: string | null) => Promise<boolean>} changeNote false where it is not as it was read
  */

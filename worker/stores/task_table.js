@@ -11,8 +11,9 @@ import { creationTime, timePrefix } from '../task_id.js';
 import { bounded } from '../text.js';
 import { CALLBACK_STATUS, MAKE_CALLBACKS } from './callback_table.js';
 import { heldColumns, IS_HELD, RELEASE, releasedRuns } from './hold_table.js';
-import { EARLY_MS, isHeld, verdictOn } from './lease.js';
+import { EARLY_MS, isHeld, verdictOn, whilePaused } from './lease.js';
 import { changeOfNote, NOTE } from './note_table.js';
+import { changeOfPause, IS_PAUSED, PAUSES } from './pause_table.js';
 import { changeOfSchedule, SCHEDULES } from './schedule_table.js';
 import { CRASHED_STORY } from '../story.js';
 import { isStoreError } from './store_error.js';
@@ -20,7 +21,7 @@ import { addEnd, addSubmission, countEnd, countSubmission, MINUTE_MS, newTally, 
 
 /** @import { AttemptName, CallbackState, NewTask, Outcome, Payload, Progress, StepRecord, TaskError, TaskEvent, TaskRecord, TaskSummary } from '../task.js' */
 /** @import { Leased } from './lease.js' */
-/** @import { Abandoned, ClaimAnswer, Delivery, EventReceipt, Fill, Insertion, KeptPayload, KeptSchedule, KeptStory, OpenTask, Page, PartTotals, Probe, Query, RunningVersion, Settled, Standing, Statistics, Store, SweepCounts } from './store.js' */
+/** @import { Abandoned, ClaimAnswer, Delivery, EventReceipt, Fill, Insertion, KeptPayload, KeptSchedule, KeptStory, OpenTask, Page, PartTotals, Pause, Probe, Query, RunningVersion, Settled, Standing, Statistics, Store, SweepCounts } from './store.js' */
 /** @import { Callback } from '../callback.js' */
 /** @import { Submission } from '../engines/engine.js' */
 /** @import { FollowUp } from '../follow_up.js' */
@@ -162,11 +163,11 @@ const CLAIMABLE = `
     wanted.status = 'processing' AND NOT ${IS_HELD_BY_ASKED} AS isCrash
   FROM json_each(?1) AS asked JOIN tasks AS wanted ON wanted.taskId = asked.value ->> 'taskId'
   WHERE expires_at > ?4 AND CASE WHEN run = asked.value ->> 'run' THEN CASE wanted.status
-      WHEN 'pending' THEN coalesce(due_at, 0) <= ?3 + ${EARLY_MS} AND attempts <= coalesce(max_retries, ?6)
+      WHEN 'pending' THEN coalesce(due_at, 0) <= ?3 + ${EARLY_MS} AND attempts <= coalesce(max_retries, ?6) AND NOT ${IS_PAUSED('wanted')}
       WHEN 'processing' THEN ${IS_HELD_BY_ASKED}
-        OR (?7 AND crashes + 1 < ${MAX_CRASHES} AND ${IS_ABANDONED('wanted', 'asked')})
+        OR (?7 AND crashes + 1 < ${MAX_CRASHES} AND ${IS_ABANDONED('wanted', 'asked')} AND NOT ${IS_PAUSED('wanted')})
       END
-    ELSE wanted.status = 'failed' AND asked.value ->> 'redrive' AND run + 1 = asked.value ->> 'run' END`;
+    ELSE wanted.status = 'failed' AND asked.value ->> 'redrive' AND run + 1 = asked.value ->> 'run' AND NOT ${IS_PAUSED('wanted')} END`;
 
 /** A redrive starts a new run of a failed task, just as `RETRY` does, and takes it at once. */
 const CLAIM = `
@@ -185,7 +186,7 @@ const CLAIM = `
   WHERE taskId = delivery.wantedId AND (delivery.bytes_before = 0 OR delivery.bytes_before + delivery.bytes <= ${CLAIM_BYTES})
   RETURNING taskId, run, attempts, crashes, claim, handler, parameters, payload, max_retries, callback, parent, story`;
 
-const LEASED = `SELECT taskId, status, run, attempts, crashes, max_retries, due_at, lease_expires_at, holder, delivery, claim, expires_at FROM tasks
+const LEASED = `SELECT taskId, status, run, attempts, crashes, max_retries, due_at, lease_expires_at, holder, delivery, claim, expires_at, ${IS_PAUSED('tasks')} AS isPaused FROM tasks
   WHERE taskId IN (SELECT value ->> 'taskId' FROM json_each(?1))`;
 
 const IS_AT_CLAIM = (/** @type {string} */ name) => `
@@ -288,6 +289,9 @@ const EXPIRE = `DELETE FROM tasks WHERE ${EXPIRED} RETURNING 1`;
 
 const EXPIRE_ADVANCE = 'UPDATE sweep_progress SET expire_cursor = ?1';
 
+const REMOVED = "taskId = ?1 AND status IN ('completed', 'failed', 'cancelled')";
+const REMOVE = `DELETE FROM tasks WHERE ${REMOVED} RETURNING 1`;
+
 const EXPIRED_OWN = `taskId IN (
   SELECT taskId FROM (
     SELECT taskId, bytes, sum(bytes) OVER (ORDER BY own_expires_at, taskId) AS total FROM (
@@ -299,16 +303,16 @@ const EXPIRE_OWN = `DELETE FROM tasks WHERE ${EXPIRED_OWN} RETURNING 1`;
 const OPEN = `taskId, run, attempts, max_retries, sent_at AS sent_at_ms, due_at, status = 'processing' AS isHeld`;
 
 const OPEN_DUE = `
-  SELECT ${OPEN} FROM tasks WHERE due_at IS NOT NULL AND due_at < ?1 AND (due_at, taskId) > (?2, ?3) AND expires_at > ?4
+  SELECT ${OPEN} FROM tasks WHERE due_at IS NOT NULL AND due_at < ?1 AND (due_at, taskId) > (?2, ?3) AND expires_at > ?4 AND NOT ${IS_PAUSED('tasks')}
   ORDER BY due_at, taskId LIMIT ${PAGE_TASKS}`;
 
 /** A window of rows, those after an id that are old enough, oldest first: the open ones, and what there is in all. */
 const WINDOW = `
-  WITH swept AS (SELECT taskId, status, run, attempts, max_retries, sent_at, due_at, lease_expires_at, expires_at FROM tasks
+  WITH swept AS (SELECT taskId, status, handler, run, attempts, max_retries, sent_at, due_at, lease_expires_at, expires_at FROM tasks
     WHERE taskId > ?1 AND taskId < ?2 ORDER BY taskId LIMIT ${WINDOW_ROWS})`;
 const OPEN_IN_WINDOW = `${WINDOW}
   SELECT ${OPEN} FROM swept WHERE due_at IS NULL AND expires_at > ?4
-    AND (status = 'pending' OR (status = 'processing' AND lease_expires_at <= ?3)) ORDER BY taskId`;
+    AND (status = 'pending' OR (status = 'processing' AND lease_expires_at <= ?3)) AND NOT ${IS_PAUSED('swept')} ORDER BY taskId`;
 const WHOLE_WINDOW = `${WINDOW}
   SELECT count(*) AS rows, max(taskId) AS last,
     min(CASE WHEN due_at IS NULL AND status IN ('pending', 'processing') THEN taskId END) AS open FROM swept`;
@@ -444,7 +448,7 @@ export class TaskTable {
     }]);
     const answers = new Map(rows.map((row) => [String(row['taskId']), /** @type {ClaimAnswer} */ ({ kind: 'claimed', task: claimedTask(row) })]));
     if (rows.length === deliveries.length) return answers;
-    const leased = new Map((await this.#rows(LEASED, parameter)).map((row) => [row['taskId'], /** @type {Leased & {expires_at: number}} */ (row)]));
+    const leased = new Map((await this.#rows(LEASED, parameter)).map((row) => [row['taskId'], /** @type {Leased & {expires_at: number, isPaused: number}} */ (row)]));
     for (const delivery of deliveries) {
       const { taskId } = delivery;
       if (answers.has(taskId)) continue;
@@ -553,6 +557,12 @@ export class TaskTable {
       statement(RUN, taskId, now_seconds),
     ]);
     return row?.['run'] === run + 1 ? run + 1 : null;
+  }
+
+  /** @param {string} taskId */
+  async remove(taskId) {
+    const [, rows = []] = await this.run([statement(EXPIRE_COUNTED(REMOVED), taskId), statement(REMOVE, taskId)]);
+    return rows.length > 0;
   }
 
   /**
@@ -718,6 +728,21 @@ export class TaskTable {
     return rows.length > 0;
   }
 
+  /** @returns {Promise<Pause[]>} */
+  async pauses() {
+    return /** @type {Pause[]} */ (await this.#rows(PAUSES));
+  }
+
+  /**
+   * @param {string} handler
+   * @param {number | null} paused_ms
+   */
+  async setPause(handler, paused_ms) {
+    await this.run([changeOfPause(handler, paused_ms)]);
+  }
+
+  async spreadPauses() {} // it is one part
+
   /**
    * @param {string} name
    * @returns {Promise<string | null>}
@@ -812,7 +837,7 @@ export class TaskTable {
   }
 
   /**
-   * @param {Leased & {expires_at: number}} found
+   * @param {Leased & {expires_at: number, isPaused: number}} found
    * @param {Delivery} delivery
    * @param {number} now_ms
    * @param {boolean} isAlone
@@ -822,7 +847,9 @@ export class TaskTable {
     if (found.expires_at * 1000 <= now_ms) return { kind: 'over', hasFailed: false };
     const verdict = verdictOn(found, delivery, { now_ms, max_retries: this.max_retries, isAlone });
     if (verdict === 'behind') return { kind: 'over', hasFailed: false }; // what was written is seen: the message is at fault
-    return typeof verdict === 'string' ? { kind: 'later' } : verdict;
+    if (typeof verdict !== 'string') return verdict;
+    if (found.isPaused) return whilePaused(delivery, found, now_ms);
+    return { kind: 'later' };
   }
 
   /**

@@ -1,0 +1,22 @@
+"""Pauses as the API shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from ops.json_object import JsonObject
+
+
+@dataclass(frozen=True)
+class Pause:
+    """A handler whose tasks wait."""
+
+    handler: str | None
+    """None: every handler."""
+    since: datetime
+
+    @classmethod
+    def read(cls, pause: JsonObject) -> Pause:
+        """Read it. Raises UnexpectedReplyError."""
+        return cls(pause.optional(pause.text, "handler"), pause.time("since"))

@@ -1,0 +1,2 @@
+/** Is paused while tasks of it are submitted. */
+export default (payload) => ({ payload });
