@@ -6,6 +6,7 @@ import { Cancellation } from './cancellation.js';
 import { followUpOf } from './follow_up.js';
 import { MAX_TIMEOUT_SECONDS, PermanentError } from './handler.js';
 import { Heartbeat, Running } from './heartbeat.js';
+import { OtherTasks } from './other_tasks.js';
 import { NO_STEPS, Steps, Suspension } from './steps.js';
 import { isStoreError } from './stores/store_error.js';
 import { Journal } from './story.js';
@@ -13,13 +14,14 @@ import { resultJson } from './result.js';
 import { describeError } from './task.js';
 import { describeFailure } from './thrown.js';
 
+/** @import { Parts as RequestParts } from './api/router.js' */
 /** @import { FollowUp } from './follow_up.js' */
 /** @import { Handlers } from './handler.js' */
 /** @import { Standing, Store } from './stores/store.js' */
 /** @import { ClaimedTask, Outcome, TaskError } from './task.js' */
 /** @import { Failure } from './thrown.js' */
 
-/** @typedef {{store: Store, handlers: Handlers, env: any}} Parts */
+/** @typedef {RequestParts & {env: any}} Parts */
 
 /** How long an outcome waits for others, which are written with it; where attempts end one after the other, the time grows by so
  * much with each write, so that an invocation makes few (the Free plan has 50 queries for it,
@@ -156,10 +158,11 @@ class Attempt {
    * @param {ClaimedTask} task
    * @param {Heartbeat} heartbeat
    */
-  constructor({ store, handlers, env }, task, heartbeat) {
-    this.store = store;
-    this.handlers = handlers;
-    this.env = env;
+  constructor(parts, task, heartbeat) {
+    this.parts = parts;
+    this.store = parts.store;
+    this.handlers = parts.handlers;
+    this.env = parts.env;
     this.task = task;
     this.heartbeat = heartbeat;
     this.running = new Running(task, (reason) => this.#lose(reason));
@@ -188,7 +191,8 @@ class Attempt {
     try {
       const { default: handle, timeout_seconds = MAX_TIMEOUT_SECONDS, steps: hasSteps } = find(this.handlers, task.handler);
       steps = hasSteps ? new Steps(this.store, running.name, (reason) => this.#lose(reason)) : null;
-      const context = contextOf(task, env, this.#cancellation, (progress) => heartbeat.tell(running, progress), steps ?? NO_STEPS, journal);
+      const others = new OtherTasks(this.parts, task);
+      const context = contextOf(task, env, this.#cancellation, (progress) => heartbeat.tell(running, progress), steps ?? NO_STEPS, journal, others);
       const result = await this.#cancellation.limit(timeout_seconds, () => {
         const work = handle(task.payload, context);
         return steps ? Promise.race([work, steps.suspension]) : work;

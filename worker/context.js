@@ -5,6 +5,7 @@ import { bounded } from './text.js';
 
 /** @import { Cancellation } from './cancellation.js' */
 /** @import { Context } from './handler.js' */
+/** @import { OtherTasks } from './other_tasks.js' */
 /** @import { Steps } from './steps.js' */
 /** @import { Journal, Level } from './story.js' */
 /** @import { ClaimedTask, Payload, Progress } from './task.js' */
@@ -22,9 +23,10 @@ const BINDINGS = new WeakMap();
  * @param {(progress: Progress) => void} tell
  * @param {Pick<Steps, 'step' | 'sleep' | 'waitForEvent'>} steps
  * @param {Pick<Journal, 'log'>} journal keeps what is logged
+ * @param {Pick<OtherTasks, 'submit' | 'dependencies'>} others
  * @returns {Context}
  */
-export function contextOf({ taskId, handler, attempts, parameters, parent }, env, cancellation, tell, steps, journal) {
+export function contextOf({ taskId, handler, attempts, parameters, parent, after }, env, cancellation, tell, steps, journal, others) {
   /** @param {Level} level */
   const logAt = (level) => (/** @type {string} */ message, /** @type {Record<string, unknown>} */ fields = {}) => {
     console[level](message, { taskId, handler, attempt: attempts, ...fields });
@@ -46,6 +48,9 @@ export function contextOf({ taskId, handler, attempts, parameters, parent }, env
       typeof rest[0] === 'function' ? steps.step(name, {}, rest[0]) : steps.step(name, rest[0] ?? {}, rest[1])
     ),
     sleep: (name, seconds) => steps.sleep(name, seconds),
+    submit: (task) => others.submit(task),
+    after: after ?? null,
+    dependencies: (taskIds) => others.dependencies(taskIds),
     waitForEvent: (name, options) => steps.waitForEvent(name, options),
     log: { debug: logAt('debug'), info: logAt('info'), warn: logAt('warn'), error: logAt('error') },
   };

@@ -7,7 +7,8 @@ import { ENDS } from './callback.js';
 import { MAX_DELAY_SECONDS } from './task.js';
 
 /** @import { End } from './callback.js' */
-/** @import { Parameters, Payload } from './task.js' */
+/** @import { After, StartWhen } from './dependencies.js' */
+/** @import { Parameters, Payload, Status, TaskError } from './task.js' */
 
 /** Writes to the Worker's log, with the task's id; never hand it a payload. @typedef {(message: string, fields?: Record<string, unknown>) => void} Log */
 
@@ -28,6 +29,10 @@ import { MAX_DELAY_SECONDS } from './task.js';
  * @property {(name: string, seconds: number) => Promise<void>} sleep waits for up to a year; the handler is left meanwhile, and called again
  * @property {(name: string, options?: {timeoutSeconds?: number}) => Promise<{name: string, payload: any, receivedAt: string}>} waitForEvent
  *   waits for `POST /task/:id/events/:name`, a day where nothing else is said; at the end of the time it throws an `EventTimeout`
+ * @property {(task: SubmittedTask) => Promise<{taskId: string, status: string}>} submit submits another task; a later attempt with the same
+ *   key finds it there
+ * @property {After | null} after after which tasks this one starts; null where it starts after none
+ * @property {(taskIds?: string[]) => Promise<Dependency[]>} dependencies what became of those tasks, or of some of them
  * @property {CallbackContext | null} callback of a task that tells how another one has ended; null of any other
  * @property {{debug: Log, info: Log, warn: Log, error: Log}} log
  */
@@ -46,6 +51,21 @@ import { MAX_DELAY_SECONDS } from './task.js';
  *   <Result>(name: string, work: (step: {attempt: number}) => Result | Promise<Result>): Promise<Result>,
  *   <Result>(name: string, options: StepOptions, work: (step: {attempt: number}) => Result | Promise<Result>): Promise<Result>,
  * }} Step
+ */
+
+/**
+ * A task that a handler submits. The fields are those of a task of `POST /tasks`; `payload` may be bytes, too. `key` names it within the
+ * handler's task, where nothing is said by its number in the order of submission.
+ *
+ * @typedef {{handler?: string, payload?: unknown, parameters?: Parameters, delaySeconds?: number, ttlSeconds?: number, maxRetries?: number,
+ *   callbackUrl?: string, on?: End[], after?: string[], startWhen?: StartWhen, key?: string}} SubmittedTask
+ */
+
+/**
+ * What became of a task after which another one starts; `status` is null when it is no longer there. `isLeftOut`: its result is there, and
+ * longer than what is read at once; {@link Context.dependencies} with its id gives it.
+ *
+ * @typedef {{taskId: string, status: Status | null, error: TaskError | null, result: any, isLeftOut: boolean}} Dependency
  */
 
 /**

@@ -1,6 +1,8 @@
 /** The sweep: makes the tasks of schedules, rescues unfinished tasks whose message or consumer was lost, and deletes tasks whose time to live is over. */
 
 import { hasWork, workOff } from './actions.js';
+import { lookAtWaiting } from './dependencies.js';
+import { handOverFollowUp } from './follow_up.js';
 import { runSchedules } from './schedules.js';
 import { keepStackSchedules } from './stack_schedules.js';
 import { noSweeps } from './stores/tally.js';
@@ -34,6 +36,10 @@ export async function sweep(store, engine, reading, whole) {
     const swept = await store.sweptSchedules();
     await runSchedules(store, engine, swept);
     await chore('schedules of the stack', () => keepStackSchedules(store, reading, { swept, isWhole }));
+  });
+  await chore('waiting tasks', async () => {
+    const all = whole?.() ?? { store, engine };
+    await handOverFollowUp(all.engine, await lookAtWaiting(store, all.store));
   });
   await chore('pauses', () => store.spreadPauses());
   await chore('rescue', () => rescue(store, engine, counts, start_ms + RESCUE_MS));

@@ -15,6 +15,7 @@
 export { describeError } from './thrown.js';
 
 /** @import { Callback } from './callback.js' */
+/** @import { After } from './dependencies.js' */
 
 /** @typedef {'pending' | 'processing' | 'completed' | 'failed' | 'cancelled'} Status */
 
@@ -44,6 +45,9 @@ export { describeError } from './thrown.js';
  * @property {boolean} [mayBeThere] whether it may be stored already, and is to stay as it is then
  * @property {boolean} [isHeld] whether it is not to be attempted before something releases it; its delay and its time to live count
  *   from then on
+ * @property {After | null} [after] after which tasks it starts
+ * @property {string[]} [awaits] those of them that have not ended
+ * @property {string} [submittedBy] the id of the task whose handler submitted it
  */
 
 /**
@@ -74,9 +78,12 @@ export { describeError } from './thrown.js';
 
 /** A task's callback: `taskId` and `status` are null while there is no task of it. @typedef {Callback & {taskId: string | null, status: Status | null}} CallbackState */
 
-/** A task as it is kept, beside its payload. `result` is JSON text; `parent` of a callback is the id of the task that it tells of.
+/** After which tasks a task starts, and which of them it still waits for. @typedef {After & {awaits: string[]}} AfterState */
+
+/** A task as it is kept, beside its payload. `result` is JSON text; `parent` of a callback is the id of the task that it tells of,
+ * of a task that a handler submitted that of the handler's task.
  *
- * @typedef {TaskSummary & {result: string | null, callback: CallbackState | null, parent: string | null}} TaskRecord
+ * @typedef {TaskSummary & {result: string | null, callback: CallbackState | null, parent: string | null, after: AfterState | null}} TaskRecord
  */
 
 /**
@@ -95,6 +102,7 @@ export { describeError } from './thrown.js';
  * @property {Callback | null} [callback]
  * @property {string | null} [parent] of a callback: the id of the task that it tells of
  * @property {string | null} [story] of its earlier attempts, see `story.js`
+ * @property {After | null} [after]
  */
 
 /**

@@ -15,7 +15,7 @@ import { CONSUMER_PATIENCE_SECONDS, REQUEST_PATIENCE_SECONDS } from './stores/co
  * @property {new (env: any, patience_seconds?: number, invocation?: Invocation) => Store} Store
  * @property {new (env: any, store: Store, handlers: Handlers, invocation?: Invocation) => Engine} Engine what new tasks are handed to
  * @property {Handlers} handlers
- * @property {new (env: any, store: Store, handlers: Handlers, invocation?: Invocation) => {consume(batch: MessageBatch<unknown>): Promise<void>}} [Consumer]
+ * @property {new (env: any, store: Store, handlers: Handlers, invocation?: Invocation, Validator?: import('./api/payload.js').ValidatorClass) => {consume(batch: MessageBatch<unknown>): Promise<void>}} [Consumer]
  *   what takes a queue's messages
  * @property {(store: Store, engine: Engine, reading: Reading) => Promise<void>} [sweep] what the cron runs
  * @property {import('./api/payload.js').ValidatorClass} [Validator] of JSON Schema, where a handler has one
@@ -38,7 +38,7 @@ export function taskRunner({ Store, Engine, handlers, Consumer, sweep, Validator
     ...(Consumer && {
       queue(batch, env, ctx) {
         const invocation = invocationOf(ctx);
-        return new Consumer(env, new Store(env, CONSUMER_PATIENCE_SECONDS, invocation), handlers, invocation).consume(batch);
+        return new Consumer(env, new Store(env, CONSUMER_PATIENCE_SECONDS, invocation), handlers, invocation, Validator).consume(batch);
       },
     }),
     ...(sweep && {

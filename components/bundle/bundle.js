@@ -364,7 +364,7 @@ function classesModule({ stores, engines, workerFolder }) {
     );
   }
   if (engines.includes('workflow')) {
-    lines.push("import { taskWorkflow } from './engines/task_workflow.js';", 'export const TaskWorkflow = taskWorkflow(Store, handlers);');
+    lines.push("import { taskWorkflow } from './engines/task_workflow.js';", 'export const TaskWorkflow = taskWorkflow(Store, handlers, Validator);');
   }
   return lines.join('\n');
 }

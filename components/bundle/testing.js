@@ -12,7 +12,9 @@ import { existsSync } from 'node:fs';
 
 import { bundle } from './bundle.js';
 
-/** What a handler made of a payload: `error` where it threw. @typedef {{result: any, error: {name: string, message: string} | null, progress: {percent: number, note: string | null}[]}} Run */
+/** What a handler made of a payload: `error` where it threw. @typedef {{result: any, error: {name: string, message: string} | null, progress: {percent: number, note: string | null}[], submitted: SubmittedTask[]}} Run */
+
+/** @import { Dependency, SubmittedTask } from '../../worker/handler.js' */
 
 /** Calls the handler as an attempt does. */
 const entry = (/** @type {string} */ file) => `
@@ -26,9 +28,10 @@ const entry = (/** @type {string} */ file) => `
       const form = await request.formData();
       const text = form.get('text');
       const payload = typeof text === 'string' ? text : new Uint8Array(await form.get('bytes').arrayBuffer());
-      const { parameters, attempts, events } = JSON.parse(form.get('task'));
+      const { parameters, attempts, events, dependencies } = JSON.parse(form.get('task'));
       const fault = handler.check?.(parameters, env);
       const progress = [];
+      const submitted = [];
       const steps = !handler.steps ? NO_STEPS : {
         step: async (_name, _options, work) => JSON.parse(JSON.stringify(await work({ attempt: 1 })) ?? 'null'),
         sleep: async () => {},
@@ -39,12 +42,16 @@ const entry = (/** @type {string} */ file) => `
       };
       try {
         if (fault) throw new TypeError(fault);
-        const task = { taskId: '00000000-0000-7000-8000-000000000000', handler: 'handler', attempts, parameters };
-        const context = contextOf(task, env, { signal: new AbortController().signal }, (told) => progress.push(told), steps);
+        const task = { taskId: '00000000-0000-7000-8000-000000000000', handler: 'handler', attempts, parameters, after: dependencies && { taskIds: dependencies.map(({ taskId }) => taskId), startWhen: 'ended' } };
+        const others = {
+          submit: async (task) => ({ taskId: '00000000-0000-7000-8000-' + String(submitted.push(task)).padStart(12, '0'), status: 'pending' }),
+          dependencies: async (taskIds) => (dependencies ?? []).filter(({ taskId }) => !taskIds || taskIds.includes(taskId)),
+        };
+        const context = contextOf(task, env, { signal: new AbortController().signal }, (told) => progress.push(told), steps, others);
         const result = await handler.default(payload, context);
-        return Response.json({ result: result ?? null, error: null, progress });
+        return Response.json({ result: result ?? null, error: null, progress, submitted });
       } catch (error) {
-        return Response.json({ result: null, error: { name: error.name, message: error.message }, progress });
+        return Response.json({ result: null, error: { name: error.name, message: error.message }, progress, submitted });
       }
     },
   };`;
@@ -90,16 +97,17 @@ export class HandlerUnderTest {
 
   /**
    * @param {string | Uint8Array} payload as a task has it: text, or bytes that are no text
-   * @param {{parameters?: Record<string, string>, attempt?: number, events?: Record<string, unknown>}} [task] `events` are those that come
-   *   when its steps wait for them, by name; a sleep takes no time, and a step is not tried again
+   * @param {{parameters?: Record<string, string>, attempt?: number, events?: Record<string, unknown>, dependencies?: Partial<Dependency>[]}} [task] `events`
+   *   are those that come when its steps wait for them, by name; a sleep takes no time, and a step is not tried again; `dependencies` are
+   *   the tasks after which it starts. What it submits is in the run
    * @returns {Promise<Run>}
    */
-  async run(payload, { parameters = {}, attempt = 1, events = {} } = {}) {
+  async run(payload, { parameters = {}, attempt = 1, events = {}, dependencies } = {}) {
     const { FormData } = await import('miniflare');
     const form = new FormData();
     if (typeof payload === 'string') form.set('text', payload);
     else form.set('bytes', new Blob([/** @type {any} */ (payload)]));
-    form.set('task', JSON.stringify({ parameters, attempts: attempt, events }));
+    form.set('task', JSON.stringify({ parameters, attempts: attempt, events, dependencies }));
     const reply = await this.miniflare.dispatchFetch('http://handler/', { method: 'POST', body: form });
     return /** @type {Promise<any>} */ (reply.json());
   }

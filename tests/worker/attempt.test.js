@@ -17,7 +17,7 @@ const ENV = { MAX_RETRIES: '2', RETRY_DELAY_SECONDS: '10', RETRY_BACKOFF: 'expon
 const standingOf = (standing) => async (/** @type {AttemptName[]} */ attempts) => new Map(attempts.map(({ taskId }) => [taskId, standing]));
 
 /** @param {Standing} standing @returns {(outcomes: Outcome[]) => Promise<Settled>} */
-const settledAs = (standing) => async (outcomes) => ({ standings: await standingOf(standing)(outcomes), followUp: { runs: [] } });
+const settledAs = (standing) => async (outcomes) => ({ standings: await standingOf(standing)(outcomes), followUp: { runs: [], ended: [] } });
 
 const STORE = /** @type {Store} */ (/** @type {unknown} */ ({ settling_seconds: 0, report: standingOf('superseded'), settle: settledAs('ours') }));
 
@@ -30,7 +30,7 @@ function task(parts) {
 }
 
 /**
- * @param {Parts} parts
+ * @param {Pick<Parts, 'store' | 'handlers' | 'env'>} parts of handlers that submit nothing
  * @param {ClaimedTask[]} tasks
  * @param {number} [end_ms]
  * @returns {Promise<Settlement[]>} in the order in which they were written
@@ -38,12 +38,12 @@ function task(parts) {
 async function settleAll(parts, tasks, end_ms = Date.now() + 60_000) {
   /** @type {Settlement[]} */
   const settlements = [];
-  await attemptAndSettle(parts, tasks, end_ms, (settled) => settlements.push(...settled));
+  await attemptAndSettle(/** @type {Parts} */ (parts), tasks, end_ms, (settled) => settlements.push(...settled));
   return settlements;
 }
 
 /**
- * @param {Parts} parts
+ * @param {Pick<Parts, 'store' | 'handlers' | 'env'>} parts
  * @param {ClaimedTask[]} tasks
  * @returns {Promise<Outcome[]>} in the order of the tasks
  */

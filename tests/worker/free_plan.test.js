@@ -148,12 +148,14 @@ for (const count of [1, 16]) test(`the requests of Durable Objects, ${count === 
     }
   }
   let requests = 0;
+  /** @type {Record<string, unknown>} */
   const env = { MAX_RETRIES: '5' };
   const namespace = new FakeNamespace(/** @type {any} */ (CountedObject), () => env, async (_, work) => {
     requests++;
     return work();
   });
-  const store = new (durableObjects([count]))(/** @type {any} */ ({ ...env, TASK_DO: namespace }));
+  env['TASK_DO'] = namespace;
+  const store = new (durableObjects([count]))(/** @type {any} */ (env));
   const tasks = Array.from({ length: 64 }, (_, number) => newTask({ taskId: newTaskId(Date.now() - HOUR_MS, number.toString(16).padStart(2, '0')) }));
   await store.insert(tasks);
   requests = 0;

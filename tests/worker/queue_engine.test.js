@@ -51,10 +51,10 @@ function engineUnderTest({ claim = () => 'claimed', settle = () => 'ours', handl
       }));
     },
     settle: async (/** @type {Outcome[]} */ outcomes) => ({
-      standings: new Map(outcomes.map((outcome) => [outcome.taskId, settle(outcome)])), followUp: { runs: [] },
+      standings: new Map(outcomes.map((outcome) => [outcome.taskId, settle(outcome)])), followUp: { runs: [], ended: [] },
     }),
     report: async () => new Map(),
-    abandon: async (/** @type {any[]} */ lost, /** @type {Error} */ { name }) => { abandoned.push(...lost.map(({ taskId }) => `${taskId} ${name}`)); return { runs: [] }; },
+    abandon: async (/** @type {any[]} */ lost, /** @type {Error} */ { name }) => { abandoned.push(...lost.map(({ taskId }) => `${taskId} ${name}`)); return { runs: [], ended: [] }; },
   };
   const env = {
     TASK_QUEUE: fakeQueue(take(sent)), TASK_DLQ: fakeQueue(take(letters)), MAX_RETRIES: String(max_retries),

@@ -96,7 +96,7 @@ test('open tasks get the instance that they miss; one that ended without its tas
     /** @param {string[]} ids */
     markSent: async (ids) => { seen.sent.push(...ids); },
     /** @param {{taskId: string}[]} lost */
-    abandon: async (lost) => { seen.abandoned.push(...lost.map(({ taskId }) => taskId)); return { runs: [] }; },
+    abandon: async (lost) => { seen.abandoned.push(...lost.map(({ taskId }) => taskId)); return { runs: [], ended: [] }; },
   };
   const engine = new WorkflowEngine(/** @type {any} */ ({ TASK_WORKFLOW: workflow }), /** @type {any} */ (store));
   const open = ['missing', 'errored', 'running', 'terminated'].map((taskId) => (

@@ -1,6 +1,7 @@
 /** `POST /tasks`: up to a hundred tasks in one request, each accepted or refused on its own. */
 
 import { MAX_PAYLOAD_BYTES } from '../task.js';
+import { readAfter, withAwaited } from './after.js';
 import { readCallback } from './callback.js';
 import { answerTo, takeIn } from './intake.js';
 import { parseJson, toPayload } from './payload.js';
@@ -26,14 +27,20 @@ export const MAX_BATCH_BYTES = 10 * 1024 * 1024;
 /** Where a number may stand that no double holds as it is written; to look at every value takes thirty times as long. */
 const LONG_NUMBER = /[\d.]{16}|\d[eE]/;
 
-/** Of a task in a body. */
-export const FIELDS = ['payload', 'payloadBase64', 'handler', 'parameters', 'delaySeconds', 'ttlSeconds', 'maxRetries', 'idempotencyKey', 'replace', 'callbackUrl', 'on'];
+/** Of a body. */
+const BATCH_FIELDS = ['tasks', 'then', 'startWhen'];
 
-/** @param {Call} call */
-export async function submitBatch(call) {
-  readQuery(call.url, []);
-  const items = readItems(await readBody(call.request, MAX_BATCH_BYTES));
-  const tasks = await Promise.all(items.map((item) => readTask(item, call)));
+/** Of a task in a body. */
+export const FIELDS = ['payload', 'payloadBase64', 'handler', 'parameters', 'delaySeconds', 'ttlSeconds', 'maxRetries', 'idempotencyKey', 'replace', 'callbackUrl', 'on', 'after', 'startWhen'];
+
+/**
+ * Takes in tasks of which each is accepted or refused on its own.
+ *
+ * @param {Call} call
+ * @param {unknown[]} items
+ */
+export async function submitEach(call, items) {
+  const tasks = await withAwaited(await Promise.all(items.map((item) => readTask(item, call))), call.store);
   const good = tasks.flatMap((task) => (task instanceof Refusal ? [] : [task]));
   const inserted = good.length > 0 ? await takeIn(good, call) : [];
   const insertions = new Map(good.map((task, index) => [task, /** @type {Insertion | Error} */ (inserted[index])]));
@@ -46,17 +53,22 @@ export async function submitBatch(call) {
 }
 
 /**
- * @param {Uint8Array<ArrayBuffer>} body
- * @returns {unknown[]}
+ * @param {Call} call
+ * @returns {Promise<{items: unknown[], then: unknown, startWhen: unknown}>}
  * @throws {Refusal}
  */
-function readItems(body) {
+export async function readBatch({ request, url }) {
+  readQuery(url, []);
+  const body = await readBody(request, MAX_BATCH_BYTES);
   const text = toPayload(body);
   const batch = parseJson(text, 'POST /tasks takes it', typeof text === 'string' && LONG_NUMBER.test(text) ? asWritten : undefined);
   if (!isObject(batch)) throw invalidParameter('the body', 'an object with a list of tasks', batch);
-  for (const name of Object.keys(batch)) requireKnown(name, ['tasks'], 'field');
-  const items = batch['tasks'];
-  if (Array.isArray(items) && items.length > 0 && items.length <= MAX_BATCH_TASKS) return items;
+  for (const name of Object.keys(batch)) requireKnown(name, BATCH_FIELDS, 'field');
+  const { tasks: items, then, startWhen } = batch;
+  if (then === undefined && startWhen !== undefined) {
+    throw new Refusal('invalid_parameter', 'expected startWhen to come with then, the task that it is about; got it alone', { extras: { parameter: 'startWhen' } });
+  }
+  if (Array.isArray(items) && items.length > 0 && items.length <= MAX_BATCH_TASKS) return { items, then, startWhen };
   throw invalidParameter('tasks', `a list of 1 to ${MAX_BATCH_TASKS} tasks`, Array.isArray(items) ? items.length : items);
 }
 
@@ -87,13 +99,14 @@ async function readTask(item, call) {
 /**
  * @param {unknown} item
  * @param {Handlers} handlers
+ * @param {string[]} [known] the fields that it may have
  * @returns {Submission}
  * @throws {Refusal}
  */
-export function readItem(item, handlers) {
+export function readItem(item, handlers, known = FIELDS) {
   if (!isObject(item)) throw invalidParameter('a task', 'an object', item);
-  for (const name of Object.keys(item)) requireKnown(name, FIELDS, 'field');
-  const { payload, payloadBase64, handler = DEFAULT_HANDLER, parameters = {}, delaySeconds, ttlSeconds, maxRetries, replace, callbackUrl, on } = item;
+  for (const name of Object.keys(item)) requireKnown(name, known, 'field');
+  const { payload, payloadBase64, handler = DEFAULT_HANDLER, parameters = {}, delaySeconds, ttlSeconds, maxRetries, replace, callbackUrl, on, after, startWhen } = item;
   if (typeof handler !== 'string') throw invalidParameter('handler', 'the name of a handler', handler);
   const own = Object.keys(findHandler(handlers, handler).parameters ?? {});
   const idempotencyKey = textLike('idempotencyKey', item['idempotencyKey'], IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_IN_WORDS);
@@ -106,6 +119,7 @@ export function readItem(item, handlers) {
     idempotencyKey,
     replacesPending: readReplace(replace, idempotencyKey, 'idempotencyKey'),
     callback: readCallback(callbackUrl, on, 'callbackUrl'),
+    after: readAfter(after, startWhen),
     payload: readPayload(payload, payloadBase64),
   };
 }

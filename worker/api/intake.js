@@ -4,14 +4,16 @@
  * before. What waits so is bounded: past that, new tasks are refused.
  */
 
+import { beginWaiting } from '../dependencies.js';
 import { HandoverRefused } from '../engines/engine.js';
+import { handOverFollowUp } from '../follow_up.js';
 import { creationTime } from '../task_id.js';
 import { Refusal, storeRefusal } from './reply.js';
 
 /** @import { Engine, Submission as Run } from '../engines/engine.js' */
 /** @import { Invocation } from '../joint.js' */
-/** @import { Insertion } from '../stores/store.js' */
-/** @import { NewTask } from '../task.js' */
+/** @import { Insertion, Store } from '../stores/store.js' */
+/** @import { NewTask, Status } from '../task.js' */
 /** @import { Parts } from './router.js' */
 
 /**
@@ -32,6 +34,8 @@ export async function takeIn(tasks, { store, engine, invocation }) {
   if (inserted.every((insertion) => insertion instanceof Error)) throw inserted[0];
   const insertions = new Map([...chosen.values()].map((task, index) => [task, /** @type {Insertion | Error} */ (inserted[index])]));
   handOver(engine, [...insertions].map(([task, insertion]) => runOf(task, insertion)).filter((run) => run !== null), invocation);
+  const held = [...insertions].flatMap(([task, insertion]) => ('isHeld' in insertion && insertion.isHeld && insertion.isNew && task.awaits ? [task] : []));
+  if (held.length > 0) invocation.waitUntil(letWait(held, store, engine));
   return tasks.map((task) => {
     const stored = /** @type {NewTask} */ (chosen.get(identity(task)));
     const insertion = /** @type {Insertion | Error} */ (insertions.get(stored));
@@ -59,6 +63,21 @@ function choose(tasks) {
 }
 
 /**
+ * @param {NewTask[]} tasks that wait for others, and are stored
+ * @param {Store} store
+ * @param {Engine} engine
+ */
+async function letWait(tasks, store, engine) {
+  try {
+    await handOverFollowUp(engine, await beginWaiting(store, tasks));
+  } catch (error) {
+    console.warn('tasks are stored, but those that they wait for do not know of it; the sweeper looks', {
+      taskIds: tasks.map(({ taskId }) => taskId), error: String(error),
+    });
+  }
+}
+
+/**
  * What is to be handed over of a task: nothing more of one that was there and has been attempted since. One that is still
  * pending may have lost its message, and a second message is harmless.
  *
@@ -77,7 +96,7 @@ function runOf({ taskId: ownId, delay_seconds, max_retries }, insertion) {
 
 /**
  * @param {Insertion | Error} insertion
- * @returns {{taskId: string, status: string, replaced?: true} | Refusal} what the client is told of it
+ * @returns {{taskId: string, status: Status, replaced?: true} | Refusal} what the client is told of it
  */
 export function answerTo(insertion) {
   if (insertion instanceof Error) return storeRefusal(insertion);

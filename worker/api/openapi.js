@@ -3,8 +3,8 @@
 import { STATUSES } from '../task.js';
 import { DEFAULT_LIST_TASKS, ID_PREFIX, LIST_TASKS, MAX_ERROR_TEXT_LENGTH } from './list.js';
 import {
-  CALLBACK_URL_SCHEMA, CURSOR_SCHEMA, DELAY_SCHEMA, ENDS_SCHEMA, ERROR_SCHEMAS, HANDLER_SCHEMA, HEADERS, headers, IDEMPOTENCY_KEY_SCHEMA, refusals, REPLACE_SCHEMA, RETRIES_SCHEMA, schemaOf,
-  SCHEDULE_NAME_SCHEMA, SCHEMAS, STATUS_SCHEMA, TASK_ID_SCHEMA, TTL_SCHEMA, wholeNumber,
+  AFTER_SCHEMA, CALLBACK_URL_SCHEMA, CURSOR_SCHEMA, DELAY_SCHEMA, ENDS_SCHEMA, ERROR_SCHEMAS, HANDLER_SCHEMA, HEADERS, headers, IDEMPOTENCY_KEY_SCHEMA, refusals, REPLACE_SCHEMA,
+  RETRIES_SCHEMA, schemaOf, SCHEDULE_NAME_SCHEMA, SCHEMAS, START_WHEN_SCHEMA, STATUS_SCHEMA, TASK_ID_SCHEMA, TTL_SCHEMA, wholeNumber,
 } from './openapi_schemas.js';
 import { EVENT_NAME } from './events.js';
 import { METRICS_TYPE } from './metrics.js';
@@ -83,6 +83,7 @@ export function describe(handlers, origin) {
       '/health': { get: { ...operation('about', 'getHealth', 'Tells that the Worker answers', { 200: json('Health') }), security: [] } },
       '/task': { post: submitTask(handlers) },
       '/tasks': { get: listTasks(), post: submitTasks() },
+      '/batches/{batchId}': { parameters: [{ ...TASK_ID_PARAMETER, name: 'batchId' }], get: showBatch() },
       '/task/{taskId}': {
         parameters: [TASK_ID_PARAMETER], get: showTask(), delete: { ...cancelTask('cancelTaskByDelete'), summary: 'Cancels a task, as POST /task/{taskId}/cancel does' },
       },
@@ -173,6 +174,8 @@ function submitTask(handlers) {
       query('callbackUrl', CALLBACK_URL_SCHEMA),
       { ...query('on', ENDS_SCHEMA), style: 'form', explode: false },
       query('replace', REPLACE_SCHEMA),
+      { ...query('after', AFTER_SCHEMA), style: 'form', explode: false },
+      query('startWhen', START_WHEN_SCHEMA),
       { name: 'Idempotency-Key', in: 'header', schema: IDEMPOTENCY_KEY_SCHEMA },
       ...handlerParameters(handlers),
     ]),
@@ -209,12 +212,20 @@ function handlerParameters(handlers) {
 
 function submitTasks() {
   return {
-    ...operation('tasks', 'submitTasks', 'Submits up to a hundred tasks, each accepted or refused on its own', {
-      200: json('BatchReply'),
-      ...refusals(ANY_SUBMISSION),
-    }),
+    ...operation('tasks', 'submitTasks', 'Submits up to a hundred tasks: each accepted or refused on its own, or all with one that starts after them', {
+      200: { ...json('BatchReply'), headers: headers(['Idempotent-Replayed']) },
+      ...refusals([...ANY_SUBMISSION, 'invalid_payload', 'unknown_handler', 'idempotency_conflict', 'handler_check_failed']),
+    }, [
+      { name: 'Idempotency-Key', in: 'header', schema: { ...IDEMPOTENCY_KEY_SCHEMA, description: 'Of the whole batch, with `then`: the same batch with the same key is accepted once.' } },
+    ]),
     requestBody: { required: true, description: 'At most 10 MiB.', content: { 'application/json': { schema: schemaOf('NewTasks') } } },
   };
+}
+
+function showBatch() {
+  return operation('tasks', 'getBatch', 'Shows how far the tasks of a batch have come, and the task that starts after them', {
+    200: json('Batch'), ...refusals([...ANY, 'invalid_parameter', 'task_not_found', 'batch_not_found']),
+  });
 }
 
 function listTasks() {

@@ -1,6 +1,7 @@
 /** What the API's JSON is made of, as JSON Schema (2020-12, which is OpenAPI 3.1's). */
 
 import { ENDS } from '../callback.js';
+import { MAX_AFTER, START_WHEN } from '../dependencies.js';
 import { MAX_DELAY_SECONDS, MAX_RETRIES, MAX_TTL_SECONDS, MIN_TTL_SECONDS, STATUSES, TASK_TTL_SECONDS } from '../task.js';
 import { KEPT_ATTEMPTS, KEPT_LINES, LINE_LENGTH } from '../story.js';
 import { TASK_ID } from '../task_id.js';
@@ -62,6 +63,17 @@ export const ENDS_SCHEMA = {
   type: 'array', items: { type: 'string', enum: ENDS }, minItems: 1, uniqueItems: true, description: 'Which ends are told; all where it is not given.',
 };
 
+/** @type {Schema} */
+export const AFTER_SCHEMA = {
+  type: 'array', items: TASK_ID_SCHEMA, minItems: 1, maxItems: MAX_AFTER, uniqueItems: true, description: 'The tasks after which it starts. Not with the state store `kv`.',
+};
+
+/** @type {Schema} */
+export const START_WHEN_SCHEMA = {
+  type: 'string', enum: START_WHEN, default: 'completed',
+  description: 'When all of those have completed, or have ended in any way. With `completed`, one that fails or is cancelled cancels this task.',
+};
+
 const TIME = { type: 'string', format: 'date-time' };
 const COUNT = { type: 'integer', minimum: 0 };
 const PERCENT = { type: 'number', minimum: 0, maximum: 100 };
@@ -101,7 +113,7 @@ const MINUTE = object({ minute: TIME, submitted: COUNT, completed: COUNT, failed
 const LATENCY = { type: 'number', minimum: 0 };
 
 const RESULT = { description: 'Whatever the handler returned; null until the task has completed.' };
-const CALLBACK_FIELDS = {
+const RELATED_TASKS = {
   callback: {
     ...orNull(object({
       taskId: { ...orNull(TASK_ID_SCHEMA), description: 'The task that tells of this end; null until there is one to tell.' },
@@ -111,7 +123,14 @@ const CALLBACK_FIELDS = {
     })),
     description: 'Where it is told that the task has ended.',
   },
-  parent: { ...orNull(TASK_ID_SCHEMA), description: 'Of a callback: the task that it tells of.' },
+  parent: { ...orNull(TASK_ID_SCHEMA), description: 'Of a callback: the task that it tells of; of a task that a handler submitted: that of the handler.' },
+  after: {
+    ...orNull(object({
+      taskIds: AFTER_SCHEMA, startWhen: START_WHEN_SCHEMA,
+      waitsFor: { type: 'array', items: TASK_ID_SCHEMA, description: 'Those of them that have not ended; the task is held until there are none.' },
+    })),
+    description: 'After which tasks it starts.',
+  },
 };
 
 /** @type {Record<string, Schema>} */
@@ -120,10 +139,10 @@ export const SCHEMAS = {
   Accepted: accepted({}),
   TaskSummary: object(SUMMARY),
   Task: {
-    ...object({ ...SUMMARY, result: RESULT, ...CALLBACK_FIELDS }),
+    ...object({ ...SUMMARY, result: RESULT, ...RELATED_TASKS }),
     properties: {
       ...SUMMARY, result: RESULT,
-      ...CALLBACK_FIELDS,
+      ...RELATED_TASKS,
       steps: { type: 'array', items: schemaOf('Step'), description: 'Of a task whose handler has steps, where one task is asked for.' },
     },
   },
@@ -171,23 +190,47 @@ export const SCHEMAS = {
       replace: REPLACE_SCHEMA,
       callbackUrl: CALLBACK_URL_SCHEMA,
       on: ENDS_SCHEMA,
+      after: AFTER_SCHEMA,
+      startWhen: START_WHEN_SCHEMA,
     },
   },
   NewTasks: {
-    ...object({ tasks: { type: 'array', minItems: 1, maxItems: MAX_BATCH_TASKS, items: schemaOf('NewTask') } }),
+    type: 'object',
+    required: ['tasks'],
+    properties: {
+      tasks: { type: 'array', minItems: 1, maxItems: MAX_BATCH_TASKS, items: schemaOf('NewTask') },
+      then: {
+        ...schemaOf('NewTask'),
+        description: 'A task that starts when all others have ended; it has neither an idempotency key nor `after`. With it either all tasks are accepted or none. '
+          + 'Not with the state store `kv`.',
+      },
+      startWhen: START_WHEN_SCHEMA,
+    },
     additionalProperties: false,
   },
-  BatchReply: object({
-    tasks: {
-      type: 'array',
-      description: 'One each, in the order of the request.',
-      items: {
-        oneOf: [
-          accepted({ httpStatus: { const: 200 } }),
-          object({ httpStatus: { enum: [400, 409, 413, 500, 503, 507] }, error: { type: 'string' }, code: { type: 'string' } }),
-        ],
+  BatchReply: {
+    type: 'object',
+    required: ['tasks'],
+    properties: {
+      batchId: { ...TASK_ID_SCHEMA, description: 'With `then`: the id of that task.' },
+      tasks: {
+        type: 'array',
+        description: 'One each, in the order of the request.',
+        items: {
+          oneOf: [
+            accepted({ httpStatus: { const: 200 } }),
+            object({ httpStatus: { enum: [400, 409, 413, 500, 503, 507] }, error: { type: 'string' }, code: { type: 'string' } }),
+          ],
+        },
       },
     },
+  },
+  Batch: object({
+    batchId: TASK_ID_SCHEMA,
+    startWhen: START_WHEN_SCHEMA,
+    counts: object({ ...Object.fromEntries(STATUSES.map((status) => [status, COUNT])), expired: { ...COUNT, description: 'Those that are no longer there.' } }),
+    tasks: { type: 'array', items: object({ taskId: TASK_ID_SCHEMA, status: { ...orNull(STATUS_SCHEMA), description: 'Null when it is no longer there.' } }) },
+    then: { ...schemaOf('TaskSummary'), description: 'The task that starts after them.' },
   }),
   NewSchedule: {
     type: 'object',
@@ -354,13 +397,15 @@ export function wholeNumber([minimum, maximum], description, otherwise) {
   return { type: 'integer', minimum, maximum, description, ...(otherwise !== undefined && { default: otherwise }) };
 }
 
+const OF_BATCH = { index: { ...COUNT, description: 'Of a batch with `then`: which of its tasks is at fault, from 0.' } };
+
 /** @type {Record<Code, {description: string, extras?: Record<string, Schema>, optional?: Record<string, Schema>, headers?: string[]}>} */
 const ERRORS = {
   incomplete_body: { description: 'The body broke off.' },
   invalid_json: { description: 'The body is not JSON, and should be.' },
   invalid_parameter: {
     description: 'A parameter, header or field is unknown or out of range.',
-    optional: { parameter: { type: 'string', description: 'Its name, where it is one alone.' } },
+    optional: { parameter: { type: 'string', description: 'Its name, where it is one alone.' }, ...OF_BATCH },
   },
   invalid_payload: {
     description: "The payload does not keep to the handler's schema.",
@@ -370,8 +415,9 @@ const ERRORS = {
         description: 'Where, as a JSON pointer, and what is wrong there.',
       },
     },
+    optional: OF_BATCH,
   },
-  unknown_handler: { description: 'There is no such handler.', extras: { handlers: { type: 'array', items: { type: 'string' } } } },
+  unknown_handler: { description: 'There is no such handler.', extras: { handlers: { type: 'array', items: { type: 'string' } } }, optional: OF_BATCH },
   unauthorized: { description: 'There is no valid API token.', headers: ['WWW-Authenticate'] },
   forbidden: { description: "The token's role does not allow it." },
   forbidden_origin: { description: 'A page of another site made the request, with a Basic password.' },
@@ -381,14 +427,15 @@ const ERRORS = {
   action_not_found: { description: 'There is no such action.' },
   too_many_actions: { description: 'There are as many actions at the same time as there may be.' },
   schedule_of_stack: { description: 'The schedule is declared by the stack.' },
+  batch_not_found: { description: 'There is no such batch, or the time to live of the task at its end is over.' },
   too_many_schedules: { description: 'There are as many schedules as there may be.' },
   method_not_allowed: { description: 'The path does not have the method.', headers: ['Allow'] },
-  idempotency_conflict: { description: 'The idempotency key stands for another task.', extras: { taskId: TASK_ID_SCHEMA } },
+  idempotency_conflict: { description: 'The idempotency key stands for another task.', extras: { taskId: TASK_ID_SCHEMA }, optional: OF_BATCH },
   wrong_status: { description: "The task's status does not allow it.", extras: { status: STATUS_SCHEMA } },
   payload_not_kept: { description: 'The task has completed, and its payload was dropped then (`keep_payload`).' },
-  payload_too_large: { description: 'The body is too long.' },
+  payload_too_large: { description: 'The body is too long.', optional: OF_BATCH },
   rate_limited: { description: 'The caller has sent too many requests.', headers: ['Retry-After'] },
-  handler_check_failed: { description: "The handler failed at looking at the task's parameters or payload: a fault of the handler's." },
+  handler_check_failed: { description: "The handler failed at looking at the task's parameters or payload: a fault of the handler's.", optional: OF_BATCH },
   internal_error: { description: 'A fault of the task runner itself.' },
   backlog_full: { description: 'Too many tasks wait to be handed over, and the platform takes none for now.', headers: ['Retry-After'] },
   store_unavailable: { description: 'The store did not answer.', headers: ['Retry-After'] },

@@ -38,6 +38,7 @@ export const STATUS_OF_CODE = Object.freeze({
   task_not_found: 404,
   schedule_not_found: 404,
   action_not_found: 404,
+  batch_not_found: 404,
   method_not_allowed: 405,
   idempotency_conflict: 409,
   schedule_of_stack: 409,
@@ -132,7 +133,7 @@ export function quoted(value) {
 export function taskJson(task, env, steps = null) {
   const head = JSON.stringify(state(task, env)).slice(0, -1);
   const tail = JSON.stringify({
-    error: task.error, callback: callbackView(task), parent: task.parent, ...times(task), ...(steps && { steps: stepsView(steps) }),
+    error: task.error, callback: callbackView(task), parent: task.parent, after: afterView(task), ...times(task), ...(steps && { steps: stepsView(steps) }),
   }).slice(1);
   return `${head},"result":${task.result ?? 'null'},${tail}`;
 }
@@ -146,6 +147,11 @@ function callbackView({ callback }) {
   if (!callback) return null;
   const { taskId, url, on, status } = callback;
   return { taskId, url: URL.parse(url)?.origin ?? '', on, status };
+}
+
+/** @param {TaskRecord} task */
+function afterView({ after }) {
+  return after && { taskIds: after.taskIds, startWhen: after.startWhen, waitsFor: after.awaits };
 }
 
 /**

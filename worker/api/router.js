@@ -4,7 +4,7 @@ import { isStoreError } from '../stores/store_error.js';
 import { workerVersion } from '../version.js';
 import { addCorsHeaders, addressOf, authenticate, authorize, limitRate, preflight } from './access.js';
 import { listActions, showAction, startAction, stopAction } from './actions.js';
-import { submitBatch } from './batch.js';
+import { showBatch, submitBatch } from './batches.js';
 import { sendEvent } from './events.js';
 import { listTasks } from './list.js';
 import { showMetrics } from './metrics.js';
@@ -31,6 +31,7 @@ export const ROUTES = {
   '/health': { GET: ({ env }) => jsonReply({ status: 'ok', version: workerVersion(env) }) },
   '/task': { POST: submitTask },
   '/tasks': { GET: listTasks, POST: submitBatch },
+  '/batches/{batchId}': { GET: showBatch },
   '/task/{taskId}': { GET: showTask, DELETE: cancelTask },
   '/task/{taskId}/attempts': { GET: showAttempts },
   '/task/{taskId}/parameters': { GET: showParameters },
@@ -61,7 +62,7 @@ export const ROUTES = {
 const OPEN_PATH = '/health';
 
 /** What a token with the role `submit` may do. With `read` it may do whatever a GET does, but for what others have submitted; with `operate` all. */
-const SUBMITTER = new Set(['POST /task', 'POST /tasks', 'GET /task/{taskId}']);
+const SUBMITTER = new Set(['POST /task', 'POST /tasks', 'GET /task/{taskId}', 'GET /batches/{batchId}']);
 const OPERATOR = new Set(['GET /task/{taskId}/parameters', 'GET /task/{taskId}/payload']);
 
 const PATTERNS = Object.entries(ROUTES).map(([path, methods]) => (

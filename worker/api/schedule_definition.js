@@ -23,7 +23,7 @@ export const MAX_SCHEDULES = 100;
 const FIVE_FIELDS = /^\S+( +\S+){4}$/;
 
 const TIMING_FIELDS = ['cron', 'timezone', 'everySeconds', 'overlap', 'missed'];
-const TASK_FIELDS = FIELDS.filter((name) => name !== 'idempotencyKey' && name !== 'replace'); // a tick has a key of its own
+const TASK_FIELDS = FIELDS.filter((name) => !['idempotencyKey', 'replace', 'after', 'startWhen'].includes(name)); // a tick has a key of its own, and waits for none
 
 /** @param {string} name */
 export function requireScheduleName(name) {

@@ -6,6 +6,7 @@ import { MAX_DELAY_SECONDS, MAX_PAYLOAD_BYTES, MAX_RETRIES, MAX_TTL_SECONDS, MIN
 import { newTaskId } from '../task_id.js';
 import { bounded } from '../text.js';
 import { describeError } from '../thrown.js';
+import { readAfter, withAwaited } from './after.js';
 import { callbackOf, readCallback } from './callback.js';
 import { answerTo, takeIn } from './intake.js';
 import { requireDeclaredJson, requireValid, toPayload } from './payload.js';
@@ -39,10 +40,13 @@ export async function submitTask(call) {
     idempotencyKey,
     replacesPending: readReplace(query['replace'], idempotencyKey, 'Idempotency-Key'),
     callback: readCallback(callbackUrl, query['on']?.split(','), callbackUrlName),
+    after: readAfter(query['after']?.split(','), query['startWhen']),
   };
   const payload = toPayload(await readBody(request, MAX_PAYLOAD_BYTES));
   requireDeclaredJson(request.headers.get('Content-Type'), payload);
-  const [insertion] = /** @type {[Insertion | Error]} */ (await takeIn([await newTask({ ...settings, payload }, call)], call));
+  const [task] = /** @type {[NewTask | Refusal]} */ (await withAwaited([await newTask({ ...settings, payload }, call)], call.store));
+  if (task instanceof Refusal) throw task;
+  const [insertion] = /** @type {[Insertion | Error]} */ (await takeIn([task], call));
   const answer = answerTo(insertion);
   if (answer instanceof Refusal) throw answer;
   const isReplayed = !(insertion instanceof Error) && !insertion.isNew && !insertion.isReplaced;
@@ -59,7 +63,7 @@ export async function submitTask(call) {
 /** The query parameters of every task. They are named as the fields of a batch's tasks and of replies are.
  *
  * @type {readonly string[]} */
-const SETTINGS = ['handler', 'delaySeconds', 'ttlSeconds', 'maxRetries', 'callbackUrl', 'on', 'replace'];
+const SETTINGS = ['handler', 'delaySeconds', 'ttlSeconds', 'maxRetries', 'callbackUrl', 'on', 'replace', 'after', 'startWhen'];
 
 /** How settings were named in queries at first; these names are still read. @type {Readonly<Record<string, string>>} */
 const FORMER_NAMES = { delaySeconds: 'delay', ttlSeconds: 'ttl', maxRetries: 'max_retries', callbackUrl: 'callback_url' };
@@ -217,10 +221,11 @@ function stackOf(thrown) {
  * @param {Omit<Submission, 'idempotencyKey'>} task
  * @returns {Promise<Idempotency>}
  */
-async function idempotencyOf(key, { handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, callback }) {
+async function idempotencyOf(key, { handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, callback, after }) {
   /** @type {unknown[]} */
   const settings = [handler, Object.entries(parameters).sort(), delay_seconds, ttl_seconds, max_retries];
   if (callback.url !== null || callback.on !== null) settings.push([callback.url, callback.on]); // others keep the fingerprint that they had
+  if (after) settings.push(after);
   const head = new TextEncoder().encode(`${JSON.stringify(settings)}\n`);
   const body = typeof payload === 'string' ? new TextEncoder().encode(payload) : payload;
   return { key: await sha256Hex(key), fingerprint: await sha256Hex(await new Blob([head, body]).arrayBuffer()) };

@@ -1,5 +1,6 @@
 /** `/task/:id`: to look at a task, to cancel it, to run it again. */
 
+import { handOverFollowUp } from '../follow_up.js';
 import { attemptsOf } from '../story.js';
 import { TASK_ID } from '../task_id.js';
 import { handOver, requireRoom } from './intake.js';
@@ -88,7 +89,7 @@ export async function cancelTask(call, taskId) {
   readQuery(call.url, []);
   requireTaskId(taskId);
   const followUp = await call.store.cancel(taskId);
-  if (followUp) handOver(call.engine, followUp.runs, call.invocation);
+  if (followUp) call.invocation.waitUntil(handOverFollowUp(call.engine, followUp));
   const task = await find(call.store, taskId);
   if (!followUp && task.status !== 'cancelled') throw wrongStatus(task.status, 'pending or processing');
   return jsonTextReply(taskJson(task, call.env));

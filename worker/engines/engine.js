@@ -1,6 +1,6 @@
 /** What every engine does: carries tasks to their handler, each until it has ended. */
 
-/** @import { OpenTask } from '../stores/store.js' */
+/** @import { OpenTask, Store } from '../stores/store.js' */
 
 /**
  * A run of a task to be carried to its handler; `max_retries` null: the stack's.
@@ -12,6 +12,7 @@
 
 /**
  * @typedef {object} Engine
+ * @property {Store} store
  * @property {(runs: Submission[]) => Promise<void>} submit hands over runs of stored tasks; doing it twice is harmless. Throws
  *   {@link HandoverRefused}
  * @property {(run: Submission) => Promise<void>} wake lets a run go on at once whose steps wait for an event; doing it twice is harmless

@@ -17,6 +17,7 @@ import { Returns } from './returns.js';
 import { TaskMessages } from './task_messages.js';
 
 /** @import { Settlement } from '../attempt.js' */
+/** @import { ValidatorClass } from '../api/payload.js' */
 /** @import { FollowUp } from '../follow_up.js' */
 /** @import { Handlers } from '../handler.js' */
 /** @import { ClaimAnswer, Delivery, OpenTask, Probe, Store } from '../stores/store.js' */
@@ -74,12 +75,20 @@ export class QueueEngine {
    * @param {Store} store
    * @param {Handlers} handlers
    * @param {Invocation} [invocation]
+   * @param {ValidatorClass} [Validator] of the payloads of tasks that handlers submit
    */
-  constructor(env, store, handlers, invocation = new Invocation()) {
+  constructor(env, store, handlers, invocation = new Invocation(), Validator = undefined) {
     this.env = env;
     this.store = store;
     this.handlers = handlers;
     this.invocation = invocation;
+    this.Validator = Validator;
+  }
+
+  /** What attempts need. */
+  get parts() {
+    const { env, store, handlers, invocation, Validator } = this;
+    return { env, store, handlers, invocation, Validator, engine: this };
   }
 
   /**
@@ -344,7 +353,7 @@ class Work {
         this.returns.add(delivery.taskId, alone_before_ms);
       } else this.#release(delivery, answer);
     }
-    if (tasks.length > 0) await attemptAll(this.engine, tasks, this.end_ms, (...settled) => this.#settled(...settled));
+    if (tasks.length > 0) await attemptAll(this.engine.parts, tasks, this.end_ms, (...settled) => this.#settled(...settled));
     return suspects;
   }
 

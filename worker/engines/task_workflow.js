@@ -11,7 +11,8 @@ import { CONSUMER_PATIENCE_SECONDS } from '../stores/connection.js';
 import { instanceId, WAKE, WorkflowEngine } from './workflow.js';
 
 /** @import { WorkflowEvent, WorkflowStep } from 'cloudflare:workers' */
-/** @import { Settlement } from '../attempt.js' */
+/** @import { ValidatorClass } from '../api/payload.js' */
+/** @import { Parts, Settlement } from '../attempt.js' */
 /** @import { Handlers } from '../handler.js' */
 /** @import { Delivery, Ended, Store } from '../stores/store.js' */
 /** @import { TaskError } from '../task.js' */
@@ -33,8 +34,9 @@ const STEP_RETRIES = 10_000;
  *
  * @param {new (env: any, patience_seconds?: number, invocation?: Invocation) => Store} Store
  * @param {Handlers} handlers
+ * @param {ValidatorClass} [Validator] of the payloads of tasks that handlers submit
  */
-export function taskWorkflow(Store, handlers) {
+export function taskWorkflow(Store, handlers, Validator = undefined) {
   return class TaskWorkflow extends WorkflowEntrypoint {
     /**
      * One step, so that a task costs one; a delay is another, and so is each wait of a handler's own steps and what follows it. It can be
@@ -72,7 +74,7 @@ export function taskWorkflow(Store, handlers) {
       return step.do(number === 1 ? 'attempt' : `attempt ${number}`, { retries, timeout: ATTEMPT_TIMEOUT }, async ({ attempt }) => {
         const invocation = new Invocation((work) => this.ctx.waitUntil(work));
         const store = new Store(this.env, CONSUMER_PATIENCE_SECONDS, invocation);
-        const parts = { store, handlers, env: this.env, engine: new WorkflowEngine(this.env, store, handlers, invocation) };
+        const parts = { store, handlers, Validator, invocation, env: this.env, engine: new WorkflowEngine(this.env, store, handlers, invocation) };
         const settings = { attempt, max_retries: Number(this.env.MAX_RETRIES) };
         if (typeof taskId !== 'string' || taskId === '') {
           wait_ms = retryDelaySeconds(attempt, this.env) * 1000;
@@ -109,12 +111,13 @@ export function taskWorkflow(Store, handlers) {
  */
 
 /**
- * @param {{store: Store, handlers: Handlers, env: any, engine: WorkflowEngine}} parts
+ * @param {Parts} parts
  * @param {Delivery} delivery
  * @returns {Promise<'done' | 'absent' | Next | {pause: Pause}>}
  * @throws {NonRetryableError} the task has failed
  */
-async function attemptTask({ store, handlers, env, engine }, delivery) {
+async function attemptTask(parts, delivery) {
+  const { store, engine } = parts;
   const { taskId, run, holder, delivery: number } = delivery;
   const answer = (await store.claim([delivery], true)).get(taskId) ?? { kind: 'absent' };
   switch (answer.kind) {
@@ -132,7 +135,7 @@ async function attemptTask({ store, handlers, env, engine }, delivery) {
   /** @type {Settlement | undefined} */
   let settlement;
   let followUp = followUpOf();
-  await attemptAll({ store, handlers, env }, [answer.task], Date.now() + ATTEMPT_MS, ([first], follows) => {
+  await attemptAll(parts, [answer.task], Date.now() + ATTEMPT_MS, ([first], follows) => {
     settlement = first;
     followUp = follows;
   });

@@ -129,6 +129,11 @@ export function durableObjects(shardCounts) {
     }
 
     /** @override */
+    async waiting() {
+      return []; // each object looks at its own
+    }
+
+    /** @override */
     async expire() {
       return 0;
     }

@@ -33,7 +33,7 @@ export const RELEASE = (ids) => {
   const due_at = "?2 + coalesce(hold ->> 'delay_seconds', 0) * 1000";
   const expires_at = `(${due_at}) / 1000 + coalesce(hold ->> 'ttl_seconds', ${TASK_TTL_SECONDS})`;
   return `
-    UPDATE tasks SET due_at = ${due_at}, expires_at = ${expires_at}, own_expires_at = ${expires_at}, hold = NULL
+    UPDATE tasks SET due_at = ${due_at}, expires_at = ${expires_at}, own_expires_at = ${expires_at}, hold = NULL, waits_for = NULL
     WHERE taskId IN (${ids}) AND ${IS_HELD('tasks')}
     RETURNING taskId, run, max_retries, due_at`;
 };

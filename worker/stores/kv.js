@@ -19,10 +19,11 @@ import { addCounts, countEnd, countSubmission, noCounts, noSweeps, recentMinutes
 
 /** @import { AttemptName, CallbackState, Idempotency, NewTask, Outcome, Parameters, Payload, Progress, Status, StepRecord, TaskError, TaskEvent, TaskRecord, TaskSummary } from '../task.js' */
 /** @import { Leased } from './lease.js' */
-/** @import { Abandoned, ClaimAnswer, Delivery, EventReceipt, Fill, Insertion, KeptPayload, KeptSchedule, KeptStory, OpenTask, Page, Pause, Probe, Query, RunningVersion, Settled, Standing, Statistics, Store, SweepCounts } from './store.js' */
+/** @import { Abandoned, ClaimAnswer, Delivery, EventReceipt, Fill, Insertion, KeptPayload, KeptSchedule, KeptStory, OpenTask, Page, Pause, Probe, Query, RunningVersion, Settled, Standing, Statistics, Store, SweepCounts, TaskResult } from './store.js' */
 /** @import { Callback } from '../callback.js' */
 /** @import { Submission } from '../engines/engine.js' */
 /** @import { FollowUp } from '../follow_up.js' */
+/** @import { Link } from '../dependencies.js' */
 /** @import { TableSettings } from './task_table.js' */
 
 /**
@@ -52,14 +53,15 @@ import { addCounts, countEnd, countSubmission, noCounts, noSweeps, recentMinutes
  * @property {string | null} result JSON
  * @property {Idempotency | null} idempotency
  * @property {Callback | null} callback
- * @property {string | null} parent
+ * @property {string | null} parent of a callback
  * @property {string | null} story
+ * @property {string} [submitted_by]
  */
 
 /**
  * What lists and the sweeper must know of a task, kept as the key's metadata so that a list has it.
  *
- * @typedef {Omit<Entry, 'parameters' | 'payload' | 'payload_encoding' | 'result' | 'idempotency' | 'holder' | 'delivery' | 'claim' | 'callback' | 'parent' | 'story'>} Metadata
+ * @typedef {Omit<Entry, 'parameters' | 'payload' | 'payload_encoding' | 'result' | 'idempotency' | 'holder' | 'delivery' | 'claim' | 'callback' | 'parent' | 'story' | 'submitted_by'>} Metadata
  */
 
 /** What a key of an idempotency key holds. @typedef {{taskId: string, fingerprint: string}} KeyHolder */
@@ -118,6 +120,7 @@ const SCHEDULES_KEY = 'schedules';
 /** @implements {Store} */
 export class KvStore {
   tells = false;
+  holds = false; // without a compare-and-set two ends at once could each leave a task to the other
   /** The steps that this invocation wrote last, of each task: a read may be older. @type {Map<string, Promise<Record<string, StepRecord>>>} */
   #written = new Map();
 
@@ -162,7 +165,7 @@ export class KvStore {
   async find(taskId) {
     const entry = await this.#read(taskId);
     if (!entry || !isKept(entry)) return null;
-    return { ...summary(taskId, entry), result: entry.result, callback: await this.#callbackState(taskId, entry), parent: entry.parent };
+    return { ...summary(taskId, entry), result: entry.result, callback: await this.#callbackState(taskId, entry), parent: entry.parent ?? entry.submitted_by ?? null, after: null };
   }
 
   /**
@@ -233,7 +236,7 @@ export class KvStore {
       if (entry) callbacks.push(...await this.#makeCallback(taskId, entry));
       return entry !== null;
     });
-    return { standings, followUp: followUpOf(callbacks) };
+    return { standings, followUp: followUpOf({ runs: callbacks }) };
   }
 
   /** @param {(AttemptName & {progress: Progress | null})[]} reports */
@@ -339,7 +342,7 @@ export class KvStore {
     }));
     const ended = cancelled ?? await this.#read(taskId);
     const callbacks = ended?.status === 'cancelled' ? await this.#makeCallback(taskId, ended) : [];
-    return cancelled && followUpOf(callbacks);
+    return cancelled && followUpOf({ runs: callbacks });
   }
 
   /**
@@ -391,7 +394,53 @@ export class KvStore {
       );
       return entry ? this.#makeCallback(taskId, entry) : [];
     }));
-    return followUpOf(callbacks.flat());
+    return followUpOf({ runs: callbacks.flat() });
+  }
+
+  /**
+   * @param {string[]} taskIds
+   * @returns {Promise<Map<string, Status>>}
+   */
+  async statuses(taskIds) {
+    const entries = await this.#readAll(taskIds);
+    return new Map(entries.flatMap((entry, index) => (entry && isKept(entry) ? [/** @type {const} */ ([String(taskIds[index]), entry.status])] : [])));
+  }
+
+  /**
+   * @param {string[]} taskIds
+   * @param {number} bytes
+   * @returns {Promise<TaskResult[]>}
+   */
+  async results(taskIds, bytes) {
+    let total = 0;
+    const entries = await this.#readAll(taskIds);
+    return entries.flatMap((entry, index) => {
+      if (!entry || !isKept(entry)) return [];
+      const { status, error, result } = entry;
+      const length = new TextEncoder().encode(result ?? '').byteLength;
+      total += length;
+      return [{ taskId: String(taskIds[index]), status, error, result: total <= bytes ? result : null, length }];
+    });
+  }
+
+  /**
+   * It remembers nobody who waits for its tasks: they are in a store that came after it, whose sweeper looks.
+   *
+   * @param {Link[]} links
+   */
+  awaitEnds(links) {
+    return this.statuses([...new Set(links.map(({ awaited }) => awaited))]);
+  }
+
+  /** @returns {AsyncGenerator<Link[]>} */
+  async *dependents() {}
+
+  async tell() {
+    return followUpOf();
+  }
+
+  async waiting() {
+    return [];
   }
 
   /**
@@ -600,13 +649,13 @@ export class KvStore {
    * @returns {Promise<Insertion>}
    */
   async #insert(task) {
-    const { taskId, handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, idempotency, callback = null, mayBeThere = false } = task;
+    const { taskId, handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, idempotency, callback = null, mayBeThere = false, submittedBy } = task;
     const there = mayBeThere ? await this.#read(taskId) : null;
     if (there) return { taskId, run: there.run, status: there.status, isNew: false, conflict: false, isHeld: false };
     const created_ms = creationTime(taskId);
     const expires_at = Math.floor(created_ms / 1000) + delay_seconds + (ttl_seconds ?? TASK_TTL_SECONDS);
     const due_at_ms = delay_seconds > 0 ? created_ms + delay_seconds * 1000 : null;
-    const asked = { handler, parameters, ...encoded(payload), max_retries, expires_at, due_at_ms, idempotency, callback };
+    const asked = { handler, parameters, ...encoded(payload), max_retries, expires_at, due_at_ms, idempotency, callback, ...(submittedBy && { submitted_by: submittedBy }) };
     const found = idempotency && await this.#heldBy(idempotency, task);
     if (found?.isReplaced) {
       const due_ms = due_at_ms ?? created_ms;

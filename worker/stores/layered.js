@@ -4,11 +4,12 @@
  */
 
 import { mergeFollowUps } from '../follow_up.js';
-import { askAll, claimFrom, mergePages, mergeSettled, mergeStandings, pagesOf } from './merge.js';
+import { askAll, claimFrom, mergePages, mergeSettled, mergeStandings, mergeStatuses, pagesOf } from './merge.js';
 import { mergeClaims } from './sharded.js';
 import { mergeStatistics } from './tally.js';
 
 /** @import { Invocation } from '../joint.js' */
+/** @import { Link, LinkEnd } from '../dependencies.js' */
 /** @import { AttemptName, NewTask, Outcome, Progress, StepRecord, TaskError, TaskEvent, TaskRecord } from '../task.js' */
 /** @import { Abandoned, ClaimAnswer, Delivery, KeptSchedule, Probe, Query, Standing, Statistics, Store, SweepCounts } from './store.js' */
 
@@ -40,6 +41,7 @@ export function layered(Present, formers) {
       /** @type {Store[]} */
       this.stores = [this.present, ...this.formers.map(({ store }) => store)];
       this.tells = this.stores.every(({ tells }) => tells);
+      this.holds = this.present.holds;
       this.settling_seconds = Math.max(...this.stores.map(({ settling_seconds }) => settling_seconds));
     }
 
@@ -204,6 +206,38 @@ export function layered(Present, formers) {
 
     async tally() {
       await this.#all((store) => store.tally());
+    }
+
+    /** @param {string[]} taskIds */
+    async statuses(taskIds) {
+      return mergeStatuses(await this.#all((store) => store.statuses(taskIds)));
+    }
+
+    /**
+     * @param {string[]} taskIds
+     * @param {number} bytes
+     */
+    async results(taskIds, bytes) {
+      return (await this.#all((store) => store.results(taskIds, bytes))).flat();
+    }
+
+    /** @param {Link[]} links */
+    async awaitEnds(links) {
+      return mergeStatuses(await this.#all((store) => store.awaitEnds(links)));
+    }
+
+    /** @param {string[]} awaited */
+    dependents(awaited) {
+      return pagesOf(this.stores.map((store) => store.dependents(awaited)));
+    }
+
+    /** @param {LinkEnd[]} ends */
+    async tell(ends) {
+      return mergeFollowUps(await this.#all((store) => store.tell(ends)));
+    }
+
+    async waiting() {
+      return (await this.#all((store) => store.waiting())).flat();
     }
 
     /** The present store's, and those of former ones that nobody has put since. */

@@ -2,6 +2,7 @@
 
 import { mergeFollowUps } from '../follow_up.js';
 
+/** @import { Status } from '../task.js' */
 /** @import { ClaimAnswer, Delivery, Page, Settled, Standing, Store } from './store.js' */
 
 /**
@@ -97,4 +98,9 @@ export function mergeStandings(parts) {
  */
 export function mergeSettled(parts) {
   return { standings: mergeStandings(parts.map(({ standings }) => standings)), followUp: mergeFollowUps(parts.map(({ followUp }) => followUp)) };
+}
+
+/** @param {Map<string, Status>[]} parts */
+export function mergeStatuses(parts) {
+  return new Map(parts.flatMap((part) => [...part]));
 }

@@ -2,10 +2,11 @@
 
 import { mergeFollowUps } from '../follow_up.js';
 import { shardOf } from '../shards.js';
-import { askAll, claimFrom, mergePages, mergeSettled, mergeStandings, pagesOf } from './merge.js';
+import { askAll, claimFrom, mergePages, mergeSettled, mergeStandings, mergeStatuses, pagesOf } from './merge.js';
 import { isStoreError } from './store_error.js';
 import { mergeStatistics } from './tally.js';
 
+/** @import { Link, LinkEnd } from '../dependencies.js' */
 /** @import { AttemptName, NewTask, Outcome, Progress, StepRecord, TaskError, TaskEvent, TaskRecord } from '../task.js' */
 /** @import { Abandoned, ClaimAnswer, Delivery, Insertion, Probe, Query, Standing, Store, SweepCounts } from './store.js' */
 
@@ -20,6 +21,7 @@ export class ShardedStore {
     this.shards = shards;
     this.counts = counts;
     this.tells = shards.every(({ tells }) => tells);
+    this.holds = shards.every(({ holds }) => holds);
     this.settling_seconds = Math.max(...shards.map(({ settling_seconds }) => settling_seconds));
   }
 
@@ -191,6 +193,38 @@ export class ShardedStore {
     await askAll(this.shards, (shard) => shard.tally());
   }
 
+  /** @param {string[]} taskIds */
+  async statuses(taskIds) {
+    return mergeStatuses(await this.#each(taskIds, (taskId) => taskId, (shard, group) => shard.statuses(group)));
+  }
+
+  /**
+   * @param {string[]} taskIds
+   * @param {number} bytes
+   */
+  async results(taskIds, bytes) {
+    return (await this.#each(taskIds, (taskId) => taskId, (shard, group) => shard.results(group, bytes))).flat();
+  }
+
+  /** @param {Link[]} links */
+  async awaitEnds(links) {
+    return mergeStatuses(await this.#each(links, ({ awaited }) => awaited, (shard, group) => shard.awaitEnds(group)));
+  }
+
+  /** @param {string[]} awaited */
+  dependents(awaited) {
+    return pagesOf([...this.#groups(awaited, (taskId) => taskId)].map(([number, group]) => this.#shard(number).dependents(group)));
+  }
+
+  /** @param {LinkEnd[]} ends */
+  async tell(ends) {
+    return mergeFollowUps(await this.#each(ends, ({ taskId }) => taskId, (shard, group) => shard.tell(group)));
+  }
+
+  async waiting() {
+    return (await askAll(this.shards, (shard) => shard.waiting())).flat();
+  }
+
   schedules() {
     return this.#shard(0).schedules();
   }
@@ -281,12 +315,22 @@ export class ShardedStore {
    * @returns {Promise<Result[]>} of each shard that may have one of the items
    */
   #each(items, idOf, ask) {
+    return askAll([...this.#groups(items, idOf)], ([number, group]) => ask(this.#shard(number), group));
+  }
+
+  /**
+   * @template Item
+   * @param {Item[]} items
+   * @param {(item: Item) => string} idOf
+   * @returns {Map<number, Item[]>} by the shards that may have them
+   */
+  #groups(items, idOf) {
     /** @type {Map<number, Item[]>} */
     const groups = new Map();
     for (const item of items) {
       for (const number of this.#homes(idOf(item))) groups.set(number, [...(groups.get(number) ?? []), item]);
     }
-    return askAll([...groups], ([number, group]) => ask(this.#shard(number), group));
+    return groups;
   }
 }
 

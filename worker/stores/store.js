@@ -4,6 +4,7 @@
  */
 
 /** @import { AttemptName, ClaimedTask, NewTask, Outcome, Parameters, Payload, Progress, Status, StepRecord, TaskError, TaskEvent, TaskRecord, TaskSummary } from '../task.js' */
+/** @import { Link, LinkEnd } from '../dependencies.js' */
 /** @import { FollowUp } from '../follow_up.js' */
 /** @import { Minutes, StatusCounts, Totals } from './tally.js' */
 
@@ -112,6 +113,8 @@
  *   former?: {store: string, counts: StatusCounts, isAll: boolean}[]}} Statistics
  */
 
+/** What became of a task. `length` is that of its result in bytes, which may be left out. @typedef {Pick<TaskRecord, 'taskId' | 'status' | 'error' | 'result'> & {length: number}} TaskResult */
+
 /** A schedule as a store has it: JSON. @typedef {{name: string, schedule: string}} KeptSchedule */
 
 /** A handler whose tasks wait, `*` for all, since a Unix time. @typedef {{handler: string, paused_ms: number}} Pause */
@@ -169,6 +172,16 @@
  * @property {(query: Query) => Promise<Page>} list
  * @property {() => Promise<void>} tally counts what is new; the sweeper does it, so that `statistics` have little to read
  * @property {() => Promise<Statistics>} statistics
+ * @property {boolean} holds whether tasks can be held in it
+ * @property {(taskIds: string[]) => Promise<Map<string, Status>>} statuses of those tasks that are there
+ * @property {(taskIds: string[], bytes: number) => Promise<TaskResult[]>} results what became of those tasks that are there, with results of
+ *   at most so many bytes together, each part of the store on its own
+ * @property {(links: Link[]) => Promise<Map<string, Status>>} awaitEnds has tasks that have not ended remember who waits for them; the
+ *   statuses of those that are there
+ * @property {(awaited: string[]) => AsyncGenerator<Link[]>} dependents pages of the tasks that were to be told when these end
+ * @property {(ends: LinkEnd[]) => Promise<FollowUp>} tell releases those tasks that wait for none any more, and cancels those that were to
+ *   start when one had completed that has not
+ * @property {() => Promise<Link[]>} waiting the next ones, of the sweeper's round through all tasks that wait
  * @property {() => Promise<KeptSchedule[]>} schedules all there are, by name
  * @property {() => Promise<KeptSchedule[]>} sweptSchedules those that the sweep of this store is to run
  * @property {(name: string, before: string | null, after: string | null) => Promise<boolean>} changeSchedule false where it is not as it was

@@ -5,11 +5,15 @@
  */
 
 import { callbackRuns, callbackTaskId, tellsOf } from '../callback.js';
-import { followUpOf } from '../follow_up.js';
+import { followUpOf, mergeFollowUps } from '../follow_up.js';
 import { ENDED, HELD_UNTIL_MS, LEASE_SECONDS, MAX_CRASHES, SWEEP_GRACE_SECONDS, TASK_TTL_SECONDS, MAX_PAYLOAD_BYTES } from '../task.js';
 import { creationTime, timePrefix } from '../task_id.js';
 import { bounded } from '../text.js';
 import { CALLBACK_STATUS, MAKE_CALLBACKS } from './callback_table.js';
+import {
+  CANCEL_WAITING, DEPENDENTS, KEEP_DEPENDENTS, MARK_AWAITED, RELEASE_TOLD, RESULTS, STATUSES_OF, SWEPT_LINKS, TELL_WAITING, TOLD_TASKS, toldOf, WAITING,
+  WAITING_ADVANCE, WAITING_POSITION,
+} from './dependency_table.js';
 import { heldColumns, IS_HELD, RELEASE, releasedRuns } from './hold_table.js';
 import { EARLY_MS, isHeld, verdictOn, whilePaused } from './lease.js';
 import { changeOfNote, NOTE } from './note_table.js';
@@ -19,12 +23,13 @@ import { CRASHED_STORY } from '../story.js';
 import { isStoreError } from './store_error.js';
 import { addEnd, addSubmission, countEnd, countSubmission, MINUTE_MS, newTally, noCounts, recentMinutes } from './tally.js';
 
-/** @import { AttemptName, CallbackState, NewTask, Outcome, Payload, Progress, StepRecord, TaskError, TaskEvent, TaskRecord, TaskSummary } from '../task.js' */
+/** @import { AfterState, AttemptName, CallbackState, NewTask, Outcome, Payload, Progress, Status, StepRecord, TaskError, TaskEvent, TaskRecord, TaskSummary } from '../task.js' */
 /** @import { Leased } from './lease.js' */
-/** @import { Abandoned, ClaimAnswer, Delivery, EventReceipt, Fill, Insertion, KeptPayload, KeptSchedule, KeptStory, OpenTask, Page, PartTotals, Pause, Probe, Query, RunningVersion, Settled, Standing, Statistics, Store, SweepCounts } from './store.js' */
+/** @import { Abandoned, ClaimAnswer, Delivery, EventReceipt, Fill, Insertion, KeptPayload, KeptSchedule, KeptStory, OpenTask, Page, PartTotals, Pause, Probe, Query, RunningVersion, Settled, Standing, Statistics, Store, SweepCounts, TaskResult } from './store.js' */
 /** @import { Callback } from '../callback.js' */
 /** @import { Submission } from '../engines/engine.js' */
 /** @import { FollowUp } from '../follow_up.js' */
+/** @import { Link, LinkEnd } from '../dependencies.js' */
 /** @import { Glance, StatusCounts, Tally } from './tally.js' */
 
 /** `answer_bytes`: the most that its rows may have, where that is much.
@@ -138,7 +143,7 @@ const FIND_KEYS = `
 
 const SUMMARY = `taskId, status, handler, run, attempts, crashes, max_retries, progress, started_at, finished_at, due_at, expires_at`;
 
-const FIND = `SELECT ${SUMMARY}, error, result, callback, parent, ${CALLBACK_STATUS} FROM tasks WHERE taskId = ?1 AND expires_at > ?2`;
+const FIND = `SELECT ${SUMMARY}, error, result, callback, parent, submitted_by, starts_after, waits_for, ${CALLBACK_STATUS} FROM tasks WHERE taskId = ?1 AND expires_at > ?2`;
 
 const PAYLOAD = 'SELECT payload FROM tasks WHERE taskId = ?1 AND expires_at > ?2';
 const STORY = 'SELECT story, lease_expires_at, parameters FROM tasks WHERE taskId = ?1 AND expires_at > ?2';
@@ -184,7 +189,7 @@ const CLAIM = `
     story = CASE WHEN delivery.isCrash THEN ${CRASHED_STORY} ELSE story END
   FROM (${CLAIMABLE}) AS delivery
   WHERE taskId = delivery.wantedId AND (delivery.bytes_before = 0 OR delivery.bytes_before + delivery.bytes <= ${CLAIM_BYTES})
-  RETURNING taskId, run, attempts, crashes, claim, handler, parameters, payload, max_retries, callback, parent, story`;
+  RETURNING taskId, run, attempts, crashes, claim, handler, parameters, payload, max_retries, callback, parent, story, starts_after`;
 
 const LEASED = `SELECT taskId, status, run, attempts, crashes, max_retries, due_at, lease_expires_at, holder, delivery, claim, expires_at, ${IS_PAUSED('tasks')} AS isPaused FROM tasks
   WHERE taskId IN (SELECT value ->> 'taskId' FROM json_each(?1))`;
@@ -202,7 +207,7 @@ const SETTLE = `
     story = coalesce(outcome.value ->> 'story', story)
   FROM json_each(?1) AS outcome
   WHERE ${IS_AT_CLAIM('outcome')} AND status IN ('processing', outcome.value ->> 'status')
-  RETURNING taskId`;
+  RETURNING taskId, is_awaited`;
 
 const REPORT = `
   UPDATE tasks SET progress = coalesce(report.value ->> 'progress', progress) FROM json_each(?1) AS report
@@ -245,7 +250,7 @@ const RECEIPT = `
 const BELONGING = `SELECT taskId FROM tasks, json_each(?1) AS report WHERE ${IS_AT_CLAIM('report')} AND status = 'processing'`;
 
 /** What of a task that was ended tells what follows. */
-const ENDED_TASK = 'taskId, status, run, finished_at, callback';
+const ENDED_TASK = 'taskId, status, run, finished_at, callback, is_awaited';
 
 const CANCEL = `
   UPDATE tasks SET status = 'cancelled', finished_at = ?2, lease_expires_at = NULL, due_at = NULL
@@ -359,6 +364,7 @@ const LAST_ID = 'g';
 export class TaskTable {
   settling_seconds = 0;
   tells = false;
+  holds = true;
   /** Of the database or object, in what is told of it. */
   name = 'DB';
 
@@ -404,7 +410,7 @@ export class TaskTable {
    */
   async find(taskId) {
     const [row] = await this.#rows(FIND, taskId, seconds(Date.now()));
-    return row ? { ...summary(row), result: row['result'], callback: callbackState(row), parent: row['parent'] } : null;
+    return row ? { ...summary(row), result: row['result'], callback: callbackState(row), parent: row['parent'] ?? row['submitted_by'], after: afterState(row) } : null;
   }
 
   /**
@@ -473,9 +479,17 @@ export class TaskTable {
     if (suspended.length > 0) statements.push(statement(SUSPEND, JSON.stringify(suspended)));
     const told = outcomes.filter(({ callback, status }) => tellsOf(callback, status)).map(({ taskId }) => taskId);
     if (told.length > 0) statements.push(statement(MAKE_CALLBACKS, JSON.stringify(told)));
-    const found = await standings(outcomes, async () => ids((await this.run(statements)).flat()));
+    /** @type {Row[]} */
+    let settled = [];
+    const found = await standings(outcomes, async () => {
+      settled = (await this.run(statements)).flat();
+      return ids(settled);
+    });
     const ours = outcomes.filter(({ taskId }) => found.get(taskId) === 'ours');
-    return { standings: found, followUp: followUpOf(ours.flatMap(({ ended_ms, ...outcome }) => callbackRuns({ ...outcome, finished_ms: ended_ms }))) };
+    const awaited = ids(settled.filter(({ is_awaited }) => is_awaited));
+    const runs = ours.flatMap(({ ended_ms, ...outcome }) => callbackRuns({ ...outcome, finished_ms: ended_ms }));
+    const ended = ours.filter(({ taskId, status }) => awaited.has(taskId) && ENDED.has(status)).map(({ taskId, status }) => ({ taskId, status }));
+    return { standings: found, followUp: { runs, ended } };
   }
 
   /** @param {(AttemptName & {progress: Progress | null})[]} reports */
@@ -576,6 +590,73 @@ export class TaskTable {
       statement(MAKE_CALLBACKS, JSON.stringify(lost.map(({ taskId }) => taskId))),
     ]);
     return followUpOfEnded(rows);
+  }
+
+  /**
+   * @param {string[]} taskIds
+   * @returns {Promise<Map<string, Status>>}
+   */
+  async statuses(taskIds) {
+    return statusMap(await this.#rows(STATUSES_OF, JSON.stringify(taskIds), seconds(Date.now())));
+  }
+
+  /**
+   * @param {string[]} taskIds
+   * @param {number} bytes
+   * @returns {Promise<TaskResult[]>}
+   */
+  async results(taskIds, bytes) {
+    const [rows = []] = await this.run([{ ...statement(RESULTS, JSON.stringify(taskIds), seconds(Date.now()), bytes), answer_bytes: bytes }]);
+    return rows.map(({ taskId, status, error, result, length }) => ({ taskId, status, error: JSON.parse(error ?? 'null'), result, length }));
+  }
+
+  /**
+   * @param {Link[]} links
+   * @returns {Promise<Map<string, Status>>}
+   */
+  async awaitEnds(links) {
+    const parameter = JSON.stringify(links);
+    const awaited = JSON.stringify([...new Set(links.map((link) => link.awaited))]);
+    const [, , rows = []] = await this.run([
+      statement(MARK_AWAITED, parameter), statement(KEEP_DEPENDENTS, parameter), statement(STATUSES_OF, awaited, seconds(Date.now())),
+    ]);
+    return statusMap(rows);
+  }
+
+  /**
+   * @param {string[]} awaited
+   * @returns {AsyncGenerator<Link[]>}
+   */
+  async *dependents(awaited) {
+    const parameter = JSON.stringify(awaited);
+    for (let after = { awaited: '', taskId: '' }; ;) {
+      const links = /** @type {Link[]} */ (await this.#rows(DEPENDENTS, parameter, after.awaited, after.taskId));
+      if (links.length > 0) yield links;
+      if (links.length < TOLD_TASKS) return;
+      after = /** @type {Link} */ (links.at(-1));
+    }
+  }
+
+  /**
+   * @param {LinkEnd[]} ends
+   * @returns {Promise<FollowUp>}
+   */
+  async tell(ends) {
+    const told = toldOf(ends);
+    const parts = [];
+    for (let start = 0; start < told.length; start += TOLD_TASKS) parts.push(await this.#tell(told.slice(start, start + TOLD_TASKS)));
+    return mergeFollowUps(parts);
+  }
+
+  /** @returns {Promise<Link[]>} */
+  async waiting() {
+    const [[position] = [], rows = []] = await this.run([statement(WAITING_POSITION), statement(WAITING)], 'alone');
+    const links = /** @type {Link[]} */ (rows);
+    // The last task may have more links than fit, and is looked at the next time.
+    const whole = links.length < SWEPT_LINKS ? links : links.filter(({ taskId }) => taskId !== links.at(-1)?.taskId);
+    const cursor = links.length < SWEPT_LINKS ? '' : whole.at(-1)?.taskId ?? '';
+    if (cursor !== position?.['waiting_cursor']) await this.#rows(WAITING_ADVANCE, cursor);
+    return whole;
   }
 
   /**
@@ -837,6 +918,22 @@ export class TaskTable {
   }
 
   /**
+   * @param {ReturnType<typeof toldOf>} told
+   * @returns {Promise<FollowUp>}
+   */
+  async #tell(told) {
+    const parameter = JSON.stringify(told);
+    const now_ms = Date.now();
+    const mayCancel = told.filter(({ error }) => error).map(({ taskId }) => taskId);
+    const cancels = [statement(CANCEL_WAITING(ENDED_TASK), parameter, now_ms), statement(MAKE_CALLBACKS, JSON.stringify(mayCancel))];
+    const results = await this.run([
+      ...(mayCancel.length > 0 ? cancels : []), statement(TELL_WAITING, parameter), statement(RELEASE_TOLD, parameter, now_ms),
+    ]);
+    const cancelled = mayCancel.length > 0 ? results[0] ?? [] : [];
+    return mergeFollowUps([followUpOfEnded(cancelled), followUpOf({ runs: releasedRuns(results.at(-1) ?? [], now_ms) })]);
+  }
+
+  /**
    * @param {Leased & {expires_at: number, isPaused: number}} found
    * @param {Delivery} delivery
    * @param {number} now_ms
@@ -1000,7 +1097,10 @@ function mayBeLate({ taskId, mayBeThere = false }) {
  * @param {NewTask} task
  * @returns {Statement}
  */
-function insertion({ taskId, handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, idempotency, callback, replacesPending = false, isHeld: isNewHeld }) {
+function insertion({
+  taskId, handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, idempotency, callback, replacesPending = false, isHeld: isNewHeld, after,
+  awaits, submittedBy,
+}) {
   const created_ms = creationTime(taskId);
   const isOrdinary = delay_seconds === 0 && ttl_seconds === null;
   const expires_at = seconds(created_ms) + delay_seconds + (ttl_seconds ?? TASK_TTL_SECONDS);
@@ -1012,7 +1112,9 @@ function insertion({ taskId, handler, parameters, payload, delay_seconds, ttl_se
     idempotency_key: idempotency?.key ?? null,
     fingerprint: idempotency?.fingerprint ?? null,
     callback: callback ? JSON.stringify(callback) : null,
-    ...(isNewHeld && heldColumns({ delay_seconds, ttl_seconds })),
+    starts_after: after ? JSON.stringify(after) : null,
+    submitted_by: submittedBy ?? null,
+    ...(isNewHeld && { ...heldColumns({ delay_seconds, ttl_seconds }), waits_for: awaits ? JSON.stringify(awaits) : null }),
   }).filter(([, value]) => value !== null);
   const names = columns.map(([name]) => name).join(', ');
   const values = columns.map((_, index) => `?${index + 1}`).join(', ');
@@ -1063,9 +1165,23 @@ function callbackOf({ callback }) {
 
 /** @param {Row[]} rows of tasks that have just been ended */
 function followUpOfEnded(rows) {
-  return followUpOf(rows.flatMap(({ taskId, status, run, finished_at, callback }) => (
+  const runs = rows.flatMap(({ taskId, status, run, finished_at, callback }) => (
     callbackRuns({ taskId, status, run, finished_ms: finished_at, callback: callbackOf({ callback }) })
-  )));
+  ));
+  return { runs, ended: rows.flatMap(({ taskId, status, is_awaited }) => (is_awaited ? [{ taskId, status }] : [])) };
+}
+
+/** @param {Row[]} rows */
+function statusMap(rows) {
+  return new Map(rows.map(({ taskId, status }) => [String(taskId), /** @type {Status} */ (status)]));
+}
+
+/**
+ * @param {Row} row
+ * @returns {AfterState | null}
+ */
+function afterState({ starts_after, waits_for }) {
+  return starts_after ? { ...JSON.parse(starts_after), awaits: JSON.parse(waits_for ?? '[]') } : null;
 }
 
 /**
@@ -1089,10 +1205,11 @@ function shortened(task) {
 }
 
 /** @param {Row} row @returns {import('../task.js').ClaimedTask} */
-function claimedTask({ taskId, run, attempts, crashes, claim, handler, max_retries, parameters, payload, callback, parent, story }) {
+function claimedTask({ taskId, run, attempts, crashes, claim, handler, max_retries, parameters, payload, callback, parent, story, starts_after }) {
   return {
     taskId, run, attempts, crashes, claim, handler, max_retries, parent, story,
     callback: callbackOf({ callback }),
+    after: JSON.parse(starts_after ?? 'null'),
     parameters: JSON.parse(parameters ?? '{}'),
     payload: payloadOf({ payload }),
   };
