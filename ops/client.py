@@ -22,6 +22,7 @@ from requests.auth import AuthBase
 from components.cloudflare_api import LOOPBACK_HOSTS
 from ops.action import Action, Filter
 from ops.attempt import Attempt
+from ops.batch import Batch, BatchSubmission
 from ops.deep_json import loads
 from ops.errors import (
     KINDS,
@@ -111,12 +112,15 @@ class TaskRunnerClient:
         replace: Literal["pending"] | None = None,
         callback_url: str | None = None,
         on: Sequence[str] | None = None,
+        after: Sequence[str] | None = None,
+        start_when: Literal["completed", "ended"] | None = None,
     ) -> Submission:
         """Submit a task; the arguments are those of `NewTask`."""
         query = {
             **{f"param.{name}": value for name, value in (parameters or {}).items()},
             **_given(handler=handler, delaySeconds=delay_seconds, ttlSeconds=ttl_seconds, maxRetries=max_retries),
             **_given(callbackUrl=callback_url, on=None if on is None else ",".join(on), replace=replace),
+            **_given(after=None if after is None else ",".join(after), startWhen=start_when),
         }
         body, content_type = _body(payload)
         headers = {"Content-Type": content_type, **_given(**{"Idempotency-Key": idempotency_key})}
@@ -136,6 +140,31 @@ class TaskRunnerClient:
         if len(answers) != len(tasks):
             raise UnexpectedReplyError(f"expected {len(tasks)} answers, got {len(answers)}")
         return [_answer(answer) for answer in answers]
+
+    def submit_batch(
+        self,
+        tasks: Sequence[NewTask],
+        then: NewTask,
+        *,
+        start_when: Literal["completed", "ended"] | None = None,
+        idempotency_key: str | None = None,
+    ) -> BatchSubmission:
+        """Submit 1 to 100 tasks and one that starts after them, all or none.
+
+        Args:
+            tasks: those of the batch.
+            then: the task that starts after them; it has neither a key nor tasks of its own to start after.
+            start_when: it starts when all have completed, which is the default, or when all have ended.
+            idempotency_key: the same batch with the same key is there once.
+        """
+        last = {"tasks": [_item(task) for task in tasks], "then": _item(then), **_given(startWhen=start_when)}
+        headers = {"Content-Type": _JSON, **_given(**{"Idempotency-Key": idempotency_key})}
+        reply = self._send("POST", "/tasks", body=json.dumps(last).encode(), headers=headers)
+        return BatchSubmission.read(_object(reply), is_replay=reply.headers.get("Idempotent-Replayed") == "true")
+
+    def batch(self, batch_id: str) -> Batch:
+        """Return how far a batch has come. Raises BatchNotFoundError."""
+        return Batch.read(self._call("GET", f"/batches/{quote(batch_id, safe='')}"))
 
     def get(self, task_id: str, *, wait: float = 0) -> Task:
         """Return a task; with `wait`, once it has ended or these seconds (at most 60) are over."""
@@ -449,6 +478,8 @@ def _item(task: NewTask) -> dict[str, Any]:
         "replace": task.replace,
         "callbackUrl": task.callback_url,
         "on": task.on and list(task.on),
+        "after": task.after and list(task.after),
+        "startWhen": task.start_when,
     }
     return item | {key: value for key, value in settings.items() if value is not None}
 

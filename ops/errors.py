@@ -58,6 +58,10 @@ class WrongStatusError(TaskRunnerError):
         return str(self.details["status"])
 
 
+class BatchNotFoundError(TaskRunnerError):
+    """There is no such batch, or the time to live of the task at its end is over."""
+
+
 class ScheduleNotFoundError(TaskRunnerError):
     """There is no such schedule."""
 
@@ -107,6 +111,7 @@ KINDS: Mapping[str, type[TaskRunnerError]] = {
     "unauthorized": UnauthorizedError,
     "task_not_found": TaskNotFoundError,
     "payload_not_kept": PayloadNotKeptError,
+    "batch_not_found": BatchNotFoundError,
     "schedule_not_found": ScheduleNotFoundError,
     "schedule_of_stack": ScheduleOfStackError,
     "idempotency_conflict": IdempotencyConflictError,

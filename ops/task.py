@@ -54,6 +54,10 @@ class NewTask:
     """Where it is told that the task has ended; an empty one is none, whatever the stack and the handler say."""
     on: Sequence[str] | None = None
     """Which ends are told: completed, failed, cancelled."""
+    after: Sequence[str] | None = None
+    """The ids of up to 100 tasks after which it starts."""
+    start_when: Literal["completed", "ended"] | None = None
+    """With `after`: when all of those have completed, else this task is cancelled; or when all have ended."""
 
 
 @dataclass(frozen=True)
@@ -185,6 +189,23 @@ class Callback:
 
 
 @dataclass(frozen=True)
+class After:
+    """After which tasks a task starts."""
+
+    task_ids: tuple[str, ...]
+    start_when: str
+    """``completed`` or ``ended``."""
+    waits_for: tuple[str, ...]
+    """Those that have not ended; the task is held until there are none."""
+
+    @classmethod
+    def read(cls, after: JsonObject) -> After:
+        """Read it. Raises UnexpectedReplyError."""
+        ids, waits_for = (tuple(map(str, after.anything(each))) for each in ("taskIds", "waitsFor"))
+        return cls(ids, after.text("startWhen"), waits_for)
+
+
+@dataclass(frozen=True)
 class Task(TaskSummary):
     """A task."""
 
@@ -193,7 +214,9 @@ class Task(TaskSummary):
     callback: Callback | None
     """None, too, of a task runner that does not tell."""
     parent: str | None
-    """Of a callback: the id of the task that it tells of."""
+    """Of a callback: the id of the task that it tells of; of a task that a handler submitted: that of the handler."""
+    after: After | None = None
+    """None of a task that starts after none, and of a task runner that does not tell."""
     steps: tuple[Step, ...] | None = None
     """Of a task whose handler has steps, where it was asked for alone."""
 
@@ -203,8 +226,16 @@ class Task(TaskSummary):
         callback = task.optional(task.object, "callback") if "callback" in task.values else None
         parent = task.optional(task.text, "parent") if "parent" in task.values else None
         told = callback and Callback.read(callback)
+        after = task.optional(task.object, "after") if "after" in task.values else None
         steps = tuple(Step.read(step) for step in task.objects("steps")) if "steps" in task.values else None
-        return cls(**_summary(task), result=task.anything("result"), callback=told, parent=parent, steps=steps)
+        return cls(
+            **_summary(task),
+            result=task.anything("result"),
+            callback=told,
+            parent=parent,
+            after=after and After.read(after),
+            steps=steps,
+        )
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,8 @@ def add_parsers(commands: Any, common: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help=f"until it has ended, or this long; at most {MAX_WAIT_SECONDS}",
     )
+    batch = add_command(commands, common, "batch", _batch, "show how far a batch has come, and the task at its end")
+    batch.add_argument("batch_id", type=name, metavar="ID")
     wait = add_command(commands, common, "wait", _wait, "wait until tasks have ended; 0 when all have completed")
     wait.add_argument("task_ids", type=name, nargs="+", metavar="ID")
     _add_timeout(wait)
@@ -81,6 +83,18 @@ def _add_submit(commands: Any, common: argparse.ArgumentParser) -> None:
     submit.add_argument(
         "--replace", choices=["pending"], help="take the place of the task with the key that has not started (debounce)"
     )
+    submit.add_argument(
+        "--after",
+        type=name,
+        action="append",
+        metavar="ID",
+        help="a task after which it starts; may be given several times",
+    )
+    submit.add_argument(
+        "--start-when",
+        choices=["completed", "ended"],
+        help="after which end of those: default completed, and any other end cancels the task",
+    )
     submit.add_argument("--wait", action="store_true", help="until the task has ended; 0 when it has completed")
     _add_timeout(submit)
 
@@ -98,7 +112,12 @@ def _submit(options: argparse.Namespace, console: Console) -> int:
     payload = _payload(options)
     with client_of(options) as client:
         submission = client.submit(
-            payload, **task_settings(options), idempotency_key=options.idempotency_key, replace=options.replace
+            payload,
+            **task_settings(options),
+            idempotency_key=options.idempotency_key,
+            replace=options.replace,
+            after=options.after,
+            start_when=options.start_when,
         )
         if options.wait:
             console.note(f"{submission.task_id} {submission.status}")
@@ -123,6 +142,21 @@ def _get(options: argparse.Namespace, console: Console) -> int:
     with client_of(options) as client:
         task = client.get(options.task_id, wait=options.wait)
     console.result(task, facts_of(task))
+    return SUCCESS
+
+
+def _batch(options: argparse.Namespace, console: Console) -> int:
+    with client_of(options) as client:
+        batch = client.batch(options.batch_id)
+    counts = ", ".join(f"{count} {status}" for status, count in batch.counts.items() if count > 0)
+    facts = [
+        ("batch", batch.batch_id),
+        ("tasks", counts),
+        ("start when", batch.start_when),
+        ("then", batch.then.status),
+    ]
+    rows = [(task_id, status or "expired") for task_id, status in batch.tasks.items()]
+    console.result(batch, table([*facts, *rows]))
     return SUCCESS
 
 
@@ -296,6 +330,9 @@ def facts_of(task: Task) -> list[str]:
         facts.append(("callback", " ".join(told)))
     if task.parent:
         facts.append(("parent", task.parent))
+    if task.after:
+        left = f", waits for {len(task.after.waits_for)}" if task.after.waits_for else ""
+        facts.append(("after", f"{len(task.after.task_ids)} tasks, when they have {task.after.start_when}{left}"))
     if task.error:
         facts.append(("error", excerpt(f"{task.error.name}: {task.error.message}", length=None)))
     times = {

@@ -469,6 +469,56 @@ def test_a_handler_works_in_steps_and_waits_for_an_event(client: TaskRunnerClien
         client.send_event(submission.task_id, "late")
 
 
+def test_a_task_starts_after_others(client: TaskRunnerClient) -> None:
+    parents = [client.submit(text, handler="slug", callback_url="").task_id for text in ("One", "Two")]
+    if not client.stats().databases:
+        with pytest.raises(TaskRunnerError, match="state store kv"):
+            client.submit(after=parents)
+        return
+    failing = client.submit(handler="probe", parameters={"act": "give-up"}, delay_seconds=1)
+    cancelled = client.submit(after=[failing.task_id])
+    held = client.get(cancelled.task_id)
+    assert held.after
+    assert (held.status, held.expires_at, held.after.waits_for) == (Status.PENDING, None, (failing.task_id,))
+    anyhow = client.submit(after=[cancelled.task_id, *parents], start_when="ended")
+    assert ended(client, client.submit("Three", handler="slug", after=parents)).result["slug"] == "three"
+    assert ended(client, anyhow).status is Status.COMPLETED
+    task = client.get(cancelled.task_id)
+    assert (task.status, task.error and task.error.name) == (Status.CANCELLED, "DependencyFailed")
+    with pytest.raises(TaskRunnerError, match="expected after to name tasks that are there"):
+        client.submit(after=["01a22ae3-341d-77bf-bdf1-d10604bed912"])
+
+
+def test_a_batch_has_a_task_at_its_end(client: TaskRunnerClient) -> None:
+    tasks = [NewTask(text, handler="slug", callback_url="") for text in ("One Two", "Three")]
+    then = NewTask("last", handler="gather")
+    if not client.stats().databases:
+        with pytest.raises(TaskRunnerError, match="state store kv"):
+            client.submit_batch(tasks, then)
+        return
+    key = f"batch-{time.time_ns()}"
+    first, again = (client.submit_batch(tasks, then, idempotency_key=key) for _ in range(2))
+    assert (again.batch_id, again.is_replay, first.is_replay) == (first.batch_id, True, False)
+    done = client.wait(first.batch_id, timeout_seconds=PATIENCE_SECONDS)
+    assert [part["result"]["slug"] for part in done.result["parts"]] == ["one-two", "three"]
+    batch = client.batch(first.batch_id)
+    assert (batch.counts["completed"], batch.then.status, batch.start_when) == (2, Status.COMPLETED, "completed")
+    assert list(batch.tasks) == [task.task_id for task in first.tasks]
+
+
+def test_a_handler_submits_tasks_once_whatever_its_attempts(client: TaskRunnerClient) -> None:
+    if not client.stats().databases:
+        task = ended(client, client.submit("parts", handler="gather"))
+        part = client.wait(task.result["parts"][0], timeout_seconds=PATIENCE_SECONDS)
+        assert (part.result["slug"], part.parent) == ("one-two", task.task_id)
+        return
+    task = ended(client, client.submit("all", handler="gather"))
+    assert (task.status, task.attempts) == (Status.COMPLETED, 2)
+    last = client.wait(task.result["last"], timeout_seconds=PATIENCE_SECONDS)
+    assert [part["result"]["slug"] for part in last.result["parts"]] == ["one-two", "three"]
+    assert last.parent == task.task_id
+
+
 def test_a_schedule_makes_a_task_at_each_tick(client: TaskRunnerClient, scheduled: Schedule) -> None:
     name = scheduled.name
     assert (scheduled.last_runs, scheduled.paused, len(scheduled.next_runs)) == ((), False, 3)
