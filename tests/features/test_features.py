@@ -79,6 +79,7 @@ def test_handlers_are_chosen_by_name(client: TaskRunnerClient) -> None:
     assert (refused.value.code, refused.value.status) == ("unknown_handler", requests.codes.bad_request)
     assert refused.value.details["handlers"] == [
         "default",
+        "gather",
         "hasty",
         "http",
         "parked",

@@ -29,6 +29,7 @@ TASK: dict[str, Any] = {
     "expiresAt": "2026-11-23T10:00:00.000Z",
     "callback": None,
     "parent": None,
+    "after": None,
 }
 PENDING = TASK | {"status": "pending", "progress": None, "result": None, "startedAt": None, "finishedAt": None}
 

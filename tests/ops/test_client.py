@@ -14,6 +14,7 @@ from ops.action import Filter
 from ops.client import TaskRunnerClient
 from ops.errors import (
     BacklogFullError,
+    BatchNotFoundError,
     IdempotencyConflictError,
     RateLimitedError,
     ScheduleOfStackError,
@@ -29,7 +30,7 @@ from ops.errors import (
 from ops.json_object import to_json
 from ops.patience import ERRORS_IN_A_ROW
 from ops.schedule import NewSchedule
-from ops.task import Failure, NewTask, Progress, Status, Submission
+from ops.task import After, Failure, NewTask, Progress, Status, Submission
 from tests.ops.conftest import TOKEN
 from tests.ops.stand_in import PENDING, TASK, Reply, StandIn, event, stand_in
 
@@ -75,6 +76,61 @@ SCHEDULE: dict[str, Any] = {
     "nextRuns": ["2026-11-23T08:00:00.000Z"],
     "lastRuns": [{"taskId": "t1", "scheduledAt": "2026-11-20T08:00:00.000Z"}],
 }
+
+
+def test_a_task_starts_after_others(client: TaskRunnerClient, runner: StandIn) -> None:
+    after = {"taskIds": ["t0", "t2"], "startWhen": "ended", "waitsFor": ["t2"]}
+    runner.replies = [
+        Reply({"taskId": "t1", "status": "pending"}),
+        Reply({**PENDING, "after": after, "expiresAt": None}),
+    ]
+    client.submit(after=["t0", "t2"], start_when="ended")
+    task = client.get("t1")
+    assert task.after == After(("t0", "t2"), "ended", ("t2",))
+    assert task.expires_at is None
+    assert runner.requests[0].query == {"after": ["t0,t2"], "startWhen": ["ended"]}
+
+
+def test_a_batch_is_submitted_with_a_task_at_its_end(client: TaskRunnerClient, runner: StandIn) -> None:
+    tasks = [{"httpStatus": 200, "taskId": task_id, "status": "pending"} for task_id in ("t1", "t2")]
+    runner.replies = [Reply({"batchId": "t3", "tasks": tasks}, headers={"Idempotent-Replayed": "true"})]
+    submission = client.submit_batch(
+        [NewTask("one"), NewTask({"n": 2}, after=["t0"])],
+        NewTask(b"", handler="last"),
+        start_when="ended",
+        idempotency_key="k",
+    )
+    assert (submission.batch_id, [task.task_id for task in submission.tasks]) == ("t3", ["t1", "t2"])
+    assert submission.is_replay
+    (request,) = runner.requests
+    assert (request.method, request.path, request.headers["Idempotency-Key"]) == ("POST", "/tasks", "k")
+    assert json.loads(request.body) == {
+        "tasks": [{"payload": "one"}, {"payload": {"n": 2}, "after": ["t0"]}],
+        "then": {"handler": "last"},
+        "startWhen": "ended",
+    }
+
+
+BATCH: dict[str, Any] = {
+    "batchId": "t1",
+    "startWhen": "completed",
+    "counts": {"pending": 1, "processing": 0, "completed": 1, "failed": 0, "cancelled": 0, "expired": 1},
+    "tasks": [
+        {"taskId": "a", "status": "pending"},
+        {"taskId": "b", "status": "completed"},
+        {"taskId": "c", "status": None},
+    ],
+    "then": PENDING,
+}
+
+
+def test_a_batch_is_shown(client: TaskRunnerClient, runner: StandIn) -> None:
+    runner.replies = [Reply(BATCH), refused("batch_not_found", 404)]
+    batch = client.batch("t1")
+    assert (batch.counts["pending"], batch.counts["expired"], batch.then.status) == (1, 1, Status.PENDING)
+    assert batch.tasks == {"a": Status.PENDING, "b": Status.COMPLETED, "c": None}
+    with pytest.raises(BatchNotFoundError):
+        client.batch("t9")
 
 
 def test_a_schedule_is_put_with_its_task(client: TaskRunnerClient, runner: StandIn) -> None:

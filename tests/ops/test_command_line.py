@@ -163,6 +163,30 @@ def test_get_tells_all(run: Run, runner: StandIn) -> None:
     assert "attempts  1 of 6, 2 crashes, run 2\n" in run("get", "t1")[1]
 
 
+def test_a_batch_and_a_task_after_others(run: Run, runner: StandIn) -> None:
+    statuses = ["pending", "processing", "completed", "failed", "cancelled", "expired"]
+    batch = {
+        "batchId": "t1",
+        "startWhen": "completed",
+        "counts": dict.fromkeys(statuses, 0) | {"completed": 2, "expired": 1},
+        "tasks": [{"taskId": "a", "status": "completed"}, {"taskId": "b", "status": None}],
+        "then": PENDING,
+    }
+    after = {"taskIds": ["a", "b"], "startWhen": "ended", "waitsFor": ["b"]}
+    runner.replies = [
+        Reply(batch),
+        Reply({"taskId": "t1", "status": "pending"}),
+        Reply({**PENDING, "after": after, "expiresAt": None}),
+    ]
+    code, out, _ = run("batch", "t1")
+    assert code == 0
+    assert "2 completed, 1 expired" in out
+    assert "then        pending" in out
+    assert run("submit", "--after", "a", "--after", "b", "--start-when", "ended")[0] == 0
+    assert runner.requests[1].query == {"after": ["a,b"], "startWhen": ["ended"]}
+    assert "2 tasks, when they have ended, waits for 1" in run("get", "t1")[1]
+
+
 @pytest.mark.usefixtures("run")
 def test_a_payload_is_written_byte_for_byte(runner: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     payload = bytes(range(256))

@@ -197,7 +197,7 @@ describe('POST /task refuses', () => {
     assertRefused(twice, 400, 'invalid_parameter', { parameter: 'delaySeconds' });
     assert.equal(twice.body.error, 'expected delaySeconds to be given once, not as delay too, got ["2","1"]');
     assertRefused(await post('?handler=echo&tone=soft&param.tone=loud'), 400, 'invalid_parameter', { parameter: 'param.tone' });
-    assert.equal(own.body.error, 'unknown query parameter "pitch": known are handler, delaySeconds, ttlSeconds, maxRetries, callbackUrl, on, param.tone, param.volume, param.delaySeconds, param.ttl');
+    assert.equal(own.body.error, 'unknown query parameter "pitch": known are handler, delaySeconds, ttlSeconds, maxRetries, callbackUrl, on, replace, after, startWhen, param.tone, param.volume, param.delaySeconds, param.ttl');
     assertRefused(await post('?delay=1&delay=2'), 400, 'invalid_parameter', { parameter: 'delay' });
     assertRefused(await post('?handler=echo&handler=default'), 400, 'invalid_parameter', { parameter: 'handler' });
   });
