@@ -5,7 +5,7 @@
  */
 
 import { creationTime, timePrefix } from './task_id.js';
-import { handOverFollowUp } from './follow_up.js';
+import { followUpOf, handOverFollowUp, mergeFollowUps } from './follow_up.js';
 
 /** @import { Engine } from './engines/engine.js' */
 /** @import { Store } from './stores/store.js' */
@@ -160,17 +160,17 @@ async function pageOf(store, { action, filter, cursor, created_ms }) {
  */
 async function act(store, engine, action, tasks) {
   const results = await Promise.all(tasks.map((task) => ACTS[action](store, task)));
-  const done = results.filter((runs) => runs !== null);
-  await handOverFollowUp(engine, { runs: done.flat() });
+  const done = results.filter((followUp) => followUp !== null);
+  await handOverFollowUp(engine, mergeFollowUps(done));
   return { done: done.length, skipped: results.length - done.length };
 }
 
-/** Each gives the runs that are to be handed over; null: the task has moved on. */
+/** Each gives what follows; null: the task has moved on. */
 const ACTS = {
-  cancel: async (/** @type {Store} */ store, /** @type {TaskSummary} */ { taskId }) => (await store.cancel(taskId))?.runs ?? null,
+  cancel: async (/** @type {Store} */ store, /** @type {TaskSummary} */ { taskId }) => store.cancel(taskId),
   retry: async (/** @type {Store} */ store, /** @type {TaskSummary} */ { taskId, run: former, max_retries }) => {
     const run = await store.retry(taskId, former);
-    return run === null ? null : [{ taskId, run, max_retries, delay_seconds: 0 }];
+    return run === null ? null : followUpOf({ runs: [{ taskId, run, max_retries, delay_seconds: 0 }] });
   },
-  delete: async (/** @type {Store} */ store, /** @type {TaskSummary} */ { taskId }) => (await store.remove(taskId) ? [] : null),
+  delete: async (/** @type {Store} */ store, /** @type {TaskSummary} */ { taskId }) => (await store.remove(taskId) ? followUpOf() : null),
 };
