@@ -111,12 +111,14 @@ class TaskRunnerClient:
         replace: Literal["pending"] | None = None,
         callback_url: str | None = None,
         on: Sequence[str] | None = None,
+        group: str | None = None,
     ) -> Submission:
         """Submit a task; the arguments are those of `NewTask`."""
         query = {
             **{f"param.{name}": value for name, value in (parameters or {}).items()},
             **_given(handler=handler, delaySeconds=delay_seconds, ttlSeconds=ttl_seconds, maxRetries=max_retries),
-            **_given(callbackUrl=callback_url, on=None if on is None else ",".join(on), replace=replace),
+            **_given(callbackUrl=callback_url, on=None if on is None else ",".join(on)),
+            **_given(replace=replace, group=group),
         }
         body, content_type = _body(payload)
         headers = {"Content-Type": content_type, **_given(**{"Idempotency-Key": idempotency_key})}
@@ -194,6 +196,7 @@ class TaskRunnerClient:
         *,
         status: Status | str | None = None,
         handler: str | None = None,
+        group: str | None = None,
         id_prefix: str | None = None,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
@@ -209,7 +212,8 @@ class TaskRunnerClient:
             createdAfter=created_after and to_json(created_after),
             createdBefore=created_before and to_json(created_before),
         )
-        query = _given(status=status, handler=handler, id=id_prefix, error=error, limit=limit, cursor=cursor) | times
+        query = _given(status=status, handler=handler, group=group, id=id_prefix) | times
+        query |= _given(error=error, limit=limit, cursor=cursor)
         return Page.read(self._call("GET", "/tasks", query=query))
 
     def tasks(
@@ -217,6 +221,7 @@ class TaskRunnerClient:
         *,
         status: Status | str | None = None,
         handler: str | None = None,
+        group: str | None = None,
         id_prefix: str | None = None,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
@@ -230,6 +235,7 @@ class TaskRunnerClient:
             page = self.page(
                 status=status,
                 handler=handler,
+                group=group,
                 id_prefix=id_prefix,
                 created_after=created_after,
                 created_before=created_before,
@@ -449,6 +455,7 @@ def _item(task: NewTask) -> dict[str, Any]:
         "replace": task.replace,
         "callbackUrl": task.callback_url,
         "on": task.on and list(task.on),
+        "group": task.group,
     }
     return item | {key: value for key, value in settings.items() if value is not None}
 

@@ -1,5 +1,6 @@
 /** `POST /tasks`: up to a hundred tasks in one request, each accepted or refused on its own. */
 
+import { GROUP_KEY, GROUP_KEY_IN_WORDS } from '../group.js';
 import { MAX_PAYLOAD_BYTES } from '../task.js';
 import { readCallback } from './callback.js';
 import { answerTo, takeIn } from './intake.js';
@@ -27,7 +28,7 @@ export const MAX_BATCH_BYTES = 10 * 1024 * 1024;
 const LONG_NUMBER = /[\d.]{16}|\d[eE]/;
 
 /** Of a task in a body. */
-export const FIELDS = ['payload', 'payloadBase64', 'handler', 'parameters', 'delaySeconds', 'ttlSeconds', 'maxRetries', 'idempotencyKey', 'replace', 'callbackUrl', 'on'];
+export const FIELDS = ['payload', 'payloadBase64', 'handler', 'parameters', 'delaySeconds', 'ttlSeconds', 'maxRetries', 'idempotencyKey', 'replace', 'callbackUrl', 'on', 'group'];
 
 /** @param {Call} call */
 export async function submitBatch(call) {
@@ -93,7 +94,7 @@ async function readTask(item, call) {
 export function readItem(item, handlers) {
   if (!isObject(item)) throw invalidParameter('a task', 'an object', item);
   for (const name of Object.keys(item)) requireKnown(name, FIELDS, 'field');
-  const { payload, payloadBase64, handler = DEFAULT_HANDLER, parameters = {}, delaySeconds, ttlSeconds, maxRetries, replace, callbackUrl, on } = item;
+  const { payload, payloadBase64, handler = DEFAULT_HANDLER, parameters = {}, delaySeconds, ttlSeconds, maxRetries, replace, callbackUrl, on, group } = item;
   if (typeof handler !== 'string') throw invalidParameter('handler', 'the name of a handler', handler);
   const own = Object.keys(findHandler(handlers, handler).parameters ?? {});
   const idempotencyKey = textLike('idempotencyKey', item['idempotencyKey'], IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_IN_WORDS);
@@ -106,6 +107,7 @@ export function readItem(item, handlers) {
     idempotencyKey,
     replacesPending: readReplace(replace, idempotencyKey, 'idempotencyKey'),
     callback: readCallback(callbackUrl, on, 'callbackUrl'),
+    group: textLike('group', group, GROUP_KEY, GROUP_KEY_IN_WORDS),
     payload: readPayload(payload, payloadBase64),
   };
 }

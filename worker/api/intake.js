@@ -31,7 +31,7 @@ export async function takeIn(tasks, { store, engine, invocation }) {
   // Where no part of the store takes any, it is as if it had a single one.
   if (inserted.every((insertion) => insertion instanceof Error)) throw inserted[0];
   const insertions = new Map([...chosen.values()].map((task, index) => [task, /** @type {Insertion | Error} */ (inserted[index])]));
-  handOver(engine, [...insertions].map(([task, insertion]) => runOf(task, insertion)).filter((run) => run !== null), invocation);
+  handOver(engine, [...insertions].flatMap(([task, insertion]) => runsOf(task, insertion)), invocation);
   return tasks.map((task) => {
     const stored = /** @type {NewTask} */ (chosen.get(identity(task)));
     const insertion = /** @type {Insertion | Error} */ (insertions.get(stored));
@@ -56,6 +56,16 @@ function choose(tasks) {
     else if (before.idempotency?.fingerprint !== task.idempotency?.fingerprint) conflicting.add(task);
   }
   return { chosen, conflicting };
+}
+
+/**
+ * @param {NewTask} task
+ * @param {Insertion | Error} insertion
+ * @returns {Run[]} its own to be handed over, and those that follow it
+ */
+export function runsOf(task, insertion) {
+  const own = runOf(task, insertion);
+  return [...(own ? [own] : []), ...(insertion instanceof Error ? [] : insertion.follows ?? [])];
 }
 
 /**

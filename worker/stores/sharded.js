@@ -6,6 +6,7 @@ import { askAll, claimFrom, mergePages, mergeSettled, mergeStandings, pagesOf } 
 import { isStoreError } from './store_error.js';
 import { mergeStatistics } from './tally.js';
 
+/** @import { Group } from '../group.js' */
 /** @import { AttemptName, NewTask, Outcome, Progress, StepRecord, TaskError, TaskEvent, TaskRecord } from '../task.js' */
 /** @import { Abandoned, ClaimAnswer, Delivery, Insertion, Probe, Query, Standing, Store, SweepCounts } from './store.js' */
 
@@ -19,6 +20,7 @@ export class ShardedStore {
   constructor(shards, counts = [shards.length]) {
     this.shards = shards;
     this.counts = counts;
+    this.hasGroups = shards.every(({ hasGroups }) => hasGroups);
     this.tells = shards.every(({ tells }) => tells);
     this.settling_seconds = Math.max(...shards.map(({ settling_seconds }) => settling_seconds));
   }
@@ -185,6 +187,11 @@ export class ShardedStore {
   /** @param {Query} query */
   async list(query) {
     return mergePages(await askAll(this.shards, (shard) => shard.list(query)), query.limit);
+  }
+
+  /** @param {(name: string) => Group} groupOf */
+  async refreshGroups(groupOf) {
+    return mergeFollowUps(await askAll(this.shards, (shard) => shard.refreshGroups(groupOf)));
   }
 
   async tally() {
