@@ -74,6 +74,10 @@ MAX_FLAGS = 50
 MAX_DESTINATIONS = 10
 MAX_CALLBACK_SECRETS = 5
 
+MAX_GROUP_LIMIT = 1_000
+MAX_GROUP_RATE_SECONDS = 86_400
+"""As ``worker/group.js`` has them."""
+
 CALLBACK_ENDS = ("completed", "failed", "cancelled")
 
 ORIGIN = "origins in lower case such as https://app.example or http://localhost:5173"
@@ -207,6 +211,15 @@ class TaskRunnerArgs:
     schedules: pulumi.Input[Sequence[Schedule]] | None = setting((), Schedules())
     """What makes a task at each tick of a cron expression or an interval. They belong to the stack: the API shows them,
     pauses and resumes them, but does not change them."""
+
+    group_concurrency: Whole = setting(0, WholeNumber(1, MAX_GROUP_LIMIT, "any number"))
+    """How many tasks of a group run at once, of handlers that have no limits of their own."""
+
+    group_rate_limit: Whole = setting(0, WholeNumber(1, MAX_GROUP_LIMIT, "any number"))
+    """How many tasks of a group start in ``group_rate_seconds``, of handlers that have no limits of their own."""
+
+    group_rate_seconds: Whole = setting(60, WholeNumber(1, MAX_GROUP_RATE_SECONDS))
+    """The period of ``group_rate_limit``."""
 
     domain: Text = setting("", Pattern(HOSTNAME, "a host name in lower case such as tasks.example.com", optional=True))
     """The Worker's own domain, in a zone of the account; Cloudflare makes its DNS record and certificate."""
@@ -449,12 +462,23 @@ def _contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if given["rollback_to"] and given["rollout_percent"] != defaults()["rollout_percent"]:
         yield "rollout_percent", "expected to be unset with rollback_to, which gives one version all of the traffic"
     yield from _callback_contradictions(values)
+    yield from _group_contradictions(values)
     if values.get("route") and values.get("zone_id") == "":
         yield "zone_id", "expected the id of the route's zone"
     if values.get("zone_id") and values.get("route") == "" and values.get("domain") == "":
         yield "zone_id", "expected to be unset without route and domain: nothing is in a zone"
     if values.get("workers_dev") is False and values.get("route") == "" and values.get("domain") == "":
         yield "workers_dev", "expected true without domain and route: the Worker would have no address"
+
+
+def _group_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if not {"group_concurrency", "group_rate_limit", "group_rate_seconds", "state_store"} <= values.keys():
+        return
+    if values["group_rate_seconds"] != defaults()["group_rate_seconds"] and not values["group_rate_limit"]:
+        yield "group_rate_seconds", "expected to be unset without group_rate_limit, whose period it is"
+    for name in ("group_concurrency", "group_rate_limit"):
+        if values[name] and values["state_store"] == "kv":
+            yield name, "expected to be unset with state_store kv, which cannot count what runs at once"
 
 
 def _callback_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

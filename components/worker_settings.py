@@ -28,6 +28,9 @@ RESERVED_BINDINGS = frozenset(
         "CORS_ORIGINS",
         "DATABASE_LIMIT_MB",
         "DB",
+        "GROUP_CONCURRENCY",
+        "GROUP_RATE_LIMIT",
+        "GROUP_RATE_SECONDS",
         "HTTP_ALLOWED_HOSTS",
         "JURISDICTION",
     }
@@ -54,6 +57,9 @@ def settings_bindings(args: TaskRunnerArgs, names: Names) -> Bindings:
         "JURISDICTION": args.jurisdiction,
         "CALLBACK_URL": args.callback_url,
         "CALLBACK_ON": args.callback_on,
+        "GROUP_CONCURRENCY": args.group_concurrency,
+        "GROUP_RATE_LIMIT": args.group_rate_limit,
+        "GROUP_RATE_SECONDS": 0 if args.group_rate_limit == 0 else args.group_rate_seconds,
         "DATABASE_LIMIT_MB": 0 if args.database_limit_mb == MAX_DATABASE_MB else args.database_limit_mb,
         SHARDS_BINDING: 0 if args.shards == 1 else args.shards,
     }

@@ -114,12 +114,13 @@ class TaskRunnerClient:
         on: Sequence[str] | None = None,
         after: Sequence[str] | None = None,
         start_when: Literal["completed", "ended"] | None = None,
+        group: str | None = None,
     ) -> Submission:
         """Submit a task; the arguments are those of `NewTask`."""
         query = {
             **{f"param.{name}": value for name, value in (parameters or {}).items()},
             **_given(handler=handler, delaySeconds=delay_seconds, ttlSeconds=ttl_seconds, maxRetries=max_retries),
-            **_given(callbackUrl=callback_url, on=None if on is None else ",".join(on), replace=replace),
+            **_given(callbackUrl=callback_url, on=None if on is None else ",".join(on), replace=replace, group=group),
             **_given(after=None if after is None else ",".join(after), startWhen=start_when),
         }
         body, content_type = _body(payload)
@@ -223,6 +224,7 @@ class TaskRunnerClient:
         *,
         status: Status | str | None = None,
         handler: str | None = None,
+        group: str | None = None,
         id_prefix: str | None = None,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
@@ -238,7 +240,8 @@ class TaskRunnerClient:
             createdAfter=created_after and to_json(created_after),
             createdBefore=created_before and to_json(created_before),
         )
-        query = _given(status=status, handler=handler, id=id_prefix, error=error, limit=limit, cursor=cursor) | times
+        query = _given(status=status, handler=handler, group=group, id=id_prefix) | times
+        query |= _given(error=error, limit=limit, cursor=cursor)
         return Page.read(self._call("GET", "/tasks", query=query))
 
     def tasks(
@@ -246,6 +249,7 @@ class TaskRunnerClient:
         *,
         status: Status | str | None = None,
         handler: str | None = None,
+        group: str | None = None,
         id_prefix: str | None = None,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
@@ -259,6 +263,7 @@ class TaskRunnerClient:
             page = self.page(
                 status=status,
                 handler=handler,
+                group=group,
                 id_prefix=id_prefix,
                 created_after=created_after,
                 created_before=created_before,
@@ -480,6 +485,7 @@ def _item(task: NewTask) -> dict[str, Any]:
         "on": task.on and list(task.on),
         "after": task.after and list(task.after),
         "startWhen": task.start_when,
+        "group": task.group,
     }
     return item | {key: value for key, value in settings.items() if value is not None}
 

@@ -85,6 +85,7 @@ def add_task_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ttl", type=seconds, metavar="TIME", help="how long the task is kept")
     parser.add_argument("--max-retries", type=whole_number(0, 100), metavar="N", help="retries after the first attempt")
     parser.add_argument("--callback-url", metavar="URL", help="where it is told that the task has ended")
+    parser.add_argument("--group", type=name, metavar="KEY", help="its group, whose limits hold for it")
     parser.add_argument("--on", metavar="ENDS", help="which ends are told: completed,failed,cancelled (default: all)")
 
 
@@ -97,5 +98,6 @@ def task_settings(options: argparse.Namespace) -> dict[str, Any]:
         "ttl_seconds": options.ttl,
         "max_retries": options.max_retries,
         "callback_url": options.callback_url,
+        "group": options.group,
         "on": options.on and options.on.split(","),
     }

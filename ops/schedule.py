@@ -70,6 +70,7 @@ class Schedule:
     delay_seconds: int
     ttl_seconds: int | None
     max_retries: int | None
+    group: str | None
     callback_url: str | None
     """The origin alone."""
     next_runs: tuple[datetime, ...]
@@ -93,6 +94,7 @@ class Schedule:
             delay_seconds=schedule.integer("delaySeconds"),
             ttl_seconds=schedule.optional(schedule.integer, "ttlSeconds"),
             max_retries=schedule.optional(schedule.integer, "maxRetries"),
+            group=schedule.optional(schedule.text, "group") if "group" in schedule.values else None,
             callback_url=schedule.optional(schedule.text, "callbackUrl"),
             next_runs=next_runs,
             last_runs=tuple(ScheduledRun.read(run) for run in schedule.objects("lastRuns")),

@@ -58,6 +58,8 @@ class NewTask:
     """The ids of up to 100 tasks after which it starts."""
     start_when: Literal["completed", "ended"] | None = None
     """With `after`: when all of those have completed, else this task is cancelled; or when all have ended."""
+    group: str | None = None
+    """A key whose tasks share limits: 1 to 128 visible ASCII characters; the handler's where it is not given."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,10 @@ class TaskSummary:
     crashes: int
     """Attempts of this run whose isolate died; 0 of a task runner that does not tell."""
     max_retries: int
+    group: str | None
+    """The key of its group, whose limits hold for it."""
+    waiting_for: str | None
+    """What a pending task is held for: ``group`` until it has its turn in its group."""
     progress: Progress | None
     error: Failure | None
     created_at: datetime
@@ -275,6 +281,8 @@ def _summary(task: JsonObject) -> dict[str, Any]:
         "attempts": task.integer("attempts"),
         "crashes": task.integer("crashes") if "crashes" in task.values else 0,
         "max_retries": task.integer("maxRetries"),
+        "group": task.optional(task.text, "group") if "group" in task.values else None,
+        "waiting_for": task.optional(task.text, "waitingFor") if "waitingFor" in task.values else None,
         "progress": progress and Progress.read(progress),
         "error": error and Failure.read(error),
         "created_at": task.time("createdAt"),

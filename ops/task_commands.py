@@ -106,6 +106,7 @@ def _add_timeout(parser: argparse.ArgumentParser) -> None:
 def _add_filter(parser: argparse.ArgumentParser, statuses: Iterable[Status] = Status) -> None:
     parser.add_argument("--status", type=str, choices=[status.value for status in statuses], help="those in this state")
     parser.add_argument("--handler", type=name, metavar="NAME", help="those of this handler")
+    parser.add_argument("--group", type=name, metavar="KEY", help="those of the groups with this key")
 
 
 def _submit(options: argparse.Namespace, console: Console) -> int:
@@ -183,6 +184,7 @@ def _list(options: argparse.Namespace, console: Console) -> int:
         found = client.tasks(
             status=options.status,
             handler=options.handler,
+            group=options.group,
             id_prefix=options.id,
             created_after=options.since,
             created_before=options.until,
@@ -231,7 +233,7 @@ def _event(options: argparse.Namespace, console: Console) -> int:
 
 
 def _ids(client: TaskRunnerClient, options: argparse.Namespace) -> Iterator[str]:
-    for task in client.tasks(status=options.status, handler=options.handler, limit=options.limit):
+    for task in client.tasks(status=options.status, handler=options.handler, group=options.group, limit=options.limit):
         yield task.task_id
 
 
@@ -321,6 +323,11 @@ def facts_of(task: Task) -> list[str]:
         ("task", task.task_id),
         ("status", task.status),
         ("handler", task.handler),
+        *(
+            [("group", task.group + (" (waits for its turn)" if task.waiting_for == "group" else ""))]
+            if task.group
+            else []
+        ),
         ("attempts", _tries(task) + (f", run {task.run}" if task.run > 1 else "")),
     ]
     if task.progress:

@@ -185,7 +185,7 @@ class Attempt {
     const { task, env, running, heartbeat } = this;
     heartbeat.add(running);
     const journal = new Journal(task);
-    const named = () => ({ ...running.name, progress: running.progress, ended_ms: Date.now(), ...(task.callback && { callback: task.callback }) });
+    const named = () => ({ ...running.name, progress: running.progress, ended_ms: Date.now(), ...(task.callback && { callback: task.callback }), ...(task.group && { group: task.group }) });
     /** @type {Steps | null} */
     let steps = null;
     try {

@@ -4,11 +4,13 @@
  */
 
 import { ENDS } from './callback.js';
+import { faultOfLimits } from './group.js';
 import { MAX_DELAY_SECONDS } from './task.js';
 
 /** @import { End } from './callback.js' */
 /** @import { After, StartWhen } from './dependencies.js' */
 /** @import { Parameters, Payload, Status, TaskError } from './task.js' */
+/** @import { Limits } from './group.js' */
 
 /** Writes to the Worker's log, with the task's id; never hand it a payload. @typedef {(message: string, fields?: Record<string, unknown>) => void} Log */
 
@@ -99,6 +101,9 @@ import { MAX_DELAY_SECONDS } from './task.js';
  *   with the parameters of a submission, in a sentence (`expected …, got …`), which refuses the task with 400; null, or nothing at
  *   all, when they are good. It must answer at once: a promise is no answer. A check that throws, or that gives anything else,
  *   refuses the task with 500 `handler_check_failed`, and of a batch no other task
+ * @property {Limits} [limits] how many tasks of a group may run at once, and how many may start in a period
+ * @property {(payload: Payload, parameters: Parameters) => string | null | undefined} [group] the key of a submission's group, where it names
+ *   none itself; null: it is in none. Without it all tasks of a handler with limits are one group
  * @property {{url: string, on?: End[]}} [callback] where it is told that a task of this handler has ended, and which ends, where its
  *   submission says nothing else
  */
@@ -161,7 +166,7 @@ export function requireHandlers(handlers) {
  * @param {Partial<Record<keyof HandlerModule, unknown>>} module
  * @returns {string | null} null when there is none
  */
-function faultOf({ default: handle, timeout_seconds = MAX_TIMEOUT_SECONDS, parameters = {}, payload = {}, check = () => null, steps = false, callback }) {
+function faultOf({ default: handle, timeout_seconds = MAX_TIMEOUT_SECONDS, parameters = {}, payload = {}, check = () => null, steps = false, callback, limits, group = () => null }) {
   if (typeof steps !== 'boolean') return `expected steps to be true or false, got ${kindOf(steps)}`;
   if (typeof handle !== 'function') return `expected the default export to be a function, got ${typeof handle}`;
   if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) return `expected payload to be a JSON Schema, got ${kindOf(payload)}`;
@@ -173,6 +178,9 @@ function faultOf({ default: handle, timeout_seconds = MAX_TIMEOUT_SECONDS, param
     return `expected parameters to be an object of names and what they are, got ${kindOf(parameters)}`;
   }
   if (callback !== undefined && !isCallback(callback)) return `expected callback to be {url, on} with some of ${ENDS.join(', ')}, got ${JSON.stringify(callback)}`;
+  if (typeof group !== 'function') return `expected group to be a function, got ${kindOf(group)}`;
+  const fault = limits === undefined ? null : faultOfLimits(limits);
+  if (fault) return fault;
   for (const [name, what] of Object.entries(parameters)) {
     if (typeof what !== 'string') return `expected parameter ${name} to say what it is, got ${kindOf(what)}`;
   }

@@ -6,20 +6,22 @@
 import { Cron } from 'croner';
 
 import { sha256Hex } from './digest.js';
+import { endingOf } from './group.js';
 import { ENDED } from './task.js';
 import { timePrefix } from './task_id.js';
 
 /** @import { Callback } from './callback.js' */
 /** @import { Engine } from './engines/engine.js' */
-/** @import { KeptSchedule, Store } from './stores/store.js' */
+/** @import { Insertion, KeptSchedule, Store } from './stores/store.js' */
+/** @import { Group } from './group.js' */
 /** @import { NewTask, Parameters } from './task.js' */
 
 /** When a schedule ticks: one of the two. @typedef {{cron: string | null, timezone: string, every_seconds: number | null}} Timing */
 
-/** What is made at a tick; a payload that is not text is in base64.
+/** What is made at a tick; a payload that is not text is in base64; `group` is the name of one.
  *
  * @typedef {{handler: string, parameters: Parameters, payload: string, is_base64: boolean, delay_seconds: number, ttl_seconds: number | null,
- *   max_retries: number | null, callback: Callback | null}} TaskOfTick
+ *   max_retries: number | null, callback: Callback | null, group?: string | null}} TaskOfTick
  */
 
 /** What a schedule is to be. @typedef {Timing & {overlap: 'skip' | 'allow', missed: 'skip' | 'last' | 'all', task: TaskOfTick}} Definition */
@@ -44,7 +46,7 @@ export const MAX_MISSED_TICKS = 100;
 const WALKED_TICKS = 2_000;
 const DAY_MS = 86_400_000;
 
-/** How the ids of ticks end: schedules are in the first shard, and so are their tasks. */
+/** How the ids of ticks end: schedules are in the first shard, and so are their tasks, but for those of a group, which are in its shard. */
 const FIRST_SHARD = '00';
 
 /**
@@ -89,11 +91,13 @@ export function redefined(before, definition, now_ms) {
 /**
  * @param {string} name
  * @param {number} tick_ms
+ * @param {string | null} [group]
  * @returns {Promise<string>} a UUID of version 7 of the tick's time
  */
-export async function tickTaskId(name, tick_ms) {
+export async function tickTaskId(name, tick_ms, group = null) {
+  const ending = group === null ? FIRST_SHARD : await endingOf(group);
   const hash = await sha256Hex(`${name}\n${tick_ms}`);
-  return `${timePrefix(tick_ms)}-7${hash.slice(0, 3)}-8${hash.slice(3, 6)}-${hash.slice(6, 16)}${FIRST_SHARD}`;
+  return `${timePrefix(tick_ms)}-7${hash.slice(0, 3)}-8${hash.slice(3, 6)}-${hash.slice(6, 16)}${ending}`;
 }
 
 /**
@@ -131,17 +135,23 @@ function ticksBetween(timing, first_ms, last_ms) {
   return ticks;
 }
 
+/** What tasks with a group need: its limits, and the store of all tasks, where the schedules' has a part of them.
+ *
+ * @typedef {{groupOf?: (name: string) => Group, all?: Store}} Grouping
+ */
+
 /**
  * Makes the tasks of those schedules that are due.
  *
  * @param {Store} store
  * @param {Engine} engine
  * @param {KeptSchedule[]} schedules
+ * @param {Grouping} grouping
  */
-export async function runSchedules(store, engine, schedules) {
+export async function runSchedules(store, engine, schedules, grouping) {
   for (const kept of schedules) {
     try {
-      await runSchedule(store, engine, kept, Date.now());
+      await runSchedule(store, engine, kept, Date.now(), grouping);
     } catch (error) {
       console.error('a schedule could not be run; the next sweep tries again', { schedule: kept.name, error: String(error) });
     }
@@ -155,23 +165,28 @@ export async function runSchedules(store, engine, schedules) {
  * @param {Engine} engine
  * @param {KeptSchedule} kept
  * @param {number} now_ms
+ * @param {Grouping} [grouping]
  */
-export async function runSchedule(store, engine, { name, schedule: text }, now_ms) {
+export async function runSchedule(store, engine, { name, schedule: text }, now_ms, { groupOf, all = store } = {}) {
   /** @type {Schedule} */
   const schedule = JSON.parse(text);
   if (schedule.paused || schedule.next_ms === null || schedule.next_ms > now_ms) return;
-  const isBusy = schedule.overlap === 'skip' && await isRunning(store, schedule);
-  const tasks = isBusy ? [] : await Promise.all(dueTicks(schedule, now_ms).map((tick_ms) => taskOf(name, schedule, tick_ms, now_ms)));
+  const home = schedule.task.group ? all : store;
+  const isBusy = schedule.overlap === 'skip' && await isRunning(home, schedule);
+  const tasks = isBusy ? [] : await Promise.all(dueTicks(schedule, now_ms).map((tick_ms) => taskOf(name, schedule, { tick_ms, now_ms, groupOf })));
   if (isBusy) console.log('a tick was left out, because the task of the last one has not ended', { schedule: name });
-  if (tasks.length > 0) {
-    const failed = (await store.insert(tasks.map(({ task }) => task))).find((insertion) => insertion instanceof Error);
-    if (failed) throw failed;
-  }
+  const insertions = tasks.length > 0 ? await home.insert(tasks.map(({ task }) => task)) : [];
+  const failed = insertions.find((insertion) => insertion instanceof Error);
+  if (failed) throw failed;
   const runs = [...schedule.runs, ...tasks.map(({ task: { taskId }, tick_ms }) => ({ taskId, tick_ms }))].slice(-KEPT_RUNS);
   await store.changeSchedule(name, text, JSON.stringify({ ...schedule, runs, next_ms: nextTick(schedule, now_ms) }));
   if (tasks.length === 0) return;
   const { delay_seconds, max_retries } = schedule.task;
-  await engine.submit(tasks.map(({ task: { taskId } }) => ({ taskId, run: 1, delay_seconds, max_retries }))).catch((error) => {
+  const ready = tasks.flatMap(({ task: { taskId } }, index) => {
+    const { isHeld, follows = [] } = /** @type {Insertion} */ (insertions[index]);
+    return [...(isHeld ? [] : [{ taskId, run: 1, delay_seconds, max_retries }]), ...follows];
+  });
+  await engine.submit(ready).catch((error) => {
     console.error('tasks of a schedule are stored, but not sent; the sweeper sends them', { schedule: name, error: String(error) });
   });
 }
@@ -193,16 +208,16 @@ async function isRunning(store, { runs, next_ms }) {
  *
  * @param {string} name
  * @param {Schedule} schedule
- * @param {number} tick_ms
- * @param {number} now_ms
+ * @param {{tick_ms: number, now_ms: number, groupOf: Grouping['groupOf']}} tick
  * @returns {Promise<{task: NewTask, tick_ms: number}>}
  */
-async function taskOf(name, { task: { is_base64, payload, delay_seconds, ...task } }, tick_ms, now_ms) {
+async function taskOf(name, { task: { is_base64, payload, delay_seconds, group = null, ...task } }, { tick_ms, now_ms, groupOf }) {
   const late_seconds = Math.floor((now_ms - tick_ms) / 1000);
   return {
     tick_ms,
     task: {
-      ...task, taskId: await tickTaskId(name, tick_ms), idempotency: null, mayBeThere: true,
+      ...task, taskId: await tickTaskId(name, tick_ms, group), idempotency: null, mayBeThere: true,
+      group: group !== null && groupOf ? groupOf(group) : null,
       payload: is_base64 ? Uint8Array.fromBase64(payload) : payload,
       delay_seconds: delay_seconds + late_seconds,
     },

@@ -83,7 +83,7 @@ async function settle(store, reading, wanted) {
   for (const [name, declared] of wanted) {
     const before = kept.get(name) ?? null;
     try {
-      const after = await declaredAs(name, declared, before, kept.size, reading);
+      const after = await declaredAs(name, declared, before, kept.size, { ...reading, store });
       if (after !== before) await change(store, name, before, after);
       kept.set(name, after);
     } catch (error) {
@@ -100,7 +100,7 @@ async function settle(store, reading, wanted) {
  * @param {string} declared
  * @param {string | null} before the schedule of that name
  * @param {number} count how many schedules there are
- * @param {Reading} reading
+ * @param {Reading & {store: Store}} reading
  * @returns {Promise<string>}
  * @throws {Refusal}
  */

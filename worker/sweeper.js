@@ -3,6 +3,7 @@
 import { hasWork, workOff } from './actions.js';
 import { lookAtWaiting } from './dependencies.js';
 import { handOverFollowUp } from './follow_up.js';
+import { groupNamed } from './group.js';
 import { runSchedules } from './schedules.js';
 import { keepStackSchedules } from './stack_schedules.js';
 import { noSweeps } from './stores/tally.js';
@@ -32,9 +33,10 @@ export async function sweep(store, engine, reading, whole) {
   const isWhole = whole === undefined;
   const start_ms = Date.now();
   const counts = noSweeps();
+  const groupOf = (/** @type {string} */ name) => groupNamed(name, reading.handlers, reading.env);
   await chore('schedules', async () => {
     const swept = await store.sweptSchedules();
-    await runSchedules(store, engine, swept);
+    await runSchedules(store, engine, swept, { groupOf, all: whole?.().store ?? store });
     await chore('schedules of the stack', () => keepStackSchedules(store, reading, { swept, isWhole }));
   });
   await chore('waiting tasks', async () => {
@@ -49,6 +51,7 @@ export async function sweep(store, engine, reading, whole) {
     await workOff(all.store, all.engine, start_ms + ACTIONS_MS);
   });
   await chore('expiry', async () => { counts.expired = await store.expire(() => Date.now() > start_ms + SWEEP_MS); });
+  await chore('groups', async () => handOverFollowUp(engine, await store.refreshGroups(groupOf))); // after the expiry, which ends turns
   await chore('statistics', () => store.tally());
   await chore('look at the size', async () => {
     for (const { name, bytes, limit_bytes } of await store.fill()) {

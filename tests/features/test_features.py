@@ -78,6 +78,7 @@ def test_handlers_are_chosen_by_name(client: TaskRunnerClient) -> None:
         client.submit("work", handler="prob")
     assert (refused.value.code, refused.value.status) == ("unknown_handler", requests.codes.bad_request)
     assert refused.value.details["handlers"] == [
+        "crowd",
         "default",
         "gather",
         "hasty",
@@ -576,6 +577,26 @@ def test_a_schedule_of_the_stack_is_changed_by_its_settings_alone(client: TaskRu
     assert client.pause_schedule(name).paused
     assert client.resume_schedule(name).next_runs == schedule.next_runs
     assert client.refused_schedules() == {}
+
+
+def test_no_more_tasks_of_a_group_run_at_once_than_it_may(client: TaskRunnerClient) -> None:
+    key = f"crowd-{time.time_ns()}"
+    submitted = client.submit_many([NewTask(handler="crowd", group=key) for _ in range(6)])
+    if isinstance(submitted[0], TaskRunnerError):
+        assert submitted[0].code == "invalid_parameter"
+        assert "expected no group with the state store kv" in str(submitted[0])
+        return
+    tasks = [ended(client, each) for each in submitted if isinstance(each, Submission)]
+    assert [(task.status, task.group, task.waiting_for) for task in tasks] == [(Status.COMPLETED, key, None)] * 6
+    starts = [task.started_at for task in tasks if task.started_at]
+    for start in starts:
+        running = [
+            task
+            for task in tasks
+            if task.started_at and task.finished_at and task.started_at <= start < task.finished_at
+        ]
+        assert len(running) <= 2
+    assert {each.task_id for each in client.tasks(group=key)} == {task.task_id for task in tasks}
 
 
 def test_a_task_is_gone_when_its_time_to_live_is_over(

@@ -19,6 +19,8 @@ TASK: dict[str, Any] = {
     "attempts": 1,
     "crashes": 0,
     "maxRetries": 5,
+    "group": None,
+    "waitingFor": None,
     "progress": {"percent": 50, "note": "half"},
     "result": {"camelCase": 1, "snake_case": [2]},
     "error": None,

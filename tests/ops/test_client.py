@@ -72,6 +72,7 @@ SCHEDULE: dict[str, Any] = {
     "delaySeconds": 0,
     "ttlSeconds": None,
     "maxRetries": 2,
+    "group": None,
     "callbackUrl": None,
     "nextRuns": ["2026-11-23T08:00:00.000Z"],
     "lastRuns": [{"taskId": "t1", "scheduledAt": "2026-11-20T08:00:00.000Z"}],
@@ -135,7 +136,9 @@ def test_a_batch_is_shown(client: TaskRunnerClient, runner: StandIn) -> None:
 
 def test_a_schedule_is_put_with_its_task(client: TaskRunnerClient, runner: StandIn) -> None:
     runner.replies = [Reply(SCHEDULE)]
-    new = NewSchedule(cron="0 9 * * 1-5", timezone="Europe/Berlin", task=NewTask("work", max_retries=2, on=["failed"]))
+    new = NewSchedule(
+        cron="0 9 * * 1-5", timezone="Europe/Berlin", task=NewTask("work", max_retries=2, on=["failed"], group="g")
+    )
     schedule = client.put_schedule("report", new)
     assert to_json(schedule) == SCHEDULE
     (request,) = runner.requests
@@ -145,6 +148,7 @@ def test_a_schedule_is_put_with_its_task(client: TaskRunnerClient, runner: Stand
         "timezone": "Europe/Berlin",
         "payload": "work",
         "maxRetries": 2,
+        "group": "g",
         "on": ["failed"],
     }
 
@@ -247,6 +251,7 @@ def test_what_steers_a_task_rides_beside_it(runner: StandIn, client: TaskRunnerC
         max_retries=3,
         idempotency_key="key 1",
         replace="pending",
+        group="customer-1",
     )
     assert submission.is_replay
     assert not submission.is_replaced
@@ -259,6 +264,7 @@ def test_what_steers_a_task_rides_beside_it(runner: StandIn, client: TaskRunnerC
         "ttlSeconds": ["60"],
         "maxRetries": ["3"],
         "replace": ["pending"],
+        "group": ["customer-1"],
     }
     assert request.headers["Idempotency-Key"] == "key 1"
     assert request.headers["Authorization"] == f"Bearer {TOKEN}"

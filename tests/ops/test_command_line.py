@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -110,6 +111,15 @@ def test_submit_takes_text_and_standard_input(run: Run, runner: StandIn, monkeyp
     assert [request.body for request in runner.requests] == ["ü".encode(), b"from a pipe", b""]
     printed = json.loads(run("submit", "--json")[1])
     assert printed == {"taskId": "t1", "status": "pending", "isReplay": True, "isReplaced": False}
+
+
+def test_a_group_is_given_shown_and_listed(run: Run, runner: StandIn) -> None:
+    waiting = TASK | {"status": "pending", "group": "customer-1", "waitingFor": "group", "expiresAt": None}
+    runner.replies = [Reply(waiting), Reply(waiting), Reply({"tasks": [], "cursor": None})]
+    run("submit", "--group", "customer-1")
+    assert re.search(r"^group +customer-1 \(waits for its turn\)$", run("get", "t1")[1], re.MULTILINE)
+    run("list", "--group", "customer-1")
+    assert [request.query.get("group") for request in runner.requests] == [["customer-1"], None, ["customer-1"]]
 
 
 def test_submit_replaces_a_pending_task(run: Run, runner: StandIn) -> None:

@@ -147,9 +147,17 @@ RANGES = {
     "dlq_max_retries": (0, 100),
     "dlq_retry_delay_seconds": (0, 86_400),
     "dlq_visibility_timeout_ms": (0, 43_200_000),
+    "group_concurrency": (1, 1_000),
+    "group_rate_limit": (1, 1_000),
+    "group_rate_seconds": (1, 86_400),
 }
 
-ZEROES = {"max_concurrency": "what the store can bear", "cpu_ms": "Cloudflare's own limit"}
+ZEROES = {
+    "max_concurrency": "what the store can bear",
+    "cpu_ms": "Cloudflare's own limit",
+    "group_concurrency": "any number",
+    "group_rate_limit": "any number",
+}
 
 
 @pytest.mark.parametrize(("key", "limits"), RANGES.items())
@@ -158,7 +166,7 @@ def test_numbers_have_cloudflares_ranges(key: str, limits: tuple[int, int]) -> N
     engine = "workflow" if key.startswith("workflow") else "queue"
     zero = ZEROES.get(key)
     for number in (low, high, *([0] if zero else [])):
-        config = {"engine": engine, "retry_max_delay_seconds": "86400", key: str(number)}
+        config = {"engine": engine, "retry_max_delay_seconds": "86400", "group_rate_limit": "1", key: str(number)}
         assert getattr(good(config), key) == number
     meaning = f", or 0 for {zero}" if zero else ""
     for bad in (-1 if zero else low - 1, high + 1, "1.5", "ten", "1e1", " 1"):

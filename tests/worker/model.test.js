@@ -26,7 +26,7 @@ const act = fc.record({
 const step = fc.oneof(
   { weight: 6, arbitrary: fc.record({
     kind: fc.constant(/** @type {const} */ ('submit')), acts: fc.array(act, { maxLength: 5 }),
-    delay_seconds: fc.constantFrom(0, 0, 0, 5, 300), max_retries: fc.constantFrom(null, null, 0, 1, 4),
+    delay_seconds: fc.constantFrom(0, 0, 0, 5, 300), max_retries: fc.constantFrom(null, null, 0, 1, 4), isGrouped: fc.boolean(),
   }) },
   { weight: 12, arbitrary: fc.record({ kind: fc.constant(/** @type {const} */ ('deliver')), most: fc.integer({ min: 1, max: 6 }), lane: fc.nat(2) }) },
   { weight: 10, arbitrary: fc.record({ kind: fc.constant(/** @type {const} */ ('advance')), time_ms: fc.constantFrom(20, 100, 1_000, 3_000, 20_000, 120_000, 960_000) }) },

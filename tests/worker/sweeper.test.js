@@ -181,6 +181,7 @@ test('one chore that fails stops no other', async () => {
   const store = {
     open: async function* () { yield [openTask(HOUR_MS)]; },
     expire: async () => { done.push('expire'); return 3; },
+    refreshGroups: broken,
     tally: broken,
     sweptSchedules: broken,
     spreadPauses: async () => {}, note: async () => null,
@@ -190,7 +191,7 @@ test('one chore that fails stops no other', async () => {
   };
   await sweep(/** @type {any} */ (store), /** @type {any} */ ({ rescue: broken }), READING);
   assert.deepEqual(done, ['expire', '{"expired":3,"resent":0,"returned":0,"failed":0}']);
-  assert.deepEqual(error.mock.calls.map(({ arguments: [, fields] }) => fields.part), ['schedules', 'waiting tasks', 'rescue', 'statistics', 'look at the size']);
+  assert.deepEqual(error.mock.calls.map(({ arguments: [, fields] }) => fields.part), ['schedules', 'waiting tasks', 'rescue', 'groups', 'statistics', 'look at the size']);
   error.mock.restore();
   log.mock.restore();
 });
@@ -199,7 +200,7 @@ test('a database that is nearly full is told of', async () => {
   const warn = mock.method(console, 'warn', () => {});
   for (const bytes of [799, 800]) {
     const fill = async () => [{ name: 'DB', bytes, limit_bytes: 1_000 }];
-    await sweep(/** @type {any} */ ({ open: async function* () {}, expire: async () => 0, tally: async () => {}, sweptSchedules: async () => [], waiting: async () => [], spreadPauses: async () => {}, note: async () => null, fill }), /** @type {any} */ ({}), READING);
+    await sweep(/** @type {any} */ ({ open: async function* () {}, expire: async () => 0, tally: async () => {}, refreshGroups: async () => ({ runs: [], ended: [] }), sweptSchedules: async () => [], waiting: async () => [], spreadPauses: async () => {}, note: async () => null, fill }), /** @type {any} */ ({}), READING);
   }
   assert.deepEqual(warn.mock.calls.map(({ arguments: [, { bytes }] }) => bytes), [800]);
   warn.mock.restore();

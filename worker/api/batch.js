@@ -1,5 +1,6 @@
 /** `POST /tasks`: up to a hundred tasks in one request, each accepted or refused on its own. */
 
+import { GROUP_KEY, GROUP_KEY_IN_WORDS } from '../group.js';
 import { MAX_PAYLOAD_BYTES } from '../task.js';
 import { readAfter, withAwaited } from './after.js';
 import { readCallback } from './callback.js';
@@ -31,7 +32,7 @@ const LONG_NUMBER = /[\d.]{16}|\d[eE]/;
 const BATCH_FIELDS = ['tasks', 'then', 'startWhen'];
 
 /** Of a task in a body. */
-export const FIELDS = ['payload', 'payloadBase64', 'handler', 'parameters', 'delaySeconds', 'ttlSeconds', 'maxRetries', 'idempotencyKey', 'replace', 'callbackUrl', 'on', 'after', 'startWhen'];
+export const FIELDS = ['payload', 'payloadBase64', 'handler', 'parameters', 'delaySeconds', 'ttlSeconds', 'maxRetries', 'idempotencyKey', 'replace', 'callbackUrl', 'on', 'after', 'startWhen', 'group'];
 
 /**
  * Takes in tasks of which each is accepted or refused on its own.
@@ -106,7 +107,7 @@ async function readTask(item, call) {
 export function readItem(item, handlers, known = FIELDS) {
   if (!isObject(item)) throw invalidParameter('a task', 'an object', item);
   for (const name of Object.keys(item)) requireKnown(name, known, 'field');
-  const { payload, payloadBase64, handler = DEFAULT_HANDLER, parameters = {}, delaySeconds, ttlSeconds, maxRetries, replace, callbackUrl, on, after, startWhen } = item;
+  const { payload, payloadBase64, handler = DEFAULT_HANDLER, parameters = {}, delaySeconds, ttlSeconds, maxRetries, replace, callbackUrl, on, after, startWhen, group } = item;
   if (typeof handler !== 'string') throw invalidParameter('handler', 'the name of a handler', handler);
   const own = Object.keys(findHandler(handlers, handler).parameters ?? {});
   const idempotencyKey = textLike('idempotencyKey', item['idempotencyKey'], IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_IN_WORDS);
@@ -120,6 +121,7 @@ export function readItem(item, handlers, known = FIELDS) {
     replacesPending: readReplace(replace, idempotencyKey, 'idempotencyKey'),
     callback: readCallback(callbackUrl, on, 'callbackUrl'),
     after: readAfter(after, startWhen),
+    group: textLike('group', group, GROUP_KEY, GROUP_KEY_IN_WORDS),
     payload: readPayload(payload, payloadBase64),
   };
 }

@@ -33,7 +33,7 @@ export async function takeIn(tasks, { store, engine, invocation }) {
   // Where no part of the store takes any, it is as if it had a single one.
   if (inserted.every((insertion) => insertion instanceof Error)) throw inserted[0];
   const insertions = new Map([...chosen.values()].map((task, index) => [task, /** @type {Insertion | Error} */ (inserted[index])]));
-  handOver(engine, [...insertions].map(([task, insertion]) => runOf(task, insertion)).filter((run) => run !== null), invocation);
+  handOver(engine, [...insertions].flatMap(([task, insertion]) => runsOf(task, insertion)), invocation);
   const held = [...insertions].flatMap(([task, insertion]) => ('isHeld' in insertion && insertion.isHeld && insertion.isNew && task.awaits ? [task] : []));
   if (held.length > 0) invocation.waitUntil(letWait(held, store, engine));
   return tasks.map((task) => {
@@ -75,6 +75,16 @@ async function letWait(tasks, store, engine) {
       taskIds: tasks.map(({ taskId }) => taskId), error: String(error),
     });
   }
+}
+
+/**
+ * @param {NewTask} task
+ * @param {Insertion | Error} insertion
+ * @returns {Run[]} its own to be handed over, and those that follow it
+ */
+export function runsOf(task, insertion) {
+  const own = runOf(task, insertion);
+  return [...(own ? [own] : []), ...(insertion instanceof Error ? [] : insertion.follows ?? [])];
 }
 
 /**

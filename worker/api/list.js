@@ -1,5 +1,6 @@
 /** `GET /tasks`: the newest tasks first. */
 
+import { GROUP_KEY, GROUP_KEY_IN_WORDS } from '../group.js';
 import { STATUSES } from '../task.js';
 import { timePrefix } from '../task_id.js';
 import { invalidParameter, jsonReply, summaryView } from './reply.js';
@@ -34,7 +35,7 @@ const AFTER = 'g';
 
 /** @param {Call} call */
 export async function listTasks({ url, store, env }) {
-  const query = readQuery(url, ['status', 'handler', 'id', 'createdAfter', 'createdBefore', 'error', 'limit', 'cursor']);
+  const query = readQuery(url, ['status', 'handler', 'group', 'id', 'createdAfter', 'createdBefore', 'error', 'limit', 'cursor']);
   const id = textLike('id', query['id'], ID_PREFIX, 'the id of a task, or its beginning');
   const after = timeOf('createdAfter', query['createdAfter']);
   const before = timeOf('createdBefore', query['createdBefore']);
@@ -44,6 +45,7 @@ export async function listTasks({ url, store, env }) {
   const { tasks, cursor: next } = await store.list({
     status: /** @type {Status | null} */ (textLike('status', query['status'], STATUS, `one of ${STATUSES.join(', ')}`)),
     handler: textLike('handler', query['handler'], HANDLER_NAME, 'the name of a handler'),
+    group: textLike('group', query['group'], GROUP_KEY, GROUP_KEY_IN_WORDS),
     limit: wholeNumber('limit', fromDigits(query['limit']), LIST_TASKS, DEFAULT_LIST_TASKS),
     since: [id ?? '', after ?? ''].sort()[1] ?? '',
     error: textLike('error', query['error'], ERROR_TEXT, `a text of 1 to ${MAX_ERROR_TEXT_LENGTH} characters`),

@@ -3,8 +3,8 @@
 import { STATUSES } from '../task.js';
 import { DEFAULT_LIST_TASKS, ID_PREFIX, LIST_TASKS, MAX_ERROR_TEXT_LENGTH } from './list.js';
 import {
-  AFTER_SCHEMA, CALLBACK_URL_SCHEMA, CURSOR_SCHEMA, DELAY_SCHEMA, ENDS_SCHEMA, ERROR_SCHEMAS, HANDLER_SCHEMA, HEADERS, headers, IDEMPOTENCY_KEY_SCHEMA, refusals, REPLACE_SCHEMA,
-  RETRIES_SCHEMA, schemaOf, SCHEDULE_NAME_SCHEMA, SCHEMAS, START_WHEN_SCHEMA, STATUS_SCHEMA, TASK_ID_SCHEMA, TTL_SCHEMA, wholeNumber,
+  AFTER_SCHEMA, CALLBACK_URL_SCHEMA, CURSOR_SCHEMA, DELAY_SCHEMA, ENDS_SCHEMA, ERROR_SCHEMAS, GROUP_SCHEMA, HANDLER_SCHEMA, HEADERS, headers, IDEMPOTENCY_KEY_SCHEMA, refusals,
+  REPLACE_SCHEMA, RETRIES_SCHEMA, schemaOf, SCHEDULE_NAME_SCHEMA, SCHEMAS, START_WHEN_SCHEMA, STATUS_SCHEMA, TASK_ID_SCHEMA, TTL_SCHEMA, wholeNumber,
 } from './openapi_schemas.js';
 import { EVENT_NAME } from './events.js';
 import { METRICS_TYPE } from './metrics.js';
@@ -173,6 +173,7 @@ function submitTask(handlers) {
       query('maxRetries', RETRIES_SCHEMA),
       query('callbackUrl', CALLBACK_URL_SCHEMA),
       { ...query('on', ENDS_SCHEMA), style: 'form', explode: false },
+      query('group', GROUP_SCHEMA),
       query('replace', REPLACE_SCHEMA),
       { ...query('after', AFTER_SCHEMA), style: 'form', explode: false },
       query('startWhen', START_WHEN_SCHEMA),
@@ -235,6 +236,7 @@ function listTasks() {
   }, [
     query('status', STATUS_SCHEMA),
     query('handler', HANDLER_SCHEMA),
+    query('group', { type: 'string', pattern: GROUP_SCHEMA['pattern'], description: 'Those of the groups with this key, whichever handler they are of.' }),
     query('id', { type: 'string', pattern: ID_PREFIX.source, description: 'The beginning of an id, or all of it.' }),
     query('createdAfter', { type: 'string', format: 'date-time', description: 'Those that were submitted then or later.' }),
     query('createdBefore', { type: 'string', format: 'date-time', description: 'Those that were submitted earlier.' }),

@@ -9,6 +9,7 @@ import { ACTS, MAX_IDS } from './actions.js';
 import { MAX_BATCH_TASKS } from './batch.js';
 import { CURSOR, HANDLER_NAME } from './list.js';
 import { STATUS_OF_CODE } from './reply.js';
+import { GROUP_KEY, GROUP_KEY_IN_WORDS } from '../group.js';
 import { IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_IN_WORDS, REPLACEABLE } from './submission.js';
 import { EVERY_SECONDS, MAX_SCHEDULES, MISSED, MISSED_IN_WORDS, OVERLAPS, SCHEDULE_NAME } from './schedule_definition.js';
 
@@ -35,6 +36,12 @@ export const CURSOR_SCHEMA = { type: 'string', pattern: CURSOR.source, descripti
 export const IDEMPOTENCY_KEY_SCHEMA = {
   type: 'string', pattern: IDEMPOTENCY_KEY.source,
   description: `${IDEMPOTENCY_KEY_IN_WORDS}: the same key with the same task gives the first task again, for as long as that is kept.`,
+};
+
+/** @type {Schema} */
+export const GROUP_SCHEMA = {
+  type: 'string', pattern: GROUP_KEY.source,
+  description: `${GROUP_KEY_IN_WORDS}: the tasks of a group share the limits of their handler, or of the stack; what is over a limit waits. The handler's where it is not given.`,
 };
 
 /** @type {Schema} */
@@ -103,6 +110,8 @@ const SUMMARY = {
   createdAt: TIME,
   startedAt: orNull(TIME),
   finishedAt: orNull(TIME),
+  group: { ...orNull({ type: 'string' }), description: 'The key of its group, whose limits hold for it.' },
+  waitingFor: { enum: ['group', null], description: 'What a pending task is held for: `group` until it has its turn in its group.' },
   nextAttemptAt: { ...orNull(TIME), description: 'When a pending task is due that waits for its delay or its backoff.' },
   expiresAt: { ...orNull(TIME), description: 'Null while the task is held: its time to live counts from its release.' },
 };
@@ -188,6 +197,7 @@ export const SCHEMAS = {
       maxRetries: RETRIES_SCHEMA,
       idempotencyKey: IDEMPOTENCY_KEY_SCHEMA,
       replace: REPLACE_SCHEMA,
+      group: GROUP_SCHEMA,
       callbackUrl: CALLBACK_URL_SCHEMA,
       on: ENDS_SCHEMA,
       after: AFTER_SCHEMA,
@@ -249,6 +259,7 @@ export const SCHEMAS = {
       delaySeconds: DELAY_SCHEMA,
       ttlSeconds: TTL_SCHEMA,
       maxRetries: RETRIES_SCHEMA,
+      group: GROUP_SCHEMA,
       callbackUrl: CALLBACK_URL_SCHEMA,
       on: ENDS_SCHEMA,
     },
@@ -266,6 +277,7 @@ export const SCHEMAS = {
     delaySeconds: DELAY_SCHEMA,
     ttlSeconds: orNull(TTL_SCHEMA),
     maxRetries: orNull(RETRIES_SCHEMA),
+    group: orNull(GROUP_SCHEMA),
     callbackUrl: { ...orNull({ type: 'string' }), description: 'The origin alone, for the rest may be a secret.' },
     nextRuns: { type: 'array', items: TIME, description: 'None while it is paused.' },
     lastRuns: { type: 'array', items: object({ taskId: TASK_ID_SCHEMA, scheduledAt: TIME }), description: 'Up to ten, newest first.' },

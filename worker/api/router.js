@@ -178,6 +178,9 @@ function findRoute(pathname) {
  * @property {WorkerVersionMetadata} [CF_VERSION_METADATA]
  * @property {string} [CORS_ORIGINS] separated by single spaces
  * @property {string} [HTTP_ALLOWED_HOSTS] separated by single spaces
+ * @property {string} [GROUP_CONCURRENCY] how many tasks of a group of the stack's may run at once
+ * @property {string} [GROUP_RATE_LIMIT] how many may start in `GROUP_RATE_SECONDS`
+ * @property {string} [GROUP_RATE_SECONDS]
  * @property {string} [CALLBACK_URL] of tasks whose submission and handler have no callback
  * @property {string} [CALLBACK_ON] which ends it is told, separated by single spaces; all where it is not given
  * @property {string} [CALLBACK_SECRETS] JSON: a list of secrets

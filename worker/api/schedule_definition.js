@@ -33,7 +33,7 @@ export function requireScheduleName(name) {
 
 /**
  * @param {unknown} given JSON
- * @param {Pick<Call, 'handlers' | 'env' | 'Validator'>} call
+ * @param {Pick<Call, 'handlers' | 'env' | 'Validator' | 'store'>} call
  * @returns {Promise<Definition>}
  * @throws {Refusal}
  */
@@ -114,10 +114,10 @@ function oneOf(name, value, words, otherwise) {
  * @param {NewTask} task
  * @returns {TaskOfTick}
  */
-function taskOfTick({ handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, callback = null }) {
+function taskOfTick({ handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, callback = null, group = null }) {
   const isText = typeof payload === 'string';
   return {
-    handler, parameters, delay_seconds, ttl_seconds, max_retries, callback,
+    handler, parameters, delay_seconds, ttl_seconds, max_retries, callback, ...(group && { group: group.name }),
     payload: isText ? payload : payload.toBase64(), is_base64: !isText,
   };
 }

@@ -7,12 +7,15 @@ import { newTaskId } from '../task_id.js';
 import { bounded } from '../text.js';
 import { describeError } from '../thrown.js';
 import { readAfter, withAwaited } from './after.js';
+import { GROUP_KEY, GROUP_KEY_IN_WORDS, endingOf } from '../group.js';
 import { callbackOf, readCallback } from './callback.js';
+import { groupOf } from './group.js';
 import { answerTo, takeIn } from './intake.js';
 import { requireDeclaredJson, requireValid, toPayload } from './payload.js';
 import { invalidParameter, jsonReply, quoted, Refusal } from './reply.js';
 import { fromDigits, readBody, readQuery, textLike, wholeNumber } from './request.js';
 
+/** @import { Group } from '../group.js' */
 /** @import { HandlerModule, Handlers } from '../handler.js' */
 /** @import { Insertion } from '../stores/store.js' */
 /** @import { Idempotency, NewTask, Parameters } from '../task.js' */
@@ -41,6 +44,7 @@ export async function submitTask(call) {
     replacesPending: readReplace(query['replace'], idempotencyKey, 'Idempotency-Key'),
     callback: readCallback(callbackUrl, query['on']?.split(','), callbackUrlName),
     after: readAfter(query['after']?.split(','), query['startWhen']),
+    group: textLike('group', query['group'], GROUP_KEY, GROUP_KEY_IN_WORDS),
   };
   const payload = toPayload(await readBody(request, MAX_PAYLOAD_BYTES));
   requireDeclaredJson(request.headers.get('Content-Type'), payload);
@@ -56,14 +60,14 @@ export async function submitTask(call) {
 /**
  * What a client asks for, in range; `delay_seconds` null: the stack's.
  *
- * @typedef {Omit<NewTask, 'taskId' | 'idempotency' | 'delay_seconds' | 'callback'>
- *   & {delay_seconds: number | null, idempotencyKey: string | null, callback: AskedCallback}} Submission
+ * @typedef {Omit<NewTask, 'taskId' | 'idempotency' | 'delay_seconds' | 'callback' | 'group'>
+ *   & {delay_seconds: number | null, idempotencyKey: string | null, callback: AskedCallback, group: string | null}} Submission
  */
 
 /** The query parameters of every task. They are named as the fields of a batch's tasks and of replies are.
  *
  * @type {readonly string[]} */
-const SETTINGS = ['handler', 'delaySeconds', 'ttlSeconds', 'maxRetries', 'callbackUrl', 'on', 'replace', 'after', 'startWhen'];
+const SETTINGS = ['handler', 'delaySeconds', 'ttlSeconds', 'maxRetries', 'callbackUrl', 'on', 'replace', 'after', 'startWhen', 'group'];
 
 /** How settings were named in queries at first; these names are still read. @type {Readonly<Record<string, string>>} */
 const FORMER_NAMES = { delaySeconds: 'delay', ttlSeconds: 'ttl', maxRetries: 'max_retries', callbackUrl: 'callback_url' };
@@ -157,11 +161,12 @@ export function findHandler(handlers, name) {
 
 /**
  * @param {Submission} submission of a handler that is there, with parameters that it knows
- * @param {Pick<Call, 'handlers' | 'env' | 'Validator'>} call
+ * @param {Pick<Call, 'handlers' | 'env' | 'Validator' | 'store'>} call
  * @returns {Promise<NewTask>}
  * @throws {Refusal} the handler finds fault with its parameters or its payload, or fails at looking at them
  */
-export async function newTask(submission, { handlers, env, Validator }) {
+export async function newTask(submission, call) {
+  const { handlers, env, Validator } = call;
   const { idempotencyKey, ...task } = submission;
   const { length } = JSON.stringify(task.parameters);
   if (length > MAX_PARAMETERS_LENGTH) {
@@ -171,10 +176,12 @@ export async function newTask(submission, { handlers, env, Validator }) {
   checkParameters(task.handler, module, task.parameters, bindingsOf(env));
   if (module.payload && Validator) requireValid(task.payload, module.payload, Validator, task.handler);
   const callback = callbackOf(task.callback, task.handler, module, env);
-  const idempotency = idempotencyKey === null ? null : await idempotencyOf(idempotencyKey, task);
+  const group = groupOf(task, module, call);
+  const idempotency = idempotencyKey === null ? null : await idempotencyOf(idempotencyKey, task, group);
   const delay_seconds = task.delay_seconds ?? Number(env.DELIVERY_DELAY_SECONDS ?? 0);
-  // Tasks with the same key have the same last digits, so that they meet in the same shard of a store.
-  return { taskId: newTaskId(Date.now(), idempotency?.key.slice(0, 2)), ...task, delay_seconds, idempotency, callback };
+  // Tasks of a group, or with the same key, have the same last digits, so that they meet in the same shard of a store.
+  const ending = group ? await endingOf(group.name) : idempotency?.key.slice(0, 2);
+  return { taskId: newTaskId(Date.now(), ending), ...task, delay_seconds, idempotency, callback, group };
 }
 
 /**
@@ -217,16 +224,19 @@ function stackOf(thrown) {
 }
 
 /**
+ * A key counts within its group: that of another group may be in another shard.
+ *
  * @param {string} key
  * @param {Omit<Submission, 'idempotencyKey'>} task
+ * @param {Group | null} group
  * @returns {Promise<Idempotency>}
  */
-async function idempotencyOf(key, { handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, callback, after }) {
+async function idempotencyOf(key, { handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, callback, after }, group) {
   /** @type {unknown[]} */
   const settings = [handler, Object.entries(parameters).sort(), delay_seconds, ttl_seconds, max_retries];
   if (callback.url !== null || callback.on !== null) settings.push([callback.url, callback.on]); // others keep the fingerprint that they had
   if (after) settings.push(after);
   const head = new TextEncoder().encode(`${JSON.stringify(settings)}\n`);
   const body = typeof payload === 'string' ? new TextEncoder().encode(payload) : payload;
-  return { key: await sha256Hex(key), fingerprint: await sha256Hex(await new Blob([head, body]).arrayBuffer()) };
+  return { key: await sha256Hex(group ? `${group.name}\n${key}` : key), fingerprint: await sha256Hex(await new Blob([head, body]).arrayBuffer()) };
 }

@@ -3,9 +3,10 @@
 /** @import { OpenTask, Store } from '../stores/store.js' */
 
 /**
- * A run of a task to be carried to its handler; `max_retries` null: the stack's.
+ * A run of a task to be carried to its handler; `max_retries` null: the stack's. One that `wasDelivered` came to its handler before, and was
+ * held then.
  *
- * @typedef {{taskId: string, run: number, delay_seconds: number, max_retries: number | null}} Submission
+ * @typedef {{taskId: string, run: number, delay_seconds: number, max_retries: number | null, wasDelivered?: boolean}} Submission
  */
 
 /** How much waits, and since when the oldest of it. @typedef {{count: number, oldest_ms: number | null}} Backlog */

@@ -6,7 +6,7 @@
 
 import { attemptAll, ATTEMPTS_SPENT, CRASHED } from '../attempt.js';
 import { returnSeconds } from '../backoff.js';
-import { handOverFollowUp } from '../follow_up.js';
+import { followUpOf, handOverFollowUp } from '../follow_up.js';
 import { Invocation, Joint, jointOf } from '../joint.js';
 import { patiently } from '../patience.js';
 import { shardBinding, shardCount, shardOf } from '../shards.js';
@@ -347,6 +347,7 @@ class Work {
     const tasks = [];
     for (const delivery of deliveries) {
       const answer = answers.get(delivery.taskId) ?? { kind: 'absent' };
+      if (answer.follows) this.#beside.push(handOverFollowUp(this.engine, followUpOf({ runs: answer.follows ?? [] })));
       if (answer.kind === 'claimed') tasks.push(answer.task);
       else if (answer.kind === 'suspect') {
         suspects.push({ delivery, crashes: answer.crashes });

@@ -8,6 +8,7 @@ import { retryDelaySeconds, returnSeconds } from '../backoff.js';
 import { followUpOf, handOverFollowUp } from '../follow_up.js';
 import { Invocation } from '../joint.js';
 import { CONSUMER_PATIENCE_SECONDS } from '../stores/connection.js';
+import { MAX_WAIT_SECONDS } from '../task.js';
 import { instanceId, WAKE, WorkflowEngine } from './workflow.js';
 
 /** @import { WorkflowEvent, WorkflowStep } from 'cloudflare:workers' */
@@ -120,8 +121,10 @@ async function attemptTask(parts, delivery) {
   const { store, engine } = parts;
   const { taskId, run, holder, delivery: number } = delivery;
   const answer = (await store.claim([delivery], true)).get(taskId) ?? { kind: 'absent' };
+  await handOverFollowUp(engine, followUpOf({ runs: answer.follows ?? [] }));
   switch (answer.kind) {
     case 'claimed': break;
+    case 'unreleased': return { pause: { until_ms: Date.now() + MAX_WAIT_SECONDS * 1000, hasEvents: true } }; // its release wakes it
     case 'absent': return 'absent';
     case 'wait': return { at_ms: answer.until_ms, error: new Error('the task is not due yet') };
     case 'unreachable': return away(answer.error);
@@ -130,7 +133,7 @@ async function attemptTask(parts, delivery) {
       await handOverFollowUp(engine, await store.abandon([{ taskId, run, attempts: answer.attempts, holder, delivery: number }], error));
       throw new NonRetryableError(error.message, error.name);
     }
-    default: return 'done'; // it has ended, or another attempt holds it, or it is held and starts once more when it is released
+    default: return 'done'; // it has ended, or another attempt holds it
   }
   /** @type {Settlement | undefined} */
   let settlement;

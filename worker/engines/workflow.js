@@ -40,13 +40,23 @@ export class WorkflowEngine {
   }
 
   /**
-   * Creates an instance for each run; those that have one keep it, so that the same may be asked again. Cloudflare creates 100
+   * Creates an instance for each run; those that have one keep it, so that the same may be asked again. That of one that was held waits to
+   * be woken. Cloudflare creates 100
    * instances a second (https://developers.cloudflare.com/workflows/reference/limits/).
    *
    * @param {Submission[]} runs
    * @throws {HandoverRefused}
    */
   async submit(runs) {
+    await Promise.all(runs.filter(({ wasDelivered }) => wasDelivered).map((run) => this.wake(run)));
+    await this.#createAll(runs.filter(({ wasDelivered }) => !wasDelivered));
+  }
+
+  /**
+   * @param {Submission[]} runs
+   * @throws {HandoverRefused}
+   */
+  async #createAll(runs) {
     const joint = jointOf(this.workflow, '', () => new Joint(BOUNDS, () => SMALL, isPassing));
     for (let start = 0; start < runs.length; start += CREATE_BATCH_INSTANCES) {
       const instances = runs.slice(start, start + CREATE_BATCH_INSTANCES).map(({ taskId, run, delay_seconds, max_retries }) => (
@@ -84,7 +94,7 @@ export class WorkflowEngine {
       await (await this.workflow.get(instanceId(run))).sendEvent({ type: WAKE, payload: null });
     } catch (error) {
       if (!isMissing(error)) throw error;
-      await this.submit([run]);
+      await this.#createAll([run]);
     }
   }
 

@@ -6,6 +6,7 @@
 import { DurableObject } from 'cloudflare:workers';
 
 import { hasWork } from '../actions.js';
+import { followUpOf } from '../follow_up.js';
 import { Invocation } from '../joint.js';
 import { sweep } from '../sweeper.js';
 import { workerVersion } from '../version.js';
@@ -18,6 +19,7 @@ import { ShardedStore } from './sharded.js';
 import { TaskTable } from './task_table.js';
 
 /** @import { Engine } from '../engines/engine.js' */
+/** @import { GroupSettings } from '../group.js' */
 /** @import { Status, TaskRecord } from '../task.js' */
 /** @import { Schedule } from '../schedules.js' */
 /** @import { Reading } from '../stack_schedules.js' */
@@ -139,6 +141,11 @@ export function durableObjects(shardCounts) {
     }
 
     /** @override */
+    async refreshGroups() {
+      return followUpOf();
+    }
+
+    /** @override */
     async tally() {}
 
     /** @override */
@@ -169,7 +176,7 @@ function nextSweep(schedules, now_ms) {
  * @param {Pick<Reading, 'handlers' | 'Validator'> & {storeOf: (env: any) => Store}} parts `storeOf` gives the store of all objects
  */
 export function taskObject(migrations, engineOf, { storeOf, ...parts }) {
-  return class TaskObject extends /** @type {typeof DurableObject<TableSettings & VersionSettings>} */ (DurableObject) {
+  return class TaskObject extends /** @type {typeof DurableObject<TableSettings & VersionSettings & GroupSettings>} */ (DurableObject) {
     #isReady = false;
 
     /** Those who wait for a change, by task. @type {Map<string, Set<() => void>>} */

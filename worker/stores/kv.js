@@ -121,6 +121,7 @@ const SCHEDULES_KEY = 'schedules';
 export class KvStore {
   tells = false;
   holds = false; // without a compare-and-set two ends at once could each leave a task to the other
+  hasGroups = false;
   /** The steps that this invocation wrote last, of each task: a read may be older. @type {Map<string, Promise<Record<string, StepRecord>>>} */
   #written = new Map();
 
@@ -504,7 +505,7 @@ export class KvStore {
    * @param {Query} query
    * @returns {Promise<Page>}
    */
-  async list({ status, handler, limit, cursor, since = '', error = null }) {
+  async list({ status, handler, group = null, limit, cursor, since = '', error = null }) {
     /** @type {TaskSummary[]} */
     const tasks = [];
     const walk = newestFirst(this.kv, cursor);
@@ -513,7 +514,7 @@ export class KvStore {
       const entry = complete(metadata);
       const task = summary(name, entry);
       if (error !== null && !hasText(task.error, error)) continue;
-      if (!isKept(entry) || (status && task.status !== status) || (handler && task.handler !== handler)) continue;
+      if (!isKept(entry) || (status && task.status !== status) || (handler && task.handler !== handler) || (group !== null && task.group !== group)) continue;
       if (tasks.length === limit) return { tasks, cursor: tasks.at(-1)?.taskId ?? null };
       tasks.push(task);
     }
@@ -602,6 +603,10 @@ export class KvStore {
     if (await this.note(name) !== before) return false;
     await (after === null ? this.kv.delete(noteKey(name)) : this.kv.put(noteKey(name), after));
     return true;
+  }
+
+  async refreshGroups() {
+    return followUpOf(); // there are none
   }
 
   async tally() {} // lists are dear: they are counted when somebody asks
@@ -1095,6 +1100,7 @@ function summary(taskId, entry) {
   const { status, handler, run, attempts, crashes, max_retries, progress, error, expires_at } = entry;
   return {
     taskId, status, handler, run, attempts, crashes, max_retries, progress, error,
+    group: null, waiting_for: null,
     created_ms: creationTime(taskId),
     started_ms: entry.started_at_ms,
     finished_ms: entry.finished_at_ms,

@@ -8,6 +8,7 @@ import { askAll, claimFrom, mergePages, mergeSettled, mergeStandings, mergeStatu
 import { mergeClaims } from './sharded.js';
 import { mergeStatistics } from './tally.js';
 
+/** @import { Group } from '../group.js' */
 /** @import { Invocation } from '../joint.js' */
 /** @import { Link, LinkEnd } from '../dependencies.js' */
 /** @import { AttemptName, NewTask, Outcome, Progress, StepRecord, TaskError, TaskEvent, TaskRecord } from '../task.js' */
@@ -40,6 +41,7 @@ export function layered(Present, formers) {
       this.formers = Object.entries(formers).map(([name, Former]) => ({ name, store: new Former(env, patience_seconds, invocation) }));
       /** @type {Store[]} */
       this.stores = [this.present, ...this.formers.map(({ store }) => store)];
+      this.hasGroups = this.present.hasGroups;
       this.tells = this.stores.every(({ tells }) => tells);
       this.holds = this.present.holds;
       this.settling_seconds = Math.max(...this.stores.map(({ settling_seconds }) => settling_seconds));
@@ -202,6 +204,11 @@ export function layered(Present, formers) {
     /** @param {Query} query */
     async list(query) {
       return mergePages(await this.#all((store) => store.list(query)), query.limit);
+    }
+
+    /** @param {(name: string) => Group} groupOf */
+    async refreshGroups(groupOf) {
+      return mergeFollowUps(await this.#all((store) => store.refreshGroups(groupOf)));
     }
 
     async tally() {

@@ -7,6 +7,7 @@ import { isStoreError } from './store_error.js';
 import { mergeStatistics } from './tally.js';
 
 /** @import { Link, LinkEnd } from '../dependencies.js' */
+/** @import { Group } from '../group.js' */
 /** @import { AttemptName, NewTask, Outcome, Progress, StepRecord, TaskError, TaskEvent, TaskRecord } from '../task.js' */
 /** @import { Abandoned, ClaimAnswer, Delivery, Insertion, Probe, Query, Standing, Store, SweepCounts } from './store.js' */
 
@@ -20,6 +21,7 @@ export class ShardedStore {
   constructor(shards, counts = [shards.length]) {
     this.shards = shards;
     this.counts = counts;
+    this.hasGroups = shards.every(({ hasGroups }) => hasGroups);
     this.tells = shards.every(({ tells }) => tells);
     this.holds = shards.every(({ holds }) => holds);
     this.settling_seconds = Math.max(...shards.map(({ settling_seconds }) => settling_seconds));
@@ -187,6 +189,11 @@ export class ShardedStore {
   /** @param {Query} query */
   async list(query) {
     return mergePages(await askAll(this.shards, (shard) => shard.list(query)), query.limit);
+  }
+
+  /** @param {(name: string) => Group} groupOf */
+  async refreshGroups(groupOf) {
+    return mergeFollowUps(await askAll(this.shards, (shard) => shard.refreshGroups(groupOf)));
   }
 
   async tally() {

@@ -5,15 +5,19 @@
 
 /** @import { AttemptName, ClaimedTask, NewTask, Outcome, Parameters, Payload, Progress, Status, StepRecord, TaskError, TaskEvent, TaskRecord, TaskSummary } from '../task.js' */
 /** @import { Link, LinkEnd } from '../dependencies.js' */
+/** @import { Submission } from '../engines/engine.js' */
 /** @import { FollowUp } from '../follow_up.js' */
+/** @import { Group } from '../group.js' */
 /** @import { Minutes, StatusCounts, Totals } from './tally.js' */
 
 /**
  * What became of a task that was to be stored: `isNew` (`isHeld`: and held); or there was one with its idempotency key, which is the one
  * named here; or that one was of another fingerprint (`conflict`). One that it has taken the place of `isReplaced`: its run is
- * another one where it is due earlier now than it was.
+ * another one where it is due earlier now than it was. `follows` are the runs that may start in its group; its own is one of them, where it
+ * came to the group's line.
  *
- * @typedef {{taskId: string, run: number, status: Status, isNew: boolean, conflict: boolean, isHeld: boolean, isReplaced?: boolean}} Insertion
+ * @typedef {{taskId: string, run: number, status: Status, isNew: boolean, conflict: boolean, isHeld: boolean, isReplaced?: boolean,
+ *   follows?: Submission[]}} Insertion
  */
 
 /**
@@ -38,7 +42,7 @@
  */
 
 /**
- * What a claim gets.
+ * What a claim gets; `follows` are the runs of other tasks that may start now.
  *
  * - `claimed`: the task, for the time of a lease;
  * - `suspect`: its attempt was lost with its isolate, so it may be claimed only by one that runs it alone;
@@ -49,9 +53,10 @@
  * - `spent`: it has no attempts left, which happens when fewer are allowed than were; `crashed`: its isolate died too often;
  * - `absent`: there is no such task; `unreachable`: its store does not answer.
  *
- * @typedef {{kind: 'claimed', task: ClaimedTask} | {kind: 'suspect', crashes: number} | {kind: 'wait', until_ms: number}
+ * @typedef {({kind: 'claimed', task: ClaimedTask} | {kind: 'suspect', crashes: number} | {kind: 'wait', until_ms: number}
  *   | {kind: 'later'} | {kind: 'held'} | {kind: 'unreleased'} | {kind: 'over', hasFailed: boolean} | {kind: 'spent', attempts: number}
- *   | {kind: 'crashed', attempts: number} | {kind: 'absent'} | {kind: 'unreachable', error: Error}} ClaimAnswer
+ *   | {kind: 'crashed', attempts: number} | {kind: 'absent'} | {kind: 'unreachable', error: Error})
+ *   & {follows?: Submission[]}} ClaimAnswer
  */
 
 /** Whose a task is that an attempt writes to: `ours`, or no longer; `lost` when its store does not answer. @typedef {'ours' | 'superseded' | 'lost'} Standing */
@@ -81,10 +86,10 @@
 
 /** How full a database is; `name` is its binding, or the object's. @typedef {{name: string, bytes: number, limit_bytes: number}} Fill */
 
-/** Which tasks a list shows: all of a status and of a handler, where given; those older than a cursor, where given, and no older than an id
+/** Which tasks a list shows: all of a status, of a handler and of a group's key, where given; those older than a cursor, where given, and no older than an id
  * or the beginning of one (`since`); those whose error has a text in it, whatever its letters' case.
  *
- * @typedef {{status: Status | null, handler: string | null, limit: number, cursor: string | null, since?: string, error?: string | null}} Query
+ * @typedef {{status: Status | null, handler: string | null, group?: string | null, limit: number, cursor: string | null, since?: string, error?: string | null}} Query
  */
 
 /** Newest first; `cursor` asks for those after them, null when there are none. It may have fewer than its limit, or none,
@@ -134,6 +139,9 @@
  * @property {number} settling_seconds how long to wait for a task that should be there and is not yet seen
  * @property {(tasks: NewTask[]) => Promise<(Insertion | Error)[]>} insert new tasks, pending, each of another idempotency key; one
  *   answer each, in their order: an error where its part of the store is down or full
+ * @property {boolean} hasGroups whether tasks may have groups
+ * @property {(groupOf: (name: string) => Group) => Promise<FollowUp>} refreshGroups gives the groups in which tasks wait the limits of the
+ *   present deployment, and turns to those tasks that these allow
  * @property {boolean} tells whether `changed` comes back as soon as something changes, wherever that is done
  * @property {(task: TaskRecord, wait_ms: number) => Promise<void>} changed waits until a task is not as it was, or the time is up; to be
  *   asked of a store that `tells` alone

@@ -6,6 +6,7 @@
 
 import { callbackRuns, callbackTaskId, tellsOf } from '../callback.js';
 import { followUpOf, mergeFollowUps } from '../follow_up.js';
+import { groupKey } from '../group.js';
 import { ENDED, HELD_UNTIL_MS, LEASE_SECONDS, MAX_CRASHES, SWEEP_GRACE_SECONDS, TASK_TTL_SECONDS, MAX_PAYLOAD_BYTES } from '../task.js';
 import { creationTime, timePrefix } from '../task_id.js';
 import { bounded } from '../text.js';
@@ -14,6 +15,10 @@ import {
   CANCEL_WAITING, DEPENDENTS, KEEP_DEPENDENTS, MARK_AWAITED, RELEASE_TOLD, RESULTS, STATUSES_OF, SWEPT_LINKS, TELL_WAITING, TOLD_TASKS, toldOf, WAITING,
   WAITING_ADVANCE, WAITING_POSITION,
 } from './dependency_table.js';
+import {
+  ADMIT_AFTER, ADMIT_GROUP, ADMITTED_GROUPS, admittedRuns, comesToLine, FORGET_GROUPS, givesTurn, groupsOf, HAS_RATE, hasOtherLimits, JOIN, KEY_OF_GROUP, LAST_TURN, PAGE_GROUPS, PUT_GROUPS, TURNS,
+  WAITING_GROUPS,
+} from './group_table.js';
 import { heldColumns, IS_HELD, RELEASE, releasedRuns } from './hold_table.js';
 import { EARLY_MS, isHeld, verdictOn, whilePaused } from './lease.js';
 import { changeOfNote, NOTE } from './note_table.js';
@@ -24,6 +29,7 @@ import { isStoreError } from './store_error.js';
 import { addEnd, addSubmission, countEnd, countSubmission, MINUTE_MS, newTally, noCounts, recentMinutes } from './tally.js';
 
 /** @import { AfterState, AttemptName, CallbackState, NewTask, Outcome, Payload, Progress, Status, StepRecord, TaskError, TaskEvent, TaskRecord, TaskSummary } from '../task.js' */
+/** @import { Group } from '../group.js' */
 /** @import { Leased } from './lease.js' */
 /** @import { Abandoned, ClaimAnswer, Delivery, EventReceipt, Fill, Insertion, KeptPayload, KeptSchedule, KeptStory, OpenTask, Page, PartTotals, Pause, Probe, Query, RunningVersion, Settled, Standing, Statistics, Store, SweepCounts, TaskResult } from './store.js' */
 /** @import { Callback } from '../callback.js' */
@@ -141,7 +147,8 @@ const FIND_KEYS = `
   SELECT idempotency_key, fingerprint, taskId, run, status, ${IS_HELD('tasks')} AS isHeld, ${IS_UNSTARTED} AS isUnstarted FROM tasks
   WHERE idempotency_key IN (SELECT value FROM json_each(?1))`;
 
-const SUMMARY = `taskId, status, handler, run, attempts, crashes, max_retries, progress, started_at, finished_at, due_at, expires_at`;
+/** A group is read last: of a task without one SQLite sees that in the row's header, and does not read the payload before it. */
+const SUMMARY = `taskId, status, handler, run, attempts, crashes, max_retries, progress, started_at, finished_at, due_at, expires_at, group_key, group_turn`;
 
 const FIND = `SELECT ${SUMMARY}, error, result, callback, parent, submitted_by, starts_after, waits_for, ${CALLBACK_STATUS} FROM tasks WHERE taskId = ?1 AND expires_at > ?2`;
 
@@ -160,7 +167,7 @@ const IS_HELD_BY_ASKED = `(wanted.claim IS asked.value ->> 'claim' OR EXISTS (SE
 
 /**
  * Who may take a task, as `verdictOn` in `lease.js`: ?3 is now, ?4 in seconds, ?6 the stack's retries, ?7 whether it would run
- * alone. Those whose payloads come before it in the batch are counted with `bytes_before`, so that what is claimed fits in memory.
+ * alone. A task of a group must have its turn. Those whose payloads come before it in the batch are counted with `bytes_before`, so that what is claimed fits in memory.
  */
 const CLAIMABLE = `
   SELECT wanted.taskId AS wantedId, asked.value AS value, octet_length(payload) AS bytes,
@@ -168,11 +175,11 @@ const CLAIMABLE = `
     wanted.status = 'processing' AND NOT ${IS_HELD_BY_ASKED} AS isCrash
   FROM json_each(?1) AS asked JOIN tasks AS wanted ON wanted.taskId = asked.value ->> 'taskId'
   WHERE expires_at > ?4 AND CASE WHEN run = asked.value ->> 'run' THEN CASE wanted.status
-      WHEN 'pending' THEN coalesce(due_at, 0) <= ?3 + ${EARLY_MS} AND attempts <= coalesce(max_retries, ?6) AND NOT ${IS_PAUSED('wanted')}
+      WHEN 'pending' THEN coalesce(due_at, 0) <= ?3 + ${EARLY_MS} AND attempts <= coalesce(max_retries, ?6) AND (group_key IS NULL OR group_turn = 0) AND NOT ${IS_PAUSED('wanted')}
       WHEN 'processing' THEN ${IS_HELD_BY_ASKED}
         OR (?7 AND crashes + 1 < ${MAX_CRASHES} AND ${IS_ABANDONED('wanted', 'asked')} AND NOT ${IS_PAUSED('wanted')})
       END
-    ELSE wanted.status = 'failed' AND asked.value ->> 'redrive' AND run + 1 = asked.value ->> 'run' AND NOT ${IS_PAUSED('wanted')} END`;
+    ELSE wanted.status = 'failed' AND asked.value ->> 'redrive' AND run + 1 = asked.value ->> 'run' AND group_key IS NULL AND NOT ${IS_PAUSED('wanted')} END`;
 
 /** A redrive starts a new run of a failed task, just as `RETRY` does, and takes it at once. */
 const CLAIM = `
@@ -189,10 +196,11 @@ const CLAIM = `
     story = CASE WHEN delivery.isCrash THEN ${CRASHED_STORY} ELSE story END
   FROM (${CLAIMABLE}) AS delivery
   WHERE taskId = delivery.wantedId AND (delivery.bytes_before = 0 OR delivery.bytes_before + delivery.bytes <= ${CLAIM_BYTES})
-  RETURNING taskId, run, attempts, crashes, claim, handler, parameters, payload, max_retries, callback, parent, story, starts_after`;
+  RETURNING taskId, run, attempts, crashes, claim, handler, parameters, payload, max_retries, callback, parent, story, starts_after, group_key, ${HAS_RATE} AS hasRate`;
 
-const LEASED = `SELECT taskId, status, run, attempts, crashes, max_retries, due_at, lease_expires_at, holder, delivery, claim, expires_at, ${IS_PAUSED('tasks')} AS isPaused FROM tasks
-  WHERE taskId IN (SELECT value ->> 'taskId' FROM json_each(?1))`;
+const LEASED = `SELECT taskId, status, run, attempts, crashes, max_retries, due_at, lease_expires_at, holder, delivery, claim, expires_at,
+    group_key, group_turn, ${IS_PAUSED('tasks')} AS isPaused
+  FROM tasks WHERE taskId IN (SELECT value ->> 'taskId' FROM json_each(?1))`;
 
 const IS_AT_CLAIM = (/** @type {string} */ name) => `
   taskId = ${name}.value ->> 'taskId' AND run = ${name}.value ->> 'run' AND claim = ${name}.value ->> 'claim'`;
@@ -214,9 +222,10 @@ const REPORT = `
   WHERE ${IS_AT_CLAIM('report')} AND status = 'processing'
   RETURNING taskId`;
 
-/** Of those that `SETTLE` has just written: a suspended attempt is none that was spent, and its task lives for a day after it is due. */
+/** Of those that `SETTLE` has just written: a suspended attempt is none that was spent, and its task lives for a day after it is due; it gives
+ * its turn in its group to the next one. */
 const SUSPEND = `
-  UPDATE tasks SET attempts = outcome.value ->> 'attempts' - 1,
+  UPDATE tasks SET attempts = outcome.value ->> 'attempts' - 1, group_turn = NULL,
     due_at = CASE WHEN EXISTS (SELECT 1 FROM events WHERE events.taskId = tasks.taskId AND name IN (SELECT value FROM json_each(outcome.value, '$.events')))
       THEN outcome.value ->> 'ended_ms' ELSE due_at END,
     expires_at = max(expires_at, due_at / 1000 + ${TASK_TTL_SECONDS}), own_expires_at = max(expires_at, due_at / 1000 + ${TASK_TTL_SECONDS})
@@ -363,6 +372,7 @@ const LAST_ID = 'g';
 /** @implements {Store} */
 export class TaskTable {
   settling_seconds = 0;
+  hasGroups = true;
   tells = false;
   holds = true;
   /** Of the database or object, in what is told of it. */
@@ -383,23 +393,35 @@ export class TaskTable {
    * @returns {Promise<(Insertion | Error)[]>}
    */
   async insert(tasks) {
+    const now_ms = Date.now();
     const keys = JSON.stringify(tasks.flatMap(({ idempotency }) => idempotency?.key ?? []));
-    const inserts = tasks.flatMap((task) => (mayBeLate(task) ? [statement(COUNT_LATE, task.taskId), insertion(task)] : [insertion(task)]));
-    if (keys === '[]') {
-      await this.run(inserts);
-      return tasks.map(({ taskId, isHeld: isNewHeld = false }) => ({ taskId, run: 1, status: 'pending', isNew: true, conflict: false, isHeld: isNewHeld }));
-    }
+    const hasKeys = keys !== '[]';
     const replacing = tasks.filter(({ replacesPending }) => replacesPending).map(({ taskId, idempotency }) => ({ ...idempotency, created_ms: creationTime(taskId) }));
-    const released = replacing.length > 0 ? [statement(RELEASE_KEYS, JSON.stringify(replacing))] : [];
-    const results = await this.run([statement(FORGET_EXPIRED_KEYS, keys, seconds(Date.now())), ...released, ...inserts, statement(FIND_KEYS, keys)]);
-    const holders = new Map(results.at(-1)?.map((row) => [row['idempotency_key'], row]));
-    return tasks.map(({ taskId, idempotency, replacesPending = false, isHeld: isNewHeld = false }) => {
+    const groups = groupsOf(tasks);
+    const inLine = tasks.filter((task) => comesToLine(task, now_ms)).map(({ taskId }) => taskId);
+    const before = [
+      ...(hasKeys ? [statement(FORGET_EXPIRED_KEYS, keys, seconds(now_ms))] : []),
+      ...(replacing.length > 0 ? [statement(RELEASE_KEYS, JSON.stringify(replacing))] : []),
+      ...(groups.length > 0 ? [statement(PUT_GROUPS, JSON.stringify(groups))] : []),
+      ...tasks.flatMap((task) => [...(mayBeLate(task) ? [statement(COUNT_LATE, task.taskId)] : []), insertion(task, now_ms)]),
+    ];
+    const admissions = inLine.length === 0 ? [] : [
+      ...groups.map(({ name }) => statement(ADMIT_GROUP, name, now_ms)),
+      statement(TURNS, JSON.stringify(inLine)), // of a repetition the first time's, too
+    ];
+    const results = await this.run([...before, ...admissions, ...(hasKeys ? [statement(FIND_KEYS, keys)] : [])]);
+    const follows = admittedRuns(results.slice(before.length, before.length + admissions.length).flat(), now_ms);
+    const holders = new Map(hasKeys ? results.at(-1)?.map((row) => [row['idempotency_key'], row]) : []);
+    return tasks.map((task, index) => {
+      const { taskId, idempotency, replacesPending = false } = task;
+      const isNewHeld = task.isHeld || inLine.includes(taskId); // who comes to a line is handed over as one of those that follow
       const holder = holders.get(idempotency?.key) ?? { taskId, run: 1, status: 'pending', fingerprint: undefined, isHeld: isNewHeld };
       const isNew = holder['taskId'] === taskId;
       return {
         taskId: holder['taskId'], run: holder['run'], status: holder['status'], isNew,
-        conflict: !isNew && holder['fingerprint'] !== idempotency?.fingerprint, isHeld: Boolean(holder['isHeld']),
+        conflict: !isNew && holder['fingerprint'] !== idempotency?.fingerprint, isHeld: isNew ? isNewHeld : Boolean(holder['isHeld']),
         ...(replacesPending && !isNew && holder['isUnstarted'] && { isReplaced: true }),
+        ...(index === 0 && follows.length > 0 && { follows }),
       };
     });
   }
@@ -446,22 +468,100 @@ export class TaskTable {
    */
   async claim(deliveries, isAlone = false) {
     const now_ms = Date.now();
-    const now_seconds = seconds(now_ms);
-    const parameter = JSON.stringify(deliveries);
-    const [rows = []] = await this.run([{
-      ...statement(CLAIM, parameter, now_ms + LEASE_SECONDS * 1000, now_ms, now_seconds, now_seconds + TASK_TTL_SECONDS, this.max_retries, Number(isAlone)),
-      answer_bytes: CLAIM_BYTES,
-    }]);
-    const answers = new Map(rows.map((row) => [String(row['taskId']), /** @type {ClaimAnswer} */ ({ kind: 'claimed', task: claimedTask(row) })]));
-    if (rows.length === deliveries.length) return answers;
-    const leased = new Map((await this.#rows(LEASED, parameter)).map((row) => [row['taskId'], /** @type {Leased & {expires_at: number, isPaused: number}} */ (row)]));
-    for (const delivery of deliveries) {
-      const { taskId } = delivery;
-      if (answers.has(taskId)) continue;
-      const found = leased.get(taskId);
-      answers.set(taskId, found ? this.#whyNot(found, delivery, now_ms, isAlone) : { kind: 'absent' });
+    const [rows = []] = await this.run([this.#claim(deliveries, now_ms, isAlone)]);
+    const answers = claimedAnswers(rows);
+    if (rows.length < deliveries.length) {
+      const left = deliveries.filter(({ taskId }) => !answers.has(taskId));
+      const found = leasedRows(await this.#rows(LEASED, JSON.stringify(left)));
+      const joining = left.filter((delivery) => this.#maySeekTurn(found.get(delivery.taskId), delivery, now_ms, isAlone));
+      const sought = joining.length > 0 ? await this.#seekTurns(joining, found, now_ms, isAlone) : new Map();
+      for (const delivery of left) answers.set(delivery.taskId, sought.get(delivery.taskId) ?? this.#whyNot(found.get(delivery.taskId), delivery, now_ms, isAlone));
     }
+    await this.#followStarts(rows, answers, now_ms);
     return answers;
+  }
+
+  /**
+   * @param {Delivery[]} deliveries
+   * @param {number} now_ms
+   * @param {boolean} isAlone
+   * @returns {Statement}
+   */
+  #claim(deliveries, now_ms, isAlone) {
+    const now_seconds = seconds(now_ms);
+    return {
+      ...statement(
+        CLAIM, JSON.stringify(deliveries), now_ms + LEASE_SECONDS * 1000, now_ms, now_seconds, now_seconds + TASK_TTL_SECONDS, this.max_retries, Number(isAlone),
+      ),
+      answer_bytes: CLAIM_BYTES,
+    };
+  }
+
+  /**
+   * @param {LeasedRow | undefined} found
+   * @param {Delivery} delivery
+   * @param {number} now_ms
+   * @param {boolean} isAlone
+   * @returns {boolean} whether it might be taken if it had its turn, and has not come to its group's line: after its delay, as a later run, or
+   *   after a wait of its steps
+   */
+  #maySeekTurn(found, delivery, now_ms, isAlone) {
+    if (!found || found.isPaused || found.group_key === null || found.group_turn !== null || found.status === 'processing' || found.expires_at * 1000 <= now_ms) return false;
+    return verdictOn(found, delivery, { now_ms, max_retries: this.max_retries, isAlone }) === 'take';
+  }
+
+  /**
+   * Brings tasks to the lines of their groups, and claims those that have their turn at once.
+   *
+   * @param {Delivery[]} deliveries
+   * @param {Map<string, LeasedRow>} found
+   * @param {number} now_ms
+   * @param {boolean} isAlone
+   * @returns {Promise<Map<string, ClaimAnswer>>}
+   */
+  async #seekTurns(deliveries, found, now_ms, isAlone) {
+    const now_seconds = seconds(now_ms);
+    const redriven = deliveries.filter(({ taskId }) => found.get(taskId)?.status === 'failed');
+    const groups = new Set(deliveries.map(({ taskId }) => String(found.get(taskId)?.group_key)));
+    const before = [
+      ...redriven.map(({ taskId, run }) => statement(RETRY, taskId, now_ms, now_seconds, now_seconds + TASK_TTL_SECONDS, run - 1)),
+      statement(JOIN, JSON.stringify(deliveries.map(({ taskId }) => taskId)), now_ms),
+    ];
+    const results = await this.run([
+      ...before, ...[...groups].map((name) => statement(ADMIT_GROUP, name, now_ms)), this.#claim(deliveries, now_ms, isAlone), statement(LEASED, JSON.stringify(deliveries)),
+    ]);
+    const rows = results.at(-2) ?? [];
+    const answers = claimedAnswers(rows);
+    const now = leasedRows(results.at(-1) ?? []);
+    for (const delivery of deliveries) {
+      if (!answers.has(delivery.taskId)) answers.set(delivery.taskId, this.#whyNot(now.get(delivery.taskId), delivery, now_ms, isAlone));
+    }
+    const others = admittedRuns(results.slice(before.length, -2).flat(), now_ms).filter(({ taskId }) => !answers.has(taskId));
+    const [first] = answers.values();
+    if (first) first.follows = others;
+    await this.#followStarts(rows, answers, now_ms);
+    return answers;
+  }
+
+  /**
+   * The start of a task tells, where its group has a rate, when the next one may start. What is not told now, the sweep does.
+   *
+   * @param {Row[]} rows of claimed tasks
+   * @param {Map<string, ClaimAnswer>} answers which tell what follows
+   * @param {number} now_ms
+   */
+  async #followStarts(rows, answers, now_ms) {
+    const groups = new Map(rows.filter(({ hasRate }) => hasRate).map(({ group_key, taskId }) => [group_key, taskId]));
+    if (groups.size === 0) return;
+    try {
+      const results = await this.run([...groups.keys()].map((name) => statement(ADMIT_GROUP, name, now_ms)));
+      [...groups.values()].forEach((taskId, index) => {
+        const answer = /** @type {ClaimAnswer} */ (answers.get(taskId));
+        answer.follows = [...answer.follows ?? [], ...admittedRuns(results[index] ?? [], now_ms)];
+      });
+    } catch (error) {
+      if (!isStoreError(error)) throw error;
+    }
   }
 
   /**
@@ -469,7 +569,7 @@ export class TaskTable {
    * @returns {Promise<Settled>}
    */
   async settle(outcomes) {
-    const rows = outcomes.map(({ callback: _, ...outcome }) => JSON.stringify({
+    const rows = outcomes.map(({ callback: _, group: __, ...outcome }) => JSON.stringify({
       ...outcome,
       ...('error' in outcome && { error: outcome.error && JSON.stringify(outcome.error) }),
       progress: outcome.progress && JSON.stringify(outcome.progress),
@@ -479,17 +579,24 @@ export class TaskTable {
     if (suspended.length > 0) statements.push(statement(SUSPEND, JSON.stringify(suspended)));
     const told = outcomes.filter(({ callback, status }) => tellsOf(callback, status)).map(({ taskId }) => taskId);
     if (told.length > 0) statements.push(statement(MAKE_CALLBACKS, JSON.stringify(told)));
+    const now_ms = Date.now();
+    const groups = new Set(outcomes.filter(givesTurn).map(({ group = '' }) => group));
+    const admissions = [...groups].map((name) => statement(ADMIT_GROUP, name, now_ms));
     /** @type {Row[]} */
     let settled = [];
+    /** @type {Row[]} */
+    let admitted = [];
     const found = await standings(outcomes, async () => {
-      settled = (await this.run(statements)).flat();
+      const results = await this.run([...statements, ...admissions]);
+      settled = results.slice(0, statements.length).flat();
+      admitted = results.slice(statements.length).flat();
       return ids(settled);
     });
     const ours = outcomes.filter(({ taskId }) => found.get(taskId) === 'ours');
     const awaited = ids(settled.filter(({ is_awaited }) => is_awaited));
-    const runs = ours.flatMap(({ ended_ms, ...outcome }) => callbackRuns({ ...outcome, finished_ms: ended_ms }));
+    const callbacks = ours.flatMap(({ ended_ms, ...outcome }) => callbackRuns({ ...outcome, finished_ms: ended_ms }));
     const ended = ours.filter(({ taskId, status }) => awaited.has(taskId) && ENDED.has(status)).map(({ taskId, status }) => ({ taskId, status }));
-    return { standings: found, followUp: { runs, ended } };
+    return { standings: found, followUp: followUpOf({ runs: [...callbacks, ...admittedRuns(admitted, now_ms)], ended }) };
   }
 
   /** @param {(AttemptName & {progress: Progress | null})[]} reports */
@@ -553,9 +660,12 @@ export class TaskTable {
    */
   async cancel(taskId) {
     const now_ms = Date.now();
-    // Nobody knows yet whether it has a callback, and to look costs as much as to try.
-    const [rows = []] = await this.run([statement(CANCEL, taskId, now_ms, seconds(now_ms)), statement(MAKE_CALLBACKS, JSON.stringify([taskId]))]);
-    return rows.length > 0 ? followUpOfEnded(rows) : null;
+    // Nobody knows yet whether it has a callback or a group, and to look costs as much as to try.
+    const [rows = [], , admitted = []] = await this.run([
+      statement(CANCEL, taskId, now_ms, seconds(now_ms)), statement(MAKE_CALLBACKS, JSON.stringify([taskId])), statement(ADMIT_AFTER, taskId, now_ms),
+    ]);
+    const follows = followUpOf({ runs: admittedRuns(admitted, now_ms) });
+    return rows.length > 0 ? mergeFollowUps([followUpOfEnded(rows), follows]) : null;
   }
 
   /**
@@ -585,11 +695,13 @@ export class TaskTable {
    * @returns {Promise<FollowUp>}
    */
   async abandon(lost, error) {
-    const [rows = []] = await this.run([
-      statement(ABANDON, JSON.stringify(lost), JSON.stringify(error), Date.now()),
+    const now_ms = Date.now();
+    const [rows = [], , ...admitted] = await this.run([
+      statement(ABANDON, JSON.stringify(lost), JSON.stringify(error), now_ms),
       statement(MAKE_CALLBACKS, JSON.stringify(lost.map(({ taskId }) => taskId))),
+      ...lost.map(({ taskId }) => statement(ADMIT_AFTER, taskId, now_ms)),
     ]);
-    return followUpOfEnded(rows);
+    return mergeFollowUps([followUpOfEnded(rows), followUpOf({ runs: admittedRuns(admitted.flat(), now_ms) })]);
   }
 
   /**
@@ -771,17 +883,18 @@ export class TaskTable {
    * @param {Query} query
    * @returns {Promise<Page>}
    */
-  async list({ status, handler, limit, cursor, since = '', error = null }) {
+  async list({ status, handler, group = null, limit, cursor, since = '', error = null }) {
     const isIndexed = status === null || status === 'failed' || status === 'cancelled';
-    const window_rows = isIndexed && handler === null && error === null ? limit + 1 : LIST_ROWS;
+    const window_rows = isIndexed && handler === null && group === null && error === null ? limit + 1 : LIST_ROWS;
     const window = listWindow(status);
     const before = cursor ?? LAST_ID;
     const [rows = [], [seen] = []] = await this.run([
       statement(
         `SELECT * FROM (${window}) WHERE status = coalesce(?2, status) AND handler = coalesce(?5, handler) AND expires_at > ?6
            AND (?8 IS NULL OR instr(lower(error ->> 'name' || ': ' || (error ->> 'message')), lower(?8)))
+           AND (?9 IS NULL OR ${KEY_OF_GROUP} = ?9)
          ORDER BY taskId DESC LIMIT ?7`,
-        before, status, window_rows, since, handler, seconds(Date.now()), limit + 1, error,
+        before, status, window_rows, since, handler, seconds(Date.now()), limit + 1, error, group,
       ),
       statement(`SELECT count(*) AS rows, min(taskId) AS last FROM (${window})`, before, status, window_rows, since),
     ]);
@@ -841,6 +954,26 @@ export class TaskTable {
   async changeNote(name, before, after) {
     const [rows = []] = await this.run([changeOfNote(name, before, after)]);
     return rows.length > 0;
+  }
+
+  /** @param {(name: string) => Group} groupOf */
+  async refreshGroups(groupOf) {
+    /** @type {Submission[]} */
+    const runs = [];
+    await this.#rows(FORGET_GROUPS, Date.now());
+    for (let after = '', isLast = false; !isLast;) {
+      const rows = await this.#rows(WAITING_GROUPS, after);
+      isLast = rows.length < PAGE_GROUPS;
+      after = rows.at(-1)?.['name'] ?? after;
+      const changed = rows.map((row) => ({ row, group: groupOf(row['name']) })).filter(({ row, group }) => row['free_turns'] > 0 || hasOtherLimits(row, group));
+      for (let start = 0; start < changed.length; start += ADMITTED_GROUPS) {
+        const groups = changed.slice(start, start + ADMITTED_GROUPS).map(({ group }) => group);
+        const now_ms = Date.now();
+        const [, ...admitted] = await this.run([statement(PUT_GROUPS, JSON.stringify(groups)), ...groups.map(({ name }) => statement(ADMIT_GROUP, name, now_ms))], 'alone');
+        runs.push(...admittedRuns(admitted.flat(), now_ms));
+      }
+    }
+    return followUpOf({ runs });
   }
 
   async tally() {
@@ -934,13 +1067,14 @@ export class TaskTable {
   }
 
   /**
-   * @param {Leased & {expires_at: number, isPaused: number}} found
+   * @param {LeasedRow | undefined} found
    * @param {Delivery} delivery
    * @param {number} now_ms
    * @param {boolean} isAlone
    * @returns {ClaimAnswer}
    */
   #whyNot(found, delivery, now_ms, isAlone) {
+    if (!found) return { kind: 'absent' };
     if (found.expires_at * 1000 <= now_ms) return { kind: 'over', hasFailed: false };
     const verdict = verdictOn(found, delivery, { now_ms, max_retries: this.max_retries, isAlone });
     if (verdict === 'behind') return { kind: 'over', hasFailed: false }; // what was written is seen: the message is at fault
@@ -1083,6 +1217,24 @@ function statement(sql, ...parameters) {
   return { sql, parameters };
 }
 
+/** What of a row tells why it was not claimed. @typedef {Leased & {expires_at: number, group_key: string | null, group_turn: number | null, isPaused: number}} LeasedRow */
+
+/**
+ * @param {Row[]} rows
+ * @returns {Map<string, LeasedRow>} by their tasks
+ */
+function leasedRows(rows) {
+  return new Map(rows.map((row) => [String(row['taskId']), /** @type {LeasedRow} */ (row)]));
+}
+
+/**
+ * @param {Row[]} rows
+ * @returns {Map<string, ClaimAnswer>}
+ */
+function claimedAnswers(rows) {
+  return new Map(rows.map((row) => [String(row['taskId']), { kind: 'claimed', task: claimedTask(row) }]));
+}
+
 /**
  * @param {NewTask} task
  * @returns {boolean} whether the sweeper may have counted those of its age already
@@ -1095,12 +1247,14 @@ function mayBeLate({ taskId, mayBeThere = false }) {
  * Names those columns alone that the task has a value for: most tasks need few, and every one costs time.
  *
  * @param {NewTask} task
+ * @param {number} now_ms
  * @returns {Statement}
  */
-function insertion({
-  taskId, handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, idempotency, callback, replacesPending = false, isHeld: isNewHeld, after,
-  awaits, submittedBy,
-}) {
+function insertion(task, now_ms) {
+  const {
+    taskId, handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, idempotency, callback, group, replacesPending = false, after, awaits, submittedBy,
+  } = task;
+  const isInLine = comesToLine(task, now_ms);
   const created_ms = creationTime(taskId);
   const isOrdinary = delay_seconds === 0 && ttl_seconds === null;
   const expires_at = seconds(created_ms) + delay_seconds + (ttl_seconds ?? TASK_TTL_SECONDS);
@@ -1114,10 +1268,13 @@ function insertion({
     callback: callback ? JSON.stringify(callback) : null,
     starts_after: after ? JSON.stringify(after) : null,
     submitted_by: submittedBy ?? null,
-    ...(isNewHeld && { ...heldColumns({ delay_seconds, ttl_seconds }), waits_for: awaits ? JSON.stringify(awaits) : null }),
+    group_key: group?.name ?? null,
+    ...((task.isHeld || isInLine) && heldColumns({ delay_seconds, ttl_seconds })),
+    ...(task.isHeld && awaits && { waits_for: JSON.stringify(awaits) }),
   }).filter(([, value]) => value !== null);
-  const names = columns.map(([name]) => name).join(', ');
-  const values = columns.map((_, index) => `?${index + 1}`).join(', ');
+  const groupAt = columns.findIndex(([name]) => name === 'group_key') + 1;
+  const names = [...columns.map(([name]) => name), ...(isInLine ? ['group_turn'] : [])].join(', ');
+  const values = [...columns.map((_, index) => `?${index + 1}`), ...(isInLine ? [LAST_TURN(`?${groupAt}`)] : [])].join(', ');
   const replacing = replacesPending ? [created_ms + delay_seconds * 1000, expires_at, JSON.stringify({ delay_seconds, ttl_seconds })] : [];
   return {
     sql: `INSERT INTO tasks (${names}) VALUES (${values}) ${replacesPending ? REPLACE_PENDING(columns.length) : UNLESS_THERE}`,
@@ -1141,7 +1298,7 @@ function listWindow(status) {
  * @returns {TaskSummary}
  */
 function summary(row) {
-  const { taskId, status, handler, run, attempts, crashes, max_retries, progress, error, started_at, finished_at, due_at, expires_at } = row;
+  const { taskId, status, handler, run, attempts, crashes, max_retries, progress, error, started_at, finished_at, due_at, expires_at, group_key, group_turn } = row;
   const isUnreleased = isHeld({ status, due_at });
   return {
     taskId, status, handler, run, attempts, crashes, max_retries,
@@ -1150,6 +1307,8 @@ function summary(row) {
     created_ms: creationTime(taskId),
     started_ms: started_at,
     finished_ms: finished_at,
+    group: group_key && groupKey(group_key),
+    waiting_for: isUnreleased && group_turn > 0 ? 'group' : null,
     next_attempt_ms: status === 'pending' && !isUnreleased ? due_at : null,
     expires_ms: isUnreleased ? null : expires_at * 1000,
   };
@@ -1205,9 +1364,9 @@ function shortened(task) {
 }
 
 /** @param {Row} row @returns {import('../task.js').ClaimedTask} */
-function claimedTask({ taskId, run, attempts, crashes, claim, handler, max_retries, parameters, payload, callback, parent, story, starts_after }) {
+function claimedTask({ taskId, run, attempts, crashes, claim, handler, max_retries, parameters, payload, callback, parent, story, starts_after, group_key }) {
   return {
-    taskId, run, attempts, crashes, claim, handler, max_retries, parent, story,
+    taskId, run, attempts, crashes, claim, handler, max_retries, parent, story, ...(group_key !== null && { group: group_key }),
     callback: callbackOf({ callback }),
     after: JSON.parse(starts_after ?? 'null'),
     parameters: JSON.parse(parameters ?? '{}'),

@@ -2,7 +2,9 @@
 
 import { registerHooks } from 'node:module';
 
+import { runsOf } from '../../../worker/api/intake.js';
 import { QueueEngine } from '../../../worker/engines/queue.js';
+import { groupNamed } from '../../../worker/group.js';
 import { EARLY_MS } from '../../../worker/stores/lease.js';
 import { D1Store } from '../../../worker/stores/d1.js';
 import { KvStore } from '../../../worker/stores/kv.js';
@@ -35,7 +37,7 @@ const MIGRATIONS = await readMigrations();
 /** What a handler does, and how long it takes; `crash` kills its isolate. @typedef {{does: 'ok' | 'fail' | 'later' | 'permanent' | 'crash', takes_ms: number}} Act */
 
 /**
- * @typedef {{kind: 'submit', acts: Act[], delay_seconds: number, max_retries: number | null}
+ * @typedef {{kind: 'submit', acts: Act[], delay_seconds: number, max_retries: number | null, isGrouped: boolean}
  *   | {kind: 'deliver', most: number, lane: number} | {kind: 'advance', time_ms: number}
  *   | {kind: 'fault', target: Target, after: number, fault: FaultKind} | {kind: 'outage', target: string, seconds: number}
  *   | {kind: 'duplicate' | 'cancel' | 'retry' | 'redrive', pick: number} | {kind: 'echo', pick: number, lane: number}
@@ -45,7 +47,12 @@ const MIGRATIONS = await readMigrations();
 /** One start of a handler. @typedef {{taskId: string, run: number, isolate: Isolate, state: 'running' | 'ok' | 'threw' | 'permanent' | 'stopped'}} Execution */
 
 const MAX_RETRIES = 3;
-const SETTINGS = { MAX_RETRIES: String(MAX_RETRIES), RETRY_DELAY_SECONDS: '2', RETRY_BACKOFF: 'exponential', RETRY_MAX_DELAY_SECONDS: '60' };
+const SETTINGS = { MAX_RETRIES: String(MAX_RETRIES), RETRY_DELAY_SECONDS: '2', RETRY_BACKOFF: 'exponential', RETRY_MAX_DELAY_SECONDS: '60', GROUP_CONCURRENCY: '2' };
+
+/** How many tasks of the one group may be worked on at once. */
+const CONCURRENCY = Number(SETTINGS.GROUP_CONCURRENCY);
+const GROUPED = { ...READING, env: SETTINGS };
+const GROUP_OF = (/** @type {string} */ name) => groupNamed(name, {}, SETTINGS);
 const MINUTE_MS = 60_000;
 
 /** How long after the last fault everything must have ended: three leases, and as long again for messages that are given up for lost. */
@@ -63,6 +70,8 @@ export class World {
   accepted = new Set();
   /** @type {string[]} */
   submitted = [];
+  /** Those of the one group. @type {Set<string>} */
+  #grouped = new Set();
   trace = /** @type {string[]} */ ([]);
   /** @type {Map<string, Act[]>} */
   #plans = new Map();
@@ -148,19 +157,22 @@ export class World {
   }
 
   /** @param {Step & {kind: 'submit'}} step */
-  #submit({ acts, delay_seconds, max_retries }) {
-    const taskId = newTaskId(Date.now());
+  #submit({ acts, delay_seconds, max_retries, isGrouped }) {
+    const group = isGrouped && this.name !== 'kv' ? GROUP_OF('/model') : null;
+    const taskId = newTaskId(Date.now(), group ? '00' : '');
+    if (group) this.#grouped.add(taskId);
     this.#plans.set(taskId, [...acts]);
     this.submitted.push(taskId);
-    this.#say(`submit ${short(taskId)} ${JSON.stringify({ acts, delay_seconds, max_retries })}`);
+    this.#say(`submit ${short(taskId)} ${JSON.stringify({ acts, delay_seconds, max_retries, isGrouped })}`);
     const isolate = this.#lane(0);
     const { store, engine } = this.#parts(isolate, REQUEST_PATIENCE_SECONDS);
     this.#client(isolate, async () => {
-      const [insertion] = await store.insert([newTask({ taskId, payload: taskId, delay_seconds, max_retries })]);
+      const task = newTask({ taskId, payload: taskId, delay_seconds, max_retries, group });
+      const [insertion] = await store.insert([task]);
       if (!insertion || insertion instanceof Error) return;
       if (!insertion.isNew || insertion.taskId !== taskId) this.#violate(`task ${short(taskId)} is not new`);
       this.accepted.add(taskId);
-      await engine.submit([{ taskId, run: 1, delay_seconds, max_retries }]);
+      await engine.submit(runsOf(task, insertion));
     });
   }
 
@@ -199,7 +211,7 @@ export class World {
     if (this.name === 'durable-object') return; // each object sweeps itself
     const isolate = new Isolate();
     const { store, engine } = this.#parts(isolate, REQUEST_PATIENCE_SECONDS);
-    this.#client(isolate, () => sweep(store, engine, READING));
+    this.#client(isolate, () => sweep(store, engine, GROUPED));
   }
 
   /** @param {import('./cloud.js').Queued[]} messages @param {number} number */
@@ -264,6 +276,8 @@ export class World {
       this.#say(`  ${short(row.taskId)} ${row.status} run ${row.run} attempts ${row.attempts} crashes ${row.crashes} claim ${row.claim?.slice(0, 4)} due ${row.due_ms && row.due_ms - Date.now()}`);
       this.#moved(before, row);
     }
+    const working = [...this.#grouped].filter((taskId) => this.#rows.get(taskId)?.status === 'processing');
+    if (working.length > CONCURRENCY) this.#violate(`${working.length} tasks of a group are worked on, of ${CONCURRENCY}: ${working.map(short)}`);
   }
 
   /** @param {any} row */
@@ -403,7 +417,7 @@ export class World {
       case 'd1': return d1Shelf(this.cloud, ['DB'], MIGRATIONS);
       case 'sharded-d1': return d1Shelf(this.cloud, ['DB', 'DB_1'], MIGRATIONS);
       case 'durable-object': return objectShelf(
-        this.cloud, /** @type {any} */ (taskObject(MIGRATIONS, (env, store) => new QueueEngine(env, store, {}), OBJECT_PARTS)),
+        this.cloud, /** @type {any} */ (taskObject(MIGRATIONS, (env, store) => new QueueEngine(env, store, {}), { ...OBJECT_PARTS, ...GROUPED })),
         (isolate) => ({ ...SETTINGS, ...this.cloud.queuesOf(isolate) }),
       );
       default: return kvShelf(this.cloud);
