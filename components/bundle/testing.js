@@ -47,7 +47,7 @@ const entry = (/** @type {string} */ file) => `
           submit: async (task) => ({ taskId: '00000000-0000-7000-8000-' + String(submitted.push(task)).padStart(12, '0'), status: 'pending' }),
           dependencies: async (taskIds) => (dependencies ?? []).filter(({ taskId }) => !taskIds || taskIds.includes(taskId)),
         };
-        const context = contextOf(task, env, { signal: new AbortController().signal }, (told) => progress.push(told), steps, others);
+        const context = contextOf(task, env, { signal: new AbortController().signal }, (told) => progress.push(told), steps, { log() {} }, others);
         const result = await handler.default(payload, context);
         return Response.json({ result: result ?? null, error: null, progress, submitted });
       } catch (error) {
