@@ -394,11 +394,12 @@ test('new code: attempts may end before the reload, and instances go on in the n
 
 test('without code, instances stay where they are', async (t) => {
   const { dataPlane, puppeteer, flow, flows } = await show(t);
-  await create(dataPlane, flow, 'a', { plan: [{ name: 'nap', sleep: 1000 }, { name: 'last' }] });
+  const nap_ms = 6_000; // longer than a slow machine takes to configure it
+  await create(dataPlane, flow, 'a', { plan: [{ name: 'nap', sleep: nap_ms }, { name: 'last' }] });
   await reaches(dataPlane, flow, 'a', 'waiting');
   await dataPlane.configure([], [], [{ ...flow, worker_version_id: null }]);
   await create(dataPlane, flow, 'b', { plan: [{ name: 'last' }] });
-  await new Promise((resolve) => setTimeout(resolve, 1000));
+  await new Promise((resolve) => setTimeout(resolve, nap_ms));
   assert.equal((await describe(dataPlane, flow, 'a')).status, 'waiting');
   assert.equal((await describe(dataPlane, flow, 'b')).status, 'queued');
   assert.deepEqual(puppeteer.deliveries, []);

@@ -48,8 +48,8 @@ for (const store of STORES) describe(`GET /tasks with state in ${store}`, () => 
   test('a listed task is what GET /task/:id shows, without its result, its callback and the end of a long error', async () => {
     const { body } = await api.call('GET', '/tasks?limit=1');
     const [listed] = body.tasks;
-    const { result, callback, parent, ...task } = await api.task(String(ids[0]));
-    assert.deepEqual([result, callback, parent], [null, null, null]);
+    const { result, callback, parent, after, ...task } = await api.task(String(ids[0]));
+    assert.deepEqual([result, callback, parent, after], [null, null, null, null]);
     assert.deepEqual(task.error, { name: 'RangeError', message: 'x'.repeat(300) });
     assert.deepEqual(listed, { ...task, error: { name: 'RangeError', message: `${'x'.repeat(199)}…` } });
   });

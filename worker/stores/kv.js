@@ -748,7 +748,7 @@ export class KvStore {
     if (isRedrive) await this.#keepKey(taskId, entry);
     await this.#markDue(taskId, entry, now_ms + LEASE_SECONDS * 1000);
     const { attempts, crashes, handler, parameters, max_retries, callback, parent, story } = entry;
-    return { kind: 'claimed', task: { taskId, run, attempts, crashes, claim, handler, parameters, max_retries, callback, parent, story, payload: decoded(entry) } };
+    return { kind: 'claimed', task: { taskId, run, attempts, crashes, claim, handler, parameters, max_retries, callback, parent, after: null, story, payload: decoded(entry) } };
   }
 
   /**
