@@ -30,7 +30,7 @@ LONG_NODE = $(patsubst %,tests/data_plane/%.test.js,durability durable_objects f
 ALL = $(filter-out $(DEFAULT),$(wildcard tests/journey/test_*.py)) tests/wrangler tests/hosted tests/standalone $(PARTS)
 
 NODE_TESTS = $(wildcard worker/handlers/*.test.js $(patsubst %,tests/%/*.test.js,worker data_plane page sdk bench ci))
-NODE = node --test --test-concurrency=3
+NODE = node --test --test-concurrency=2
 
 # Tests wait for others more than they compute, so more of them run at once than there are cores; the longest begin.
 PYTEST = python -m pytest --durations 10 --durations-min 5

@@ -377,7 +377,7 @@ test('new code: attempts may end before the reload, and instances go on in the n
   const { dataPlane, puppeteer, flow, flows, port } = stage;
   let letGo = () => {};
   puppeteer.plan = () => new Promise((resolve) => (letGo = () => resolve({})));
-  await create(dataPlane, flow, 'a', { plan: [{ name: 'first' }, { name: 'nap', sleep: 1500 }, { name: 'last' }] });
+  await create(dataPlane, flow, 'a', { plan: [{ name: 'first' }, { name: 'nap', sleep: 6_000 }, { name: 'last' }] });
   await until('the attempt', () => puppeteer.deliveries.length === 1);
   const [old] = /** @type {any[]} */ (flows.versions);
   const next = version(FLOWS.replace('part.output ?? part.name', '"new " + part.name'), { bindings: old.bindings });

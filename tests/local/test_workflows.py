@@ -446,10 +446,10 @@ def test_outlive_their_worker_without_running(rest: Rest) -> None:
 
 def test_code_without_the_class_stops_nothing_for_good(rest: Rest) -> None:
     workflow = created(rest)
-    path = started(rest, workflow, nap=2_000)
+    path = started(rest, workflow, nap=8_000)
     versions = f"/workers/workers/{workflow['worker']['id']}/versions?deploy=true"
     rest.result("POST", versions, version(ECHO))
-    time.sleep(2)
+    time.sleep(8)
     assert rest.result("GET", path)["status"] == "waiting"
     rest.result("POST", versions, version(FLOW, bindings=[binding(workflow["name"])]))
     reached(rest, path, "complete")
