@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export NODE_COMPILE_CACHE := $(CURDIR)/.venv/node_compile_cache
 
-.PHONY: docs test-policy new-handler up down test test-ci test-all test-short-node test-short-parts test-node test-parts test-long test-bad-day test-faults bench bench-local check lint types setup help
+.PHONY: docs test-policy new-handler up down test test-ci test-all test-short-node test-short-parts test-node test-every-node test-parts test-long test-bad-day test-faults bench bench-local check lint types setup help
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -30,7 +30,7 @@ LONG_NODE = $(patsubst %,tests/data_plane/%.test.js,durability durable_objects f
 ALL = $(filter-out $(DEFAULT),$(wildcard tests/journey/test_*.py)) tests/wrangler tests/hosted tests/standalone $(PARTS)
 
 NODE_TESTS = $(wildcard worker/handlers/*.test.js $(patsubst %,tests/%/*.test.js,worker data_plane page sdk bench ci))
-NODE = node --test --test-concurrency=2
+NODE = node --test --test-concurrency=3
 
 # Tests wait for others more than they compute, so more of them run at once than there are cores; the longest begin.
 PYTEST = python -m pytest --durations 10 --durations-min 5
@@ -40,7 +40,7 @@ test: check ## Run the checks and a part of the tests: the default combination, 
 	@$(MAKE) --no-print-directory --jobs 2 test-short-node test-short-parts
 
 test-ci: check ## Run what CI runs: all combinations, all stores, a short bad day, the page in a browser, all parts but the longest files
-	@$(MAKE) --no-print-directory --jobs 2 test-bad-day test-parts
+	@$(MAKE) --no-print-directory --jobs 2 FAULT_SECONDS=30 test-bad-day test-parts
 	@node tests/page/chromium.js
 
 test-all: check ## Run everything: also the longest tests, journeys, wrangler, the examples, the package by itself, and kills
@@ -55,12 +55,15 @@ test-short-parts: setup
 	$(PYTEST) --numprocesses 3 --dist loadfile --no-loadscope-reorder $(DEFAULT) $(PARTS) $(patsubst %,--ignore=%,$(LONG) $(LONGER))
 
 test-node: setup
+	$(NODE) $(filter-out tests/data_plane/durability.test.js,$(NODE_TESTS))
+
+test-every-node: setup
 	$(NODE) $(NODE_TESTS)
 
 test-parts: test-node
 	$(PYTEST) $(SPREAD) $(FEATURES) $(PARTS) $(LONG:%=--ignore=%)
 
-test-long: test-node
+test-long: test-every-node
 	$(PYTEST) $(SPREAD) $(ALL)
 
 # These wait most of their time, so they run beside the others. What they measured is printed at their end.
