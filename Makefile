@@ -23,9 +23,9 @@ PARTS = tests/unit tests/deploy tests/ops tests/local tests/bench
 FEATURES = tests/journey/test_combinations.py
 DEFAULT = tests/journey/test_default_combination.py
 # The longest files of the parts: CI leaves them to `make test-all`.
-LONG = tests/deploy/test_local_instance.py tests/ops/test_account_suite.py $(patsubst %,tests/local/test_%.py,assets differences lifecycle limits previews python_sdk workflows)
+LONG = tests/deploy/test_local_instance.py tests/ops/test_account_suite.py $(patsubst %,tests/local/test_%.py,assets differences lifecycle limits previews python_sdk script_uploads tails worker_secrets workflows)
 # The next longest: `make test` leaves them to CI.
-LONGER = $(patsubst %,tests/local/test_%.py,d1_transfers deployments durable_objects faults full_disk identity kv provider r2 script_uploads tails worker_secrets worker_versions workers zones)
+LONGER = $(patsubst %,tests/local/test_%.py,d1_transfers deployments durable_objects faults full_disk identity kv provider r2 worker_versions workers zones)
 LONG_NODE = $(patsubst %,tests/data_plane/%.test.js,durability durable_objects faults isolation workers)
 ALL = $(filter-out $(DEFAULT),$(wildcard tests/journey/test_*.py)) tests/wrangler tests/hosted tests/standalone $(PARTS)
 
