@@ -13,7 +13,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypedDict, Unpack
 from urllib.parse import quote, urlsplit
 
 import requests
@@ -56,6 +56,18 @@ MAX_SUBMISSIONS = 100
 
 _JSON = "application/json"
 _BYTES = "application/octet-stream"
+
+
+class Wanted(TypedDict, total=False):
+    """Which tasks: the arguments of `TaskRunnerClient.page` that say so."""
+
+    status: Status | str | None
+    handler: str | None
+    group: str | None
+    id_prefix: str | None
+    created_after: datetime | None
+    created_before: datetime | None
+    error: str | None
 
 
 class TaskRunnerClient:
@@ -244,33 +256,12 @@ class TaskRunnerClient:
         query |= _given(error=error, limit=limit, cursor=cursor)
         return Page.read(self._call("GET", "/tasks", query=query))
 
-    def tasks(
-        self,
-        *,
-        status: Status | str | None = None,
-        handler: str | None = None,
-        group: str | None = None,
-        id_prefix: str | None = None,
-        created_after: datetime | None = None,
-        created_before: datetime | None = None,
-        error: str | None = None,
-        limit: int | None = None,
-    ) -> Iterator[TaskSummary]:
+    def tasks(self, *, limit: int | None = None, **wanted: Unpack[Wanted]) -> Iterator[TaskSummary]:
         """Give at most `limit` tasks, newest first, a page at a time; None gives all. The others are as in `page`."""
         left = math.inf if limit is None else limit
         cursor = None
         while left > 0:
-            page = self.page(
-                status=status,
-                handler=handler,
-                group=group,
-                id_prefix=id_prefix,
-                created_after=created_after,
-                created_before=created_before,
-                error=error,
-                limit=int(min(left, MAX_PAGE_TASKS)),
-                cursor=cursor,
-            )
+            page = self.page(limit=int(min(left, MAX_PAGE_TASKS)), cursor=cursor, **wanted)
             yield from page.tasks
             left -= len(page.tasks)
             cursor = page.cursor
