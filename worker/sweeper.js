@@ -31,23 +31,20 @@ export const NEARLY_FULL = 0.8;
  */
 export async function sweep(store, engine, reading, whole) {
   const isWhole = whole === undefined;
+  const all = whole?.() ?? { store, engine };
   const start_ms = Date.now();
   const counts = noSweeps();
   const groupOf = (/** @type {string} */ name) => groupNamed(name, reading.handlers, reading.env);
   await chore('schedules', async () => {
     const swept = await store.sweptSchedules();
-    await runSchedules(store, engine, swept, { groupOf, all: whole?.().store ?? store });
+    await runSchedules(store, engine, swept, { groupOf, all: all.store });
     await chore('schedules of the stack', () => keepStackSchedules(store, reading, { swept, isWhole }));
   });
-  await chore('waiting tasks', async () => {
-    const all = whole?.() ?? { store, engine };
-    await handOverFollowUp(all.engine, await lookAtWaiting(store, all.store));
-  });
+  await chore('waiting tasks', async () => handOverFollowUp(all.engine, await lookAtWaiting(store, all.store)));
   await chore('pauses', () => store.spreadPauses());
   await chore('rescue', () => rescue(store, engine, counts, start_ms + RESCUE_MS));
   await chore('actions', async () => {
     if (!hasWork(await store.note('actions'))) return;
-    const all = whole?.() ?? { store, engine };
     await workOff(all.store, all.engine, start_ms + ACTIONS_MS);
   });
   await chore('expiry', async () => { counts.expired = await store.expire(() => Date.now() > start_ms + SWEEP_MS); });

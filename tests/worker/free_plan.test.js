@@ -12,7 +12,7 @@ import { FakeNamespace } from './fakes/durable_object.js';
 import { FakeKv } from './fakes/kv.js';
 import { metered } from './metered.js';
 import { newTask } from './store_under_test.js';
-import { OBJECT_PARTS, READING, readMigrations, startWorker } from './worker_under_test.js';
+import { READING, readMigrations, startWorker } from './worker_under_test.js';
 
 /** @import { Store } from '../../worker/stores/store.js' */
 
@@ -138,7 +138,7 @@ test('the lists, reads and writes of KV, with as many tasks as the plan lets one
 
 for (const count of [1, 16]) test(`the requests of Durable Objects, ${count === 1 ? 'as many as there are by default' : count}`, async () => {
   mock.timers.enable({ apis: ['Date', 'setTimeout'], now: Date.now() });
-  const Class = taskObject(await readMigrations(), () => ENGINE, OBJECT_PARTS);
+  const Class = taskObject(await readMigrations(), () => ENGINE, { ...READING, storeOf: (env) => new (durableObjects([count]))(env) });
   let alarms = 0;
   class CountedObject extends Class {
     /** @override */

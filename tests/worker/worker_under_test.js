@@ -22,9 +22,6 @@ export const MAX_RETRIES = 2;
 /** What a sweep reads schedules of the stack with, where there are none. @type {import('../../worker/stack_schedules.js').Reading} */
 export const READING = { env: { MAX_RETRIES: String(MAX_RETRIES) }, handlers: {} };
 
-/** What objects are made of in tests that have no store of all of them. */
-export const OBJECT_PARTS = { ...READING, storeOf: () => { throw new Error('there is none'); } };
-
 /** How many objects there are, see `stores/durable_object.js`. */
 const OBJECTS = 4;
 

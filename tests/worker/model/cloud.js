@@ -356,23 +356,26 @@ export function d1Shelf(cloud, names, migrations) {
  */
 export function objectShelf(cloud, Class, envOf) {
   const own = new Isolate(false);
-  const namespace = new FakeNamespace(Class, () => envOf(own));
+  /** @param {Isolate} isolate */
+  const bind = (isolate) => ({
+    TASK_DO: {
+      /** @param {string} name */
+      getByName: (name) => ({
+        /** @param {any[]} statements */
+        run: (statements) => cloud.call(isolate, 'store', name, () => {
+          if (cloud.random() < 0.02) namespace.reset(name);
+          return namespace.getByName(name).run(statements);
+        }),
+        size: () => cloud.call(isolate, 'store', name, () => namespace.getByName(name).size()),
+      }),
+    },
+  });
+  /** @type {FakeNamespace} */
+  const namespace = new FakeNamespace(Class, () => ({ ...envOf(own), ...bind(own) }));
   /** @type {Map<string, () => any[]>} */
   const rows = new Map();
   return {
-    bind: (isolate) => ({
-      TASK_DO: {
-        /** @param {string} name */
-        getByName: (name) => ({
-          /** @param {any[]} statements */
-          run: (statements) => cloud.call(isolate, 'store', name, () => {
-            if (cloud.random() < 0.02) namespace.reset(name);
-            return namespace.getByName(name).run(statements);
-          }),
-          size: () => cloud.call(isolate, 'store', name, () => namespace.getByName(name).size()),
-        }),
-      },
-    }),
+    bind,
     rows: () => [...namespace.objects].flatMap(([name, { sqlite }]) => {
       const changed = rows.get(name) ?? changedRows(sqlite);
       rows.set(name, changed);

@@ -15,7 +15,7 @@ import { HandoverRefused } from '../../../worker/engines/engine.js';
 import { sweep } from '../../../worker/sweeper.js';
 import { ENDED, MAX_CRASHES } from '../../../worker/task.js';
 import { newTaskId } from '../../../worker/task_id.js';
-import { OBJECT_PARTS, READING, readMigrations } from '../worker_under_test.js';
+import { READING, readMigrations } from '../worker_under_test.js';
 import { newTask } from '../store_under_test.js';
 import { Clock, randomOf, within } from './clock.js';
 import { Cloud, d1Shelf, Isolate, kvShelf, objectShelf } from './cloud.js';
@@ -417,7 +417,7 @@ export class World {
       case 'd1': return d1Shelf(this.cloud, ['DB'], MIGRATIONS);
       case 'sharded-d1': return d1Shelf(this.cloud, ['DB', 'DB_1'], MIGRATIONS);
       case 'durable-object': return objectShelf(
-        this.cloud, /** @type {any} */ (taskObject(MIGRATIONS, (env, store) => new QueueEngine(env, store, {}), { ...OBJECT_PARTS, ...GROUPED })),
+        this.cloud, /** @type {any} */ (taskObject(MIGRATIONS, (env, store) => new QueueEngine(env, store, {}), { ...GROUPED, storeOf: (env) => new DurableObjectStore(env) })),
         (isolate) => ({ ...SETTINGS, ...this.cloud.queuesOf(isolate) }),
       );
       default: return kvShelf(this.cloud);
