@@ -13,7 +13,7 @@ from typing import Any, NotRequired, TypedDict, cast
 import pulumi
 
 from .rules import MAX_TEXT_LENGTH, URL, OneOf, Pattern, Rule, WholeNumber
-from .toolchain import find_toolchain, run_node
+from .toolchain import WORKER_FOLDER, find_toolchain, run_node
 
 
 class Schedule(TypedDict):
@@ -205,7 +205,7 @@ def require_known_to_the_worker(schedules: Sequence[Mapping[str, Any]], handlers
         pulumi.RunError: it does not take some; the message tells of every one.
     """
     asked = [{key: each[key] for key in ("cron", "timezone") if isinstance(each.get(key), str)} for each in schedules]
-    request = {"toolchain": str(find_toolchain()), "schedules": asked}
+    request = {"toolchain": str(find_toolchain()), "workerFolder": str(WORKER_FOLDER), "schedules": asked}
     answer = run_node(Path(__file__).with_name("bundle") / "check_schedules.js", request)
     faults = [f"schedules[{each['index']}].{each['field']}: {each['fault']}" for each in answer["faults"]]
     for index, schedule in enumerate(schedules):

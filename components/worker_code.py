@@ -13,11 +13,7 @@ import pulumi
 import pulumi_cloudflare as cloudflare
 
 from .part import Part
-from .toolchain import BUNDLE_FOLDER, find_toolchain, install_packages, run_node
-
-_HERE = Path(__file__).resolve().parent
-WORKER_FOLDER = next(each for each in (_HERE / "worker", _HERE.parent / "worker") if each.is_dir())
-"""Beside this module where the component is installed, beside its folder in the repository."""
+from .toolchain import BUNDLE_FOLDER, WORKER_FOLDER, find_toolchain, install_packages, run_node
 
 MIGRATIONS_FOLDER = WORKER_FOLDER / "migrations"
 HANDLERS_FOLDER = WORKER_FOLDER / "handlers"

@@ -5,19 +5,20 @@
 
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 
 /** @typedef {{cron?: string, timezone?: string}} Timing */
 
 /** @typedef {{index: number, field: 'cron' | 'timezone', fault: string}} Fault */
 
-const FIVE_FIELDS = /^\S+( +\S+){4}$/;
-
 const chunks = [];
 for await (const chunk of process.stdin) chunks.push(chunk);
-/** @type {{toolchain: string, schedules: Timing[]}} */
-const { toolchain, schedules } = JSON.parse(Buffer.concat(chunks).toString('utf8'));
+/** @type {{toolchain: string, workerFolder: string, schedules: Timing[]}} */
+const { toolchain, workerFolder, schedules } = JSON.parse(Buffer.concat(chunks).toString('utf8'));
 /** @type {typeof import('croner')} */
 const { Cron } = createRequire(join(toolchain, 'package.json'))('croner');
+/** @type {typeof import('../../worker/timing.js')} */
+const { faultOfTiming } = await import(pathToFileURL(join(workerFolder, 'timing.js')).href);
 process.stdout.write(JSON.stringify({ faults: schedules.flatMap(faultOf) }));
 
 /**
@@ -26,32 +27,6 @@ process.stdout.write(JSON.stringify({ faults: schedules.flatMap(faultOf) }));
  * @returns {Fault[]}
  */
 function faultOf({ cron, timezone = 'UTC' }, index) {
-  if (!isTimezone(timezone)) return [{ index, field: 'timezone', fault: `expected an IANA time zone such as Europe/Berlin, got '${timezone}'` }];
-  if (cron === undefined) return [];
-  const next = FIVE_FIELDS.test(cron) ? nextOf(cron, timezone) : undefined;
-  if (next) return [];
-  const expected = next === null ? 'one that ticks at some time' : 'five fields (minute hour day month weekday) such as "0 9 * * 1-5"';
-  return [{ index, field: 'cron', fault: `expected ${expected}, got '${cron}'` }];
-}
-
-/**
- * @param {string} cron
- * @param {string} timezone
- * @returns {Date | null | undefined} undefined when it is no cron expression
- */
-function nextOf(cron, timezone) {
-  try {
-    return new Cron(cron, { timezone, mode: '5-part', paused: true }).nextRun();
-  } catch {
-    return undefined;
-  }
-}
-
-/** @param {string} timezone */
-function isTimezone(timezone) {
-  try {
-    return new Intl.DateTimeFormat('en', { timeZone: timezone }).resolvedOptions().timeZone !== '';
-  } catch {
-    return false;
-  }
+  const fault = faultOfTiming(cron, timezone, (expression, zone) => new Cron(expression, { timezone: zone, mode: '5-part', paused: true }).nextRun());
+  return fault ? [{ index, field: fault.field, fault: `expected ${fault.expected}, got '${fault.field === 'cron' ? cron : timezone}'` }] : [];
 }

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from components.part import Part
-from components.toolchain import BUNDLE_FOLDER
-from components.worker_code import WORKER_FOLDER, HandlersError, WorkerCode, build_worker
+from components.toolchain import BUNDLE_FOLDER, WORKER_FOLDER
+from components.worker_code import HandlersError, WorkerCode, build_worker
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 QUEUE = [Part("queue")]

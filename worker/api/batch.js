@@ -34,6 +34,9 @@ const BATCH_FIELDS = ['tasks', 'then', 'startWhen'];
 /** Of a task in a body. */
 export const FIELDS = ['payload', 'payloadBase64', 'handler', 'parameters', 'delaySeconds', 'ttlSeconds', 'maxRetries', 'idempotencyKey', 'replace', 'callbackUrl', 'on', 'after', 'startWhen', 'group'];
 
+/** What such a task says of itself alone: neither a key of the caller's, nor what it starts after. */
+export const OWN_FIELDS = FIELDS.filter((name) => !['idempotencyKey', 'replace', 'after', 'startWhen'].includes(name));
+
 /**
  * Takes in tasks of which each is accepted or refused on its own.
  *

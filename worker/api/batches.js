@@ -6,7 +6,7 @@
 import { stillAwaited } from '../dependencies.js';
 import { STATUSES } from '../task.js';
 import { readStartWhen, requireHolding, withAwaited } from './after.js';
-import { FIELDS, readBatch, readItem, submitEach } from './batch.js';
+import { OWN_FIELDS, readBatch, readItem, submitEach } from './batch.js';
 import { answerTo, takeIn } from './intake.js';
 import { jsonReply, quoted, Refusal, summaryView } from './reply.js';
 import { readQuery, textLike } from './request.js';
@@ -17,9 +17,6 @@ import { requireTaskId } from './task.js';
 /** @import { Status } from '../task.js' */
 /** @import { Call } from './router.js' */
 /** @import { Submission } from './submission.js' */
-
-/** Of the task at the end: what it starts after is the batch's, and so is its key. */
-const THEN_FIELDS = FIELDS.filter((name) => !['idempotencyKey', 'replace', 'after', 'startWhen'].includes(name));
 
 /** @param {Call} call */
 export async function submitBatch(call) {
@@ -38,7 +35,8 @@ async function submitWithThen(call, batch) {
   requireHolding(call.store, 'then');
   const key = textLike('Idempotency-Key', call.request.headers.get('Idempotency-Key') ?? undefined, IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_IN_WORDS);
   const startWhen = readStartWhen(batch.startWhen);
-  const last = { ...readItem(batch.then, call.handlers, THEN_FIELDS), idempotencyKey: keyOf(key, 'then') };
+  // What it starts after is the batch's, and so is its key.
+  const last = { ...readItem(batch.then, call.handlers, OWN_FIELDS), idempotencyKey: keyOf(key, 'then') };
   await newTask(last, call); // whatever is at fault is found before a task is stored
   const tasks = await Promise.all(batch.items.map((item, index) => numbered(index, async () => {
     const submission = readItem(item, call.handlers);

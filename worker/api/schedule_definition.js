@@ -1,7 +1,8 @@
 /** What a schedule is to be, as a `PUT` or the stack's settings say it. */
 
 import { MAX_MISSED_TICKS, nextTick } from '../schedules.js';
-import { FIELDS, isObject, readItem } from './batch.js';
+import { faultOfTiming } from '../timing.js';
+import { isObject, OWN_FIELDS, readItem } from './batch.js';
 import { invalidParameter, Refusal } from './reply.js';
 import { requireKnown, wholeNumber } from './request.js';
 import { newTask } from './submission.js';
@@ -20,10 +21,7 @@ export const EVERY_SECONDS = /** @type {const} */ ([60, 31_536_000]);
 /** Most schedules, which a sweep reads together. */
 export const MAX_SCHEDULES = 100;
 
-const FIVE_FIELDS = /^\S+( +\S+){4}$/;
-
 const TIMING_FIELDS = ['cron', 'timezone', 'everySeconds', 'overlap', 'missed'];
-const TASK_FIELDS = FIELDS.filter((name) => !['idempotencyKey', 'replace', 'after', 'startWhen'].includes(name)); // a tick has a key of its own, and waits for none
 
 /** @param {string} name */
 export function requireScheduleName(name) {
@@ -39,7 +37,7 @@ export function requireScheduleName(name) {
  */
 export async function readSchedule(given, call) {
   if (!isObject(given)) throw invalidParameter('the body', 'an object with a schedule', given);
-  for (const name of Object.keys(given)) requireKnown(name, [...TIMING_FIELDS, ...TASK_FIELDS], 'field');
+  for (const name of Object.keys(given)) requireKnown(name, [...TIMING_FIELDS, ...OWN_FIELDS], 'field');
   const timing = readTiming(given);
   const overlap = oneOf('overlap', given['overlap'], OVERLAPS, 'skip');
   const missed = oneOf('missed', given['missed'], MISSED, 'last');
@@ -48,7 +46,7 @@ export async function readSchedule(given, call) {
       extras: { parameter: 'overlap' },
     });
   }
-  const item = Object.fromEntries(Object.entries(given).filter(([name]) => TASK_FIELDS.includes(name)));
+  const item = Object.fromEntries(Object.entries(given).filter(([name]) => OWN_FIELDS.includes(name)));
   return { ...timing, overlap, missed, task: taskOfTick(await newTask(readItem(item, call.handlers), call)) };
 }
 
@@ -66,32 +64,9 @@ function readTiming({ cron, timezone = 'UTC', everySeconds }) {
     if (timezone !== 'UTC') throw invalidParameter('timezone', 'left out with everySeconds, whose ticks are the same in each', timezone);
     return { cron: null, timezone, every_seconds: wholeNumber('everySeconds', everySeconds, EVERY_SECONDS, null) };
   }
-  if (typeof timezone !== 'string' || !isTimezone(timezone)) throw invalidParameter('timezone', 'an IANA time zone such as Europe/Berlin', timezone);
-  const next = typeof cron === 'string' && FIVE_FIELDS.test(cron) ? nextTickOf({ cron, timezone, every_seconds: null }) : undefined;
-  if (typeof cron !== 'string' || next === undefined) throw invalidParameter('cron', 'five fields (minute hour day month weekday) such as "0 9 * * 1-5"', cron);
-  if (next === null) throw invalidParameter('cron', 'one that ticks at some time', cron);
-  return { cron, timezone, every_seconds: null };
-}
-
-/**
- * @param {Timing} timing
- * @returns {number | null | undefined} null when there is none any more; undefined when it is no cron expression
- */
-function nextTickOf(timing) {
-  try {
-    return nextTick(timing, Date.now());
-  } catch {
-    return undefined;
-  }
-}
-
-/** @param {string} timezone */
-function isTimezone(timezone) {
-  try {
-    return new Intl.DateTimeFormat('en', { timeZone: timezone }).resolvedOptions().timeZone !== '';
-  } catch {
-    return false;
-  }
+  const fault = faultOfTiming(cron, timezone, (expression, zone) => nextTick({ cron: expression, timezone: zone, every_seconds: null }, Date.now()));
+  if (fault) throw invalidParameter(fault.field, fault.expected, fault.field === 'cron' ? cron : timezone);
+  return { cron: String(cron), timezone: String(timezone), every_seconds: null };
 }
 
 /**
