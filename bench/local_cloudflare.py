@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -174,37 +174,36 @@ def _queues(cloud: LocalCloud, name: str) -> tuple[float, float]:
 def _probes(url: str, headers: dict[str, str] | None = None) -> Generator[list[float]]:
     """Ask again and again; the list gets how long each answer took, in seconds."""
     waits: list[float] = []
-    stop = threading.Event()
 
-    def ask() -> None:
+    def ask(stop: threading.Event) -> None:
         with _client() as client:
             while not stop.wait(PROBE_SECONDS):
                 waits.append(_timed(lambda: client.get(url, headers=headers).raise_for_status()))
 
-    with ThreadPoolExecutor(1) as pool:
-        asking = pool.submit(ask)
-        try:
-            yield waits
-        finally:
-            stop.set()
-        asking.result()
+    with _beside(ask) as asking:
+        yield waits
+    asking.result()
 
 
-@contextmanager
-def _stream(url: str) -> Generator[Future[None]]:
+def _stream(url: str) -> AbstractContextManager[Future[None]]:
     """Read an event stream; what it gives is done when that has ended."""
-    stop = threading.Event()
 
-    def read() -> None:
+    def read(stop: threading.Event) -> None:
         with _client() as client, client.stream("GET", url) as response:
             for _ in response.iter_bytes():
                 if stop.is_set():
                     return
 
+    return _beside(read)
+
+
+@contextmanager
+def _beside(work: Callable[[threading.Event], None]) -> Generator[Future[None]]:
+    """Work in a thread, until the event that it is given is set."""
+    stop = threading.Event()
     with ThreadPoolExecutor(1) as pool:
-        reading = pool.submit(read)
         try:
-            yield reading
+            yield pool.submit(work, stop)
         finally:
             stop.set()
 

@@ -4,6 +4,7 @@
  * at what has become of the tasks that others wait for. All of it may be done twice.
  */
 
+import { followUpOf } from './follow_up.js';
 import { ENDED } from './task.js';
 
 /** @import { FollowUp } from './follow_up.js' */
@@ -56,7 +57,7 @@ export async function beginWaiting(store, tasks) {
  */
 export async function lookAtWaiting(part, store) {
   const links = await part.waiting();
-  if (links.length === 0) return { runs: [], ended: [] };
+  if (links.length === 0) return followUpOf();
   return store.tell(endsOf(links, await store.statuses([...new Set(links.map(({ awaited }) => awaited))])));
 }
 

@@ -44,9 +44,19 @@ export function readStartWhen(startWhen) {
  * @param {string} parameter that needs it
  * @throws {Refusal} nothing can be held in the store
  */
-export function requireHolding({ holds }, parameter) {
-  if (holds) return;
-  throw new Refusal('invalid_parameter', `expected no ${parameter} with the state store kv: it has no compare-and-set, so that it could lose the moment when `
+export function requireHolding(store, parameter) {
+  const refusal = refusalToHold(store, parameter);
+  if (refusal) throw refusal;
+}
+
+/**
+ * @param {Store} store
+ * @param {string} parameter
+ * @returns {Refusal | null}
+ */
+function refusalToHold({ holds }, parameter) {
+  if (holds) return null;
+  return new Refusal('invalid_parameter', `expected no ${parameter} with the state store kv: it has no compare-and-set, so that it could lose the moment when `
     + 'a task that waits is to start; d1 and durable-object have it', { extras: { parameter } });
 }
 
@@ -63,11 +73,8 @@ export async function withAwaited(tasks, store) {
   const statuses = store.holds ? await store.statuses([...new Set(named)]) : new Map();
   return tasks.map((task) => {
     if (task instanceof Refusal || !task.after) return task;
-    try {
-      requireHolding(store, 'after');
-    } catch (error) {
-      return /** @type {Refusal} */ (error);
-    }
+    const refusal = refusalToHold(store, 'after');
+    if (refusal) return refusal;
     if (task.replacesPending) {
       return new Refusal('invalid_parameter', 'expected replace without after, got both: a task that replaces another one waits for what that waits for', {
         extras: { parameter: 'replace' },
