@@ -36,7 +36,7 @@ NODE = node --test --test-concurrency=3
 PYTEST = python -m pytest --durations 10 --durations-min 5
 SPREAD = --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
-test: check ## Run the checks and a part of the tests: the default combination, the Worker on one store a file. Five minutes on two cores
+test: check ## Run the checks and a part of the tests: the default combination, the Worker on one store a file. Twelve minutes on two cores
 	@$(MAKE) --no-print-directory --jobs 2 test-short-node test-short-parts
 
 test-ci: check ## Run what CI runs: all combinations, all stores, a short bad day, the page in a browser, all parts but the longest files
