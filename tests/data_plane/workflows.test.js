@@ -377,7 +377,7 @@ test('new code: attempts may end before the reload, and instances go on in the n
   const { dataPlane, puppeteer, flow, flows, port } = stage;
   let letGo = () => {};
   puppeteer.plan = () => new Promise((resolve) => (letGo = () => resolve({})));
-  await create(dataPlane, flow, 'a', { plan: [{ name: 'first' }, { name: 'nap', sleep: 6_000 }, { name: 'last' }] });
+  await create(dataPlane, flow, 'a', { plan: [{ name: 'first' }, { name: 'wait', event: 'go' }, { name: 'last' }] });
   await until('the attempt', () => puppeteer.deliveries.length === 1);
   const [old] = /** @type {any[]} */ (flows.versions);
   const next = version(FLOWS.replace('part.output ?? part.name', '"new " + part.name'), { bindings: old.bindings });
@@ -387,8 +387,10 @@ test('new code: attempts may end before the reload, and instances go on in the n
     puppeteer.plan = () => ({}); // the next step may come before the reload has been told of
   }, 200);
   await applied;
+  await reaches(dataPlane, flow, 'a', 'waiting');
+  await dataPlane.expect('POST', `/objects/workflows/${flow.id}/sendEvent`, { instance_id: 'a', type: 'go', payload: 1 });
   const told = await reaches(dataPlane, flow, 'a', 'complete');
-  assert.deepEqual(told.output, ['first', 'new last']);
+  assert.deepEqual(told.output, ['first', 1, 'new last']);
   assert.equal(told.steps[0].attempts.length, 1);
 });
 
