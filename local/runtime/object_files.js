@@ -1,8 +1,8 @@
 /** The files in which workerd keeps Durable Objects, found from outside: `<id>.sqlite`, `-wal` and `-shm`. */
 
 import { createHash, createHmac } from 'node:crypto';
-import { existsSync, readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 
 const ID_HALF_BYTES = 16;
 
@@ -57,6 +57,19 @@ export class ObjectFiles {
   /** @param {string} root */
   constructor(root) {
     this.#root = root;
+  }
+
+  /**
+   * Moves a folder that an earlier release kept elsewhere.
+   *
+   * @param {string} from
+   * @param {string} to
+   */
+  moveFolder(from, to) {
+    const [before, now] = [join(this.#root, from), join(this.#root, to)];
+    if (!existsSync(before) || existsSync(now)) return;
+    mkdirSync(dirname(now), { recursive: true });
+    renameSync(before, now);
   }
 
   /**

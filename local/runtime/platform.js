@@ -12,7 +12,7 @@ import { FrontDoor } from './front_door.js';
 import { objectPath } from './gateway_client.js';
 import { log } from './log.js';
 import { ObjectFiles } from './object_files.js';
-import { PRODUCTS, STANDING, guests } from './products.js';
+import { MOVED_FOLDERS, PRODUCTS, STANDING, guests } from './products.js';
 import { Trials } from './trial.js';
 import { workerGroups } from './worker_groups.js';
 import { storeOptions } from './worker_options.js';
@@ -58,6 +58,7 @@ export class Platform {
     const resources = join(stateDir, 'resources');
     const folders = { sites: join(stateDir, SITES_FOLDER), code: join(stateDir, CODE_FOLDER) };
     this.#files = new ObjectFiles(resources);
+    for (const [from, to] of MOVED_FOLDERS) this.#files.moveFolder(from, to);
     this.#trials = new Trials(folders.code);
     this.#store = new WorkerdProcess({
       id: 'store',

@@ -40,6 +40,7 @@ import { PlatformError } from './errors.js';
  * @typedef {object} NodeProduct
  * @property {Record<string, BindingKind>} [bindings] by type
  * @property {Record<string, ObjectClass>} [classes] by name
+ * @property {Record<string, string>} [movedFolders] where files of objects are now, by where they were in earlier releases
  * @property {Record<string, Env>} [environment] more that the store's Worker binds
  * @property {Record<string, Standing>} [standing] by kind
  * @property {(state: DesiredState) => Guest[]} [guests]
@@ -103,6 +104,9 @@ export function trialBinding(wanted, version) {
 export const STORE_CLASSES = PRODUCTS.flatMap((product) => Object.entries(product.classes ?? {}));
 /** @type {Record<string, Env>} */
 export const STORE_ENVIRONMENT = Object.assign({}, ...PRODUCTS.map(({ environment }) => environment));
+
+/** Folders of objects' files, each with where an earlier release had it and where it is now. */
+export const MOVED_FOLDERS = PRODUCTS.flatMap((product) => Object.entries(product.movedFolders ?? {}));
 
 /** @param {DesiredState} state */
 export function guests(state) {

@@ -25,7 +25,6 @@ export const OBJECTS_FOLDER = 'do';
  * The objects of products that Miniflare brings: their class in workerd's configuration, the unique key of their
  * namespace, and the folder of that namespace's files, in that of all resources.
  */
-export const D1_OBJECTS = objects('d1:db', 'D1DatabaseObject', 'd1');
 export const R2_OBJECTS = objects('r2:bucket', 'R2BucketObject', 'r2');
 export const RATE_LIMIT_OBJECTS = objects('ratelimit:ns', 'RateLimiterObject', 'ratelimit');
 

@@ -3,19 +3,20 @@
 import { WorkerEntrypoint } from 'cloudflare:workers';
 
 import { runRpcQuery } from './calls.js';
-import { ask } from './queries.js';
+import { D1_BOOKMARK_HEADER } from '../../../runtime/system/miniflare_internals.js';
 import { hasFaults, withFaults } from '../../faults/runtime/rules.js';
 
 /**
- * @import { Query, RpcAnswer } from './calls.js'
+ * @import { Env, Query, RpcAnswer } from './calls.js'
  * @import { FaultableCall } from '../../faults/runtime/rules.js'
  *
- * @typedef {{D1_DATABASES: DurableObjectNamespace}} Env
  * @typedef {{databaseId: string}} Props
  */
 
 /** Words that begin what changes a database. A batch is a write when one of its statements is. */
 const WRITES = /\b(?:insert|update|delete|replace|create|alter|drop|vacuum|reindex)\b/i;
+
+const PATHS = ['/query', '/execute'];
 
 /** @extends {WorkerEntrypoint<Env, Props>} */
 export class D1Binding extends WorkerEntrypoint {
@@ -24,11 +25,27 @@ export class D1Binding extends WorkerEntrypoint {
    * @param {Request} request
    */
   async fetch(request) {
-    const { pathname, search } = new URL(request.url);
     const body = await request.text();
-    const send = () => ask(this.env, this.#id, pathname + search, request.headers, body);
+    const send = () => this.#answer(request, body);
     if (!hasFaults('d1')) return send();
-    return withFaults(this.#call(body), send, ({ message }) => Response.json({ success: false, error: message }));
+    return withFaults(this.#call(body), send, ({ message }) => refusal(message));
+  }
+
+  /**
+   * @param {Request} request
+   * @param {string} body
+   */
+  async #answer({ url, headers }, body) {
+    const { pathname, searchParams } = new URL(url);
+    if (!PATHS.includes(pathname)) return new Response(null, { status: 404 });
+    const format = searchParams.get('resultsFormat') === 'ROWS_AND_COLUMNS' ? 'arrays' : 'objects';
+    const wantsBookmark = Boolean(headers.get(D1_BOOKMARK_HEADER)?.trim());
+    const answer = await this.env.D1_DATABASES.getByName(this.#id).run(body, format, wantsBookmark);
+    if ('error' in answer) return refusal(answer.error);
+    const { json, bookmark } = answer;
+    return new Response(json, {
+      headers: { 'Content-Type': 'application/json', ...(bookmark !== null && { [D1_BOOKMARK_HEADER]: bookmark }) },
+    });
   }
 
   /**
@@ -55,4 +72,9 @@ export class D1Binding extends WorkerEntrypoint {
   get #id() {
     return this.ctx.props.databaseId;
   }
+}
+
+/** @param {string} error */
+function refusal(error) {
+  return Response.json({ success: false, error });
 }

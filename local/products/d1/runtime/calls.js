@@ -1,14 +1,14 @@
-/** D1 by database id, without a binding: the same Durable Objects that Miniflare's D1 bindings use. */
+/** D1 by database id, without a binding. */
 
 import { CallError } from '../../../runtime/system/call_error.js';
-import { D1_BOOKMARK_HEADER } from '../../../runtime/system/miniflare_internals.js';
 import { dump } from './dump.js';
-import { ask } from './queries.js';
 
 /**
- * @typedef {{D1_DATABASES: DurableObjectNamespace}} Env
+ * @import { Answer, D1Object, Format } from './object.js'
+ *
+ * @typedef {{D1_DATABASES: DurableObjectNamespace<D1Object>}} Env
  * @typedef {{sql: string, params?: unknown[]}} Query one statement
- * @typedef {{queries: Query[], format: 'objects' | 'arrays'}} D1Queries
+ * @typedef {{queries: Query[], format: Format}} D1Queries
  * @typedef {{statements: string[]}} D1Script
  * @typedef {{no_schema: boolean, no_data: boolean, tables: string[]}} D1Dump
  * @typedef {{results: {rows: unknown[][]}}} Rows
@@ -16,8 +16,6 @@ import { ask } from './queries.js';
  * @typedef {{results: {meta: object, data: object}[], bookmark?: string}} RpcAnswer
  */
 
-const RESULT_FORMATS = { objects: 'ARRAY_OF_OBJECTS', arrays: 'ROWS_AND_COLUMNS' };
-const WITH_BOOKMARK = { [D1_BOOKMARK_HEADER]: 'wanted' };
 const SUMMED = /** @type {const} */ (['duration', 'changes', 'rows_read', 'rows_written']);
 
 export default { d1: { query: queryDatabase, import: importStatements, export: exportDatabase } };
@@ -30,7 +28,7 @@ export default { d1: { query: queryDatabase, import: importStatements, export: e
  * @param {D1Queries} request
  */
 async function queryDatabase(env, id, { queries, format }) {
-  const { reply } = await run(env, id, queries, RESULT_FORMATS[format]);
+  const { reply } = await run(env, id, queries, { format });
   return { results: reply };
 }
 
@@ -43,7 +41,7 @@ async function queryDatabase(env, id, { queries, format }) {
  */
 async function importStatements(env, id, { statements }) {
   const queries = statements.map((sql) => ({ sql }));
-  const { reply, bookmark } = await run(env, id, queries, RESULT_FORMATS.arrays, WITH_BOOKMARK);
+  const { reply, bookmark } = await run(env, id, queries, { wantsBookmark: true });
   const results = /** @type {Result[]} */ (reply);
   const sums = SUMMED.map((name) => [name, results.reduce((sum, { meta }) => sum + meta[name], 0)]);
   return { num_queries: results.length, meta: { ...results.at(-1)?.meta, ...Object.fromEntries(sums) }, bookmark };
@@ -57,9 +55,9 @@ async function importStatements(env, id, { statements }) {
  * @param {D1Dump} options
  */
 async function exportDatabase(env, id, options) {
-  const { bookmark } = await run(env, id, [{ sql: 'SELECT 1' }], RESULT_FORMATS.arrays, WITH_BOOKMARK);
+  const { bookmark } = await run(env, id, [{ sql: 'SELECT 1' }], { wantsBookmark: true });
   const sql = await dump(async (statements) => {
-    const { reply } = await run(env, id, statements.map((statement) => ({ sql: statement })), RESULT_FORMATS.arrays);
+    const { reply } = await run(env, id, statements.map((statement) => ({ sql: statement })));
     return /** @type {Rows[]} */ (reply).map(({ results }) => results.rows);
   }, options);
   return { sql, bookmark };
@@ -76,9 +74,7 @@ async function exportDatabase(env, id, options) {
  * @returns {Promise<RpcAnswer>}
  */
 export async function runRpcQuery(env, id, queries, bookmark) {
-  /** @type {Record<string, string>} */
-  const headers = bookmark === undefined ? {} : { [D1_BOOKMARK_HEADER]: bookmark };
-  const answer = await run(env, id, queries, RESULT_FORMATS.arrays, headers).catch((error) => {
+  const answer = await run(env, id, queries, { wantsBookmark: bookmark !== undefined }).catch((error) => {
     throw error instanceof CallError ? Object.assign(new Error(error.message), { name: 'D1_ERROR' }) : error;
   });
   const results = /** @type {{meta: object, results: object}[]} */ (answer.reply);
@@ -92,18 +88,15 @@ export async function runRpcQuery(env, id, queries, bookmark) {
  * @param {Env} env
  * @param {string} id
  * @param {Query[]} queries
- * @param {string} format
- * @param {Record<string, string>} [headers]
+ * @param {{format?: Format, wantsBookmark?: boolean}} [options]
  * @returns {Promise<{reply: any, bookmark: string | null}>}
  */
-async function run(env, id, queries, format, headers = {}) {
+async function run(env, id, queries, { format = 'arrays', wantsBookmark = false } = {}) {
   const body = JSON.stringify(queries.map(({ sql, params = [] }) => ({ sql, params: params.map(bindable) })));
-  const response = await ask(env, id, `/query?resultsFormat=${format}`, new Headers(headers), body);
-  if (!response.ok) throw sqlError(await response.text());
-  /** @type {any} */
-  const reply = await response.json();
-  if ('error' in reply) throw sqlError(reply.error);
-  return { reply, bookmark: response.headers.get(D1_BOOKMARK_HEADER) };
+  /** @type {Answer} */
+  const answer = await env.D1_DATABASES.getByName(id).run(body, format, wantsBookmark);
+  if ('error' in answer) throw new CallError('sql', answer.error);
+  return { reply: JSON.parse(answer.json), bookmark: answer.bookmark };
 }
 
 /**
@@ -113,9 +106,4 @@ async function run(env, id, queries, format, headers = {}) {
  */
 function bindable(value) {
   return typeof value === 'boolean' ? Number(value) : value;
-}
-
-/** @param {string} message */
-function sqlError(message) {
-  return new CallError('sql', message);
 }

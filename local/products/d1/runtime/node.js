@@ -1,10 +1,13 @@
-/** D1, as the Node process sees it: Miniflare's databases. */
+/** D1, as the Node process sees it. */
 
-import { TRIAL_WORKER, storeCalls, storeService, workerdBinding, wrappedBinding } from '../../../runtime/bindings.js';
-import { D1_OBJECTS, D1_WRAPPER } from '../../../runtime/system/miniflare_internals.js';
+import { join } from 'node:path';
 
-/** Miniflare starts its D1 service only when some Worker binds a database; this one is never opened. */
-const UNUSED_DATABASE = '00000000-0000-0000-0000-000000000000';
+import { TRIAL_SERVICE, storeCalls, storeService, wrappedBinding } from '../../../runtime/bindings.js';
+import { D1_WRAPPER, OBJECTS_FOLDER } from '../../../runtime/system/miniflare_internals.js';
+
+/** As Miniflare's own objects had it, whose files these objects go on with: an object's id comes from it. */
+const NAMESPACE = 'miniflare-D1DatabaseObject';
+const FOLDER = join(OBJECTS_FOLDER, NAMESPACE);
 /** With it, workerd's client speaks RPC. */
 const RPC_FLAG = 'd1_binding_jsrpc';
 
@@ -16,12 +19,10 @@ export default {
         const leadTo = compatibility_flags.includes(RPC_FLAG) ? storeCalls : storeService;
         return wrappedBinding(D1_WRAPPER, 'fetcher', leadTo('D1Binding', { databaseId: id }));
       },
-      trial: () => ({ type: 'd1', id: TRIAL_WORKER }),
+      trial: () => wrappedBinding(D1_WRAPPER, 'fetcher', TRIAL_SERVICE),
     },
   },
-  environment: {
-    UNUSED_DATABASE: { type: 'd1', id: UNUSED_DATABASE },
-    D1_DATABASES: workerdBinding({ durableObjectNamespace: D1_OBJECTS.binding }),
-  },
-  remove: { d1: (files, id) => files.removeNamed(D1_OBJECTS.folder, D1_OBJECTS.namespace, id) },
+  classes: { D1Object: { binding: 'D1_DATABASES', uniqueKey: NAMESPACE } },
+  movedFolders: { [join('d1', NAMESPACE)]: FOLDER },
+  remove: { d1: (files, id) => files.removeNamed(FOLDER, NAMESPACE, id) },
 };

@@ -1,1 +1,2 @@
 export { D1Binding } from './binding.js';
+export { D1Object } from './object.js';
