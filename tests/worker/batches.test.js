@@ -6,6 +6,7 @@ import { setTimeout } from 'node:timers/promises';
 
 import { newTaskId } from '../../worker/task_id.js';
 import { assertRefused, startApi } from './api_under_test.js';
+import { someOf } from './worker_under_test.js';
 
 /** @import { StoreName } from './worker_under_test.js' */
 
@@ -55,7 +56,7 @@ async function until(isDone) {
   assert.fail('it did not come about');
 }
 
-for (const store of /** @type {StoreName[]} */ (['d1', 'durable-object', 'sharded-d1', 'sharded-objects'])) describe(`batches with ${store}`, () => {
+for (const store of someOf(/** @type {StoreName[]} */ (['d1', 'durable-object', 'sharded-d1', 'sharded-objects']))) describe(`batches with ${store}`, () => {
   /** @type {import('./api_under_test.js').ApiUnderTest} */
   let api;
   before(async () => { api = await startApi({ store, handlers: HANDLERS }); });
@@ -158,7 +159,7 @@ for (const store of /** @type {StoreName[]} */ (['d1', 'durable-object', 'sharde
   });
 });
 
-for (const store of /** @type {StoreName[]} */ (['d1', 'durable-object'])) test(`a handler's tasks are submitted once, whatever its attempts, with ${store}`, async () => {
+for (const store of someOf(/** @type {StoreName[]} */ (['d1', 'durable-object']))) test(`a handler's tasks are submitted once, whatever its attempts, with ${store}`, async () => {
   const api = await startApi({ store, handlers: HANDLERS });
   try {
     const taskId = await api.submit('?handler=parent');
@@ -219,7 +220,7 @@ test('what the API would refuse, a handler is told', async () => {
   }
 });
 
-for (const store of /** @type {StoreName[]} */ (['d1', 'durable-object'])) test(`a batch and a handler's tasks by a workflow with ${store}`, async () => {
+for (const store of someOf(/** @type {StoreName[]} */ (['d1', 'durable-object']))) test(`a batch and a handler's tasks by a workflow with ${store}`, async () => {
   const api = await startApi({ store, engine: 'workflow', handlers: HANDLERS, face: 'runner' });
   try {
     const { body: { batchId } } = await api.call('POST', '/tasks', { body: {

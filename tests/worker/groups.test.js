@@ -8,8 +8,9 @@ import { requireHandlers } from '../../worker/handler.js';
 import { shardOf } from '../../worker/shards.js';
 import { TaskTable } from '../../worker/stores/task_table.js';
 import { assertRefused, startApi } from './api_under_test.js';
+import { someOf } from './worker_under_test.js';
 
-const STORES = /** @type {const} */ (['d1', 'sharded-d1', 'durable-object', 'sharded-objects']);
+const STORES = someOf(/** @type {const} */ (['d1', 'sharded-d1', 'durable-object', 'sharded-objects']));
 
 /** Tells what was handed over and not yet asked for; while it is told to lose, nothing is. */
 const FACE = `(() => {
@@ -313,7 +314,7 @@ for (const store of STORES) describe(`groups in ${store}`, { timeout: 240_000 },
   });
 });
 
-for (const store of /** @type {const} */ (['d1', 'sharded-d1', 'durable-object'])) describe(`groups by workflows with state in ${store}`, { timeout: 120_000 }, () => {
+for (const store of someOf(/** @type {const} */ (['d1', 'sharded-d1', 'durable-object']))) describe(`groups by workflows with state in ${store}`, { timeout: 120_000 }, () => {
   /** @type {import('./api_under_test.js').ApiUnderTest} */
   let api;
   before(async () => { api = await startApi({ store, engine: 'workflow', handlers: HANDLERS, face: 'runner' }); });
@@ -358,7 +359,7 @@ for (const store of /** @type {const} */ (['d1', 'sharded-d1', 'durable-object']
   });
 });
 
-for (const store of /** @type {const} */ (['d1', 'sharded-d1'])) test(`what was cut off is done by the sweep with ${store}`, { timeout: 60_000 }, async () => {
+for (const store of someOf(/** @type {const} */ (['d1', 'sharded-d1']))) test(`what was cut off is done by the sweep with ${store}`, { timeout: 60_000 }, async () => {
   const api = await startApi({ store, handlers: HANDLERS, face: FACE, settings: { GROUP_CONCURRENCY: '1' } });
   try {
     const sent = async (query = '') => /** @type {any[]} */ ((await api.call('GET', `/seen${query}`)).body.sent).map(({ taskId }) => taskId);

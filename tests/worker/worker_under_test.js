@@ -33,10 +33,17 @@ const OBJECTS = 4;
 /** @type {OrdinaryStoreName[]} */
 export const EVERY_STORE = ['d1', 'kv', 'durable-object'];
 
-/** The stores that a file of tests runs on: with `TEST_STORES=one` one of them, another one in the next file.
+/**
+ * What of some stores a file of tests runs on: with `TEST_STORES=one` one of them, another one in the next file.
  *
- * @type {OrdinaryStoreName[]} */
-export const STORES = EVERY_STORE.filter((_, number) => process.env['TEST_STORES'] !== 'one' || number === numberOf(process.argv[1] ?? '') % EVERY_STORE.length);
+ * @template T
+ * @param {readonly T[]} all
+ */
+export function someOf(all) {
+  return all.filter((_, number) => process.env['TEST_STORES'] !== 'one' || number === numberOf(process.argv[1] ?? '') % all.length);
+}
+
+export const STORES = someOf(EVERY_STORE);
 
 /** @param {string} file */
 function numberOf(file) {
