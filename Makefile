@@ -41,15 +41,15 @@ AGAIN = { echo; echo "Some tests failed. They run once more, by themselves: one 
 NODE_TWICE = state=$$(mktemp -d)/passed; node_tests() { $(NODE) --test-rerun-failures=$$state $(1); }; node_tests || $(AGAIN) || node_tests
 PYTEST_TWICE = $(PYTEST) $(1) || $(AGAIN) || $(PYTEST) --last-failed --last-failed-no-failures none $(1)
 
-test: check ## Run the checks and a part of the tests: the default combination, the Worker on one store a file. Twelve minutes on two cores
-	@$(MAKE) --no-print-directory --jobs 2 test-short-node test-short-parts
+test: lint ## Run the checks and a part of the tests: the default combination, the Worker on one store a file. Twelve minutes on two cores
+	@$(MAKE) --no-print-directory --jobs 3 types test-short-node test-short-parts
 
-test-ci: check ## Run what CI runs: all combinations, all stores, a short bad day, the page in a browser, all parts but the longest files
-	@$(MAKE) --no-print-directory --jobs 2 FAULT_SECONDS=30 test-bad-day test-parts
+test-ci: lint ## Run what CI runs: all combinations, all stores, a short bad day, the page in a browser, all parts but the longest files
+	@$(MAKE) --no-print-directory --jobs 3 FAULT_SECONDS=30 types test-bad-day test-parts
 	@node tests/page/chromium.js
 
-test-all: check ## Run everything: also the longest tests, journeys, wrangler, the examples, the package by itself, and kills
-	@$(MAKE) --no-print-directory --jobs 2 test-faults test-long
+test-all: lint ## Run everything: also the longest tests, journeys, wrangler, the examples, the package by itself, and kills
+	@$(MAKE) --no-print-directory --jobs 3 types test-faults test-long
 	@$(MAKE) --no-print-directory test-policy
 	@node tests/page/chromium.js
 
