@@ -45,6 +45,10 @@ class Schedule(TypedDict):
     """How long the task is kept, 60 to 604,800."""
     max_retries: NotRequired[int]
     """0 to 100."""
+    group: NotRequired[str]
+    """A key whose tasks share limits."""
+    tags: NotRequired[Mapping[str, str]]
+    """What its tasks are found by: up to 8 tags."""
     callback_url: NotRequired[str]
     """Where it is told that the task has ended, at a host of ``http_allowed_hosts``."""
     on: NotRequired[Sequence[str]]
@@ -88,6 +92,23 @@ def _are_texts(value: object) -> bool:
     )
 
 
+MAX_TAGS = 8
+MAX_TAGS_LENGTH = 400
+
+
+def _are_tags(value: object) -> bool:
+    if not isinstance(value, Mapping):
+        return False
+    tags = cast("Mapping[object, object]", value)
+    texts = [each for pair in tags.items() for each in pair if isinstance(each, str)]
+    forms = (r"[A-Za-z][A-Za-z0-9_.-]{0,31}", r"[!#-\[\]-~]{1,64}")
+    return (
+        len(texts) == 2 * len(tags) <= 2 * MAX_TAGS
+        and all(re.fullmatch(forms[index % 2], text) for index, text in enumerate(texts))
+        and sum(map(len, texts)) <= MAX_TAGS_LENGTH
+    )
+
+
 ENDS = ("completed", "failed", "cancelled")
 
 
@@ -100,7 +121,7 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str) and value != ""
 
 
-# The ranges are those of `worker/task.js` and `worker/api/schedule_definition.js`.
+# The ranges are those of `worker/task.js`, `worker/tags.js`, `worker/group.js` and `worker/api/schedule_definition.js`.
 CHECKS: Mapping[str, Check] = {
     "name": _ruled(
         "name", Pattern(r"[a-z][a-z0-9_-]{0,63}", "a lower-case letter, then up to 63 of those, digits, - or _")
@@ -117,6 +138,13 @@ CHECKS: Mapping[str, Check] = {
     "delay_seconds": _ruled("delaySeconds", WholeNumber(0, 86_400)),
     "ttl_seconds": _ruled("ttlSeconds", WholeNumber(60, 604_800)),
     "max_retries": _ruled("maxRetries", WholeNumber(0, 100)),
+    "group": _ruled("group", Pattern(r"[!-~]{1,128}", "1 to 128 visible ASCII characters")),
+    "tags": Check(
+        "tags",
+        f"a mapping of at most {MAX_TAGS} tags: keys of a letter and up to 31 letters, digits, _, . or -, "
+        f'values of 1 to 64 visible ASCII characters without " and \\, {MAX_TAGS_LENGTH} characters in all',
+        _are_tags,
+    ),
     "callback_url": _ruled("callbackUrl", Pattern(URL, "a URL such as https://api.example/ended", optional=True)),
     "on": Check("on", f"a list of some of {', '.join(ENDS)}", _are_ends),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,6 +16,8 @@ class Filter:
 
     status: str | None = None
     handler: str | None = None
+    tags: Mapping[str, str] | None = None
+    """All of which they have."""
     created_after: datetime | None = None
     created_before: datetime | None = None
     """Where it is not given, the moment of the request."""
@@ -27,6 +29,7 @@ class Filter:
         given = {
             "status": self.status,
             "handler": self.handler,
+            "tags": None if self.tags is None else dict(self.tags),
             "createdAfter": None if self.created_after is None else self.created_after.isoformat(),
             "createdBefore": None if self.created_before is None else self.created_before.isoformat(),
             "ids": None if self.ids is None else list(self.ids),

@@ -11,7 +11,7 @@ from typing import Any
 from ops.action import Action, Filter
 from ops.command import SUCCESS, UsageError, add_command, client_of
 from ops.console import Console, table
-from ops.options import name
+from ops.options import add_tag_option, name, tags_of
 from ops.task import Status
 
 STATUSES = {
@@ -36,6 +36,7 @@ def add_parsers(commands: Any, common: argparse.ArgumentParser) -> None:
         start.set_defaults(action=command)
         start.add_argument("--status", choices=[each.value for each in STATUSES[command]], help="those in this state")
         start.add_argument("--handler", type=name, metavar="NAME", help="those of this handler")
+        add_tag_option(start, "those with this tag")
         start.add_argument("--created-after", type=_time, metavar="TIME", help="ISO 8601: 2026-11-30T09:00:00Z")
         start.add_argument("--created-before", type=_time, metavar="TIME", help="default: now")
         start.add_argument("--task", action="append", type=name, dest="ids", metavar="ID", help="one of these")
@@ -58,10 +59,17 @@ def _time(text: str) -> datetime:
 
 
 def _start(options: argparse.Namespace, console: Console) -> int:
-    wanted = Filter(options.status, options.handler, options.created_after, options.created_before, options.ids)
+    wanted = Filter(
+        status=options.status,
+        handler=options.handler,
+        tags=tags_of(options) or None,
+        created_after=options.created_after,
+        created_before=options.created_before,
+        ids=options.ids,
+    )
     if not wanted.body():
         raise UsageError(
-            "expected some of --status, --handler, --created-after, --created-before, --task: it would be all"
+            "expected some of --status, --handler, --tag, --created-after, --created-before, --task: it would be all"
         )
     with client_of(options) as client:
         action = client.start_action(options.action, wanted, dry_run=options.dry_run)

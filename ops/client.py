@@ -64,6 +64,7 @@ class Wanted(TypedDict, total=False):
     status: Status | str | None
     handler: str | None
     group: str | None
+    tags: Mapping[str, str] | None
     id_prefix: str | None
     created_after: datetime | None
     created_before: datetime | None
@@ -127,13 +128,15 @@ class TaskRunnerClient:
         after: Sequence[str] | None = None,
         start_when: Literal["completed", "ended"] | None = None,
         group: str | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> Submission:
         """Submit a task; the arguments are those of `NewTask`."""
-        query = {
+        query: dict[str, str | list[str]] = {
             **{f"param.{name}": value for name, value in (parameters or {}).items()},
             **_given(handler=handler, delaySeconds=delay_seconds, ttlSeconds=ttl_seconds, maxRetries=max_retries),
             **_given(callbackUrl=callback_url, on=None if on is None else ",".join(on), replace=replace, group=group),
             **_given(after=None if after is None else ",".join(after), startWhen=start_when),
+            **_tags(tags),
         }
         body, content_type = _body(payload)
         headers = {"Content-Type": content_type, **_given(**{"Idempotency-Key": idempotency_key})}
@@ -237,6 +240,7 @@ class TaskRunnerClient:
         status: Status | str | None = None,
         handler: str | None = None,
         group: str | None = None,
+        tags: Mapping[str, str] | None = None,
         id_prefix: str | None = None,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
@@ -246,7 +250,7 @@ class TaskRunnerClient:
     ) -> Page:
         """Return a page of at most `limit` (1 to 100) tasks, newest first.
 
-        `error` is a text in an error's name or message.
+        `tags` are tags that the tasks have all of; `error` is a text in an error's name or message.
         """
         times = _given(
             createdAfter=created_after and to_json(created_after),
@@ -254,7 +258,7 @@ class TaskRunnerClient:
         )
         query = _given(status=status, handler=handler, group=group, id=id_prefix) | times
         query |= _given(error=error, limit=limit, cursor=cursor)
-        return Page.read(self._call("GET", "/tasks", query=query))
+        return Page.read(self._call("GET", "/tasks", query={**query, **_tags(tags)}))
 
     def tasks(self, *, limit: int | None = None, **wanted: Unpack[Wanted]) -> Iterator[TaskSummary]:
         """Give at most `limit` tasks, newest first, a page at a time; None gives all. The others are as in `page`."""
@@ -377,7 +381,7 @@ class TaskRunnerClient:
         method: str,
         path: str,
         *,
-        query: Mapping[str, str] | None = None,
+        query: Mapping[str, str | list[str]] | None = None,
         json_body: Any = None,
         reply_seconds: float = REPLY_SECONDS,
     ) -> JsonObject:
@@ -390,7 +394,7 @@ class TaskRunnerClient:
         method: str,
         path: str,
         *,
-        query: Mapping[str, str] | None = None,
+        query: Mapping[str, str | list[str]] | None = None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         reply_seconds: float = REPLY_SECONDS,
@@ -441,6 +445,10 @@ def _given(**values: object) -> dict[str, str]:
     return {key: str(value) for key, value in values.items() if value is not None}
 
 
+def _tags(tags: Mapping[str, str] | None) -> dict[str, list[str]]:
+    return {"tag": [f"{key}:{value}" for key, value in tags.items()]} if tags else {}
+
+
 def _body(payload: Payload) -> tuple[bytes, str]:
     """Give the request body and its content type."""
     if isinstance(payload, bytes):
@@ -477,6 +485,7 @@ def _item(task: NewTask) -> dict[str, Any]:
         "after": task.after and list(task.after),
         "startWhen": task.start_when,
         "group": task.group,
+        "tags": dict(task.tags) or None,
     }
     return item | {key: value for key, value in settings.items() if value is not None}
 

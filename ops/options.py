@@ -9,6 +9,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ops.command import UsageError
+
 _UNIT_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
@@ -62,11 +64,41 @@ def parameter(text: str) -> tuple[str, str]:
     return key, value
 
 
+def tag(text: str) -> tuple[str, str]:
+    """Read ``key:value``."""
+    key, separator, value = text.partition(":")
+    if not key or not separator:
+        raise argparse.ArgumentTypeError(f"expected KEY:VALUE, got {text!r}")
+    return key, value
+
+
 def name(text: str) -> str:
     """Read a name; an empty one comes from a variable that is not set."""
     if not text:
         raise argparse.ArgumentTypeError("expected a name, got an empty one")
     return text
+
+
+def add_tag_option(parser: argparse.ArgumentParser, text: str) -> None:
+    """Add ``--tag``, which may be given several times."""
+    parser.add_argument(
+        "--tag",
+        type=tag,
+        action="append",
+        default=[],
+        dest="tags",
+        metavar="KEY:VALUE",
+        help=f"{text}; may be given several times",
+    )
+
+
+def tags_of(options: argparse.Namespace) -> dict[str, str]:
+    """Return the tags that are given. Raises UsageError when a key is given twice."""
+    keys = [key for key, _ in options.tags]
+    twice = next((key for key in keys if keys.count(key) > 1), None)
+    if twice is not None:
+        raise UsageError(f"expected each key of --tag once, got {twice} again")
+    return dict(options.tags)
 
 
 def add_task_options(parser: argparse.ArgumentParser) -> None:
@@ -86,6 +118,7 @@ def add_task_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-retries", type=whole_number(0, 100), metavar="N", help="retries after the first attempt")
     parser.add_argument("--callback-url", metavar="URL", help="where it is told that the task has ended")
     parser.add_argument("--group", type=name, metavar="KEY", help="its group, whose limits hold for it")
+    add_tag_option(parser, "what it is found by")
     parser.add_argument("--on", metavar="ENDS", help="which ends are told: completed,failed,cancelled (default: all)")
 
 
@@ -99,5 +132,6 @@ def task_settings(options: argparse.Namespace) -> dict[str, Any]:
         "max_retries": options.max_retries,
         "callback_url": options.callback_url,
         "group": options.group,
+        "tags": tags_of(options),
         "on": options.on and options.on.split(","),
     }

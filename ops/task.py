@@ -60,6 +60,9 @@ class NewTask:
     """With `after`: when all of those have completed, else this task is cancelled; or when all have ended."""
     group: str | None = None
     """A key whose tasks share limits: 1 to 128 visible ASCII characters; the handler's where it is not given."""
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What it is found by: up to 8 tags. A key is a letter and up to 31 letters, digits, ``_``, ``.`` or ``-``; a value
+    1 to 64 visible ASCII characters without ``"`` and ``\\``; all together 400 characters."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,8 @@ class TaskSummary:
     """The key of its group, whose limits hold for it."""
     waiting_for: str | None
     """What a pending task is held for: ``group`` until it has its turn in its group."""
+    tags: Mapping[str, str]
+    """What it is found by; none of a task runner that does not tell."""
     progress: Progress | None
     error: Failure | None
     created_at: datetime
@@ -270,6 +275,12 @@ def read_status(task: JsonObject) -> Status:
         ) from error
 
 
+def read_tags(task: JsonObject) -> dict[str, str]:
+    """Read the tags of a task, or of a schedule. Raises UnexpectedReplyError."""
+    tags = task.object("tags") if "tags" in task.values else None
+    return {key: tags.text(key) for key in tags.values} if tags else {}
+
+
 def _summary(task: JsonObject) -> dict[str, Any]:
     progress = task.optional(task.object, "progress")
     error = task.optional(task.object, "error")
@@ -283,6 +294,7 @@ def _summary(task: JsonObject) -> dict[str, Any]:
         "max_retries": task.integer("maxRetries"),
         "group": task.optional(task.text, "group") if "group" in task.values else None,
         "waiting_for": task.optional(task.text, "waitingFor") if "waitingFor" in task.values else None,
+        "tags": read_tags(task),
         "progress": progress and Progress.read(progress),
         "error": error and Failure.read(error),
         "created_at": task.time("createdAt"),

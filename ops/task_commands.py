@@ -13,13 +13,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ops.client import MAX_WAIT_SECONDS, TaskRunnerClient
+from ops.client import MAX_WAIT_SECONDS, TaskRunnerClient, Wanted
 from ops.command import FAILURE, SUCCESS, UsageError, add_command, client_of, explained
 from ops.console import Console, age, duration, excerpt, table
 from ops.deep_json import dumps
 from ops.errors import TaskRunnerError, TransientError, UnauthorizedError
 from ops.json_object import to_json
-from ops.options import add_task_options, moment, name, seconds, task_settings, whole_number
+from ops.options import add_tag_option, add_task_options, moment, name, seconds, tags_of, task_settings, whole_number
 from ops.patience import patiently
 from ops.stats import Stats
 from ops.task import Status, Step, Task, TaskSummary
@@ -107,6 +107,7 @@ def _add_filter(parser: argparse.ArgumentParser, statuses: Iterable[Status] = St
     parser.add_argument("--status", type=str, choices=[status.value for status in statuses], help="those in this state")
     parser.add_argument("--handler", type=name, metavar="NAME", help="those of this handler")
     parser.add_argument("--group", type=name, metavar="KEY", help="those of the groups with this key")
+    add_tag_option(parser, "those with this tag")
 
 
 def _submit(options: argparse.Namespace, console: Console) -> int:
@@ -185,6 +186,7 @@ def _list(options: argparse.Namespace, console: Console) -> int:
             status=options.status,
             handler=options.handler,
             group=options.group,
+            tags=tags_of(options),
             id_prefix=options.id,
             created_after=options.since,
             created_before=options.until,
@@ -208,8 +210,8 @@ def _cancel(options: argparse.Namespace, console: Console) -> int:
 def _retry(options: argparse.Namespace, console: Console) -> int:
     if bool(options.task_ids) == bool(options.status):
         raise UsageError("expected either ids of tasks or --status failed (or cancelled)")
-    if options.task_ids and options.handler:
-        raise UsageError("--handler goes with --status")
+    if options.task_ids and (options.handler or options.group or options.tags):
+        raise UsageError("--handler, --group and --tag go with --status")
 
     def retry(client: TaskRunnerClient, task_id: str) -> None:
         submission = client.retry(task_id)
@@ -233,7 +235,13 @@ def _event(options: argparse.Namespace, console: Console) -> int:
 
 
 def _ids(client: TaskRunnerClient, options: argparse.Namespace) -> Iterator[str]:
-    for task in client.tasks(status=options.status, handler=options.handler, group=options.group, limit=options.limit):
+    wanted: Wanted = {
+        "status": options.status,
+        "handler": options.handler,
+        "group": options.group,
+        "tags": tags_of(options),
+    }
+    for task in client.tasks(**wanted, limit=options.limit):
         yield task.task_id
 
 
@@ -328,6 +336,7 @@ def facts_of(task: Task) -> list[str]:
             if task.group
             else []
         ),
+        *([("tags", ", ".join(f"{key}:{value}" for key, value in task.tags.items()))] if task.tags else []),
         ("attempts", _tries(task) + (f", run {task.run}" if task.run > 1 else "")),
     ]
     if task.progress:

@@ -6,16 +6,18 @@
 
 import { creationTime, timePrefix } from './task_id.js';
 import { followUpOf, handOverFollowUp, mergeFollowUps } from './follow_up.js';
+import { hasTags } from './tags.js';
 
 /** @import { Engine } from './engines/engine.js' */
 /** @import { Store } from './stores/store.js' */
+/** @import { Tags } from './tags.js' */
 /** @import { Status, TaskSummary } from './task.js' */
 
 /** @typedef {'cancel' | 'retry' | 'delete'} Act */
 
-/** Which tasks: all that fit whatever is not null. Times are Unix times in milliseconds, the first one included.
+/** Which tasks: all that fit whatever is not null. Times are Unix times in milliseconds, the first one included. Code of before kept no `tags`.
  *
- * @typedef {{status: Status | null, handler: string | null, created_after_ms: number | null, created_before_ms: number | null, ids: string[] | null}} Filter
+ * @typedef {{status: Status | null, handler: string | null, tags?: Tags | null, created_after_ms: number | null, created_before_ms: number | null, ids: string[] | null}} Filter
  */
 
 /**
@@ -132,10 +134,11 @@ export async function workOff(store, engine, end_ms) {
  * @returns {Promise<{tasks: TaskSummary[], cursor: string | null}>} null: there are no more
  */
 async function pageOf(store, { action, filter, cursor, created_ms }) {
-  const { status, handler, created_after_ms, created_before_ms, ids } = filter;
+  const { status, handler, tags = null, created_after_ms, created_before_ms, ids } = filter;
   const before_ms = created_before_ms ?? created_ms; // what is submitted later is not meant
   const isMeant = (/** @type {TaskSummary} */ task) => (
     ALLOWED[action].includes(task.status) && (status === null || task.status === status) && (handler === null || task.handler === handler)
+    && (tags === null || hasTags(task.tags, tags))
     && creationTime(task.taskId) >= (created_after_ms ?? 0) && (ids !== null || creationTime(task.taskId) < before_ms)
   );
   if (ids !== null) {
@@ -144,7 +147,7 @@ async function pageOf(store, { action, filter, cursor, created_ms }) {
     const next = start + PAGE_TASKS;
     return { tasks: found.filter((task) => task !== null).filter(isMeant), cursor: next < ids.length ? String(next) : null };
   }
-  const page = await store.list({ status, handler, limit: PAGE_TASKS, cursor: cursor ?? timePrefix(before_ms) });
+  const page = await store.list({ status, handler, tags, limit: PAGE_TASKS, cursor: cursor ?? timePrefix(before_ms) });
   const isOver = page.cursor !== null && created_after_ms !== null && page.cursor < timePrefix(created_after_ms);
   return { tasks: page.tasks.filter(isMeant), cursor: isOver ? null : page.cursor };
 }

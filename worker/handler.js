@@ -60,7 +60,7 @@ import { MAX_DELAY_SECONDS } from './task.js';
  * handler's task, where nothing is said by its number in the order of submission.
  *
  * @typedef {{handler?: string, payload?: unknown, parameters?: Parameters, delaySeconds?: number, ttlSeconds?: number, maxRetries?: number,
- *   callbackUrl?: string, on?: End[], after?: string[], startWhen?: StartWhen, key?: string}} SubmittedTask
+ *   callbackUrl?: string, on?: End[], after?: string[], startWhen?: StartWhen, group?: string, tags?: Record<string, string>, key?: string}} SubmittedTask
  */
 
 /**

@@ -14,6 +14,7 @@ import { timePrefix } from './task_id.js';
 /** @import { Engine } from './engines/engine.js' */
 /** @import { Insertion, KeptSchedule, Store } from './stores/store.js' */
 /** @import { Group } from './group.js' */
+/** @import { Tags } from './tags.js' */
 /** @import { NewTask, Parameters } from './task.js' */
 
 /** When a schedule ticks: one of the two. @typedef {{cron: string | null, timezone: string, every_seconds: number | null}} Timing */
@@ -21,7 +22,7 @@ import { timePrefix } from './task_id.js';
 /** What is made at a tick; a payload that is not text is in base64; `group` is the name of one.
  *
  * @typedef {{handler: string, parameters: Parameters, payload: string, is_base64: boolean, delay_seconds: number, ttl_seconds: number | null,
- *   max_retries: number | null, callback: Callback | null, group?: string | null}} TaskOfTick
+ *   max_retries: number | null, callback: Callback | null, group?: string | null, tags?: Tags}} TaskOfTick
  */
 
 /** What a schedule is to be. @typedef {Timing & {overlap: 'skip' | 'allow', missed: 'skip' | 'last' | 'all', task: TaskOfTick}} Definition */

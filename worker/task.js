@@ -17,6 +17,7 @@ export { describeError } from './thrown.js';
 /** @import { Callback } from './callback.js' */
 /** @import { After } from './dependencies.js' */
 /** @import { Group } from './group.js' */
+/** @import { Tags } from './tags.js' */
 
 /** @typedef {'pending' | 'processing' | 'completed' | 'failed' | 'cancelled'} Status */
 
@@ -49,6 +50,7 @@ export { describeError } from './thrown.js';
  *   from then on
  * @property {After | null} [after] after which tasks it starts
  * @property {string[]} [awaits] those of them that have not ended
+ * @property {Tags | null} [tags]
  * @property {string} [submittedBy] the id of the task whose handler submitted it
  */
 
@@ -73,6 +75,7 @@ export { describeError } from './thrown.js';
  * @property {TaskError | null} error of the last attempt that failed
  * @property {string | null} group the key of its group
  * @property {'group' | null} waiting_for what a held task waits for, where that is its turn in its group
+ * @property {Tags} [tags] where it has some
  * @property {number} created_ms
  * @property {number | null} started_ms when the first attempt of this run began
  * @property {number | null} finished_ms

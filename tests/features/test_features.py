@@ -599,6 +599,22 @@ def test_no_more_tasks_of_a_group_run_at_once_than_it_may(client: TaskRunnerClie
     assert {each.task_id for each in client.tasks(group=key)} == {task.task_id for task in tasks}
 
 
+def test_tasks_are_found_by_their_tags(client: TaskRunnerClient) -> None:
+    order = f"order-{time.time_ns()}"
+    wanted = client.submit(b"work", handler="slug", tags={"order": order, "customer": "acme"})
+    others = client.submit_many(
+        [NewTask(b"work", handler="slug", tags={"order": order}), NewTask(b"work", handler="slug")]
+    )
+    assert all(isinstance(each, Submission) for each in others)
+    assert client.get(wanted.task_id).tags == {"customer": "acme", "order": order}
+    both = {"order": order, "customer": "acme"}
+    wait_until(lambda: {task.task_id for task in client.tasks(tags=both)} == {wanted.task_id}, 3 * PATIENCE_SECONDS)
+    (found,) = client.tasks(tags=both, handler="slug")
+    assert found.tags == both
+    with pytest.raises(TaskRunnerError, match="expected the value of the tag order to be 1 to 64 visible ASCII"):
+        client.submit(b"work", tags={"order": "two words"})
+
+
 def test_a_task_is_gone_when_its_time_to_live_is_over(
     client: TaskRunnerClient, short_lived: tuple[str, datetime]
 ) -> None:

@@ -21,6 +21,7 @@ TASK: dict[str, Any] = {
     "maxRetries": 5,
     "group": None,
     "waitingFor": None,
+    "tags": {},
     "progress": {"percent": 50, "note": "half"},
     "result": {"camelCase": 1, "snake_case": [2]},
     "error": None,

@@ -73,6 +73,7 @@ SCHEDULE: dict[str, Any] = {
     "ttlSeconds": None,
     "maxRetries": 2,
     "group": None,
+    "tags": {"of": "day"},
     "callbackUrl": None,
     "nextRuns": ["2026-11-23T08:00:00.000Z"],
     "lastRuns": [{"taskId": "t1", "scheduledAt": "2026-11-20T08:00:00.000Z"}],
@@ -137,7 +138,9 @@ def test_a_batch_is_shown(client: TaskRunnerClient, runner: StandIn) -> None:
 def test_a_schedule_is_put_with_its_task(client: TaskRunnerClient, runner: StandIn) -> None:
     runner.replies = [Reply(SCHEDULE)]
     new = NewSchedule(
-        cron="0 9 * * 1-5", timezone="Europe/Berlin", task=NewTask("work", max_retries=2, on=["failed"], group="g")
+        cron="0 9 * * 1-5",
+        timezone="Europe/Berlin",
+        task=NewTask("work", max_retries=2, on=["failed"], group="g", tags={"of": "day"}),
     )
     schedule = client.put_schedule("report", new)
     assert to_json(schedule) == SCHEDULE
@@ -149,6 +152,7 @@ def test_a_schedule_is_put_with_its_task(client: TaskRunnerClient, runner: Stand
         "payload": "work",
         "maxRetries": 2,
         "group": "g",
+        "tags": {"of": "day"},
         "on": ["failed"],
     }
 
@@ -181,13 +185,13 @@ ACTION: dict[str, Any] = {
 
 def test_actions_are_started_followed_and_stopped(client: TaskRunnerClient, runner: StandIn) -> None:
     runner.replies = [Reply(ACTION), Reply({"actions": [ACTION]}), Reply(ACTION), Reply(ACTION)]
-    wanted = Filter(status="failed", created_after=datetime(2026, 11, 20, tzinfo=UTC))
+    wanted = Filter(status="failed", tags={"customer": "acme"}, created_after=datetime(2026, 11, 20, tzinfo=UTC))
     assert to_json(client.start_action("retry", wanted, dry_run=True)) == ACTION
     assert [each.done for each in client.actions()] == [2]
     assert client.action("a1").matched == client.stop_action("a1").matched == 3
     assert json.loads(runner.requests[0].body) == {
         "action": "retry",
-        "filter": {"status": "failed", "createdAfter": "2026-11-20T00:00:00+00:00"},
+        "filter": {"status": "failed", "tags": {"customer": "acme"}, "createdAfter": "2026-11-20T00:00:00+00:00"},
         "dryRun": True,
     }
     assert [(request.method, request.path) for request in runner.requests] == [
@@ -252,6 +256,7 @@ def test_what_steers_a_task_rides_beside_it(runner: StandIn, client: TaskRunnerC
         idempotency_key="key 1",
         replace="pending",
         group="customer-1",
+        tags={"customer": "acme", "zone": "a:b"},
     )
     assert submission.is_replay
     assert not submission.is_replaced
@@ -265,6 +270,7 @@ def test_what_steers_a_task_rides_beside_it(runner: StandIn, client: TaskRunnerC
         "maxRetries": ["3"],
         "replace": ["pending"],
         "group": ["customer-1"],
+        "tag": ["customer:acme", "zone:a:b"],
     }
     assert request.headers["Idempotency-Key"] == "key 1"
     assert request.headers["Authorization"] == f"Bearer {TOKEN}"

@@ -122,6 +122,51 @@ def test_a_group_is_given_shown_and_listed(run: Run, runner: StandIn) -> None:
     assert [request.query.get("group") for request in runner.requests] == [["customer-1"], None, ["customer-1"]]
 
 
+def test_tags_are_given_shown_and_listed(run: Run, runner: StandIn) -> None:
+    tagged = TASK | {"tags": {"customer": "acme", "zone": "a:b"}}
+    runner.replies = [Reply(tagged), Reply(tagged), *(Reply({"tasks": [], "cursor": None}) for _ in range(2))]
+    run("submit", "--tag", "customer:acme", "--tag", "zone:a:b")
+    assert re.search(r"^tags +customer:acme, zone:a:b$", run("get", "t1")[1], re.MULTILINE)
+    run("list", "--tag", "customer:acme", "--tag", "zone:a:b")
+    run("retry", "--status", "failed", "--tag", "customer:acme")
+    both = ["customer:acme", "zone:a:b"]
+    assert [request.query.get("tag") for request in runner.requests] == [both, None, both, ["customer:acme"]]
+
+
+def test_an_action_takes_tags(run: Run, runner: StandIn) -> None:
+    action = {
+        "id": "a",
+        "action": "cancel",
+        "dryRun": False,
+        "state": "completed",
+        "matched": 1,
+        "done": 1,
+        "skipped": 0,
+    }
+    runner.replies = [Reply(action | {"createdAt": "2026-11-23T08:00:00.000Z", "finishedAt": None})]
+    assert run("actions", "cancel", "--tag", "customer:acme")[0] == 0
+    (request,) = runner.requests
+    assert json.loads(request.body) == {
+        "action": "cancel",
+        "filter": {"tags": {"customer": "acme"}},
+        "dryRun": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("list", "--tag", "customer"), "expected KEY:VALUE, got 'customer'"),
+        (("list", "--tag", "a:1", "--tag", "a:2"), "expected each key of --tag once, got a again"),
+        (("retry", "t1", "--tag", "a:1"), "--handler, --group and --tag go with --status"),
+    ],
+)
+def test_tags_that_are_no_use_are_refused(run: Run, arguments: tuple[str, ...], message: str) -> None:
+    code, _, told = run(*arguments)
+    assert code == 2
+    assert message in told
+
+
 def test_submit_replaces_a_pending_task(run: Run, runner: StandIn) -> None:
     runner.replies = [Reply({"taskId": "t1", "status": "pending", "replaced": True})]
     assert run("submit", "--idempotency-key", "k", "--replace", "pending") == (0, "t1 pending (replaced)\n", "")

@@ -16,13 +16,21 @@ from tests.unit.test_task_runner import binding, record_task_runner
 
 FIVE_FIELDS = CHECKS["cron"].expected
 REPORT = {"name": "report", "cron": "0 9 * * 1-5", "timezone": "Europe/Berlin", "payload": {"of": "yesterday"}}
-CLEANUP = {"name": "cleanup", "every_seconds": 900, "overlap": "allow", "max_retries": 0}
+CLEANUP = {
+    "name": "cleanup",
+    "every_seconds": 900,
+    "overlap": "allow",
+    "max_retries": 0,
+    "group": "nightly",
+    "tags": {"kind": "cleanup"},
+}
 
 
 def test_the_worker_is_told_of_them_as_the_api_takes_them() -> None:
     stack = record_task_runner(schedules=[REPORT, CLEANUP])
     told = json.loads(json.loads(binding(stack, "SCHEDULES")["json"]))
-    assert told == [REPORT, {"name": "cleanup", "everySeconds": 900, "overlap": "allow", "maxRetries": 0}]
+    steering = {"everySeconds": 900, "overlap": "allow", "maxRetries": 0}
+    assert told == [REPORT, {"name": "cleanup", **steering, "group": "nightly", "tags": {"kind": "cleanup"}}]
     assert stack.inputs("task-runner")["schedules"] == [REPORT, CLEANUP], "a preview shows the change"
 
 
@@ -80,6 +88,12 @@ def test_a_config_tells_every_fault_with_its_place() -> None:
         ({"max_retries": 101}, "max_retries: expected a whole number from 0 to 100"),
         ({"callback_url": "ftp://a"}, "callback_url: expected a URL such as"),
         ({"callback_url": "https://other.example/"}, "callback_url: expected a host of http_allowed_hosts"),
+        ({"group": "a b"}, "group: expected 1 to 128 visible ASCII characters, got 'a b'"),
+        ({"tags": {"a": 1}}, "tags: expected a mapping of at most 8 tags"),
+        ({"tags": {"1a": "x"}}, "tags: expected a mapping of at most 8 tags"),
+        ({"tags": {"a": "x y"}}, "tags: expected a mapping of at most 8 tags"),
+        ({"tags": {f"k{n}": "x" for n in range(9)}}, "tags: expected a mapping of at most 8 tags"),
+        ({"tags": {f"k{n}": "x" * 60 for n in range(7)}}, "400 characters in all"),
         ({"on": ["done"]}, "on: expected a list of some of completed, failed, cancelled"),
         ({"on": "completed"}, "on: expected a list of some of"),
         ({"idempotency_key": "a"}, r"schedules\[0\]: expected fields of .* got 'idempotency_key'"),

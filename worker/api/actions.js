@@ -2,11 +2,11 @@
 
 import { ALLOWED, actionsOf, changeActions, isRunning, MAX_RUNNING, withAction, workOff } from '../actions.js';
 import { TASK_ID } from '../task_id.js';
-import { isObject } from './batch.js';
 import { HANDLER_NAME } from './list.js';
 import { parseJson, toPayload } from './payload.js';
 import { invalidParameter, isoTime, jsonReply, quoted, Refusal } from './reply.js';
-import { readBody, readQuery, requireKnown, textLike } from './request.js';
+import { isObject, readBody, readQuery, requireKnown, textLike } from './request.js';
+import { tagsOfField } from './tags.js';
 
 /** @import { Act, Action, Filter } from '../actions.js' */
 /** @import { Status } from '../task.js' */
@@ -18,7 +18,7 @@ export const ACTS = /** @type {Act[]} */ (Object.keys(ALLOWED));
 export const MAX_IDS = 500;
 const MAX_BYTES = 64 * 1024;
 
-const FILTER_FIELDS = ['status', 'handler', 'createdAfter', 'createdBefore', 'ids'];
+const FILTER_FIELDS = ['status', 'handler', 'tags', 'createdAfter', 'createdBefore', 'ids'];
 
 /** Of ISO 8601 what says a moment: with its offset. */
 const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})$/;
@@ -113,13 +113,16 @@ function readFilter(given, action) {
   if (!isObject(given)) throw invalidParameter('filter', 'an object', given);
   for (const name of Object.keys(given)) requireKnown(name, FILTER_FIELDS, 'field');
   if (Object.keys(given).length === 0) throw invalidParameter('filter', `one with some of ${FILTER_FIELDS.join(', ')}: it would be all tasks`, given);
-  const { status, handler, createdAfter, createdBefore, ids } = given;
+  const { status, handler, tags: givenTags, createdAfter, createdBefore, ids } = given;
+  const tags = tagsOfField(givenTags);
+  if (givenTags !== undefined && tags === null) throw invalidParameter('tags', 'some tags, such as {"customer": "acme"}: none would be all tasks', givenTags);
   if (status !== undefined && !ALLOWED[action].some((each) => each === status)) {
     throw invalidParameter('status', `one of ${ALLOWED[action].join(', ')}, which can be ${PARTICIPLES[action]}`, status);
   }
   return {
     status: /** @type {Status | undefined} */ (status) ?? null,
     handler: handler === undefined ? null : text('handler', handler, HANDLER_NAME, 'the name of a handler'),
+    tags,
     created_after_ms: time('createdAfter', createdAfter),
     created_before_ms: time('createdBefore', createdBefore),
     ids: ids === undefined ? null : readIds(ids),
@@ -167,7 +170,7 @@ function view({ id, action, filter, dry_run, state, matched, done, skipped, crea
   return {
     id, action, dryRun: dry_run, state, matched, done, skipped, createdAt: isoTime(created_ms), finishedAt: isoTime(finished_ms),
     filter: {
-      status: filter.status, handler: filter.handler, createdAfter: isoTime(filter.created_after_ms), createdBefore: isoTime(filter.created_before_ms),
+      status: filter.status, handler: filter.handler, tags: filter.tags ?? null, createdAfter: isoTime(filter.created_after_ms), createdBefore: isoTime(filter.created_before_ms),
       ids: filter.ids,
     },
   };

@@ -5,6 +5,7 @@ import { STATUSES } from '../task.js';
 import { timePrefix } from '../task_id.js';
 import { invalidParameter, jsonReply, summaryView } from './reply.js';
 import { fromDigits, readQuery, textLike, wholeNumber } from './request.js';
+import { TAG, tagsOfQuery } from './tags.js';
 
 /** @import { Status } from '../task.js' */
 /** @import { Call } from './router.js' */
@@ -35,7 +36,7 @@ const AFTER = 'g';
 
 /** @param {Call} call */
 export async function listTasks({ url, store, env }) {
-  const query = readQuery(url, ['status', 'handler', 'group', 'id', 'createdAfter', 'createdBefore', 'error', 'limit', 'cursor']);
+  const query = readQuery(url, ['status', 'handler', 'group', TAG, 'id', 'createdAfter', 'createdBefore', 'error', 'limit', 'cursor'], [], TAG);
   const id = textLike('id', query['id'], ID_PREFIX, 'the id of a task, or its beginning');
   const after = timeOf('createdAfter', query['createdAfter']);
   const before = timeOf('createdBefore', query['createdBefore']);
@@ -46,6 +47,7 @@ export async function listTasks({ url, store, env }) {
     status: /** @type {Status | null} */ (textLike('status', query['status'], STATUS, `one of ${STATUSES.join(', ')}`)),
     handler: textLike('handler', query['handler'], HANDLER_NAME, 'the name of a handler'),
     group: textLike('group', query['group'], GROUP_KEY, GROUP_KEY_IN_WORDS),
+    tags: tagsOfQuery(url),
     limit: wholeNumber('limit', fromDigits(query['limit']), LIST_TASKS, DEFAULT_LIST_TASKS),
     since: [id ?? '', after ?? ''].sort()[1] ?? '',
     error: textLike('error', query['error'], ERROR_TEXT, `a text of 1 to ${MAX_ERROR_TEXT_LENGTH} characters`),

@@ -3,14 +3,15 @@
 import { STATUSES } from '../task.js';
 import { DEFAULT_LIST_TASKS, ID_PREFIX, LIST_TASKS, MAX_ERROR_TEXT_LENGTH } from './list.js';
 import {
-  AFTER_SCHEMA, CALLBACK_URL_SCHEMA, CURSOR_SCHEMA, DELAY_SCHEMA, ENDS_SCHEMA, ERROR_SCHEMAS, GROUP_SCHEMA, HANDLER_SCHEMA, HEADERS, headers, IDEMPOTENCY_KEY_SCHEMA, refusals,
-  REPLACE_SCHEMA, RETRIES_SCHEMA, schemaOf, SCHEDULE_NAME_SCHEMA, SCHEMAS, START_WHEN_SCHEMA, STATUS_SCHEMA, TASK_ID_SCHEMA, TTL_SCHEMA, wholeNumber,
+  AFTER_SCHEMA, CALLBACK_URL_SCHEMA, CURSOR_SCHEMA, DELAY_SCHEMA, ENDS_SCHEMA, ERROR_SCHEMAS, GROUP_SCHEMA, HANDLER_SCHEMA, HEADERS, headers, IDEMPOTENCY_KEY_SCHEMA, NEW_TAG_SCHEMA, refusals,
+  REPLACE_SCHEMA, RETRIES_SCHEMA, schemaOf, SCHEDULE_NAME_SCHEMA, SCHEMAS, START_WHEN_SCHEMA, STATUS_SCHEMA, TAG_SCHEMA, TASK_ID_SCHEMA, TTL_SCHEMA, wholeNumber,
 } from './openapi_schemas.js';
 import { EVENT_NAME } from './events.js';
 import { METRICS_TYPE } from './metrics.js';
 import { jsonReply } from './reply.js';
 import { EVENT_STREAM } from './stream.js';
 import { DEFAULT_HANDLER, PARAMETER_PREFIX } from './submission.js';
+import { TAG } from './tags.js';
 import { WAIT_SECONDS } from './task.js';
 
 /** @import { Handlers } from '../handler.js' */
@@ -174,6 +175,7 @@ function submitTask(handlers) {
       query('callbackUrl', CALLBACK_URL_SCHEMA),
       { ...query('on', ENDS_SCHEMA), style: 'form', explode: false },
       query('group', GROUP_SCHEMA),
+      query(TAG, NEW_TAG_SCHEMA),
       query('replace', REPLACE_SCHEMA),
       { ...query('after', AFTER_SCHEMA), style: 'form', explode: false },
       query('startWhen', START_WHEN_SCHEMA),
@@ -237,6 +239,7 @@ function listTasks() {
     query('status', STATUS_SCHEMA),
     query('handler', HANDLER_SCHEMA),
     query('group', { type: 'string', pattern: GROUP_SCHEMA['pattern'], description: 'Those of the groups with this key, whichever handler they are of.' }),
+    query(TAG, { ...TAG_SCHEMA, description: 'Those with this tag, such as `customer:acme`; may come several times, and then those with all of them.' }),
     query('id', { type: 'string', pattern: ID_PREFIX.source, description: 'The beginning of an id, or all of it.' }),
     query('createdAfter', { type: 'string', format: 'date-time', description: 'Those that were submitted then or later.' }),
     query('createdBefore', { type: 'string', format: 'date-time', description: 'Those that were submitted earlier.' }),

@@ -10,6 +10,7 @@ import { MAX_BATCH_TASKS } from './batch.js';
 import { CURSOR, HANDLER_NAME } from './list.js';
 import { STATUS_OF_CODE } from './reply.js';
 import { GROUP_KEY, GROUP_KEY_IN_WORDS } from '../group.js';
+import { MAX_TAGS, MAX_TAGS_LENGTH, TAG_KEY, TAG_KEY_IN_WORDS, TAG_VALUE, TAG_VALUE_IN_WORDS } from '../tags.js';
 import { IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_IN_WORDS, REPLACEABLE } from './submission.js';
 import { EVERY_SECONDS, MAX_SCHEDULES, MISSED, MISSED_IN_WORDS, OVERLAPS, SCHEDULE_NAME } from './schedule_definition.js';
 
@@ -43,6 +44,22 @@ export const GROUP_SCHEMA = {
   type: 'string', pattern: GROUP_KEY.source,
   description: `${GROUP_KEY_IN_WORDS}: the tasks of a group share the limits of their handler, or of the stack; what is over a limit waits. The handler's where it is not given.`,
 };
+
+const TAG_RULES = `A key is ${TAG_KEY_IN_WORDS}; a value is ${TAG_VALUE_IN_WORDS}; all of a task have at most ${MAX_TAGS_LENGTH} characters together.`;
+
+/** @type {Schema} */
+export const TAGS_SCHEMA = {
+  type: 'object', propertyNames: { pattern: TAG_KEY.source }, additionalProperties: { type: 'string', pattern: TAG_VALUE.source }, maxProperties: MAX_TAGS,
+  description: `What tasks are found by. ${TAG_RULES}`,
+};
+
+/** Of a query, where each comes on its own. @type {Schema} */
+export const TAG_SCHEMA = {
+  type: 'array', items: { type: 'string', pattern: `${TAG_KEY.source.slice(0, -1)}:${TAG_VALUE.source.slice(1)}` }, maxItems: MAX_TAGS,
+};
+
+/** @type {Schema} */
+export const NEW_TAG_SCHEMA = { ...TAG_SCHEMA, description: `A tag such as \`customer:acme\`, by which tasks are found; may come several times. ${TAG_RULES}` };
 
 /** @type {Schema} */
 export const REPLACE_SCHEMA = {
@@ -112,6 +129,7 @@ const SUMMARY = {
   finishedAt: orNull(TIME),
   group: { ...orNull({ type: 'string' }), description: 'The key of its group, whose limits hold for it.' },
   waitingFor: { enum: ['group', null], description: 'What a pending task is held for: `group` until it has its turn in its group.' },
+  tags: { ...TAGS_SCHEMA, description: 'By which it is found.' },
   nextAttemptAt: { ...orNull(TIME), description: 'When a pending task is due that waits for its delay or its backoff.' },
   expiresAt: { ...orNull(TIME), description: 'Null while the task is held: its time to live counts from its release.' },
 };
@@ -198,6 +216,7 @@ export const SCHEMAS = {
       idempotencyKey: IDEMPOTENCY_KEY_SCHEMA,
       replace: REPLACE_SCHEMA,
       group: GROUP_SCHEMA,
+      tags: TAGS_SCHEMA,
       callbackUrl: CALLBACK_URL_SCHEMA,
       on: ENDS_SCHEMA,
       after: AFTER_SCHEMA,
@@ -260,6 +279,7 @@ export const SCHEMAS = {
       ttlSeconds: TTL_SCHEMA,
       maxRetries: RETRIES_SCHEMA,
       group: GROUP_SCHEMA,
+      tags: TAGS_SCHEMA,
       callbackUrl: CALLBACK_URL_SCHEMA,
       on: ENDS_SCHEMA,
     },
@@ -278,6 +298,7 @@ export const SCHEMAS = {
     ttlSeconds: orNull(TTL_SCHEMA),
     maxRetries: orNull(RETRIES_SCHEMA),
     group: orNull(GROUP_SCHEMA),
+    tags: TAGS_SCHEMA,
     callbackUrl: { ...orNull({ type: 'string' }), description: 'The origin alone, for the rest may be a secret.' },
     nextRuns: { type: 'array', items: TIME, description: 'None while it is paused.' },
     lastRuns: { type: 'array', items: object({ taskId: TASK_ID_SCHEMA, scheduledAt: TIME }), description: 'Up to ten, newest first.' },
@@ -305,6 +326,7 @@ export const SCHEMAS = {
         type: 'object', additionalProperties: false, minProperties: 1,
         properties: {
           status: STATUS_SCHEMA, handler: HANDLER_SCHEMA, createdAfter: TIME,
+          tags: { ...TAGS_SCHEMA, minProperties: 1, description: 'Those that have all of these tags.' },
           createdBefore: { ...TIME, description: 'Where it is not given, the moment of the request.' },
           ids: { type: 'array', items: TASK_ID_SCHEMA, minItems: 1, maxItems: MAX_IDS },
         },
@@ -316,7 +338,7 @@ export const SCHEMAS = {
   Action: object({
     id: { type: 'string', format: 'uuid' },
     action: { enum: ACTS },
-    filter: object({ status: orNull(STATUS_SCHEMA), handler: orNull(HANDLER_SCHEMA), createdAfter: orNull(TIME), createdBefore: orNull(TIME), ids: orNull({ type: 'array', items: TASK_ID_SCHEMA }) }),
+    filter: object({ status: orNull(STATUS_SCHEMA), handler: orNull(HANDLER_SCHEMA), tags: orNull(TAGS_SCHEMA), createdAfter: orNull(TIME), createdBefore: orNull(TIME), ids: orNull({ type: 'array', items: TASK_ID_SCHEMA }) }),
     dryRun: { type: 'boolean' },
     state: { enum: ['running', 'completed', 'stopped'] },
     matched: { ...COUNT, description: 'Tasks so far that the filter names and whose status allows the action.' },

@@ -1,6 +1,7 @@
 /** What the API answers: JSON, with ISO 8601 times; and where it does not do what it was asked, one shape with a code that programs can rely on. */
 
 import { StoreFull, StoreUnavailable } from '../stores/store_error.js';
+import { NO_TAGS } from '../tags.js';
 import { TASK_ID } from '../task_id.js';
 import { bounded } from '../text.js';
 
@@ -168,8 +169,8 @@ export function summaryView(task, env) {
  * @param {TaskSummary} task
  * @param {Environment} env
  */
-function state({ taskId, status, handler, run, attempts, crashes, max_retries, progress, group, waiting_for }, env) {
-  return { taskId, status, handler, run, attempts, crashes, maxRetries: max_retries ?? Number(env.MAX_RETRIES), progress, group, waitingFor: waiting_for };
+function state({ taskId, status, handler, run, attempts, crashes, max_retries, progress, group, waiting_for, tags = NO_TAGS }, env) {
+  return { taskId, status, handler, run, attempts, crashes, maxRetries: max_retries ?? Number(env.MAX_RETRIES), progress, group, waitingFor: waiting_for, tags };
 }
 
 /**

@@ -79,14 +79,16 @@ const DIGITS = /^\d{1,15}$/;
  * @param {URL} url
  * @param {readonly string[]} known the names of those that there may be
  * @param {readonly string[]} [former] names that are still read, which no error tells of
+ * @param {string} [several] the one that may come several times, and is read apart
  * @returns {Record<string, string>}
  * @throws {Refusal} there is another one, or one comes twice
  */
-export function readQuery({ searchParams }, known, former = []) {
+export function readQuery({ searchParams }, known, former = [], several) {
   /** A handler may call a parameter `__proto__`. @type {Record<string, string>} */
   const query = Object.create(null);
   for (const [name, value] of searchParams) {
     if (!former.includes(name)) requireKnown(name, known, 'query parameter');
+    if (name === several) continue;
     if (Object.hasOwn(query, name)) throw invalidParameter(name, 'given once', searchParams.getAll(name));
     query[name] = value;
   }
@@ -140,4 +142,12 @@ export function textLike(name, value, pattern, what) {
   if (value === undefined) return null;
   if (typeof value === 'string' && pattern.test(value)) return value;
   throw invalidParameter(name, what, value);
+}
+
+/**
+ * @param {unknown} value
+ * @returns {value is Record<string, unknown>}
+ */
+export function isObject(value) {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -2,9 +2,9 @@
 
 import { MAX_MISSED_TICKS, nextTick } from '../schedules.js';
 import { faultOfTiming } from '../timing.js';
-import { isObject, OWN_FIELDS, readItem } from './batch.js';
+import { OWN_FIELDS, readItem } from './batch.js';
 import { invalidParameter, Refusal } from './reply.js';
-import { requireKnown, wholeNumber } from './request.js';
+import { isObject, requireKnown, wholeNumber } from './request.js';
 import { newTask } from './submission.js';
 
 /** @import { Definition, TaskOfTick, Timing } from '../schedules.js' */
@@ -89,10 +89,10 @@ function oneOf(name, value, words, otherwise) {
  * @param {NewTask} task
  * @returns {TaskOfTick}
  */
-function taskOfTick({ handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, callback = null, group = null }) {
+function taskOfTick({ handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, callback = null, group = null, tags = null }) {
   const isText = typeof payload === 'string';
   return {
-    handler, parameters, delay_seconds, ttl_seconds, max_retries, callback, ...(group && { group: group.name }),
+    handler, parameters, delay_seconds, ttl_seconds, max_retries, callback, ...(group && { group: group.name }), ...(tags && { tags }),
     payload: isText ? payload : payload.toBase64(), is_base64: !isText,
   };
 }

@@ -3,6 +3,7 @@
 import { groupKey } from '../group.js';
 import { nextTick, redefined } from '../schedules.js';
 import { refusedSchedules } from '../stack_schedules.js';
+import { NO_TAGS } from '../tags.js';
 import { parseJson, toPayload } from './payload.js';
 import { isoTime, jsonReply, quoted, Refusal } from './reply.js';
 import { readBody, readQuery } from './request.js';
@@ -165,7 +166,7 @@ function view({ name, schedule: text }) {
   return {
     name, owner: declared === undefined ? 'api' : 'stack', cron, timezone, everySeconds: every_seconds, overlap, missed, paused,
     handler: task.handler, delaySeconds: task.delay_seconds, ttlSeconds: task.ttl_seconds, maxRetries: task.max_retries,
-    group: task.group ? groupKey(task.group) : null,
+    group: task.group ? groupKey(task.group) : null, tags: task.tags ?? NO_TAGS,
     callbackUrl: task.callback && (URL.parse(task.callback.url)?.origin ?? ''),
     nextRuns: ticks.filter((tick) => tick !== null).map(isoTime),
     lastRuns: runs.toReversed().map(({ taskId, tick_ms }) => ({ taskId, scheduledAt: isoTime(tick_ms) })),

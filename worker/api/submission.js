@@ -14,6 +14,7 @@ import { answerTo, takeIn } from './intake.js';
 import { requireDeclaredJson, requireValid, toPayload } from './payload.js';
 import { invalidParameter, jsonReply, quoted, Refusal } from './reply.js';
 import { fromDigits, readBody, readQuery, textLike, wholeNumber } from './request.js';
+import { TAG, tagsOfQuery } from './tags.js';
 
 /** @import { Group } from '../group.js' */
 /** @import { HandlerModule, Handlers } from '../handler.js' */
@@ -31,7 +32,7 @@ export async function submitTask(call) {
   const { request, url, handlers } = call;
   const handler = url.searchParams.get('handler') ?? DEFAULT_HANDLER;
   const own = Object.keys(findHandler(handlers, handler).parameters ?? {});
-  const query = readQuery(url, [...SETTINGS, ...own.map((name) => PARAMETER_PREFIX + name)], [...Object.values(FORMER_NAMES), ...own]);
+  const query = readQuery(url, [...SETTINGS, ...own.map((name) => PARAMETER_PREFIX + name)], [...Object.values(FORMER_NAMES), ...own], TAG);
   const [callbackUrlName, callbackUrl] = eitherOf(query, 'callbackUrl', FORMER_NAMES['callbackUrl']);
   const idempotencyKey = textLike('Idempotency-Key', request.headers.get('Idempotency-Key') ?? undefined, IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_IN_WORDS);
   const settings = {
@@ -45,6 +46,7 @@ export async function submitTask(call) {
     callback: readCallback(callbackUrl, query['on']?.split(','), callbackUrlName),
     after: readAfter(query['after']?.split(','), query['startWhen']),
     group: textLike('group', query['group'], GROUP_KEY, GROUP_KEY_IN_WORDS),
+    tags: tagsOfQuery(url),
   };
   const payload = toPayload(await readBody(request, MAX_PAYLOAD_BYTES));
   requireDeclaredJson(request.headers.get('Content-Type'), payload);
@@ -67,7 +69,7 @@ export async function submitTask(call) {
 /** The query parameters of every task. They are named as the fields of a batch's tasks and of replies are.
  *
  * @type {readonly string[]} */
-const SETTINGS = ['handler', 'delaySeconds', 'ttlSeconds', 'maxRetries', 'callbackUrl', 'on', 'replace', 'after', 'startWhen', 'group'];
+const SETTINGS = ['handler', 'delaySeconds', 'ttlSeconds', 'maxRetries', 'callbackUrl', 'on', 'replace', 'after', 'startWhen', 'group', TAG];
 
 /** How settings were named in queries at first; these names are still read. @type {Readonly<Record<string, string>>} */
 const FORMER_NAMES = { delaySeconds: 'delay', ttlSeconds: 'ttl', maxRetries: 'max_retries', callbackUrl: 'callback_url' };
@@ -231,11 +233,12 @@ function stackOf(thrown) {
  * @param {Group | null} group
  * @returns {Promise<Idempotency>}
  */
-async function idempotencyOf(key, { handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, callback, after }, group) {
+async function idempotencyOf(key, { handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, callback, after, tags }, group) {
   /** @type {unknown[]} */
   const settings = [handler, Object.entries(parameters).sort(), delay_seconds, ttl_seconds, max_retries];
   if (callback.url !== null || callback.on !== null) settings.push([callback.url, callback.on]); // others keep the fingerprint that they had
   if (after) settings.push(after);
+  if (tags) settings.push({ tags });
   const head = new TextEncoder().encode(`${JSON.stringify(settings)}\n`);
   const body = typeof payload === 'string' ? new TextEncoder().encode(payload) : payload;
   return { key: await sha256Hex(group ? `${group.name}\n${key}` : key), fingerprint: await sha256Hex(await new Blob([head, body]).arrayBuffer()) };

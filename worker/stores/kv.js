@@ -8,6 +8,7 @@ import { CALLBACK_HANDLER, callbackBody, callbackRuns, callbackTaskId, tellsOf }
 import { followUpOf } from '../follow_up.js';
 import { creationTime, timePrefix } from '../task_id.js';
 import { crashedStory } from '../story.js';
+import { hasTags } from '../tags.js';
 import { bounded } from '../text.js';
 import { REQUEST_PATIENCE_SECONDS } from './connection.js';
 import { newestFirst } from './kv_list.js';
@@ -24,6 +25,7 @@ import { addCounts, countEnd, countSubmission, noCounts, noSweeps, recentMinutes
 /** @import { Submission } from '../engines/engine.js' */
 /** @import { FollowUp } from '../follow_up.js' */
 /** @import { Link } from '../dependencies.js' */
+/** @import { Tags } from '../tags.js' */
 /** @import { TableSettings } from './task_table.js' */
 
 /**
@@ -56,6 +58,7 @@ import { addCounts, countEnd, countSubmission, noCounts, noSweeps, recentMinutes
  * @property {string | null} parent of a callback
  * @property {string | null} story
  * @property {string} [submitted_by]
+ * @property {Tags} [tags]
  */
 
 /**
@@ -505,7 +508,7 @@ export class KvStore {
    * @param {Query} query
    * @returns {Promise<Page>}
    */
-  async list({ status, handler, group = null, limit, cursor, since = '', error = null }) {
+  async list({ status, handler, group = null, tags = null, limit, cursor, since = '', error = null }) {
     /** @type {TaskSummary[]} */
     const tasks = [];
     const walk = newestFirst(this.kv, cursor);
@@ -515,6 +518,7 @@ export class KvStore {
       const task = summary(name, entry);
       if (error !== null && !hasText(task.error, error)) continue;
       if (!isKept(entry) || (status && task.status !== status) || (handler && task.handler !== handler) || (group !== null && task.group !== group)) continue;
+      if (tags !== null && !hasTags(task.tags, tags)) continue;
       if (tasks.length === limit) return { tasks, cursor: tasks.at(-1)?.taskId ?? null };
       tasks.push(task);
     }
@@ -654,18 +658,18 @@ export class KvStore {
    * @returns {Promise<Insertion>}
    */
   async #insert(task) {
-    const { taskId, handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, idempotency, callback = null, mayBeThere = false, submittedBy } = task;
+    const { taskId, handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, idempotency, callback = null, mayBeThere = false, submittedBy, tags } = task;
     const there = mayBeThere ? await this.#read(taskId) : null;
     if (there) return { taskId, run: there.run, status: there.status, isNew: false, conflict: false, isHeld: false };
     const created_ms = creationTime(taskId);
     const expires_at = Math.floor(created_ms / 1000) + delay_seconds + (ttl_seconds ?? TASK_TTL_SECONDS);
     const due_at_ms = delay_seconds > 0 ? created_ms + delay_seconds * 1000 : null;
-    const asked = { handler, parameters, ...encoded(payload), max_retries, expires_at, due_at_ms, idempotency, callback, ...(submittedBy && { submitted_by: submittedBy }) };
+    const asked = { handler, parameters, ...encoded(payload), max_retries, expires_at, due_at_ms, idempotency, callback, ...(submittedBy && { submitted_by: submittedBy }), ...(tags && { tags }) };
     const found = idempotency && await this.#heldBy(idempotency, task);
     if (found?.isReplaced) {
       const due_ms = due_at_ms ?? created_ms;
       const run = found.entry.run + (due_ms < (found.entry.due_at_ms ?? 0) ? 1 : 0);
-      await this.#store(found.taskId, { ...found.entry, payload_encoding: undefined, ...asked, run, due_at_ms: due_ms, sent_at_ms: null });
+      await this.#store(found.taskId, { ...found.entry, payload_encoding: undefined, tags: undefined, ...asked, run, due_at_ms: due_ms, sent_at_ms: null });
       return { taskId: found.taskId, run, status: 'pending', isNew: false, conflict: false, isHeld: false, isReplaced: true };
     }
     if (found) {
@@ -1101,6 +1105,7 @@ function summary(taskId, entry) {
   return {
     taskId, status, handler, run, attempts, crashes, max_retries, progress, error,
     group: null, waiting_for: null,
+    ...(entry.tags && { tags: entry.tags }),
     created_ms: creationTime(taskId),
     started_ms: entry.started_at_ms,
     finished_ms: entry.finished_at_ms,

@@ -8,6 +8,7 @@ import { callbackRuns, callbackTaskId, tellsOf } from '../callback.js';
 import { followUpOf, mergeFollowUps } from '../follow_up.js';
 import { groupKey } from '../group.js';
 import { ENDED, HELD_UNTIL_MS, LEASE_SECONDS, MAX_CRASHES, SWEEP_GRACE_SECONDS, TASK_TTL_SECONDS, MAX_PAYLOAD_BYTES } from '../task.js';
+import { NO_TAGS } from '../tags.js';
 import { creationTime, timePrefix } from '../task_id.js';
 import { bounded } from '../text.js';
 import { CALLBACK_STATUS, MAKE_CALLBACKS } from './callback_table.js';
@@ -24,6 +25,7 @@ import { EARLY_MS, isHeld, verdictOn, whilePaused } from './lease.js';
 import { changeOfNote, NOTE } from './note_table.js';
 import { changeOfPause, IS_PAUSED, PAUSES } from './pause_table.js';
 import { changeOfSchedule, SCHEDULES } from './schedule_table.js';
+import { hasAllTags, TAGGED_WINDOW, TAGS_OF, tagTexts } from './tag_table.js';
 import { CRASHED_STORY } from '../story.js';
 import { isStoreError } from './store_error.js';
 import { addEnd, addSubmission, countEnd, countSubmission, MINUTE_MS, newTally, noCounts, recentMinutes } from './tally.js';
@@ -121,7 +123,7 @@ const REPLACE_PENDING = (before) => {
   return `
     ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO UPDATE SET
       handler = excluded.handler, parameters = excluded.parameters, payload = excluded.payload, max_retries = excluded.max_retries,
-      callback = excluded.callback, fingerprint = excluded.fingerprint, sent_at = NULL, hold = CASE WHEN hold IS NOT NULL THEN ${hold} END,
+      callback = excluded.callback, tags = excluded.tags, fingerprint = excluded.fingerprint, sent_at = NULL, hold = CASE WHEN hold IS NOT NULL THEN ${hold} END,
       run = ${unlessHeld('run', `run + (${due_at} < coalesce(due_at, 0))`)}, due_at = ${unlessHeld('due_at', due_at)},
       expires_at = ${unlessHeld('expires_at', expires_at)}, own_expires_at = ${unlessHeld('own_expires_at', expires_at)}
     WHERE ${IS_UNSTARTED}
@@ -150,7 +152,10 @@ const FIND_KEYS = `
 /** A group is read last: of a task without one SQLite sees that in the row's header, and does not read the payload before it. */
 const SUMMARY = `taskId, status, handler, run, attempts, crashes, max_retries, progress, started_at, finished_at, due_at, expires_at, group_key, group_turn`;
 
-const FIND = `SELECT ${SUMMARY}, error, result, callback, parent, submitted_by, starts_after, waits_for, ${CALLBACK_STATUS} FROM tasks WHERE taskId = ?1 AND expires_at > ?2`;
+const FIND = `SELECT ${SUMMARY}, error, result, callback, parent, submitted_by, starts_after, waits_for, tags, ${CALLBACK_STATUS} FROM tasks WHERE taskId = ?1 AND expires_at > ?2`;
+
+/** What a list reads of a task; whether it has tags stands in the row's header. */
+const LISTED = `${SUMMARY}, error, tags IS NOT NULL AS isTagged`;
 
 const PAYLOAD = 'SELECT payload FROM tasks WHERE taskId = ?1 AND expires_at > ?2';
 const STORY = 'SELECT story, lease_expires_at, parameters FROM tasks WHERE taskId = ?1 AND expires_at > ?2';
@@ -883,18 +888,20 @@ export class TaskTable {
    * @param {Query} query
    * @returns {Promise<Page>}
    */
-  async list({ status, handler, group = null, limit, cursor, since = '', error = null }) {
+  async list({ status, handler, group = null, tags = null, limit, cursor, since = '', error = null }) {
     const isIndexed = status === null || status === 'failed' || status === 'cancelled';
-    const window_rows = isIndexed && handler === null && group === null && error === null ? limit + 1 : LIST_ROWS;
-    const window = listWindow(status);
+    const window_rows = isIndexed && handler === null && group === null && tags === null && error === null ? limit + 1 : LIST_ROWS;
+    const window = tags === null ? listWindow(status) : TAGGED_WINDOW;
+    const wanted = tagTexts(tags ?? NO_TAGS);
+    const found = tags === null ? window : `SELECT ${LISTED}, ownTags FROM (${window}) CROSS JOIN tasks USING (taskId) WHERE ${hasAllTags(wanted.length, 10)}`;
     const before = cursor ?? LAST_ID;
     const [rows = [], [seen] = []] = await this.run([
       statement(
-        `SELECT * FROM (${window}) WHERE status = coalesce(?2, status) AND handler = coalesce(?5, handler) AND expires_at > ?6
+        `SELECT *, ${tags === null ? TAGS_OF('listed') : 'ownTags'} AS tags FROM (${found}) AS listed WHERE status = coalesce(?2, status) AND handler = coalesce(?5, handler) AND expires_at > ?6
            AND (?8 IS NULL OR instr(lower(error ->> 'name' || ': ' || (error ->> 'message')), lower(?8)))
            AND (?9 IS NULL OR ${KEY_OF_GROUP} = ?9)
          ORDER BY taskId DESC LIMIT ?7`,
-        before, status, window_rows, since, handler, seconds(Date.now()), limit + 1, error, group,
+        before, status, window_rows, since, handler, seconds(Date.now()), limit + 1, error, group, ...wanted,
       ),
       statement(`SELECT count(*) AS rows, min(taskId) AS last FROM (${window})`, before, status, window_rows, since),
     ]);
@@ -1252,7 +1259,7 @@ function mayBeLate({ taskId, mayBeThere = false }) {
  */
 function insertion(task, now_ms) {
   const {
-    taskId, handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, idempotency, callback, group, replacesPending = false, after, awaits, submittedBy,
+    taskId, handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, idempotency, callback, group, replacesPending = false, after, awaits, submittedBy, tags,
   } = task;
   const isInLine = comesToLine(task, now_ms);
   const created_ms = creationTime(taskId);
@@ -1268,6 +1275,7 @@ function insertion(task, now_ms) {
     callback: callback ? JSON.stringify(callback) : null,
     starts_after: after ? JSON.stringify(after) : null,
     submitted_by: submittedBy ?? null,
+    tags: tags ? JSON.stringify(tags) : null,
     group_key: group?.name ?? null,
     ...((task.isHeld || isInLine) && heldColumns({ delay_seconds, ttl_seconds })),
     ...(task.isHeld && awaits && { waits_for: JSON.stringify(awaits) }),
@@ -1290,7 +1298,7 @@ function insertion(task, now_ms) {
  */
 function listWindow(status) {
   const indexed = status === 'failed' || status === 'cancelled' ? `AND status IN ('failed', 'cancelled') AND status = ?2` : '';
-  return `SELECT ${SUMMARY}, error FROM tasks WHERE taskId < ?1 AND taskId >= ?4 ${indexed} ORDER BY taskId DESC LIMIT ?3`;
+  return `SELECT ${LISTED} FROM tasks WHERE taskId < ?1 AND taskId >= ?4 ${indexed} ORDER BY taskId DESC LIMIT ?3`;
 }
 
 /**
@@ -1298,7 +1306,7 @@ function listWindow(status) {
  * @returns {TaskSummary}
  */
 function summary(row) {
-  const { taskId, status, handler, run, attempts, crashes, max_retries, progress, error, started_at, finished_at, due_at, expires_at, group_key, group_turn } = row;
+  const { taskId, status, handler, run, attempts, crashes, max_retries, progress, error, started_at, finished_at, due_at, expires_at, group_key, group_turn, tags } = row;
   const isUnreleased = isHeld({ status, due_at });
   return {
     taskId, status, handler, run, attempts, crashes, max_retries,
@@ -1309,6 +1317,7 @@ function summary(row) {
     finished_ms: finished_at,
     group: group_key && groupKey(group_key),
     waiting_for: isUnreleased && group_turn > 0 ? 'group' : null,
+    ...(tags && { tags: JSON.parse(tags) }),
     next_attempt_ms: status === 'pending' && !isUnreleased ? due_at : null,
     expires_ms: isUnreleased ? null : expires_at * 1000,
   };
