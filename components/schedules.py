@@ -45,6 +45,10 @@ class Schedule(TypedDict):
     """How long the task is kept, 60 to 604,800."""
     max_retries: NotRequired[int]
     """0 to 100."""
+    group: NotRequired[str]
+    """Whose limits hold for its tasks."""
+    priority: NotRequired[str]
+    """``high``, ``normal`` or ``low``."""
     callback_url: NotRequired[str]
     """Where it is told that the task has ended, at a host of ``http_allowed_hosts``."""
     on: NotRequired[Sequence[str]]
@@ -117,6 +121,8 @@ CHECKS: Mapping[str, Check] = {
     "delay_seconds": _ruled("delaySeconds", WholeNumber(0, 86_400)),
     "ttl_seconds": _ruled("ttlSeconds", WholeNumber(60, 604_800)),
     "max_retries": _ruled("maxRetries", WholeNumber(0, 100)),
+    "group": _ruled("group", Pattern(r"[!-~]{1,128}", "1 to 128 visible ASCII characters")),
+    "priority": _ruled("priority", OneOf(("high", "normal", "low"))),
     "callback_url": _ruled("callbackUrl", Pattern(URL, "a URL such as https://api.example/ended", optional=True)),
     "on": Check("on", f"a list of some of {', '.join(ENDS)}", _are_ends),
 }

@@ -37,7 +37,7 @@ from ops.patience import Patience
 from ops.pause import Pause
 from ops.schedule import NewSchedule, Schedule, body_of
 from ops.stats import Stats
-from ops.task import Json, NewTask, Page, Payload, Status, Submission, Task, TaskSummary
+from ops.task import Json, NewTask, Page, Payload, Priority, Status, Submission, Task, TaskSummary
 
 CONNECT_SECONDS = 10
 REPLY_SECONDS = 60
@@ -127,13 +127,14 @@ class TaskRunnerClient:
         after: Sequence[str] | None = None,
         start_when: Literal["completed", "ended"] | None = None,
         group: str | None = None,
+        priority: Priority | None = None,
     ) -> Submission:
         """Submit a task; the arguments are those of `NewTask`."""
         query = {
             **{f"param.{name}": value for name, value in (parameters or {}).items()},
             **_given(handler=handler, delaySeconds=delay_seconds, ttlSeconds=ttl_seconds, maxRetries=max_retries),
             **_given(callbackUrl=callback_url, on=None if on is None else ",".join(on), replace=replace, group=group),
-            **_given(after=None if after is None else ",".join(after), startWhen=start_when),
+            **_given(after=None if after is None else ",".join(after), startWhen=start_when, priority=priority),
         }
         body, content_type = _body(payload)
         headers = {"Content-Type": content_type, **_given(**{"Idempotency-Key": idempotency_key})}
@@ -477,6 +478,7 @@ def _item(task: NewTask) -> dict[str, Any]:
         "after": task.after and list(task.after),
         "startWhen": task.start_when,
         "group": task.group,
+        "priority": task.priority,
     }
     return item | {key: value for key, value in settings.items() if value is not None}
 

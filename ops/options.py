@@ -7,7 +7,9 @@ import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
+
+from ops.task import Priority
 
 _UNIT_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
@@ -86,6 +88,9 @@ def add_task_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-retries", type=whole_number(0, 100), metavar="N", help="retries after the first attempt")
     parser.add_argument("--callback-url", metavar="URL", help="where it is told that the task has ended")
     parser.add_argument("--group", type=name, metavar="KEY", help="its group, whose limits hold for it")
+    parser.add_argument(
+        "--priority", choices=get_args(Priority), help="which queue carries it, in a stack with priorities"
+    )
     parser.add_argument("--on", metavar="ENDS", help="which ends are told: completed,failed,cancelled (default: all)")
 
 
@@ -99,5 +104,6 @@ def task_settings(options: argparse.Namespace) -> dict[str, Any]:
         "max_retries": options.max_retries,
         "callback_url": options.callback_url,
         "group": options.group,
+        "priority": options.priority,
         "on": options.on and options.on.split(","),
     }

@@ -71,6 +71,7 @@ class Schedule:
     ttl_seconds: int | None
     max_retries: int | None
     group: str | None
+    priority: str
     callback_url: str | None
     """The origin alone."""
     next_runs: tuple[datetime, ...]
@@ -95,6 +96,7 @@ class Schedule:
             ttl_seconds=schedule.optional(schedule.integer, "ttlSeconds"),
             max_retries=schedule.optional(schedule.integer, "maxRetries"),
             group=schedule.optional(schedule.text, "group") if "group" in schedule.values else None,
+            priority=schedule.text("priority") if "priority" in schedule.values else "normal",
             callback_url=schedule.optional(schedule.text, "callbackUrl"),
             next_runs=next_runs,
             last_runs=tuple(ScheduledRun.read(run) for run in schedule.objects("lastRuns")),

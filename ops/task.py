@@ -32,6 +32,9 @@ class Status(StrEnum):
         return self in {Status.COMPLETED, Status.FAILED, Status.CANCELLED}
 
 
+Priority = Literal["high", "normal", "low"]
+
+
 @dataclass(frozen=True)
 class NewTask:
     """A task to be submitted. None stands for the stack's own setting."""
@@ -60,6 +63,8 @@ class NewTask:
     """With `after`: when all of those have completed, else this task is cancelled; or when all have ended."""
     group: str | None = None
     """A key whose tasks share limits: 1 to 128 visible ASCII characters; the handler's where it is not given."""
+    priority: Priority | None = None
+    """Which queue carries it, in a stack with priorities; the handler's where it is not given, else normal."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +160,8 @@ class TaskSummary:
     max_retries: int
     group: str | None
     """The key of its group, whose limits hold for it."""
+    priority: str
+    """Which queue carries it: high, normal or low."""
     waiting_for: str | None
     """What a pending task is held for: ``group`` until it has its turn in its group."""
     progress: Progress | None
@@ -282,6 +289,7 @@ def _summary(task: JsonObject) -> dict[str, Any]:
         "crashes": task.integer("crashes") if "crashes" in task.values else 0,
         "max_retries": task.integer("maxRetries"),
         "group": task.optional(task.text, "group") if "group" in task.values else None,
+        "priority": task.text("priority") if "priority" in task.values else "normal",
         "waiting_for": task.optional(task.text, "waitingFor") if "waitingFor" in task.values else None,
         "progress": progress and Progress.read(progress),
         "error": error and Failure.read(error),
