@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 import pulumi
@@ -11,7 +11,8 @@ import pulumi_cloudflare as cloudflare
 from .declaration import Bindings, Declaration, applied
 from .part import DEFAULT_OBJECTS, Part
 from .parts_record import RecordedPart
-from .shards import shard_binding, shard_resource
+from .priorities import OWN_PRIORITIES, Priority, queue_binding, queue_resource, share_of
+from .shards import shard_resource
 from .task_runner_args import MAX_CONCURRENCY
 
 
@@ -54,7 +55,7 @@ def bearable_concurrency(state_store: str, queues: int) -> int:
 
 
 class QueueEngine:
-    """A queue a shard, each with a consumer in the Worker, and one dead-letter queue that is read over HTTP."""
+    """A queue a shard, with priorities three, each consumed by the Worker; one dead-letter queue, read over HTTP."""
 
     def __init__(self, declaration: Declaration, part: Part) -> None:
         self._declaration = declaration
@@ -62,30 +63,37 @@ class QueueEngine:
         self.dead_letter_queue = self._queue(
             f"{declaration.name}-dlq", names.dead_letter_queue, args.dlq_message_retention_seconds, 0, []
         )
-        self.queues = [
-            self._queue(
-                shard_resource(f"{declaration.name}-queue", number),
-                names.queue(number),
-                args.message_retention_seconds,
-                args.delivery_delay_seconds,
-                [self.dead_letter_queue],
-            )
-            for number in range(part.shards)
-        ]
+        priorities: tuple[Priority, ...] = ("normal", *(OWN_PRIORITIES if args.priorities else ()))
+        self.queues_of: Mapping[Priority, list[cloudflare.Queue]] = {
+            priority: [
+                self._queue(
+                    shard_resource(queue_resource(declaration.name, priority), number),
+                    names.queue(number, priority),
+                    args.message_retention_seconds,
+                    args.delivery_delay_seconds,
+                    [self.dead_letter_queue],
+                )
+                for number in range(part.shards)
+            ]
+            for priority in priorities
+        }
+        """The queues of each priority that has some, one a shard."""
+        self.queues = self.queues_of["normal"]
         self._dead_letter_consumer()
         self.bindings: Bindings = {"TASK_DLQ": _producer("TASK_DLQ", self.dead_letter_queue)}
-        self.precedes_worker: list[pulumi.Resource] = [*self.queues, self.dead_letter_queue]
-        for number, queue in enumerate(self.queues):
-            binding = shard_binding("TASK_QUEUE", number)
+        self.precedes_worker: list[pulumi.Resource] = [self.dead_letter_queue]
+        for priority, number, queue in self._each_queue():
+            binding = queue_binding(priority, number)
             self.bindings[binding] = _producer(binding, queue)
+            self.precedes_worker.append(queue)
 
     def attach(self, script_name: pulumi.Input[str]) -> None:
         """Make a deployed Worker the queues' consumer."""
         args: Any = self._declaration.args  # of which none is None
         bearable = bearable_concurrency(args.state_store, len(self.queues))
-        for number, queue in enumerate(self.queues):
+        for priority, number, queue in self._each_queue():
             cloudflare.QueueConsumer(
-                shard_resource(f"{self._declaration.name}-consumer", number),
+                shard_resource(_consumer_resource(self._declaration.name, priority), number),
                 account_id=args.account_id,
                 queue_id=queue.queue_id,
                 type="worker",
@@ -93,13 +101,27 @@ class QueueEngine:
                 dead_letter_queue=self.dead_letter_queue.queue_name,
                 settings=cloudflare.QueueConsumerSettingsArgs(
                     batch_size=args.batch_size,
-                    max_concurrency=applied(args.max_concurrency, lambda known: known or bearable),
+                    max_concurrency=self._concurrency(priority, bearable),
                     max_retries=applied(args.max_retries, lambda known: max(known, LEAST_RETRIES)),
                     max_wait_time_ms=args.max_wait_time_ms,
                     retry_delay=args.retry_delay_seconds,
                 ),
                 opts=self._declaration.options(),
             )
+
+    def _each_queue(self) -> Iterator[tuple[Priority, int, cloudflare.Queue]]:
+        """Give each queue with its priority and its shard."""
+        for priority, queues in self.queues_of.items():
+            for number, queue in enumerate(queues):
+                yield priority, number, queue
+
+    def _concurrency(self, priority: Priority, bearable: int) -> Any:
+        has_one = len(self.queues_of) == 1
+
+        def of(known: int) -> int:
+            return (known or bearable) if has_one else share_of(known or bearable, priority)
+
+        return applied(self._declaration.args.max_concurrency, of)
 
     def _dead_letter_consumer(self) -> None:
         args: Any = self._declaration.args
@@ -163,6 +185,10 @@ class WorkflowEngine:
         )
 
 
+def _consumer_resource(name: str, priority: Priority) -> str:
+    return f"{name}-consumer" if priority == "normal" else f"{name}-consumer-{priority}"
+
+
 WORKFLOW_CLASS = "TaskWorkflow"
 
 ENGINES: Mapping[str, type[QueueEngine | WorkflowEngine]] = {"queue": QueueEngine, "workflow": WorkflowEngine}
@@ -170,7 +196,8 @@ ENGINES: Mapping[str, type[QueueEngine | WorkflowEngine]] = {"queue": QueueEngin
 
 def recorded_engine(declaration: Declaration, part: Part) -> list[RecordedPart]:
     """Return what an engine holds messages of tasks in, for the record of it; a Workflow holds none that the store
-    does not know."""  # noqa: D205, D209 one sentence
+    does not know. Nor are the queues of priorities recorded: they may go at once, for their tasks are in the store, and
+    the sweeper sends them to the queue that is left."""  # noqa: D205, D209 one sentence
     if part.name != "queue":
         return []
     names, law = declaration.names, declaration.args.jurisdiction

@@ -6,6 +6,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 
+from .priorities import Priority, queue_resource
 from .shards import shard_resource
 
 MAX_NAME_LENGTH = 40
@@ -56,9 +57,9 @@ class Names:
         """Return a D1 database's."""
         return f"{shard_resource(f'{self.component}-db', shard)}-{self.env}"
 
-    def queue(self, shard: int) -> str:
+    def queue(self, shard: int, priority: Priority = "normal") -> str:
         """Return a queue's."""
-        return f"{shard_resource(f'{self.component}-queue', shard)}-{self.env}"
+        return f"{shard_resource(queue_resource(self.component, priority), shard)}-{self.env}"
 
     @property
     def rate_limit_namespace(self) -> str:

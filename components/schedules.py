@@ -49,6 +49,8 @@ class Schedule(TypedDict):
     """A key whose tasks share limits."""
     tags: NotRequired[Mapping[str, str]]
     """What its tasks are found by: up to 8 tags."""
+    priority: NotRequired[str]
+    """``high``, ``normal`` or ``low``."""
     callback_url: NotRequired[str]
     """Where it is told that the task has ended, at a host of ``http_allowed_hosts``."""
     on: NotRequired[Sequence[str]]
@@ -145,6 +147,7 @@ CHECKS: Mapping[str, Check] = {
         f'values of 1 to 64 visible ASCII characters without " and \\, {MAX_TAGS_LENGTH} characters in all',
         _are_tags,
     ),
+    "priority": _ruled("priority", OneOf(("high", "normal", "low"))),
     "callback_url": _ruled("callbackUrl", Pattern(URL, "a URL such as https://api.example/ended", optional=True)),
     "on": Check("on", f"a list of some of {', '.join(ENDS)}", _are_ends),
 }

@@ -74,6 +74,10 @@ class TaskRunner(pulumi.ComponentResource):
     """With queue: the id of the first queue."""
     queue_ids: pulumi.Output[Sequence[str]] | None
     """With queue: the ids of all queues, one a shard."""
+    high_queue_ids: pulumi.Output[Sequence[str]] | None
+    """With priorities: the ids of the queues of high priority, one a shard."""
+    low_queue_ids: pulumi.Output[Sequence[str]] | None
+    """With priorities: the ids of the queues of low priority, one a shard."""
     dlq_name: pulumi.Output[str] | None
     """With queue: the name of the dead-letter queue."""
     dlq_id: pulumi.Output[str] | None
@@ -175,7 +179,9 @@ class TaskRunner(pulumi.ComponentResource):
         self.durable_object_class = pulumi.Output.from_input(DURABLE_OBJECT_CLASS) if has_objects else None
         self.queue_name = queues[0].queue_name if queues else None
         self.queue_id = queues[0].queue_id if queues else None
-        self.queue_ids = pulumi.Output.all(*(each.queue_id for each in queues)) if queues else None
+        self.queue_ids = _ids(queues)
+        self.high_queue_ids = _ids(queue_engine.queues_of.get("high", ()) if queue_engine else ())
+        self.low_queue_ids = _ids(queue_engine.queues_of.get("low", ()) if queue_engine else ())
         self.dlq_name = queue_engine.dead_letter_queue.queue_name if queue_engine else None
         self.dlq_id = queue_engine.dead_letter_queue.queue_id if queue_engine else None
         self.workflow_name = pulumi.Output.from_input(workflow.workflow_name) if workflow else None
@@ -197,6 +203,10 @@ class TaskRunner(pulumi.ComponentResource):
                 "when it can be taken out of the settings",
                 resource=self,
             )
+
+
+def _ids(queues: Sequence[cloudflare.Queue]) -> pulumi.Output[Sequence[str]] | None:
+    return pulumi.Output.all(*(each.queue_id for each in queues)) if queues else None
 
 
 def _as_args(args: TaskRunnerArgs | Mapping[str, Any]) -> TaskRunnerArgs:

@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 import pulumi
 
 from .cloudflare_api import is_loopback
+from .priorities import OWN_PRIORITIES
 from .rules import (
     MAX_TOKENS,
     URL,
@@ -119,8 +120,8 @@ class TaskRunnerArgs:
 
     A setting that decides which resources there are is plain, because Pulumi must know it before any of them is made:
     ``state_store``, ``engine``, ``env``, ``shards``, the three ``former_...``, ``handlers``, ``jurisdiction``,
-    ``rollout_percent``, ``rollback_to``, ``durable_object_data`` and ``public``. Every other one is a ``pulumi.Input``.
-    None is the same as the default.
+    ``priorities``, ``rollout_percent``, ``rollback_to``, ``durable_object_data`` and ``public``. Every other one is a
+    ``pulumi.Input``. None is the same as the default.
 
     Raises:
         ValueError: a value is out of its range, or is set and has no use; the message tells of every such value. What
@@ -220,6 +221,10 @@ class TaskRunnerArgs:
 
     group_rate_seconds: Whole = setting(60, WholeNumber(1, MAX_GROUP_RATE_SECONDS))
     """The period of ``group_rate_limit``."""
+
+    priorities: bool | None = setting(False, Truth(), QUEUE_ONLY)
+    """Whether tasks of high and low priority have queues of their own: two more queues and consumers a shard. The three
+    consumers share ``max_concurrency``: high has half of it, normal four tenths and low a tenth, each at least 1."""
 
     domain: Text = setting("", Pattern(HOSTNAME, "a host name in lower case such as tasks.example.com", optional=True))
     """The Worker's own domain, in a zone of the account; Cloudflare makes its DNS record and certificate."""
@@ -338,7 +343,7 @@ class TaskRunnerArgs:
 
 PLAIN = (
     *("state_store", "engine", "env", "shards", "former_state_stores", "former_engines", "former_shards"),
-    *("handlers", "jurisdiction", "rollout_percent", "rollback_to", "durable_object_data", "public"),
+    *("handlers", "jurisdiction", "priorities", "rollout_percent", "rollback_to", "durable_object_data", "public"),
 )
 """The settings that cannot be outputs."""
 
@@ -421,6 +426,10 @@ def find_problems(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
             if isinstance(url, str) and url and not _is_allowed(urlsplit(url), hosts):
                 place = f"schedules[{index}].callback_url"
                 yield place, "expected a host of http_allowed_hosts, which callbacks are delivered to", repr(url)
+        for index, schedule in enumerate(schedules):
+            if schedule.get("priority", "normal") in OWN_PRIORITIES and values.get("priorities") is False:
+                expected = "expected normal without priorities: true, which makes queues for high and low"
+                yield f"schedules[{index}].priority", expected, repr(schedule["priority"])
 
 
 def _find_bad_settings(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -12,11 +12,14 @@ import pulumi_cloudflare as cloudflare
 
 from .declaration import Bindings, text_of
 from .names import Names
+from .priorities import SHARES, queue_binding
 from .schedules import as_json
 from .shards import shard_binding
 from .task_runner_args import MAX_DATABASE_MB, MAX_SHARDS, ApiToken, TaskRunnerArgs, is_plain
 
 SHARDS_BINDING = "SHARDS"
+
+PRIORITIES_BINDING = "PRIORITIES"
 
 RESERVED_BINDINGS = frozenset(
     {
@@ -34,9 +37,11 @@ RESERVED_BINDINGS = frozenset(
         "HTTP_ALLOWED_HOSTS",
         "JURISDICTION",
     }
-    | {"DELIVERY_DELAY_SECONDS", "KV", "RATE_LIMITER", "RATE_LIMIT_PERIOD_SECONDS", "SCHEDULES", SHARDS_BINDING}
+    | {"DELIVERY_DELAY_SECONDS", "KV", PRIORITIES_BINDING, "RATE_LIMITER", "RATE_LIMIT_PERIOD_SECONDS", "SCHEDULES"}
+    | {SHARDS_BINDING}
     | {"TASK_DLQ", "TASK_DO", "TASK_QUEUE", "TASK_WORKFLOW"}
-    | {shard_binding(binding, number) for binding in ("DB", "TASK_QUEUE") for number in range(MAX_SHARDS)}
+    | {shard_binding("DB", number) for number in range(MAX_SHARDS)}
+    | {queue_binding(priority, number) for priority in SHARES for number in range(MAX_SHARDS)}
 )
 """Names that the Worker would take for its own, in this deployment or in another."""
 
@@ -61,6 +66,8 @@ def settings_bindings(args: TaskRunnerArgs, names: Names) -> Bindings:
         "GROUP_RATE_LIMIT": args.group_rate_limit,
         "GROUP_RATE_SECONDS": 0 if args.group_rate_limit == 0 else args.group_rate_seconds,
         "DATABASE_LIMIT_MB": 0 if args.database_limit_mb == MAX_DATABASE_MB else args.database_limit_mb,
+        # A former engine may have such queues, too; no new task goes there.
+        PRIORITIES_BINDING: "true" if args.priorities and args.engine == "queue" else "",
         SHARDS_BINDING: 0 if args.shards == 1 else args.shards,
     }
     values |= {name: value for name, value in can_be_off.items() if isinstance(value, pulumi.Output) or value}

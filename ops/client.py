@@ -37,7 +37,7 @@ from ops.patience import Patience
 from ops.pause import Pause
 from ops.schedule import NewSchedule, Schedule, body_of
 from ops.stats import Stats
-from ops.task import Json, NewTask, Page, Payload, Status, Submission, Task, TaskSummary
+from ops.task import Json, NewTask, Page, Payload, Priority, Status, Submission, Task, TaskSummary
 
 CONNECT_SECONDS = 10
 REPLY_SECONDS = 60
@@ -129,13 +129,14 @@ class TaskRunnerClient:
         start_when: Literal["completed", "ended"] | None = None,
         group: str | None = None,
         tags: Mapping[str, str] | None = None,
+        priority: Priority | None = None,
     ) -> Submission:
         """Submit a task; the arguments are those of `NewTask`."""
         query: dict[str, str | list[str]] = {
             **{f"param.{name}": value for name, value in (parameters or {}).items()},
             **_given(handler=handler, delaySeconds=delay_seconds, ttlSeconds=ttl_seconds, maxRetries=max_retries),
             **_given(callbackUrl=callback_url, on=None if on is None else ",".join(on), replace=replace, group=group),
-            **_given(after=None if after is None else ",".join(after), startWhen=start_when),
+            **_given(after=None if after is None else ",".join(after), startWhen=start_when, priority=priority),
             **_tags(tags),
         }
         body, content_type = _body(payload)
@@ -486,6 +487,7 @@ def _item(task: NewTask) -> dict[str, Any]:
         "startWhen": task.start_when,
         "group": task.group,
         "tags": dict(task.tags) or None,
+        "priority": task.priority,
     }
     return item | {key: value for key, value in settings.items() if value is not None}
 

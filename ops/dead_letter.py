@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
+OWN_PRIORITIES = ("high", "low")
+"""Those that have queues of their own in a stack with priorities."""
+
 TASK_CONTENT_TYPE = "json"
 """What messages that name a task are sent as."""
 
@@ -54,6 +57,12 @@ class DeadLetter:
         return TaskRun(task_id, run) if isinstance(run, int) and not isinstance(run, bool) and run > 0 else None
 
     @property
+    def priority(self) -> str | None:
+        """The priority whose queue its task goes through; None is normal."""
+        priority = self._message().get("priority")
+        return priority if isinstance(priority, str) and priority in OWN_PRIORITIES else None
+
+    @property
     def is_redrive(self) -> bool:
         """Whether the message was to begin its run itself, as those of a redrive are."""
         return self._message().get("redrive") is True
@@ -65,7 +74,8 @@ class DeadLetter:
         """
         if self.task_run is None:
             raise ValueError(f"dead letter {self.letter_id} names no task")
-        return {"taskId": self.task_run.task_id, "run": next_run, "redrive": True}
+        own = {"priority": self.priority} if self.priority else {}
+        return {"taskId": self.task_run.task_id, "run": next_run, **own, "redrive": True}
 
     def _message(self) -> dict[str, object]:
         if self.content_type != TASK_CONTENT_TYPE:

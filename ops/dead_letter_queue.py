@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 import cloudflare
 
 from components.cloudflare_api import LOOPBACK_HOSTS, ApiError, RefusedTokenError, UnreachableError
-from ops.dead_letter import TASK_CONTENT_TYPE, DeadLetter
+from ops.dead_letter import OWN_PRIORITIES, TASK_CONTENT_TYPE, DeadLetter
 from ops.deployed_stack import DeployedStack, NotReadyError
 
 MAX_BATCH = 100
@@ -40,7 +41,16 @@ class DeadLetterQueue:
     Every method raises ApiError, of the kind that fits.
     """
 
-    def __init__(self, base_url: str, api_token: str, *, account_id: str, queue_id: str, dlq_id: str) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        api_token: str,
+        *,
+        account_id: str,
+        queue_id: str,
+        dlq_id: str,
+        priority_queue_ids: Mapping[str, str] | None = None,
+    ) -> None:
         self._base_url = base_url
         self._sdk = cloudflare.Cloudflare(
             base_url=base_url,
@@ -53,6 +63,7 @@ class DeadLetterQueue:
         # The SDK prefers these over the token when the environment has them.
         self._sdk.api_email = self._sdk.api_key = self._sdk.user_service_key = None
         self._account_id, self._queue_id, self._dlq_id = account_id, queue_id, dlq_id
+        self._priority_queue_ids = priority_queue_ids or {}
 
     @classmethod
     def of_stack(cls, stack: DeployedStack) -> DeadLetterQueue:
@@ -63,7 +74,9 @@ class DeadLetterQueue:
                 "`python -m ops list --status failed`, to run them again: `python -m ops retry --status failed`"
             )
         ids = {key: stack[key] for key in ("account_id", "queue_id", "dlq_id")}
-        return cls(stack.base_url, stack.api_token, **ids)
+        own = {priority: stack.outputs.get(f"{priority}_queue_ids") for priority in OWN_PRIORITIES}
+        first = {priority: queue_ids[0] for priority, queue_ids in own.items() if queue_ids}
+        return cls(stack.base_url, stack.api_token, **ids, priority_queue_ids=first)
 
     def __enter__(self) -> Self:
         return self
@@ -110,18 +123,20 @@ class DeadLetterQueue:
             self._settle(retries=batch)
 
     def redrive(self, leased: Sequence[tuple[LeasedLetter, int]]) -> None:
-        """Send the tasks of at most 100 letters through the main queue again, each in the run beside it.
+        """Send the tasks of at most 100 letters through the queue of their priority again, each in the run beside it.
 
         The letters are acknowledged after that.
 
         Whenever this is interrupted, each letter is in a queue: the other way round it could be in none.
         """
-        redriven = [
+        by_queue = defaultdict[str, list[dict[str, Any]]](list)
+        for each, run in leased:
+            queue_id = self._priority_queue_ids.get(each.letter.priority or "", self._queue_id)
             # A delay is said even when it is none, which keeps the queue's own from the message.
-            {"body": each.letter.redrive_message(run), "content_type": TASK_CONTENT_TYPE, "delay_seconds": 0}
-            for each, run in leased
-        ]
-        self._push(self._queue_id, redriven)
+            message = {"body": each.letter.redrive_message(run), "content_type": TASK_CONTENT_TYPE, "delay_seconds": 0}
+            by_queue[queue_id].append(message)
+        for queue_id, messages in by_queue.items():
+            self._push(queue_id, messages)
         self._settle(acks=[each for each, _ in leased])
 
     def delete_all(self) -> None:

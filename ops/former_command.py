@@ -7,6 +7,7 @@ from typing import Any
 
 from ops.command import SUCCESS, add_command, client_of
 from ops.console import Console
+from ops.dead_letter import OWN_PRIORITIES
 from ops.deployed_stack import DeployedStack, find_deployed_stack
 from ops.stats import FormerStore
 
@@ -49,7 +50,9 @@ def _store_line(former: FormerStore) -> str:
 def _engine(name: str, stack: DeployedStack) -> tuple[str, int]:
     """Return what an engine still carries: messages and dead letters, or instances that have not ended."""
     if name == "queue":
-        queue_ids = [*stack["queue_ids"], stack["dlq_id"]]
+        outputs = ("queue_ids", *(f"{priority}_queue_ids" for priority in OWN_PRIORITIES))
+        queue_ids: list[str] = [each for output in outputs for each in stack.outputs.get(output) or ()]
+        queue_ids.append(stack["dlq_id"])
         return name, sum(stack.get(f"queues/{each}/metrics")["backlog_count"] for each in queue_ids)
     instances: dict[str, int] = stack.get(f"workflows/{stack['workflow_name']}")["instances"]
     return name, sum(instances.get(state) or 0 for state in ("queued", "running", "paused", "waiting"))

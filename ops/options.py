@@ -7,9 +7,10 @@ import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 from ops.command import UsageError
+from ops.task import Priority
 
 _UNIT_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
@@ -119,6 +120,9 @@ def add_task_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--callback-url", metavar="URL", help="where it is told that the task has ended")
     parser.add_argument("--group", type=name, metavar="KEY", help="its group, whose limits hold for it")
     add_tag_option(parser, "what it is found by")
+    parser.add_argument(
+        "--priority", choices=get_args(Priority), help="which queue carries it, in a stack with priorities"
+    )
     parser.add_argument("--on", metavar="ENDS", help="which ends are told: completed,failed,cancelled (default: all)")
 
 
@@ -133,5 +137,6 @@ def task_settings(options: argparse.Namespace) -> dict[str, Any]:
         "callback_url": options.callback_url,
         "group": options.group,
         "tags": tags_of(options),
+        "priority": options.priority,
         "on": options.on and options.on.split(","),
     }

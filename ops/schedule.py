@@ -72,6 +72,7 @@ class Schedule:
     max_retries: int | None
     group: str | None
     tags: Mapping[str, str]
+    priority: str
     callback_url: str | None
     """The origin alone."""
     next_runs: tuple[datetime, ...]
@@ -97,6 +98,7 @@ class Schedule:
             max_retries=schedule.optional(schedule.integer, "maxRetries"),
             group=schedule.optional(schedule.text, "group") if "group" in schedule.values else None,
             tags=read_tags(schedule),
+            priority=schedule.text("priority") if "priority" in schedule.values else "normal",
             callback_url=schedule.optional(schedule.text, "callbackUrl"),
             next_runs=next_runs,
             last_runs=tuple(ScheduledRun.read(run) for run in schedule.objects("lastRuns")),

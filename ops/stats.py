@@ -87,11 +87,27 @@ class QueueBacklog:
 
     backlog: int
     oldest_age_seconds: float | None
+    priorities: PriorityBacklogs | None = None
+    """What waits in the queues of each priority; None where they have none of their own."""
 
     @classmethod
     def read(cls, queue: JsonObject) -> QueueBacklog:
         """Read it. Raises UnexpectedReplyError."""
-        return cls(queue.integer("backlog"), queue.optional(queue.number, "oldestAgeSeconds"))
+        given = queue.optional(queue.object, "priorities") if "priorities" in queue.values else None
+        return cls(
+            queue.integer("backlog"),
+            queue.optional(queue.number, "oldestAgeSeconds"),
+            given and PriorityBacklogs(*(cls.read(given.object(priority)) for priority in ("high", "normal", "low"))),
+        )
+
+
+@dataclass(frozen=True)
+class PriorityBacklogs:
+    """What waits in the queues of each priority."""
+
+    high: QueueBacklog
+    normal: QueueBacklog
+    low: QueueBacklog
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,9 @@ class Status(StrEnum):
         return self in {Status.COMPLETED, Status.FAILED, Status.CANCELLED}
 
 
+Priority = Literal["high", "normal", "low"]
+
+
 @dataclass(frozen=True)
 class NewTask:
     """A task to be submitted. None stands for the stack's own setting."""
@@ -63,6 +66,8 @@ class NewTask:
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
     """What it is found by: up to 8 tags. A key is a letter and up to 31 letters, digits, ``_``, ``.`` or ``-``; a value
     1 to 64 visible ASCII characters without ``"`` and ``\\``; all together 400 characters."""
+    priority: Priority | None = None
+    """Which queue carries it, in a stack with priorities; the handler's where it is not given, else normal."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +163,8 @@ class TaskSummary:
     max_retries: int
     group: str | None
     """The key of its group, whose limits hold for it."""
+    priority: str
+    """Which queue carries it: high, normal or low."""
     waiting_for: str | None
     """What a pending task is held for: ``group`` until it has its turn in its group."""
     tags: Mapping[str, str]
@@ -293,6 +300,7 @@ def _summary(task: JsonObject) -> dict[str, Any]:
         "crashes": task.integer("crashes") if "crashes" in task.values else 0,
         "max_retries": task.integer("maxRetries"),
         "group": task.optional(task.text, "group") if "group" in task.values else None,
+        "priority": task.text("priority") if "priority" in task.values else "normal",
         "waiting_for": task.optional(task.text, "waitingFor") if "waitingFor" in task.values else None,
         "tags": read_tags(task),
         "progress": progress and Progress.read(progress),

@@ -337,6 +337,7 @@ def facts_of(task: Task) -> list[str]:
             else []
         ),
         *([("tags", ", ".join(f"{key}:{value}" for key, value in task.tags.items()))] if task.tags else []),
+        *([("priority", task.priority)] if task.priority != "normal" else []),
         ("attempts", _tries(task) + (f", run {task.run}" if task.run > 1 else "")),
     ]
     if task.progress:
@@ -383,6 +384,9 @@ def figures_of(stats: Stats) -> list[str]:
         rows.append((each.name, f"{each.bytes / 1e6:.1f} of {each.limit_bytes / 1e6:,.0f} MB, {each.used:.1%}"))
     if stats.queue:
         rows.append(("queue", _waiting(stats.queue.backlog, stats.queue.oldest_age_seconds)))
+        own = stats.queue.priorities
+        for priority, queue in (("high", own.high), ("normal", own.normal), ("low", own.low)) if own else ():
+            rows.append((f"queue {priority}", _waiting(queue.backlog, queue.oldest_age_seconds)))
     if stats.dead_letters:
         rows.append(("dead letters", _waiting(stats.dead_letters.count, stats.dead_letters.oldest_age_seconds)))
     recent = stats.recent

@@ -7,6 +7,7 @@
 import { creationTime, timePrefix } from './task_id.js';
 import { followUpOf, handOverFollowUp, mergeFollowUps } from './follow_up.js';
 import { hasTags } from './tags.js';
+import { withPriority } from './priority.js';
 
 /** @import { Engine } from './engines/engine.js' */
 /** @import { Store } from './stores/store.js' */
@@ -171,9 +172,9 @@ async function act(store, engine, action, tasks) {
 /** Each gives what follows; null: the task has moved on. */
 const ACTS = {
   cancel: async (/** @type {Store} */ store, /** @type {TaskSummary} */ { taskId }) => store.cancel(taskId),
-  retry: async (/** @type {Store} */ store, /** @type {TaskSummary} */ { taskId, run: former, max_retries }) => {
+  retry: async (/** @type {Store} */ store, /** @type {TaskSummary} */ { taskId, run: former, max_retries, priority }) => {
     const run = await store.retry(taskId, former);
-    return run === null ? null : followUpOf({ runs: [{ taskId, run, max_retries, delay_seconds: 0 }] });
+    return run === null ? null : followUpOf({ runs: [{ taskId, run, max_retries, delay_seconds: 0, ...withPriority(priority) }] });
   },
   delete: async (/** @type {Store} */ store, /** @type {TaskSummary} */ { taskId }) => (await store.remove(taskId) ? followUpOf() : null),
 };

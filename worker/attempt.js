@@ -7,6 +7,7 @@ import { followUpOf } from './follow_up.js';
 import { MAX_TIMEOUT_SECONDS, PermanentError } from './handler.js';
 import { Heartbeat, Running } from './heartbeat.js';
 import { OtherTasks } from './other_tasks.js';
+import { withPriority } from './priority.js';
 import { NO_STEPS, Steps, Suspension } from './steps.js';
 import { isStoreError } from './stores/store_error.js';
 import { Journal } from './story.js';
@@ -185,7 +186,7 @@ class Attempt {
     const { task, env, running, heartbeat } = this;
     heartbeat.add(running);
     const journal = new Journal(task);
-    const named = () => ({ ...running.name, progress: running.progress, ended_ms: Date.now(), ...(task.callback && { callback: task.callback }), ...(task.group && { group: task.group }) });
+    const named = () => ({ ...running.name, progress: running.progress, ended_ms: Date.now(), ...(task.callback && { callback: task.callback }), ...(task.group && { group: task.group }), ...withPriority(task.priority) });
     /** @type {Steps | null} */
     let steps = null;
     try {

@@ -3,10 +3,12 @@
  * makes as well. So it is retried and leaves a dead letter as any other, and makes no callback itself.
  */
 
+import { withPriority } from './priority.js';
 import { ENDED } from './task.js';
 import { timePrefix } from './task_id.js';
 
 /** @import { Submission } from './engines/engine.js' */
+/** @import { OwnPriority } from './priority.js' */
 /** @import { Status, TaskError } from './task.js' */
 
 /** The ends that can be told. @typedef {'completed' | 'failed' | 'cancelled'} End */
@@ -63,10 +65,11 @@ export function callbackBody({ taskId, status, handler, run, attempts, result, e
 }
 
 /**
- * @param {{taskId: string, status: Status, run: number, finished_ms: number | null, callback?: Callback | null}} task that has ended
- * @returns {Submission[]} the first run of its callback, where it has one to make
+ * @param {{taskId: string, status: Status, run: number, finished_ms: number | null, callback?: Callback | null,
+ *   priority?: OwnPriority | null}} task that has ended
+ * @returns {Submission[]} the first run of its callback, which has its priority, where it has one to make
  */
-export function callbackRuns({ taskId, status, run, finished_ms, callback }) {
+export function callbackRuns({ taskId, status, run, finished_ms, callback, priority }) {
   if (finished_ms === null || !tellsOf(callback, status)) return [];
-  return [{ taskId: callbackTaskId({ taskId, run, finished_ms }), run: 1, delay_seconds: 0, max_retries: null }];
+  return [{ taskId: callbackTaskId({ taskId, run, finished_ms }), run: 1, delay_seconds: 0, max_retries: null, ...withPriority(priority) }];
 }

@@ -5,12 +5,14 @@
 
 import { ENDS } from './callback.js';
 import { faultOfLimits } from './group.js';
+import { PRIORITIES } from './priority.js';
 import { MAX_DELAY_SECONDS } from './task.js';
 
 /** @import { End } from './callback.js' */
 /** @import { After, StartWhen } from './dependencies.js' */
 /** @import { Parameters, Payload, Status, TaskError } from './task.js' */
 /** @import { Limits } from './group.js' */
+/** @import { Priority } from './priority.js' */
 
 /** Writes to the Worker's log, with the task's id; never hand it a payload. @typedef {(message: string, fields?: Record<string, unknown>) => void} Log */
 
@@ -60,7 +62,7 @@ import { MAX_DELAY_SECONDS } from './task.js';
  * handler's task, where nothing is said by its number in the order of submission.
  *
  * @typedef {{handler?: string, payload?: unknown, parameters?: Parameters, delaySeconds?: number, ttlSeconds?: number, maxRetries?: number,
- *   callbackUrl?: string, on?: End[], after?: string[], startWhen?: StartWhen, group?: string, tags?: Record<string, string>, key?: string}} SubmittedTask
+ *   callbackUrl?: string, on?: End[], after?: string[], startWhen?: StartWhen, group?: string, tags?: Record<string, string>, priority?: Priority, key?: string}} SubmittedTask
  */
 
 /**
@@ -104,6 +106,7 @@ import { MAX_DELAY_SECONDS } from './task.js';
  * @property {Limits} [limits] how many tasks of a group may run at once, and how many may start in a period
  * @property {(payload: Payload, parameters: Parameters) => string | null | undefined} [group] the key of a submission's group, where it names
  *   none itself; null: it is in none. Without it all tasks of a handler with limits are one group
+ * @property {Priority} [priority] of its tasks, where their submission says nothing else
  * @property {{url: string, on?: End[]}} [callback] where it is told that a task of this handler has ended, and which ends, where its
  *   submission says nothing else
  */
@@ -166,7 +169,7 @@ export function requireHandlers(handlers) {
  * @param {Partial<Record<keyof HandlerModule, unknown>>} module
  * @returns {string | null} null when there is none
  */
-function faultOf({ default: handle, timeout_seconds = MAX_TIMEOUT_SECONDS, parameters = {}, payload = {}, check = () => null, steps = false, callback, limits, group = () => null }) {
+function faultOf({ default: handle, timeout_seconds = MAX_TIMEOUT_SECONDS, parameters = {}, payload = {}, check = () => null, steps = false, callback, limits, group = () => null, priority = 'normal' }) {
   if (typeof steps !== 'boolean') return `expected steps to be true or false, got ${kindOf(steps)}`;
   if (typeof handle !== 'function') return `expected the default export to be a function, got ${typeof handle}`;
   if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) return `expected payload to be a JSON Schema, got ${kindOf(payload)}`;
@@ -179,6 +182,7 @@ function faultOf({ default: handle, timeout_seconds = MAX_TIMEOUT_SECONDS, param
   }
   if (callback !== undefined && !isCallback(callback)) return `expected callback to be {url, on} with some of ${ENDS.join(', ')}, got ${JSON.stringify(callback)}`;
   if (typeof group !== 'function') return `expected group to be a function, got ${kindOf(group)}`;
+  if (!PRIORITIES.some((each) => each === priority)) return `expected priority to be one of ${PRIORITIES.join(', ')}, got ${JSON.stringify(priority) ?? kindOf(priority)}`;
   const fault = limits === undefined ? null : faultOfLimits(limits);
   if (fault) return fault;
   for (const [name, what] of Object.entries(parameters)) {

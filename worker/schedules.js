@@ -7,6 +7,7 @@ import { Cron } from 'croner';
 
 import { sha256Hex } from './digest.js';
 import { endingOf } from './group.js';
+import { withPriority } from './priority.js';
 import { ENDED } from './task.js';
 import { timePrefix } from './task_id.js';
 
@@ -15,6 +16,7 @@ import { timePrefix } from './task_id.js';
 /** @import { Insertion, KeptSchedule, Store } from './stores/store.js' */
 /** @import { Group } from './group.js' */
 /** @import { Tags } from './tags.js' */
+/** @import { OwnPriority } from './priority.js' */
 /** @import { NewTask, Parameters } from './task.js' */
 
 /** When a schedule ticks: one of the two. @typedef {{cron: string | null, timezone: string, every_seconds: number | null}} Timing */
@@ -22,7 +24,7 @@ import { timePrefix } from './task_id.js';
 /** What is made at a tick; a payload that is not text is in base64; `group` is the name of one.
  *
  * @typedef {{handler: string, parameters: Parameters, payload: string, is_base64: boolean, delay_seconds: number, ttl_seconds: number | null,
- *   max_retries: number | null, callback: Callback | null, group?: string | null, tags?: Tags}} TaskOfTick
+ *   max_retries: number | null, callback: Callback | null, group?: string | null, tags?: Tags, priority?: OwnPriority}} TaskOfTick
  */
 
 /** What a schedule is to be. @typedef {Timing & {overlap: 'skip' | 'allow', missed: 'skip' | 'last' | 'all', task: TaskOfTick}} Definition */
@@ -182,10 +184,10 @@ export async function runSchedule(store, engine, { name, schedule: text }, now_m
   const runs = [...schedule.runs, ...tasks.map(({ task: { taskId }, tick_ms }) => ({ taskId, tick_ms }))].slice(-KEPT_RUNS);
   await store.changeSchedule(name, text, JSON.stringify({ ...schedule, runs, next_ms: nextTick(schedule, now_ms) }));
   if (tasks.length === 0) return;
-  const { delay_seconds, max_retries } = schedule.task;
+  const { delay_seconds, max_retries, priority } = schedule.task;
   const ready = tasks.flatMap(({ task: { taskId } }, index) => {
     const { isHeld, follows = [] } = /** @type {Insertion} */ (insertions[index]);
-    return [...(isHeld ? [] : [{ taskId, run: 1, delay_seconds, max_retries }]), ...follows];
+    return [...(isHeld ? [] : [{ taskId, run: 1, delay_seconds, max_retries, ...withPriority(priority) }]), ...follows];
   });
   await engine.submit(ready).catch((error) => {
     console.error('tasks of a schedule are stored, but not sent; the sweeper sends them', { schedule: name, error: String(error) });

@@ -18,6 +18,7 @@ export { describeError } from './thrown.js';
 /** @import { After } from './dependencies.js' */
 /** @import { Group } from './group.js' */
 /** @import { Tags } from './tags.js' */
+/** @import { OwnPriority } from './priority.js' */
 
 /** @typedef {'pending' | 'processing' | 'completed' | 'failed' | 'cancelled'} Status */
 
@@ -43,6 +44,7 @@ export { describeError } from './thrown.js';
  * @property {Idempotency | null} idempotency
  * @property {Callback | null} [callback] where it is told that it has ended
  * @property {Group | null} [group] whose limits hold for it
+ * @property {OwnPriority | null} [priority] null: normal
  * @property {boolean} [replacesPending] whether it takes the place of the task with its idempotency key that has not started yet, and the key
  *   from one that has
  * @property {boolean} [mayBeThere] whether it may be stored already, and is to stay as it is then
@@ -74,6 +76,7 @@ export { describeError } from './thrown.js';
  * @property {Progress | null} progress
  * @property {TaskError | null} error of the last attempt that failed
  * @property {string | null} group the key of its group
+ * @property {OwnPriority | null} priority null: normal
  * @property {'group' | null} waiting_for what a held task waits for, where that is its turn in its group
  * @property {Tags} [tags] where it has some
  * @property {number} created_ms
@@ -108,6 +111,7 @@ export { describeError } from './thrown.js';
  * @property {number | null} max_retries
  * @property {Callback | null} [callback]
  * @property {string | null} [group] the name of its group
+ * @property {OwnPriority} [priority]
  * @property {string | null} [parent] of a callback: the id of the task that it tells of
  * @property {string | null} [story] of its earlier attempts, see `story.js`
  * @property {After | null} [after]
@@ -126,11 +130,11 @@ export { describeError } from './thrown.js';
 
 /**
  * What an attempt made of a task: `pending` waits for the next attempt, due at `next_attempt_ms`; `completed` and
- * `failed` are final. `result` is JSON text; `ended_ms` is when the handler ended; `callback` and `group` are the task's, where it has them; `story` the task's with this attempt, null
+ * `failed` are final. `result` is JSON text; `ended_ms` is when the handler ended; `callback`, `group` and `priority` are the task's, where it has them; `story` the task's with this attempt, null
  * where there is none to tell. One that is `suspended` waits for steps and is no
  * attempt that was spent; it is due as soon as one of the `events` is there.
  *
- * @typedef {AttemptName & {progress: Progress | null, ended_ms: number, callback?: Callback, group?: string, story?: string | null} & ({status: 'completed', result: string}
+ * @typedef {AttemptName & {progress: Progress | null, ended_ms: number, callback?: Callback, group?: string, priority?: OwnPriority, story?: string | null} & ({status: 'completed', result: string}
  *   | {status: 'failed', error: TaskError}
  *   | {status: 'pending', error: TaskError | null, next_attempt_ms: number, suspended?: boolean, events?: string[]})} Outcome
  */

@@ -21,11 +21,12 @@ SCHEDULE = {"name": "new-year", "cron": "0 0 1 1 *", "timezone": "Europe/Berlin"
 """A schedule of the stack, which hardly ticks while the suite runs."""
 
 
-def settings(receiver_port: int) -> dict[str, str | int | list[str] | list[dict[str, str]]]:
+def settings(receiver_port: int, engine: str = "queue") -> dict[str, str | int | list[str] | list[dict[str, str]]]:
     """Return the stack's config.
 
     Args:
         receiver_port: of the server on this machine that takes what the http handler delivers.
+        engine: the stack's; priorities are the queue's alone.
     """
     return {
         "api_tokens": [f"first:operate:{TOKENS[0]}", f"second:read:{TOKENS[1]}"],
@@ -35,4 +36,5 @@ def settings(receiver_port: int) -> dict[str, str | int | list[str] | list[dict[
         "callback_secrets": [CALLBACK_SECRET],
         "http_allowed_hosts": [f"127.0.0.1:{receiver_port}"],
         "schedules": [SCHEDULE],
+        **({"priorities": True} if engine == "queue" else {}),
     }

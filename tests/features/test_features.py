@@ -30,7 +30,7 @@ from ops.errors import (
     WrongStatusError,
 )
 from ops.schedule import NewSchedule, Schedule
-from ops.task import NewTask, Status, Submission, Task
+from ops.task import NewTask, Priority, Status, Submission, Task
 from tests.features.deployment import CALLBACK_SECRET, ORIGIN, RATE_LIMIT_REQUESTS, SCHEDULE, TOKENS
 from tests.journey.project import run
 
@@ -613,6 +613,25 @@ def test_tasks_are_found_by_their_tags(client: TaskRunnerClient) -> None:
     assert found.tags == both
     with pytest.raises(TaskRunnerError, match="expected the value of the tag order to be 1 to 64 visible ASCII"):
         client.submit(b"work", tags={"order": "two words"})
+
+
+def test_a_task_of_high_priority_has_a_queue_of_its_own(client: TaskRunnerClient, stack: DeployedStack) -> None:
+    priorities: tuple[Priority, ...] = ("high", "normal", "low")
+    if stack["engine"] == "workflow":
+        with pytest.raises(TaskRunnerError) as refused:
+            client.submit(b"work", priority="high")
+        assert refused.value.code == "invalid_parameter"
+        assert "with engine queue" in refused.value.message
+        assert ended(client, client.submit(b"work", priority="normal")).priority == "normal"
+        return
+    submitted = client.submit_many([NewTask(b"work", priority=priority) for priority in priorities])
+    tasks = [ended(client, each) for each in submitted if isinstance(each, Submission)]
+    expected = [(Status.COMPLETED, priority) for priority in priorities]
+    assert [(task.status, task.priority) for task in tasks] == expected
+    queue = client.stats().queue
+    assert queue is not None
+    assert queue.priorities is not None
+    assert len(stack["high_queue_ids"]) == len(stack["queue_ids"])
 
 
 def test_a_task_is_gone_when_its_time_to_live_is_over(

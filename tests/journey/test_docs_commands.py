@@ -66,7 +66,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     project = Project(folder, folder / ".local", handlers={"count.js": source})
     (folder / "README.md").write_text("some words")
     with local_cloudflare(project.state):
-        project.configure("local", env="dev")
+        project.configure("local", env="dev", priorities=True)
         project.deploy("up", "local")
         yield project
 

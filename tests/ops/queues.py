@@ -6,7 +6,7 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from local.cli.instance import Instance
 from ops.client import TaskRunnerClient
@@ -39,6 +39,14 @@ class Tasks(TaskRunnerClient):
         return Task.read(JsonObject(facts, "task"))
 
 
+class Ids(TypedDict):
+    """What a stack's queues are found by."""
+
+    account_id: str
+    queue_id: str
+    dlq_id: str
+
+
 @dataclass(frozen=True)
 class Queues:
     """The two queues."""
@@ -55,15 +63,15 @@ class Queues:
         rest.result("POST", f"/queues/{dlq_id}/consumers", {"type": "http_pull", "settings": settings})
         return cls(rest, cloud, rest.queue()["queue_id"], dlq_id)
 
-    def dead_letters(self) -> DeadLetterQueue:
+    def dead_letters(self, priority_queue_ids: Mapping[str, str] | None = None) -> DeadLetterQueue:
         """Give what is tested."""
-        return DeadLetterQueue(*self.arguments()[:2], **self.ids())
+        return DeadLetterQueue(*self.arguments()[:2], **self.ids(), priority_queue_ids=priority_queue_ids)
 
-    def ids(self) -> dict[str, str]:
+    def ids(self) -> Ids:
         return {"account_id": self.cloud.account_id, "queue_id": self.queue_id, "dlq_id": self.dlq_id}
 
     def arguments(self) -> list[str]:
-        return [self.cloud.base_url, self.cloud.api_token, *self.ids().values()]
+        return [self.cloud.base_url, self.cloud.api_token, *map(str, self.ids().values())]
 
     def bury(self, *bodies: Any) -> None:
         """Put dead letters there; a string is a message of text."""
@@ -72,9 +80,9 @@ class Queues:
             path = f"/queues/{self.dlq_id}/messages/batch"
             self.rest.result("POST", path, {"messages": messages[start : start + 100]})
 
-    def redriven(self) -> list[Any]:
-        """Look at the main queue."""
-        return [json.loads(base64.b64decode(message["body"])) for message in self._peek(self.queue_id)]
+    def redriven(self, queue_id: str | None = None) -> list[Any]:
+        """Look at the main queue, or at another one."""
+        return [json.loads(base64.b64decode(message["body"])) for message in self._peek(queue_id or self.queue_id)]
 
     def buried(self) -> list[str]:
         """Look at the dead letters' bodies."""

@@ -20,6 +20,7 @@ TASK: dict[str, Any] = {
     "crashes": 0,
     "maxRetries": 5,
     "group": None,
+    "priority": "normal",
     "waitingFor": None,
     "tags": {},
     "progress": {"percent": 50, "note": "half"},

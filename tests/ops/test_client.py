@@ -41,7 +41,7 @@ STATS: dict[str, Any] = {
     "counted": {"tasks": 15, "since": "2026-11-22T09:00:00.000Z", "complete": True},
     "former": [],
     "databases": [{"name": "DB", "bytes": 5_000_000, "limitBytes": 10_000_000_000, "used": 0.0005}],
-    "queue": {"backlog": 2, "oldestAgeSeconds": 1.5},
+    "queue": {"backlog": 2, "oldestAgeSeconds": 1.5, "priorities": None},
     "deadLetters": {"count": 1, "oldestAgeSeconds": None},
     "recent": {
         "minutes": 15,
@@ -74,6 +74,7 @@ SCHEDULE: dict[str, Any] = {
     "maxRetries": 2,
     "group": None,
     "tags": {"of": "day"},
+    "priority": "normal",
     "callbackUrl": None,
     "nextRuns": ["2026-11-23T08:00:00.000Z"],
     "lastRuns": [{"taskId": "t1", "scheduledAt": "2026-11-20T08:00:00.000Z"}],
@@ -140,7 +141,7 @@ def test_a_schedule_is_put_with_its_task(client: TaskRunnerClient, runner: Stand
     new = NewSchedule(
         cron="0 9 * * 1-5",
         timezone="Europe/Berlin",
-        task=NewTask("work", max_retries=2, on=["failed"], group="g", tags={"of": "day"}),
+        task=NewTask("work", max_retries=2, on=["failed"], group="g", tags={"of": "day"}, priority="low"),
     )
     schedule = client.put_schedule("report", new)
     assert to_json(schedule) == SCHEDULE
@@ -153,6 +154,7 @@ def test_a_schedule_is_put_with_its_task(client: TaskRunnerClient, runner: Stand
         "maxRetries": 2,
         "group": "g",
         "tags": {"of": "day"},
+        "priority": "low",
         "on": ["failed"],
     }
 
@@ -377,6 +379,13 @@ def test_a_backlog_that_is_full_may_pass_and_a_store_that_is_full_may_not(
 def test_statistics(runner: StandIn, client: TaskRunnerClient) -> None:
     runner.replies = [Reply(STATS)]
     assert to_json(client.stats()) == STATS
+    waiting = {"backlog": 1, "oldestAgeSeconds": 2, "priorities": None}
+    each = {"high": waiting, "normal": waiting, "low": waiting}
+    queue = {"backlog": 3, "oldestAgeSeconds": 2, "priorities": each}
+    plain = {"backlog": 1, "oldestAgeSeconds": 2}
+    told = queue | {"priorities": {"high": plain, "normal": plain, "low": plain}}
+    runner.replies = [Reply(STATS | {"queue": told})]
+    assert to_json(client.stats())["queue"] == queue
     runner.replies = [Reply(STATS | {"queue": None, "deadLetters": None})]
     stats = client.stats()
     assert (stats.queue, stats.dead_letters) == (None, None)

@@ -113,6 +113,15 @@ def test_submit_takes_text_and_standard_input(run: Run, runner: StandIn, monkeyp
     assert printed == {"taskId": "t1", "status": "pending", "isReplay": True, "isReplaced": False}
 
 
+def test_a_priority_is_given_and_shown(run: Run, runner: StandIn) -> None:
+    runner.replies = [Reply(PENDING), Reply(PENDING | {"priority": "high"}), Reply(PENDING)]
+    run("submit", "--priority", "high")
+    assert re.search(r"^priority +high$", run("get", "t1")[1], re.MULTILINE)
+    assert "priority" not in run("get", "t1")[1]
+    assert runner.requests[0].query["priority"] == ["high"]
+    assert run("submit", "--priority", "urgent")[0] == 2
+
+
 def test_a_group_is_given_shown_and_listed(run: Run, runner: StandIn) -> None:
     waiting = TASK | {"status": "pending", "group": "customer-1", "waitingFor": "group", "expiresAt": None}
     runner.replies = [Reply(waiting), Reply(waiting), Reply({"tasks": [], "cursor": None})]

@@ -106,6 +106,17 @@ def test_tasks_go_through_the_main_queue_again(queues: Queues) -> None:
     assert redrive(queues) == RedriveCounts()
 
 
+def test_a_task_goes_through_the_queue_of_its_priority_again(queues: Queues) -> None:
+    high = queues.rest.queue()["queue_id"]
+    queues.bury(letter("t1") | {"priority": "high"}, letter("t2") | {"priority": "low"}, letter("t3"))
+    with queues.dead_letters(priority_queue_ids={"high": high}) as queue, DeadLetterRound(queue) as letters:
+        assert Redrive(letters, Tasks(), Selection()).run() == RedriveCounts(redriven=3)
+    assert queues.redriven(high) == [message("t1", 2) | {"priority": "high"}]
+    # A queue that is no longer there does not keep a task from being run.
+    assert queues.redriven() == [message("t2", 2) | {"priority": "low"}, message("t3", 2)]
+    assert queues.buried() == []
+
+
 def test_a_redriven_task_does_not_wait_for_the_delay_of_its_queue(queues: Queues) -> None:
     queue = f"/queues/{queues.queue_id}"
     queues.rest.result("PATCH", queue, {"settings": {"delivery_delay": 60}})

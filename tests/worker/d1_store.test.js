@@ -12,10 +12,10 @@ let worker;
 before(async () => { worker = await startWorker(); });
 after(() => worker.stop());
 
-test('a task costs three written rows and three statements, a batch two statements', async () => {
+for (const priority of /** @type {const} */ ([undefined, 'high'])) test(`a task of ${priority ?? 'normal'} priority costs three written rows and three statements, a batch two statements`, async () => {
   const { database, metas } = metered(await worker.database);
   const store = new D1Store({ DB: database, MAX_RETRIES: '5' });
-  const tasks = Array.from({ length: 10 }, () => newTask());
+  const tasks = Array.from({ length: 10 }, () => newTask(priority && { priority }));
   const ids = tasks.map(({ taskId }) => taskId);
   for (const task of tasks) await store.insert([task]);
   const answers = await store.claim(ids.map((taskId) => deliveryOf(taskId)));

@@ -87,7 +87,7 @@ for (const name of /** @type {StoreName[]} */ (['d1', 'sharded-d1', 'durable-obj
   test('the rest tells or sets what it should', async () => {
     const taskId = await store.insert();
     await store.call('markSent', [taskId], 7);
-    const probe = { queue: 0, taskId, run: 1, attempts: 0, sent_at_ms: 7 };
+    const probe = { queue: 'TASK_QUEUE', taskId, run: 1, attempts: 0, sent_at_ms: 7 };
     await store.call('setProbes', [probe]);
     assert.deepEqual(await store.call('probes'), [probe]);
     assert.ok((await store.call('list', ALL)).tasks.some((/** @type {any} */ task) => task.taskId === taskId));

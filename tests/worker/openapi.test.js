@@ -73,6 +73,6 @@ test("a deployment's handlers are described, with their parameters", () => {
   const byName = Object.fromEntries(parameters.map((/** @type {any} */ each) => [each.name, each]));
   assert.deepEqual(byName.handler.schema.enum, ['default', 'http', 'other']);
   assert.deepEqual(byName['param.url'], { name: 'param.url', in: 'query', schema: { type: 'string', description: 'With `handler=http`: where to With `handler=other`: what' } });
-  assert.deepEqual(Object.keys(byName), ['handler', 'delaySeconds', 'ttlSeconds', 'maxRetries', 'callbackUrl', 'on', 'group', 'tag', 'replace', 'after', 'startWhen', 'Idempotency-Key', 'param.url', 'param.method']);
+  assert.deepEqual(Object.keys(byName), ['handler', 'delaySeconds', 'ttlSeconds', 'maxRetries', 'callbackUrl', 'on', 'group', 'tag', 'priority', 'replace', 'after', 'startWhen', 'Idempotency-Key', 'param.url', 'param.method']);
   assert.deepEqual(description.servers, [{ url: 'https://tasks.example' }]);
 });

@@ -25,7 +25,7 @@ for (const name of /** @type {StoreName[]} */ ([...STORES, 'sharded-d1'])) {
       const { created_ms, expires_ms, ...rest } = await store.call('find', taskId);
       assert.deepEqual(rest, {
         taskId, status: 'pending', handler: 'resize', run: 1, attempts: 0, max_retries: 2, progress: null, error: null,
-        started_ms: null, finished_ms: null, next_attempt_ms: null, result: null, callback: null, parent: null, after: null, crashes: 0, group: null, waiting_for: null,
+        started_ms: null, finished_ms: null, next_attempt_ms: null, result: null, callback: null, parent: null, after: null, crashes: 0, group: null, priority: null, waiting_for: null,
       });
       assert.ok(Math.abs(expires_ms - created_ms - 24 * HOUR_MS) < 1_000);
       assert.deepEqual(await store.claim(taskId, { claim: 'mine' }), {

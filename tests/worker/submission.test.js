@@ -32,7 +32,7 @@ for (const store of STORES) describe(`POST /task with state in ${store}`, () => 
     const { createdAt, expiresAt, ...task } = await api.task(await api.submit());
     assert.deepEqual(task, {
       taskId: task.taskId, status: 'pending', handler: 'default', run: 1, attempts: 0, crashes: 0, maxRetries: 2, progress: null,
-      result: null, error: null, callback: null, parent: null, after: null, startedAt: null, finishedAt: null, nextAttemptAt: null, group: null, waitingFor: null, tags: {},
+      result: null, error: null, callback: null, parent: null, after: null, startedAt: null, finishedAt: null, nextAttemptAt: null, group: null, priority: 'normal', waitingFor: null, tags: {},
     });
     assert.ok(Math.abs(Date.parse(createdAt) - before_ms) < 10_000);
     assert.ok(Math.abs(Date.parse(expiresAt) - before_ms - DAY_MS) < 10_000);
@@ -189,7 +189,7 @@ describe('POST /task refuses', () => {
   test('a parameter that nobody knows, or that comes twice', async () => {
     const unknown = await post('?dealy=5');
     assertRefused(unknown, 400, 'invalid_parameter', { parameter: 'dealy' });
-    assert.equal(unknown.body.error, 'unknown query parameter "dealy": known are handler, delaySeconds, ttlSeconds, maxRetries, callbackUrl, on, replace, after, startWhen, group, tag');
+    assert.equal(unknown.body.error, 'unknown query parameter "dealy": known are handler, delaySeconds, ttlSeconds, maxRetries, callbackUrl, on, replace, after, startWhen, group, tag, priority');
     const ofAnother = await post('?tone=soft');
     assertRefused(ofAnother, 400, 'invalid_parameter', { parameter: 'tone' });
     const own = await post('?handler=echo&pitch=high');
@@ -197,7 +197,7 @@ describe('POST /task refuses', () => {
     assertRefused(twice, 400, 'invalid_parameter', { parameter: 'delaySeconds' });
     assert.equal(twice.body.error, 'expected delaySeconds to be given once, not as delay too, got ["2","1"]');
     assertRefused(await post('?handler=echo&tone=soft&param.tone=loud'), 400, 'invalid_parameter', { parameter: 'param.tone' });
-    assert.equal(own.body.error, 'unknown query parameter "pitch": known are handler, delaySeconds, ttlSeconds, maxRetries, callbackUrl, on, replace, after, startWhen, group, tag, param.tone, param.volume, param.delaySeconds, param.ttl');
+    assert.equal(own.body.error, 'unknown query parameter "pitch": known are handler, delaySeconds, ttlSeconds, maxRetries, callbackUrl, on, replace, after, startWhen, group, tag, priority, param.tone, param.volume, param.delaySeconds, param.ttl');
     assertRefused(await post('?delay=1&delay=2'), 400, 'invalid_parameter', { parameter: 'delay' });
     assertRefused(await post('?handler=echo&handler=default'), 400, 'invalid_parameter', { parameter: 'handler' });
   });

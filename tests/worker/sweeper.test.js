@@ -151,13 +151,13 @@ test('of tasks whose messages may still be in the queue the oldest is sent again
   const sentAgain = openTask(3 * HOUR_MS, { sent_at_ms: Date.now() });
   assert.deepEqual(await engine.rescue([older, given_up, probe, young, sentAgain]), { resent: 2, returned: 1, failed: 0 });
   assert.deepEqual(seen.sent, [older.taskId, given_up.taskId, probe.taskId]);
-  assert.deepEqual(seen.probes.map(({ queue, taskId }) => [queue, taskId]), [[0, probe.taskId]]);
+  assert.deepEqual(seen.probes.map(({ queue, taskId }) => [queue, taskId]), [['TASK_QUEUE', probe.taskId]]);
 });
 
 test('once the probe has come, what was sent before it and has not come is lost, though a delayed message is older', async () => {
   const now_ms = Date.now();
   const probed = openTask(HOUR_MS / 6);
-  const probes = [{ queue: 0, taskId: probed.taskId, run: 1, attempts: 0, sent_at_ms: now_ms - 60_000 }];
+  const probes = [{ queue: 'TASK_QUEUE', taskId: probed.taskId, run: 1, attempts: 0, sent_at_ms: now_ms - 60_000 }];
   const [lost, sentSince] = [openTask(HOUR_MS / 7), openTask(30_000)];
   for (const [task, isLost] of /** @type {const} */ ([[null, true], [{ status: 'completed', run: 1, attempts: 1 }, true], [{ status: 'pending', run: 1, attempts: 1 }, true], [{ status: 'pending', run: 1, attempts: 0 }, false]])) {
     const { engine, seen } = engineUnderTest({ oldest_ms: now_ms - 2 * HOUR_MS, probes, found: task ? { [probed.taskId]: task } : {} });

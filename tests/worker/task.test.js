@@ -27,7 +27,7 @@ for (const store of STORES) describe(`/task/:id with state in ${store}`, () => {
     const { createdAt, startedAt, finishedAt, expiresAt, ...task } = await api.task(taskId);
     assert.deepEqual(task, {
       taskId, status: 'completed', handler: 'echo', run: 1, attempts: 1, crashes: 0, maxRetries: 2, progress: null,
-      result: { payload: 'work', parameters: {} }, error: null, callback: null, parent: null, after: null, nextAttemptAt: null, group: null, waitingFor: null, tags: {},
+      result: { payload: 'work', parameters: {} }, error: null, callback: null, parent: null, after: null, nextAttemptAt: null, group: null, priority: 'normal', waitingFor: null, tags: {},
     });
     assert.ok(createdAt <= startedAt && startedAt <= finishedAt && finishedAt < expiresAt, JSON.stringify([createdAt, startedAt, finishedAt, expiresAt]));
     for (const time of [createdAt, startedAt, finishedAt, expiresAt]) assert.match(time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);

@@ -6,6 +6,7 @@ import { readAfter, withAwaited } from './after.js';
 import { readCallback } from './callback.js';
 import { answerTo, takeIn } from './intake.js';
 import { parseJson, toPayload } from './payload.js';
+import { readPriority } from './priority.js';
 import { invalidParameter, jsonReply, Refusal } from './reply.js';
 import { isObject, readBody, readQuery, requireKnown, textLike, tooLarge, wholeNumber } from './request.js';
 import {
@@ -33,7 +34,7 @@ const LONG_NUMBER = /[\d.]{16}|\d[eE]/;
 const BATCH_FIELDS = ['tasks', 'then', 'startWhen'];
 
 /** Of a task in a body. */
-export const FIELDS = ['payload', 'payloadBase64', 'handler', 'parameters', 'delaySeconds', 'ttlSeconds', 'maxRetries', 'idempotencyKey', 'replace', 'callbackUrl', 'on', 'after', 'startWhen', 'group', 'tags'];
+export const FIELDS = ['payload', 'payloadBase64', 'handler', 'parameters', 'delaySeconds', 'ttlSeconds', 'maxRetries', 'idempotencyKey', 'replace', 'callbackUrl', 'on', 'after', 'startWhen', 'group', 'tags', 'priority'];
 
 /** What such a task says of itself alone: neither a key of the caller's, nor what it starts after. */
 export const OWN_FIELDS = FIELDS.filter((name) => !['idempotencyKey', 'replace', 'after', 'startWhen'].includes(name));
@@ -111,7 +112,7 @@ async function readTask(item, call) {
 export function readItem(item, handlers, known = FIELDS) {
   if (!isObject(item)) throw invalidParameter('a task', 'an object', item);
   for (const name of Object.keys(item)) requireKnown(name, known, 'field');
-  const { payload, payloadBase64, handler = DEFAULT_HANDLER, parameters = {}, delaySeconds, ttlSeconds, maxRetries, replace, callbackUrl, on, after, startWhen, group, tags } = item;
+  const { payload, payloadBase64, handler = DEFAULT_HANDLER, parameters = {}, delaySeconds, ttlSeconds, maxRetries, replace, callbackUrl, on, after, startWhen, group, tags, priority } = item;
   if (typeof handler !== 'string') throw invalidParameter('handler', 'the name of a handler', handler);
   const own = Object.keys(findHandler(handlers, handler).parameters ?? {});
   const idempotencyKey = textLike('idempotencyKey', item['idempotencyKey'], IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_IN_WORDS);
@@ -127,6 +128,7 @@ export function readItem(item, handlers, known = FIELDS) {
     after: readAfter(after, startWhen),
     group: textLike('group', group, GROUP_KEY, GROUP_KEY_IN_WORDS),
     tags: tagsOfField(tags),
+    priority: readPriority(priority),
     payload: readPayload(payload, payloadBase64),
   };
 }

@@ -7,6 +7,7 @@
 import { beginWaiting } from '../dependencies.js';
 import { HandoverRefused } from '../engines/engine.js';
 import { handOverFollowUp } from '../follow_up.js';
+import { withPriority } from '../priority.js';
 import { creationTime } from '../task_id.js';
 import { Refusal, storeRefusal } from './reply.js';
 
@@ -95,13 +96,13 @@ export function runsOf(task, insertion) {
  * @param {Insertion | Error} insertion
  * @returns {Run | null}
  */
-function runOf({ taskId: ownId, delay_seconds, max_retries }, insertion) {
+function runOf({ taskId: ownId, delay_seconds, max_retries, priority }, insertion) {
   if (insertion instanceof Error) return null;
   const { taskId, run, status, conflict, isHeld, isReplaced = false } = insertion;
   if (conflict || isHeld || status !== 'pending') return null;
   if (isReplaced && run === 1) return null; // the message that it had is earlier, and waits
   const due_ms = isReplaced || run === 1 ? creationTime(isReplaced ? ownId : taskId) + delay_seconds * 1000 : 0; // a run by hand has no delay
-  return { taskId, run, max_retries, delay_seconds: Math.max(0, Math.ceil((due_ms - Date.now()) / 1000)) };
+  return { taskId, run, max_retries, delay_seconds: Math.max(0, Math.ceil((due_ms - Date.now()) / 1000)), ...withPriority(priority) };
 }
 
 /**

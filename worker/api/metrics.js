@@ -7,6 +7,7 @@ import { UNCACHED } from './reply.js';
 import { readQuery } from './request.js';
 import { ageSeconds, gathered } from './stats.js';
 
+/** @import { Backlog, Backlogs } from '../engines/engine.js' */
 /** @import { EndTotals } from '../stores/tally.js' */
 /** @import { Family, Labels, Sample } from './openmetrics.js' */
 /** @import { Call } from './router.js' */
@@ -34,6 +35,7 @@ export function families({ now_ms, told, backlogs, databases }, version) {
   const { counts, isAll, as_of_ms, parts, former = [] } = told;
   const counted = parts.flatMap(({ name, handlers }) => Object.entries(handlers ?? {}).map(([handler, totals]) => ({ labels: { shard: name, handler }, totals })));
   const ends = counted.flatMap(({ labels, totals }) => Object.entries(totals.ends).map(([status, end]) => ({ labels: { ...labels, status }, end })));
+  const queues = backlogs ? queuesOf(backlogs) : [];
   return [
     { name: 'ephemera_worker', type: 'info', help: 'The version of the Worker that answers.', samples: version === null ? [] : [{ suffix: '_info', labels: { version }, value: 1 }] },
     { name: 'ephemera_tasks', type: 'gauge', help: 'Tasks that are kept, by status, those of former stores too.', samples: byLabel('status', counts) },
@@ -45,13 +47,22 @@ export function families({ now_ms, told, backlogs, databases }, version) {
     { name: 'ephemera_ended_tasks', type: 'counter', help: 'Runs of tasks that have ended, by how.', samples: ends.map(({ labels, end }) => ({ suffix: '_total', labels, value: end.count })) },
     { name: 'ephemera_task_latency_seconds', type: 'histogram', unit: 'seconds', help: 'From the submission of a task to its end.', samples: ends.flatMap(({ labels, end }) => (LATENCY_ENDS.has(labels.status) ? histogram(labels, end) : [])) },
     { name: 'ephemera_sweeper_tasks', type: 'counter', help: 'Tasks that the sweeper has deleted (expired), sent again, returned from lost consumers, and failed.', samples: parts.flatMap(({ name, sweeper }) => byLabel('action', sweeper, { shard: name }).map((each) => ({ ...each, suffix: '_total' }))) },
-    { name: 'ephemera_queue_messages', type: 'gauge', help: 'Messages that wait in the queue.', samples: backlogs ? [sample(backlogs.backlog.count)] : [] },
-    { name: 'ephemera_queue_oldest_message_age_seconds', type: 'gauge', unit: 'seconds', help: 'How long the oldest message waits in the queue; 0 where there is none.', samples: backlogs ? [sample(ageSeconds(backlogs.backlog, now_ms) ?? 0)] : [] },
+    { name: 'ephemera_queue_messages', type: 'gauge', help: 'Messages that wait in the queue, or in the queues of each priority.', samples: queues.map(({ labels, backlog }) => sample(backlog.count, labels)) },
+    { name: 'ephemera_queue_oldest_message_age_seconds', type: 'gauge', unit: 'seconds', help: 'How long the oldest message waits in the queue; 0 where there is none.', samples: queues.map(({ labels, backlog }) => sample(ageSeconds(backlog, now_ms) ?? 0, labels)) },
     { name: 'ephemera_dead_letters', type: 'gauge', help: 'Messages in the dead-letter queue.', samples: backlogs ? [sample(backlogs.deadLetters.count)] : [] },
     { name: 'ephemera_dead_letters_oldest_age_seconds', type: 'gauge', unit: 'seconds', help: 'How long the oldest dead letter is there; 0 where there is none.', samples: backlogs ? [sample(ageSeconds(backlogs.deadLetters, now_ms) ?? 0)] : [] },
     { name: 'ephemera_database_size_bytes', type: 'gauge', unit: 'bytes', help: 'How large a database or object is.', samples: databases.map(({ name, bytes }) => sample(bytes, { shard: name })) },
     { name: 'ephemera_database_limit_bytes', type: 'gauge', unit: 'bytes', help: 'How large it may be.', samples: databases.map(({ name, limit_bytes }) => sample(limit_bytes, { shard: name })) },
   ];
+}
+
+/**
+ * @param {Backlogs} backlogs
+ * @returns {{labels: Labels, backlog: Backlog}[]} of each priority, where they have queues of their own
+ */
+function queuesOf({ backlog, priorities }) {
+  if (!priorities) return [{ labels: {}, backlog }];
+  return Object.entries(priorities).map(([priority, own]) => ({ labels: { priority }, backlog: own }));
 }
 
 /**

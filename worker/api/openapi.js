@@ -3,7 +3,7 @@
 import { STATUSES } from '../task.js';
 import { DEFAULT_LIST_TASKS, ID_PREFIX, LIST_TASKS, MAX_ERROR_TEXT_LENGTH } from './list.js';
 import {
-  AFTER_SCHEMA, CALLBACK_URL_SCHEMA, CURSOR_SCHEMA, DELAY_SCHEMA, ENDS_SCHEMA, ERROR_SCHEMAS, GROUP_SCHEMA, HANDLER_SCHEMA, HEADERS, headers, IDEMPOTENCY_KEY_SCHEMA, NEW_TAG_SCHEMA, refusals,
+  AFTER_SCHEMA, CALLBACK_URL_SCHEMA, CURSOR_SCHEMA, DELAY_SCHEMA, ENDS_SCHEMA, ERROR_SCHEMAS, GROUP_SCHEMA, HANDLER_SCHEMA, HEADERS, headers, IDEMPOTENCY_KEY_SCHEMA, NEW_TAG_SCHEMA, PRIORITY_SCHEMA, refusals,
   REPLACE_SCHEMA, RETRIES_SCHEMA, schemaOf, SCHEDULE_NAME_SCHEMA, SCHEMAS, START_WHEN_SCHEMA, STATUS_SCHEMA, TAG_SCHEMA, TASK_ID_SCHEMA, TTL_SCHEMA, wholeNumber,
 } from './openapi_schemas.js';
 import { EVENT_NAME } from './events.js';
@@ -176,6 +176,7 @@ function submitTask(handlers) {
       { ...query('on', ENDS_SCHEMA), style: 'form', explode: false },
       query('group', GROUP_SCHEMA),
       query(TAG, NEW_TAG_SCHEMA),
+      query('priority', PRIORITY_SCHEMA),
       query('replace', REPLACE_SCHEMA),
       { ...query('after', AFTER_SCHEMA), style: 'form', explode: false },
       query('startWhen', START_WHEN_SCHEMA),

@@ -11,6 +11,7 @@ import { CURSOR, HANDLER_NAME } from './list.js';
 import { STATUS_OF_CODE } from './reply.js';
 import { GROUP_KEY, GROUP_KEY_IN_WORDS } from '../group.js';
 import { MAX_TAGS, MAX_TAGS_LENGTH, TAG_KEY, TAG_KEY_IN_WORDS, TAG_VALUE, TAG_VALUE_IN_WORDS } from '../tags.js';
+import { PRIORITIES } from '../priority.js';
 import { IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_IN_WORDS, REPLACEABLE } from './submission.js';
 import { EVERY_SECONDS, MAX_SCHEDULES, MISSED, MISSED_IN_WORDS, OVERLAPS, SCHEDULE_NAME } from './schedule_definition.js';
 
@@ -60,6 +61,12 @@ export const TAG_SCHEMA = {
 
 /** @type {Schema} */
 export const NEW_TAG_SCHEMA = { ...TAG_SCHEMA, description: `A tag such as \`customer:acme\`, by which tasks are found; may come several times. ${TAG_RULES}` };
+
+/** @type {Schema} */
+export const PRIORITY_SCHEMA = {
+  enum: PRIORITIES,
+  description: 'Which queue carries it: high and low have queues of their own in a stack whose setting `priorities` is true, and are refused in another one. The handler\'s where it is not given, else `normal`.',
+};
 
 /** @type {Schema} */
 export const REPLACE_SCHEMA = {
@@ -128,6 +135,7 @@ const SUMMARY = {
   startedAt: orNull(TIME),
   finishedAt: orNull(TIME),
   group: { ...orNull({ type: 'string' }), description: 'The key of its group, whose limits hold for it.' },
+  priority: { enum: PRIORITIES, description: 'Which queue carries it.' },
   waitingFor: { enum: ['group', null], description: 'What a pending task is held for: `group` until it has its turn in its group.' },
   tags: { ...TAGS_SCHEMA, description: 'By which it is found.' },
   nextAttemptAt: { ...orNull(TIME), description: 'When a pending task is due that waits for its delay or its backoff.' },
@@ -135,6 +143,7 @@ const SUMMARY = {
 };
 
 const NO_QUEUE = 'Null with workflows, and while the queue does not answer.';
+const BACKLOG = { backlog: COUNT, oldestAgeSeconds: orNull(COUNT) };
 const COUNTS = object(Object.fromEntries(STATUSES.map((status) => [status, COUNT])));
 const MINUTE = object({ minute: TIME, submitted: COUNT, completed: COUNT, failed: COUNT, cancelled: COUNT });
 const LATENCY = { type: 'number', minimum: 0 };
@@ -217,6 +226,7 @@ export const SCHEMAS = {
       replace: REPLACE_SCHEMA,
       group: GROUP_SCHEMA,
       tags: TAGS_SCHEMA,
+      priority: PRIORITY_SCHEMA,
       callbackUrl: CALLBACK_URL_SCHEMA,
       on: ENDS_SCHEMA,
       after: AFTER_SCHEMA,
@@ -280,6 +290,7 @@ export const SCHEMAS = {
       maxRetries: RETRIES_SCHEMA,
       group: GROUP_SCHEMA,
       tags: TAGS_SCHEMA,
+      priority: PRIORITY_SCHEMA,
       callbackUrl: CALLBACK_URL_SCHEMA,
       on: ENDS_SCHEMA,
     },
@@ -299,6 +310,7 @@ export const SCHEMAS = {
     maxRetries: orNull(RETRIES_SCHEMA),
     group: orNull(GROUP_SCHEMA),
     tags: TAGS_SCHEMA,
+    priority: PRIORITY_SCHEMA,
     callbackUrl: { ...orNull({ type: 'string' }), description: 'The origin alone, for the rest may be a secret.' },
     nextRuns: { type: 'array', items: TIME, description: 'None while it is paused.' },
     lastRuns: { type: 'array', items: object({ taskId: TASK_ID_SCHEMA, scheduledAt: TIME }), description: 'Up to ten, newest first.' },
@@ -374,7 +386,13 @@ export const SCHEMAS = {
       items: object({ store: { type: 'string' }, counts: COUNTS, complete: { type: 'boolean' } }),
       description: 'What each store of an earlier deployment still has; empty where there is none.',
     },
-    queue: { ...orNull(object({ backlog: COUNT, oldestAgeSeconds: orNull(COUNT) })), description: NO_QUEUE },
+    queue: {
+      ...orNull(object({
+        ...BACKLOG,
+        priorities: { ...orNull(object(Object.fromEntries(PRIORITIES.map((priority) => [priority, object(BACKLOG)])))), description: 'Of each, where they have queues of their own.' },
+      })),
+      description: NO_QUEUE,
+    },
     deadLetters: { ...orNull(object({ count: COUNT, oldestAgeSeconds: orNull(COUNT) })), description: NO_QUEUE },
     recent: object({
       minutes: COUNT,

@@ -169,8 +169,8 @@ export function summaryView(task, env) {
  * @param {TaskSummary} task
  * @param {Environment} env
  */
-function state({ taskId, status, handler, run, attempts, crashes, max_retries, progress, group, waiting_for, tags = NO_TAGS }, env) {
-  return { taskId, status, handler, run, attempts, crashes, maxRetries: max_retries ?? Number(env.MAX_RETRIES), progress, group, waitingFor: waiting_for, tags };
+function state({ taskId, status, handler, run, attempts, crashes, max_retries, progress, group, priority, waiting_for, tags = NO_TAGS }, env) {
+  return { taskId, status, handler, run, attempts, crashes, maxRetries: max_retries ?? Number(env.MAX_RETRIES), progress, group, priority: priority ?? 'normal', waitingFor: waiting_for, tags };
 }
 
 /**

@@ -181,6 +181,7 @@ function findRoute(pathname) {
  * @property {string} [GROUP_CONCURRENCY] how many tasks of a group of the stack's may run at once
  * @property {string} [GROUP_RATE_LIMIT] how many may start in `GROUP_RATE_SECONDS`
  * @property {string} [GROUP_RATE_SECONDS]
+ * @property {string} [PRIORITIES] `true` where high and low tasks have queues of their own
  * @property {string} [CALLBACK_URL] of tasks whose submission and handler have no callback
  * @property {string} [CALLBACK_ON] which ends it is told, separated by single spaces; all where it is not given
  * @property {string} [CALLBACK_SECRETS] JSON: a list of secrets

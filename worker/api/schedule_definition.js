@@ -1,5 +1,6 @@
 /** What a schedule is to be, as a `PUT` or the stack's settings say it. */
 
+import { withPriority } from '../priority.js';
 import { MAX_MISSED_TICKS, nextTick } from '../schedules.js';
 import { faultOfTiming } from '../timing.js';
 import { OWN_FIELDS, readItem } from './batch.js';
@@ -89,10 +90,10 @@ function oneOf(name, value, words, otherwise) {
  * @param {NewTask} task
  * @returns {TaskOfTick}
  */
-function taskOfTick({ handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, callback = null, group = null, tags = null }) {
+function taskOfTick({ handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, callback = null, group = null, tags = null, priority }) {
   const isText = typeof payload === 'string';
   return {
-    handler, parameters, delay_seconds, ttl_seconds, max_retries, callback, ...(group && { group: group.name }), ...(tags && { tags }),
+    handler, parameters, delay_seconds, ttl_seconds, max_retries, callback, ...(group && { group: group.name }), ...(tags && { tags }), ...withPriority(priority),
     payload: isText ? payload : payload.toBase64(), is_base64: !isText,
   };
 }

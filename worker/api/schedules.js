@@ -166,7 +166,7 @@ function view({ name, schedule: text }) {
   return {
     name, owner: declared === undefined ? 'api' : 'stack', cron, timezone, everySeconds: every_seconds, overlap, missed, paused,
     handler: task.handler, delaySeconds: task.delay_seconds, ttlSeconds: task.ttl_seconds, maxRetries: task.max_retries,
-    group: task.group ? groupKey(task.group) : null, tags: task.tags ?? NO_TAGS,
+    group: task.group ? groupKey(task.group) : null, tags: task.tags ?? NO_TAGS, priority: task.priority ?? 'normal',
     callbackUrl: task.callback && (URL.parse(task.callback.url)?.origin ?? ''),
     nextRuns: ticks.filter((tick) => tick !== null).map(isoTime),
     lastRuns: runs.toReversed().map(({ taskId, tick_ms }) => ({ taskId, scheduledAt: isoTime(tick_ms) })),

@@ -4,7 +4,7 @@ import { firstMinute, latencyOf, MINUTE_MS, quietMinute, RECENT_MINUTES } from '
 import { isoTime, jsonReply } from './reply.js';
 import { readQuery } from './request.js';
 
-/** @import { Backlog, Engine } from '../engines/engine.js' */
+/** @import { Backlog, Backlogs, Engine } from '../engines/engine.js' */
 /** @import { Minutes } from '../stores/tally.js' */
 /** @import { Call } from './router.js' */
 
@@ -54,12 +54,29 @@ function statisticsView({ now_ms, told, backlogs, databases, objects }) {
     counted: { tasks: Object.values(counts).reduce((sum, count) => sum + count, 0), since: isoTime(since_ms), complete: isAll },
     former: former.map(({ store: name, counts: held, isAll: complete }) => ({ store: name, counts: held, complete })),
     databases: databases.map(({ name, bytes, limit_bytes }) => ({ name, bytes, limitBytes: limit_bytes, used: bytes / limit_bytes })),
-    queue: backlogs && { backlog: backlogs.backlog.count, oldestAgeSeconds: ageSeconds(backlogs.backlog, now_ms) },
+    queue: backlogs && { ...backlogView(backlogs.backlog, now_ms), priorities: prioritiesView(backlogs.priorities, now_ms) },
     deadLetters: backlogs && { count: backlogs.deadLetters.count, oldestAgeSeconds: ageSeconds(backlogs.deadLetters, now_ms) },
     recent: { minutes: RECENT_MINUTES, perMinute: throughput(minutes, now_ms), latencyMs: latencyOf(minutes) },
     objects,
     sweeper,
   };
+}
+
+/**
+ * @param {Backlog} backlog
+ * @param {number} now_ms
+ */
+function backlogView(backlog, now_ms) {
+  return { backlog: backlog.count, oldestAgeSeconds: ageSeconds(backlog, now_ms) };
+}
+
+/**
+ * @param {Backlogs['priorities']} priorities
+ * @param {number} now_ms
+ * @returns {object | null} null: they have no queues of their own
+ */
+function prioritiesView(priorities, now_ms) {
+  return priorities ? Object.fromEntries(Object.entries(priorities).map(([priority, backlog]) => [priority, backlogView(backlog, now_ms)])) : null;
 }
 
 /**

@@ -12,12 +12,14 @@ import { callbackOf, readCallback } from './callback.js';
 import { groupOf } from './group.js';
 import { answerTo, takeIn } from './intake.js';
 import { requireDeclaredJson, requireValid, toPayload } from './payload.js';
+import { priorityOf, readPriority } from './priority.js';
 import { invalidParameter, jsonReply, quoted, Refusal } from './reply.js';
 import { fromDigits, readBody, readQuery, textLike, wholeNumber } from './request.js';
 import { TAG, tagsOfQuery } from './tags.js';
 
 /** @import { Group } from '../group.js' */
 /** @import { HandlerModule, Handlers } from '../handler.js' */
+/** @import { Priority } from '../priority.js' */
 /** @import { Insertion } from '../stores/store.js' */
 /** @import { Idempotency, NewTask, Parameters } from '../task.js' */
 /** @import { AskedCallback } from './callback.js' */
@@ -47,6 +49,7 @@ export async function submitTask(call) {
     after: readAfter(query['after']?.split(','), query['startWhen']),
     group: textLike('group', query['group'], GROUP_KEY, GROUP_KEY_IN_WORDS),
     tags: tagsOfQuery(url),
+    priority: readPriority(query['priority']),
   };
   const payload = toPayload(await readBody(request, MAX_PAYLOAD_BYTES));
   requireDeclaredJson(request.headers.get('Content-Type'), payload);
@@ -60,16 +63,16 @@ export async function submitTask(call) {
 }
 
 /**
- * What a client asks for, in range; `delay_seconds` null: the stack's.
+ * What a client asks for, in range; `delay_seconds` null: the stack's; `priority` null: the handler's.
  *
- * @typedef {Omit<NewTask, 'taskId' | 'idempotency' | 'delay_seconds' | 'callback' | 'group'>
- *   & {delay_seconds: number | null, idempotencyKey: string | null, callback: AskedCallback, group: string | null}} Submission
+ * @typedef {Omit<NewTask, 'taskId' | 'idempotency' | 'delay_seconds' | 'callback' | 'group' | 'priority'>
+ *   & {delay_seconds: number | null, idempotencyKey: string | null, callback: AskedCallback, group: string | null, priority: Priority | null}} Submission
  */
 
 /** The query parameters of every task. They are named as the fields of a batch's tasks and of replies are.
  *
  * @type {readonly string[]} */
-const SETTINGS = ['handler', 'delaySeconds', 'ttlSeconds', 'maxRetries', 'callbackUrl', 'on', 'replace', 'after', 'startWhen', 'group', TAG];
+const SETTINGS = ['handler', 'delaySeconds', 'ttlSeconds', 'maxRetries', 'callbackUrl', 'on', 'replace', 'after', 'startWhen', 'group', TAG, 'priority'];
 
 /** How settings were named in queries at first; these names are still read. @type {Readonly<Record<string, string>>} */
 const FORMER_NAMES = { delaySeconds: 'delay', ttlSeconds: 'ttl', maxRetries: 'max_retries', callbackUrl: 'callback_url' };
@@ -179,11 +182,12 @@ export async function newTask(submission, call) {
   if (module.payload && Validator) requireValid(task.payload, module.payload, Validator, task.handler);
   const callback = callbackOf(task.callback, task.handler, module, env);
   const group = groupOf(task, module, call);
+  const priority = priorityOf(task, module, env);
   const idempotency = idempotencyKey === null ? null : await idempotencyOf(idempotencyKey, task, group);
   const delay_seconds = task.delay_seconds ?? Number(env.DELIVERY_DELAY_SECONDS ?? 0);
   // Tasks of a group, or with the same key, have the same last digits, so that they meet in the same shard of a store.
   const ending = group ? await endingOf(group.name) : idempotency?.key.slice(0, 2);
-  return { taskId: newTaskId(Date.now(), ending), ...task, delay_seconds, idempotency, callback, group };
+  return { taskId: newTaskId(Date.now(), ending), ...task, delay_seconds, idempotency, callback, group, priority };
 }
 
 /**
@@ -233,12 +237,13 @@ function stackOf(thrown) {
  * @param {Group | null} group
  * @returns {Promise<Idempotency>}
  */
-async function idempotencyOf(key, { handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, callback, after, tags }, group) {
+async function idempotencyOf(key, { handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, callback, after, tags, priority }, group) {
   /** @type {unknown[]} */
   const settings = [handler, Object.entries(parameters).sort(), delay_seconds, ttl_seconds, max_retries];
   if (callback.url !== null || callback.on !== null) settings.push([callback.url, callback.on]); // others keep the fingerprint that they had
   if (after) settings.push(after);
   if (tags) settings.push({ tags });
+  if (priority) settings.push({ priority });
   const head = new TextEncoder().encode(`${JSON.stringify(settings)}\n`);
   const body = typeof payload === 'string' ? new TextEncoder().encode(payload) : payload;
   return { key: await sha256Hex(group ? `${group.name}\n${key}` : key), fingerprint: await sha256Hex(await new Blob([head, body]).arrayBuffer()) };

@@ -1,6 +1,7 @@
 /** `/task/:id`: to look at a task, to cancel it, to run it again. */
 
 import { handOverFollowUp } from '../follow_up.js';
+import { withPriority } from '../priority.js';
 import { attemptsOf } from '../story.js';
 import { TASK_ID } from '../task_id.js';
 import { handOver, requireRoom } from './intake.js';
@@ -102,12 +103,12 @@ export async function cancelTask(call, taskId) {
 export async function retryTask({ url, store, engine, invocation }, taskId) {
   readQuery(url, []);
   requireTaskId(taskId);
-  const { status, max_retries, run: former } = await find(store, taskId);
+  const { status, max_retries, priority, run: former } = await find(store, taskId);
   if (status !== 'failed' && status !== 'cancelled') throw wrongStatus(status, 'failed or cancelled');
   await requireRoom(engine);
   const run = await store.retry(taskId, former);
   if (run === null) throw wrongStatus((await find(store, taskId)).status, 'failed or cancelled');
-  handOver(engine, [{ taskId, run, delay_seconds: 0, max_retries }], invocation);
+  handOver(engine, [{ taskId, run, delay_seconds: 0, max_retries, ...withPriority(priority) }], invocation);
   return jsonReply({ taskId, status: 'pending' });
 }
 

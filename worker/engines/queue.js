@@ -9,7 +9,8 @@ import { returnSeconds } from '../backoff.js';
 import { followUpOf, handOverFollowUp } from '../follow_up.js';
 import { Invocation, Joint, jointOf } from '../joint.js';
 import { patiently } from '../patience.js';
-import { shardBinding, shardCount, shardOf } from '../shards.js';
+import { PRIORITIES, queueBinding, withPriority } from '../priority.js';
+import { shardCount, shardOf } from '../shards.js';
 import { MAX_DELAY_SECONDS, MIN_TTL_SECONDS, SWEEP_GRACE_SECONDS, TASK_TTL_SECONDS } from '../task.js';
 import { creationTime } from '../task_id.js';
 import { HandoverRefused, HANDOVER_PATIENCE_SECONDS } from './engine.js';
@@ -22,7 +23,8 @@ import { TaskMessages } from './task_messages.js';
 /** @import { Handlers } from '../handler.js' */
 /** @import { ClaimAnswer, Delivery, OpenTask, Probe, Store } from '../stores/store.js' */
 /** @import { ClaimedTask, TaskError } from '../task.js' */
-/** @import { Backlog, Engine, Submission } from './engine.js' */
+/** @import { OwnPriority, Priority } from '../priority.js' */
+/** @import { Backlog, Backlogs, Engine, Submission } from './engine.js' */
 /** @import { Outgoing } from './returns.js' */
 /** @import { TaskMessage } from './task_messages.js' */
 
@@ -60,14 +62,14 @@ const DISORDER_SECONDS = 10;
 
 /**
  * @typedef {{TASK_QUEUE: Queue<TaskMessage>, TASK_DLQ: Queue<TaskMessage>, MAX_RETRIES: string, SHARDS?: string}} Env beside the
- *   queues of further shards; `MAX_RETRIES` is the consumers' own setting, too
+ *   queues of further shards and of priorities; `MAX_RETRIES` is the consumers' own setting, too
  */
 
 /** @implements {Engine} */
 export class QueueEngine {
   /** Messages sent before these Unix times, of each queue, have come or are lost; as of this sweep.
    *
-   * @type {Promise<Passage[]> | null} */
+   * @type {Promise<Map<string, Passage>> | null} */
   #passages = null;
 
   /**
@@ -98,7 +100,8 @@ export class QueueEngine {
    * @throws {HandoverRefused} a queue did not take all
    */
   submit(runs) {
-    return this.#send(runs.map(({ taskId, run, delay_seconds }) => ({ body: { taskId, run }, delay_seconds })), HANDOVER_PATIENCE_SECONDS);
+    const outgoing = runs.map(({ taskId, run, delay_seconds, priority }) => ({ body: { taskId, run, ...withPriority(priority) }, delay_seconds }));
+    return this.#send(outgoing, HANDOVER_PATIENCE_SECONDS);
   }
 
   /**
@@ -141,15 +144,14 @@ export class QueueEngine {
   async rescue(tasks) {
     this.#passages ??= this.#measurePassages();
     const passages = await this.#passages;
-    const shards = shardCount(this.env);
     /** @type {OpenTask[]} */
     const lost = [];
     /** @type {Probe[]} */
     const probes = [];
     const now_ms = Date.now();
     for (const task of tasks) {
-      const queue = shardOf(task.taskId, shards);
-      const passage = passages[queue] ?? { lostBefore_ms: 0, isProbed: true };
+      const queue = this.#queueOf(task);
+      const passage = passages.get(queue) ?? { lostBefore_ms: 0, isProbed: true };
       const sent_ms = Math.max(task.sent_at_ms ?? 0, task.due_ms);
       if (sent_ms < Math.max(passage.lostBefore_ms, now_ms - LOST_AFTER_SECONDS * 1000)) lost.push(task);
       else if (!passage.isProbed && !task.isHeld) {
@@ -162,31 +164,31 @@ export class QueueEngine {
       await this.#resend(lost.slice(start, start + SEND_BATCH_MESSAGES), now_ms);
     }
     if (probes.length > 0) {
-      const others = (await this.store.probes()).filter(({ queue }) => !probes.some((probe) => probe.queue === queue));
+      const others = (await this.store.probes()).filter(({ queue }) => passages.has(queue) && !probes.some((probe) => probe.queue === queue));
       await this.store.setProbes([...others, ...probes]);
     }
     const returned = lost.filter(({ isHeld }) => isHeld).length;
     return { resent: lost.length - returned, returned, failed: 0 };
   }
 
-  /** @returns {Promise<{backlog: Backlog, deadLetters: Backlog}>} */
+  /** @returns {Promise<Backlogs>} */
   async backlogs() {
-    const [deadLetters, ...backlogs] = await Promise.all([this.env.TASK_DLQ, ...this.#queues()].map(backlogOf));
-    const since = backlogs.flatMap(({ oldest_ms }) => oldest_ms ?? []);
-    const backlog = {
-      count: backlogs.reduce((sum, { count }) => sum + count, 0),
-      oldest_ms: since.length > 0 ? Math.min(...since) : null,
-    };
-    return { backlog, deadLetters: /** @type {Backlog} */ (deadLetters) };
+    const [deadLetters, ...backlogs] = await Promise.all([backlogOf(this.env.TASK_DLQ), ...this.#queues().map(async ({ priority, queue }) => (
+      { priority, ...await backlogOf(queue) }
+    ))]);
+    const backlog = together(backlogs);
+    if (backlogs.every(({ priority }) => priority === 'normal')) return { backlog, deadLetters };
+    const byPriority = PRIORITIES.map((priority) => [priority, together(backlogs.filter((each) => each.priority === priority))]);
+    return { backlog, priorities: /** @type {Record<Priority, Backlog>} */ (Object.fromEntries(byPriority)), deadLetters };
   }
 
   /**
    * Writes the dead letters of tasks that have failed. One too many is harmless: a redrive starts failed tasks only.
    *
-   * @param {{taskId: string, run: number}[]} failed
+   * @param {{taskId: string, run: number, priority?: OwnPriority}[]} failed
    */
   async writeDeadLetters(failed) {
-    const letters = failed.map(({ taskId, run }) => ({ body: { taskId, run } }));
+    const letters = failed.map(({ taskId, run, priority }) => ({ body: { taskId, run, ...withPriority(priority) } }));
     for (let start = 0; start < letters.length; start += SEND_BATCH_MESSAGES) {
       await offer(CONSUMER_PATIENCE_SECONDS, () => this.env.TASK_DLQ.sendBatch(letters.slice(start, start + SEND_BATCH_MESSAGES)));
     }
@@ -260,28 +262,34 @@ export class QueueEngine {
    * @throws {HandoverRefused} a queue did not take all; the others did
    */
   async #send(outgoing, patience_seconds) {
-    const shards = shardCount(this.env);
-    const queues = this.#queues();
-    const byShard = Map.groupBy(outgoing, ({ body }) => shardOf(body.taskId, shards));
-    const results = await Promise.allSettled([...byShard].map(([shard, group]) => (
-      sendAll(/** @type {Queue<TaskMessage>} */ (queues[shard]), group, patience_seconds, this.invocation)
+    const byQueue = Map.groupBy(outgoing, ({ body }) => this.#queueOf(body));
+    const results = await Promise.allSettled([...byQueue].map(([binding, group]) => (
+      sendAll(/** @type {Queue<TaskMessage>} */ (boundQueue(this.env, binding)), group, patience_seconds, this.invocation)
     )));
     for (const result of results) {
       if (result.status === 'rejected') throw new HandoverRefused(String(result.reason), { cause: result.reason });
     }
   }
 
-  /** @returns {Promise<Passage[]>} of each queue */
+  /** @returns {Promise<Map<string, Passage>>} of each queue, by its binding */
   async #measurePassages() {
     const probes = await this.store.probes();
-    return Promise.all(this.#queues().map(async (queue, number) => {
-      const { oldest_ms } = await backlogOf(queue);
-      const lostBefore_ms = (oldest_ms ?? Date.now()) - SWEEP_GRACE_SECONDS * 1000;
-      const probe = probes.find((each) => each.queue === number);
-      if (!probe) return { lostBefore_ms, isProbed: false };
-      if (await this.#hasArrived(probe)) return { lostBefore_ms: Math.max(lostBefore_ms, probe.sent_at_ms - DISORDER_SECONDS * 1000), isProbed: false };
-      return { lostBefore_ms, isProbed: Date.now() - probe.sent_at_ms < LOST_AFTER_SECONDS * 1000 };
-    }));
+    return new Map(await Promise.all(this.#queues().map(async ({ binding, queue }) => (
+      /** @type {const} */ ([binding, await this.#passageOf(queue, probes.find((each) => each.queue === binding))])
+    ))));
+  }
+
+  /**
+   * @param {Queue<TaskMessage>} queue
+   * @param {Probe | undefined} probe
+   * @returns {Promise<Passage>}
+   */
+  async #passageOf(queue, probe) {
+    const { oldest_ms } = await backlogOf(queue);
+    const lostBefore_ms = (oldest_ms ?? Date.now()) - SWEEP_GRACE_SECONDS * 1000;
+    if (!probe) return { lostBefore_ms, isProbed: false };
+    if (await this.#hasArrived(probe)) return { lostBefore_ms: Math.max(lostBefore_ms, probe.sent_at_ms - DISORDER_SECONDS * 1000), isProbed: false };
+    return { lostBefore_ms, isProbed: Date.now() - probe.sent_at_ms < LOST_AFTER_SECONDS * 1000 };
   }
 
   /** @param {Probe} probe */
@@ -290,11 +298,23 @@ export class QueueEngine {
     return !task || task.status !== 'pending' || task.run !== run || task.attempts !== attempts;
   }
 
-  /** @returns {Queue<TaskMessage>[]} those of shards that the deployment has left as well */
+  /**
+   * @param {{taskId: string, priority?: OwnPriority}} task
+   * @returns {string} the binding of its queue; without one of its priority that of its shard
+   */
+  #queueOf({ taskId, priority = undefined }) {
+    const shard = shardOf(taskId, shardCount(this.env));
+    const own = priority && queueBinding(priority, shard);
+    return own && boundQueue(this.env, own) ? own : queueBinding('normal', shard);
+  }
+
+  /** @returns {{binding: string, priority: Priority, queue: Queue<TaskMessage>}[]} those of shards that the deployment has left as well */
   #queues() {
-    const queues = [];
-    for (let queue; (queue = queueOf(this.env, queues.length)); ) queues.push(queue);
-    return queues;
+    return PRIORITIES.flatMap((priority) => {
+      const queues = [];
+      for (let queue, binding; (queue = boundQueue(this.env, binding = queueBinding(priority, queues.length))); ) queues.push({ binding, priority, queue });
+      return queues;
+    });
   }
 }
 
@@ -423,7 +443,8 @@ class Work {
    * @param {() => Promise<void>} [before] what is written first
    */
   #fail(failed, before = async () => {}) {
-    this.#beside.push(before().then(() => this.engine.writeDeadLetters(failed)).then(
+    const letters = failed.map(({ taskId, run }) => ({ taskId, run, ...withPriority(this.messages.priorityOf(taskId)) }));
+    this.#beside.push(before().then(() => this.engine.writeDeadLetters(letters)).then(
       () => failed.forEach(({ taskId }) => this.messages.ack(taskId)),
       (error) => {
         console.warn('dead letters could not be written; their messages come again', { tasks: failed.length, error: String(error) });
@@ -440,11 +461,20 @@ class Work {
 
 /**
  * @param {Env} env
- * @param {number} shard
- * @returns {Queue<TaskMessage> | undefined} undefined: there is no such shard
+ * @param {string} binding
+ * @returns {Queue<TaskMessage> | undefined} undefined: the deployment has no such queue
  */
-function queueOf(env, shard) {
-  return /** @type {Record<string, any>} */ (env)[shardBinding('TASK_QUEUE', shard)];
+function boundQueue(env, binding) {
+  return /** @type {Record<string, any>} */ (env)[binding];
+}
+
+/**
+ * @param {Backlog[]} backlogs
+ * @returns {Backlog}
+ */
+function together(backlogs) {
+  const since = backlogs.flatMap(({ oldest_ms }) => oldest_ms ?? []);
+  return { count: backlogs.reduce((sum, { count }) => sum + count, 0), oldest_ms: since.length > 0 ? Math.min(...since) : null };
 }
 
 /**

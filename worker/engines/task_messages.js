@@ -1,16 +1,18 @@
 /** A batch's messages by the task that each names. */
 
+import { isOwnPriority, withPriority } from '../priority.js';
 import { TASK_ID } from '../task_id.js';
 
 /**
- * What the queue carries: a task's name and run; its payload stays in the store. A redrive of a dead letter starts that run itself;
+ * What the queue carries: a task's name and run, and its priority, which its successors and its dead letter have from it; its payload stays in the store. A redrive of a dead letter starts that run itself;
  * any other message finds it started. A message that takes another one's place, so that this one is not moved to the
  * dead-letter queue or need not wait for its batch, tells of it: its `deliveries` so far, how often in a row its store was `away`, and whose attempts have `ended`. It
  * makes claims of its own, for the other one may still come: its end may not have been heard, nor that this one was sent.
  *
- * @typedef {{taskId: string, run: number, redrive?: boolean, deliveries?: number, away?: number, ended?: Ended[]}} TaskMessage
+ * @typedef {{taskId: string, run: number, priority?: OwnPriority, redrive?: boolean, deliveries?: number, away?: number, ended?: Ended[]}} TaskMessage
  */
 
+/** @import { OwnPriority } from '../priority.js' */
 /** @import { Delivery, Ended } from '../stores/store.js' */
 
 /** @typedef {{message: Message<unknown>, body: TaskMessage, deliveries: number}} Named */
@@ -96,6 +98,14 @@ export class TaskMessages {
    */
   deliveriesOf(taskId) {
     return this.#groups.get(taskId)?.[0].deliveries ?? 0;
+  }
+
+  /**
+   * @param {string} taskId
+   * @returns {OwnPriority | undefined} of its message; undefined: normal
+   */
+  priorityOf(taskId) {
+    return this.#groups.get(taskId)?.[0].body.priority;
   }
 
   /**
@@ -245,12 +255,12 @@ function successorOf(group, claim) {
  * @returns {TaskMessage | null} null when it names no task
  */
 function readMessage(body) {
-  const { taskId, run = 1, redrive, deliveries, away, ended } = /** @type {Partial<TaskMessage>} */ (body ?? {});
+  const { taskId, run = 1, priority, redrive, deliveries, away, ended } = /** @type {Partial<TaskMessage>} */ (body ?? {});
   // What cannot be an id is kept from the store: KV refuses some keys, and with them the whole batch.
   const isNamed = typeof taskId === 'string' && TASK_ID.test(taskId) && Number.isInteger(run) && run > 0;
   if (!isNamed) return null;
   return {
-    taskId, run,
+    taskId, run, ...withPriority(isOwnPriority(priority) ? priority : null),
     ...(redrive === true && { redrive }),
     ...(isCount(deliveries) && { deliveries }),
     ...(isCount(away) && { away }),

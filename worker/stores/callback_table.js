@@ -21,9 +21,9 @@ const CALLBACK_BODY = `
  * come to.
  */
 export const MAKE_CALLBACKS = `
-  INSERT INTO tasks (taskId, status, handler, parameters, payload, expires_at, due_at, parent)
+  INSERT INTO tasks (taskId, status, handler, parameters, payload, expires_at, due_at, parent, priority)
   SELECT ${CALLBACK_ID('tasks')}, 'pending', '${CALLBACK_HANDLER}', json_object('url', callback ->> 'url'), ${CALLBACK_BODY},
-    finished_at / 1000 + ${TASK_TTL_SECONDS}, finished_at, taskId
+    finished_at / 1000 + ${TASK_TTL_SECONDS}, finished_at, taskId, priority
   FROM tasks
   WHERE taskId IN (SELECT value FROM json_each(?1)) AND finished_at IS NOT NULL
     AND EXISTS (SELECT 1 FROM json_each(tasks.callback, '$.on') AS told WHERE told.value = tasks.status)

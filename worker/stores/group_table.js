@@ -4,6 +4,7 @@
  * in the next one; what is missed so, the sweep finds. Triggers in `migrations/` keep the books.
  */
 
+import { withPriority } from '../priority.js';
 import { HELD_UNTIL_MS, TASK_TTL_SECONDS } from '../task.js';
 import { creationTime } from '../task_id.js';
 import { EARLY_MS } from './lease.js';
@@ -72,14 +73,14 @@ export const ADMIT = (group) => `
     ) AS start ON start.place = line.place
   ) AS first
   WHERE taskId = first.firstId
-  RETURNING taskId, run, max_retries, due_at, sent_at`;
+  RETURNING taskId, run, max_retries, due_at, sent_at, priority`;
 
 export const ADMIT_GROUP = ADMIT('?1');
 export const ADMIT_AFTER = ADMIT('(SELECT ended.group_key FROM tasks AS ended WHERE ended.taskId = ?1)');
 
 /** Those of ?1, a JSON array of ids, that have their turn and have not started. */
 export const TURNS = `
-  SELECT taskId, run, max_retries, due_at, sent_at FROM tasks
+  SELECT taskId, run, max_retries, due_at, sent_at, priority FROM tasks
   WHERE taskId IN (SELECT value FROM json_each(?1)) AND group_turn = 0 AND status = 'pending' AND started_at IS NULL`;
 
 /** The groups after ?1 in which tasks wait, with the limits that are known, and how many more might have their turn by these. It goes from
@@ -143,7 +144,7 @@ export function hasOtherLimits({ concurrency, rate_limit, rate_seconds }, group)
  * @returns {Submission[]} the runs to hand over
  */
 export function admittedRuns(rows, now_ms) {
-  return [...new Map(rows.map((row) => [row['taskId'], row])).values()].map(({ taskId, run, max_retries, due_at, sent_at }) => ({
-    taskId, run, max_retries, delay_seconds: Math.max(0, Math.ceil((due_at - now_ms) / 1000)), ...(sent_at !== null && { wasDelivered: true }),
+  return [...new Map(rows.map((row) => [row['taskId'], row])).values()].map(({ taskId, run, max_retries, due_at, sent_at, priority }) => ({
+    taskId, run, max_retries, delay_seconds: Math.max(0, Math.ceil((due_at - now_ms) / 1000)), ...(sent_at !== null && { wasDelivered: true }), ...withPriority(priority),
   }));
 }

@@ -4,6 +4,7 @@
  * release. One that ends while it is held is seen to by the trigger `end_hold`, see `migrations/`.
  */
 
+import { withPriority } from '../priority.js';
 import { HELD_UNTIL_MS, TASK_TTL_SECONDS } from '../task.js';
 
 /** @import { Submission } from '../engines/engine.js' */
@@ -35,7 +36,7 @@ export const RELEASE = (ids) => {
   return `
     UPDATE tasks SET due_at = ${due_at}, expires_at = ${expires_at}, own_expires_at = ${expires_at}, hold = NULL, waits_for = NULL
     WHERE taskId IN (${ids}) AND ${IS_HELD('tasks')}
-    RETURNING taskId, run, max_retries, due_at`;
+    RETURNING taskId, run, max_retries, due_at, priority`;
 };
 
 /**
@@ -44,5 +45,7 @@ export const RELEASE = (ids) => {
  * @returns {Submission[]} the runs to hand over
  */
 export function releasedRuns(rows, now_ms) {
-  return rows.map(({ taskId, run, max_retries, due_at }) => ({ taskId, run, max_retries, delay_seconds: Math.ceil((due_at - now_ms) / 1000) }));
+  return rows.map(({ taskId, run, max_retries, due_at, priority }) => (
+    { taskId, run, max_retries, delay_seconds: Math.ceil((due_at - now_ms) / 1000), ...withPriority(priority) }
+  ));
 }

@@ -6,6 +6,7 @@
 import { ENDED, LEASE_SECONDS, MAX_TTL_SECONDS, MIN_TTL_SECONDS, TASK_TTL_SECONDS } from '../task.js';
 import { CALLBACK_HANDLER, callbackBody, callbackRuns, callbackTaskId, tellsOf } from '../callback.js';
 import { followUpOf } from '../follow_up.js';
+import { withPriority } from '../priority.js';
 import { creationTime, timePrefix } from '../task_id.js';
 import { crashedStory } from '../story.js';
 import { hasTags } from '../tags.js';
@@ -26,6 +27,7 @@ import { addCounts, countEnd, countSubmission, noCounts, noSweeps, recentMinutes
 /** @import { FollowUp } from '../follow_up.js' */
 /** @import { Link } from '../dependencies.js' */
 /** @import { Tags } from '../tags.js' */
+/** @import { OwnPriority } from '../priority.js' */
 /** @import { TableSettings } from './task_table.js' */
 
 /**
@@ -59,6 +61,7 @@ import { addCounts, countEnd, countSubmission, noCounts, noSweeps, recentMinutes
  * @property {string | null} story
  * @property {string} [submitted_by]
  * @property {Tags} [tags]
+ * @property {OwnPriority} [priority] nothing: normal
  */
 
 /**
@@ -219,7 +222,7 @@ export class KvStore {
   async settle(outcomes) {
     /** @type {Submission[]} */
     const callbacks = [];
-    const standings = await this.#standings(outcomes, async ({ taskId, run, attempts, crashes, claim, callback: _, ...outcome }) => {
+    const standings = await this.#standings(outcomes, async ({ taskId, run, attempts, crashes, claim, callback: _, priority: __, ...outcome }) => {
       const entry = await this.#update(taskId, mayBeOfAttempt({ taskId, run, attempts, crashes, claim }, outcome.status), (found) => ({
         run, attempts, crashes, claim,
         status: outcome.status,
@@ -323,7 +326,7 @@ export class KvStore {
     if (isWaiting && (entry.due_at_ms ?? 0) > event.received_ms) {
       await this.#update(taskId, ({ status, run }) => status === 'pending' && run === entry.run, () => ({ due_at_ms: event.received_ms }));
     }
-    return { isFirst: !former || isSame, waiting: isWaiting ? { run: entry.run, max_retries: entry.max_retries } : null };
+    return { isFirst: !former || isSame, waiting: isWaiting ? { run: entry.run, max_retries: entry.max_retries, ...withPriority(entry.priority) } : null };
   }
 
   /**
@@ -658,18 +661,19 @@ export class KvStore {
    * @returns {Promise<Insertion>}
    */
   async #insert(task) {
-    const { taskId, handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, idempotency, callback = null, mayBeThere = false, submittedBy, tags } = task;
+    const { taskId, handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, idempotency, callback = null, priority, mayBeThere = false, submittedBy, tags } = task;
     const there = mayBeThere ? await this.#read(taskId) : null;
     if (there) return { taskId, run: there.run, status: there.status, isNew: false, conflict: false, isHeld: false };
     const created_ms = creationTime(taskId);
     const expires_at = Math.floor(created_ms / 1000) + delay_seconds + (ttl_seconds ?? TASK_TTL_SECONDS);
     const due_at_ms = delay_seconds > 0 ? created_ms + delay_seconds * 1000 : null;
-    const asked = { handler, parameters, ...encoded(payload), max_retries, expires_at, due_at_ms, idempotency, callback, ...(submittedBy && { submitted_by: submittedBy }), ...(tags && { tags }) };
+    const asked = { handler, parameters, ...encoded(payload), max_retries, expires_at, due_at_ms, idempotency, callback, ...(submittedBy && { submitted_by: submittedBy }), ...(tags && { tags }), ...withPriority(priority) };
     const found = idempotency && await this.#heldBy(idempotency, task);
     if (found?.isReplaced) {
       const due_ms = due_at_ms ?? created_ms;
-      const run = found.entry.run + (due_ms < (found.entry.due_at_ms ?? 0) ? 1 : 0);
-      await this.#store(found.taskId, { ...found.entry, payload_encoding: undefined, tags: undefined, ...asked, run, due_at_ms: due_ms, sent_at_ms: null });
+      const isElsewhere = (found.entry.priority ?? null) !== (priority ?? null);
+      const run = found.entry.run + (due_ms < (found.entry.due_at_ms ?? 0) || isElsewhere ? 1 : 0);
+      await this.#store(found.taskId, { ...found.entry, payload_encoding: undefined, tags: undefined, priority: undefined, ...asked, run, due_at_ms: due_ms, sent_at_ms: null });
       return { taskId: found.taskId, run, status: 'pending', isNew: false, conflict: false, isHeld: false, isReplaced: true };
     }
     if (found) {
@@ -751,8 +755,9 @@ export class KvStore {
     await this.#write(taskId, entry);
     if (isRedrive) await this.#keepKey(taskId, entry);
     await this.#markDue(taskId, entry, now_ms + LEASE_SECONDS * 1000);
-    const { attempts, crashes, handler, parameters, max_retries, callback, parent, story } = entry;
-    return { kind: 'claimed', task: { taskId, run, attempts, crashes, claim, handler, parameters, max_retries, callback, parent, after: null, story, payload: decoded(entry) } };
+    const { attempts, crashes, handler, parameters, max_retries, callback, parent, story, priority } = entry;
+    const task = { taskId, run, attempts, crashes, claim, handler, parameters, max_retries, callback, parent, after: null, story, payload: decoded(entry), ...withPriority(priority) };
+    return { kind: 'claimed', task };
   }
 
   /**
@@ -767,10 +772,10 @@ export class KvStore {
     const runs = callbackRuns({ ...entry, taskId, finished_ms: entry.finished_at_ms });
     const callbackId = runs[0]?.taskId;
     if (!entry.callback || !callbackId || await this.#read(callbackId)) return runs;
-    const { status, handler, run, attempts, result, error, callback } = entry;
+    const { status, handler, run, attempts, result, error, callback, priority } = entry;
     const finished_ms = creationTime(callbackId);
     await this.#write(callbackId, complete({
-      handler: CALLBACK_HANDLER, parameters: { url: callback.url }, parent: taskId,
+      handler: CALLBACK_HANDLER, parameters: { url: callback.url }, parent: taskId, ...withPriority(priority),
       payload: callbackBody({ taskId, status, handler, run, attempts, result, error, finished_ms }),
       expires_at: Math.floor(finished_ms / 1000) + TASK_TTL_SECONDS,
     }));
@@ -1080,10 +1085,10 @@ function mayBeOfAttempt({ run, attempts, crashes, claim }, status) {
  * @returns {OpenTask | null} null when it is not open, not due, or paused
  */
 function openTask(taskId, entry, before_ms, pauses) {
-  const { handler, status, run, attempts, max_retries, sent_at_ms, due_at_ms, lease_expires_at_ms, expires_at } = complete(entry);
+  const { handler, status, run, attempts, max_retries, sent_at_ms, due_at_ms, lease_expires_at_ms, expires_at, priority } = complete(entry);
   const due_ms = due_at_ms ?? creationTime(taskId);
   if (!entry || pausedSince({ handler }, pauses) !== null || !isKept({ expires_at }) || due_ms >= before_ms || !isOpen({ status, lease_expires_at: lease_expires_at_ms }, Date.now())) return null;
-  return { taskId, run, attempts, max_retries, due_ms, sent_at_ms, isHeld: status === 'processing' };
+  return { taskId, run, attempts, max_retries, due_ms, sent_at_ms, isHeld: status === 'processing', ...withPriority(priority) };
 }
 
 /**
@@ -1101,10 +1106,10 @@ function pausedSince({ handler }, pauses) {
  * @returns {TaskSummary}
  */
 function summary(taskId, entry) {
-  const { status, handler, run, attempts, crashes, max_retries, progress, error, expires_at } = entry;
+  const { status, handler, run, attempts, crashes, max_retries, progress, error, expires_at, priority = null } = entry;
   return {
     taskId, status, handler, run, attempts, crashes, max_retries, progress, error,
-    group: null, waiting_for: null,
+    group: null, priority, waiting_for: null,
     ...(entry.tags && { tags: entry.tags }),
     created_ms: creationTime(taskId),
     started_ms: entry.started_at_ms,

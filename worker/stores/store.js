@@ -9,6 +9,7 @@
 /** @import { FollowUp } from '../follow_up.js' */
 /** @import { Group } from '../group.js' */
 /** @import { Tags } from '../tags.js' */
+/** @import { OwnPriority } from '../priority.js' */
 /** @import { Minutes, StatusCounts, Totals } from './tally.js' */
 
 /**
@@ -69,7 +70,7 @@
  * if it did; `due_ms` when it was to be attempted; `isHeld` whether an attempt that never ended has it.
  *
  * @typedef {{taskId: string, run: number, attempts: number, max_retries: number | null, due_ms: number,
- *   sent_at_ms: number | null, isHeld: boolean}} OpenTask
+ *   sent_at_ms: number | null, isHeld: boolean, priority?: OwnPriority}} OpenTask
  */
 
 /** An open task that will not be attempted again; by the delivery that found it, or by the sweeper.
@@ -78,9 +79,9 @@
  */
 
 /** A task whose message the sweeper sent again, first of all that may be lost: once it has arrived in its queue, so have those
- * sent before it, or they are lost.
+ * sent before it, or they are lost. `queue` is its binding.
  *
- * @typedef {{queue: number, taskId: string, run: number, attempts: number, sent_at_ms: number}} Probe
+ * @typedef {{queue: string, taskId: string, run: number, attempts: number, sent_at_ms: number}} Probe
  */
 
 /** Which version of the Worker an object runs; null while it is one that does not tell. @typedef {{name: string, version: string | null}} RunningVersion */
@@ -98,7 +99,7 @@
 
 /** Whether the event is the one that was sent, and not an earlier one of its name; the run that waits for it, if one does.
  *
- * @typedef {{isFirst: boolean, waiting: {run: number, max_retries: number | null} | null}} EventReceipt
+ * @typedef {{isFirst: boolean, waiting: Omit<Submission, 'taskId' | 'delay_seconds'> | null}} EventReceipt
  */
 
 /** What the sweeper has done since the store has had tasks. @typedef {{expired: number, resent: number, returned: number, failed: number}} SweepCounts */

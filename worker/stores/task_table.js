@@ -7,6 +7,7 @@
 import { callbackRuns, callbackTaskId, tellsOf } from '../callback.js';
 import { followUpOf, mergeFollowUps } from '../follow_up.js';
 import { groupKey } from '../group.js';
+import { withPriority } from '../priority.js';
 import { ENDED, HELD_UNTIL_MS, LEASE_SECONDS, MAX_CRASHES, SWEEP_GRACE_SECONDS, TASK_TTL_SECONDS, MAX_PAYLOAD_BYTES } from '../task.js';
 import { NO_TAGS } from '../tags.js';
 import { creationTime, timePrefix } from '../task_id.js';
@@ -113,7 +114,7 @@ const IS_UNSTARTED = "tasks.status = 'pending' AND tasks.started_at IS NULL";
 
 /**
  * Of a task that replaces pending ones: it takes the place of the one with its key. That one's message comes when it was due before; a task
- * that is due earlier begins another run, for which there is another message. A held one stays held.
+ * that is due earlier, or has another priority, begins another run, for which there is another message. A held one stays held.
  *
  * @param {number} before how many parameters come before its own: when it is due, when it expires, and both as `hold` has it
  */
@@ -123,8 +124,8 @@ const REPLACE_PENDING = (before) => {
   return `
     ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO UPDATE SET
       handler = excluded.handler, parameters = excluded.parameters, payload = excluded.payload, max_retries = excluded.max_retries,
-      callback = excluded.callback, tags = excluded.tags, fingerprint = excluded.fingerprint, sent_at = NULL, hold = CASE WHEN hold IS NOT NULL THEN ${hold} END,
-      run = ${unlessHeld('run', `run + (${due_at} < coalesce(due_at, 0))`)}, due_at = ${unlessHeld('due_at', due_at)},
+      callback = excluded.callback, tags = excluded.tags, fingerprint = excluded.fingerprint, priority = excluded.priority, sent_at = NULL, hold = CASE WHEN hold IS NOT NULL THEN ${hold} END,
+      run = ${unlessHeld('run', `run + (${due_at} < coalesce(due_at, 0) OR priority IS NOT excluded.priority)`)}, due_at = ${unlessHeld('due_at', due_at)},
       expires_at = ${unlessHeld('expires_at', expires_at)}, own_expires_at = ${unlessHeld('own_expires_at', expires_at)}
     WHERE ${IS_UNSTARTED}
     ON CONFLICT DO NOTHING`;
@@ -149,8 +150,8 @@ const FIND_KEYS = `
   SELECT idempotency_key, fingerprint, taskId, run, status, ${IS_HELD('tasks')} AS isHeld, ${IS_UNSTARTED} AS isUnstarted FROM tasks
   WHERE idempotency_key IN (SELECT value FROM json_each(?1))`;
 
-/** A group is read last: of a task without one SQLite sees that in the row's header, and does not read the payload before it. */
-const SUMMARY = `taskId, status, handler, run, attempts, crashes, max_retries, progress, started_at, finished_at, due_at, expires_at, group_key, group_turn`;
+/** A group and a priority are read last: of a task without them SQLite sees that in the row's header, and does not read the payload before it. */
+const SUMMARY = `taskId, status, handler, run, attempts, crashes, max_retries, progress, started_at, finished_at, due_at, expires_at, group_key, group_turn, priority`;
 
 const FIND = `SELECT ${SUMMARY}, error, result, callback, parent, submitted_by, starts_after, waits_for, tags, ${CALLBACK_STATUS} FROM tasks WHERE taskId = ?1 AND expires_at > ?2`;
 
@@ -201,7 +202,7 @@ const CLAIM = `
     story = CASE WHEN delivery.isCrash THEN ${CRASHED_STORY} ELSE story END
   FROM (${CLAIMABLE}) AS delivery
   WHERE taskId = delivery.wantedId AND (delivery.bytes_before = 0 OR delivery.bytes_before + delivery.bytes <= ${CLAIM_BYTES})
-  RETURNING taskId, run, attempts, crashes, claim, handler, parameters, payload, max_retries, callback, parent, story, starts_after, group_key, ${HAS_RATE} AS hasRate`;
+  RETURNING taskId, run, attempts, crashes, claim, handler, parameters, payload, max_retries, callback, parent, story, starts_after, group_key, priority, ${HAS_RATE} AS hasRate`;
 
 const LEASED = `SELECT taskId, status, run, attempts, crashes, max_retries, due_at, lease_expires_at, holder, delivery, claim, expires_at,
     group_key, group_turn, ${IS_PAUSED('tasks')} AS isPaused
@@ -257,14 +258,14 @@ const IS_WAITING = "EXISTS (SELECT 1 FROM steps WHERE steps.taskId = ?1 AND name
 const WAKE = `UPDATE tasks SET due_at = ?3 WHERE taskId = ?1 AND status = 'pending' AND due_at > ?3 AND due_at < ${HELD_UNTIL_MS} AND ${IS_WAITING}`;
 
 const RECEIPT = `
-  SELECT run, max_retries, status = 'pending' AND ${IS_WAITING} AS isWaiting, received_at, events.payload AS payload
+  SELECT run, max_retries, priority, status = 'pending' AND ${IS_WAITING} AS isWaiting, received_at, events.payload AS payload
   FROM tasks JOIN events ON events.taskId = tasks.taskId AND name = ?2
   WHERE tasks.taskId = ?1 AND status IN ('pending', 'processing')`;
 
 const BELONGING = `SELECT taskId FROM tasks, json_each(?1) AS report WHERE ${IS_AT_CLAIM('report')} AND status = 'processing'`;
 
 /** What of a task that was ended tells what follows. */
-const ENDED_TASK = 'taskId, status, run, finished_at, callback, is_awaited';
+const ENDED_TASK = 'taskId, status, run, finished_at, callback, is_awaited, priority';
 
 const CANCEL = `
   UPDATE tasks SET status = 'cancelled', finished_at = ?2, lease_expires_at = NULL, due_at = NULL
@@ -319,7 +320,7 @@ const EXPIRED_OWN = `taskId IN (
   WHERE total - bytes < ?3)`;
 const EXPIRE_OWN = `DELETE FROM tasks WHERE ${EXPIRED_OWN} RETURNING 1`;
 
-const OPEN = `taskId, run, attempts, max_retries, sent_at AS sent_at_ms, due_at, status = 'processing' AS isHeld`;
+const OPEN = `taskId, run, attempts, max_retries, sent_at AS sent_at_ms, due_at, priority, status = 'processing' AS isHeld`;
 
 const OPEN_DUE = `
   SELECT ${OPEN} FROM tasks WHERE due_at IS NOT NULL AND due_at < ?1 AND (due_at, taskId) > (?2, ?3) AND expires_at > ?4 AND NOT ${IS_PAUSED('tasks')}
@@ -327,7 +328,7 @@ const OPEN_DUE = `
 
 /** A window of rows, those after an id that are old enough, oldest first: the open ones, and what there is in all. */
 const WINDOW = `
-  WITH swept AS (SELECT taskId, status, handler, run, attempts, max_retries, sent_at, due_at, lease_expires_at, expires_at FROM tasks
+  WITH swept AS (SELECT taskId, status, handler, run, attempts, max_retries, sent_at, due_at, lease_expires_at, expires_at, priority FROM tasks
     WHERE taskId > ?1 AND taskId < ?2 ORDER BY taskId LIMIT ${WINDOW_ROWS})`;
 const OPEN_IN_WINDOW = `${WINDOW}
   SELECT ${OPEN} FROM swept WHERE due_at IS NULL AND expires_at > ?4
@@ -574,7 +575,7 @@ export class TaskTable {
    * @returns {Promise<Settled>}
    */
   async settle(outcomes) {
-    const rows = outcomes.map(({ callback: _, group: __, ...outcome }) => JSON.stringify({
+    const rows = outcomes.map(({ callback: _, group: __, priority: ___, ...outcome }) => JSON.stringify({
       ...outcome,
       ...('error' in outcome && { error: outcome.error && JSON.stringify(outcome.error) }),
       progress: outcome.progress && JSON.stringify(outcome.progress),
@@ -655,8 +656,8 @@ export class TaskTable {
       statement(RECEIPT, taskId, name),
     ]);
     if (!row) return null;
-    const { run, max_retries, isWaiting } = row;
-    return { isFirst: row['received_at'] === received_ms && row['payload'] === payload, waiting: isWaiting ? { run, max_retries } : null };
+    const { run, max_retries, priority, isWaiting } = row;
+    return { isFirst: row['received_at'] === received_ms && row['payload'] === payload, waiting: isWaiting ? { run, max_retries, ...withPriority(priority) } : null };
   }
 
   /**
@@ -1259,7 +1260,7 @@ function mayBeLate({ taskId, mayBeThere = false }) {
  */
 function insertion(task, now_ms) {
   const {
-    taskId, handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, idempotency, callback, group, replacesPending = false, after, awaits, submittedBy, tags,
+    taskId, handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, idempotency, callback, group, priority, replacesPending = false, after, awaits, submittedBy, tags,
   } = task;
   const isInLine = comesToLine(task, now_ms);
   const created_ms = creationTime(taskId);
@@ -1277,6 +1278,7 @@ function insertion(task, now_ms) {
     submitted_by: submittedBy ?? null,
     tags: tags ? JSON.stringify(tags) : null,
     group_key: group?.name ?? null,
+    priority: priority ?? null,
     ...((task.isHeld || isInLine) && heldColumns({ delay_seconds, ttl_seconds })),
     ...(task.isHeld && awaits && { waits_for: JSON.stringify(awaits) }),
   }).filter(([, value]) => value !== null);
@@ -1306,7 +1308,7 @@ function listWindow(status) {
  * @returns {TaskSummary}
  */
 function summary(row) {
-  const { taskId, status, handler, run, attempts, crashes, max_retries, progress, error, started_at, finished_at, due_at, expires_at, group_key, group_turn, tags } = row;
+  const { taskId, status, handler, run, attempts, crashes, max_retries, progress, error, started_at, finished_at, due_at, expires_at, group_key, group_turn, tags, priority } = row;
   const isUnreleased = isHeld({ status, due_at });
   return {
     taskId, status, handler, run, attempts, crashes, max_retries,
@@ -1316,6 +1318,7 @@ function summary(row) {
     started_ms: started_at,
     finished_ms: finished_at,
     group: group_key && groupKey(group_key),
+    priority,
     waiting_for: isUnreleased && group_turn > 0 ? 'group' : null,
     ...(tags && { tags: JSON.parse(tags) }),
     next_attempt_ms: status === 'pending' && !isUnreleased ? due_at : null,
@@ -1333,8 +1336,8 @@ function callbackOf({ callback }) {
 
 /** @param {Row[]} rows of tasks that have just been ended */
 function followUpOfEnded(rows) {
-  const runs = rows.flatMap(({ taskId, status, run, finished_at, callback }) => (
-    callbackRuns({ taskId, status, run, finished_ms: finished_at, callback: callbackOf({ callback }) })
+  const runs = rows.flatMap(({ taskId, status, run, finished_at, callback, priority }) => (
+    callbackRuns({ taskId, status, run, finished_ms: finished_at, callback: callbackOf({ callback }), priority })
   ));
   return { runs, ended: rows.flatMap(({ taskId, status, is_awaited }) => (is_awaited ? [{ taskId, status }] : [])) };
 }
@@ -1373,9 +1376,9 @@ function shortened(task) {
 }
 
 /** @param {Row} row @returns {import('../task.js').ClaimedTask} */
-function claimedTask({ taskId, run, attempts, crashes, claim, handler, max_retries, parameters, payload, callback, parent, story, starts_after, group_key }) {
+function claimedTask({ taskId, run, attempts, crashes, claim, handler, max_retries, parameters, payload, callback, parent, story, starts_after, group_key, priority }) {
   return {
-    taskId, run, attempts, crashes, claim, handler, max_retries, parent, story, ...(group_key !== null && { group: group_key }),
+    taskId, run, attempts, crashes, claim, handler, max_retries, parent, story, ...(group_key !== null && { group: group_key }), ...withPriority(priority),
     callback: callbackOf({ callback }),
     after: JSON.parse(starts_after ?? 'null'),
     parameters: JSON.parse(parameters ?? '{}'),
@@ -1403,8 +1406,8 @@ function stepRecord({ name, kind, status, run, attempts, started_at, finished_at
  * @param {Row} row
  * @returns {OpenTask}
  */
-function openTask({ taskId, run, attempts, max_retries, sent_at_ms, due_at, isHeld }) {
-  return { taskId, run, attempts, max_retries, sent_at_ms, due_ms: due_at ?? creationTime(taskId), isHeld: isHeld === 1 };
+function openTask({ taskId, run, attempts, max_retries, sent_at_ms, due_at, isHeld, priority }) {
+  return { taskId, run, attempts, max_retries, sent_at_ms, due_ms: due_at ?? creationTime(taskId), isHeld: isHeld === 1, ...withPriority(priority) };
 }
 
 /**

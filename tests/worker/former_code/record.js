@@ -113,7 +113,7 @@ async function live(store, now_ms) {
   await store.claim(/** @type {any} */ ([{ taskId: failed, run: 2, holder: 'another', delivery: 1, claim: 'another' }]), true);
   await store.abandon([{ taskId: String(failed), run: 2, attempts: 1 }], error);
   for await (const page of store.open(now_ms + 3_600_000)) await store.markSent(page.map(({ taskId }) => taskId), now_ms);
-  await store.setProbes([{ queue: 0, taskId: String(late), run: 1, attempts: 0, sent_at_ms: now_ms }]);
+  await store.setProbes([{ queue: 'TASK_QUEUE', taskId: String(late), run: 1, attempts: 0, sent_at_ms: now_ms }]);
   await store.probes();
   await store.countSweep({ expired: 1, resent: 2, returned: 0, failed: 1 });
   await store.tally();
