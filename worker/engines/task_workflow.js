@@ -126,7 +126,11 @@ async function attemptTask(parts, delivery) {
     case 'claimed': break;
     case 'unreleased': return { pause: { until_ms: Date.now() + MAX_WAIT_SECONDS * 1000, hasEvents: true } }; // its release wakes it
     case 'absent': return 'absent';
-    case 'wait': return { at_ms: answer.until_ms, error: new Error('the task is not due yet') };
+    case 'wait': {
+      // Where the attempt before died once its wait was written, an event may come before that time: only a pause hears of it.
+      if (await waitsForEvent(store, taskId)) return { pause: { until_ms: answer.until_ms, hasEvents: true } };
+      return { at_ms: answer.until_ms, error: new Error('the task is not due yet') };
+    }
     case 'unreachable': return away(answer.error);
     case 'spent': case 'crashed': {
       const error = answer.kind === 'spent' ? ATTEMPTS_SPENT : CRASHED;
@@ -150,6 +154,14 @@ async function attemptTask(parts, delivery) {
   if (outcome.suspended) return { pause: { until_ms: outcome.next_attempt_ms, hasEvents: (outcome.events ?? []).length > 0 } };
   const { name, message } = /** @type {TaskError} */ (outcome.error);
   return { at_ms: outcome.next_attempt_ms, error: Object.assign(new Error(message), { name }) };
+}
+
+/**
+ * @param {Store} store
+ * @param {string} taskId
+ */
+async function waitsForEvent(store, taskId) {
+  return (await store.steps(taskId)).some(({ kind, status }) => kind === 'event' && status === 'waiting');
 }
 
 /**

@@ -298,7 +298,9 @@ export class Cloud {
   }
 }
 
-/** Where a cloud's tasks are; `rows` gives none when nothing has changed since. @typedef {{bind: (isolate: Isolate) => Record<string, any>, rows: () => any[]}} Shelf */
+/** Where a cloud's tasks are; `rows` gives none when nothing has changed since; `finishedSteps` are the names of those of all tasks.
+ *
+ * @typedef {{bind: (isolate: Isolate) => Record<string, any>, rows: () => any[], finishedSteps: () => string[]}} Shelf */
 
 /** Databases whose schema is there already: to make one takes longer than most runs. @type {FakeSqlite[]} */
 const MADE = [];
@@ -326,12 +328,22 @@ function changedRows(sqlite) {
   return () => {
     if (sqlite.changes === seen) return [];
     seen = sqlite.changes;
-    const isThere = sqlite.all("SELECT 1 FROM sqlite_schema WHERE name = 'tasks'", []).length > 0;
-    return isThere ? sqlite.all(ROWS, []) : [];
+    return hasTasks(sqlite) ? sqlite.all(ROWS, []) : [];
   };
 }
 
-const ROWS = 'SELECT taskId, status, run, attempts, crashes, max_retries, claim, due_at AS due_ms, error FROM tasks';
+/** @param {FakeSqlite} sqlite */
+function hasTasks(sqlite) {
+  return sqlite.all("SELECT 1 FROM sqlite_schema WHERE name = 'tasks'", []).length > 0;
+}
+
+const ROWS = 'SELECT taskId, status, run, attempts, crashes, max_retries, claim, due_at AS due_ms, error, result FROM tasks';
+const FINISHED_STEPS = "SELECT name FROM steps WHERE status = 'completed'";
+
+/** @param {FakeSqlite} sqlite @returns {string[]} */
+function finishedSteps(sqlite) {
+  return sqlite.all(FINISHED_STEPS, []).map(({ name }) => String(name));
+}
 
 /**
  * @param {Cloud} cloud
@@ -345,6 +357,7 @@ export function d1Shelf(cloud, names, migrations) {
   return {
     bind: (isolate) => Object.fromEntries(databases.map(({ name, sqlite }) => [name, fakeD1(sqlite, (run) => cloud.call(isolate, 'store', name, run))])),
     rows: () => rows.flatMap((changed) => changed()),
+    finishedSteps: () => databases.flatMap(({ sqlite }) => finishedSteps(sqlite)),
   };
 }
 
@@ -381,6 +394,7 @@ export function objectShelf(cloud, Class, envOf) {
       rows.set(name, changed);
       return changed();
     }),
+    finishedSteps: () => [...namespace.objects.values()].flatMap(({ sqlite }) => (hasTasks(sqlite) ? finishedSteps(sqlite) : [])),
   };
 }
 
@@ -394,8 +408,11 @@ export function kvShelf(cloud) {
     bind: (isolate) => ({ KV: new FakeKv((run) => cloud.call(isolate, 'store', 'KV', run), namespace) }),
     rows: () => [...namespace.values].flatMap(([taskId, { text }]) => {
       if (!/^[0-9a-f]{8}-/.test(taskId)) return [];
-      const { status, run, attempts, crashes, max_retries, claim, due_at_ms, error } = JSON.parse(text);
-      return [{ taskId, status, run, attempts, crashes, max_retries, claim, due_ms: due_at_ms, error: error && JSON.stringify(error) }];
+      const { status, run, attempts, crashes, max_retries, claim, due_at_ms, error, result } = JSON.parse(text);
+      return [{ taskId, status, run, attempts, crashes, max_retries, claim, due_ms: due_at_ms, error: error && JSON.stringify(error), result }];
     }),
+    finishedSteps: () => [...namespace.values].flatMap(([key, { text }]) => (
+      key.startsWith('steps:') ? Object.values(JSON.parse(text)).flatMap(({ name, status }) => (status === 'completed' ? [name] : [])) : []
+    )),
   };
 }

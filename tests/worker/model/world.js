@@ -1,7 +1,6 @@
 /** The task runner in a {@link Cloud}, and what must hold of it. */
 
-import { registerHooks } from 'node:module';
-
+import './workerd.js';
 import { runsOf } from '../../../worker/api/intake.js';
 import { QueueEngine } from '../../../worker/engines/queue.js';
 import { groupNamed } from '../../../worker/group.js';
@@ -20,12 +19,6 @@ import { newTask } from '../store_under_test.js';
 import { Clock, randomOf, within } from './clock.js';
 import { Cloud, d1Shelf, Isolate, kvShelf, objectShelf } from './cloud.js';
 
-// What workerd has and Node has not.
-registerHooks({
-  resolve: (specifier, context, next) => (specifier === 'cloudflare:workers'
-    ? { url: 'data:text/javascript,export class DurableObject { constructor(ctx, env) { this.ctx = ctx; this.env = env; } }', shortCircuit: true }
-    : next(specifier, context)),
-});
 const { DurableObjectStore, taskObject } = await import('../../../worker/stores/durable_object.js');
 const MIGRATIONS = await readMigrations();
 
