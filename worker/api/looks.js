@@ -8,7 +8,7 @@ import { listen } from '../stores/changes.js';
 import { InvocationSpent, isStoreError } from '../stores/store_error.js';
 
 /** @import { Store } from '../stores/store.js' */
-/** @import { TaskRecord } from '../task.js' */
+/** @import { StepRecord, TaskRecord } from '../task.js' */
 
 /** The time between two looks: short at first, since most tasks are; then the longest by which what is done elsewhere is seen late.
  * A store that tells is asked so rarely only to make sure. */
@@ -17,31 +17,45 @@ const INTERVAL_GROWTH = 2;
 const LONGEST_INTERVAL_MS = 1_000;
 const LONGEST_INTERVAL_TOLD_MS = 20_000;
 
+/** The same for who looks at steps as well, which is a second query. */
+const LONGEST_INTERVAL_STEPS_MS = 2_500;
+
+/** The time after which who was woken looks at steps: several often change together. */
+const STEPS_PAUSE_MS = 100;
+
+/** Most looks at steps: a task may have a thousand of them. Who has them comes again. */
+const MOST_LOOKS_AT_STEPS = 100;
+
+/** A task as it was seen; with its steps, where they are looked at. @typedef {TaskRecord & {steps?: StepRecord[]}} SeenTask */
+
 export class Looks {
   #interval_ms = FIRST_INTERVAL_MS;
   #isTold = false;
   #isSpent = false;
+  #looks = 0;
   #wake = () => {};
 
   /**
    * @param {Store} store
    * @param {string} taskId
    * @param {number} end_ms Unix time of the last look
+   * @param {boolean} [hasSteps] whether changes of steps are looked for, too
    */
-  constructor(store, taskId, end_ms) {
+  constructor(store, taskId, end_ms, hasSteps = false) {
     this.store = store;
     this.end_ms = end_ms;
-    this.longest_ms = store.tells ? LONGEST_INTERVAL_TOLD_MS : LONGEST_INTERVAL_MS;
+    this.hasSteps = hasSteps;
+    this.longest_ms = store.tells ? LONGEST_INTERVAL_TOLD_MS : hasSteps ? LONGEST_INTERVAL_STEPS_MS : LONGEST_INTERVAL_MS;
     this.stop = listen(taskId, end_ms, () => {
       this.#isTold = true;
       this.#wake();
-    });
+    }, hasSteps);
   }
 
   /**
    * Waits until the next look.
    *
-   * @param {TaskRecord} task as it was at the last one
+   * @param {SeenTask} task as it was at the last one
    * @returns {Promise<boolean>} false at once when that was the last one
    */
   async next(task) {
@@ -54,18 +68,22 @@ export class Looks {
       await Promise.race([told, scheduler.wait(interval_ms), ...(this.store.tells ? [this.#change(task, interval_ms)] : [])]);
       this.#interval_ms = Math.min(this.#interval_ms * INTERVAL_GROWTH, this.longest_ms);
     }
+    if (this.hasSteps) await scheduler.wait(STEPS_PAUSE_MS);
     this.#isTold = false;
     return true;
   }
 
   /**
-   * @param {TaskRecord} seen
-   * @returns {Promise<TaskRecord | null>} while the store does not answer, what was seen last: who was refused would come again at
+   * @param {SeenTask} seen
+   * @returns {Promise<SeenTask | null>} while the store does not answer, what was seen last: who was refused would come again at
    *   once, and find the store no better
    */
   async again(seen) {
     try {
-      return await this.store.find(seen.taskId);
+      if (!this.hasSteps) return await this.store.find(seen.taskId);
+      if (++this.#looks === MOST_LOOKS_AT_STEPS) this.#isSpent = true;
+      const [task, steps] = await Promise.all([this.store.find(seen.taskId), this.store.steps(seen.taskId)]);
+      return task && { ...task, steps };
     } catch (error) {
       if (!isStoreError(error)) throw error;
       this.#isSpent = error instanceof InvocationSpent;
@@ -74,7 +92,7 @@ export class Looks {
   }
 
   /**
-   * @param {TaskRecord} task
+   * @param {SeenTask} task
    * @param {number} interval_ms
    */
   async #change(task, interval_ms) {

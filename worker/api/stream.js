@@ -4,10 +4,13 @@ import { ENDED } from '../task.js';
 import { Looks } from './looks.js';
 import { taskJson, UNCACHED } from './reply.js';
 
+/** @import { Handlers } from '../handler.js' */
 /** @import { TaskRecord } from '../task.js' */
+/** @import { SeenTask } from './looks.js' */
 /** @import { Call } from './router.js' */
 
-/** How long a stream lasts, after which its client comes again: 43 looks at most, as many as the Free plan has with room to spare. */
+/** How long a stream lasts, after which its client comes again: 43 looks at most, or 20 of two queries at a task with steps, as many as the Free
+ * plan has with room to spare; whoever is told of more changes ends when these are spent. */
 const STREAM_SECONDS = 40;
 
 /** After how long the client of a stream that has ended comes again. */
@@ -42,15 +45,15 @@ export function streamTask(call, task) {
  * @param {TaskRecord} first the task as it is now
  * @returns {AsyncGenerator<string>} events up to the task's end
  */
-async function* eventsOf({ store, env }, first) {
-  const looks = new Looks(store, first.taskId, Date.now() + STREAM_SECONDS * 1000);
+async function* eventsOf({ store, env, handlers }, first) {
+  const looks = new Looks(store, first.taskId, Date.now() + STREAM_SECONDS * 1000, hasSteps(handlers, first));
   try {
     yield `retry: ${RECONNECT_MS}\n\n`;
     let sent = '';
-    /** @type {TaskRecord | null} */
+    /** @type {SeenTask | null} */
     let task = await looks.again(first); // it may have changed before anybody listened
     for (; task; task = await looks.again(task)) {
-      const json = taskJson(task, env);
+      const json = taskJson(task, env, task.steps);
       yield json === sent ? NOTHING_NEW : `id: ${eventId(task)}\nevent: task\ndata: ${json}\n\n`;
       sent = json;
       if (ENDED.has(task.status) || !await looks.next(task)) return;
@@ -74,6 +77,14 @@ function bytesOf(texts) {
       else controller.enqueue(encoder.encode(value));
     },
   }, { highWaterMark: 0 });
+}
+
+/**
+ * @param {Handlers} handlers
+ * @param {TaskRecord} task
+ */
+export function hasSteps(handlers, { handler }) {
+  return Object.hasOwn(handlers, handler) && handlers[handler]?.steps === true;
 }
 
 /** @param {TaskRecord} task */

@@ -7,7 +7,7 @@ import { TASK_ID } from '../task_id.js';
 import { handOver, requireRoom } from './intake.js';
 import { attemptsView, jsonReply, jsonTextReply, Refusal, taskJson, taskNotFound, UNCACHED } from './reply.js';
 import { fromDigits, readQuery, wholeNumber } from './request.js';
-import { streamTask, wantsStream } from './stream.js';
+import { hasSteps, streamTask, wantsStream } from './stream.js';
 import { findEnded, MAX_WAIT_SECONDS } from './wait.js';
 
 /** @import { Store } from '../stores/store.js' */
@@ -28,8 +28,7 @@ export async function showTask(call, taskId) {
   const task = await findEnded(call.store, taskId, isStream ? 0 : wait_seconds);
   if (!task) throw taskNotFound(taskId);
   if (isStream) return streamTask(call, task);
-  const hasSteps = call.handlers[task.handler]?.steps === true;
-  return jsonTextReply(taskJson(task, call.env, hasSteps ? await call.store.steps(taskId) : null));
+  return jsonTextReply(taskJson(task, call.env, hasSteps(call.handlers, task) ? await call.store.steps(taskId) : null));
 }
 
 /**

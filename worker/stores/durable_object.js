@@ -10,7 +10,7 @@ import { followUpOf } from '../follow_up.js';
 import { Invocation } from '../joint.js';
 import { sweep } from '../sweeper.js';
 import { workerVersion } from '../version.js';
-import { versionOf } from './changes.js';
+import { stepsVersion, versionOf } from './changes.js';
 import { askStore, REQUEST_PATIENCE_SECONDS, runner } from './connection.js';
 import { NOTE } from './note_table.js';
 import { PAUSES } from './pause_table.js';
@@ -20,7 +20,9 @@ import { TaskTable } from './task_table.js';
 
 /** @import { Engine } from '../engines/engine.js' */
 /** @import { GroupSettings } from '../group.js' */
-/** @import { Status, TaskRecord } from '../task.js' */
+/** @import { SeenTask } from '../api/looks.js' */
+/** @import { StepsVersion } from './changes.js' */
+/** @import { Status } from '../task.js' */
 /** @import { Schedule } from '../schedules.js' */
 /** @import { Reading } from '../stack_schedules.js' */
 /** @import { Fill, KeptSchedule, OpenTask, RunningVersion, Store } from './store.js' */
@@ -47,7 +49,7 @@ const OBJECT_LIMIT_BYTES = 10e9;
 /** What an object is asked.
  *
  * @typedef {{run(statements: Statement[]): Promise<Row[][]>, size(): Promise<number>, workerVersion(): Promise<string | null>,
- *   changed(taskId: string, version: string, wait_ms: number): Promise<void>}} TaskObjectStub
+ *   changed(taskId: string, version: string, wait_ms: number): Promise<void>, stepsChanged(taskId: string, version: string, wait_ms: number): Promise<void>}} TaskObjectStub
  */
 
 class ObjectTable extends TaskTable {
@@ -69,11 +71,12 @@ class ObjectTable extends TaskTable {
 
   /**
    * @override
-   * @param {TaskRecord} task
+   * @param {SeenTask} task
    * @param {number} wait_ms
    */
   async changed(task, wait_ms) {
-    await this.stub().changed(task.taskId, versionOf(task), wait_ms);
+    if (task.steps) await this.stub().stepsChanged(task.taskId, versionOf(task, stepsVersion(task.steps)), wait_ms);
+    else await this.stub().changed(task.taskId, versionOf(task), wait_ms);
   }
 
   /**
@@ -157,6 +160,19 @@ export function durableObjects(shardCounts) {
 
 export const DurableObjectStore = durableObjects([1]);
 
+/** As `stepsVersion`. */
+const STEPS_VERSION = `
+  SELECT count(*) AS count, coalesce(sum(status <> 'waiting'), 0) AS ended, coalesce(sum(attempts), 0) AS attempts, max(due_at) AS due_ms
+  FROM steps WHERE taskId = ?`;
+
+/**
+ * @param {string} taskId
+ * @returns {string} what those wait for who wait for a change of its steps as well
+ */
+function stepsOf(taskId) {
+  return `${taskId} steps`;
+}
+
 /**
  * @param {KeptSchedule[]} schedules
  * @param {number} now_ms
@@ -179,7 +195,7 @@ export function taskObject(migrations, engineOf, { storeOf, ...parts }) {
   return class TaskObject extends /** @type {typeof DurableObject<TableSettings & VersionSettings & GroupSettings>} */ (DurableObject) {
     #isReady = false;
 
-    /** Those who wait for a change, by task. @type {Map<string, Set<() => void>>} */
+    /** Those who wait for a change, by task, or by the {@link stepsOf} of one. @type {Map<string, Set<() => void>>} */
     #waiting = new Map();
 
     /** What was last known of the tasks that somebody waits for. @type {Map<string, string | null>} */
@@ -216,45 +232,67 @@ export function taskObject(migrations, engineOf, { storeOf, ...parts }) {
      * @param {number} wait_ms
      */
     async changed(taskId, version, wait_ms) {
-      const now = this.#version(taskId);
+      await this.#changed(taskId, version, wait_ms);
+    }
+
+    /**
+     * The same, with the task's steps.
+     *
+     * @param {string} taskId
+     * @param {string} version
+     * @param {number} wait_ms
+     */
+    async stepsChanged(taskId, version, wait_ms) {
+      await this.#changed(stepsOf(taskId), version, wait_ms);
+    }
+
+    /**
+     * @param {string} what a task, or the steps of one as well
+     * @param {string} version
+     * @param {number} wait_ms
+     */
+    async #changed(what, version, wait_ms) {
+      const now = this.#version(what);
       if (now !== null && now !== version) return;
       /** @type {PromiseWithResolvers<void>} */
       const { promise, resolve } = Promise.withResolvers();
-      const waiting = this.#waiting.get(taskId) ?? new Set();
-      this.#waiting.set(taskId, waiting.add(resolve));
-      this.#versions.set(taskId, now);
+      const waiting = this.#waiting.get(what) ?? new Set();
+      this.#waiting.set(what, waiting.add(resolve));
+      this.#versions.set(what, now);
       const timer = setTimeout(resolve, wait_ms);
       await promise;
       clearTimeout(timer);
       waiting.delete(resolve);
-      if (waiting.size > 0 || this.#waiting.get(taskId) !== waiting) return;
-      this.#waiting.delete(taskId);
-      this.#versions.delete(taskId);
+      if (waiting.size > 0 || this.#waiting.get(what) !== waiting) return;
+      this.#waiting.delete(what);
+      this.#versions.delete(what);
     }
 
     /** Tells those who wait for a task that has changed. */
     #tell() {
-      for (const [taskId, waiting] of this.#waiting) {
-        const version = this.#version(taskId);
-        if (version === this.#versions.get(taskId)) continue;
-        this.#versions.set(taskId, version);
+      for (const [what, waiting] of this.#waiting) {
+        const version = this.#version(what);
+        if (version === this.#versions.get(what)) continue;
+        this.#versions.set(what, version);
         for (const resolve of waiting) resolve();
       }
     }
 
     /**
-     * @param {string} taskId
+     * @param {string} what a task, or the steps of one as well
      * @returns {string | null} null of a task that is not there
      */
-    #version(taskId) {
+    #version(what) {
       this.#migrate();
-      const [row] = this.ctx.storage.sql.exec('SELECT status, run, attempts, crashes, progress FROM tasks WHERE taskId = ?', taskId).toArray();
+      const { sql } = this.ctx.storage;
+      const [taskId = '', steps] = what.split(' ');
+      const [row] = sql.exec('SELECT status, run, attempts, crashes, progress FROM tasks WHERE taskId = ?', taskId).toArray();
       if (!row) return null;
       const { status, run, attempts, crashes, progress } = row;
       return versionOf({
         status: /** @type {Status} */ (status), run: Number(run), attempts: Number(attempts), crashes: Number(crashes),
         progress: JSON.parse(String(progress ?? 'null')),
-      });
+      }, steps ? /** @type {StepsVersion} */ (sql.exec(STEPS_VERSION, taskId).one()) : undefined);
     }
 
     /** @returns {number} of the database, in bytes */
