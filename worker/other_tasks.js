@@ -2,7 +2,7 @@
 
 import { withAwaited } from './api/after.js';
 import { FIELDS, readItem } from './api/batch.js';
-import { answerTo, takeIn } from './api/intake.js';
+import { acceptTasks, answerTo } from './api/intake.js';
 import { Refusal } from './api/reply.js';
 import { isObject } from './api/request.js';
 import { newTask } from './api/submission.js';
@@ -56,7 +56,7 @@ export class OtherTasks {
     this.#keys.add(key);
     try {
       const task = await this.#newTask(item, key);
-      const [insertion] = /** @type {[Insertion | Error]} */ (await takeIn([task], this.parts));
+      const [insertion] = /** @type {[Insertion | Error]} */ (await acceptTasks([task], this.parts));
       const answer = answerTo(insertion instanceof Error ? insertion : { ...insertion, conflict: false }); // the first one counts
       if (answer instanceof Refusal) throw answer;
       return answer;

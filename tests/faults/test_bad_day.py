@@ -203,7 +203,7 @@ def test_a_bad_day_loses_nothing_and_gives_up_nothing(
     }
     wrong = {stack: tasks for stack, tasks in unkept.items() if any(status is not None for status in tasks.values())}
     doomed = {each for runner in runners for each, status in runner.promises.items() if status == Status.FAILED}
-    buried = [
+    given_up = [
         body
         for runner in runners
         for body in letters(cloud, project, runner.stack)
@@ -212,6 +212,6 @@ def test_a_bad_day_loses_nothing_and_gives_up_nothing(
     counts = weather.injected.faults
     print(f"faults injected: {counts.total()} of {weather.injected.calls} calls, in {weather.count} kinds")
     print(", ".join(f"{kind} {count}" for kind, count in sorted(counts.items()) if count))
-    print(f"tasks: {tasks}, lost: {sum(map(len, lost.values()))}, buried wrongly: {len(buried)}")
+    print(f"tasks: {tasks}, lost: {sum(map(len, lost.values()))}, given up wrongly: {len(given_up)}")
     print(f"later than a minute: {late}, the last after {waited:.0f} s")
-    assert (lost, wrong, buried, cloud.ledger.unexpected) == ({}, {}, [], [])
+    assert (lost, wrong, given_up, cloud.ledger.unexpected) == ({}, {}, [], [])

@@ -84,7 +84,7 @@ class Queues:
         """Look at the main queue, or at another one."""
         return [json.loads(base64.b64decode(message["body"])) for message in self._peek(queue_id or self.queue_id)]
 
-    def buried(self) -> list[str]:
+    def letters(self) -> list[str]:
         """Look at the dead letters' bodies."""
         return [
             message["body"]

@@ -102,7 +102,7 @@ def test_tasks_go_through_the_main_queue_again(queues: Queues) -> None:
     queues.bury(letter("t1"), {"taskId": "t2"}, letter("t3", 4))
     assert redrive(queues, others={"t3": {"run": 4}}) == RedriveCounts(redriven=3)
     assert queues.redriven() == [message("t1", 2), message("t2", 2), message("t3", 5)]
-    assert queues.buried() == []
+    assert queues.letters() == []
     assert redrive(queues) == RedriveCounts()
 
 
@@ -114,7 +114,7 @@ def test_a_task_goes_through_the_queue_of_its_priority_again(queues: Queues) -> 
     assert queues.redriven(high) == [message("t1", 2) | {"priority": "high"}]
     # A queue that is no longer there does not keep a task from being run.
     assert queues.redriven() == [message("t2", 2) | {"priority": "low"}, message("t3", 2)]
-    assert queues.buried() == []
+    assert queues.letters() == []
 
 
 def test_a_redriven_task_does_not_wait_for_the_delay_of_its_queue(queues: Queues) -> None:
@@ -131,7 +131,7 @@ def test_what_names_no_task_stays(queues: Queues) -> None:
     counts = redrive(queues)
     assert (counts.redriven, len(counts.malformed)) == (1, len(MALFORMED))
     assert queues.redriven() == [message("t1", 2)]
-    assert len(queues.buried()) == queues.pullable() == len(MALFORMED)
+    assert len(queues.letters()) == queues.pullable() == len(MALFORMED)
 
 
 def test_many_malformed_letters_hide_no_others(queues: Queues) -> None:
@@ -143,7 +143,7 @@ def test_many_malformed_letters_hide_no_others(queues: Queues) -> None:
 def test_a_task_that_is_gone_keeps_its_letter(queues: Queues) -> None:
     queues.bury(letter("t1"), letter("t2"))
     assert redrive(queues, gone={"t1"}) == RedriveCounts(redriven=1, gone=1)
-    assert queues.buried() == ['{"taskId":"t1","run":1}']
+    assert queues.letters() == ['{"taskId":"t1","run":1}']
 
 
 def test_a_limit(queues: Queues) -> None:
@@ -181,7 +181,7 @@ def test_a_task_with_many_letters_is_redriven_once(queues: Queues, pulls: dict[s
     assert (counts.redriven, counts.stale, counts.repeated) == (1, 1, 0)
     assert queues.redriven() == [message("t1", 3)]
     stale, second = letter("t1", 1), letter("t1", 2)
-    left = [json.loads(body) for body in queues.buried()]
+    left = [json.loads(body) for body in queues.letters()]
     assert left == ([stale, second] if "limit" in pulls else [stale]), "a limit leaves what comes after it"
     again = redrive(queues, others={"t1": {"run": 3, "status": "completed"}}, **pulls)
     assert (again.redriven, again.stale) == (0, len(left))
@@ -221,7 +221,7 @@ def test_a_redrive_that_was_never_taken_is_redriven(queues: Queues) -> None:
     queues.bury(message("t1", 2), letter("t1", 1))
     assert redrive(queues) == RedriveCounts(redriven=1)
     assert queues.redriven() == [message("t1", 2)]
-    assert queues.buried() == []
+    assert queues.letters() == []
 
 
 def test_a_letter_whose_lease_ended_too_early_is_not_sent_twice(queues: Queues) -> None:
@@ -237,7 +237,7 @@ def test_a_letter_whose_lease_ended_too_early_is_not_sent_twice(queues: Queues) 
     with queue, DeadLetterRound(queue) as letters, Tasks() as client:
         assert Redrive(letters, client, Selection()).run() == RedriveCounts(redriven=1)
     assert queues.redriven() == [message("t1", 2)]
-    assert queues.buried() == []
+    assert queues.letters() == []
 
 
 def test_stopping_finishes_what_is_in_hand(queues: Queues) -> None:
@@ -260,19 +260,19 @@ def test_an_error_puts_back_what_is_in_hand(queues: Queues) -> None:
 
 
 @pytest.mark.parametrize(
-    ("moment", "redriven", "buried"),
+    ("moment", "redriven", "left"),
     [("before the push", 0, 12), ("after the push", 5, 12), ("after the acknowledgement", 5, 7)],
 )
-def test_a_redrive_that_is_killed_loses_nothing(queues: Queues, moment: str, redriven: int, buried: int) -> None:
+def test_a_redrive_that_is_killed_loses_nothing(queues: Queues, moment: str, redriven: int, left: int) -> None:
     queues.bury(*(letter(f"t{n}") for n in range(12)))
     command = [sys.executable, "-m", "tests.ops.killed_redrive", moment, str(LEASE_MS), *queues.arguments()]
     done = subprocess.run(command, cwd=ROOT, timeout=COMMAND_SECONDS, check=False)  # noqa: S603
     assert done.returncode == -9
-    assert (len(queues.redriven()), len(queues.buried())) == (redriven, buried)
+    assert (len(queues.redriven()), len(queues.letters())) == (redriven, left)
     time.sleep(2 * LEASE_MS / 1_000)
-    assert redrive(queues).redriven == buried
+    assert redrive(queues).redriven == left
     assert {each["taskId"] for each in queues.redriven()} == {f"t{n}" for n in range(12)}
-    assert queues.buried() == []
+    assert queues.letters() == []
 
 
 # --- attempts
@@ -283,7 +283,7 @@ def test_a_letter_is_not_dropped_for_having_been_pulled(rest: Rest, cloud: Insta
     queues.bury("poison", {"poison": 1})
     for _ in range(7):
         assert len(redrive(queues).malformed) == 2
-    assert sorted(queues.buried()) == ["poison", '{"poison":1}']
+    assert sorted(queues.letters()) == ["poison", '{"poison":1}']
 
 
 # --- purging
@@ -292,7 +292,7 @@ def test_a_letter_is_not_dropped_for_having_been_pulled(rest: Rest, cloud: Insta
 def test_malformed_letters_are_purged(queues: Queues) -> None:
     queues.bury(letter("t1"), *MALFORMED, letter("t2"))
     assert len(purge(queues, malformed)) == len(MALFORMED)
-    assert len(queues.buried()) == queues.pullable() == 2
+    assert len(queues.letters()) == queues.pullable() == 2
 
 
 def test_a_purge_pulls_no_more_than_it_must(queues: Queues) -> None:
@@ -303,7 +303,7 @@ def test_a_purge_pulls_no_more_than_it_must(queues: Queues) -> None:
     assert queues.attempts() == {0}
     queues.bury("poison", letter("t3"))
     assert len(purge(queues, malformed)) == 1
-    assert sorted(json.loads(body)["taskId"] for body in queues.buried()) == ["t1", "t2", "t3"]
+    assert sorted(json.loads(body)["taskId"] for body in queues.letters()) == ["t1", "t2", "t3"]
     assert queues.attempts() == {0, 1}, "t3 comes after the last that was meant"
 
 
@@ -324,7 +324,7 @@ def test_letters_that_have_nothing_to_redrive_are_purged(queues: Queues) -> None
 
         purged = purge(queues, useless)
     assert [each.task_run and each.task_run.task_id for each in purged] == ["moved", "gone", "done"]
-    assert len(queues.buried()) == 3
+    assert len(queues.letters()) == 3
 
 
 def test_all_letters_are_purged(queues: Queues) -> None:
@@ -332,7 +332,7 @@ def test_all_letters_are_purged(queues: Queues) -> None:
     with queues.dead_letters() as queue:
         queue.delete_all()
         eventually(lambda: queue.count() == 0 or None)
-    assert queues.buried() == []
+    assert queues.letters() == []
 
 
 # --- errors

@@ -54,7 +54,7 @@ for (const store of STORES) describe(`with state in ${store}`, () => {
     }
   });
 
-  test('a task with fewer retries than its message is buried at its last attempt', async () => {
+  test('a task with fewer retries than its message fails at its last attempt', async () => {
     const taskId = await worker.submit('bad', '?max_retries=0');
     assert.deepEqual(await worker.deliver({ body: { taskId } }), ['ack']);
     assert.deepEqual((await worker.outcome(taskId)).status, 'failed');

@@ -49,7 +49,7 @@ const step = fc.oneof(
 before(() => { for (const level of /** @type {const} */ (['log', 'warn', 'error'])) mock.method(console, level, () => {}); });
 after(() => mock.restoreAll());
 
-describe('nothing is lost, buried or run twice, whatever fails', () => {
+describe('nothing is lost, given up or run twice, whatever fails', () => {
   for (const store of someOf(/** @type {ShelfName[]} */ (['d1', 'sharded-d1', 'durable-object', 'kv']))) test(`with state in ${store}`, async () => {
     const counts = { runs: 0, steps: 0, tasks: 0, attempts: 0 };
     /** @type {Record<string, number>} */

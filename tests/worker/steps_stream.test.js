@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { scheduler, setTimeout } from 'node:timers/promises';
 
-import { Looks } from '../../worker/api/looks.js';
+import { TaskWatch } from '../../worker/api/watch.js';
 import { startApi } from './api_under_test.js';
 import { someOf, STORES } from './worker_under_test.js';
 
@@ -107,14 +107,14 @@ test('who does not look at steps asks for none, and who does asks a bounded numb
     steps: async () => { asked.steps++; return []; },
     changed: async () => {}, // a step changes all the time
   });
-  const without = new Looks(store, 'task', Date.now() + 1_000);
+  const without = new TaskWatch(store, 'task', Date.now() + 1_000);
   await without.again(task);
   without.stop();
   assert.deepEqual(asked, { find: 1, steps: 0 });
-  const looks = new Looks(store, 'task', Date.now() + 40_000, true);
+  const watch = new TaskWatch(store, 'task', Date.now() + 40_000, true);
   const start_ms = Date.now();
-  for (let seen = await looks.again(task); seen && await looks.next(seen);) seen = await looks.again(seen);
-  looks.stop();
+  for (let seen = await watch.again(task); seen && await watch.next(seen);) seen = await watch.again(seen);
+  watch.stop();
   assert.deepEqual(asked, { find: 101, steps: 100 });
   assert.ok(Date.now() - start_ms >= 99 * 100 - 500, 'steps that change together are told together');
 });

@@ -4,7 +4,7 @@ import { GROUP_KEY, GROUP_KEY_IN_WORDS } from '../group.js';
 import { MAX_PAYLOAD_BYTES } from '../task.js';
 import { readAfter, withAwaited } from './after.js';
 import { readCallback } from './callback.js';
-import { answerTo, takeIn } from './intake.js';
+import { acceptTasks, answerTo } from './intake.js';
 import { parseJson, toPayload } from './payload.js';
 import { readPriority } from './priority.js';
 import { invalidParameter, jsonReply, Refusal } from './reply.js';
@@ -48,7 +48,7 @@ export const OWN_FIELDS = FIELDS.filter((name) => !['idempotencyKey', 'replace',
 export async function submitEach(call, items) {
   const tasks = await withAwaited(await Promise.all(items.map((item) => readTask(item, call))), call.store);
   const good = tasks.flatMap((task) => (task instanceof Refusal ? [] : [task]));
-  const inserted = good.length > 0 ? await takeIn(good, call) : [];
+  const inserted = good.length > 0 ? await acceptTasks(good, call) : [];
   const insertions = new Map(good.map((task, index) => [task, /** @type {Insertion | Error} */ (inserted[index])]));
   const answers = tasks.map((task) => (task instanceof Refusal ? task : answerTo(/** @type {Insertion | Error} */ (insertions.get(task)))));
   return jsonReply({

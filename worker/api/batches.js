@@ -7,7 +7,7 @@ import { stillAwaited } from '../dependencies.js';
 import { STATUSES } from '../task.js';
 import { readStartWhen, requireHolding, withAwaited } from './after.js';
 import { OWN_FIELDS, readBatch, readItem, submitEach } from './batch.js';
-import { answerTo, takeIn } from './intake.js';
+import { acceptTasks, answerTo } from './intake.js';
 import { jsonReply, quoted, Refusal, summaryView } from './reply.js';
 import { readQuery, textLike } from './request.js';
 import { IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_IN_WORDS, newTask } from './submission.js';
@@ -43,7 +43,7 @@ async function submitWithThen(call, batch) {
     return newTask({ ...submission, idempotencyKey: submission.idempotencyKey ?? keyOf(key, String(index)) }, call);
   })));
   const good = (await withAwaited(tasks, call.store)).map((task, index) => orThrow(index, task));
-  const answers = (await takeIn(good, call)).map((insertion, index) => orThrow(index, answerTo(insertion)));
+  const answers = (await acceptTasks(good, call)).map((insertion, index) => orThrow(index, answerTo(insertion)));
   const statuses = new Map(answers.map(({ taskId, status }) => [taskId, status]));
   const insertion = await submitLast(call, { ...last, after: { taskIds: [...statuses.keys()], startWhen } }, statuses);
   const answer = answerTo(insertion);
@@ -63,7 +63,7 @@ async function submitWithThen(call, batch) {
 async function submitLast(call, submission, statuses) {
   const awaits = stillAwaited(submission.after, statuses);
   const task = { ...await newTask(submission, call), awaits, isHeld: awaits.length > 0 };
-  return /** @type {Insertion | Error} */ ((await takeIn([task], call))[0]);
+  return /** @type {Insertion | Error} */ ((await acceptTasks([task], call))[0]);
 }
 
 /**

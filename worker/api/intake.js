@@ -27,7 +27,7 @@ import { Refusal, storeRefusal } from './reply.js';
  * @throws {Refusal} too many tasks wait to be handed over
  * @throws {Error} the store's: it takes none of them
  */
-export async function takeIn(tasks, { store, engine, invocation }) {
+export async function acceptTasks(tasks, { store, engine, invocation }) {
   const { chosen, conflicting } = choose(tasks);
   await requireRoom(engine);
   const inserted = await store.insert([...chosen.values()]);

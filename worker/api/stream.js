@@ -1,12 +1,12 @@
 /** `GET /task/:id` as a stream of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html). */
 
 import { ENDED } from '../task.js';
-import { Looks } from './looks.js';
+import { TaskWatch } from './watch.js';
 import { taskJson, UNCACHED } from './reply.js';
 
 /** @import { Handlers } from '../handler.js' */
 /** @import { TaskRecord } from '../task.js' */
-/** @import { SeenTask } from './looks.js' */
+/** @import { SeenTask } from './watch.js' */
 /** @import { Call } from './router.js' */
 
 /** How long a stream lasts, after which its client comes again: 43 looks at most, or 20 of two queries at a task with steps, as many as the Free
@@ -46,20 +46,20 @@ export function streamTask(call, task) {
  * @returns {AsyncGenerator<string>} events up to the task's end
  */
 async function* eventsOf({ store, env, handlers }, first) {
-  const looks = new Looks(store, first.taskId, Date.now() + STREAM_SECONDS * 1000, hasSteps(handlers, first));
+  const watch = new TaskWatch(store, first.taskId, Date.now() + STREAM_SECONDS * 1000, hasSteps(handlers, first));
   try {
     yield `retry: ${RECONNECT_MS}\n\n`;
     let sent = '';
     /** @type {SeenTask | null} */
-    let task = await looks.again(first); // it may have changed before anybody listened
-    for (; task; task = await looks.again(task)) {
+    let task = await watch.again(first); // it may have changed before anybody listened
+    for (; task; task = await watch.again(task)) {
       const json = taskJson(task, env, task.steps);
       yield json === sent ? NOTHING_NEW : `id: ${eventId(task)}\nevent: task\ndata: ${json}\n\n`;
       sent = json;
-      if (ENDED.has(task.status) || !await looks.next(task)) return;
+      if (ENDED.has(task.status) || !await watch.next(task)) return;
     }
   } finally {
-    looks.stop();
+    watch.stop();
   }
 }
 

@@ -10,7 +10,7 @@ import { readAfter, withAwaited } from './after.js';
 import { GROUP_KEY, GROUP_KEY_IN_WORDS, endingOf } from '../group.js';
 import { callbackOf, readCallback } from './callback.js';
 import { groupOf } from './group.js';
-import { answerTo, takeIn } from './intake.js';
+import { acceptTasks, answerTo } from './intake.js';
 import { requireDeclaredJson, requireValid, toPayload } from './payload.js';
 import { priorityOf, readPriority } from './priority.js';
 import { invalidParameter, jsonReply, quoted, Refusal } from './reply.js';
@@ -55,7 +55,7 @@ export async function submitTask(call) {
   requireDeclaredJson(request.headers.get('Content-Type'), payload);
   const [task] = /** @type {[NewTask | Refusal]} */ (await withAwaited([await newTask({ ...settings, payload }, call)], call.store));
   if (task instanceof Refusal) throw task;
-  const [insertion] = /** @type {[Insertion | Error]} */ (await takeIn([task], call));
+  const [insertion] = /** @type {[Insertion | Error]} */ (await acceptTasks([task], call));
   const answer = answerTo(insertion);
   if (answer instanceof Refusal) throw answer;
   const isReplayed = !(insertion instanceof Error) && !insertion.isNew && !insertion.isReplaced;

@@ -8,7 +8,7 @@ import { handOver, requireRoom } from './intake.js';
 import { attemptsView, jsonReply, jsonTextReply, Refusal, taskJson, taskNotFound, UNCACHED } from './reply.js';
 import { fromDigits, readQuery, wholeNumber } from './request.js';
 import { hasSteps, streamTask, wantsStream } from './stream.js';
-import { findEnded, MAX_WAIT_SECONDS } from './wait.js';
+import { findEnded, MAX_WAIT_SECONDS } from './watch.js';
 
 /** @import { Store } from '../stores/store.js' */
 /** @import { Status } from '../task.js' */

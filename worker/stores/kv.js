@@ -223,7 +223,7 @@ export class KvStore {
     /** @type {Submission[]} */
     const callbacks = [];
     const standings = await this.#standings(outcomes, async ({ taskId, run, attempts, crashes, claim, callback: _, priority: __, ...outcome }) => {
-      const entry = await this.#update(taskId, mayBeOfAttempt({ taskId, run, attempts, crashes, claim }, outcome.status), (found) => ({
+      const entry = await this.#update(taskId, belongsToAttempt({ taskId, run, attempts, crashes, claim }, outcome.status), (found) => ({
         run, attempts, crashes, claim,
         status: outcome.status,
         result: 'result' in outcome ? outcome.result : null,
@@ -259,7 +259,7 @@ export class KvStore {
     const found = new Map(reports.map(({ taskId }, index) => [taskId, entries[index]]));
     return this.#standings(reports, async ({ progress, ...attempt }) => {
       const entry = found.get(attempt.taskId);
-      if (!entry || !mayBeOfAttempt(attempt, 'processing')(entry)) return false;
+      if (!entry || !belongsToAttempt(attempt, 'processing')(entry)) return false;
       if (progress && entry.claim === attempt.claim) await this.#write(attempt.taskId, { ...entry, progress });
       return true;
     });
@@ -283,7 +283,7 @@ export class KvStore {
   async keepStep(attempt, step) {
     const { taskId } = attempt;
     const entry = await this.#read(taskId);
-    if (!entry || !isKept(entry) || !mayBeOfAttempt(attempt, 'processing')(entry)) return 'superseded';
+    if (!entry || !isKept(entry) || !belongsToAttempt(attempt, 'processing')(entry)) return 'superseded';
     const before = this.#written.get(taskId) ?? this.#stepsOf(taskId);
     const written = before.then(async (steps) => {
       const all = { ...steps, [step.name]: step };
@@ -1069,7 +1069,7 @@ function leased({ due_at_ms, lease_expires_at_ms, ...entry }) {
  * @param {AttemptName} attempt
  * @param {Status} status that it is to have
  */
-function mayBeOfAttempt({ run, attempts, crashes, claim }, status) {
+function belongsToAttempt({ run, attempts, crashes, claim }, status) {
   return (/** @type {Entry} */ entry) => {
     if (entry.run !== run) return entry.run < run;
     if (entry.claim === claim) return entry.status === 'processing' || entry.status === status;

@@ -229,6 +229,6 @@ export class Saga {
   #died(isolate) {
     this.keptAtDeath ??= new Set(this.shelf.finishedSteps());
     this.effectsAtDeath = { ...this.effects };
-    this.workflows.buried(isolate);
+    this.workflows.restart(isolate);
   }
 }

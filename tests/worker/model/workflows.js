@@ -60,7 +60,7 @@ export class Workflows {
   }
 
   /** @param {Isolate} isolate that has died */
-  buried(isolate) {
+  restart(isolate) {
     for (const instance of this.instances.values()) {
       if (instance.isolate !== isolate) continue;
       instance.hear = null;

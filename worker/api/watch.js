@@ -6,6 +6,7 @@
 
 import { listen } from '../stores/changes.js';
 import { InvocationSpent, isStoreError } from '../stores/store_error.js';
+import { ENDED } from '../task.js';
 
 /** @import { Store } from '../stores/store.js' */
 /** @import { StepRecord, TaskRecord } from '../task.js' */
@@ -28,7 +29,10 @@ const MOST_LOOKS_AT_STEPS = 100;
 
 /** A task as it was seen; with its steps, where they are looked at. @typedef {TaskRecord & {steps?: StepRecord[]}} SeenTask */
 
-export class Looks {
+/** The longest that a request waits for a task's end: 64 looks at most. */
+export const MAX_WAIT_SECONDS = 60;
+
+export class TaskWatch {
   #interval_ms = FIRST_INTERVAL_MS;
   #isTold = false;
   #isSpent = false;
@@ -101,5 +105,26 @@ export class Looks {
     } catch {
       await scheduler.wait(interval_ms); // a store that is away is looked at no sooner
     }
+  }
+}
+
+/**
+ * `GET /task/:id?wait=`: an answer once the task has ended, or the time is up. Should the client go away, Cloudflare ends the request, and with it the wait.
+ *
+ * @param {Store} store
+ * @param {string} taskId
+ * @param {number} wait_seconds
+ * @returns {Promise<TaskRecord | null>} as it is in the end, or as it was when the store would tell no more; null as soon as it is
+ *   not there
+ */
+export async function findEnded(store, taskId, wait_seconds) {
+  if (wait_seconds === 0) return store.find(taskId);
+  const watch = new TaskWatch(store, taskId, Date.now() + wait_seconds * 1000);
+  try {
+    let task = await store.find(taskId);
+    while (task && !ENDED.has(task.status) && await watch.next(task)) task = await watch.again(task);
+    return task;
+  } finally {
+    watch.stop();
   }
 }
