@@ -150,8 +150,9 @@ class TaskRunner(pulumi.ComponentResource):
         self.deployment_id = deployment.id
         for engine in engines:
             engine.attach(deployment.script_name)
-        # An object sweeps itself from its first write on: the cron tells it of the first schedules.
-        is_swept = any(each.name in SWEPT_STORES for each in store_parts) or declaration.args.schedules != ()
+        # An object sweeps itself from its first write on: the cron tells it of the first schedules, and checks alerts.
+        is_swept = any(each.name in SWEPT_STORES for each in store_parts)
+        is_swept = is_swept or declaration.args.schedules != () or declaration.args.alerts != ()
         _declare_sweeper(declaration, deployment, is_needed=is_swept)
         _declare_addresses(declaration, deployment)
         self._set_outputs(declaration, worker, stores, engines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 HANDLERS = sorted(file for file in (Path(__file__).parent / "handlers").iterdir() if file.is_file())
 
@@ -21,7 +22,11 @@ SCHEDULE = {"name": "new-year", "cron": "0 0 1 1 *", "timezone": "Europe/Berlin"
 """A schedule of the stack, which hardly ticks while the suite runs."""
 
 
-def settings(receiver_port: int, engine: str = "queue") -> dict[str, str | int | list[str] | list[dict[str, str]]]:
+ALERTS = {"failure_percent": 1, "failure_min_tasks": 1, "hold_seconds": 0, "dead_letters": 1_000_000}
+"""Limits of the stack's alerts, one of which the suite reaches."""
+
+
+def settings(receiver_port: int, engine: str = "queue") -> dict[str, Any]:
     """Return the stack's config.
 
     Args:
@@ -37,4 +42,5 @@ def settings(receiver_port: int, engine: str = "queue") -> dict[str, str | int |
         "http_allowed_hosts": [f"127.0.0.1:{receiver_port}"],
         "schedules": [SCHEDULE],
         **({"priorities": True} if engine == "queue" else {}),
+        "alerts": {"url": f"http://127.0.0.1:{receiver_port}/alerts", **ALERTS},
     }
