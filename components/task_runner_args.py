@@ -262,6 +262,20 @@ class TaskRunnerArgs:
     )
     """Where logs are sent as well: names of the account's OpenTelemetry destinations."""
 
+    log_persist: pulumi.Input[bool] | None = setting(True, Truth())
+    """Whether Cloudflare keeps the logs, too; false needs ``log_destinations``."""
+
+    trace_sampling_rate: pulumi.Input[float] | None = setting(0, Fraction())
+    """The part of invocations that are traced, 0 to 1; 0 makes no traces."""
+
+    trace_destinations: Texts = setting(
+        (), ListOf(Pattern(r"[A-Za-z0-9._-]{1,64}", "destinations"), "names of trace destinations", MAX_DESTINATIONS)
+    )
+    """Where traces are sent as well: names of the account's OpenTelemetry destinations."""
+
+    trace_persist: pulumi.Input[bool] | None = setting(True, Truth())
+    """Whether Cloudflare keeps the traces, too; false needs ``trace_destinations``."""
+
     jurisdiction: str | None = setting("", Pattern("eu|us|fedramp", "eu, us or fedramp", optional=True))
     """Where tasks and messages are kept by law; the database, queue or namespace of another one is a new one."""
 
@@ -497,6 +511,7 @@ def _contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "rollout_percent", "expected to be unset with rollback_to, which gives one version all of the traffic"
     yield from _callback_contradictions(values)
     yield from _group_contradictions(values)
+    yield from _telemetry_contradictions(values)
     if values.get("route") and values.get("zone_id") == "":
         yield "zone_id", "expected the id of the route's zone"
     if values.get("zone_id") and values.get("route") == "" and values.get("domain") == "":
@@ -513,6 +528,15 @@ def _group_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]
     for name in ("group_concurrency", "group_rate_limit"):
         if values[name] and values["state_store"] == "kv":
             yield name, "expected to be unset with state_store kv, which cannot count what runs at once"
+
+
+def _telemetry_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for kind in ("log", "trace"):
+        if values.get(f"{kind}_persist") is False and values.get(f"{kind}_destinations") == ():
+            yield f"{kind}_persist", f"expected true without {kind}_destinations: nobody would have the {kind}s"
+    for name in ("trace_destinations", "trace_persist"):
+        if values.get("trace_sampling_rate") == 0 and values.get(name, defaults()[name]) != defaults()[name]:
+            yield name, "expected to be unset with trace_sampling_rate 0, which makes no traces"
 
 
 def _callback_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
