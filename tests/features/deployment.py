@@ -32,8 +32,8 @@ def settings(receiver_port: int, engine: str = "queue", state_store: str = "d1")
     Args:
         receiver_port: of the server on this machine that takes what the http handler delivers.
         engine: the stack's; priorities are the queue's alone.
-        state_store: the stack's. With kv there are no alerts: what they ask for would be counted before the suite has done
-            anything, and stand for 15 minutes.
+        state_store: the stack's. With kv there are no alerts: what they ask for would be counted before the suite has
+            done anything, and stand for 15 minutes.
     """
     return {
         "api_tokens": [f"first:operate:{TOKENS[0]}", f"second:read:{TOKENS[1]}"],
