@@ -150,8 +150,9 @@ class TaskRunner(pulumi.ComponentResource):
         self.deployment_id = deployment.id
         for engine in engines:
             engine.attach(deployment.script_name)
-        # An object sweeps itself from its first write on: the cron tells it of the first schedules.
-        is_swept = any(each.name in SWEPT_STORES for each in store_parts) or declaration.args.schedules != ()
+        # An object sweeps itself from its first write on: the cron tells it of the first schedules, and checks alerts.
+        is_swept = any(each.name in SWEPT_STORES for each in store_parts)
+        is_swept = is_swept or declaration.args.schedules != () or declaration.args.alerts != ()
         _declare_sweeper(declaration, deployment, is_needed=is_swept)
         _declare_addresses(declaration, deployment)
         self._set_outputs(declaration, worker, stores, engines)
@@ -262,7 +263,6 @@ def _declare_worker(
     before = [resource for store in stores for resource in store.holds_state]
     before += [resource for engine in engines for resource in engine.precedes_worker]
     holds_state = parts[0].name == "durable-object"
-    destinations = args.log_destinations
     return cloudflare.Worker(
         f"{declaration.name}-worker",
         account_id=args.account_id,
@@ -275,11 +275,24 @@ def _declare_worker(
                 enabled=True,
                 head_sampling_rate=args.log_sampling_rate,
                 invocation_logs=True,
-                persist=True,
-                destinations=None if destinations == () else destinations,
+                persist=args.log_persist,
+                destinations=None if args.log_destinations == () else args.log_destinations,
             ),
+            traces=_traces(args),
         ),
         opts=declaration.options(depends_on=before, protect=declaration.protects(holds_state)),
+    )
+
+
+def _traces(args: Any) -> cloudflare.WorkerObservabilityTracesArgs | None:
+    """Return how traces are made; None leaves them unset, which makes none."""
+    if args.trace_sampling_rate == 0:
+        return None
+    return cloudflare.WorkerObservabilityTracesArgs(
+        enabled=True,
+        head_sampling_rate=args.trace_sampling_rate,
+        persist=args.trace_persist,
+        destinations=None if args.trace_destinations == () else args.trace_destinations,
     )
 
 

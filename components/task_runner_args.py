@@ -11,6 +11,8 @@ from urllib.parse import SplitResult, urlsplit
 
 import pulumi
 
+from .alerts import Alerts, AlertsRule
+from .alerts import problems as problems_of_alerts
 from .cloudflare_api import is_loopback
 from .priorities import OWN_PRIORITIES
 from .rules import (
@@ -213,6 +215,10 @@ class TaskRunnerArgs:
     """What makes a task at each tick of a cron expression or an interval. They belong to the stack: the API shows them,
     pauses and resumes them, but does not change them."""
 
+    alerts: pulumi.Input[Alerts] | None = setting((), AlertsRule())
+    """Limits of the backlog's age, of dead letters, of the part of tasks that fail and of the size of databases, and a
+    URL that is told when one is reached and when it is not any more."""
+
     group_concurrency: Whole = setting(0, WholeNumber(1, MAX_GROUP_LIMIT, "any number"))
     """How many tasks of a group run at once, of handlers that have no limits of their own."""
 
@@ -255,6 +261,20 @@ class TaskRunnerArgs:
         (), ListOf(Pattern(r"[A-Za-z0-9._-]{1,64}", "destinations"), "names of log destinations", MAX_DESTINATIONS)
     )
     """Where logs are sent as well: names of the account's OpenTelemetry destinations."""
+
+    log_persist: pulumi.Input[bool] | None = setting(True, Truth())
+    """Whether Cloudflare keeps the logs, too; false needs ``log_destinations``."""
+
+    trace_sampling_rate: pulumi.Input[float] | None = setting(0, Fraction())
+    """The part of invocations that are traced, 0 to 1; 0 makes no traces."""
+
+    trace_destinations: Texts = setting(
+        (), ListOf(Pattern(r"[A-Za-z0-9._-]{1,64}", "destinations"), "names of trace destinations", MAX_DESTINATIONS)
+    )
+    """Where traces are sent as well: names of the account's OpenTelemetry destinations."""
+
+    trace_persist: pulumi.Input[bool] | None = setting(True, Truth())
+    """Whether Cloudflare keeps the traces, too; false needs ``trace_destinations``."""
 
     jurisdiction: str | None = setting("", Pattern("eu|us|fedramp", "eu, us or fedramp", optional=True))
     """Where tasks and messages are kept by law; the database, queue or namespace of another one is a new one."""
@@ -417,6 +437,7 @@ def find_problems(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """
     for name, expected in _find_bad_settings(values):
         yield name, expected, shown(name, values[name])
+    yield from _problems_of_alerts(values)
     schedules = values.get("schedules", ())
     if rules()["schedules"].accepts(schedules):
         yield from problems_of_schedules(schedules)
@@ -430,6 +451,22 @@ def find_problems(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
             if schedule.get("priority", "normal") in OWN_PRIORITIES and values.get("priorities") is False:
                 expected = "expected normal without priorities: true, which makes queues for high and low"
                 yield f"schedules[{index}].priority", expected, repr(schedule["priority"])
+
+
+def _problems_of_alerts(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    alerts: Any = values.get("alerts", ())
+    if not alerts or not isinstance(alerts, Mapping):
+        return
+    alerts = cast("Mapping[str, Any]", alerts)
+    yield from problems_of_alerts(alerts)
+    url, hosts = alerts.get("url"), values.get("http_allowed_hosts", ())
+    if isinstance(url, str) and rules()["http_allowed_hosts"].accepts(hosts) and not _is_allowed(urlsplit(url), hosts):
+        yield "alerts.url", "expected a host of http_allowed_hosts, which alerts are posted to", "another one"
+    if "backlog_age_seconds" in alerts and values.get("engine", "queue") == "workflow":
+        yield "alerts.backlog_age_seconds", "expected to be unset with engine workflow, which has no queue", "a limit"
+    stores = {values.get("state_store", "d1"), *values.get("former_state_stores", ())}
+    if "database_percent" in alerts and stores == {"kv"}:
+        yield "alerts.database_percent", "expected to be unset with state_store kv, which has no limit", "a limit"
 
 
 def _find_bad_settings(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -452,6 +489,8 @@ def shown(name: str, value: object) -> str:
         return "nothing"
     if isinstance(rules()[name], ApiTokens | WebhookSecrets):
         return "a secret"
+    if isinstance(rules()[name], AlertsRule):
+        return "a mapping" if isinstance(value, Mapping) else repr(value)
     if isinstance(rules()[name], Schedules):
         return f"{len(cast('Sequence[object]', value))} of them" if isinstance(value, list | tuple) else repr(value)
     if isinstance(value, list | tuple):
@@ -472,6 +511,7 @@ def _contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "rollout_percent", "expected to be unset with rollback_to, which gives one version all of the traffic"
     yield from _callback_contradictions(values)
     yield from _group_contradictions(values)
+    yield from _telemetry_contradictions(values)
     if values.get("route") and values.get("zone_id") == "":
         yield "zone_id", "expected the id of the route's zone"
     if values.get("zone_id") and values.get("route") == "" and values.get("domain") == "":
@@ -488,6 +528,15 @@ def _group_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]
     for name in ("group_concurrency", "group_rate_limit"):
         if values[name] and values["state_store"] == "kv":
             yield name, "expected to be unset with state_store kv, which cannot count what runs at once"
+
+
+def _telemetry_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for kind in ("log", "trace"):
+        if values.get(f"{kind}_persist") is False and values.get(f"{kind}_destinations") == ():
+            yield f"{kind}_persist", f"expected true without {kind}_destinations: nobody would have the {kind}s"
+    for name in ("trace_destinations", "trace_persist"):
+        if values.get("trace_sampling_rate") == 0 and values.get(name, defaults()[name]) != defaults()[name]:
+            yield name, "expected to be unset with trace_sampling_rate 0, which makes no traces"
 
 
 def _callback_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, cast
 
 import pulumi
 import pulumi_cloudflare as cloudflare
 
-from .declaration import Bindings, text_of
+from .alerts import as_json as alerts_as_json
+from .declaration import Bindings, applied, text_of
 from .names import Names
 from .priorities import SHARES, queue_binding
 from .schedules import as_json
@@ -23,6 +25,7 @@ PRIORITIES_BINDING = "PRIORITIES"
 
 RESERVED_BINDINGS = frozenset(
     {
+        "ALERTS",
         "API_TOKENS",
         "CALLBACK_ON",
         "CALLBACK_SECRETS",
@@ -84,6 +87,10 @@ def settings_bindings(args: TaskRunnerArgs, names: Names) -> Bindings:
         secrets = pulumi.Output.secret(given).apply(_compact)
         bindings["CALLBACK_SECRETS"] = cloudflare.WorkerVersionBindingArgs(
             type="secret_text", name="CALLBACK_SECRETS", text=secrets
+        )
+    if isinstance(args.alerts, pulumi.Output) or args.alerts:
+        bindings["ALERTS"] = readable(
+            "ALERTS", applied(cast("Any", args.alerts), partial(alerts_as_json, names.worker))
         )
     if isinstance(args.schedules, pulumi.Output) or args.schedules:
         schedules: pulumi.Output[Any] = pulumi.Output.from_input(cast("Any", args.schedules))

@@ -21,6 +21,7 @@ from requests.auth import AuthBase
 
 from components.cloudflare_api import LOOPBACK_HOSTS
 from ops.action import Action, Filter
+from ops.alert import Alerts
 from ops.attempt import Attempt
 from ops.batch import Batch, BatchSubmission
 from ops.deep_json import loads
@@ -357,6 +358,10 @@ class TaskRunnerClient:
     def stats(self) -> Stats:
         """Return statistics."""
         return Stats.read(self._call("GET", "/stats"))
+
+    def alerts(self) -> Alerts:
+        """Return the stack's alerts, and which of them fire."""
+        return Alerts.read(self._call("GET", "/alerts"))
 
     def metrics(self) -> str:
         """Return the metrics, in the text format of OpenMetrics 1.0."""

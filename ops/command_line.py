@@ -13,6 +13,7 @@ from components.cloudflare_api import ApiError
 from local import DEFAULT_STATE_DIR
 from ops import (
     action_commands,
+    alert_commands,
     cost_commands,
     dead_letter_commands,
     deploy_commands,
@@ -98,6 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
     live_commands.add_parsers(commands, common)
     schedule_commands.add_parsers(commands, common)
     pause_commands.add_parsers(commands, common)
+    alert_commands.add_parsers(commands, common)
     action_commands.add_parsers(commands, common)
     dead_letter_commands.add_parsers(commands, common)
     cost_commands.add_parsers(commands, common)

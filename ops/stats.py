@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ops.json_object import JsonObject
+from ops.pause import Pause
 
 
 @dataclass(frozen=True)
@@ -218,6 +219,10 @@ class Stats:
     dead_letters: DeadLetterCount | None
     recent: Recent
     objects: tuple[RunningVersion, ...]
+    paused: tuple[Pause, ...]
+    """Handlers whose tasks wait; none of a task runner that does not tell."""
+    firing: tuple[str, ...]
+    """The names of the stack's alerts that fire; none of a task runner that does not tell."""
     sweeper: SweeperCounts
 
     @classmethod
@@ -236,5 +241,7 @@ class Stats:
             dead_letters and DeadLetterCount.read(dead_letters),
             Recent.read(stats.object("recent")),
             tuple(map(RunningVersion.read, stats.objects("objects"))),
+            tuple(map(Pause.read, stats.objects("paused"))) if "paused" in stats.values else (),
+            tuple(map(str, stats.anything("firing"))) if "firing" in stats.values else (),
             SweeperCounts.read(stats.object("sweeper")),
         )

@@ -397,6 +397,10 @@ def figures_of(stats: Stats) -> list[str]:
         latency = recent.latency_ms
         figures = f"p50 {latency.p50:g} ms, p95 {latency.p95:g} ms, p99 {latency.p99:g} ms"
         rows.append(("latency", f"{figures} (of {latency.samples})"))
+    if stats.paused:
+        rows.append(("paused", ", ".join(each.handler or "all handlers" for each in stats.paused)))
+    if stats.firing:
+        rows.append(("alerts", f"{', '.join(stats.firing)} fire"))
     sweeper = stats.sweeper
     swept = f"{sweeper.expired} expired, {sweeper.resent} resent, {sweeper.returned} returned, {sweeper.failed} failed"
     return table([*rows, ("sweeper", swept)])

@@ -1,6 +1,7 @@
-/** The sweep: makes the tasks of schedules, rescues unfinished tasks whose message or consumer was lost, and deletes tasks whose time to live is over. */
+/** The sweep: checks the alerts, makes the tasks of schedules, rescues unfinished tasks whose message or consumer was lost, and deletes tasks whose time to live is over. */
 
 import { hasWork, workOff } from './actions.js';
+import { checkAlerts } from './alerts.js';
 import { lookAtWaiting } from './dependencies.js';
 import { handOverFollowUp } from './follow_up.js';
 import { groupNamed } from './group.js';
@@ -35,6 +36,7 @@ export async function sweep(store, engine, reading, whole) {
   const start_ms = Date.now();
   const counts = noSweeps();
   const groupOf = (/** @type {string} */ name) => groupNamed(name, reading.handlers, reading.env);
+  if (isWhole) await chore('alerts', () => checkAlerts(store, engine, reading.env)); // first: later there may be no time, or no call, left
   await chore('schedules', async () => {
     const swept = await store.sweptSchedules();
     await runSchedules(store, engine, swept, { groupOf, all: all.store });
@@ -61,13 +63,15 @@ export async function sweep(store, engine, reading, whole) {
 }
 
 /**
- * What the cron does where each part of the store sweeps itself, which it begins once it has something: tells the stack's schedules.
+ * What the cron does where each part of the store sweeps itself, which it begins once it has something: checks the alerts, and tells the stack's
+ * schedules.
  *
  * @param {Store} store
- * @param {Engine} _engine
+ * @param {Engine} engine
  * @param {Reading} reading
  */
-export async function tellSchedules(store, _engine, reading) {
+export async function oversee(store, engine, reading) {
+  await chore('alerts', () => checkAlerts(store, engine, reading.env));
   await chore('schedules of the stack', () => keepStackSchedules(store, reading, { swept: null, isWhole: true }));
 }
 

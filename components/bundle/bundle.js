@@ -333,7 +333,7 @@ function partsModule({ stores, engines }, handlers, hasSchemas) {
     `export const Store = telling(${formers.length > 0 ? `layered(${store}, { ${former.join(', ')} })` : store});`,
     `export { ${ENGINES[engine]?.className} as Engine };`,
     engines.includes('queue') ? 'export { QueueEngine as Consumer };' : 'export const Consumer = undefined;',
-    stores.some(({ name }) => SWEPT_STORES.includes(name)) ? "export { sweep } from './sweeper.js';" : "export { tellSchedules as sweep } from './sweeper.js';",
+    stores.some(({ name }) => SWEPT_STORES.includes(name)) ? "export { sweep } from './sweeper.js';" : "export { oversee as sweep } from './sweeper.js';",
     hasSchemas ? "export { Validator } from '@cfworker/json-schema';" : 'export const Validator = undefined;',
     `export const handlers = { ${handlers.map(({ name }, index) => `'${name}': handler${index}`).join(', ')} };`,
   ].join('\n');

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 HANDLERS = sorted(file for file in (Path(__file__).parent / "handlers").iterdir() if file.is_file())
 
@@ -21,12 +22,18 @@ SCHEDULE = {"name": "new-year", "cron": "0 0 1 1 *", "timezone": "Europe/Berlin"
 """A schedule of the stack, which hardly ticks while the suite runs."""
 
 
-def settings(receiver_port: int, engine: str = "queue") -> dict[str, str | int | list[str] | list[dict[str, str]]]:
+ALERTS = {"failure_percent": 1, "failure_min_tasks": 1, "hold_seconds": 0, "dead_letters": 1_000_000}
+"""Limits of the stack's alerts, one of which the suite reaches."""
+
+
+def settings(receiver_port: int, engine: str = "queue", state_store: str = "d1") -> dict[str, Any]:
     """Return the stack's config.
 
     Args:
         receiver_port: of the server on this machine that takes what the http handler delivers.
         engine: the stack's; priorities are the queue's alone.
+        state_store: the stack's. With kv there are no alerts: what they ask for would be counted before the suite has
+            done anything, and stand for 15 minutes.
     """
     return {
         "api_tokens": [f"first:operate:{TOKENS[0]}", f"second:read:{TOKENS[1]}"],
@@ -37,4 +44,9 @@ def settings(receiver_port: int, engine: str = "queue") -> dict[str, str | int |
         "http_allowed_hosts": [f"127.0.0.1:{receiver_port}"],
         "schedules": [SCHEDULE],
         **({"priorities": True} if engine == "queue" else {}),
+        "log_destinations": ["logs"],
+        "trace_sampling_rate": 0.5,
+        "trace_destinations": ["traces"],
+        "trace_persist": False,
+        "alerts": {} if state_store == "kv" else {"url": f"http://127.0.0.1:{receiver_port}/alerts", **ALERTS},
     }

@@ -31,7 +31,7 @@ from ops.errors import (
 )
 from ops.schedule import NewSchedule, Schedule
 from ops.task import NewTask, Priority, Status, Submission, Task
-from tests.features.deployment import CALLBACK_SECRET, ORIGIN, RATE_LIMIT_REQUESTS, SCHEDULE, TOKENS
+from tests.features.deployment import ALERTS, CALLBACK_SECRET, ORIGIN, RATE_LIMIT_REQUESTS, SCHEDULE, TOKENS
 from tests.journey.project import run
 
 PATIENCE_SECONDS = 60
@@ -597,6 +597,22 @@ def test_no_more_tasks_of_a_group_run_at_once_than_it_may(client: TaskRunnerClie
         ]
         assert len(running) <= 2
     assert {each.task_id for each in client.tasks(group=key)} == {task.task_id for task in tasks}
+
+
+def test_an_alert_of_the_stack_fires_and_is_told_to_a_url(client: TaskRunnerClient, receiver: str) -> None:
+    assert ended(client, probe(client, "give-up")).status is Status.FAILED
+    alerts = client.alerts()
+    if not client.stats().databases:
+        assert (alerts.url, alerts.alerts) == (None, ())  # see `deployment.py`
+        return
+    assert alerts.url == receiver
+    assert {each.name: each.limit for each in alerts.alerts} == {
+        name: ALERTS[name] for name in ("dead_letters", "failure_percent")
+    }
+    wait_until(lambda: "failure_percent" in client.stats().firing, 3 * PATIENCE_SECONDS)
+    wait_until(lambda: client.alerts().untold == 0, 3 * PATIENCE_SECONDS)
+    states = {each.name: each.state for each in client.alerts().alerts}
+    assert states == {"dead_letters": "ok", "failure_percent": "firing"}
 
 
 def test_tasks_are_found_by_their_tags(client: TaskRunnerClient) -> None:

@@ -41,7 +41,7 @@ def projects(receiver_port: int, tmp_path_factory: pytest.TempPathFactory) -> It
         project = Project(tmp_path_factory.mktemp(f"project-{number}"), state, handlers)
         for env, (store, engine) in zip(ENVIRONMENTS, group, strict=False):
             stack = stack_name(store, engine)
-            settings = deployment.settings(receiver_port, engine)
+            settings = deployment.settings(receiver_port, engine, store)
             project.configure(stack, state_store=store, engine=engine, env=env, **settings)
             projects[stack] = project
     with ExitStack() as running:

@@ -307,8 +307,11 @@ def test_kept_settings_have_no_effect(rest: Rest) -> None:
 
 def test_logs_are_kept_whatever_the_settings_say(rest: Rest, cloud: Instance) -> None:
     worker = rest.deployed_worker("export default { fetch() { console.log('said'); return new Response() } }")
-    logs = {"enabled": False, "invocation_logs": False}
-    rest.result("PATCH", f"/workers/workers/{worker['id']}", {"observability": {"enabled": False, "logs": logs}})
+    logs = {"enabled": False, "invocation_logs": False, "destinations": ["nowhere"], "persist": False}
+    traces = {"enabled": True, "head_sampling_rate": 0.05, "destinations": ["nowhere"], "persist": False}
+    observability = {"enabled": False, "logs": logs, "traces": traces}
+    kept = rest.result("PATCH", f"/workers/workers/{worker['id']}", {"observability": observability})["observability"]
+    assert (kept["logs"]["destinations"], kept["logs"]["persist"], kept["traces"]) == (["nowhere"], False, traces)
     rest.visit(worker["subdomain"]["url"])
 
     def said() -> bool | None:

@@ -51,6 +51,8 @@ STATS: dict[str, Any] = {
         "latencyMs": {"samples": 3, "p50": 10, "p95": 20.5, "p99": 30},
     },
     "objects": [{"name": "tasks-0", "version": None}],
+    "paused": [{"handler": None, "since": "2026-11-22T09:00:00.000Z"}],
+    "firing": ["dead_letters"],
     "sweeper": {"expired": 0, "resent": 1, "returned": 0, "failed": 0},
 }
 
@@ -389,6 +391,45 @@ def test_statistics(runner: StandIn, client: TaskRunnerClient) -> None:
     runner.replies = [Reply(STATS | {"queue": None, "deadLetters": None})]
     stats = client.stats()
     assert (stats.queue, stats.dead_letters) == (None, None)
+
+
+ALERTS: dict[str, Any] = {
+    "url": "https://hooks.example",
+    "alerts": [
+        {
+            "name": "dead_letters",
+            "state": "firing",
+            "value": 3,
+            "limit": 1,
+            "resolvesBelow": 0.8,
+            "since": "2026-11-22T09:00:00.000Z",
+            "firedAt": "2026-11-22T09:02:00.000Z",
+        },
+        {
+            "name": "database_percent",
+            "state": "ok",
+            "value": None,
+            "limit": 80,
+            "resolvesBelow": 64,
+            "since": None,
+            "firedAt": None,
+        },
+    ],
+    "untold": 1,
+}
+
+
+def test_alerts_keep_their_values(runner: StandIn, client: TaskRunnerClient) -> None:
+    runner.replies = [Reply(ALERTS), Reply({"url": None, "alerts": [], "untold": 0})]
+    assert to_json(client.alerts()) == ALERTS
+    assert client.alerts().url is None
+    assert [request.path for request in runner.requests] == ["/alerts", "/alerts"]
+
+
+def test_statistics_of_a_task_runner_that_tells_less_are_read(runner: StandIn, client: TaskRunnerClient) -> None:
+    runner.replies = [Reply({key: value for key, value in STATS.items() if key not in {"paused", "firing"}})]
+    stats = client.stats()
+    assert (stats.paused, stats.firing) == ((), ())
 
 
 def test_the_description_and_the_health(runner: StandIn, client: TaskRunnerClient) -> None:

@@ -20,7 +20,7 @@ from ops.command_line import main
 from ops.console import duration, excerpt
 from tests.ops.conftest import TOKEN
 from tests.ops.stand_in import PENDING, TASK, Reply, StandIn, event
-from tests.ops.test_client import STATS, refused
+from tests.ops.test_client import ALERTS, STATS, refused
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -129,6 +129,19 @@ def test_a_group_is_given_shown_and_listed(run: Run, runner: StandIn) -> None:
     assert re.search(r"^group +customer-1 \(waits for its turn\)$", run("get", "t1")[1], re.MULTILINE)
     run("list", "--group", "customer-1")
     assert [request.query.get("group") for request in runner.requests] == [["customer-1"], None, ["customer-1"]]
+
+
+def test_alerts_are_shown_and_one_that_fires_is_a_failure(run: Run, runner: StandIn) -> None:
+    quiet = ALERTS | {"alerts": ALERTS["alerts"][1:], "untold": 0}
+    runner.replies = [Reply(ALERTS), Reply(quiet), Reply({"url": None, "alerts": [], "untold": 0}), Reply(ALERTS)]
+    code, told, _ = run("alerts")
+    assert code == 1
+    assert re.search(r"^dead_letters +firing +3 +1, resolved below 0.8 +since 2026-11-22 09:00:00 UTC", told, re.M)
+    assert re.search(r"^database_percent +ok +unknown +80, resolved below 64", told, re.M)
+    assert "1 posts to https://hooks.example have not arrived yet" in told
+    assert run("alerts")[0] == 0
+    assert run("alerts") == (0, "the stack has no alerts: the setting alerts makes some\n", "")
+    assert json.loads(run("alerts", "--json")[1]) == ALERTS
 
 
 def test_tags_are_given_shown_and_listed(run: Run, runner: StandIn) -> None:

@@ -59,7 +59,12 @@ def test_the_project_file_describes_every_setting_with_its_type() -> None:
     schema = yaml.safe_load(Path("Pulumi.yaml").read_text())["config"]
     names: dict[type[Any], str] = {bool: "boolean", int: "integer", tuple: "array", str: "string"}
     types = {"account_id": "string"} | {name: names[value.__class__] for name, value in defaults().items()}
-    for name in ("log_sampling_rate", "schedules"):  # Pulumi's config has no type for a fraction or a mapping
+    for name in (
+        "log_sampling_rate",
+        "trace_sampling_rate",
+        "schedules",
+        "alerts",
+    ):  # Pulumi's config has no type for a fraction or a mapping
         del types[name]
     assert {key: each["type"] for key, each in schema.items() if "type" in each} == types
     assert all(each["description"] for each in schema.values())
@@ -295,6 +300,9 @@ def test_tokens_are_not_in_what_is_printed_of_the_settings() -> None:
         ("placement", "Smart"),
         ("jurisdiction", "de"),
         ("log_sampling_rate", "half"),
+        ("log_persist", "maybe"),
+        ("trace_sampling_rate", "all"),
+        ("trace_destinations", "a/b"),
         ("public", "yes"),
     ],
 )

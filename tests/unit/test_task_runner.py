@@ -12,6 +12,7 @@ from pulumi.runtime.rpc import is_rpc_secret, unwrap_rpc_secret
 
 from components import TaskRunner
 from components.part import DEFAULT_OBJECTS
+from components.task_runner_args import TaskRunnerArgs
 from components.worker_code import MIGRATIONS_FOLDER
 from tests.unit.recorded_stack import ACCOUNT_ID, RecordedStack, record_component, record_task_runner, task_runner_args
 
@@ -447,6 +448,9 @@ def test_settings_of_production_reach_their_resources() -> None:
         compatibility_flags=["nodejs_compat"],
         log_sampling_rate=0.1,
         log_destinations=["grafana"],
+        log_persist=False,
+        trace_sampling_rate=0.05,
+        trace_destinations=["tempo"],
         jurisdiction="eu",
     )
     assert stack.inputs("task-runner-domain") == {
@@ -468,6 +472,13 @@ def test_settings_of_production_reach_their_resources() -> None:
         0.1,
     )
     assert worker["observability"]["logs"]["destinations"] == ["grafana"]
+    assert worker["observability"]["logs"]["persist"] is False
+    assert worker["observability"]["traces"] == {
+        "enabled": True,
+        "headSamplingRate": 0.05,
+        "persist": True,
+        "destinations": ["tempo"],
+    }
     version = stack.inputs("task-runner-version")
     assert (version["placement"], version["compatibilityFlags"]) == ({"mode": "smart"}, ["nodejs_compat"])
     assert texts(stack)["JURISDICTION"] == "eu"
@@ -475,6 +486,23 @@ def test_settings_of_production_reach_their_resources() -> None:
     region = record_task_runner(placement="aws:us-east-1", state_store="kv", jurisdiction="us")
     assert region.inputs("task-runner-version")["placement"] == {"region": "aws:us-east-1"}
     assert region.inputs("task-runner-kv")["jurisdiction"] == "us"
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"log_persist": False}, "log_persist: expected true without log_destinations: nobody would have the logs"),
+        (
+            {"trace_sampling_rate": 1, "trace_persist": False},
+            "trace_persist: expected true without trace_destinations: nobody would have the traces",
+        ),
+        ({"trace_destinations": ["a"]}, "trace_destinations: expected to be unset with trace_sampling_rate 0"),
+        ({"trace_sampling_rate": 1.1}, "trace_sampling_rate: expected a number from 0 to 1, got 1.1"),
+    ],
+)
+def test_logs_and_traces_go_somewhere(settings: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        TaskRunnerArgs(account_id=ACCOUNT_ID, **settings)
 
 
 def test_a_workflow_has_its_class_in_the_worker() -> None:

@@ -19,7 +19,7 @@ const DOCS = join(import.meta.dirname, '..', '..', 'docs');
 
 /** Of nothing. */
 const GATHERED = /** @type {Gathered} */ (/** @type {unknown} */ ({
-  now_ms: 0, databases: [], backlogs: null, told: { counts: {}, isAll: true, as_of_ms: 0, parts: [] },
+  now_ms: 0, databases: [], backlogs: null, pauses: [], alerts: null, told: { counts: {}, isAll: true, as_of_ms: 0, parts: [] },
 }));
 
 /** The age of tasks that the sweeper counts. */

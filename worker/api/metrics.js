@@ -1,5 +1,6 @@
 /** `GET /metrics`: what `GET /stats` gathers, and what has happened since it is counted, for Prometheus and what reads its format. */
 
+import { firingAlerts } from '../alerts.js';
 import { LATENCY_BOUNDS_SECONDS } from '../stores/tally.js';
 import { workerVersion } from '../version.js';
 import { metricsText } from './openmetrics.js';
@@ -31,7 +32,7 @@ export async function showMetrics(call) {
  * @param {string | null} version of the Worker that answers
  * @returns {Family[]} those without a sample as well: their names and what they are
  */
-export function families({ now_ms, told, backlogs, databases }, version) {
+export function families({ now_ms, told, backlogs, databases, pauses, alerts }, version) {
   const { counts, isAll, as_of_ms, parts, former = [] } = told;
   const counted = parts.flatMap(({ name, handlers }) => Object.entries(handlers ?? {}).map(([handler, totals]) => ({ labels: { shard: name, handler }, totals })));
   const ends = counted.flatMap(({ labels, totals }) => Object.entries(totals.ends).map(([status, end]) => ({ labels: { ...labels, status }, end })));
@@ -51,6 +52,8 @@ export function families({ now_ms, told, backlogs, databases }, version) {
     { name: 'ephemera_queue_oldest_message_age_seconds', type: 'gauge', unit: 'seconds', help: 'How long the oldest message waits in the queue; 0 where there is none.', samples: queues.map(({ labels, backlog }) => sample(ageSeconds(backlog, now_ms) ?? 0, labels)) },
     { name: 'ephemera_dead_letters', type: 'gauge', help: 'Messages in the dead-letter queue.', samples: backlogs ? [sample(backlogs.deadLetters.count)] : [] },
     { name: 'ephemera_dead_letters_oldest_age_seconds', type: 'gauge', unit: 'seconds', help: 'How long the oldest dead letter is there; 0 where there is none.', samples: backlogs ? [sample(ageSeconds(backlogs.deadLetters, now_ms) ?? 0)] : [] },
+    { name: 'ephemera_handler_paused', type: 'gauge', help: 'Handlers whose tasks wait (1); * is every handler.', samples: pauses.map(({ handler }) => sample(1, { handler })) },
+    { name: 'ephemera_alert_firing', type: 'gauge', help: 'Alerts of the stack that fire (1).', samples: alerts ? firingAlerts(alerts).map((alert) => sample(1, { alert })) : [] },
     { name: 'ephemera_database_size_bytes', type: 'gauge', unit: 'bytes', help: 'How large a database or object is.', samples: databases.map(({ name, bytes }) => sample(bytes, { shard: name })) },
     { name: 'ephemera_database_limit_bytes', type: 'gauge', unit: 'bytes', help: 'How large it may be.', samples: databases.map(({ name, limit_bytes }) => sample(limit_bytes, { shard: name })) },
   ];

@@ -132,6 +132,12 @@ export function describe(handlers, origin) {
         get: operation('actions', 'getAction', 'Tells how far an action is', { 200: json('Action'), ...refusals([...ANY, 'invalid_parameter', 'action_not_found']) }),
         delete: operation('actions', 'stopAction', 'Stops an action; what it has done stays done', { 200: json('Action'), ...refusals([...ANY_CHANGE, 'invalid_parameter', 'action_not_found']) }),
       },
+      '/alerts': {
+        get: operation('statistics', 'getAlerts', "Shows the stack's alerts: what they measure, and which of them fire", {
+          200: { ...json('Alerts'), description: 'Values of up to five seconds ago; states of the last check, which comes once a minute.' },
+          ...refusals([...ANY, 'invalid_parameter']),
+        }),
+      },
       '/stats': {
         get: operation('statistics', 'getStatistics', 'Counts, backlogs, throughput and latency', {
           200: { ...json('Statistics'), description: 'Of up to five seconds ago; counts are of the newest tasks, at most 10,000.' },

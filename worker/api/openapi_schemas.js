@@ -1,5 +1,6 @@
 /** What the API's JSON is made of, as JSON Schema (2020-12, which is OpenAPI 3.1's). */
 
+import { ALERT_NAMES } from '../alerts.js';
 import { ENDS } from '../callback.js';
 import { MAX_AFTER, START_WHEN } from '../dependencies.js';
 import { MAX_DELAY_SECONDS, MAX_RETRIES, MAX_TTL_SECONDS, MIN_TTL_SECONDS, STATUSES, TASK_TTL_SECONDS } from '../task.js';
@@ -324,10 +325,11 @@ export const SCHEMAS = {
   }),
   Pauses: object({
     pauses: {
-      type: 'array', items: object({ handler: { ...orNull(HANDLER_SCHEMA), description: 'Null: every handler.' }, since: TIME }),
+      type: 'array', items: schemaOf('Pause'),
       description: 'With `kv` an isolate goes by what it read up to a minute ago.',
     },
   }),
+  Pause: object({ handler: { ...orNull(HANDLER_SCHEMA), description: 'Null: every handler.' }, since: TIME }),
   NewAction: {
     type: 'object',
     required: ['action', 'filter'],
@@ -360,6 +362,20 @@ export const SCHEMAS = {
     finishedAt: orNull(TIME),
   }),
   Actions: object({ actions: { type: 'array', items: schemaOf('Action') } }),
+  Alerts: object({
+    url: { ...orNull({ type: 'string' }), description: 'Where they are told: the origin alone, for the rest may be a secret. Null: the stack has none.' },
+    alerts: { type: 'array', items: schemaOf('Alert') },
+    untold: { ...COUNT, description: 'How many posts have not arrived yet: each sweep tries again, for a day.' },
+  }),
+  Alert: object({
+    name: { enum: ALERT_NAMES },
+    state: { enum: ['ok', 'pending', 'firing'], description: '`pending`: it has reached its limit, and not for long enough yet.' },
+    value: { ...orNull({ type: 'number', minimum: 0 }), description: 'Null while what would tell does not answer.' },
+    limit: { type: 'number', minimum: 0, description: 'From which value on it fires.' },
+    resolvesBelow: { type: 'number', minimum: 0 },
+    since: { ...orNull(TIME), description: 'When it was seen to have reached its limit.' },
+    firedAt: orNull(TIME),
+  }),
   Statistics: object({
     generatedAt: TIME,
     asOf: {
@@ -407,6 +423,8 @@ export const SCHEMAS = {
       items: object({ name: { type: 'string' }, version: orNull({ type: 'string' }) }),
       description: 'Which version of the Worker each Durable Object runs; empty with other stores.',
     },
+    paused: { type: 'array', items: schemaOf('Pause'), description: 'Handlers whose tasks wait.' },
+    firing: { type: 'array', items: { enum: ALERT_NAMES }, description: 'Alerts of the stack that fire.' },
     sweeper: {
       ...object({ expired: COUNT, resent: COUNT, returned: COUNT, failed: COUNT }),
       description: 'Tasks that the sweeper has deleted, sent again, returned from lost consumers, and failed since the store is there.',

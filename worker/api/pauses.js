@@ -6,7 +6,7 @@ import { invalidParameter, isoTime, jsonReply } from './reply.js';
 import { readQuery } from './request.js';
 import { findHandler } from './submission.js';
 
-/** @import { Store } from '../stores/store.js' */
+/** @import { Pause, Store } from '../stores/store.js' */
 /** @import { Call } from './router.js' */
 
 /** @param {Call} call */
@@ -39,11 +39,15 @@ export async function resume({ url, store }, handler) {
   return jsonReply(await view(store));
 }
 
-/**
- * @param {Store} store
- * @returns {Promise<{pauses: {handler: string | null, since: string | null}[]}>} handler null: every handler
- */
+/** @param {Store} store */
 async function view(store) {
-  const pauses = await store.pauses();
-  return { pauses: pauses.map(({ handler, paused_ms }) => ({ handler: handler === ALL_HANDLERS ? null : handler, since: isoTime(paused_ms) })) };
+  return { pauses: pausesView(await store.pauses()) };
+}
+
+/**
+ * @param {Pause[]} pauses
+ * @returns {{handler: string | null, since: string | null}[]} handler null: every handler
+ */
+export function pausesView(pauses) {
+  return pauses.map(({ handler, paused_ms }) => ({ handler: handler === ALL_HANDLERS ? null : handler, since: isoTime(paused_ms) }));
 }

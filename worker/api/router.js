@@ -3,6 +3,7 @@
 import { isStoreError } from '../stores/store_error.js';
 import { workerVersion } from '../version.js';
 import { addCorsHeaders, addressOf, authenticate, authorize, limitRate, preflight } from './access.js';
+import { showAlerts } from './alerts.js';
 import { listActions, showAction, startAction, stopAction } from './actions.js';
 import { showBatch, submitBatch } from './batches.js';
 import { sendEvent } from './events.js';
@@ -50,6 +51,7 @@ export const ROUTES = {
   '/handlers/{handler}/resume': { POST: resume },
   '/actions': { GET: listActions, POST: startAction },
   '/actions/{id}': { GET: showAction, DELETE: stopAction },
+  '/alerts': { GET: showAlerts },
   '/stats': { GET: showStatistics },
   '/metrics': { GET: showMetrics },
   '/openapi.json': { GET: showDescription },
@@ -185,6 +187,7 @@ function findRoute(pathname) {
  * @property {string} [CALLBACK_URL] of tasks whose submission and handler have no callback
  * @property {string} [CALLBACK_ON] which ends it is told, separated by single spaces; all where it is not given
  * @property {string} [CALLBACK_SECRETS] JSON: a list of secrets
+ * @property {string} [ALERTS] JSON: `AlertSettings`
  * @property {string} [SCHEDULES] JSON: those that the stack declares, each as a PUT takes it and with its name
  */
 

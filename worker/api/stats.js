@@ -1,6 +1,8 @@
 /** `GET /stats`: how much there is, how much waits, and how fast it goes. */
 
+import { alertSettings, firingAlerts, keptAlerts } from '../alerts.js';
 import { firstMinute, latencyOf, MINUTE_MS, quietMinute, RECENT_MINUTES } from '../stores/tally.js';
+import { pausesView } from './pauses.js';
 import { isoTime, jsonReply } from './reply.js';
 import { readQuery } from './request.js';
 
@@ -36,15 +38,15 @@ export async function gathered(call) {
  * @param {Call} call
  * @param {number} now_ms
  */
-async function gather({ store, engine }, now_ms) {
-  const [told, backlogs, databases, objects] = await Promise.all([
-    store.statistics(), backlogsOf(engine), store.fill(), store.workerVersions(),
+async function gather({ store, engine, env }, now_ms) {
+  const [told, backlogs, databases, objects, pauses, alerts] = await Promise.all([
+    store.statistics(), backlogsOf(engine), store.fill(), store.workerVersions(), store.pauses(), alertSettings(env) && keptAlerts(store),
   ]);
-  return { now_ms, told, backlogs, databases, objects };
+  return { now_ms, told, backlogs, databases, objects, pauses, alerts };
 }
 
 /** @param {Gathered} gathered */
-function statisticsView({ now_ms, told, backlogs, databases, objects }) {
+function statisticsView({ now_ms, told, backlogs, databases, objects, pauses, alerts }) {
   const { as_of_ms, fresh_until_ms, counts, since_ms, isAll, minutes, sweeper, former = [] } = told;
   return {
     generatedAt: isoTime(now_ms),
@@ -58,6 +60,8 @@ function statisticsView({ now_ms, told, backlogs, databases, objects }) {
     deadLetters: backlogs && { count: backlogs.deadLetters.count, oldestAgeSeconds: ageSeconds(backlogs.deadLetters, now_ms) },
     recent: { minutes: RECENT_MINUTES, perMinute: throughput(minutes, now_ms), latencyMs: latencyOf(minutes) },
     objects,
+    paused: pausesView(pauses),
+    firing: alerts ? firingAlerts(alerts) : [],
     sweeper,
   };
 }

@@ -20,6 +20,7 @@
 /**
  * @typedef {object} Engine
  * @property {Store} store
+ * @property {boolean} hasQueues whether there are queues, with a backlog and dead letters
  * @property {(runs: Submission[]) => Promise<void>} submit hands over runs of stored tasks; doing it twice is harmless. Throws
  *   {@link HandoverRefused}
  * @property {(run: Submission) => Promise<void>} wake lets a run go on at once whose steps wait for an event; doing it twice is harmless

@@ -67,6 +67,8 @@ const DISORDER_SECONDS = 10;
 
 /** @implements {Engine} */
 export class QueueEngine {
+  hasQueues = true;
+
   /** Messages sent before these Unix times, of each queue, have come or are lost; as of this sweep.
    *
    * @type {Promise<Map<string, Passage>> | null} */

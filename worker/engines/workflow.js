@@ -27,6 +27,8 @@ const ASKED_AT_ONCE = 50;
 
 /** @implements {Engine} */
 export class WorkflowEngine {
+  hasQueues = false;
+
   /**
    * @param {{TASK_WORKFLOW: Workflow<TaskParams>}} env
    * @param {Store} store

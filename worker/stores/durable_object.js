@@ -6,6 +6,7 @@
 import { DurableObject } from 'cloudflare:workers';
 
 import { hasWork } from '../actions.js';
+import { ALERTS_NOTE } from '../alerts.js';
 import { followUpOf } from '../follow_up.js';
 import { Invocation } from '../joint.js';
 import { sweep } from '../sweeper.js';
@@ -324,7 +325,7 @@ export function taskObject(migrations, engineOf, { storeOf, ...parts }) {
       if (hasWork(actions)) return storage.setAlarm(Date.now() + SOONEST_SWEEP_MS);
       if (!isEmpty || schedules.length > 0) return storage.setAlarm(nextSweep(schedules, Date.now()));
       // Kept, without a sweep: the next task brings one.
-      if (actions !== null || storage.sql.exec(PAUSES).toArray().length > 0) return;
+      if (actions !== null || storage.sql.exec(NOTE, ALERTS_NOTE).toArray().length > 0 || storage.sql.exec(PAUSES).toArray().length > 0) return;
       this.#isReady = false; // no await since the look at the table: no task can have come
       return storage.deleteAll();
     }
