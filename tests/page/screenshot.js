@@ -31,7 +31,7 @@ const ERROR = { name: 'RangeError', message: 'expected a picture, got 7 bytes of
 const PAST_MINUTES = 15;
 const ROUNDS = 40;
 const ROUND_MS = 750;
-const VIEWPORT = { width: 1180, height: 800 };
+const VIEWPORT = { width: 1040, height: 640 };
 
 const [, , folder = 'docs/dashboard'] = process.argv;
 const worker = await startWorker({ handlers: HANDLERS });
@@ -42,6 +42,7 @@ try {
   await work();
   const failed = await failedTask();
   await steer();
+  await worker.sweep();
   await mkdir(folder, { recursive: true });
   for (const [name, hash] of Object.entries({
     overview: '', tasks: '#tasks', task: `#task/${failed}`, actions: '#actions?action=retry&status=failed&handler=resize', schedules: '#schedules', pauses: '#pauses',
@@ -129,5 +130,5 @@ async function steer() {
   await call('PUT', '/schedules/cleanup', { everySeconds: 900, overlap: 'allow' });
   await call('POST', '/schedules/cleanup/pause', undefined);
   await call('POST', '/handlers/http/pause', undefined);
-  await call('POST', '/actions', { action: 'delete', filter: { status: 'completed', createdBefore: new Date(Date.now() - 10 * 60_000).toISOString() } });
+  await call('POST', '/actions', { action: 'delete', filter: { status: 'completed', createdBefore: new Date(Date.now() - 14 * 60_000).toISOString() } });
 }

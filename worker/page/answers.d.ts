@@ -113,8 +113,8 @@ export interface Schedule {
   cron: string | null;
   timezone: string;
   everySeconds: number | null;
-  overlap: string;
-  missed: string;
+  overlap: 'skip' | 'allow';
+  missed: 'skip' | 'last' | 'all';
   paused: boolean;
   handler: string;
   nextRuns: string[];

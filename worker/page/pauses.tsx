@@ -6,7 +6,7 @@ import { useState } from 'preact/hooks';
 import type { Pauses as Paused } from './answers.d.ts';
 import { api } from './api.ts';
 import { HANDLERS_LIST } from './handlers.tsx';
-import { Act, Facts, Loading, Panel, Time, useMayAct, ViewTitle } from './parts.tsx';
+import { Act, Loading, Panel, Time, useMayAct, ViewTitle } from './parts.tsx';
 import { SLOW_POLL_MS, usePolled } from './poll.ts';
 
 const ofHandler = (handler: string | null) => (handler === null ? 'all handlers' : `handler ${handler}`);
@@ -28,8 +28,7 @@ export function PauseList({ pauses }: { pauses: Paused['pauses'] }) {
     <ul class="cards">
       {pauses.map(({ handler, since }) => (
         <li key={handler ?? '*'}>
-          <Facts of={{ Paused: <b>{ofHandler(handler)}</b>, Since: <Time of={since} /> }} />
-          <Act label="Resume" of={ofHandler(handler)} act={() => set(handler, 'resume')} />
+          <b>{ofHandler(handler)}</b> since <Time of={since} /> <Act label="Resume" of={ofHandler(handler)} act={() => set(handler, 'resume')} />
         </li>
       ))}
     </ul>

@@ -7,6 +7,8 @@ import { SLOW_POLL_MS, usePolled } from './poll.ts';
 import { hrefOf } from './route.ts';
 import { at, duration } from './words.ts';
 
+const MISSED = { skip: 'are left out', last: 'one task in their place, unless the next is due', all: 'a task for each of the latest' } as const;
+
 export function Schedules() {
   const told = usePolled('schedules', async () => [await api.schedules(), SLOW_POLL_MS] as const);
   return (
@@ -40,7 +42,7 @@ function ScheduleCard({ name, owner, cron, timezone, everySeconds, overlap, miss
             <ul class="ids">{lastRuns.map(({ taskId, scheduledAt }) => <li key={taskId}><TaskLink taskId={taskId} /> <Time of={scheduledAt} /></li>)}</ul>
           ),
           'While the last one runs': overlap === 'skip' ? 'a run is left out' : 'the next one starts',
-          'Runs that were missed': missed,
+          'Runs that were missed': MISSED[missed],
           Made: owner === 'stack' ? 'by the stack: its settings change it' : 'by the API',
         }}
       />

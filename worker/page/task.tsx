@@ -73,7 +73,7 @@ function TaskFacts(task: Task) {
       of={{
         Handler: <a href={hrefOf('tasks', '', { handler })}>{handler}</a>,
         Attempts: attemptsOf(task),
-        Crashes: crashes,
+        Crashes: crashes > 0 && crashes,
         Error: error && errorOf(error),
         Group: group && <a href={hrefOf('tasks', '', { group })}>{group}</a>,
         'Waits for': waitingFor && `its turn in its ${waitingFor}`,
