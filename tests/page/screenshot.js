@@ -115,7 +115,7 @@ async function work() {
 
 /** @returns {Promise<string>} the id of one that has failed twice, with something to read */
 async function failedTask() {
-  const taskId = await worker.submit(JSON.stringify({ picture: 'holiday.png', note: 'bad' }), '?handler=resize&maxRetries=1&param.width=200');
+  const taskId = await worker.submit(JSON.stringify({ picture: 'holiday.png', note: 'bad' }), '?handler=resize&maxRetries=1&param.width=200&tag=customer:acme&tag=album:holiday');
   for (const attempts of [1, 2]) await worker.deliver({ body: { taskId }, attempts });
   return taskId;
 }

@@ -86,7 +86,7 @@ export class StandInApi {
     /** @type {Task} */
     const whole = {
       taskId: `01a2044f-5f0e-7c53-a1d6-${(0xffffffffffff - index).toString(16)}`,
-      status: 'completed', handler: 'default', run: 1, attempts: 1, crashes: 0, maxRetries: 5, progress: null, group: null, waitingFor: null, error: null,
+      status: 'completed', handler: 'default', run: 1, attempts: 1, crashes: 0, maxRetries: 5, progress: null, group: null, priority: 'normal', tags: {}, waitingFor: null, error: null,
       result: { done: true }, callback: null, parent: null, after: null,
       createdAt: new Date(created_ms).toISOString(),
       startedAt: new Date(created_ms + 100).toISOString(),
@@ -191,6 +191,7 @@ export class StandInApi {
       (!given('status') || task.status === given('status')) && (!given('handler') || task.handler === given('handler'))
       && task.taskId.startsWith(given('id')) && (!given('group') || task.group === given('group'))
       && (!given('error') || JSON.stringify(task.error).includes(given('error'))) && (!cursor || task.taskId < cursor)
+      && parameters.getAll('tag').every((tag) => Object.entries(task.tags).some((pair) => pair.join(':') === tag))
       && (!given('createdAfter') || task.createdAt >= given('createdAfter')) && (!given('createdBefore') || task.createdAt < given('createdBefore'))
     ));
     const tasks = all.slice(0, limit);
@@ -229,7 +230,7 @@ export class StandInApi {
     /** @type {Action} */
     const started = {
       id: crypto.randomUUID(), action, dryRun, state: 'running', matched: 1, done: 0, skipped: 0, createdAt: new Date().toISOString(), finishedAt: null,
-      filter: /** @type {Action['filter']} */ ({ status: null, handler: null, createdAfter: null, createdBefore: null, ids: null, ...filter }),
+      filter: /** @type {Action['filter']} */ ({ status: null, handler: null, tags: null, createdAfter: null, createdBefore: null, ids: null, ...filter }),
     };
     this.actions.unshift(started);
     return { ...started };
@@ -261,10 +262,11 @@ export class StandInApi {
       counted: { tasks: this.tasks.length, since: null, complete: true },
       former: [],
       databases: [],
-      queue: { backlog: 0, oldestAgeSeconds: null },
+      queue: { backlog: 0, oldestAgeSeconds: null, priorities: null },
       deadLetters: { count: 0, oldestAgeSeconds: null },
       recent: { minutes: 15, perMinute: quietMinutes(now_ms), latencyMs: null },
       objects: [],
+      firing: [],
       sweeper: { expired: 0, resent: 0, returned: 0, failed: 0 },
       ...this.stats,
     };

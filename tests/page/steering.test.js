@@ -15,12 +15,12 @@ const NOW = '2026-11-30T09:00:00.000Z';
 /** @param {Partial<Action>} action @returns {Action} */
 const actionOf = (action) => ({
   id: crypto.randomUUID(), action: 'retry', dryRun: false, state: 'completed', matched: 12, done: 10, skipped: 2, createdAt: NOW, finishedAt: NOW,
-  filter: { status: 'failed', handler: 'resize', createdAfter: null, createdBefore: NOW, ids: null }, ...action,
+  filter: { status: 'failed', handler: 'resize', tags: null, createdAfter: null, createdBefore: NOW, ids: null }, ...action,
 });
 
 /** @param {Partial<Schedule>} schedule @returns {Schedule & Record<string, unknown>} */
 const scheduleOf = (schedule) => ({
-  name: 'report', owner: 'api', cron: '0 6 * * 1', timezone: 'Europe/Berlin', everySeconds: null, overlap: 'skip', missed: 'last', paused: false, handler: 'resize',
+  name: 'report', owner: 'api', cron: '0 6 * * 1', timezone: 'Europe/Berlin', everySeconds: null, overlap: 'skip', missed: 'last', paused: false, handler: 'resize', tags: { customer: 'acme' }, priority: 'low',
   delaySeconds: 0, ttlSeconds: null, maxRetries: null, group: null, callbackUrl: null,
   nextRuns: [NOW, '2026-12-07T05:00:00.000Z'], lastRuns: [{ taskId: '01a2044f-5f0e-7c53-a1d6-ffffffffffff', scheduledAt: NOW }], ...schedule,
 });
@@ -35,15 +35,16 @@ describe('actions', { skip }, () => {
     const main = page.locator('main');
     await main.getByLabel('Handler').fill('resize');
     await waitFor(() => page.url().endsWith('#actions?action=retry&status=failed&handler=resize'));
+    await main.getByLabel('Tags').fill('customer:acme region:eu');
     await main.getByRole('button', { name: 'Count them' }).focus();
     await page.keyboard.press('Enter');
     await page.getByText('Counting: 1 so far.').waitFor();
     await page.locator('#count').getByText('3 tasks would be retried.').waitFor();
-    assert.deepEqual(posted(), [{ action: 'retry', filter: { status: 'failed', handler: 'resize' }, dryRun: true }]);
+    assert.deepEqual(posted(), [{ action: 'retry', filter: { status: 'failed', handler: 'resize', tags: { customer: 'acme', region: 'eu' } }, dryRun: true }]);
     await main.getByRole('button', { name: 'Retry 3 tasks' }).click();
     await page.getByText('3 tasks will be retried: action').waitFor();
     const [counted] = tested.api.actions.filter(({ dryRun }) => dryRun);
-    assert.deepEqual(posted()[1], { action: 'retry', filter: { status: 'failed', handler: 'resize', createdBefore: counted?.createdAt } });
+    assert.deepEqual(posted()[1], { action: 'retry', filter: { status: 'failed', handler: 'resize', createdBefore: counted?.createdAt, tags: { customer: 'acme', region: 'eu' } } });
     assert.equal(await main.getByRole('button', { name: 'Retry 3 tasks' }).count(), 0);
     await waitFor(async () => await page.getByRole('article').getByText('completed').count() === 2);
     await page.reload();
@@ -97,8 +98,8 @@ describe('actions', { skip }, () => {
 
   test('can be used by everybody', async () => {
     tested.api.looksOfAction = 1_000;
-    tested.api.actions.push(actionOf({ state: 'running', finishedAt: null }), actionOf({ action: 'delete', dryRun: true, filter: { status: null, handler: MARKUP, createdAfter: NOW, createdBefore: null, ids: ['01a2044f-5f0e-7c53-a1d6-ffffffffffff'] } }));
-    await tested.assertUsable('#actions?ids=a', (page) => page.getByText(`of ${MARKUP}`).waitFor());
+    tested.api.actions.push(actionOf({ state: 'running', finishedAt: null }), actionOf({ action: 'delete', dryRun: true, filter: { status: null, handler: MARKUP, tags: { customer: 'acme' }, createdAfter: NOW, createdBefore: null, ids: ['01a2044f-5f0e-7c53-a1d6-ffffffffffff'] } }));
+    await tested.assertUsable('#actions?ids=a', (page) => page.getByText(`of ${MARKUP}, with customer:acme`).waitFor());
   });
 });
 
@@ -142,7 +143,7 @@ describe('schedules', { skip }, () => {
     const page = await tested.open('#schedules');
     const report = page.getByRole('region', { name: 'report' });
     const text = await report.innerText();
-    for (const expected of ['0 6 * * 1 in Europe/Berlin', 'resize', 'a run is left out', 'by the API']) assert.ok(text.includes(expected), `${expected} in ${text}`);
+    for (const expected of ['0 6 * * 1 in Europe/Berlin', 'resize', 'a run is left out', 'by the API', 'low', 'customer:acme']) assert.ok(text.includes(expected), `${expected} in ${text}`);
     assert.equal(await report.getByRole('link', { name: '01a2044f-5f0e-7c53-a1d6-ffffffffffff' }).count(), 1);
     await page.getByRole('region', { name: 'poll' }).getByText('every 15 min').waitFor();
     await report.getByRole('button', { name: 'Pause schedule report' }).focus();
@@ -244,11 +245,13 @@ describe('submitting', { skip }, () => {
     await dialog.getByLabel('Delay in seconds').fill('5');
     await dialog.getByLabel('Retries').fill('0');
     await dialog.getByLabel('Idempotency key').fill('order-7');
-    await dialog.getByLabel('Group').fill('customer 7');
+    await dialog.getByLabel('Group').fill('customer-7');
+    await dialog.getByLabel('Tags').fill(' customer:acme  region:eu ');
+    await dialog.getByLabel('Priority').selectOption('high');
     await dialog.getByRole('button', { name: 'Submit' }).click();
     await dialog.getByText('is submitted.').waitFor();
     assert.deepEqual(submitted(), [[{
-      handler: 'http', payload: '{}', delaySeconds: 5, maxRetries: 0, idempotencyKey: 'order-7', group: 'customer 7', parameters: { url: 'https://example.com/?secret' },
+      handler: 'http', payload: '{}', delaySeconds: 5, maxRetries: 0, idempotencyKey: 'order-7', group: 'customer-7', priority: 'high', tags: { customer: 'acme', region: 'eu' }, parameters: { url: 'https://example.com/?secret' },
     }]]);
     await dialog.getByLabel('Handler').fill('nope');
     await dialog.getByRole('button', { name: 'Submit' }).click();

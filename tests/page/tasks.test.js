@@ -7,6 +7,8 @@ import { skip } from './chromium.js';
 import { ERROR, fitsAcross, focused, live, PageUnderTest, waitFor } from './page_under_test.js';
 import { MARKUP, quietMinutes } from './stand_in_api.js';
 
+const queued = (/** @type {number} */ backlog) => ({ backlog, oldestAgeSeconds: null });
+
 const TIMES = { startedAt: '2026-11-30T09:00:00.000Z', endedAt: '2026-11-30T09:00:02.500Z' };
 
 describe('the overview', { skip }, () => {
@@ -25,7 +27,7 @@ describe('the overview', { skip }, () => {
     tested.api.add({ status: 'failed', error: { name: 'TypeError', message: 'no' }, handler: MARKUP });
     tested.api.pauses = [{ handler: null, since: new Date().toISOString() }, { handler: 'resize', since: new Date().toISOString() }];
     tested.api.stats = {
-      queue: { backlog: 1_234, oldestAgeSeconds: 90 }, deadLetters: { count: 7, oldestAgeSeconds: 3_600 },
+      queue: { backlog: 1_234, oldestAgeSeconds: 90, priorities: { high: queued(4), normal: queued(1_200), low: queued(30) } }, firing: ['backlog_age'], deadLetters: { count: 7, oldestAgeSeconds: 3_600 },
       recent: { minutes: 15, perMinute: quietMinutes(Date.now(), 12), latencyMs: { samples: 9, p50: 20, p95: 80, p99: 400 } },
       databases: [{ name: 'DB', bytes: 9_000_000_000, limitBytes: 10_000_000_000, used: 0.9 }],
     };
@@ -36,7 +38,7 @@ describe('the overview', { skip }, () => {
     ].join('\n');
     const page = await tested.open();
     const text = await page.locator('body').innerText();
-    for (const expected of ['1,234', 'oldest 1.5 min', 'RangeError', MARKUP, '80 ms', 'DB is nearly full', 'all handlers', 'handler resize']) {
+    for (const expected of ['1,234', 'oldest 1.5 min', 'high 4, normal 1,200, low 30', 'The alert backlog_age fires.', 'RangeError', MARKUP, '80 ms', 'DB is nearly full', 'all handlers', 'handler resize']) {
       assert.ok(text.includes(expected), `${expected} in ${text}`);
     }
     assert.equal(await page.locator('#throughput svg').getAttribute('aria-label'), 'The last 15 minutes: 180 submitted, 180 completed, 0 failed, 0 cancelled');
@@ -109,14 +111,14 @@ describe('the list of tasks', { skip }, () => {
   });
 
   test('has its filters in the address, so that a reload shows the same', async () => {
-    const wanted = tested.api.add({ status: 'failed', handler: 'resize', error: ERROR, group: 'customer 7' });
-    tested.api.add({ status: 'failed', handler: 'resize', error: { name: 'TypeError', message: 'no' } });
+    const wanted = tested.api.add({ status: 'failed', handler: 'resize', error: ERROR, group: 'customer-7', tags: { customer: 'acme', region: 'eu' } });
+    tested.api.add({ status: 'failed', handler: 'resize', error: { name: 'TypeError', message: 'no' }, tags: { region: 'us' } });
     tested.api.add({ handler: 'default' });
     const page = await tested.open('#tasks');
     const rows = page.locator('#tasks tbody tr');
     await waitFor(async () => await rows.count() === 3);
     const form = page.getByRole('search');
-    for (const [label, text, count] of /** @type {const} */ ([['Handler', 'resize', 2], ['Error has', 'onerror=alert', 1], ['Group', 'customer 7', 1], ['Id begins with', '01a2', 1]])) {
+    for (const [label, text, count] of /** @type {const} */ ([['Handler', 'resize', 2], ['Error has', 'onerror=alert', 1], ['Group', 'customer-7', 1], ['Tags', 'region:eu customer:acme', 1], ['Id begins with', '01a2', 1]])) {
       await form.getByLabel(label).fill(text);
       await form.getByLabel(label).press('Enter');
       await waitFor(async () => await rows.count() === count);
@@ -131,12 +133,12 @@ describe('the list of tasks', { skip }, () => {
     await waitFor(() => page.url().includes('status=failed'));
     await page.reload();
     await waitFor(async () => await rows.count() === 1);
-    assert.equal(await rows.getByRole('link').textContent(), wanted.taskId);
+    assert.equal(await rows.getByRole('rowheader').textContent(), wanted.taskId);
     assert.equal(await form.getByLabel('Error has').inputValue(), 'onerror=alert');
     assert.equal(await form.getByLabel('Submitted from').inputValue(), '2026-01-01T00:00');
     assert.equal(await page.getByRole('navigation', { name: 'Statuses' }).getByRole('link', { name: 'failed' }).getAttribute('aria-current'), 'true');
     const asked = new URLSearchParams(tested.api.requests.findLast((request) => request.startsWith('GET /tasks?'))?.split('?')[1]);
-    assert.deepEqual([...asked.keys()].sort(), ['createdAfter', 'createdBefore', 'error', 'group', 'handler', 'id', 'limit', 'status']);
+    assert.deepEqual([...asked.keys()].sort(), ['createdAfter', 'createdBefore', 'error', 'group', 'handler', 'id', 'limit', 'status', 'tag', 'tag']);
     await page.getByRole('link', { name: 'Clear' }).click();
     await waitFor(async () => await rows.count() === 3);
     assert.equal(await form.getByLabel('Handler').inputValue(), '');
@@ -213,6 +215,8 @@ describe('the list of tasks', { skip }, () => {
     await page.getByRole('link', { name: 'Act on all that fit…' }).click();
     assert.equal(await page.locator('main').getByLabel('Handler').inputValue(), 'resize');
     assert.equal(await page.getByRole('combobox', { name: 'Action', exact: true }).inputValue(), 'retry');
+    await page.goto(`${tested.url}/#tasks?tag=region:eu`);
+    await page.getByText('There are no such tasks.').waitFor();
     await page.goto(`${tested.url}/#tasks?error=onerror`);
     await page.getByRole('link', { name: 'Act on the 1 that are shown…' }).click();
     await page.getByText('Of 1 task that was chosen.').waitFor();
@@ -236,7 +240,7 @@ describe('a task', { skip }, () => {
   function whole() {
     const [parent, callback, other, step] = [tested.api.add({}), tested.api.add({ status: 'failed' }), tested.api.add({}), tested.api.add({})];
     const task = tested.api.add({
-      status: 'failed', handler: 'resize', attempts: 2, run: 2, crashes: 1, error: ERROR, group: MARKUP, parent: parent.taskId,
+      status: 'failed', handler: 'resize', attempts: 2, run: 2, crashes: 1, error: ERROR, group: MARKUP, priority: 'high', tags: { customer: '<img/src=x/onerror=alert(1)>' }, parent: parent.taskId,
       callback: { taskId: callback.taskId, url: 'https://example.com', on: ['failed'], status: 'failed' },
       after: { taskIds: [other.taskId, step.taskId], startWhen: 'ended', waitsFor: [] },
       steps: [{ name: MARKUP, kind: 'step', status: 'failed', attempts: 2, error: ERROR, startedAt: TIMES.startedAt, finishedAt: TIMES.endedAt, dueAt: null }],
@@ -259,7 +263,7 @@ describe('a task', { skip }, () => {
     const page = await tested.open(`#task/${task.taskId}`);
     const text = await page.locator('main').innerText();
     for (const expected of [
-      'failed', `RangeError: ${MARKUP}`, '2 of 6, run 2', 'once all have ended', 'to https://example.com on failed', '2 attempts', 'Attempt 2 of run 2', 'took 2.5 s', 'crashed',
+      'failed', `RangeError: ${MARKUP}`, '2 of 6, run 2', 'high', 'customer:<img/src=x/onerror=alert(1)>', 'once all have ended', 'to https://example.com on failed', '2 attempts', 'Attempt 2 of run 2', 'took 2.5 s', 'crashed',
       `at ${MARKUP} (index.js:12:9)`, `TypeError: caused by ${MARKUP}`, `logged ${MARKUP}`, `{"size":"${MARKUP}"}`, '09:00:01.250', '12 lines before these are not kept', '1 step',
     ]) assert.ok(text.includes(expected), `${expected} in ${text}`);
     assert.ok(!tested.api.requests.some((request) => /payload|parameters/.test(request)), 'secrets are asked for before the reader wants them');

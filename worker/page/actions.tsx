@@ -10,6 +10,7 @@ import { fromInput, toInput } from './local_time.ts';
 import { Act, Facts, Loading, Panel, Status, Time, useMayAct, ViewTitle } from './parts.tsx';
 import { SLOW_POLL_MS, usePolled } from './poll.ts';
 import { hrefOf, type Route } from './route.ts';
+import { tagsIn, tagText } from './tags.tsx';
 import { at, count, counted } from './words.ts';
 
 const RUNNING_POLL_MS = 2_000;
@@ -22,23 +23,24 @@ const VERBS: Record<Verb, { statuses: TaskStatus[]; done: string }> = {
 };
 
 /** What an action can be restricted by, beside ids. */
-export const FILTER_OF_ACTION: readonly string[] = ['status', 'handler', 'createdAfter', 'createdBefore'];
+export const FILTER_OF_ACTION: readonly string[] = ['status', 'handler', 'tag', 'createdAfter', 'createdBefore'];
 
 /** What the address says of an action that is to be made; ids are separated by commas. */
-type Draft = Record<'action' | 'status' | 'handler' | 'createdAfter' | 'createdBefore' | 'ids', string>;
+type Draft = Record<'action' | 'status' | 'handler' | 'tag' | 'createdAfter' | 'createdBefore' | 'ids', string>;
 
 function draftOf(query: URLSearchParams): Draft {
   const status = query.get('status') ?? '';
   const fitting = (Object.keys(VERBS) as Verb[]).find((verb) => VERBS[verb].statuses.some((each) => each === status)) ?? 'retry';
   const given = (name: string) => query.get(name) ?? '';
   return {
-    action: query.get('action') ?? fitting, status, handler: given('handler'), createdAfter: given('createdAfter'), createdBefore: given('createdBefore'), ids: given('ids'),
+    action: query.get('action') ?? fitting, status, handler: given('handler'), tag: given('tag'), createdAfter: given('createdAfter'),
+    createdBefore: given('createdBefore'), ids: given('ids'),
   };
 }
 
-function newAction({ action, ids, ...texts }: Draft): NewAction {
+function newAction({ action, ids, tag, ...texts }: Draft): NewAction {
   const given = Object.fromEntries(Object.entries(texts).filter(([, value]) => value !== ''));
-  return { action: action as Verb, filter: { ...given, ...(ids && { ids: ids.split(',') }) } };
+  return { action: action as Verb, filter: { ...given, ...(tag.trim() && { tags: tagsIn(tag) }), ...(ids && { ids: ids.split(',') }) } };
 }
 
 export function Actions({ query }: Route) {
@@ -94,6 +96,7 @@ function ActionForm({ query, actions }: { query: URLSearchParams; actions: Actio
           </select>
         </label>
         <label>Handler <input list={HANDLERS_LIST} placeholder="any" autoComplete="off" spellcheck={false} {...field('handler')} /></label>
+        <label>Tags <input placeholder="key:value" autoComplete="off" spellcheck={false} {...field('tag')} /></label>
         <label>Submitted from <input {...timeField('createdAfter')} /></label>
         <label>Submitted before <input {...timeField('createdBefore')} /></label>
         {draft.ids && (
@@ -156,9 +159,9 @@ function ActionCard({ id, action, dryRun, state, matched, done, skipped, filter,
   );
 }
 
-function filterInWords({ status, handler, createdAfter, createdBefore, ids }: Action['filter']): string {
+function filterInWords({ status, handler, tags, createdAfter, createdBefore, ids }: Action['filter']): string {
   return [
-    status ?? 'any status', handler && `of ${handler}`, createdAfter && `from ${at(createdAfter)}`, createdBefore && `before ${at(createdBefore)}`,
+    status ?? 'any status', handler && `of ${handler}`, tags && `with ${tagText(tags)}`, createdAfter && `from ${at(createdAfter)}`, createdBefore && `before ${at(createdBefore)}`,
     ids && `of ${counted(ids.length, 'task')} that were chosen`,
   ].filter(Boolean).join(', ');
 }

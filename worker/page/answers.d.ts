@@ -1,6 +1,7 @@
 /** What the API answers, as far as the page reads it. Times are ISO 8601. */
 
 export type Status = 'pending' | 'processing' | 'completed' | 'failed' | 'cancelled';
+export type Priority = 'high' | 'normal' | 'low';
 export type Role = 'submit' | 'read' | 'operate';
 
 export interface TaskError {
@@ -18,6 +19,8 @@ export interface TaskSummary {
   maxRetries: number;
   progress: { percent: number; note: string | null } | null;
   group: string | null;
+  priority: Priority;
+  tags: Record<string, string>;
   waitingFor: 'group' | null;
   error: TaskError | null;
   createdAt: string;
@@ -90,14 +93,14 @@ export type Act = 'cancel' | 'retry' | 'delete';
 /** What an action is asked to do; what is not given does not restrict it. */
 export interface NewAction {
   action: Act;
-  filter: { status?: string; handler?: string; createdAfter?: string; createdBefore?: string; ids?: string[] };
+  filter: { status?: string; handler?: string; tags?: Record<string, string>; createdAfter?: string; createdBefore?: string; ids?: string[] };
   dryRun?: boolean;
 }
 
 export interface Action {
   id: string;
   action: Act;
-  filter: { status: Status | null; handler: string | null; createdAfter: string | null; createdBefore: string | null; ids: string[] | null };
+  filter: { status: Status | null; handler: string | null; tags: Record<string, string> | null; createdAfter: string | null; createdBefore: string | null; ids: string[] | null };
   dryRun: boolean;
   state: 'running' | 'completed' | 'stopped';
   matched: number;
@@ -117,6 +120,8 @@ export interface Schedule {
   missed: 'skip' | 'last' | 'all';
   paused: boolean;
   handler: string;
+  tags: Record<string, string>;
+  priority: Priority;
   nextRuns: string[];
   lastRuns: { taskId: string; scheduledAt: string }[];
 }
@@ -161,9 +166,11 @@ export interface Stats {
   counted: { tasks: number; since: string | null; complete: boolean };
   former: { store: string; counts: Record<Status, number>; complete: boolean }[];
   databases: { name: string; bytes: number; limitBytes: number; used: number }[];
-  queue: { backlog: number; oldestAgeSeconds: number | null } | null;
+  queue: { backlog: number; oldestAgeSeconds: number | null; priorities: Record<Priority, { backlog: number }> | null } | null;
   deadLetters: { count: number; oldestAgeSeconds: number | null } | null;
   recent: { minutes: number; perMinute: Minute[]; latencyMs: Latency | null };
+  /** The alerts of the stack that fire. */
+  firing?: string[];
   objects: { name: string; version: string | null }[];
   sweeper: { expired: number; resent: number; returned: number; failed: number };
 }

@@ -57,9 +57,11 @@ async function answerOf<T>(reply: Response): Promise<T> {
   }) as Promise<T>;
 }
 
-/** Empty ones are left out. */
-export function queryOf(parameters: Record<string, string | number | null | undefined>): string {
-  const given = Object.entries(parameters).flatMap(([name, value]) => (value ? [[name, `${value}`]] : []));
+type Query = Record<string, string | number | readonly string[] | null | undefined>;
+
+/** Empty ones are left out; one with several values comes several times. */
+function queryOf(parameters: Query): string {
+  const given = Object.entries(parameters).flatMap(([name, value]) => [value ?? []].flat().flatMap((each) => (each === '' ? [] : [[name, `${each}`]])));
   return given.length > 0 ? `?${new URLSearchParams(given)}` : '';
 }
 
@@ -102,7 +104,7 @@ export const api = {
   health: () => get<Health>('/health'),
   apiVersion: async () => (await describe()).info.version,
   handlers: async () => handlersIn(await describe()),
-  tasks: (query: Record<string, string | number | null | undefined>) => get<TaskPage>(`/tasks${queryOf(query)}`),
+  tasks: (query: Query) => get<TaskPage>(`/tasks${queryOf(query)}`),
   task: (taskId: string) => get<Task>(taskPath(taskId)),
   attempts: (taskId: string) => get<Attempts>(`${taskPath(taskId)}/attempts`),
   parameters: (taskId: string) => get<Parameters>(`${taskPath(taskId)}/parameters`),

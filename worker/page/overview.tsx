@@ -64,6 +64,7 @@ function Told({ stats, slow }: Overall) {
   return (
     <>
       <p class="unseen" role="status">{counts.failed > 0 && `${counted(counts.failed, 'task')} failed.`}</p>
+      {(stats.firing ?? []).map((alert) => <p key={alert} class="bad" role="alert">The alert {alert} fires.</p>)}
       {slow.pauses.length > 0 && <Panel title="Paused"><PauseList pauses={slow.pauses} /></Panel>}
       <Tiles {...stats} />
       <div class="columns">
@@ -84,7 +85,7 @@ function Tiles(stats: Stats) {
         {STATUSES.map((status) => (
           <li key={status}><a href={hrefOf('tasks', '', { status })}><b>{count(counts[status])}</b> <Status status={status} /></a></li>
         ))}
-        {queue && <li id="queue"><div><b>{count(queue.backlog)}</b> In the queue <Age seconds={queue.oldestAgeSeconds} /></div></li>}
+        {queue && <li id="queue"><div><b>{count(queue.backlog)}</b> In the queue <Age seconds={queue.oldestAgeSeconds} /> {queue.priorities && <small>{Object.entries(queue.priorities).map(([priority, { backlog }]) => `${priority} ${count(backlog)}`).join(', ')}</small>}</div></li>}
         {deadLetters && <li id="dead-letters"><a href={hrefOf('dead-letters')}><b>{count(deadLetters.count)}</b> Dead letters <Age seconds={deadLetters.oldestAgeSeconds} /></a></li>}
       </ul>
       <Remarks {...stats} />

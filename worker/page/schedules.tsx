@@ -5,6 +5,7 @@ import { api } from './api.ts';
 import { Act, Facts, Loading, Panel, Status, TaskLink, Time, ViewTitle } from './parts.tsx';
 import { SLOW_POLL_MS, usePolled } from './poll.ts';
 import { hrefOf } from './route.ts';
+import { Tags } from './tags.tsx';
 import { at, duration } from './words.ts';
 
 const MISSED = { skip: 'are left out', last: 'one task in their place, unless the next is due', all: 'a task for each of the latest' } as const;
@@ -29,7 +30,7 @@ function Told({ schedules, refused }: Listed) {
   );
 }
 
-function ScheduleCard({ name, owner, cron, timezone, everySeconds, overlap, missed, paused, handler, nextRuns, lastRuns }: Schedule) {
+function ScheduleCard({ name, owner, cron, timezone, everySeconds, overlap, missed, paused, handler, tags, priority, nextRuns, lastRuns }: Schedule) {
   const word = paused ? 'resume' : 'pause';
   return (
     <Panel title={<>{name} {paused && <Status status="paused" />}</>}>
@@ -37,7 +38,9 @@ function ScheduleCard({ name, owner, cron, timezone, everySeconds, overlap, miss
         of={{
           When: cron === null ? `every ${duration(1_000 * (everySeconds ?? 0))}` : <><code>{cron}</code> in {timezone}</>,
           Handler: <a href={hrefOf('tasks', '', { handler })}>{handler}</a>,
-          'Next runs': nextRuns.length > 0 && nextRuns.map((next, index) => <span key={next} title={next}>{index > 0 && ' · '}{at(next)}</span>),
+          Priority: priority !== 'normal' && priority,
+        Tags: Object.keys(tags).length > 0 && <Tags of={tags} />,
+        'Next runs': nextRuns.length > 0 && nextRuns.map((next, index) => <span key={next} title={next}>{index > 0 && ' · '}{at(next)}</span>),
           'Last runs': lastRuns.length > 0 && (
             <ul class="ids">{lastRuns.map(({ taskId, scheduledAt }) => <li key={taskId}><TaskLink taskId={taskId} /> <Time of={scheduledAt} /></li>)}</ul>
           ),

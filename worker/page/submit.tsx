@@ -3,16 +3,20 @@
 import type { TargetedEvent } from 'preact';
 import { useRef, useState } from 'preact/hooks';
 
+import type { Priority } from './answers.d.ts';
 import { api } from './api.ts';
 import { HANDLERS_LIST, useHandlers } from './handlers.tsx';
 import { TaskLink, useMayAct } from './parts.tsx';
 import { refresh } from './poll.ts';
+import { tagsIn } from './tags.tsx';
 
 const DEFAULT_HANDLER = 'default';
 
 /** What of the form goes as it is, and what as a number. */
-const TEXTS = ['handler', 'payload', 'idempotencyKey', 'group'] as const;
+const TEXTS = ['handler', 'payload', 'idempotencyKey', 'group', 'priority'] as const;
 const NUMBERS = ['delaySeconds', 'ttlSeconds', 'maxRetries'] as const;
+
+const PRIORITIES: readonly Priority[] = ['high', 'normal', 'low'];
 
 /** What becomes of a parameter's name in the form. */
 const PARAMETER = 'parameter ';
@@ -39,6 +43,7 @@ function taskOf(data: FormData): Record<string, unknown> {
   const parameters = [...data.keys()].filter((key) => key.startsWith(PARAMETER) && value(key) !== '').map((key) => [key.slice(PARAMETER.length), value(key)]);
   return {
     ...Object.fromEntries(texts.filter(([, text]) => text !== '')), ...Object.fromEntries(numbers),
+    ...(value('tags').trim() && { tags: tagsIn(value('tags')) }),
     ...(parameters.length > 0 && { parameters: Object.fromEntries(parameters) }),
   };
 }
@@ -73,6 +78,8 @@ function SubmitForm({ close }: { close: () => void }) {
       <label>Retries <input name="maxRetries" type="number" min={0} max={100} placeholder="the stack's" /></label>
       <label>Idempotency key <input name="idempotencyKey" maxLength={255} placeholder="none" autoComplete="off" /></label>
       <label>Group <input name="group" maxLength={128} placeholder="the handler's" autoComplete="off" /></label>
+      <label>Tags <input name="tags" placeholder="key:value key:value" autoComplete="off" spellcheck={false} /></label>
+      <label>Priority <select name="priority"><option value="">default</option>{PRIORITIES.map((each) => <option key={each}>{each}</option>)}</select></label>
       <p role="status" class={answer ? 'answer' : ''}>
         {answer && ('fault' in answer ? <span class="bad">{answer.fault}</span> : <span onClick={close}>Task <TaskLink taskId={answer.taskId} /> is submitted.</span>)}
       </p>

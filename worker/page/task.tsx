@@ -9,6 +9,7 @@ import { Act, ConfirmedAct, Facts, Loading, LongText, Panel, prettyJson, Status,
 import { PayloadText } from './payload.tsx';
 import { POLL_MS, SLOW_POLL_MS, usePolled } from './poll.ts';
 import { hrefOf, type Route } from './route.ts';
+import { Tags } from './tags.tsx';
 import { cancel, mayCancel, mayRetry, retry } from './task_table.tsx';
 import { at, attemptsOf, counted, errorOf, tookOf } from './words.ts';
 
@@ -67,7 +68,7 @@ async function remove(taskId: string): Promise<string> {
 }
 
 function TaskFacts(task: Task) {
-  const { handler, group, error, createdAt, startedAt, finishedAt, nextAttemptAt, expiresAt, waitingFor, crashes, parent, after, callback } = task;
+  const { handler, group, priority, tags, error, createdAt, startedAt, finishedAt, nextAttemptAt, expiresAt, waitingFor, crashes, parent, after, callback } = task;
   return (
     <Facts
       of={{
@@ -76,6 +77,8 @@ function TaskFacts(task: Task) {
         Crashes: crashes > 0 && crashes,
         Error: error && errorOf(error),
         Group: group && <a href={hrefOf('tasks', '', { group })}>{group}</a>,
+        Priority: priority !== 'normal' && priority,
+        Tags: Object.keys(tags).length > 0 && <Tags of={tags} />,
         'Waits for': waitingFor && `its turn in its ${waitingFor}`,
         Created: at(createdAt),
         Started: at(startedAt),

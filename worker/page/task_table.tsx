@@ -3,6 +3,7 @@
 import type { Task, TaskSummary } from './answers.d.ts';
 import { api } from './api.ts';
 import { Act, Status, TaskLink, Time } from './parts.tsx';
+import { Tags } from './tags.tsx';
 import { attemptsOf, noteOf, tookOf } from './words.ts';
 
 export const mayRetry = ({ status }: Pick<Task, 'status'>) => status === 'failed' || status === 'cancelled';
@@ -34,14 +35,14 @@ export function TaskTable({ tasks, caption }: { tasks: TaskSummary[]; caption: s
 }
 
 function TaskRow({ task }: { task: TaskSummary }) {
-  const { taskId, status, handler, progress, createdAt } = task;
+  const { taskId, status, handler, progress, createdAt, tags } = task;
   return (
     <tr data-key={taskId}>
       <th scope="row"><TaskLink taskId={taskId} /></th>
       <td>
         <Status status={status} />{' '}
         {status === 'processing' && progress && <progress max="100" value={progress.percent} aria-label={`Progress of ${taskId}`} />}{' '}
-        <small>{noteOf(task)}</small>
+        <small>{noteOf(task)}</small> <Tags of={tags} />
       </td>
       <td class="wide">{handler}</td>
       <td class="wide">{attemptsOf(task)}</td>

@@ -12,6 +12,7 @@ import { Loading, Panel, Status, useMayAct, ViewTitle } from './parts.tsx';
 import { fromInput, toInput } from './local_time.ts';
 import { freshFor_ms, SLOW_POLL_MS, usePolled } from './poll.ts';
 import { go, hrefOf, type Route } from './route.ts';
+import { tagTexts } from './tags.tsx';
 import { TaskTable } from './task_table.tsx';
 import { count } from './words.ts';
 
@@ -21,7 +22,7 @@ interface Field {
   /** The parameter of `GET /tasks`, and of the address. */
   name: string;
   label: string;
-  input?: { list?: string; pattern?: string; title?: string; maxLength?: number };
+  input?: { list?: string; placeholder?: string; pattern?: string; title?: string; maxLength?: number };
   isTime?: boolean;
 }
 
@@ -31,6 +32,7 @@ const FIELDS: Field[] = [
   { name: 'id', label: 'Id begins with', input: { pattern: '[0-9a-f\\-]{1,36}', title: 'the beginning of an id' } },
   { name: 'error', label: 'Error has', input: { maxLength: 200 } },
   { name: 'group', label: 'Group', input: { maxLength: 128 } },
+  { name: 'tag', label: 'Tags', input: { placeholder: 'key:value' } },
   { name: 'createdAfter', label: 'Submitted from', isTime: true },
   { name: 'createdBefore', label: 'Submitted before', isTime: true },
 ];
@@ -49,7 +51,7 @@ interface Listed {
 
 async function load(query: URLSearchParams): Promise<readonly [Listed, number]> {
   const [stats, listed] = await Promise.all([
-    api.stats(), api.tasks({ ...Object.fromEntries(query), limit: LISTED_TASKS }).then((page) => ({ page, fault: '' }), faultOf),
+    api.stats(), api.tasks({ ...Object.fromEntries(query), tag: tagTexts(query.get('tag') ?? ''), limit: LISTED_TASKS }).then((page) => ({ page, fault: '' }), faultOf),
   ]);
   return [{ stats, ...listed }, Math.max(freshFor_ms(stats), isDear(query) || query.has('cursor') ? SLOW_POLL_MS : 0)];
 }
