@@ -86,8 +86,8 @@ bench: setup .venv/.bench bench/rivals/bullmq/node_modules/.package-lock.json ##
 bench-local: setup ## Measure what a deployment to the local Cloudflare costs, and what its neighbours notice, in a minute
 	@python -m bench.local_cloudflare
 
-docs/dashboard.png: setup worker/page/dashboard.html worker/page/dashboard.css worker/page/dashboard.js ## Take the docs' picture of the dashboard
-	@node tests/page/screenshot.js $@
+docs/dashboard/overview.png: setup $(wildcard worker/page/*) ## Take the docs' pictures of the dashboard
+	@node tests/page/screenshot.js $(@D)
 
 new-handler: setup ## Write a handler with its test: NAME=resize, and FOLDER=... or TS=1 if you like
 	@python -m components.new_handler "$(NAME)" $(if $(FOLDER),--folder "$(FOLDER)") $(if $(TS),--typescript)

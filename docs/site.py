@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("*.md", "docs/*.md", "docs/*.png", "examples/*.md", "local/*.md", "local/products/*/*.md")
+PAGES = ("*.md", "docs/*.md", "examples/*.md", "local/*.md", "local/products/*/*.md")
 LINK = re.compile(r"\]\(([^)\s#]+)(?:#[^)\s]*)?\)")
 
 

@@ -1,4 +1,5 @@
-/** An import that ends in `.txt` is the text of the file without that ending: `./page.js.txt` is that of `page.js`. */
+/** An import that ends in `.txt` is the text of the file without that ending: `./page.css.txt` is that of `page.css`, and
+ * `./page.tsx.txt` the program that a browser can run. */
 declare module '*.txt' {
   const text: string;
   export default text;

@@ -11,6 +11,8 @@ import { createRequire, isBuiltin } from 'node:module';
 import { basename, dirname, extname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { gzipSync } from 'node:zlib';
 
+import { browserProgram } from './browser_program.js';
+
 /** A store or an engine; the counts are of shards, that of new tasks first. @typedef {{name: string, shardCounts: number[]}} Part */
 
 /**
@@ -24,6 +26,8 @@ import { gzipSync } from 'node:zlib';
  * @property {string} [entry] source of an entry point in place of `index.js`
  * @property {Record<string, string>} [extraHandlers] sources of further handlers, by file name
  */
+
+/** What there is of each file in a module, by its path as esbuild writes it. @typedef {Record<string, {bytesInOutput: number}>} Inputs */
 
 /** A module to upload. @typedef {{name: string, contentType: string, content: Uint8Array}} Module */
 
@@ -55,7 +59,8 @@ const CONTENT_TYPES = /** @type {Record<string, string>} */ ({
   '.js': 'application/javascript+module', '.map': 'application/source-map', '.wasm': 'application/wasm', '.bin': 'application/octet-stream',
 });
 
-/** A module of this ending is the text of the file without it: `page.js.txt` that of `page.js`. */
+/** A module of this ending is the text of the file without it: `page.css.txt` that of `page.css`. Of a `.tsx` file it is the program that a
+ * browser can run. */
 const TEXT_ENDING = '.txt';
 
 const STORES = /** @type {Record<string, {module: string, className: string}>} */ ({
@@ -88,6 +93,8 @@ export async function bundle(request) {
   const handlers = findHandlers(request);
   const { build } = loadEsbuild(toolchain);
   const exported = await exportsOf(build, handlers, request);
+  /** @type {Inputs} */
+  const ofBrowser = {};
   const hasSchemas = handlers.some(({ source }) => /\bexport const payload\b/.test(source ?? '')) || [...exported].some(mayHaveSchema);
   const result = await attempt(() => build({
     ...(entry === undefined
@@ -115,7 +122,7 @@ export async function bundle(request) {
     sourcemap: 'linked',
     sourcesContent: false,
     logLevel: 'silent',
-    plugins: [partsPlugin(request, handlers, hasSchemas), textPlugin(), nodePlugin(nodejs)],
+    plugins: [partsPlugin(request, handlers, hasSchemas), textPlugin(toolchain, ofBrowser), nodePlugin(nodejs)],
   }), request);
   requireDefaultExports(exported, request);
   const named = (/** @type {string} */ path) => stableName(fileOf(path, workerFolder), request);
@@ -128,14 +135,14 @@ export async function bundle(request) {
   return {
     modules,
     handlers: handlers.map(({ name }) => name),
-    sources: sourcesOf(inputs, workerFolder, named),
+    sources: sourcesOf({ ...inputs, ...ofBrowser }, workerFolder, named),
     compressedBytes: sum(modules.filter(({ name }) => extname(name) !== '.map').map(({ content }) => gzipSync(content).byteLength)),
     remarks: request.handlerFolders.flatMap((folder) => strangers(folder, used)),
   };
 }
 
 /**
- * @param {Record<string, {bytesInOutput: number}>} inputs by their paths as esbuild writes them
+ * @param {Inputs} inputs
  * @param {string} workerFolder
  * @param {(path: string) => string} named
  * @returns {Bundle['sources']}
@@ -381,8 +388,12 @@ function migrationNames(folder) {
   throw new BundleError(`expected each of worker/migrations to begin with a number of its own and _, as 0001_tasks.sql does, got ${bad.join(', ')}`);
 }
 
-/** @returns {import('esbuild').Plugin} */
-function textPlugin() {
+/**
+ * @param {string} toolchain
+ * @param {Inputs} ofBrowser gets those of programs of the browser's
+ * @returns {import('esbuild').Plugin}
+ */
+function textPlugin(toolchain, ofBrowser) {
   return {
     name: 'text',
     setup(build) {
@@ -390,6 +401,11 @@ function textPlugin() {
         const file = join(resolveDir, path);
         const named = file.slice(0, -TEXT_ENDING.length);
         return existsSync(file) || !existsSync(named) ? undefined : { path: named, namespace: 'text' };
+      });
+      build.onLoad({ filter: /\.tsx$/, namespace: 'text' }, async ({ path }) => {
+        const { contents, inputs } = await browserProgram(build.esbuild.build, path, toolchain);
+        Object.assign(ofBrowser, inputs);
+        return { contents, loader: 'text' };
       });
       build.onLoad({ filter: /./, namespace: 'text' }, ({ path }) => ({ contents: readFileSync(path), loader: 'text' }));
     },

@@ -1,21 +1,27 @@
 /**
- * Takes a picture of the dashboard of a Worker at work: `node tests/page/screenshot.js FILE`. The tasks of the last minute
+ * Takes a picture of each view of the dashboard, of a Worker at work: `node tests/page/screenshot.js FOLDER`. The tasks of the last minute
  * are real; older ones are written into its database, so that it need not work for a quarter of an hour first.
  */
 
 import { mkdir } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 
 import { newTaskId } from '../../worker/task_id.js';
 import { startWorker } from '../worker/worker_under_test.js';
 import { open, startBrowser } from './browser.js';
+import { DARK, live, PHONE } from './page_under_test.js';
 
 const HANDLERS = {
   resize: `
-    export default async function resize(payload, { progress, signal }) {
+    export const parameters = { width: 'of the picture that is made, in pixels' };
+    export default async function resize(payload, { log, progress, signal }) {
       await scheduler.wait(10 + 90 * Math.random() ** 4);
-      if (payload === 'bad') throw new RangeError('expected a picture, got 7 bytes of text');
+      if (payload.includes('bad')) {
+        log.info('fetched', { bytes: 7, type: 'text/plain' });
+        log.warn('no picture begins so', { first: 'not a p' });
+        throw new RangeError('expected a picture, got 7 bytes of text', { cause: new TypeError('the header is not that of a PNG') });
+      }
       if (payload !== 'long') return { width: 200, height: 150 };
       progress(62, 'frame 310 of 500');
       await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
@@ -23,24 +29,55 @@ const HANDLERS = {
 };
 const ERROR = { name: 'RangeError', message: 'expected a picture, got 7 bytes of text' };
 const PAST_MINUTES = 15;
-const ROUNDS = 80;
+const ROUNDS = 40;
 const ROUND_MS = 750;
-const VIEWPORT = { width: 1180, height: 800 };
+const VIEWPORT = { width: 1040, height: 640 };
 
-const [, , file = 'dashboard.png'] = process.argv;
+const [, , folder = 'docs/dashboard'] = process.argv;
 const worker = await startWorker({ handlers: HANDLERS });
 const browser = await startBrowser();
 try {
+  const url = String(await worker.miniflare.ready);
   await writePast();
-  const { page } = await open(browser, String(await worker.miniflare.ready), { viewport: VIEWPORT });
   await work();
-  await page.getByText('frame 310 of 500').waitFor();
-  await setTimeout(1_000);
-  await mkdir(dirname(file), { recursive: true });
-  await page.screenshot({ path: file });
+  const failed = await failedTask();
+  await steer();
+  await worker.sweep();
+  await mkdir(folder, { recursive: true });
+  for (const [name, hash] of Object.entries({
+    overview: '', tasks: '#tasks', task: `#task/${failed}`, actions: '#actions?action=retry&status=failed&handler=resize', schedules: '#schedules', pauses: '#pauses',
+    'dead-letters': '#dead-letters', settings: '#settings',
+  })) await take(name, `${url}${hash}`, { viewport: VIEWPORT });
+  await take('dark', url, { ...DARK, viewport: VIEWPORT });
+  await take('phone', url, PHONE);
+  await take('submit', `${url}#tasks`, { viewport: VIEWPORT }, async (page) => {
+    await page.getByRole('button', { name: 'Submit a task' }).click();
+    await page.getByRole('dialog').getByLabel('Handler').fill('resize');
+    await page.getByRole('dialog').getByRole('button', { name: 'Submit' }).click();
+    await page.getByRole('dialog').getByText('is submitted.').waitFor();
+  });
 } finally {
   await browser.close();
   await worker.stop();
+}
+
+/**
+ * @param {string} name
+ * @param {string} address
+ * @param {import('playwright-core').BrowserContextOptions} options
+ * @param {(page: import('playwright-core').Page) => Promise<void>} [prepare]
+ */
+async function take(name, address, options, prepare = async () => {}) {
+  const { page } = await open(browser, address, options);
+  await live(page);
+  await prepare(page);
+  if (name === 'actions') {
+    await page.getByRole('button', { name: 'Count them' }).click();
+    await page.getByRole('button', { name: /^Retry \d/ }).waitFor();
+  }
+  await setTimeout(300);
+  await page.screenshot({ path: join(folder, `${name}.png`) });
+  await page.context().close();
 }
 
 /** Writes tasks that came and went in the minutes before this one. */
@@ -59,18 +96,39 @@ async function writePast() {
         value ->> 'created_ms' / 1000 + 86400, 1, value ->> 'created_ms' + 20, value ->> 'created_ms' + (value ->> 'took_ms'), 'picture',
         iif(value ->> 'failed', NULL, 'null'), iif(value ->> 'failed', ?, NULL)
       FROM json_each(?)`, JSON.stringify(ERROR), JSON.stringify(tasks));
+  await worker.sweep();
 }
 
 /** Has the Worker do some work, for long enough that there is something to draw. */
 async function work() {
   for (let round = 1; round <= ROUNDS; round++) {
     const payloads = [...Array(4).fill('picture'), ...(round % 26 === 0 ? ['bad'] : [])];
-    const ids = await Promise.all(payloads.map((payload) => worker.submit(payload, '?handler=resize&max_retries=0')));
+    const ids = await Promise.all(payloads.map((payload) => worker.submit(payload, '?handler=resize&maxRetries=0')));
     await worker.deliver(...ids.map((taskId) => ({ body: { taskId } })));
     await setTimeout(ROUND_MS);
   }
   const long = await worker.submit('long', '?handler=resize');
   void worker.deliver({ body: { taskId: long } }).catch(() => {}); // it ends with the Worker
-  await worker.submit('picture', '?handler=resize&delay=540');
+  await worker.submit('picture', '?handler=resize&delaySeconds=540');
   await setTimeout(2_000);
+}
+
+/** @returns {Promise<string>} the id of one that has failed twice, with something to read */
+async function failedTask() {
+  const taskId = await worker.submit(JSON.stringify({ picture: 'holiday.png', note: 'bad' }), '?handler=resize&maxRetries=1&param.width=200&tag=customer:acme&tag=album:holiday');
+  for (const attempts of [1, 2]) await worker.deliver({ body: { taskId }, attempts });
+  return taskId;
+}
+
+/** Makes what there is to steer. */
+async function steer() {
+  const call = async (/** @type {string} */ method, /** @type {string} */ path, /** @type {unknown} */ body) => {
+    const reply = await worker.fetch(path, { method, ...(body !== undefined && { body: JSON.stringify(body) }) });
+    if (!reply.ok) throw new Error(`${method} ${path}: ${reply.status} ${await reply.text()}`);
+  };
+  await call('PUT', '/schedules/monday-report', { cron: '0 6 * * 1', timezone: 'Europe/Berlin', handler: 'resize' });
+  await call('PUT', '/schedules/cleanup', { everySeconds: 900, overlap: 'allow' });
+  await call('POST', '/schedules/cleanup/pause', undefined);
+  await call('POST', '/handlers/http/pause', undefined);
+  await call('POST', '/actions', { action: 'delete', filter: { status: 'completed', createdBefore: new Date(Date.now() - 14 * 60_000).toISOString() } });
 }

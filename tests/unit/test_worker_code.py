@@ -52,7 +52,8 @@ def test_a_worker_carries_the_parts_that_it_uses_and_no_others(store: str, engin
     assert wanted <= kept
     others = {name for names in PARTS.values() for name in names} - wanted
     assert not others & kept
-    assert {"index.js", "task_runner.js", "handlers/default.js", "page/dashboard.js"} <= kept
+    assert {"index.js", "task_runner.js", "handlers/default.js", "page/main.tsx", "page/task.tsx"} <= kept
+    assert "node_modules/preact/dist/preact.mjs" in sources
     assert ("migrations/0001_tasks.sql" in kept) == (store == "durable-object")
 
 

@@ -118,6 +118,11 @@ test('a token may do what its role allows', async () => {
     assert.deepEqual(await statuses(SUBMITTER), [200, 200, 404, 403, 403, 403, 403, 403, 403, 403, 403]);
     assert.deepEqual(await statuses(READER), [403, 403, 404, 200, 200, 200, 403, 403, 404, 403, 403]);
     assert.deepEqual(await statuses(TOKEN), [200, 200, 404, 200, 200, 200, 404, 404, 404, 404, 404]);
+    for (const [token, role] of [[SUBMITTER, 'submit'], [READER, 'read'], [TOKEN, 'operate'], ['wrong', null]]) {
+      for (const path of ['/stats', '/task/x', '/nowhere']) {
+        assert.equal((await api.call('GET', path, { headers: { Authorization: `Bearer ${token}` } })).headers.get('Caller-Role'), role, `${role} ${path}`);
+      }
+    }
     const refused = await api.call('POST', '/task', { headers: { Authorization: `Bearer ${READER}` }, body: 'x' });
     assertRefused(refused, 403, 'forbidden');
     assert.equal(refused.body.error, 'expected a token with the role submit or operate, got page, which has read');
@@ -197,7 +202,7 @@ describe('with origins', () => {
     for (const Authorization of [`Bearer ${TOKEN}`, 'Bearer wrong']) {
       const { headers } = await api.call('GET', '/tasks', { headers: { Origin: PAGE_ORIGIN, Authorization } });
       assert.equal(headers.get('Access-Control-Allow-Origin'), PAGE_ORIGIN);
-      assert.equal(headers.get('Access-Control-Expose-Headers'), 'Idempotent-Replayed, Request-Id, Retry-After, WWW-Authenticate');
+      assert.equal(headers.get('Access-Control-Expose-Headers'), 'Caller-Role, Idempotent-Replayed, Request-Id, Retry-After, WWW-Authenticate');
       assert.equal(headers.get('Access-Control-Allow-Credentials'), null);
       assert.equal(headers.get('Vary'), 'Origin');
     }

@@ -3,10 +3,14 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
+import { build } from 'esbuild';
+
+import { browserProgram } from '../../components/bundle/browser_program.js';
 import { readBody } from '../../worker/api/request.js';
 import { assertRefused, startApi } from './api_under_test.js';
 
-const PAGE_FOLDER = join(import.meta.dirname, '..', '..', 'worker', 'page');
+const ROOT = join(import.meta.dirname, '..', '..');
+const PAGE_FOLDER = join(ROOT, 'worker', 'page');
 const UNKNOWN_ID = '01a2051c-0000-7000-8000-000000000000';
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 
@@ -66,13 +70,15 @@ describe('routes', () => {
     assert.deepEqual({ status, body }, { status: 200, body: { status: 'ok', version: null } });
   });
 
-  test('the dashboard is served as it lies there, and may load and be loaded by nothing else', async () => {
-    for (const [path, file, type] of /** @type {const} */ ([
-      ['/', 'dashboard.html', 'text/html'], ['/dashboard.css', 'dashboard.css', 'text/css'], ['/dashboard.js', 'dashboard.js', 'text/javascript'],
+  test('the dashboard is served as it lies there, its program as it is built, and may load and be loaded by nothing else', async () => {
+    for (const [path, text, type] of /** @type {const} */ ([
+      ['/', await readFile(join(PAGE_FOLDER, 'dashboard.html'), 'utf8'), 'text/html'],
+      ['/dashboard.css', await readFile(join(PAGE_FOLDER, 'dashboard.css'), 'utf8'), 'text/css'],
+      ['/dashboard.js', new TextDecoder().decode((await browserProgram(build, join(PAGE_FOLDER, 'main.tsx'), ROOT)).contents), 'text/javascript'],
     ])) {
       const { status, body, headers } = await api.call('GET', path);
       assert.equal(status, 200);
-      assert.equal(body, await readFile(join(PAGE_FOLDER, file), 'utf8'));
+      assert.equal(body, text);
       assert.equal(headers.get('Content-Type'), `${type}; charset=utf-8`);
       assert.equal(
         headers.get('Content-Security-Policy'),

@@ -5,7 +5,10 @@ import { Refusal } from './reply.js';
 
 /** @import { Call } from './router.js' */
 
-/** What a token may do: submit tasks and look at those whose id it knows; read everything; or all. @typedef {'submit' | 'read' | 'operate'} Role */
+/** What a token may do: submit tasks and look at those whose id it knows; read everything; or all. */
+export const ROLES = /** @type {const} */ (['submit', 'read', 'operate']);
+
+/** @typedef {(typeof ROLES)[number]} Role */
 
 /** Who calls: the name and the role of the token. @typedef {{name: string, role: Role}} Caller */
 
@@ -143,7 +146,7 @@ export function addressOf({ request }) {
 
 /** Beside those that a page may always send and read (https://fetch.spec.whatwg.org/#cors-safelisted-request-header). */
 const REQUEST_HEADERS = 'Authorization, Content-Type, Idempotency-Key, Last-Event-ID';
-const REPLY_HEADERS = 'Idempotent-Replayed, Request-Id, Retry-After, WWW-Authenticate';
+const REPLY_HEADERS = 'Caller-Role, Idempotent-Replayed, Request-Id, Retry-After, WWW-Authenticate';
 
 /** How long a browser may rely on a preflight: the longest that Chromium does. */
 const MAX_AGE_SECONDS = 7_200;

@@ -354,7 +354,7 @@ function file(tag, operationId, summary, type, schema = { type: 'string' }) {
  * @param {object[]} [parameters]
  */
 function operation(tag, operationId, summary, responses, parameters = []) {
-  const named = Object.entries(responses).map(([status, response]) => [status, { ...response, headers: { ...headers(['Request-Id']), .../** @type {object | undefined} */ (response['headers']) } }]);
+  const named = Object.entries(responses).map(([status, response]) => [status, { ...response, headers: { ...headers(['Caller-Role', 'Request-Id']), .../** @type {object | undefined} */ (response['headers']) } }]);
   return { operationId, summary, tags: [tag], parameters, responses: Object.fromEntries(named) };
 }
 

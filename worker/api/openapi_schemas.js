@@ -6,6 +6,7 @@ import { MAX_AFTER, START_WHEN } from '../dependencies.js';
 import { MAX_DELAY_SECONDS, MAX_RETRIES, MAX_TTL_SECONDS, MIN_TTL_SECONDS, STATUSES, TASK_TTL_SECONDS } from '../task.js';
 import { KEPT_ATTEMPTS, KEPT_LINES, LINE_LENGTH } from '../story.js';
 import { TASK_ID } from '../task_id.js';
+import { ROLES } from './access.js';
 import { ACTS, MAX_IDS } from './actions.js';
 import { MAX_BATCH_TASKS } from './batch.js';
 import { CURSOR, HANDLER_NAME } from './list.js';
@@ -541,6 +542,10 @@ export const HEADERS = {
   Allow: { description: 'The methods that the path has.', required: true, schema: { type: 'string' } },
   'Retry-After': { description: 'Seconds after which to try again.', required: true, schema: { type: 'integer' } },
   'WWW-Authenticate': { description: 'How to send a token.', required: true, schema: { type: 'string' } },
+  'Caller-Role': {
+    description: 'The role of the token; `operate` where none is asked for. Not there before the token is known: with `/health`, 401 and some 429.',
+    schema: { type: 'string', enum: ROLES },
+  },
   'Request-Id': { description: "The request's name in the log: Cloudflare's own (CF-Ray) where there is one.", required: true, schema: { type: 'string' } },
   'Idempotent-Replayed': { description: 'There when the idempotency key had its task already.', schema: { const: 'true' } },
 };

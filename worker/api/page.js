@@ -2,7 +2,7 @@
 
 import style from '../page/dashboard.css.txt';
 import html from '../page/dashboard.html.txt';
-import program from '../page/dashboard.js.txt';
+import program from '../page/main.tsx.txt';
 
 /** The page loads nothing of another origin, and sends nothing there. */
 const HEADERS = Object.freeze({

@@ -80,9 +80,11 @@ const PATTERNS = Object.entries(ROUTES).map(([path, methods]) => (
 export async function handleRequest(request, env, parts) {
   // Cloudflare's own name of a request is in its logs, too.
   const requestId = request.headers.get('CF-Ray') ?? crypto.randomUUID();
-  const call = { ...parts, request, requestId, env, url: new URL(request.url) };
+  /** @type {Call} */
+  const call = { ...parts, request, requestId, env, url: new URL(request.url), role: null };
   const reply = await answer(call);
   reply.headers.set('Request-Id', requestId);
+  if (call.role) reply.headers.set('Caller-Role', call.role);
   addCorsHeaders(call, reply);
   return reply;
 }
@@ -146,6 +148,7 @@ async function route(call) {
 async function admit(call, operation) {
   await limitRate(call, addressOf(call));
   const caller = await authenticate(call);
+  call.role = caller?.role ?? 'operate';
   if (caller) await limitRate(call, `token ${caller.name}`);
   /** @type {Role[]} */
   const roles = [];
@@ -191,6 +194,9 @@ function findRoute(pathname) {
  * @property {string} [SCHEDULES] JSON: those that the stack declares, each as a PUT takes it and with its name
  */
 
-/** A request on its way through the API. @typedef {Parts & {request: Request, requestId: string, url: URL, env: Environment}} Call */
+/** A request on its way through the API; `role` is what whoever sends it may do, null before that is known.
+ *
+ * @typedef {Parts & {request: Request, requestId: string, url: URL, env: Environment, role: Role | null}} Call
+ */
 
 /** Answers a request; the parameters are those of its path. @typedef {(call: Call, ...parameters: string[]) => Response | Promise<Response>} Answer */

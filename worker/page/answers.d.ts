@@ -1,29 +1,143 @@
-/** What the API answers, as far as the dashboard reads it. Times are ISO 8601. */
+/** What the API answers, as far as the page reads it. Times are ISO 8601. */
 
 export type Status = 'pending' | 'processing' | 'completed' | 'failed' | 'cancelled';
+export type Priority = 'high' | 'normal' | 'low';
+export type Role = 'submit' | 'read' | 'operate';
 
-export interface Task {
+export interface TaskError {
+  name: string;
+  message: string;
+}
+
+export interface TaskSummary {
   taskId: string;
   status: Status;
   handler: string;
   run: number;
   attempts: number;
-  maxRetries: number | null;
+  crashes: number;
+  maxRetries: number;
   progress: { percent: number; note: string | null } | null;
-  /** Not in lists. */
-  result?: unknown;
-  error: { name: string; message: string } | null;
+  group: string | null;
+  priority: Priority;
+  tags: Record<string, string>;
+  waitingFor: 'group' | null;
+  error: TaskError | null;
   createdAt: string;
   startedAt: string | null;
   finishedAt: string | null;
   nextAttemptAt: string | null;
-  expiresAt: string;
+  expiresAt: string | null;
+}
+
+export interface Task extends TaskSummary {
+  result: unknown;
+  callback: { taskId: string | null; url: string; on: string[]; status: Status | null } | null;
+  parent: string | null;
+  after: { taskIds: string[]; startWhen: 'completed' | 'ended'; waitsFor: string[] } | null;
+  /** Of a task whose handler has steps. */
+  steps?: Step[];
+}
+
+export interface Step {
+  name: string;
+  kind: 'step' | 'sleep' | 'event';
+  status: 'waiting' | 'completed' | 'failed';
+  attempts: number;
+  error: TaskError | null;
+  startedAt: string;
+  finishedAt: string | null;
+  dueAt: string | null;
 }
 
 export interface TaskPage {
-  tasks: Task[];
+  tasks: TaskSummary[];
   cursor: string | null;
 }
+
+export interface Failure extends TaskError {
+  stack: string | null;
+  cause: Failure | null;
+}
+
+export interface Attempt {
+  run: number;
+  attempt: number;
+  outcome: 'running' | 'waiting' | 'completed' | 'failed' | 'crashed' | 'cancelled';
+  startedAt: string | null;
+  endedAt: string | null;
+  error: Failure | null;
+  log: { at: string; level: 'debug' | 'info' | 'warn' | 'error'; message: string; fields: string | null }[];
+  logDropped: number;
+}
+
+export interface Attempts {
+  attempts: Attempt[];
+}
+
+export interface Parameters {
+  parameters: Record<string, string>;
+}
+
+export interface Batch {
+  batchId: string;
+  startWhen: 'completed' | 'ended';
+  counts: Record<Status | 'expired', number>;
+  /** `status` is null of one that is no longer there. */
+  tasks: { taskId: string; status: Status | null }[];
+  then: TaskSummary;
+}
+
+export type Act = 'cancel' | 'retry' | 'delete';
+
+/** What an action is asked to do; what is not given does not restrict it. */
+export interface NewAction {
+  action: Act;
+  filter: { status?: string; handler?: string; tags?: Record<string, string>; createdAfter?: string; createdBefore?: string; ids?: string[] };
+  dryRun?: boolean;
+}
+
+export interface Action {
+  id: string;
+  action: Act;
+  filter: { status: Status | null; handler: string | null; tags: Record<string, string> | null; createdAfter: string | null; createdBefore: string | null; ids: string[] | null };
+  dryRun: boolean;
+  state: 'running' | 'completed' | 'stopped';
+  matched: number;
+  done: number;
+  skipped: number;
+  createdAt: string;
+  finishedAt: string | null;
+}
+
+export interface Schedule {
+  name: string;
+  owner: 'api' | 'stack';
+  cron: string | null;
+  timezone: string;
+  everySeconds: number | null;
+  overlap: 'skip' | 'allow';
+  missed: 'skip' | 'last' | 'all';
+  paused: boolean;
+  handler: string;
+  tags: Record<string, string>;
+  priority: Priority;
+  nextRuns: string[];
+  lastRuns: { taskId: string; scheduledAt: string }[];
+}
+
+export interface Schedules {
+  schedules: Schedule[];
+  refused: { name: string; error: string }[];
+}
+
+/** `handler` is null of the pause of all. */
+export interface Pauses {
+  pauses: { handler: string | null; since: string }[];
+}
+
+/** What `POST /tasks` answers of each task. */
+export type Submitted = { httpStatus: 200; taskId: string; status: Status } | { httpStatus: 400 | 409 | 413 | 500 | 503 | 507; error: string; code: string };
 
 export interface Minute {
   minute: string;
@@ -34,7 +148,8 @@ export interface Minute {
 }
 
 /** Milliseconds. */
-export interface Percentiles {
+export interface Latency {
+  samples: number;
   p50: number;
   p95: number;
   p99: number;
@@ -51,9 +166,21 @@ export interface Stats {
   counted: { tasks: number; since: string | null; complete: boolean };
   former: { store: string; counts: Record<Status, number>; complete: boolean }[];
   databases: { name: string; bytes: number; limitBytes: number; used: number }[];
-  queue: { backlog: number; oldestAgeSeconds: number | null } | null;
+  queue: { backlog: number; oldestAgeSeconds: number | null; priorities: Record<Priority, { backlog: number }> | null } | null;
   deadLetters: { count: number; oldestAgeSeconds: number | null } | null;
-  recent: { minutes: number; perMinute: Minute[]; latencyMs: (Percentiles & { samples: number }) | null };
+  recent: { minutes: number; perMinute: Minute[]; latencyMs: Latency | null };
+  /** The alerts of the stack that fire. */
+  firing?: string[];
   objects: { name: string; version: string | null }[];
   sweeper: { expired: number; resent: number; returned: number; failed: number };
+}
+
+export interface Health {
+  version: string | null;
+}
+
+/** What the page reads of `GET /openapi.json`. */
+export interface Description {
+  info: { version: string };
+  paths: { '/task': { post: { parameters: { name: string; schema: { enum?: string[]; description?: string } }[] } } };
 }
