@@ -4,7 +4,9 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 
+import { endingOf } from '../../worker/group.js';
 import { requireHandlers } from '../../worker/handler.js';
+import { tickTaskId } from '../../worker/schedules.js';
 import { shardOf } from '../../worker/shards.js';
 import { TaskTable } from '../../worker/stores/task_table.js';
 import { assertRefused, startApi } from './api_under_test.js';
@@ -26,8 +28,14 @@ const FACE = `(() => {
   const runner = taskRunner({ Store, Engine: SeenEngine, Consumer: SeenEngine, handlers, sweep, Validator });
   return {
     ...runner,
-    fetch(request, env, context) {
+    async fetch(request, env, context) {
       const url = new URL(request.url);
+      if (url.pathname === '/due') {
+        const store = new Store(env);
+        const name = url.searchParams.get('schedule');
+        const { schedule } = (await store.schedules()).find((kept) => kept.name === name);
+        return Response.json(await store.changeSchedule(name, schedule, JSON.stringify({ ...JSON.parse(schedule), next_ms: Number(url.searchParams.get('ms')) })));
+      }
       if (url.pathname === '/limits') {
         Object.assign(handlers[url.searchParams.get('handler')].limits, JSON.parse(url.searchParams.get('limits')));
         return Response.json({});
@@ -291,6 +299,24 @@ for (const store of STORES) describe(`groups in ${store}`, { timeout: 240_000 },
 
   test('a schedule makes its tasks in the shard of their group', async () => {
     assert.equal((await api.call('PUT', '/schedules/grouped', { body: { everySeconds: 60, handler: 'one', payload: { group: 'ticks' } } })).body.group, 'ticks');
+    // A group whose tasks are elsewhere than the schedule: the first object or database makes them there.
+    const endings = await Promise.all(Array.from({ length: 20 }, async (_, number) => ({ key: `ticks-${number}`, ending: await endingOf(`one/ticks-${number}`) })));
+    const { key, ending } = endings.find((each) => [2, 3, 4].every((count) => shardOf(each.ending, count) !== 0)) ?? assert.fail('no such group');
+    const busy = await submit('one', { group: key });
+    await api.call('PUT', '/schedules/grouped', { body: { everySeconds: 60, handler: 'one', payload: { group: key } } });
+    const tick_ms = Math.floor(Date.now() / 60_000) * 60_000;
+    assert.equal((await api.call('GET', `/due?schedule=grouped&ms=${tick_ms}`)).body, true);
+    await sent();
+    await api.worker.sweep();
+    await api.worker.sweep();
+    const taskId = await tickTaskId('grouped', tick_ms, `one/${key}`);
+    assert.equal(taskId.slice(-2), ending);
+    const { lastRuns } = (await api.call('GET', '/schedules/grouped')).body;
+    assert.deepEqual([lastRuns.map((/** @type {any} */ run) => run.taskId), await states(taskId)], [[taskId], ['pending for group']], 'it has its limits there');
+    await deliver({ taskId: busy, run: 1 });
+    assert.deepEqual((await sent()).map((run) => run.taskId).filter((id) => id === taskId), [taskId], 'the end of the other one gives it its turn');
+    await deliver({ taskId, run: 1 });
+    assert.deepEqual(await states(taskId), ['completed']);
     assert.equal((await api.call('DELETE', '/schedules/grouped')).status, 200);
   });
 
