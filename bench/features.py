@@ -105,9 +105,9 @@ class _Counting:
         added: Added = {
             PLAIN: plain,
             "a handler with steps": difference(none, plain),
-            "each step": difference(one, none),
-            "each sleep": difference(nap, none),
-            "each event that is waited for, and sent": difference(event, none),
+            "the first step": difference(one, none),
+            "a sleep": difference(nap, none),
+            "an event that is waited for, and sent": difference(event, none),
             "a delay": difference(count(lambda: self._submit({"delaySeconds": _WAIT_SECONDS}), slow), plain),
             "an idempotency key": difference(count(self._submit_with_key), plain),
             "a callback": difference(count(lambda: self._submit({"callbackUrl": self._callback_url})), plain),
