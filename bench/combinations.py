@@ -13,7 +13,7 @@ from bench.task_runner import TaskRunner
 from bench.units import Units
 from components.task_runner_args import Engine, StateStore
 
-_ENVIRONMENTS = ("dev", "stg", "uat", "prod")
+ENVIRONMENTS = ("dev", "stg", "uat", "prod")
 
 
 def combination(store: str, engine: str) -> str:
@@ -26,7 +26,7 @@ def measure_engine(
 ) -> dict[str, dict[str, Units]]:
     """Count units with each store, side by side on one cloud."""
     counted: dict[str, dict[str, Units]] = {}
-    for store, env in zip(get_args(StateStore), _ENVIRONMENTS, strict=False):
+    for store, env in zip(get_args(StateStore), ENVIRONMENTS, strict=False):
         name = combination(store, engine)
         with TaskRunner(name, cloud, env=env, state_store=store, engine=engine) as runner:
             counted[name] = units.measure(runner, load, tasks=profile.units_tasks, payload_bytes=profile.payload_bytes)

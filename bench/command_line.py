@@ -25,7 +25,7 @@ _NEEDED = {"steady": "throughput"}
 
 _INTERRUPTED = 130
 
-_SLOW = {"combinations", "growth"}
+_SLOW = {"combinations", "features", "growth"}
 """Left out of a quick run, unless it is asked for."""
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.capacity import capacity_text
 from bench.node import ROOT
-from bench.report import sections, table
+from bench.report import features_tables, sections, table
 from bench.results import COMPARISON_PICTURE, GROWTH_PICTURE, LATEST, Results
 from bench.scale import scale_text
 from ops.cost import (
@@ -33,7 +33,7 @@ PERFORMANCE = ROOT / "docs" / "performance.md"
 CAPACITY = ROOT / "docs" / "limits-and-capacity.md"
 
 _MILLION = 1_000_000
-_WHOLE = ("throughput", "lone", "steady", "delayed", "units", "reload", "memory", "combinations", "growth")
+_WHOLE = ("throughput", "lone", "steady", "delayed", "units", "reload", "memory", "combinations", "features", "growth")
 
 
 class DocsError(Exception):
@@ -51,6 +51,7 @@ def write_docs(results: Results, folder: Path) -> None:
     pictures = [f"../bench/results/latest/{name}" for name in (COMPARISON_PICTURE, GROWTH_PICTURE)]
     write_costs(README, PERFORMANCE)
     _fill(CAPACITY, "capacity", capacity_text(read_units()))
+    _fill(CAPACITY, "features", features_text(read_units()))
     _, *rest = sections(results, pictures)
     _fill(PERFORMANCE, "bench", "\n\n".join(rest))
     write_scale(PERFORMANCE)
@@ -70,6 +71,7 @@ def write_units(results: Results, file: Path) -> None:
         "measured_at": results["made_at"],
         "full_batches": {name: kinds["backlog"] for name, kinds in counted.items()},
         "lone_tasks": {name: kinds["lone"] for name, kinds in counted.items()},
+        "features": results["features"],
     }
     file.write_text(json.dumps(units, indent=2) + "\n")
 
@@ -79,6 +81,11 @@ def write_costs(readme: Path, performance: Path) -> None:
     _fill(readme, "choice", choice_text(read_units(), read_prices()))
     _fill(performance, "cost", cost_text(read_units(), read_prices()))
     _fill(performance, "prices", price_text(read_units(), read_prices()))
+
+
+def features_text(measured: MeasuredUnits) -> str:
+    """Write a table for each store of what features add to a task, with each engine."""
+    return "\n\n".join(features_tables(measured.features))
 
 
 def choice_text(measured: MeasuredUnits, prices: PriceList) -> str:

@@ -142,6 +142,8 @@ def sections(results: Results, pictures: Sequence[str] = ()) -> Iterator[str]:
         yield f"## Units that Cloudflare bills, a task\n\n{units_table(results['units'])}"
     if "combinations" in results:
         yield f"## The same, by store and engine\n\n{units_table(results['combinations'])}"
+    if "features" in results:
+        yield "## What a feature adds to a task\n\n" + "\n\n".join(features_tables(results["features"]))
     for name, points in results.get("growth", {}).items():
         yield f"## Growth: {name.replace('_', ' ')}\n\n{growth_table(points)}"
     yield from (f"![{Path(picture).stem}]({picture})" for picture in pictures)
@@ -275,6 +277,31 @@ def units_table(units: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
         for unit in used
     ]
     return table(["", *(f"{system}: {kind}" for system, kinds in units.items() for kind in kinds)], rows)
+
+
+def features_tables(features: Mapping[str, Mapping[str, Mapping[str, float] | None]]) -> list[str]:
+    """Write a table a store: features (rows) with each engine (columns)."""
+    stores, engines = (list(dict.fromkeys(name.split(", ")[part] for name in features)) for part in (0, 1))
+    return [_features_table(store, engines, features) for store in stores]
+
+
+def _features_table(
+    store: str, engines: Sequence[str], features: Mapping[str, Mapping[str, Mapping[str, float] | None]]
+) -> str:
+    columns = {engine: features.get(f"{store}, {engine}", {}) for engine in engines}
+    names = dict.fromkeys(name for column in columns.values() for name in column)
+    rows = [
+        [name, *(_units_text(column[name]) if name in column else "" for column in columns.values())] for name in names
+    ]
+    return table([f"{store}: what it adds", *(f"`{engine}`" for engine in columns)], rows)
+
+
+def _units_text(units: Mapping[str, float] | None) -> str:
+    if units is None:
+        return "refused"
+    return (
+        ", ".join(f"{_number(units[unit])} {UNIT_LABELS[unit]}" for unit in UNIT_LABELS if units.get(unit)) or "nothing"
+    )
 
 
 def growth_table(points: Sequence[Mapping[str, float]]) -> str:

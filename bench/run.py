@@ -17,6 +17,7 @@ from bench.cloud import LocalCloud
 from bench.combinations import measure_engine
 from bench.comparison import Comparison
 from bench.document import WorkerSource
+from bench.features import measure_features
 from bench.growth import Growth
 from bench.load_generator import LoadGenerator
 from bench.profile import Profile
@@ -28,7 +29,7 @@ from bench.task_runner import TaskRunner
 from components.task_runner_args import Engine
 
 COMPARED = ("throughput", "lone", "steady", "delayed", "units", "reload")
-PARTS = (*COMPARED, "memory", "combinations", "growth")
+PARTS = (*COMPARED, "memory", "combinations", "features", "growth")
 """In the order in which they run."""
 
 _LARGEST_BATCH = 100
@@ -82,6 +83,8 @@ class Run:
                 self._measure_memory(load)
             if "combinations" in self._parts:
                 self._count_combinations(load)
+            if "features" in self._parts:
+                self._count_features()
             if "growth" in self._parts:
                 self._measure_growth(load)
 
@@ -126,6 +129,13 @@ class Run:
         for engine in get_args(Engine):
             with _cloud() as cloud:
                 self.results["combinations"] |= measure_engine(engine, cloud, load, self._profile, self._progress)
+        results.save(self.results, self._folder)
+
+    def _count_features(self) -> None:
+        self.results["features"] = {}
+        for engine in get_args(Engine):
+            with _cloud() as cloud:
+                self.results["features"] |= measure_features(engine, cloud, self._progress)
         results.save(self.results, self._folder)
 
     def _makers(self) -> list[Maker]:

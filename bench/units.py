@@ -34,7 +34,7 @@ def measure(worker: DeployedWorker, load: LoadGenerator, *, tasks: int, payload_
     before = worker.completed()
     with metered(worker) as meter:
         load.flood(target, tasks=1, concurrency=1)  # uses what an object or an isolate does once
-        _settled(worker, meter)
+        settled(worker, meter)
         backlog = _backlog(worker, load, target, meter, tasks)
         lone = _lone(worker, load, target, meter)
     submitted = 1 + tasks + _LONE_TASKS
@@ -58,23 +58,23 @@ def _backlog(worker: DeployedWorker, load: LoadGenerator, target: Target, meter:
         load.flood(target, tasks=tasks, concurrency=_CONNECTIONS)
     finally:
         worker.release()
-    return per_task(_settled(worker, meter), tasks)
+    return per_task(settled(worker, meter), tasks)
 
 
 def _lone(worker: DeployedWorker, load: LoadGenerator, target: Target, meter: Meter) -> Units:
     meter.reset()
     for _ in range(_LONE_TASKS):
         load.flood(target, tasks=1, concurrency=1)
-        _settled(worker, meter)
+        settled(worker, meter)
     return per_task(meter.read(), _LONE_TASKS)
 
 
-def _settled(worker: DeployedWorker, meter: Meter) -> Counts:
+def settled(worker: DeployedWorker, meter: Meter, quiet_seconds: float = _QUIET_SECONDS) -> Counts:
     """Wait until nothing runs any more; the meter alone is looked at, because that counts nothing."""
 
     def look() -> Counts | None:
         seen = meter.read()
-        time.sleep(_QUIET_SECONDS)
+        time.sleep(quiet_seconds)
         return seen if worker.backlog() == 0 and meter.read() == seen else None
 
     return eventually(look, seconds=_SECONDS, expected="an empty queue")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -122,11 +122,13 @@ class MeasuredUnits:
     Attributes:
         measured_at: ISO 8601.
         full_batches, lone_tasks: units by combination such as `d1, queue`, and of the baseline if there was one.
+        features: what each feature adds to a lone task, by combination and feature; None where it is refused.
     """
 
     measured_at: str
     full_batches: Mapping[str, Units]
     lone_tasks: Mapping[str, Units]
+    features: Mapping[str, Mapping[str, Units | None]] = field(default_factory=dict[str, Mapping[str, Units | None]])
 
 
 def read_prices(file: Path = PRICES_FILE) -> PriceList:

@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 
 from bench import docs
-from bench.docs import DocsError, choice_text, cost_text, price_text, replaced, write_docs, write_units
+from bench.docs import (
+    DocsError,
+    choice_text,
+    cost_text,
+    features_text,
+    price_text,
+    replaced,
+    write_docs,
+    write_units,
+)
+from bench.features import difference
 from ops.cost import MeasuredUnits, read_prices, read_units
 from tests.bench.test_report import RESULTS
 
@@ -15,9 +25,14 @@ UNITS = {
     "backlog": {"d1_round_trips": 1.2, "d1_rows_written": 3.0, "requests": 1.1},
     "lone": {"d1_rows_written": 3.0, "requests": 2.0},
 }
+FEATURES = {
+    "d1, queue": {"a task": UNITS["lone"], "each step": {"d1_rows_written": 1.0}, "the priority high": {}},
+    "d1, workflow": {"a task": UNITS["lone"], "the priority high": None},
+}
 WHOLE: dict[str, Any] = RESULTS | {
     "units": {"ours": UNITS, "baseline": UNITS},
     "combinations": {"d1, queue": UNITS},
+    "features": FEATURES,
     "growth": {"table_rows": [{"table_rows": 100.0}]},
     "throughput": {},
     "lone": {},
@@ -26,7 +41,11 @@ WHOLE: dict[str, Any] = RESULTS | {
     "reload": {},
     "memory": {},
 }
-MARKS = {"README": ("choice",), "PERFORMANCE": ("bench", "scale", "cost", "prices"), "CAPACITY": ("capacity",)}
+MARKS = {
+    "README": ("choice",),
+    "PERFORMANCE": ("bench", "scale", "cost", "prices"),
+    "CAPACITY": ("capacity", "features"),
+}
 
 
 def test_only_what_is_between_the_marks_is_replaced() -> None:
@@ -71,7 +90,8 @@ def test_a_part_of_a_run_is_not_quoted(tmp_path: Path) -> None:
 
 def test_units_are_written_as_they_are_read(tmp_path: Path) -> None:
     write_units(WHOLE, tmp_path / "units.json")
-    assert set(json.loads((tmp_path / "units.json").read_text())) == {"measured_at", "full_batches", "lone_tasks"}
+    keys = {"measured_at", "full_batches", "lone_tasks", "features"}
+    assert set(json.loads((tmp_path / "units.json").read_text())) == keys
     measured = read_units(tmp_path / "units.json")
     assert measured.full_batches == {"d1, queue": UNITS["backlog"], "baseline": UNITS["backlog"]}
     assert measured.lone_tasks["baseline"] == UNITS["lone"]
@@ -92,7 +112,26 @@ def test_the_docs_quote_the_units_and_prices_that_are_in_use() -> None:
     readme, performance = (docs.README.read_text(), docs.PERFORMANCE.read_text())
     assert choice_text(read_units(), read_prices()) in readme
     assert cost_text(read_units(), read_prices()) in performance
+    assert features_text(read_units()) in docs.CAPACITY.read_text()
     assert price_text(read_units(), read_prices()) in performance
+
+
+def test_what_a_feature_adds_is_a_table_for_each_store() -> None:
+    assert features_text(MeasuredUnits("today", {}, {}, FEATURES)).splitlines() == [
+        "| d1: what it adds | `queue` | `workflow` |",
+        "| --- | ---: | ---: |",
+        "| a task | 3 D1 rows written, 2 Worker requests | 3 D1 rows written, 2 Worker requests |",
+        "| each step | 1 D1 rows written |  |",
+        "| the priority high | nothing | refused |",
+    ]
+
+
+def test_what_is_too_little_to_be_a_features_own_is_left_out() -> None:
+    more = {"d1_rows_written": 7.0, "requests": 2.0, "d1_rows_read": 1.334}
+    assert difference(more, {"d1_rows_written": 3.0, "requests": 1.0}, {"requests": 0.999}) == {
+        "d1_rows_read": 1.33,
+        "d1_rows_written": 4.0,
+    }
 
 
 def test_prices_that_are_used_are_named_with_their_source() -> None:

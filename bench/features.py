@@ -1,0 +1,182 @@
+"""What a feature adds to what a task costs, in the units that Cloudflare bills."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import httpx
+
+from bench.cloud import LocalCloud
+from bench.combinations import ENVIRONMENTS, combination
+from bench.meter import Meter, metered
+from bench.node import ROOT
+from bench.progress import Progress
+from bench.task_runner import TaskRunner
+from bench.units import Units, per_task, settled
+from components.task_runner_args import STATE_STORES, Engine
+
+HANDLERS = ROOT / "bench" / "handlers"
+
+PLAIN = "a task"
+"""The one that nothing was added to; what it costs is told as a whole."""
+
+_TASKS = 3
+_WAIT_SECONDS = 1
+_QUIET_SECONDS = 0.5
+_QUIET_AFTER_WAIT_SECONDS = 3.0
+"""Longer than a task waits that is delayed or sleeps: a workflow does nothing meanwhile."""
+
+_UNTIL_WAITING_SECONDS = 1.0
+"""Until a task waits for its event; nobody looks, because that would count."""
+
+_LEAST = 0.005
+"""What is less is noise: a row of a sweep, shared by some tasks."""
+
+Added = dict[str, Units | None]
+"""By feature what it adds to a task, and of PLAIN what that costs; None where the combination refuses it."""
+
+
+class RefusedError(Exception):
+    """The combination has no such feature."""
+
+
+def measure_features(engine: Engine, cloud: LocalCloud, progress: Progress) -> dict[str, Added]:
+    """Count what features add, with each store."""
+    counted: dict[str, Added] = {}
+    with _receiver() as port:
+        for store, env in zip(STATE_STORES, ENVIRONMENTS, strict=False):
+            name = combination(store, engine)
+            settings: dict[str, str | bool] = {
+                "handlers": str(HANDLERS),
+                "http_allowed_hosts": f"127.0.0.1:{port}",
+                **({"priorities": True} if engine == "queue" else {}),
+            }
+            with TaskRunner(name, cloud, env=env, state_store=store, engine=engine, **settings) as runner:
+                counted[name] = _Counting(runner, port).run()
+            for feature, units in counted[name].items():
+                progress.measured(f"features, {feature}", name, units or {})
+    return counted
+
+
+def difference(units: Units, *others: Units) -> Units:
+    """Return what some units are more than others together; what is too little to be anybody's is left out."""
+    names = sorted({*units, *(name for each in others for name in each)})
+    added = {name: units.get(name, 0) - sum(each.get(name, 0) for each in others) for name in names}
+    return {name: round(value, 2) for name, value in added.items() if abs(value) >= _LEAST}
+
+
+class _Counting:
+    def __init__(self, runner: TaskRunner, port: int) -> None:
+        self._runner = runner
+        self._keys = 0
+        self._callback_url = f"http://127.0.0.1:{port}/ended"
+
+    def run(self) -> Added:
+        """Count all of them."""
+        with metered(self._runner) as meter:
+            self._submit()  # uses what an object or an isolate does once
+            settled(self._runner, meter)
+            return self._added(meter)
+
+    def _added(self, meter: Meter) -> Added:
+        def count(work: Callable[[], object], quiet_seconds: float = _QUIET_SECONDS) -> Units:
+            return self._count(meter, work, quiet_seconds)
+
+        def told(then: Callable[[str], object]) -> Callable[[], None]:
+            def work() -> None:
+                task_id = self._submit({"handler": "stepped", "param.event": "go"})
+                time.sleep(_UNTIL_WAITING_SECONDS)
+                then(task_id)
+                self._request("POST", f"/task/{task_id}/events/go", {})
+
+            return work
+
+        slow = _QUIET_AFTER_WAIT_SECONDS
+        plain = count(self._submit)
+        none = count(lambda: self._submit({"handler": "stepped"}))
+        one = count(lambda: self._submit({"handler": "stepped", "param.steps": "1"}))
+        nap = count(lambda: self._submit({"handler": "stepped", "param.nap_seconds": _WAIT_SECONDS}), slow)
+        event = count(told(lambda _: None))
+        added: Added = {
+            PLAIN: plain,
+            "a handler with steps": difference(none, plain),
+            "the first step": difference(one, none),
+            "a sleep": difference(nap, none),
+            "an event that is waited for, and sent": difference(event, none),
+            "a delay": difference(count(lambda: self._submit({"delaySeconds": _WAIT_SECONDS}), slow), plain),
+            "an idempotency key": difference(count(self._submit_with_key), plain),
+            "a callback": difference(count(lambda: self._submit({"callbackUrl": self._callback_url})), plain),
+        }
+        may_be_refused: Mapping[str, Callable[[], Units]] = {
+            "a group with a concurrency": lambda: difference(
+                count(lambda: self._submit({"handler": "grouped", "group": "all"})), plain
+            ),
+            "a group with a rate": lambda: difference(
+                count(lambda: self._submit({"handler": "rated", "group": "all"})), plain
+            ),
+            "the priority high": lambda: difference(count(lambda: self._submit({"priority": "high"})), plain),
+            # Last: where it is refused, the task that it was to start after goes on.
+            "to start after another task": lambda: difference(
+                count(told(lambda task_id: self._submit({"after": task_id}))), event, plain
+            ),
+        }
+        for feature, measure in may_be_refused.items():
+            try:
+                added[feature] = measure()
+            except RefusedError:
+                added[feature] = None
+        return added
+
+    def _count(self, meter: Meter, work: Callable[[], object], quiet_seconds: float) -> Units:
+        meter.reset()
+        for _ in range(_TASKS):
+            work()
+            settled(self._runner, meter, quiet_seconds)
+        return per_task(meter.read(), _TASKS)
+
+    def _submit(self, query: Mapping[str, str | int] | None = None, headers: Mapping[str, str] | None = None) -> str:
+        return self._request("POST", "/task", query or {}, headers)["taskId"]
+
+    def _submit_with_key(self) -> str:
+        self._keys += 1
+        return self._submit(headers={"Idempotency-Key": f"key-{self._keys}"})
+
+    def _request(
+        self, method: str, path: str, query: Mapping[str, str | int], headers: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        url = f"{self._runner.url}{path}"
+        reply = httpx.request(
+            method, url, params=dict(query), headers=dict(headers or {}), content=b"{}", trust_env=False
+        )
+        if reply.status_code == httpx.codes.BAD_REQUEST.value:
+            raise RefusedError(reply.text)
+        return reply.raise_for_status().json()
+
+
+@contextmanager
+def _receiver() -> Generator[int]:
+    """Take callbacks; give the port."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Receiver)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class _Receiver(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 its name in the standard library
+        """Say nothing."""

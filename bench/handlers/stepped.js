@@ -1,0 +1,14 @@
+/** As many steps as it is told, a sleep and a wait for an event. */
+
+/** With a queue the message of a task that waits lies there for so long. */
+const PATIENCE_SECONDS = 6;
+
+export const steps = true;
+export const parameters = { steps: 'how many', nap_seconds: 'how long it sleeps', event: 'the name of the event that it waits for' };
+
+/** @type {import('../../worker/handler.js').Handler} */
+export default async function stepped(_payload, { parameters: { steps: count = '0', nap_seconds, event }, step, sleep, waitForEvent }) {
+  for (let number = 0; number < Number(count); number++) await step(`step ${number}`, () => number);
+  if (nap_seconds) await sleep('nap', Number(nap_seconds));
+  if (event) await waitForEvent(event, { timeoutSeconds: PATIENCE_SECONDS });
+}
