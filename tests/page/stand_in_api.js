@@ -266,6 +266,7 @@ export class StandInApi {
       deadLetters: { count: 0, oldestAgeSeconds: null },
       recent: { minutes: 15, perMinute: quietMinutes(now_ms), latencyMs: null },
       objects: [],
+      paused: this.pauses,
       firing: [],
       sweeper: { expired: 0, resent: 0, returned: 0, failed: 0 },
       ...this.stats,

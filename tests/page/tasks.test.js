@@ -27,7 +27,7 @@ describe('the overview', { skip }, () => {
     tested.api.add({ status: 'failed', error: { name: 'TypeError', message: 'no' }, handler: MARKUP });
     tested.api.pauses = [{ handler: null, since: new Date().toISOString() }, { handler: 'resize', since: new Date().toISOString() }];
     tested.api.stats = {
-      queue: { backlog: 1_234, oldestAgeSeconds: 90, priorities: { high: queued(4), normal: queued(1_200), low: queued(30) } }, firing: ['backlog_age'], deadLetters: { count: 7, oldestAgeSeconds: 3_600 },
+      queue: { backlog: 1_234, oldestAgeSeconds: 90, priorities: { high: queued(4), normal: queued(1_200), low: queued(30) } }, firing: ['backlog_age_seconds'], deadLetters: { count: 7, oldestAgeSeconds: 3_600 },
       recent: { minutes: 15, perMinute: quietMinutes(Date.now(), 12), latencyMs: { samples: 9, p50: 20, p95: 80, p99: 400 } },
       databases: [{ name: 'DB', bytes: 9_000_000_000, limitBytes: 10_000_000_000, used: 0.9 }],
     };
@@ -38,7 +38,7 @@ describe('the overview', { skip }, () => {
     ].join('\n');
     const page = await tested.open();
     const text = await page.locator('body').innerText();
-    for (const expected of ['1,234', 'oldest 1.5 min', 'high 4, normal 1,200, low 30', 'The alert backlog_age fires.', 'RangeError', MARKUP, '80 ms', 'DB is nearly full', 'all handlers', 'handler resize']) {
+    for (const expected of ['1,234', 'oldest 1.5 min', 'high 4, normal 1,200, low 30', 'The alert backlog_age_seconds fires.', 'RangeError', MARKUP, '80 ms', 'DB is nearly full', 'all handlers', 'handler resize']) {
       assert.ok(text.includes(expected), `${expected} in ${text}`);
     }
     assert.equal(await page.locator('#throughput svg').getAttribute('aria-label'), 'The last 15 minutes: 180 submitted, 180 completed, 0 failed, 0 cancelled');

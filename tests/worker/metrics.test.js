@@ -137,7 +137,7 @@ test("Grafana's dashboard asks for metrics that there are, by labels that they h
   const asked = [...texts.matchAll(/ephemera_\w+/g)].map(([name]) => name);
   assert.ok(asked.length > 10);
   assert.deepEqual(asked.filter((name) => !known.has(name)), []);
-  const labels = new Set(['status', 'handler', 'shard', 'action', 'le', 'store', 'version', 'instance', 'job']);
+  const labels = new Set(['status', 'handler', 'priority', 'shard', 'action', 'le', 'store', 'version', 'instance', 'job']);
   const used = [...texts.matchAll(/by \(([\w, ]+)\)/g)].flatMap(([, list = '']) => list.split(', '));
   assert.deepEqual(used.filter((label) => !labels.has(label)), []);
   for (const panel of dashboard.panels) assert.ok(panel.targets.every((/** @type {any} */ { expr }) => expr.includes('ephemera_')), panel.title);
