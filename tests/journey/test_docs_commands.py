@@ -33,6 +33,10 @@ ELSEWHERE = {
     ),
     r"ops event ": "needs a task with steps; tests/features sends events",
     r"dlq purge": "asks first; tests/journey/test_ops.py says yes",
+    r"handler=(sync|report)|--handler report|thumbnails-7|01a2044f-": (
+        "needs the handlers and tasks of the page; tests/features has such ones"
+    ),
+    r"actions stop ID": "needs an action that runs; tests/worker/actions.test.js stops one",
 }
 """Commands that are not run here, by what they have in them, with the reason."""
 

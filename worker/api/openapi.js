@@ -50,7 +50,7 @@ const EVENTS_SCHEMA = { type: 'string', description: 'Events `task`, each with a
 const TASK_ID_PARAMETER = { name: 'taskId', in: 'path', required: true, schema: TASK_ID_SCHEMA };
 
 const EVENT_NAME_PARAMETER = { name: 'name', in: 'path', required: true, schema: { type: 'string', pattern: EVENT_NAME.source } };
-const HANDLER_PARAMETER = { name: 'handler', in: 'path', required: true, schema: HANDLER_SCHEMA };
+const ANY_HANDLER_PARAMETER = { name: 'handler', in: 'path', required: true, schema: HANDLER_SCHEMA };
 const SCHEDULE_PARAMETER = { name: 'name', in: 'path', required: true, schema: SCHEDULE_NAME_SCHEMA };
 
 /** What can be done with the task that a reply names. */
@@ -114,9 +114,9 @@ export function describe(handlers, origin) {
       '/pause': { post: changePause('pauseAll', 'Lets all tasks wait; those that are running go on to their end') },
       '/resume': { post: changePause('resumeAll', 'Takes the pause of all handlers back; a handler that is paused itself stays so') },
       '/handlers/{handler}/pause': {
-        parameters: [HANDLER_PARAMETER], post: changePause('pauseHandler', 'Lets the tasks of a handler wait; those that are running go on to their end', ['unknown_handler']),
+        parameters: [{ ...ANY_HANDLER_PARAMETER, schema: { enum: Object.keys(handlers) } }], post: changePause('pauseHandler', 'Lets the tasks of a handler wait; those that are running go on to their end', ['unknown_handler']),
       },
-      '/handlers/{handler}/resume': { parameters: [HANDLER_PARAMETER], post: changePause('resumeHandler', 'Lets the tasks of a handler go on, the oldest first') },
+      '/handlers/{handler}/resume': { parameters: [ANY_HANDLER_PARAMETER], post: changePause('resumeHandler', 'Lets the tasks of a handler go on, the oldest first') },
       '/actions': {
         get: operation('actions', 'listActions', 'Lists the last actions, newest first', { 200: json('Actions'), ...refusals([...ANY, 'invalid_parameter']) }),
         post: {

@@ -1,5 +1,6 @@
 /** What the API's JSON is made of, as JSON Schema (2020-12, which is OpenAPI 3.1's). */
 
+import { ALLOWED } from '../actions.js';
 import { ALERT_NAMES } from '../alerts.js';
 import { ENDS } from '../callback.js';
 import { MAX_AFTER, START_WHEN } from '../dependencies.js';
@@ -48,6 +49,8 @@ export const GROUP_SCHEMA = {
   description: `${GROUP_KEY_IN_WORDS}: the tasks of a group share the limits of their handler, or of the stack; what is over a limit waits. The handler's where it is not given.`,
 };
 
+const ACT_IN_WORDS = { cancel: 'Unfinished tasks are cancelled.', retry: 'Failed and cancelled tasks run again.', delete: 'Tasks that have ended are deleted for good.' };
+
 const TAG_RULES = `A key is ${TAG_KEY_IN_WORDS}; a value is ${TAG_VALUE_IN_WORDS}; all of a task have at most ${MAX_TAGS_LENGTH} characters together.`;
 
 /** @type {Schema} */
@@ -58,7 +61,7 @@ export const TAGS_SCHEMA = {
 
 /** Of a query, where each comes on its own. @type {Schema} */
 export const TAG_SCHEMA = {
-  type: 'array', items: { type: 'string', pattern: `${TAG_KEY.source.slice(0, -1)}:${TAG_VALUE.source.slice(1)}` }, maxItems: MAX_TAGS,
+  type: 'array', uniqueItems: true, items: { type: 'string', pattern: `${TAG_KEY.source.slice(0, -1)}:${TAG_VALUE.source.slice(1)}` }, maxItems: MAX_TAGS,
 };
 
 /** @type {Schema} */
@@ -171,6 +174,24 @@ const RELATED_TASKS = {
   },
 };
 
+/** What a task says of itself alone, as `OWN_FIELDS` of `batch.js`. @type {Record<string, Schema>} */
+const OWN_FIELDS = {
+  payload: { description: 'A text as it is, anything else as its JSON; {} where there is none.' },
+  payloadBase64: { type: 'string', contentEncoding: 'base64', description: 'The bytes of the payload, in place of `payload`.' },
+  handler: { ...HANDLER_SCHEMA, default: 'default' },
+  parameters: { type: 'object', additionalProperties: { type: 'string' }, description: "The handler's own." },
+  delaySeconds: DELAY_SCHEMA,
+  ttlSeconds: TTL_SCHEMA,
+  maxRetries: RETRIES_SCHEMA,
+  group: GROUP_SCHEMA,
+  tags: TAGS_SCHEMA,
+  priority: PRIORITY_SCHEMA,
+  callbackUrl: CALLBACK_URL_SCHEMA,
+  on: ENDS_SCHEMA,
+};
+
+const ONE_PAYLOAD = { type: 'object', additionalProperties: false, not: { required: ['payload', 'payloadBase64'] } };
+
 /** @type {Record<string, Schema>} */
 export const SCHEMAS = {
   Health: object({ status: { const: 'ok' }, version: { ...orNull({ type: 'string' }), description: 'The id of the version of the Worker that answers.' } }),
@@ -213,24 +234,11 @@ export const SCHEMAS = {
   TaskParameters: object({ taskId: TASK_ID_SCHEMA, handler: HANDLER_SCHEMA, parameters: { type: 'object', additionalProperties: { type: 'string' } } }),
   TaskList: object({ tasks: { type: 'array', items: schemaOf('TaskSummary') }, cursor: orNull(CURSOR_SCHEMA) }),
   NewTask: {
-    type: 'object',
-    additionalProperties: false,
-    not: { required: ['payload', 'payloadBase64'] },
+    ...ONE_PAYLOAD,
     properties: {
-      payload: { description: 'A text as it is, anything else as its JSON; {} where there is none.' },
-      payloadBase64: { type: 'string', contentEncoding: 'base64', description: 'The bytes of the payload, in place of `payload`.' },
-      handler: { ...HANDLER_SCHEMA, default: 'default' },
-      parameters: { type: 'object', additionalProperties: { type: 'string' }, description: "The handler's own." },
-      delaySeconds: DELAY_SCHEMA,
-      ttlSeconds: TTL_SCHEMA,
-      maxRetries: RETRIES_SCHEMA,
+      ...OWN_FIELDS,
       idempotencyKey: IDEMPOTENCY_KEY_SCHEMA,
       replace: REPLACE_SCHEMA,
-      group: GROUP_SCHEMA,
-      tags: TAGS_SCHEMA,
-      priority: PRIORITY_SCHEMA,
-      callbackUrl: CALLBACK_URL_SCHEMA,
-      on: ENDS_SCHEMA,
       after: AFTER_SCHEMA,
       startWhen: START_WHEN_SCHEMA,
     },
@@ -241,12 +249,13 @@ export const SCHEMAS = {
     properties: {
       tasks: { type: 'array', minItems: 1, maxItems: MAX_BATCH_TASKS, items: schemaOf('NewTask') },
       then: {
-        ...schemaOf('NewTask'),
-        description: 'A task that starts when all others have ended; it has neither an idempotency key nor `after`. With it either all tasks are accepted or none. '
-          + 'Not with the state store `kv`.',
+        ...ONE_PAYLOAD,
+        properties: OWN_FIELDS,
+        description: 'A task that starts when all others have ended. With it either all tasks are accepted or none. Not with the state store `kv`.',
       },
       startWhen: START_WHEN_SCHEMA,
     },
+    dependentRequired: { startWhen: ['then'] },
     additionalProperties: false,
   },
   BatchReply: {
@@ -283,18 +292,7 @@ export const SCHEMAS = {
       everySeconds: EVERY,
       overlap: OVERLAP,
       missed: MISSED_SCHEMA,
-      handler: { ...HANDLER_SCHEMA, default: 'default' },
-      payload: { description: 'A text as it is, anything else as its JSON; {} where there is none.' },
-      payloadBase64: { type: 'string', contentEncoding: 'base64', description: 'The bytes of the payload, in place of `payload`.' },
-      parameters: { type: 'object', additionalProperties: { type: 'string' }, description: "The handler's own." },
-      delaySeconds: DELAY_SCHEMA,
-      ttlSeconds: TTL_SCHEMA,
-      maxRetries: RETRIES_SCHEMA,
-      group: GROUP_SCHEMA,
-      tags: TAGS_SCHEMA,
-      priority: PRIORITY_SCHEMA,
-      callbackUrl: CALLBACK_URL_SCHEMA,
-      on: ENDS_SCHEMA,
+      ...OWN_FIELDS,
     },
   },
   Schedule: object({
@@ -332,23 +330,25 @@ export const SCHEMAS = {
   }),
   Pause: object({ handler: { ...orNull(HANDLER_SCHEMA), description: 'Null: every handler.' }, since: TIME }),
   NewAction: {
-    type: 'object',
-    required: ['action', 'filter'],
-    additionalProperties: false,
-    properties: {
-      action: { enum: ACTS, description: 'Unfinished tasks are cancelled; failed and cancelled ones run again; those that have ended are deleted for good.' },
-      filter: {
-        type: 'object', additionalProperties: false, minProperties: 1,
-        properties: {
-          status: STATUS_SCHEMA, handler: HANDLER_SCHEMA, createdAfter: TIME,
-          tags: { ...TAGS_SCHEMA, minProperties: 1, description: 'Those that have all of these tags.' },
-          createdBefore: { ...TIME, description: 'Where it is not given, the moment of the request.' },
-          ids: { type: 'array', items: TASK_ID_SCHEMA, minItems: 1, maxItems: MAX_IDS },
+    oneOf: ACTS.map((action) => ({
+      type: 'object',
+      required: ['action', 'filter'],
+      additionalProperties: false,
+      properties: {
+        action: { const: action, description: ACT_IN_WORDS[action] },
+        filter: {
+          type: 'object', additionalProperties: false, minProperties: 1,
+          properties: {
+            status: { enum: ALLOWED[action] }, handler: HANDLER_SCHEMA, createdAfter: TIME,
+            tags: { ...TAGS_SCHEMA, minProperties: 1, description: 'Those that have all of these tags.' },
+            createdBefore: { ...TIME, description: 'Where it is not given, the moment of the request.' },
+            ids: { type: 'array', items: TASK_ID_SCHEMA, minItems: 1, maxItems: MAX_IDS },
+          },
+          description: 'All that fit everything that is given, of those whose status allows the action.',
         },
-        description: 'All that fit everything that is given, of those whose status allows the action.',
+        dryRun: { type: 'boolean', default: false, description: 'Counts alone.' },
       },
-      dryRun: { type: 'boolean', default: false, description: 'Counts alone.' },
-    },
+    })),
   },
   Action: object({
     id: { type: 'string', format: 'uuid' },

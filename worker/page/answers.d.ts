@@ -170,7 +170,9 @@ export interface Stats {
   deadLetters: { count: number; oldestAgeSeconds: number | null } | null;
   recent: { minutes: number; perMinute: Minute[]; latencyMs: Latency | null };
   /** The alerts of the stack that fire. */
-  firing?: string[];
+  firing: string[];
+  /** Handlers whose tasks wait. */
+  paused: Pauses['pauses'];
   objects: { name: string; version: string | null }[];
   sweeper: { expired: number; resent: number; returned: number; failed: number };
 }

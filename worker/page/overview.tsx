@@ -64,7 +64,7 @@ function Told({ stats, slow }: Overall) {
   return (
     <>
       <p class="unseen" role="status">{counts.failed > 0 && `${counted(counts.failed, 'task')} failed.`}</p>
-      {(stats.firing ?? []).map((alert) => <p key={alert} class="bad" role="alert">The alert {alert} fires.</p>)}
+      {stats.firing.map((alert) => <p key={alert} class="bad" role="alert">The alert {alert} fires.</p>)}
       {slow.pauses.length > 0 && <Panel title="Paused"><PauseList pauses={slow.pauses} /></Panel>}
       <Tiles {...stats} />
       <div class="columns">
