@@ -19,11 +19,9 @@ from bench.progress import Progress
 from bench.task_runner import TaskRunner
 from bench.units import Units, per_task, settled
 from components.task_runner_args import STATE_STORES, Engine
+from ops.cost import PLAIN_TASK
 
 HANDLERS = ROOT / "bench" / "handlers"
-
-PLAIN = "a task"
-"""The one that nothing was added to; what it costs is told as a whole."""
 
 _TASKS = 3
 _WAIT_SECONDS = 1
@@ -38,7 +36,7 @@ _LEAST = 0.005
 """What is less is noise: a row of a sweep, shared by some tasks."""
 
 Added = dict[str, Units | None]
-"""By feature what it adds to a task, and of PLAIN what that costs; None where the combination refuses it."""
+"""By feature what it adds to a task, and of PLAIN_TASK what that costs; None where the combination refuses it."""
 
 
 class RefusedError(Exception):
@@ -103,7 +101,7 @@ class _Counting:
         nap = count(lambda: self._submit({"handler": "stepped", "param.nap_seconds": _WAIT_SECONDS}), slow)
         event = count(told(lambda _: None))
         added: Added = {
-            PLAIN: plain,
+            PLAIN_TASK: plain,
             "a handler with steps": difference(none, plain),
             "the first step": difference(one, none),
             "a sleep": difference(nap, none),

@@ -14,6 +14,8 @@ UNITS_FILE = _FOLDER / "measured_units.json"
 """Written by the bench (`python -m bench --write-docs`)."""
 
 BASELINE = "baseline"
+PLAIN_TASK = "a task"
+"""Among the features that were measured: the task that uses none, to which the others add."""
 
 _QUEUE_OPERATIONS = ("queue_writes", "queue_reads", "queue_deletes")
 """Have one price and one allowance."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from local.pulumi import PROJECT_FILE, DeployError, StackConfig, load_config
 from ops.command import SUCCESS, UsageError, add_command
 from ops.console import Console, table
-from ops.cost import BASELINE, Cost, CostError, MeasuredUnits, PriceList, cost, read_prices, read_units
+from ops.cost import BASELINE, PLAIN_TASK, Cost, CostError, MeasuredUnits, PriceList, cost, read_prices, read_units
 from ops.options import whole_number
 
 DEFAULT_TASKS = 1_000_000
@@ -30,6 +30,7 @@ def _cost(options: argparse.Namespace, console: Console) -> int:
     try:
         prices, measured = read_prices(), read_units()
         costs = dict(_costs(combination, prices, measured, options.tasks))
+        features = feature_costs(combination, prices, measured, options.tasks)
     except CostError as error:
         raise UsageError(str(error)) from error
     result = {
@@ -39,8 +40,10 @@ def _cost(options: argparse.Namespace, console: Console) -> int:
         "measuredAt": measured.measured_at,
         "pricesAsOf": prices.as_of,
         "costs": {name: _as_json(each) for name, each in costs.items()},
+        "usdMoreByFeature": features,
     }
-    console.result(result, _lines(options.tasks, combination, prices, measured, costs))
+    lines = (*_lines(options.tasks, combination, prices, measured, costs), *_feature_lines(features))
+    console.result(result, lines)
     return SUCCESS
 
 
@@ -63,6 +66,29 @@ def _costs(combination: str, prices: PriceList, measured: MeasuredUnits, tasks: 
     if BASELINE in measured.full_batches:
         yield BASELINE, cost(measured.full_batches[BASELINE], prices.cloudflare, tasks)
     yield "SQS + Lambda + DynamoDB", cost(prices.aws_units, prices.aws, tasks)
+
+
+def feature_costs(combination: str, prices: PriceList, measured: MeasuredUnits, tasks: int) -> dict[str, float | None]:
+    """Tell how many US$ each feature costs more where all of the tasks use it once; None where it is refused.
+
+    Raises CostError for a unit without a price.
+    """
+    more: dict[str, float | None] = {}
+    for feature, units in measured.features.get(combination, {}).items():
+        if feature == PLAIN_TASK:
+            continue
+        # Less than nothing is what a sweep has added to what it is compared with.
+        added = None if units is None else {unit: max(0.0, used) for unit, used in units.items()}
+        more[feature] = None if added is None else cost(added, prices.cloudflare, tasks).usd
+    return more
+
+
+def _feature_lines(features: Mapping[str, float | None]) -> Iterator[str]:
+    if not features:
+        return
+    yield ""
+    rows = [(feature, "refused" if usd is None else f"{usd:.2f}") for feature, usd in features.items()]
+    yield from table([("US$ MORE WHERE EACH TASK HAS", "NOTHING INCLUDED"), *rows])
 
 
 def _lines(

@@ -42,6 +42,14 @@ def test_round_trips_cost_nothing_by_themselves() -> None:
     assert cost({"d1_round_trips": 1.2}, PRICES, tasks=1_000_000).usd == 0
 
 
+def test_a_feature_costs_what_it_adds() -> None:
+    added = {"a task": D1_QUEUE, "a callback": {"d1_rows_written": 5.0, "requests": -0.5}, "a group": None}
+    measured = MeasuredUnits("", {}, {}, {"d1, queue": added})
+    costs = cost_commands.feature_costs("d1, queue", read_prices(), measured, 1_000_000)
+    assert costs == {"a callback": pytest.approx(5.0), "a group": None}
+    assert cost_commands.feature_costs("kv, queue", read_prices(), measured, 1) == {}
+
+
 def test_a_unit_without_a_price_is_an_error() -> None:
     with pytest.raises(CostError, match=r"expected a price of moons in prices\.json"):
         cost({"moons": 1}, PRICES, tasks=1)
