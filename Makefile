@@ -26,7 +26,9 @@ DEFAULT = tests/journey/test_default_combination.py
 LONG = tests/deploy/test_local_instance.py tests/ops/test_account_suite.py $(patsubst %,tests/local/test_%.py,assets differences lifecycle limits previews python_sdk script_uploads tails worker_secrets workflows)
 # The next longest: `make test` leaves them to CI.
 LONGER = $(patsubst %,tests/local/test_%.py,d1_transfers deployments durable_objects faults full_disk identity kv provider r2 worker_versions workers zones)
-LONG_NODE = $(patsubst %,tests/data_plane/%.test.js,durability durable_objects faults isolation workers workflows) $(patsubst %,tests/worker/%.test.js,free_plan model)
+LONG_NODE = $(patsubst %,tests/data_plane/%.test.js,broker durability durable_objects faults isolation kv r2 workers workflows) \
+	$(patsubst %,tests/worker/%.test.js,actions batches free_plan groups model stack_schedules steps_kills) \
+	$(patsubst %,tests/page/%.test.js,polling steering tasks)
 ALL = $(filter-out $(DEFAULT),$(wildcard tests/journey/test_*.py)) tests/wrangler tests/hosted tests/standalone $(PARTS)
 
 NODE_TESTS = $(wildcard worker/handlers/*.test.js $(patsubst %,tests/%/*.test.js,worker data_plane page sdk bench ci))
