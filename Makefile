@@ -62,7 +62,7 @@ test-short-parts: setup
 	@$(call PYTEST_TWICE,--numprocesses 3 --dist loadfile --no-loadscope-reorder $(DEFAULT) $(PARTS) $(patsubst %,--ignore=%,$(LONG) $(LONGER)))
 
 test-node: setup
-	@$(call NODE_TWICE,$(filter-out tests/data_plane/durability.test.js,$(NODE_TESTS)))
+	@export MODEL_SEED=1; $(call NODE_TWICE,$(filter-out $(patsubst %,tests/data_plane/%.test.js,durability workers workflows),$(NODE_TESTS)))
 
 test-every-node: setup
 	@$(call NODE_TWICE,$(NODE_TESTS))

@@ -3,6 +3,7 @@ import { beforeEach, mock, test } from 'node:test';
 import { setImmediate, setTimeout } from 'node:timers/promises';
 
 import { QueueEngine } from '../../worker/engines/queue.js';
+import { LEASE_SECONDS } from '../../worker/task.js';
 import { newTaskId } from '../../worker/task_id.js';
 import { fakeMessage, fakeQueue } from './fakes/queue.js';
 
@@ -342,8 +343,15 @@ test('a message whose task is not there becomes a dead letter after its retries,
   assert.deepEqual([renewed.verdicts, letters.map(({ body }) => body)], [['ack'], [early.body]]);
 });
 
+test("an attempt's own message that is delivered twice at once comes again when the attempt is over", async () => {
+  const { engine } = engineUnderTest({ claim: () => ({ kind: 'held', isOwn: true }) });
+  const copy = message();
+  await engine.consume(batch(copy));
+  assert.equal(delayOf(copy), LEASE_SECONDS);
+});
+
 test('of two messages for a task that another attempt holds, the one that may be its own is kept', async () => {
-  const { engine } = engineUnderTest({ claim: () => ({ kind: 'held' }) });
+  const { engine } = engineUnderTest({ claim: () => ({ kind: 'held', isOwn: false }) });
   const first = message();
   const copy = message(first.body, 2);
   await engine.consume(batch(first, copy));

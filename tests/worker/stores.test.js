@@ -51,8 +51,8 @@ for (const name of /** @type {StoreName[]} */ ([...STORES, 'sharded-d1'])) {
       const first = await store.claim(taskId, delivery);
       assert.deepEqual(await store.claim(taskId, delivery), first);
       assert.deepEqual([first.attempts, first.crashes], [1, 0]);
-      assert.deepEqual(await store.ask(taskId, { holder: 'message' }), { kind: 'held' }, 'the same delivery, twice');
-      assert.deepEqual(await store.ask(taskId), { kind: 'held' }, 'a copy');
+      assert.deepEqual(await store.ask(taskId, { holder: 'message' }), { kind: 'held', isOwn: true }, 'the same delivery, twice');
+      assert.deepEqual(await store.ask(taskId), { kind: 'held', isOwn: false }, 'a copy');
     });
 
     test('an attempt whose message comes again has crashed: its task runs alone, as the same attempt; the third time it fails', async () => {
@@ -87,11 +87,11 @@ for (const name of /** @type {StoreName[]} */ ([...STORES, 'sharded-d1'])) {
       const taskId = await store.insert();
       await store.claim(taskId, { holder: 'message', delivery: 2 });
       const successor = (/** @type {string} */ holder, /** @type {number} */ delivery) => ({ holder, delivery, ended: [{ holder: 'message', delivery: 2, released: 0 }] });
-      assert.deepEqual(await store.ask(taskId, { holder: 'other', ended: [{ holder: 'message', delivery: 1, released: 0 }] }), { kind: 'held' });
+      assert.deepEqual(await store.ask(taskId, { holder: 'other', ended: [{ holder: 'message', delivery: 1, released: 0 }] }), { kind: 'held', isOwn: false });
       assert.deepEqual(await store.ask(taskId, successor('one', 1)), { kind: 'suspect', crashes: 0 });
       assert.equal((await store.claim(taskId, successor('one', 1), true)).crashes, 1);
-      assert.deepEqual(await store.ask(taskId, successor('two', 5), true), { kind: 'held' });
-      assert.deepEqual(await store.ask(taskId, { holder: 'message', delivery: 3 }, true), { kind: 'held' });
+      assert.deepEqual(await store.ask(taskId, successor('two', 5), true), { kind: 'held', isOwn: false });
+      assert.deepEqual(await store.ask(taskId, { holder: 'message', delivery: 3 }, true), { kind: 'held', isOwn: false });
       await store.call('abandon', [{ taskId, run: 1, attempts: 1, ...successor('two', 5) }], ERROR);
       assert.equal((await store.call('find', taskId)).status, 'processing');
       assert.equal((await store.claim(taskId, { holder: 'third', ended: [{ holder: 'one', delivery: 1, released: 0 }] }, true)).crashes, 2);

@@ -11,7 +11,7 @@ import { Invocation, Joint, jointOf } from '../joint.js';
 import { patiently } from '../patience.js';
 import { PRIORITIES, queueBinding, withPriority } from '../priority.js';
 import { shardCount, shardOf } from '../shards.js';
-import { MAX_DELAY_SECONDS, MIN_TTL_SECONDS, SWEEP_GRACE_SECONDS, TASK_TTL_SECONDS } from '../task.js';
+import { LEASE_SECONDS, MAX_DELAY_SECONDS, MIN_TTL_SECONDS, SWEEP_GRACE_SECONDS, TASK_TTL_SECONDS } from '../task.js';
 import { creationTime } from '../task_id.js';
 import { HandoverRefused, HANDOVER_PATIENCE_SECONDS } from './engine.js';
 import { Returns } from './returns.js';
@@ -390,7 +390,9 @@ class Work {
     switch (answer.kind) {
       case 'wait': return returns.add(taskId, answer.until_ms);
       case 'later': return returns.add(taskId, Date.now());
-      case 'held': return messages.yield(taskId);
+      // The platform has delivered the attempt's own message twice at once, and an ack of one is an ack of both: it comes again when that
+      // attempt is over, should its isolate die before it is done.
+      case 'held': return answer.isOwn ? returns.add(taskId, Date.now() + LEASE_SECONDS * 1000) : messages.yield(taskId);
       case 'unreleased': return messages.ack(taskId); // its release sends another
       // Should an isolate have died before it wrote the dead letter, this is the time.
       case 'over': return answer.hasFailed && messages.deliveriesOf(taskId) > 1 ? this.#fail([{ taskId, run }]) : messages.ack(taskId);

@@ -79,7 +79,7 @@ export function verdictOn(task, delivery, { now_ms, max_retries, isAlone }) {
     return (task.due_at ?? 0) <= now_ms + EARLY_MS ? 'take' : { kind: 'wait', until_ms: task.due_at ?? 0 };
   }
   if (task.claim === delivery.claim || isReleased(task, delivery)) return 'take';
-  if (!isAbandoned(task, delivery, now_ms)) return { kind: 'held' };
+  if (!isAbandoned(task, delivery, now_ms)) return { kind: 'held', isOwn: task.holder === delivery.holder };
   if (task.crashes + 1 >= MAX_CRASHES) return { kind: 'crashed', attempts: task.attempts };
   return isAlone ? 'take over' : { kind: 'suspect', crashes: task.crashes };
 }

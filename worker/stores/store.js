@@ -56,7 +56,7 @@
  * - `absent`: there is no such task; `unreachable`: its store does not answer.
  *
  * @typedef {({kind: 'claimed', task: ClaimedTask} | {kind: 'suspect', crashes: number} | {kind: 'wait', until_ms: number}
- *   | {kind: 'later'} | {kind: 'held'} | {kind: 'unreleased'} | {kind: 'over', hasFailed: boolean} | {kind: 'spent', attempts: number}
+ *   | {kind: 'later'} | {kind: 'held', isOwn: boolean} | {kind: 'unreleased'} | {kind: 'over', hasFailed: boolean} | {kind: 'spent', attempts: number}
  *   | {kind: 'crashed', attempts: number} | {kind: 'absent'} | {kind: 'unreachable', error: Error})
  *   & {follows?: Submission[]}} ClaimAnswer
  */

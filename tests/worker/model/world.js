@@ -196,7 +196,7 @@ export class World {
     const isolate = new Isolate();
     this.#client(isolate, async () => {
       await this.cloud.call(isolate, 'queue', '', () => this.cloud.enqueue(body, 0));
-      this.cloud.letters.splice(this.cloud.letters.indexOf(letter), 1);
+      this.cloud.letters = this.cloud.letters.filter((each) => each !== letter); // another redrive may have acknowledged it before
     });
   }
 
