@@ -9,7 +9,7 @@ from typing import Any, NotRequired, TypedDict, cast
 
 import pulumi
 
-from .rules import MAX_TEXT_LENGTH, URL, Pattern, Rule, WholeNumber
+from .rules import MAX_TEXT_LENGTH, URL, Pattern, Rule, WholeNumber, read_json
 
 MAX_FAILURE_MINUTES = 15
 """As far back as the Worker counts what has ended (``RECENT_MINUTES`` in ``worker/stores/tally.js``)."""
@@ -76,11 +76,8 @@ class AlertsRule:
         )
 
     def parse(self, text: str) -> object:
-        """Read a JSON object, which is how Pulumi hands a mapping over; what cannot be read is returned as it came."""
-        try:
-            value = json.loads(text)
-        except ValueError:
-            return text
+        """Read a JSON object; nothing in it, or in a list, is no alerts."""
+        value = read_json(text)
         return () if value in ([], {}) else value
 
     def accepts(self, value: object) -> bool:

@@ -187,6 +187,14 @@ def read_list(text: str) -> list[str] | None:
     return [item if isinstance(item, str) else json.dumps(item) for item in items]
 
 
+def read_json(text: str) -> Any:
+    """Read JSON, which is how Pulumi hands lists and mappings over; what cannot be read is returned as it came."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
 TOKEN_ROLES = ("submit", "read", "operate")
 
 MAX_TOKENS = 10

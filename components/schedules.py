@@ -12,7 +12,7 @@ from typing import Any, NotRequired, TypedDict, cast
 
 import pulumi
 
-from .rules import MAX_TEXT_LENGTH, URL, OneOf, Pattern, Rule, WholeNumber
+from .rules import MAX_TEXT_LENGTH, URL, OneOf, Pattern, Rule, WholeNumber, read_json
 from .toolchain import WORKER_FOLDER, find_toolchain, run_node
 
 
@@ -169,11 +169,8 @@ class Schedules:
         )
 
     def parse(self, text: str) -> object:
-        """Read a JSON array, which is how Pulumi hands a list over; what cannot be read is returned as it came."""
-        try:
-            value = json.loads(text)
-        except ValueError:
-            return text
+        """Read a JSON array."""
+        value = read_json(text)
         return tuple(cast("list[Any]", value)) if isinstance(value, list) else value
 
     def accepts(self, value: object) -> bool:

@@ -30,6 +30,16 @@ function inWords(status: number, error = 'without a reason'): string {
   return `The API answered ${status}: ${error}.`;
 }
 
+/** What was asked for, or null: there is no such thing. */
+export async function orNone<Found>(asked: Promise<Found>): Promise<Found | null> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return null;
+    throw error;
+  }
+}
+
 /** Returns a good answer; throws an ApiError else. */
 async function request(path: string, init?: RequestInit): Promise<Response> {
   const reply = await fetch(path, { cache: 'no-store', signal: AbortSignal.timeout(REQUEST_MS), ...init }).catch(() => {

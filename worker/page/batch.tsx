@@ -1,7 +1,7 @@
 /** A batch: how far the tasks have come that another one starts after. */
 
 import type { Batch } from './answers.d.ts';
-import { api, ApiError } from './api.ts';
+import { api, orNone } from './api.ts';
 import { Loading, Panel, Status, TaskLink, ViewTitle } from './parts.tsx';
 import { POLL_MS, SLOW_POLL_MS, usePolled } from './poll.ts';
 import type { Route } from './route.ts';
@@ -11,13 +11,8 @@ import { count } from './words.ts';
 const UNFINISHED = ['pending', 'processing'] as const;
 
 async function load(id: string): Promise<readonly [{ batch: Batch | null }, number]> {
-  try {
-    const batch = await api.batch(id);
-    return [{ batch }, batch.then.finishedAt ? SLOW_POLL_MS : POLL_MS];
-  } catch (error) {
-    if (error instanceof ApiError && error.status === 404) return [{ batch: null }, SLOW_POLL_MS];
-    throw error;
-  }
+  const batch = await orNone(api.batch(id));
+  return [{ batch }, batch && !batch.then.finishedAt ? POLL_MS : SLOW_POLL_MS];
 }
 
 export function BatchView({ id }: Route) {

@@ -3,7 +3,7 @@
 import { useState } from 'preact/hooks';
 
 import type { Attempts, Step, Task } from './answers.d.ts';
-import { api, ApiError, taskPath } from './api.ts';
+import { api, orNone, taskPath } from './api.ts';
 import { AttemptList } from './attempts.tsx';
 import { Act, ConfirmedAct, Facts, Loading, LongText, Panel, prettyJson, Status, TaskLink, Time, useMayAct, ViewTitle } from './parts.tsx';
 import { PayloadText } from './payload.tsx';
@@ -17,13 +17,10 @@ import { at, attemptsOf, counted, errorOf, tookOf } from './words.ts';
 type Story = { task: Task; attempts: Attempts['attempts'] } | null;
 
 async function load(taskId: string): Promise<readonly [{ story: Story }, number]> {
-  try {
-    const [task, { attempts }] = await Promise.all([api.task(taskId), api.attempts(taskId)]);
-    return [{ story: { task, attempts } }, task.finishedAt ? SLOW_POLL_MS : POLL_MS];
-  } catch (error) {
-    if (error instanceof ApiError && error.status === 404) return [{ story: null }, SLOW_POLL_MS];
-    throw error;
-  }
+  const found = await orNone(Promise.all([api.task(taskId), api.attempts(taskId)]));
+  if (!found) return [{ story: null }, SLOW_POLL_MS];
+  const [task, { attempts }] = found;
+  return [{ story: { task, attempts } }, task.finishedAt ? SLOW_POLL_MS : POLL_MS];
 }
 
 export function TaskView({ id }: Route) {
