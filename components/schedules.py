@@ -123,7 +123,7 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str) and value != ""
 
 
-# The ranges are those of `worker/task.js`, `worker/tags.js`, `worker/group.js` and `worker/api/schedule_definition.js`.
+# The ranges are those of `worker/task.js`, `worker/tags.js`, `worker/group.js` and `worker/api/schedules.js`.
 CHECKS: Mapping[str, Check] = {
     "name": _ruled(
         "name", Pattern(r"[a-z][a-z0-9_-]{0,63}", "a lower-case letter, then up to 63 of those, digits, - or _")

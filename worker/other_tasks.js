@@ -1,7 +1,7 @@
 /** What a handler has to do with other tasks: it submits some, and reads what became of those after which its own starts. */
 
-import { withAwaited } from './api/after.js';
-import { FIELDS, readItem } from './api/batch.js';
+import { withAwaited } from './api/submission.js';
+import { FIELDS, readItem } from './api/batches.js';
 import { acceptTasks, answerTo } from './api/intake.js';
 import { Refusal } from './api/reply.js';
 import { isObject } from './api/request.js';

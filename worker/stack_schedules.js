@@ -4,7 +4,7 @@
  */
 
 import { Refusal } from './api/reply.js';
-import { MAX_SCHEDULES, readSchedule, requireScheduleName } from './api/schedule_definition.js';
+import { MAX_SCHEDULES, readSchedule, requireScheduleName } from './api/schedules.js';
 import { redefined } from './schedules.js';
 
 /** @import { Call } from './api/router.js' */

@@ -15,10 +15,10 @@ import { CONSUMER_PATIENCE_SECONDS, REQUEST_PATIENCE_SECONDS } from './stores/co
  * @property {new (env: any, patience_seconds?: number, invocation?: Invocation) => Store} Store
  * @property {new (env: any, store: Store, handlers: Handlers, invocation?: Invocation) => Engine} Engine what new tasks are handed to
  * @property {Handlers} handlers
- * @property {new (env: any, store: Store, handlers: Handlers, invocation?: Invocation, Validator?: import('./api/payload.js').ValidatorClass) => {consume(batch: MessageBatch<unknown>): Promise<void>}} [Consumer]
+ * @property {new (env: any, store: Store, handlers: Handlers, invocation?: Invocation, Validator?: import('./api/request.js').ValidatorClass) => {consume(batch: MessageBatch<unknown>): Promise<void>}} [Consumer]
  *   what takes a queue's messages
  * @property {(store: Store, engine: Engine, reading: Reading) => Promise<void>} [sweep] what the cron runs
- * @property {import('./api/payload.js').ValidatorClass} [Validator] of JSON Schema, where a handler has one
+ * @property {import('./api/request.js').ValidatorClass} [Validator] of JSON Schema, where a handler has one
  */
 
 /**

@@ -133,6 +133,6 @@ def test_what_the_worker_would_refuse_is_told_before_anything_is_deployed() -> N
 
 
 def test_the_fields_are_those_of_the_api() -> None:
-    source = Path("worker/api/schedule_definition.js").read_text() + Path("worker/api/batch.js").read_text()
+    source = Path("worker/api/schedules.js").read_text() + Path("worker/api/batches.js").read_text()
     for check in CHECKS.values():
         assert check.api_name == "name" or f"'{check.api_name}'" in source

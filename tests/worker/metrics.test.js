@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 
-import { metricsText } from '../../worker/api/openmetrics.js';
-import { families } from '../../worker/api/metrics.js';
+import { metricsText } from '../../worker/api/stats.js';
+import { families } from '../../worker/api/stats.js';
 import { addEnd, addSubmission, COUNTED_HANDLERS, LATENCY_BOUNDS_SECONDS } from '../../worker/stores/tally.js';
 import { newTaskId } from '../../worker/task_id.js';
 import { assertRefused, startApi } from './api_under_test.js';

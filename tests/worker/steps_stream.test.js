@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { scheduler, setTimeout } from 'node:timers/promises';
 
-import { TaskWatch } from '../../worker/api/watch.js';
+import { TaskWatch } from '../../worker/watch.js';
 import { startApi } from './api_under_test.js';
 import { someOf, STORES } from './worker_under_test.js';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { scheduler } from 'node:timers/promises';
 
-import { findEnded } from '../../worker/api/watch.js';
+import { findEnded } from '../../worker/watch.js';
 import { InvocationSpent, StoreUnavailable } from '../../worker/stores/store_error.js';
 
 /** @type {any} */ (globalThis).scheduler = scheduler;

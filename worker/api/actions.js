@@ -1,14 +1,15 @@
-/** `/actions`: to cancel, retry or delete many tasks at once. */
+/** What an operator does to many tasks: `/actions` cancels, retries or deletes them; `/pauses` lets them wait. */
 
-import { ALLOWED, actionsOf, changeActions, isRunning, MAX_RUNNING, withAction, workOff } from '../actions.js';
+import { actionsOf, ALLOWED, changeActions, isRunning, MAX_RUNNING, withAction, workOff } from '../actions.js';
+import { ALL_HANDLERS } from '../stores/pause_table.js';
 import { TASK_ID } from '../task_id.js';
-import { HANDLER_NAME } from './list.js';
-import { parseJson, toPayload } from './payload.js';
 import { invalidParameter, isoTime, jsonReply, quoted, Refusal } from './reply.js';
-import { isObject, readBody, readQuery, requireKnown, textLike } from './request.js';
-import { tagsOfField } from './tags.js';
+import { isObject, parseJson, readBody, readQuery, requireKnown, textLike, toPayload } from './request.js';
+import { findHandler, tagsOfField } from './submission.js';
+import { HANDLER_NAME } from './task.js';
 
 /** @import { Act, Action, Filter } from '../actions.js' */
+/** @import { Pause, Store } from '../stores/store.js' */
 /** @import { Status } from '../task.js' */
 /** @import { Call } from './router.js' */
 
@@ -174,4 +175,49 @@ function view({ id, action, filter, dry_run, state, matched, done, skipped, crea
       ids: filter.ids,
     },
   };
+}
+
+// `/pauses`: handlers whose tasks wait until they are resumed.
+
+/** @param {Call} call */
+export async function listPauses({ url, store }) {
+  readQuery(url, []);
+  return jsonReply(await pausesOf(store));
+}
+
+/**
+ * @param {Call} call
+ * @param {string} [handler] every handler where there is none
+ */
+export async function pause({ url, store, handlers }, handler) {
+  readQuery(url, []);
+  if (handler !== undefined) findHandler(handlers, handler);
+  await store.setPause(handler ?? ALL_HANDLERS, Date.now());
+  return jsonReply(await pausesOf(store));
+}
+
+/**
+ * One that the Worker has no longer can be resumed, too: its tasks fail then, for that reason.
+ *
+ * @param {Call} call
+ * @param {string} [handler]
+ */
+export async function resume({ url, store }, handler) {
+  readQuery(url, []);
+  if (handler !== undefined && !HANDLER_NAME.test(handler)) throw invalidParameter('handler', 'the name of a handler', handler);
+  await store.setPause(handler ?? ALL_HANDLERS, null);
+  return jsonReply(await pausesOf(store));
+}
+
+/** @param {Store} store */
+async function pausesOf(store) {
+  return { pauses: pausesView(await store.pauses()) };
+}
+
+/**
+ * @param {Pause[]} pauses
+ * @returns {{handler: string | null, since: string | null}[]} handler null: every handler
+ */
+export function pausesView(pauses) {
+  return pauses.map(({ handler, paused_ms }) => ({ handler: handler === ALL_HANDLERS ? null : handler, since: isoTime(paused_ms) }));
 }

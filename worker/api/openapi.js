@@ -1,17 +1,17 @@
 /** `GET /openapi.json`: every route, as OpenAPI 3.1 (https://spec.openapis.org/oas/v3.1.1) describes it. */
 
 import { STATUSES } from '../task.js';
-import { DEFAULT_LIST_TASKS, ID_PREFIX, LIST_TASKS, MAX_ERROR_TEXT_LENGTH } from './list.js';
+import { DEFAULT_LIST_TASKS, ID_PREFIX, LIST_TASKS, MAX_ERROR_TEXT_LENGTH } from './task.js';
 import {
   AFTER_SCHEMA, CALLBACK_URL_SCHEMA, CURSOR_SCHEMA, DELAY_SCHEMA, ENDS_SCHEMA, ERROR_SCHEMAS, GROUP_SCHEMA, HANDLER_SCHEMA, HEADERS, headers, IDEMPOTENCY_KEY_SCHEMA, NEW_TAG_SCHEMA, PRIORITY_SCHEMA, refusals,
   REPLACE_SCHEMA, RETRIES_SCHEMA, schemaOf, SCHEDULE_NAME_SCHEMA, SCHEMAS, START_WHEN_SCHEMA, STATUS_SCHEMA, TAG_SCHEMA, TASK_ID_SCHEMA, TTL_SCHEMA, wholeNumber,
 } from './openapi_schemas.js';
-import { EVENT_NAME } from './events.js';
-import { METRICS_TYPE } from './metrics.js';
+import { EVENT_NAME } from './task.js';
+import { METRICS_TYPE } from './stats.js';
 import { jsonReply } from './reply.js';
-import { EVENT_STREAM } from './stream.js';
+import { EVENT_STREAM } from './task.js';
 import { DEFAULT_HANDLER, PARAMETER_PREFIX } from './submission.js';
-import { TAG } from './tags.js';
+import { TAG } from './submission.js';
 import { WAIT_SECONDS } from './task.js';
 
 /** @import { Handlers } from '../handler.js' */

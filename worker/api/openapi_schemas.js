@@ -9,14 +9,14 @@ import { KEPT_ATTEMPTS, KEPT_LINES, LINE_LENGTH } from '../story.js';
 import { TASK_ID } from '../task_id.js';
 import { ROLES } from './access.js';
 import { ACTS, MAX_IDS } from './actions.js';
-import { MAX_BATCH_TASKS } from './batch.js';
-import { CURSOR, HANDLER_NAME } from './list.js';
+import { MAX_BATCH_TASKS } from './batches.js';
+import { CURSOR, HANDLER_NAME } from './task.js';
 import { STATUS_OF_CODE } from './reply.js';
 import { GROUP_KEY, GROUP_KEY_IN_WORDS } from '../group.js';
 import { MAX_TAGS, MAX_TAGS_LENGTH, TAG_KEY, TAG_KEY_IN_WORDS, TAG_VALUE, TAG_VALUE_IN_WORDS } from '../tags.js';
 import { PRIORITIES } from '../priority.js';
 import { IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_IN_WORDS, REPLACEABLE } from './submission.js';
-import { EVERY_SECONDS, MAX_SCHEDULES, MISSED, MISSED_IN_WORDS, OVERLAPS, SCHEDULE_NAME } from './schedule_definition.js';
+import { EVERY_SECONDS, MAX_SCHEDULES, MISSED, MISSED_IN_WORDS, OVERLAPS, SCHEDULE_NAME } from './schedules.js';
 
 /** @import { Code } from './reply.js' */
 
@@ -54,7 +54,7 @@ const ACT_IN_WORDS = { cancel: 'Unfinished tasks are cancelled.', retry: 'Failed
 const TAG_RULES = `A key is ${TAG_KEY_IN_WORDS}; a value is ${TAG_VALUE_IN_WORDS}; all of a task have at most ${MAX_TAGS_LENGTH} characters together.`;
 
 /** @type {Schema} */
-export const TAGS_SCHEMA = {
+const TAGS_SCHEMA = {
   type: 'object', propertyNames: { pattern: TAG_KEY.source }, additionalProperties: { type: 'string', pattern: TAG_VALUE.source }, maxProperties: MAX_TAGS,
   description: `What tasks are found by. ${TAG_RULES}`,
 };

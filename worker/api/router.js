@@ -3,16 +3,16 @@
 import { isStoreError } from '../stores/store_error.js';
 import { workerVersion } from '../version.js';
 import { addCorsHeaders, addressOf, authenticate, authorize, limitRate, preflight } from './access.js';
-import { showAlerts } from './alerts.js';
+import { showAlerts } from './stats.js';
 import { listActions, showAction, startAction, stopAction } from './actions.js';
 import { showBatch, submitBatch } from './batches.js';
-import { sendEvent } from './events.js';
-import { listTasks } from './list.js';
-import { showMetrics } from './metrics.js';
+import { sendEvent } from './task.js';
+import { listTasks } from './task.js';
+import { showMetrics } from './stats.js';
 import { showDescription } from './openapi.js';
 import { showPage, showProgram, showStyle } from './page.js';
 import { jsonReply, quoted, Refusal, storeRefusal } from './reply.js';
-import { listPauses, pause, resume } from './pauses.js';
+import { listPauses, pause, resume } from './actions.js';
 import { deleteSchedule, listSchedules, pauseSchedule, putSchedule, resumeSchedule, showSchedule } from './schedules.js';
 import { showStatistics } from './stats.js';
 import { submitTask } from './submission.js';
@@ -23,7 +23,7 @@ import { cancelTask, retryTask, showAttempts, showParameters, showPayload, showT
 /** @import { Invocation } from '../joint.js' */
 /** @import { Store } from '../stores/store.js' */
 /** @import { Role } from './access.js' */
-/** @import { ValidatorClass } from './payload.js' */
+/** @import { ValidatorClass } from './request.js' */
 
 /** What is asked of a path; GET stands for HEAD, too. @typedef {Partial<Record<'GET' | 'POST' | 'PUT' | 'DELETE', Answer>>} Methods */
 

@@ -1,29 +1,38 @@
-/** `POST /task`: the body is the payload, untouched; what steers the task rides beside it. */
+/**
+ * What a submission says, read and checked. Of `POST /task` the body is the payload, untouched, and the query has the settings; a task of a
+ * batch or of a schedule has both in JSON.
+ */
 
+import { ENDS } from '../callback.js';
 import { bindingsOf } from '../context.js';
+import { MAX_AFTER, START_WHEN, stillAwaited } from '../dependencies.js';
 import { sha256Hex } from '../digest.js';
+import { endingOf, GROUP_KEY, GROUP_KEY_IN_WORDS, groupName, groupNamed, hasLimits, WHOLE_HANDLER } from '../group.js';
+import { PermanentError } from '../handler.js';
+import { readUrl } from '../handlers/_delivery.js';
+import { hasPriorities, PRIORITIES } from '../priority.js';
+import { MAX_TAGS, MAX_TAGS_LENGTH, sortedTags, TAG_KEY, TAG_KEY_IN_WORDS, TAG_VALUE, TAG_VALUE_IN_WORDS } from '../tags.js';
 import { MAX_DELAY_SECONDS, MAX_PAYLOAD_BYTES, MAX_RETRIES, MAX_TTL_SECONDS, MIN_TTL_SECONDS } from '../task.js';
-import { newTaskId } from '../task_id.js';
+import { newTaskId, TASK_ID } from '../task_id.js';
 import { bounded } from '../text.js';
 import { describeError } from '../thrown.js';
-import { readAfter, withAwaited } from './after.js';
-import { GROUP_KEY, GROUP_KEY_IN_WORDS, endingOf } from '../group.js';
-import { callbackOf, readCallback } from './callback.js';
-import { groupOf } from './group.js';
 import { acceptTasks, answerTo } from './intake.js';
-import { requireDeclaredJson, requireValid, toPayload } from './payload.js';
-import { priorityOf, readPriority } from './priority.js';
 import { invalidParameter, jsonReply, quoted, Refusal } from './reply.js';
-import { fromDigits, readBody, readQuery, textLike, wholeNumber } from './request.js';
-import { TAG, tagsOfQuery } from './tags.js';
+import { fromDigits, isObject, readBody, readQuery, requireDeclaredJson, requireValid, textLike, toPayload, wholeNumber } from './request.js';
 
+/** @import { Callback, End } from '../callback.js' */
+/** @import { After, StartWhen } from '../dependencies.js' */
 /** @import { Group } from '../group.js' */
 /** @import { HandlerModule, Handlers } from '../handler.js' */
-/** @import { Priority } from '../priority.js' */
-/** @import { Insertion } from '../stores/store.js' */
-/** @import { Idempotency, NewTask, Parameters } from '../task.js' */
-/** @import { AskedCallback } from './callback.js' */
-/** @import { Call } from './router.js' */
+/** @import { OwnPriority, Priority, PrioritySettings } from '../priority.js' */
+/** @import { Insertion, Store } from '../stores/store.js' */
+/** @import { Tags } from '../tags.js' */
+/** @import { Idempotency, NewTask, Parameters, Payload } from '../task.js' */
+/** @import { Call, Environment } from './router.js' */
+
+/** A tag as a query parameter, which may come several times, and tags as a field. */
+export const TAG = 'tag';
+const TAGS_FIELD = 'tags';
 
 export const DELAY_SECONDS = /** @type {const} */ ([0, MAX_DELAY_SECONDS]);
 export const TTL_SECONDS = /** @type {const} */ ([MIN_TTL_SECONDS, MAX_TTL_SECONDS]);
@@ -247,4 +256,322 @@ async function idempotencyOf(key, { handler, parameters, payload, delay_seconds,
   const head = new TextEncoder().encode(`${JSON.stringify(settings)}\n`);
   const body = typeof payload === 'string' ? new TextEncoder().encode(payload) : payload;
   return { key: await sha256Hex(group ? `${group.name}\n${key}` : key), fingerprint: await sha256Hex(await new Blob([head, body]).arrayBuffer()) };
+}
+
+// The callback of a submission: its own, else the handler's, else the stack's.
+
+/** What a submission says of it; null where it says nothing. An empty URL: none, whatever the defaults are.
+ *
+ * @typedef {{url: string | null, on: End[] | null}} AskedCallback
+ */
+
+/**
+ * @param {unknown} url undefined where it is not given
+ * @param {unknown} on a list of ends
+ * @param {string} urlName what the caller calls the URL
+ * @returns {AskedCallback}
+ * @throws {Refusal}
+ */
+export function readCallback(url, on, urlName) {
+  if (url !== undefined && typeof url !== 'string') throw invalidParameter(urlName, 'a URL', url);
+  return { url: url ?? null, on: on === undefined ? null : readEnds(on) };
+}
+
+/**
+ * @param {AskedCallback} asked
+ * @param {string} handler its name
+ * @param {HandlerModule} module
+ * @param {Environment} env
+ * @returns {Callback | null}
+ * @throws {Refusal} there is none that `on` could be of, or its host may not be delivered to
+ */
+export function callbackOf({ url, on }, handler, module, env) {
+  const usual = defaultCallback(handler, module, env);
+  if (url === '') return null;
+  if (url === null && usual === null) {
+    if (on === null) return null;
+    throw new Refusal('invalid_parameter', 'expected on to come with callbackUrl, got it alone: neither the handler nor the stack has a callback', {
+      extras: { parameter: 'on' },
+    });
+  }
+  if (url !== null) return { url: checkedUrl(url, env), on: on ?? usual?.on ?? [...ENDS] };
+  return usual && { ...usual, ...(on && { on }) };
+}
+
+/**
+ * @param {string} handler
+ * @param {HandlerModule} module
+ * @param {Environment} env
+ * @returns {Callback | null}
+ * @throws {Refusal} the handler's may not be delivered to, which is no fault of the caller's
+ */
+function defaultCallback(handler, { callback }, env) {
+  if (callback) {
+    try {
+      return { url: checkedUrl(callback.url, env), on: callback.on ?? [...ENDS] };
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      console.error(`the callback of handler ${handler} is of no use`, { handler, error: error.message });
+      throw new Refusal('handler_check_failed', `the callback of handler ${handler} is of no use: ${error.message}`);
+    }
+  }
+  if (!env.CALLBACK_URL) return null;
+  return { url: env.CALLBACK_URL, on: env.CALLBACK_ON ? /** @type {End[]} */ (env.CALLBACK_ON.split(' ')) : [...ENDS] };
+}
+
+/**
+ * @param {string} text
+ * @param {Environment} env
+ * @throws {Refusal}
+ */
+function checkedUrl(text, env) {
+  try {
+    readUrl(text, env.HTTP_ALLOWED_HOSTS, 'callbackUrl');
+    return text;
+  } catch (error) {
+    if (!(error instanceof PermanentError)) throw error;
+    throw new Refusal('invalid_parameter', error.message, { extras: { parameter: 'callbackUrl' } });
+  }
+}
+
+/**
+ * @param {unknown} on
+ * @returns {End[]}
+ * @throws {Refusal}
+ */
+function readEnds(on) {
+  const known = /** @type {readonly unknown[]} */ (ENDS);
+  if (Array.isArray(on) && on.length > 0 && on.every((end) => known.includes(end)) && new Set(on).size === on.length) return on;
+  throw invalidParameter('on', `some of ${ENDS.join(', ')}, each once`, on);
+}
+
+// After which tasks a new one starts: `after` and `startWhen` of a submission.
+
+/**
+ * @param {unknown} after a list of ids; undefined where it is not given
+ * @param {unknown} startWhen
+ * @returns {After | null}
+ * @throws {Refusal}
+ */
+export function readAfter(after, startWhen) {
+  if (after === undefined) {
+    if (startWhen === undefined) return null;
+    throw new Refusal('invalid_parameter', 'expected startWhen to come with after, the ids of the tasks that it is about; got it alone', {
+      extras: { parameter: 'startWhen' },
+    });
+  }
+  const isList = Array.isArray(after) && after.length >= 1 && after.length <= MAX_AFTER && new Set(after).size === after.length;
+  if (!isList) throw invalidParameter('after', `1 to ${MAX_AFTER} ids of tasks, each once`, Array.isArray(after) ? after.length : after);
+  for (const taskId of after) if (typeof taskId !== 'string' || !TASK_ID.test(taskId)) throw invalidParameter('after', 'ids of tasks', taskId);
+  return { taskIds: after, startWhen: readStartWhen(startWhen) };
+}
+
+/**
+ * @param {unknown} startWhen
+ * @returns {StartWhen}
+ * @throws {Refusal}
+ */
+export function readStartWhen(startWhen) {
+  if (startWhen === undefined) return 'completed';
+  const found = START_WHEN.find((each) => each === startWhen);
+  if (found) return found;
+  throw invalidParameter('startWhen', START_WHEN.join(' or '), startWhen);
+}
+
+/**
+ * @param {Store} store
+ * @param {string} parameter that needs it
+ * @throws {Refusal} nothing can be held in the store
+ */
+export function requireHolding(store, parameter) {
+  const refusal = refusalToHold(store, parameter);
+  if (refusal) throw refusal;
+}
+
+/**
+ * @param {Store} store
+ * @param {string} parameter
+ * @returns {Refusal | null}
+ */
+function refusalToHold({ holds }, parameter) {
+  if (holds) return null;
+  return new Refusal('invalid_parameter', `expected no ${parameter} with the state store kv: it has no compare-and-set, so that it could lose the moment when `
+    + 'a task that waits is to start; d1 and durable-object have it', { extras: { parameter } });
+}
+
+/**
+ * Finds out which tasks those that start after others have to wait for.
+ *
+ * @param {(NewTask | Refusal)[]} tasks
+ * @param {Store} store
+ * @returns {Promise<(NewTask | Refusal)[]>} in their order; one that names a task that is not there is refused
+ */
+export async function withAwaited(tasks, store) {
+  const named = tasks.flatMap((task) => (task instanceof Refusal ? [] : task.after?.taskIds ?? []));
+  if (named.length === 0) return tasks;
+  const statuses = store.holds ? await store.statuses([...new Set(named)]) : new Map();
+  return tasks.map((task) => {
+    if (task instanceof Refusal || !task.after) return task;
+    const refusal = refusalToHold(store, 'after');
+    if (refusal) return refusal;
+    if (task.replacesPending) {
+      return new Refusal('invalid_parameter', 'expected replace without after, got both: a task that replaces another one waits for what that waits for', {
+        extras: { parameter: 'replace' },
+      });
+    }
+    const unknown = task.after.taskIds.find((taskId) => !statuses.has(taskId));
+    if (unknown) {
+      return new Refusal('invalid_parameter', `expected after to name tasks that are there, got ${quoted(unknown)}: it was never submitted, or its time to live is over`, {
+        extras: { parameter: 'after' },
+      });
+    }
+    const awaits = stillAwaited(task.after, statuses);
+    return { ...task, awaits, isHeld: awaits.length > 0 };
+  });
+}
+
+// The group of a submission: its own, else what its handler says.
+
+/**
+ * @param {{handler: string, payload: Payload, parameters: Parameters, group: string | null}} task `group` is the key that was asked for
+ * @param {HandlerModule} module its handler
+ * @param {Pick<Call, 'handlers' | 'env' | 'store'>} call
+ * @returns {Group | null} null: it is in none
+ * @throws {Refusal}
+ */
+export function groupOf({ handler, payload, parameters, group: asked }, module, { handlers, env, store }) {
+  const key = asked ?? keyOf(handler, module, payload, parameters);
+  if (key === null) return null;
+  const group = groupNamed(groupName(key, handler, handlers), handlers, env);
+  const fault = faultOf(group, handler, store.hasGroups);
+  if (fault === null) return group;
+  if (asked !== null) throw new Refusal('invalid_parameter', fault, { extras: { parameter: 'group' } });
+  throw new Refusal('handler_check_failed', `the group of handler ${handler} is of no use: ${fault}`);
+}
+
+/**
+ * @param {Group} group
+ * @param {string} handler
+ * @param {boolean} isPossible
+ */
+function faultOf(group, handler, isPossible) {
+  if (!isPossible) return 'expected no group with the state store kv, which cannot count what runs at once: d1 and durable-object can';
+  if (hasLimits(group)) return null;
+  return `expected a group where there are limits: give handler ${handler} some (export const limits), or the stack (group_concurrency, group_rate_limit)`;
+}
+
+/**
+ * @param {string} handler
+ * @param {HandlerModule} module
+ * @param {Payload} payload
+ * @param {Parameters} parameters
+ * @returns {string | null}
+ * @throws {Refusal} the handler's function fails, or gives what is no key: that is the handler's fault
+ */
+function keyOf(handler, module, payload, parameters) {
+  if (!module.group) return module.limits ? WHOLE_HANDLER : null;
+  const name = `group of handler ${handler}`;
+  /** @type {unknown} */
+  let key;
+  try {
+    key = module.group(payload, { ...parameters });
+  } catch (thrown) {
+    const error = describeError(thrown);
+    console.error(`${name} failed`, { handler, error: error.name, message: error.message });
+    throw new Refusal('handler_check_failed', `expected ${name} to give a key; it threw ${error.name}: the log says more`);
+  }
+  if (key === null || key === undefined) return null;
+  if (typeof key === 'string' && GROUP_KEY.test(key)) return key;
+  if (key instanceof Promise) key.catch(() => {}); // nobody waits for it
+  throw new Refusal('handler_check_failed', `expected ${name} to give ${GROUP_KEY_IN_WORDS}, or null, got ${typeof key === 'string' ? quoted(key) : typeof key}`);
+}
+
+// The priority of a submission: its own, else its handler's.
+
+/**
+ * @param {unknown} value undefined where it is not given
+ * @returns {Priority | null} null: the handler's
+ * @throws {Refusal}
+ */
+export function readPriority(value) {
+  if (value === undefined) return null;
+  const priority = PRIORITIES.find((each) => each === value);
+  if (!priority) throw invalidParameter('priority', `one of ${PRIORITIES.join(', ')}`, value);
+  return priority;
+}
+
+/**
+ * @param {{handler: string, priority: Priority | null}} task `priority` is what was asked for
+ * @param {HandlerModule} module its handler
+ * @param {PrioritySettings} env
+ * @returns {OwnPriority | null} null: normal
+ * @throws {Refusal} the stack has none
+ */
+export function priorityOf({ handler, priority: asked }, module, env) {
+  const priority = asked ?? module.priority ?? 'normal';
+  if (priority === 'normal') return null;
+  if (hasPriorities(env)) return priority;
+  const fault = `expected priority normal, got ${priority}: this stack has one queue for all tasks. Its setting priorities: true makes queues for high and low, with engine queue`;
+  if (asked !== null) throw new Refusal('invalid_parameter', fault, { extras: { parameter: 'priority' } });
+  throw new Refusal('handler_check_failed', `the priority of handler ${handler} is of no use: ${fault}`);
+}
+
+// Tags as requests have them: in a query one by one (`tag=key:value`), in JSON an object.
+
+/**
+ * @param {URL} url
+ * @returns {Tags | null} null: there are none
+ * @throws {Refusal}
+ */
+export function tagsOfQuery({ searchParams }) {
+  const texts = searchParams.getAll(TAG);
+  const pairs = texts.map((text) => {
+    const colon = text.indexOf(':');
+    if (colon < 0) throw invalidParameter(TAG, 'a key and a value, such as customer:acme', text);
+    return /** @type {const} */ ([text.slice(0, colon), text.slice(colon + 1)]);
+  });
+  const keys = pairs.map(([key]) => key);
+  const twice = keys.find((key, index) => keys.indexOf(key) < index);
+  if (twice !== undefined) throw invalidParameter(TAG, `one of each key, and ${quoted(twice)} comes more than once`, texts);
+  return checkedTags(TAG, Object.fromEntries(pairs));
+}
+
+/**
+ * @param {unknown} value undefined where it is not given
+ * @returns {Tags | null} null: there are none
+ * @throws {Refusal}
+ */
+export function tagsOfField(value) {
+  if (value === undefined) return null;
+  if (!isObject(value)) throw invalidParameter(TAGS_FIELD, 'an object of texts, such as {"customer": "acme"}', value);
+  return checkedTags(TAGS_FIELD, value);
+}
+
+/**
+ * @param {string} name what the caller calls them
+ * @param {Record<string, unknown>} given
+ * @returns {Tags | null}
+ * @throws {Refusal}
+ */
+function checkedTags(name, given) {
+  const entries = Object.entries(given);
+  if (entries.length > MAX_TAGS) throw invalidParameter(name, `at most ${MAX_TAGS} tags`, entries.length);
+  let length = 0;
+  for (const [key, value] of entries) {
+    if (!TAG_KEY.test(key)) throw invalidTags(name, `expected the key of a tag to be ${TAG_KEY_IN_WORDS}, got ${quoted(key)}`);
+    if (typeof value !== 'string' || !TAG_VALUE.test(value)) {
+      throw invalidTags(name, `expected the value of the tag ${key} to be ${TAG_VALUE_IN_WORDS}, got ${quoted(value)}`);
+    }
+    length += key.length + value.length;
+  }
+  if (length > MAX_TAGS_LENGTH) throw invalidTags(name, `expected the keys and values of all tags to have at most ${MAX_TAGS_LENGTH} characters together, got ${length}`);
+  return entries.length === 0 ? null : sortedTags(/** @type {Record<string, string>} */ (given));
+}
+
+/**
+ * @param {string} parameter
+ * @param {string} sentence
+ */
+function invalidTags(parameter, sentence) {
+  return new Refusal('invalid_parameter', sentence, { extras: { parameter } });
 }

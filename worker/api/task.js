@@ -1,17 +1,22 @@
-/** `/task/:id`: to look at a task, to cancel it, to run it again. */
+/** Tasks that are there: to look at one, to cancel it, to run it again, to send it an event; to follow it; and the list of them. */
 
 import { handOverFollowUp } from '../follow_up.js';
+import { GROUP_KEY, GROUP_KEY_IN_WORDS } from '../group.js';
 import { withPriority } from '../priority.js';
+import { MAX_STEP_NAME_LENGTH } from '../steps.js';
 import { attemptsOf } from '../story.js';
-import { TASK_ID } from '../task_id.js';
+import { ENDED, MAX_PAYLOAD_BYTES, STATUSES } from '../task.js';
+import { TASK_ID, timePrefix } from '../task_id.js';
+import { findEnded, MAX_WAIT_SECONDS, TaskWatch } from '../watch.js';
 import { handOver, requireRoom } from './intake.js';
-import { attemptsView, jsonReply, jsonTextReply, Refusal, taskJson, taskNotFound, UNCACHED } from './reply.js';
-import { fromDigits, readQuery, wholeNumber } from './request.js';
-import { hasSteps, streamTask, wantsStream } from './stream.js';
-import { findEnded, MAX_WAIT_SECONDS } from './watch.js';
+import { attemptsView, invalidParameter, jsonReply, jsonTextReply, Refusal, summaryView, taskJson, taskNotFound, UNCACHED } from './reply.js';
+import { fromDigits, parseJson, readBody, readQuery, textLike, toPayload, wholeNumber } from './request.js';
+import { TAG, tagsOfQuery } from './submission.js';
 
+/** @import { Handlers } from '../handler.js' */
 /** @import { Store } from '../stores/store.js' */
-/** @import { Status } from '../task.js' */
+/** @import { Status, TaskRecord } from '../task.js' */
+/** @import { SeenTask } from '../watch.js' */
 /** @import { Call } from './router.js' */
 
 export const WAIT_SECONDS = /** @type {const} */ ([0, MAX_WAIT_SECONDS]);
@@ -136,6 +141,186 @@ export function requireTaskId(taskId) {
  * @param {Status} status
  * @param {string} expected
  */
-export function wrongStatus(status, expected) {
+function wrongStatus(status, expected) {
   return new Refusal('wrong_status', `expected a ${expected} task, got a ${status} one`, { extras: { status } });
+}
+
+// `GET /tasks`: the newest tasks first.
+
+export const LIST_TASKS = /** @type {const} */ ([1, 100]);
+export const DEFAULT_LIST_TASKS = 20;
+
+/** The name of a handler, be it deployed or not: a task may be older than the deployment. */
+export const HANDLER_NAME = /^[a-z][a-z0-9_-]{0,63}$/;
+
+/** The digits that an id begins with, and what comes after all that begin so. */
+export const CURSOR = /^[0-9a-f-]{1,36}g?$/;
+
+const ERROR_TEXT = /^[^]{1,200}$/;
+const STATUS = new RegExp(`^(?:${STATUSES.join('|')})$`);
+
+/** The beginning of an id, or all of it. */
+export const ID_PREFIX = /^[0-9a-f-]{1,36}$/;
+
+/** A time with its offset, as RFC 3339 has it (https://www.rfc-editor.org/rfc/rfc3339#section-5.6). */
+const TIME = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)$/;
+
+/** Longest text that is looked for in errors, in UTF-16 code units. */
+export const MAX_ERROR_TEXT_LENGTH = 200;
+
+/** What comes after every id that begins as a text does. */
+const AFTER = 'g';
+
+/** @param {Call} call */
+export async function listTasks({ url, store, env }) {
+  const query = readQuery(url, ['status', 'handler', 'group', TAG, 'id', 'createdAfter', 'createdBefore', 'error', 'limit', 'cursor'], [], TAG);
+  const id = textLike('id', query['id'], ID_PREFIX, 'the id of a task, or its beginning');
+  const after = timeOf('createdAfter', query['createdAfter']);
+  const before = timeOf('createdBefore', query['createdBefore']);
+  const cursor = textLike('cursor', query['cursor'], CURSOR, 'one that a list gave');
+  // Ids sort by age, so a time and the beginning of an id are both bounds of ids.
+  const ends = [cursor, id && id + AFTER, before].filter((end) => end !== null).sort();
+  const { tasks, cursor: next } = await store.list({
+    status: /** @type {Status | null} */ (textLike('status', query['status'], STATUS, `one of ${STATUSES.join(', ')}`)),
+    handler: textLike('handler', query['handler'], HANDLER_NAME, 'the name of a handler'),
+    group: textLike('group', query['group'], GROUP_KEY, GROUP_KEY_IN_WORDS),
+    tags: tagsOfQuery(url),
+    limit: wholeNumber('limit', fromDigits(query['limit']), LIST_TASKS, DEFAULT_LIST_TASKS),
+    since: [id ?? '', after ?? ''].sort()[1] ?? '',
+    error: textLike('error', query['error'], ERROR_TEXT, `a text of 1 to ${MAX_ERROR_TEXT_LENGTH} characters`),
+    cursor: ends[0] ?? null,
+  });
+  return jsonReply({ tasks: tasks.map((task) => summaryView(task, env)), cursor: next });
+}
+
+/**
+ * @param {string} name
+ * @param {string | undefined} text
+ * @returns {string | null} what comes before every id of that millisecond
+ * @throws {import('./reply.js').Refusal}
+ */
+function timeOf(name, text) {
+  const checked = textLike(name, text, TIME, 'a time as 2026-11-30T09:00:00Z');
+  if (checked === null) return null;
+  const time_ms = Date.parse(checked);
+  if (Number.isNaN(time_ms)) throw invalidParameter(name, 'a time that there is, as 2026-11-30T09:00:00Z', text);
+  return timePrefix(Math.max(0, time_ms));
+}
+
+// `POST /task/:id/events/:name`: tells a task of what its handler waits for, or will.
+
+/** What an event may be called. */
+export const EVENT_NAME = new RegExp(`^[A-Za-z0-9_.-]{1,${MAX_STEP_NAME_LENGTH}}$`);
+
+/**
+ * The first event of a name counts, so that it may be sent again. It is kept whether or not the handler waits for it yet.
+ *
+ * @param {Call} call
+ * @param {string} taskId
+ * @param {string} name
+ */
+export async function sendEvent({ request, url, store, engine, invocation, handlers }, taskId, name) {
+  readQuery(url, []);
+  requireTaskId(taskId);
+  if (!EVENT_NAME.test(name)) throw invalidParameter('name', `1 to ${MAX_STEP_NAME_LENGTH} letters, digits, _, . or -`, name);
+  const payload = toPayload(await readBody(request, MAX_PAYLOAD_BYTES));
+  parseJson(payload, 'an event is');
+  const { handler } = await find(store, taskId);
+  if (handlers[handler]?.steps !== true) {
+    throw new Refusal('invalid_parameter', `expected a task whose handler has steps, got one of ${handler}: add \`export const steps = true;\` to its module`);
+  }
+  const receipt = await store.putEvent(taskId, name, { payload: /** @type {string} */ (payload), received_ms: Date.now() });
+  if (!receipt) throw wrongStatus((await find(store, taskId)).status, 'pending or processing');
+  const { waiting, isFirst } = receipt;
+  if (waiting) {
+    invocation.waitUntil(engine.wake({ taskId, ...waiting, delay_seconds: 0 }).catch((error) => {
+      console.error('an event is kept, and its task could not be told; the sweeper does it', { taskId, event: name, error: String(error) });
+    }));
+  }
+  return jsonReply({ taskId, event: name, isNew: isFirst });
+}
+
+// `GET /task/:id` as a stream of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+
+/** How long a stream lasts, after which its client comes again: 43 looks at most, or 20 of two queries at a task with steps, as many as the Free
+ * plan has with room to spare; whoever is told of more changes ends when these are spent. */
+const STREAM_SECONDS = 40;
+
+/** After how long the client of a stream that has ended comes again. */
+const RECONNECT_MS = 1_000;
+
+/** What keeps a connection alive and tells whether there is still a client. */
+const NOTHING_NEW = ':\n\n';
+
+export const EVENT_STREAM = 'text/event-stream';
+
+/** @param {Request} request */
+function wantsStream({ method, headers }) {
+  const accepted = (headers.get('Accept') ?? '').toLowerCase().split(',').map((each) => each.split(';')[0]?.trim());
+  return method === 'GET' && accepted.includes(EVENT_STREAM);
+}
+
+/**
+ * A client that has seen the end comes again all the same: 204 is what tells it not to.
+ *
+ * @param {Call} call
+ * @param {TaskRecord} task
+ */
+function streamTask(call, task) {
+  if (ENDED.has(task.status) && call.request.headers.get('Last-Event-ID') === eventId(task)) {
+    return new Response(null, { status: 204, headers: UNCACHED });
+  }
+  return new Response(bytesOf(eventsOf(call, task)), { headers: { 'Content-Type': EVENT_STREAM, ...UNCACHED } });
+}
+
+/**
+ * @param {Call} call
+ * @param {TaskRecord} first the task as it is now
+ * @returns {AsyncGenerator<string>} events up to the task's end
+ */
+async function* eventsOf({ store, env, handlers }, first) {
+  const watch = new TaskWatch(store, first.taskId, Date.now() + STREAM_SECONDS * 1000, hasSteps(handlers, first));
+  try {
+    yield `retry: ${RECONNECT_MS}\n\n`;
+    let sent = '';
+    /** @type {SeenTask | null} */
+    let task = await watch.again(first); // it may have changed before anybody listened
+    for (; task; task = await watch.again(task)) {
+      const json = taskJson(task, env, task.steps);
+      yield json === sent ? NOTHING_NEW : `id: ${eventId(task)}\nevent: task\ndata: ${json}\n\n`;
+      sent = json;
+      if (ENDED.has(task.status) || !await watch.next(task)) return;
+    }
+  } finally {
+    watch.stop();
+  }
+}
+
+/**
+ * @param {AsyncGenerator<string>} texts
+ * @returns {ReadableStream<Uint8Array>} which asks for a text only when the one before is sent, and so for no more once
+ *   its client is gone
+ */
+function bytesOf(texts) {
+  const encoder = new TextEncoder();
+  return new ReadableStream({
+    async pull(controller) {
+      const { value, done } = await texts.next();
+      if (done) controller.close();
+      else controller.enqueue(encoder.encode(value));
+    },
+  }, { highWaterMark: 0 });
+}
+
+/**
+ * @param {Handlers} handlers
+ * @param {TaskRecord} task
+ */
+export function hasSteps(handlers, { handler }) {
+  return Object.hasOwn(handlers, handler) && handlers[handler]?.steps === true;
+}
+
+/** @param {TaskRecord} task */
+function eventId({ run, status }) {
+  return `${run}-${status}`;
 }

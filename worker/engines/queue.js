@@ -18,7 +18,7 @@ import { Returns } from './returns.js';
 import { TaskMessages } from './task_messages.js';
 
 /** @import { Settlement } from '../attempt.js' */
-/** @import { ValidatorClass } from '../api/payload.js' */
+/** @import { ValidatorClass } from '../api/request.js' */
 /** @import { FollowUp } from '../follow_up.js' */
 /** @import { Handlers } from '../handler.js' */
 /** @import { ClaimAnswer, Delivery, OpenTask, Probe, Store } from '../stores/store.js' */

@@ -12,7 +12,7 @@ import { MAX_WAIT_SECONDS } from '../task.js';
 import { instanceId, WAKE, WorkflowEngine } from './workflow.js';
 
 /** @import { WorkflowEvent, WorkflowStep } from 'cloudflare:workers' */
-/** @import { ValidatorClass } from '../api/payload.js' */
+/** @import { ValidatorClass } from '../api/request.js' */
 /** @import { Parts, Settlement } from '../attempt.js' */
 /** @import { Handlers } from '../handler.js' */
 /** @import { Delivery, Ended, Store } from '../stores/store.js' */

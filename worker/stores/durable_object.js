@@ -21,7 +21,7 @@ import { TaskTable } from './task_table.js';
 
 /** @import { Engine } from '../engines/engine.js' */
 /** @import { GroupSettings } from '../group.js' */
-/** @import { SeenTask } from '../api/watch.js' */
+/** @import { SeenTask } from '../watch.js' */
 /** @import { StepsVersion } from './changes.js' */
 /** @import { Status } from '../task.js' */
 /** @import { Schedule } from '../schedules.js' */

@@ -4,12 +4,12 @@
  * (https://developers.cloudflare.com/d1/platform/limits/): a request that may ask no more ends its wait.
  */
 
-import { listen } from '../stores/changes.js';
-import { InvocationSpent, isStoreError } from '../stores/store_error.js';
-import { ENDED } from '../task.js';
+import { listen } from './stores/changes.js';
+import { InvocationSpent, isStoreError } from './stores/store_error.js';
+import { ENDED } from './task.js';
 
-/** @import { Store } from '../stores/store.js' */
-/** @import { StepRecord, TaskRecord } from '../task.js' */
+/** @import { Store } from './stores/store.js' */
+/** @import { StepRecord, TaskRecord } from './task.js' */
 
 /** The time between two looks: short at first, since most tasks are; then the longest by which what is done elsewhere is seen late.
  * A store that tells is asked so rarely only to make sure. */
