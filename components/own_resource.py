@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 from abc import abstractmethod
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 import pulumi
@@ -36,7 +39,8 @@ class OwnResource(Resource):
         if is_hosted():
             pulumi.CustomResource.__init__(self, type_token(type(self)), name, properties, opts)
         else:
-            super().__init__(self.make_provider(), name, properties, opts)
+            with _unchanged_pickler():
+                super().__init__(self.make_provider(), name, properties, opts)
 
     @classmethod
     @abstractmethod
@@ -47,3 +51,18 @@ class OwnResource(Resource):
 def type_token(kind: type[OwnResource]) -> str:
     """Return the type of a resource that the plugin provides."""
     return f"{PACKAGE}:index:{kind.__name__}"
+
+
+@contextmanager
+def _unchanged_pickler() -> Generator[None]:
+    """Take back what Pulumi's SDK does to pickle as it writes a provider.
+
+    It wraps this function each time, and never unwraps it: after some hundreds of dynamic resources in one process, the
+    next one ends in a RecursionError.
+    """
+    pickler, name = pickle._Pickler, "_batch_setitems"  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+    before = getattr(pickler, name)
+    try:
+        yield
+    finally:
+        setattr(pickler, name, before)

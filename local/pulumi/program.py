@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import contextvars
+import pickle
 import runpy
 import sys
 import traceback
@@ -29,6 +30,10 @@ _ENTRY = "__main__.py"
 _PARALLEL_STEPS = 16
 # What `pulumi.get_organization()` says without a Pulumi account.
 _ORGANIZATION = "organization"
+# Pulumi's SDK wraps this function of pickle each time that it writes a dynamic provider, and never unwraps it: a
+# process that runs many programs would end in a RecursionError.
+_PICKLER, _WRAPPED = pickle._Pickler, "_batch_setitems"  # pyright: ignore
+_UNWRAPPED = getattr(_PICKLER, _WRAPPED)
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,7 @@ class Program:
                     raise ProgramError(f"the program called exit({error.code})") from error
 
     def _main(self) -> None:
+        setattr(_PICKLER, _WRAPPED, _UNWRAPPED)
         runpy.run_path(str(self.folder.resolve() / _ENTRY), run_name="__main__")
 
     def _trace(self, error: Exception) -> str:

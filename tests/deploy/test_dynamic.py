@@ -1,5 +1,8 @@
 """Dynamic resources: the program's own provider code, run in process."""
 
+from pulumi.dynamic import ResourceProvider
+from pulumi.dynamic.dynamic import serialize_provider  # pyright: ignore[reportUnknownVariableType]
+
 from local.pulumi.steps import Action
 from tests.deploy.conftest import Stack, is_real
 
@@ -89,6 +92,14 @@ def test_create_update_replace_delete(stack: Stack) -> None:
 
     stack.deploy("destroy")
     assert list(files.iterdir()) == []
+
+
+def test_what_other_programs_did_in_the_process_is_forgotten(stack: Stack) -> None:
+    for _ in range(1_000):  # each makes pickle recurse once more, and the SDK never takes that back
+        serialize_provider(ResourceProvider())
+    prepare(stack, 'text = Text("text", "one", "hello")')
+    stack.up()
+    assert stack.outputs["size"] == 5
 
 
 def test_unknown_inputs_and_outputs_in_a_preview(stack: Stack) -> None:

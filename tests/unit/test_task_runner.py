@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,13 @@ def test_two_stand_side_by_side_in_one_program() -> None:
     assert {"mail-version", "images-version", "mail-queue", "images-kv"} <= set(stack.resources)
     names = [name for name in cloudflare_names(stack) if name != "images-dev"]  # the Worker's and the namespace's
     assert len(names) == len(set(names)) == 5
+
+
+def test_a_program_can_declare_any_number_of_them() -> None:
+    """Pulumi's SDK makes pickle recurse once more with each dynamic resource: a few hundred would be the most."""
+    before = getattr(pickle._Pickler, "_batch_setitems")  # pyright: ignore # noqa: B009
+    record_task_runner()
+    assert getattr(pickle._Pickler, "_batch_setitems") is before  # pyright: ignore # noqa: B009
 
 
 def test_no_declared_input_depends_on_time_or_network(monkeypatch: pytest.MonkeyPatch) -> None:
