@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
@@ -13,8 +14,10 @@ import httpx
 
 from bench.cloud import LocalCloud
 from bench.combinations import ENVIRONMENTS, combination
+from bench.errors import MeasuredSystemError
 from bench.meter import Meter, metered
 from bench.node import ROOT
+from bench.patience import eventually
 from bench.progress import Progress
 from bench.task_runner import TaskRunner
 from bench.units import Units, per_task, settled
@@ -34,6 +37,20 @@ _UNTIL_WAITING_SECONDS = 1.0
 
 _LEAST = 0.005
 """What is less is noise: a row of a sweep, shared by some tasks."""
+
+_SCHEDULES = 50
+"""How many have a tick at the same minute: so many share what the sweep uses that makes their tasks."""
+
+_SECOND_TO_DECLARE_BY = 45
+"""Later in a minute the next one is too near to declare them before it."""
+
+_LEAST_OF_A_SWEEP = 0.1
+"""What is less is the sweep's own, shared by so many."""
+
+_TICK_SECONDS = 150
+"""Until all have made their task: their minute comes within two, and a sweep within one more."""
+
+_WITHOUT_BODY = ("GET", "DELETE")
 
 Added = dict[str, Units | None]
 """By feature what it adds to a task, and of PLAIN_TASK what that costs; None where the combination refuses it."""
@@ -61,11 +78,11 @@ def measure_features(engine: Engine, cloud: LocalCloud, progress: Progress) -> d
     return counted
 
 
-def difference(units: Units, *others: Units) -> Units:
+def difference(units: Units, *others: Units, least: float = _LEAST) -> Units:
     """Return what some units are more than others together; what is too little to be anybody's is left out."""
     names = sorted({*units, *(name for each in others for name in each)})
     added = {name: units.get(name, 0) - sum(each.get(name, 0) for each in others) for name in names}
-    return {name: round(value, 2) for name, value in added.items() if abs(value) >= _LEAST}
+    return {name: round(value, 2) for name, value in added.items() if abs(value) >= least}
 
 
 class _Counting:
@@ -128,7 +145,37 @@ class _Counting:
                 added[feature] = measure()
             except RefusedError:
                 added[feature] = None
+        added["a tick of a schedule"] = self._tick(meter)
         return added
+
+    def _tick(self, meter: Meter) -> Units:
+        """Return what a task of a schedule costs more than one of a batch: both come many at once."""
+        meter.reset()
+        self._request("POST", "/tasks", {}, body={"tasks": [{"payload": {"n": n}} for n in range(_SCHEDULES)]})
+        settled(self._runner, meter)
+        together = per_task(meter.read(), _SCHEDULES)
+        minute = datetime.now(UTC) + timedelta(minutes=1 if datetime.now(UTC).second < _SECOND_TO_DECLARE_BY else 2)
+        names = [f"tick-{number}" for number in range(_SCHEDULES)]
+        for name in names:
+            self._request("PUT", f"/schedules/{name}", {}, body={"cron": f"{minute.minute} * * * *", "payload": {}})
+        settled(self._runner, meter)
+        meter.reset()
+        wait_seconds = (minute.replace(second=0, microsecond=0) - datetime.now(UTC)).total_seconds()
+        time.sleep(max(0.0, wait_seconds))
+
+        def all_have_ended() -> bool | None:
+            counts = settled(self._runner, meter, _QUIET_AFTER_WAIT_SECONDS)
+            written = sum(amount for units in counts.values() for unit, amount in units.items() if "writ" in unit)
+            return True if written >= _SCHEDULES else None
+
+        eventually(all_have_ended, seconds=_TICK_SECONDS, expected=f"{_SCHEDULES} tasks of schedules")
+        ticks = per_task(meter.read(), _SCHEDULES, sweeps=True)
+        for name in names:
+            schedule = self._request("GET", f"/schedules/{name}", {})
+            if len(schedule["lastRuns"]) != 1:
+                raise MeasuredSystemError(f"expected one run of the schedule {name}, got {schedule['lastRuns']}")
+            self._request("DELETE", f"/schedules/{name}", {})
+        return difference(ticks, together, least=_LEAST_OF_A_SWEEP)
 
     def _count(self, meter: Meter, work: Callable[[], object], quiet_seconds: float) -> Units:
         meter.reset()
@@ -145,11 +192,21 @@ class _Counting:
         return self._submit(headers={"Idempotency-Key": f"key-{self._keys}"})
 
     def _request(
-        self, method: str, path: str, query: Mapping[str, str | int], headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | int],
+        headers: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         url = f"{self._runner.url}{path}"
         reply = httpx.request(
-            method, url, params=dict(query), headers=dict(headers or {}), content=b"{}", trust_env=False
+            method,
+            url,
+            params=dict(query),
+            headers=dict(headers or {}),
+            json=None if method in _WITHOUT_BODY else body or {},
+            trust_env=False,
         )
         if reply.status_code == httpx.codes.BAD_REQUEST.value:
             raise RefusedError(reply.text)

@@ -42,11 +42,11 @@ def measure(worker: DeployedWorker, load: LoadGenerator, *, tasks: int, payload_
     return {"backlog": backlog, "lone": lone}
 
 
-def per_task(counts: Counts, tasks: int) -> Units:
-    """Divide counts by the number of tasks, whatever has started the code but the sweep."""
+def per_task(counts: Counts, tasks: int, *, sweeps: bool = False) -> Units:
+    """Divide counts by the number of tasks, whatever has started the code; of the sweep where `sweeps` says so."""
     total: Counter[str] = Counter()
     for trigger, units in counts.items():
-        if trigger != _SWEEP:
+        if sweeps or trigger != _SWEEP:
             total.update(units)
     return {unit: amount / tasks for unit, amount in sorted(total.items())}
 

@@ -175,7 +175,7 @@ export async function runSchedule(store, engine, { name, schedule: text }, now_m
   const schedule = JSON.parse(text);
   if (schedule.paused || schedule.next_ms === null || schedule.next_ms > now_ms) return;
   const home = schedule.task.group ? all : store;
-  const isBusy = schedule.overlap === 'skip' && await isRunning(home, schedule);
+  const isBusy = schedule.overlap === 'skip' && await isRunning(schedule, home, all);
   const tasks = isBusy ? [] : await Promise.all(dueTicks(schedule, now_ms).map((tick_ms) => taskOf(name, schedule, { tick_ms, now_ms, groupOf })));
   if (isBusy) console.log('a tick was left out, because the task of the last one has not ended', { schedule: name });
   const insertions = tasks.length > 0 ? await home.insert(tasks.map(({ task }) => task)) : [];
@@ -195,14 +195,15 @@ export async function runSchedule(store, engine, { name, schedule: text }, now_m
 }
 
 /**
- * @param {Store} store
  * @param {Schedule} schedule
+ * @param {Store} home
+ * @param {Store} all where its last task is, if the schedule has come from a former store since
  * @returns {Promise<boolean>} whether its last task has not ended
  */
-async function isRunning(store, { runs, next_ms }) {
+async function isRunning({ runs, next_ms }, home, all) {
   const last = runs.at(-1);
   if (!last || last.tick_ms >= Number(next_ms)) return false;
-  const task = await store.find(last.taskId);
+  const task = await home.find(last.taskId) ?? (home === all ? null : await all.find(last.taskId));
   return task !== null && !ENDED.has(task.status);
 }
 

@@ -24,6 +24,11 @@ const FACE = `(() => {
         deployed = { SCHEDULES: schedules && JSON.stringify(schedules), CF_VERSION_METADATA: { id: timestamp, tag: '', timestamp } };
         return Response.json(true);
       }
+      if (pathname === '/places') {
+        const { present, formers } = new Store(env);
+        const stores = [present, ...formers.map((former) => former.store)];
+        return Response.json(await Promise.all(stores.map(async (store) => (await store.schedules()).map((kept) => kept.name))));
+      }
       const [, name, ms] = /^\\/rewind\\/(.+)\\/(.+)/.exec(pathname) ?? [];
       if (!name) return runner.fetch(request, { ...env, ...deployed }, context);
       const store = new Store(env);
@@ -165,6 +170,29 @@ for (const [store, formerStores] of someOf(/** @type {[StoreName, StoreName[]][]
     assert.equal((await runner.api.task(taskId)).status, 'completed');
   } finally {
     await runner.api.stop();
+  }
+});
+
+for (const [store, former] of someOf(/** @type {[StoreName, StoreName][]} */ ([
+  ['d1', 'kv'], ['kv', 'd1'], ['d1', 'durable-object'], ['durable-object', 'd1'], ['sharded-objects', 'sharded-d1'],
+]))) test(`a schedule of the API moves from ${former} to ${store}, as it is`, async () => {
+  const { api, rewind, show } = await startDeployments({ store, formerStores: [former] });
+  try {
+    await api.call('PUT', '/schedules/report', { body: { everySeconds: 3600, payload: 'words', overlap: 'skip' } });
+    const tick_ms = lastTick();
+    await rewind('report', tick_ms); // puts it into the former store
+    const before = await show('report');
+    assert.deepEqual((await api.call('GET', '/places')).body, [[], ['report']]);
+    await api.worker.sweep();
+    assert.deepEqual((await api.call('GET', '/places')).body, [['report'], []]);
+    if (store !== 'durable-object' && store !== 'sharded-objects') { // an object's own alarm ticks
+      assert.deepEqual((await show('report')).lastRuns.map((/** @type {any} */ run) => run.scheduledAt), [new Date(tick_ms).toISOString()]);
+    }
+    const { lastRuns: _runs, nextRuns: _next, ...kept } = await show('report');
+    const { lastRuns: _ran, nextRuns: _planned, ...was } = before;
+    assert.deepEqual(kept, was);
+  } finally {
+    await api.stop();
   }
 });
 

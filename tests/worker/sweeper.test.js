@@ -184,7 +184,7 @@ test('one chore that fails stops no other', async () => {
     refreshGroups: broken,
     tally: broken,
     sweptSchedules: broken,
-    spreadPauses: async () => {}, note: async () => null,
+    carryOver: async () => {}, note: async () => null,
     waiting: broken,
     fill: broken,
     countSweep: async (/** @type {object} */ counts) => { done.push(JSON.stringify(counts)); },
@@ -200,7 +200,7 @@ test('a database that is nearly full is told of', async () => {
   const warn = mock.method(console, 'warn', () => {});
   for (const bytes of [799, 800]) {
     const fill = async () => [{ name: 'DB', bytes, limit_bytes: 1_000 }];
-    await sweep(/** @type {any} */ ({ open: async function* () {}, expire: async () => 0, tally: async () => {}, refreshGroups: async () => ({ runs: [], ended: [] }), sweptSchedules: async () => [], waiting: async () => [], spreadPauses: async () => {}, note: async () => null, fill }), /** @type {any} */ ({}), READING);
+    await sweep(/** @type {any} */ ({ open: async function* () {}, expire: async () => 0, tally: async () => {}, refreshGroups: async () => ({ runs: [], ended: [] }), sweptSchedules: async () => [], waiting: async () => [], carryOver: async () => {}, note: async () => null, fill }), /** @type {any} */ ({}), READING);
   }
   assert.deepEqual(warn.mock.calls.map(({ arguments: [, { bytes }] }) => bytes), [800]);
   warn.mock.restore();

@@ -577,7 +577,7 @@ export class KvStore {
     READ_PAUSES.set(this.namespace, { at_ms: Date.now(), pauses });
   }
 
-  async spreadPauses() {} // it is one part
+  async carryOver() {} // it is one part
 
   /** @returns {Promise<Pauses>} */
   async #readPauses() {

@@ -10,6 +10,7 @@ import { mergeStatistics } from './tally.js';
 
 /** @import { Group } from '../group.js' */
 /** @import { Invocation } from '../joint.js' */
+/** @import { Schedule } from '../schedules.js' */
 /** @import { Link, LinkEnd } from '../dependencies.js' */
 /** @import { AttemptName, NewTask, Outcome, Progress, StepRecord, TaskError, TaskEvent, TaskRecord } from '../task.js' */
 /** @import { Abandoned, ClaimAnswer, Delivery, KeptSchedule, Probe, Query, Standing, Statistics, Store, SweepCounts } from './store.js' */
@@ -247,7 +248,7 @@ export function layered(Present, formers) {
       return (await this.#all((store) => store.waiting())).flat();
     }
 
-    /** The present store's, and those of former ones that nobody has put since. */
+    /** The present store's, and those of former ones that were not moved yet. */
     async schedules() {
       return firstOfEach((await this.#all((store) => store.schedules())).flat());
     }
@@ -280,8 +281,27 @@ export function layered(Present, formers) {
       await this.#all((store) => store.setPause(handler, paused_ms));
     }
 
-    async spreadPauses() {
+    async carryOver() {
       for (const { handler, paused_ms } of await this.pauses()) await this.setPause(handler, paused_ms);
+      for (const { store } of this.formers) {
+        for (const kept of await store.schedules()) await this.#moveSchedule(kept, store);
+      }
+    }
+
+    /**
+     * Puts a schedule into the present store, then takes it out of a former one. Of one that is in both, as after a sweep that was cut off,
+     * the present store's counts. One with a group stays where there are groups.
+     *
+     * @param {KeptSchedule} kept
+     * @param {Store} former
+     */
+    async #moveSchedule({ name, schedule }, former) {
+      const { task: { group } } = /** @type {Schedule} */ (JSON.parse(schedule));
+      if (group && !this.present.hasGroups) return;
+      const isPut = await this.present.changeSchedule(name, null, schedule);
+      const isTaken = await former.changeSchedule(name, schedule, null);
+      // It has ticked meanwhile, or was changed: as it is now, the next sweep moves it.
+      if (isPut && !isTaken) await this.present.changeSchedule(name, schedule, null);
     }
 
     /** @param {string} name */

@@ -264,7 +264,7 @@ export class ShardedStore {
     await this.#shard(0).setPause(handler, paused_ms);
   }
 
-  async spreadPauses() {
+  async carryOver() {
     for (const { handler, paused_ms } of await this.pauses()) {
       await askAll(this.shards.slice(1), (shard) => shard.setPause(handler, paused_ms));
     }

@@ -199,7 +199,8 @@
  * @property {() => Promise<Pause[]>} pauses by handler
  * @property {(handler: string, paused_ms: number | null) => Promise<void>} setPause lets the tasks of a handler wait, from a Unix time on;
  *   null: no longer
- * @property {() => Promise<void>} spreadPauses pauses what is paused in those parts, too, that a deployment has added since
+ * @property {() => Promise<void>} carryOver after a deployment that changes the parts of the store: pauses in new parts what is paused, and moves
+ *   schedules out of former ones
  * @property {(name: string) => Promise<string | null>} note what the sweeper remembers by a name, JSON; null: nothing
  * @property {(name: string, before: string | null, after: string | null) => Promise<boolean>} changeNote false where it is not as it was read
  */

@@ -943,7 +943,7 @@ export class TaskTable {
     await this.run([changeOfPause(handler, paused_ms)]);
   }
 
-  async spreadPauses() {} // it is one part
+  async carryOver() {} // it is one part
 
   /**
    * @param {string} name
