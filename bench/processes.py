@@ -17,6 +17,10 @@ _USER_TICKS = 11
 https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html."""
 
 
+_OF_WORKERS = b"unix:worker-"
+"""In the command line of a workerd that runs Workers: where it is asked for its logs."""
+
+
 class _Process(NamedTuple):
     pid: int
     parent: int
@@ -24,7 +28,10 @@ class _Process(NamedTuple):
 
 
 def cpu_seconds(root: int) -> dict[str, float]:
-    """Return the CPU time of a process and its descendants, by the names of their programs; none but on Linux."""
+    """Return the CPU time of a process and its descendants, by the names of their programs; none but on Linux.
+
+    Of a local Cloudflare the workerd that has the stores and queues is told apart from those that run Workers.
+    """
     if sys.platform != "linux":
         return {}
     seconds: dict[str, float] = {}
@@ -32,6 +39,8 @@ def cpu_seconds(root: int) -> dict[str, float]:
         try:
             *_, fields = (_PROC / str(pid) / "stat").read_text().rpartition(") ")
             program = re.sub(r"[0-9.]+$", "", (_PROC / str(pid) / "exe").readlink().name)
+            if program == "workerd":
+                program += " of Workers" if _OF_WORKERS in (_PROC / str(pid) / "cmdline").read_bytes() else " of stores"
         except (FileNotFoundError, ProcessLookupError):
             continue
         ticks = sum(int(each) for each in fields.split()[_USER_TICKS : _USER_TICKS + 2])

@@ -83,6 +83,9 @@ MEASURES = (
     Measure("memory", "loaded_mib", "memory, after a backlog, MiB"),
 )
 
+_CPU = "cpu_ms_"
+"""Before what was done, and by which process, in a key of what was measured."""
+
 _DELIVERED = {
     "throughput": "backlogs",
     "lone": "lone tasks",
@@ -203,18 +206,20 @@ def _delivery(turns: Sequence[Mapping[str, float]]) -> str:
 
 
 def cpu_table(results: Results) -> str:
-    """Put the CPU time of each system's processes side by side: from a task's POST to its end."""
+    """Put the CPU time of each system's processes side by side: for a POST, and for working a task off."""
     turns: Mapping[str, Sequence[Mapping[str, float]]] = results["throughput"]
-    processes = sorted({key for each in turns.values() for turn in each for key in turn if key.startswith("cpu_ms_")})
-    rows = [
-        [
-            key.removeprefix("cpu_ms_"),
-            *(_number(median) if (median := _median(turns[name], key)) else "" for name in turns),
+    keys = sorted({key for each in turns.values() for turn in each for key in turn if key.startswith(_CPU)})
+    whats = dict.fromkeys(key.removeprefix(_CPU).rpartition(": ")[0] for key in keys)
+    rows: list[list[str]] = []
+    for what in whats:
+        own = [key for key in keys if key.startswith(f"{_CPU}{what}: ")]
+        medians = {key: [_median(turns[name], key) for name in turns] for key in own}
+        rows += [
+            [key.removeprefix(_CPU), *("" if each is None else _number(each) for each in medians[key])] for key in own
         ]
-        for key in processes
-    ]
-    totals = [sum(_median(turns[name], key) or 0 for key in processes) for name in turns]
-    return table(["process", *turns], [*rows, ["all", *map(_number, totals)]])
+        totals = [sum(each or 0 for each in column) for column in zip(*medians.values(), strict=True)]
+        rows.append([f"{what}: all", *map(_number, totals)])
+    return table(["what, and which process", *turns], rows)
 
 
 def targets_table(results: Results) -> str:

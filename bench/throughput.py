@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from bench.load_generator import Load, LoadGenerator, Target
 from bench.patience import eventually
@@ -24,7 +25,7 @@ def measure(
 
     Returns:
         `tasks` submitted. Rates (tasks a second) and the latency of a POST at this concurrency (milliseconds). CPU time
-        of each process, in milliseconds a task, from the first POST to the end of the last task.
+        of each process, in milliseconds a task: for its POST, and for working it off.
     """
     return _measure(system, load, [concurrency], tasks, payload_bytes)
 
@@ -50,20 +51,22 @@ def _measure(
     system: System, load: LoadGenerator, connections: list[int], tasks: int, payload_bytes: int
 ) -> dict[str, float]:
     target = Target(system.url, system.headers, payload_bytes)
-    cpu_before = system.cpu_seconds()
+    cpu: dict[str, float] = {}
+    floods: list[Load] = []
+    used = system.cpu_seconds()
     system.hold()
     try:
-        floods = [load.flood(target, tasks=tasks, concurrency=each) for each in connections]
+        for each in connections:
+            floods.append(load.flood(target, tasks=tasks, concurrency=each))
+            before, used = used, system.cpu_seconds()
+            cpu |= _cpu_ms(before, used, f"POST over {each} connections", tasks)
     finally:
         began = time.perf_counter()
         system.release()
     _drained(system)
     drained_seconds = time.perf_counter() - began
     submitted = tasks * len(floods)
-    cpu = {
-        f"cpu_ms_{name}": (seconds - cpu_before.get(name, 0)) * 1000 / submitted
-        for name, seconds in system.cpu_seconds().items()
-    }
+    cpu |= _cpu_ms(used, system.cpu_seconds(), "worked off", submitted)
     rates = {
         f"post_per_second_{each}": flood.tasks_per_second
         for each, flood in zip(connections[1:], floods[1:], strict=True)
@@ -76,6 +79,11 @@ def _measure(
         "drain_per_second": submitted / drained_seconds,
         **cpu,
     }
+
+
+def _cpu_ms(before: Mapping[str, float], after: Mapping[str, float], what: str, tasks: int) -> dict[str, float]:
+    used_ms = {name: (seconds - before.get(name, 0)) * 1000 / tasks for name, seconds in after.items()}
+    return {f"cpu_ms_{what}: {name}": each for name, each in used_ms.items()}
 
 
 def _latency(posted: Load) -> dict[str, float]:
