@@ -3,6 +3,7 @@
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export NODE_COMPILE_CACHE := $(CURDIR)/.venv/node_compile_cache
+unexport PYTHONDONTWRITEBYTECODE # Python starts hundreds of times in the tests: compiling its modules each time takes minutes
 
 .PHONY: docs test-policy new-handler up down test test-ci test-all test-short-node test-short-parts test-node test-every-node test-parts test-long test-bad-day test-faults bench bench-local check lint types setup help
 
@@ -32,7 +33,8 @@ LONG_NODE = $(patsubst %,tests/data_plane/%.test.js,broker durability durable_ob
 ALL = $(filter-out $(DEFAULT),$(wildcard tests/journey/test_*.py)) tests/wrangler tests/hosted tests/standalone $(PARTS)
 
 NODE_TESTS = $(wildcard worker/handlers/*.test.js $(patsubst %,tests/%/*.test.js,worker data_plane page sdk bench ci))
-NODE = node --test --test-concurrency=3
+TELL = --test-reporter=spec --test-reporter-destination=stdout --test-reporter=./tests/slowest_files.js --test-reporter-destination=stdout
+NODE = node --test --test-concurrency=3 $(TELL)
 
 # Tests wait for others more than they compute, so more of them run at once than there are cores; the longest begin.
 PYTEST = python -m pytest --durations 10 --durations-min 5

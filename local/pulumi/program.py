@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import contextvars
+import gc
 import pickle
 import runpy
 import sys
@@ -111,7 +112,8 @@ class Program:
 
     def _main(self) -> None:
         setattr(_PICKLER, _WRAPPED, _UNWRAPPED)
-        runpy.run_path(str(self.folder.resolve() / _ENTRY), run_name="__main__")
+        with _no_garbage_collection():
+            runpy.run_path(str(self.folder.resolve() / _ENTRY), run_name="__main__")
 
     def _trace(self, error: Exception) -> str:
         """Format the program's own frames."""
@@ -122,6 +124,16 @@ class Program:
 
 
 _OWN_FOLDER = str(Path(__file__).parent)
+
+
+@contextlib.contextmanager
+def _no_garbage_collection() -> Generator[None]:
+    """Let a program import: the classes of pulumi_cloudflare stay, and looks for garbage among them take a second."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @contextlib.contextmanager

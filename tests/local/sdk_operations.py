@@ -1,10 +1,15 @@
 """The operations of Cloudflare's API, in the form that its Python SDK has them: generated from the OpenAPI document.
 
 Routes, query parameters and the models of replies are read out of the SDK's sources, in the version that is installed.
+That takes ten seconds, so what was read is kept beside the compiled code of the SDK.
 """
 
 import ast
+import dataclasses
+import fcntl
+import hashlib
 import importlib
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +26,9 @@ RouteKey = tuple[str, str]  # method and path
 
 _RESOURCES = Path(cloudflare.__file__).parent / "resources"
 _METHODS = {"_get": "GET", "_post": "POST", "_put": "PUT", "_patch": "PATCH", "_delete": "DELETE"}
-_PARSING = Lock()  # CPython 3.11 counts the depth of all parses together, and takes two in threads for a fault
+_READING = Lock()  # CPython 3.11 counts the depth of all parses together, and takes two in threads for a fault
+_READER = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
+_KEPT = _RESOURCES / "__pycache__" / f"operations-{cloudflare.__version__}-{_READER}.json"
 _BYTES = ("BinaryAPIResponse", "str")  # what the SDK calls a reply that is no JSON
 
 
@@ -47,14 +54,34 @@ def nameless(method: str, path: str) -> RouteKey:
 
 
 def operations(product: str = "") -> tuple[Operation, ...]:
-    """Read all operations, or those of one product by the SDK's name for it."""
-    with _PARSING:
-        return _operations_of(product)
+    """Return all operations, or those of one product by the SDK's name for it."""
+    with _READING:
+        return _of_product(product)
 
 
 @cache
-def _operations_of(product: str) -> tuple[Operation, ...]:
-    return tuple(found for file in sorted((_RESOURCES / product).rglob("*.py")) for found in _operations(file))
+def _of_product(product: str) -> tuple[Operation, ...]:
+    return tuple(one for one in _all() if one.name.startswith(f"{product}." if product else ""))
+
+
+@cache
+def _all() -> tuple[Operation, ...]:
+    """Read them; of processes that begin at once one does it for all."""
+    _KEPT.parent.mkdir(exist_ok=True)
+    with _KEPT.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not _KEPT.exists():
+            files = sorted(_RESOURCES.rglob("*.py"))
+            read = [dataclasses.asdict(found) for file in files for found in _operations(file)]
+            unfinished = _KEPT.with_suffix(".part")
+            unfinished.write_text(json.dumps(read))
+            unfinished.replace(_KEPT)
+    return tuple(_again(**fields) for fields in json.loads(_KEPT.read_text()))
+
+
+def _again(*, route: list[str], query: list[str], **texts: str) -> Operation:
+    method, path = route
+    return Operation(route=(method, path), query=tuple(query), **texts)
 
 
 def _operations(file: Path) -> Iterator[Operation]:
