@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal, cast, get_args
 
+from ops.errors import UnexpectedReplyError
 from ops.json_object import JsonObject
 from ops.pause import Pause
+
+Range = Literal["hour", "day", "week"]
+RANGES: tuple[Range, ...] = get_args(Range)
 
 
 @dataclass(frozen=True)
@@ -171,6 +176,58 @@ class Recent:
         return cls(
             recent.integer("minutes"),
             tuple(Minute.read(minute) for minute in recent.objects("perMinute")),
+            latency and Latency.read(latency),
+        )
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """What happened within a bucket of a history."""
+
+    start: datetime
+    submitted: int
+    completed: int
+    failed: int
+    cancelled: int
+    latency_ms: Latency | None
+    """From submission to completion; None where nothing completed."""
+    complete: bool
+    """False where it is not over, or not all that was done in it is counted."""
+
+    @classmethod
+    def read(cls, bucket: JsonObject) -> Bucket:
+        """Read it. Raises UnexpectedReplyError."""
+        events = ("submitted", "completed", "failed", "cancelled")
+        latency = bucket.optional(bucket.object, "latencyMs")
+        return cls(
+            bucket.time("start"),
+            **{event: bucket.integer(event) for event in events},
+            latency_ms=latency and Latency.read(latency),
+            complete=bucket.truth("complete"),
+        )
+
+
+@dataclass(frozen=True)
+class History:
+    """Throughput and latency of the last hour, day or week, oldest first."""
+
+    range: Range
+    bucket_seconds: int
+    buckets: tuple[Bucket, ...]
+    latency_ms: Latency | None
+    """Of all of it; exact to 11 percent, as those of the buckets."""
+
+    @classmethod
+    def read(cls, history: JsonObject) -> History:
+        """Read it. Raises UnexpectedReplyError."""
+        name = history.text("range")
+        latency = history.optional(history.object, "latencyMs")
+        if name not in RANGES:
+            raise UnexpectedReplyError(f"expected one of {', '.join(RANGES)} for {history.name}.range, got {name!r}")
+        return cls(
+            cast("Range", name),
+            history.integer("bucketSeconds"),
+            tuple(map(Bucket.read, history.objects("buckets"))),
             latency and Latency.read(latency),
         )
 

@@ -21,7 +21,7 @@ from ops.errors import TaskRunnerError, TransientError, UnauthorizedError
 from ops.json_object import to_json
 from ops.options import add_tag_option, add_task_options, moment, name, seconds, tags_of, task_settings, whole_number
 from ops.patience import patiently
-from ops.stats import Stats
+from ops.stats import RANGES, Bucket, History, Latency, Minute, Stats
 from ops.task import Status, Step, Task, TaskSummary
 
 LIST_TASKS = 20
@@ -69,7 +69,8 @@ def add_parsers(commands: Any, common: argparse.ArgumentParser) -> None:
     event.add_argument("payload", nargs="?", default="{}", metavar="PAYLOAD", help="JSON; default: %(default)s")
     watch = add_command(commands, common, "watch", _watch, "follow a task until it has ended")
     watch.add_argument("task_id", type=name, metavar="ID")
-    add_command(commands, common, "stats", _stats, "show counts, backlog, dead letters, throughput and latency")
+    stats = add_command(commands, common, "stats", _stats, "show counts, backlog, dead letters, throughput and latency")
+    stats.add_argument("--range", choices=RANGES, help="throughput and latency of so long a time instead, in buckets")
     add_command(commands, common, "metrics", _metrics, "print the metrics in the text format of OpenMetrics")
 
 
@@ -280,8 +281,12 @@ def _watch(options: argparse.Namespace, console: Console) -> int:
 
 def _stats(options: argparse.Namespace, console: Console) -> int:
     with client_of(options) as client:
-        stats = client.stats()
-    console.result(stats, figures_of(stats))
+        if options.range:
+            history = client.history(options.range)
+            console.result(history, buckets_of(history))
+        else:
+            stats = client.stats()
+            console.result(stats, figures_of(stats))
     return SUCCESS
 
 
@@ -390,13 +395,9 @@ def figures_of(stats: Stats) -> list[str]:
     if stats.dead_letters:
         rows.append(("dead letters", _waiting(stats.dead_letters.count, stats.dead_letters.oldest_age_seconds)))
     recent = stats.recent
-    deeds = ("submitted", "completed", "failed", "cancelled")
-    totals = (f"{sum(getattr(minute, deed) for minute in recent.per_minute)} {deed}" for deed in deeds)
-    rows.append((f"last {recent.minutes} min", ", ".join(totals)))
+    rows.append((f"last {recent.minutes} min", _totals(recent.per_minute)))
     if recent.latency_ms:
-        latency = recent.latency_ms
-        figures = f"p50 {latency.p50:g} ms, p95 {latency.p95:g} ms, p99 {latency.p99:g} ms"
-        rows.append(("latency", f"{figures} (of {latency.samples})"))
+        rows.append(("latency", _percentiles(recent.latency_ms)))
     if stats.paused:
         rows.append(("paused", ", ".join(each.handler or "all handlers" for each in stats.paused)))
     if stats.firing:
@@ -404,6 +405,34 @@ def figures_of(stats: Stats) -> list[str]:
     sweeper = stats.sweeper
     swept = f"{sweeper.expired} expired, {sweeper.resent} resent, {sweeper.returned} returned, {sweeper.failed} failed"
     return table([*rows, ("sweeper", swept)])
+
+
+DEEDS = ("submitted", "completed", "failed", "cancelled")
+
+
+def _totals(of: Sequence[Minute | Bucket]) -> str:
+    return ", ".join(f"{sum(getattr(each, deed) for each in of)} {deed}" for deed in DEEDS)
+
+
+def _percentiles(latency: Latency) -> str:
+    return f"p50 {latency.p50:g} ms, p95 {latency.p95:g} ms, p99 {latency.p99:g} ms (of {latency.samples})"
+
+
+def buckets_of(history: History) -> list[str]:
+    """Give a row for each bucket of a history, below a heading, and what they come to."""
+    heading = ("UTC", *(deed.upper() for deed in DEEDS), "P50 MS", "P95 MS", "P99 MS", "")
+    total = [f"last {history.range}: {_totals(history.buckets)}"]
+    if history.latency_ms:
+        total.append(f"latency: {_percentiles(history.latency_ms)}")
+    return [*table([heading, *map(_bucket, history.buckets)]), "", *total]
+
+
+def _bucket(bucket: Bucket) -> tuple[str, ...]:
+    latency = bucket.latency_ms
+    percentiles = (f"{latency.p50:g}", f"{latency.p95:g}", f"{latency.p99:g}") if latency else ("", "", "")
+    counts = (str(getattr(bucket, deed)) for deed in DEEDS)
+    start = f"{bucket.start.astimezone(UTC):%Y-%m-%d %H:%M}"
+    return (start, *counts, *percentiles, "" if bucket.complete else "not all is counted")
 
 
 def _waiting(count: int, oldest_age_seconds: float | None) -> str:

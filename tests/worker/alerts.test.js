@@ -5,7 +5,8 @@ import { createHmac } from 'node:crypto';
 import { afterEach, describe, mock, test } from 'node:test';
 
 import { alertSettings, checkAlerts, stepped, valuesOf } from '../../worker/alerts.js';
-import { noCounts, quietMinute } from '../../worker/stores/tally.js';
+import { quietBucket } from '../../worker/stores/buckets.js';
+import { noCounts } from '../../worker/stores/tally.js';
 import { StoreUnavailable } from '../../worker/stores/store_error.js';
 import { assertRefused, startApi } from './api_under_test.js';
 import { startTarget } from './http_target.js';
@@ -97,7 +98,7 @@ describe('what is measured', () => {
   const now_ms = 100 * MINUTE_MS + 30_000;
   const told = /** @type {any} */ ({
     counts: { ...noCounts(), failed: 7 },
-    minutes: { 100: { ...quietMinute(), completed: 2, failed: 1 }, 86: { ...quietMinute(), completed: 3, failed: 2, cancelled: 9 }, 85: { ...quietMinute(), failed: 100 } },
+    minutes: { 100: { ...quietBucket(), completed: 2, failed: 1 }, 86: { ...quietBucket(), completed: 3, failed: 2, cancelled: 9 }, 85: { ...quietBucket(), failed: 100 } },
   });
   const backlogs = { backlog: { count: 3, oldest_ms: now_ms - 90_500 }, deadLetters: { count: 2, oldest_ms: 1 } };
   const databases = [{ name: 'DB', bytes: 100, limit_bytes: 1_000 }, { name: 'DB_1', bytes: 905, limit_bytes: 1_000 }];

@@ -1,5 +1,6 @@
 /** `GET /openapi.json`: every route, as OpenAPI 3.1 (https://spec.openapis.org/oas/v3.1.1) describes it. */
 
+import { RANGE_NAMES } from '../stores/history.js';
 import { STATUSES } from '../task.js';
 import { DEFAULT_LIST_TASKS, ID_PREFIX, LIST_TASKS, MAX_ERROR_TEXT_LENGTH } from './task.js';
 import {
@@ -142,7 +143,7 @@ export function describe(handlers, origin) {
         get: operation('statistics', 'getStatistics', 'Counts, backlogs, throughput and latency', {
           200: { ...json('Statistics'), description: 'Of up to five seconds ago; counts are of the newest tasks, at most 10,000.' },
           ...refusals([...ANY, 'invalid_parameter']),
-        }),
+        }, [query('range', { type: 'string', enum: RANGE_NAMES, description: 'Adds `history`: throughput and latency of that time.' })]),
       },
       '/metrics': {
         get: operation('statistics', 'getMetrics', 'The same, and what only grows by handler, for Prometheus', {

@@ -5,6 +5,7 @@ import { ALERT_NAMES } from '../alerts.js';
 import { ENDS } from '../callback.js';
 import { MAX_AFTER, START_WHEN } from '../dependencies.js';
 import { MAX_DELAY_SECONDS, MAX_RETRIES, MAX_TTL_SECONDS, MIN_TTL_SECONDS, STATUSES, TASK_TTL_SECONDS } from '../task.js';
+import { RANGE_NAMES } from '../stores/history.js';
 import { KEPT_ATTEMPTS, KEPT_LINES, LINE_LENGTH } from '../story.js';
 import { TASK_ID } from '../task_id.js';
 import { ROLES } from './access.js';
@@ -152,6 +153,8 @@ const BACKLOG = { backlog: COUNT, oldestAgeSeconds: orNull(COUNT) };
 const COUNTS = object(Object.fromEntries(STATUSES.map((status) => [status, COUNT])));
 const MINUTE = object({ minute: TIME, submitted: COUNT, completed: COUNT, failed: COUNT, cancelled: COUNT });
 const LATENCY = { type: 'number', minimum: 0 };
+const PERCENTILES = orNull(object({ samples: COUNT, p50: LATENCY, p95: LATENCY, p99: LATENCY }));
+const COARSE_LATENCY = { ...PERCENTILES, description: 'From submission to completion, of what completed in that time; exact to 11 percent; null where nothing did.' };
 
 const RESULT = { description: 'Whatever the handler returned; null until the task has completed.' };
 const RELATED_TASKS = {
@@ -377,7 +380,7 @@ export const SCHEMAS = {
     since: { ...orNull(TIME), description: 'When it was seen to have reached its limit.' },
     firedAt: orNull(TIME),
   }),
-  Statistics: object({
+  Statistics: withOptional({ history: { ...schemaOf('History'), description: 'Of the `range` that was asked for; not there where none was.' } }, object({
     generatedAt: TIME,
     asOf: {
       ...orNull(TIME),
@@ -415,7 +418,7 @@ export const SCHEMAS = {
       minutes: COUNT,
       perMinute: { type: 'array', items: MINUTE, description: 'Oldest first; the last is the present minute.' },
       latencyMs: {
-        ...orNull(object({ samples: COUNT, p50: LATENCY, p95: LATENCY, p99: LATENCY })),
+        ...PERCENTILES,
         description: 'From submission to completion, of what completed in these minutes; exact to 2.5 percent.',
       },
     }),
@@ -430,8 +433,30 @@ export const SCHEMAS = {
       ...object({ expired: COUNT, resent: COUNT, returned: COUNT, failed: COUNT }),
       description: 'Tasks that the sweeper has deleted, sent again, returned from lost consumers, and failed since the store is there.',
     },
+  })),
+  History: object({
+    range: { enum: RANGE_NAMES },
+    bucketSeconds: { type: 'integer', minimum: 1 },
+    buckets: {
+      type: 'array',
+      items: object({
+        start: TIME, submitted: COUNT, completed: COUNT, failed: COUNT, cancelled: COUNT, latencyMs: COARSE_LATENCY,
+        complete: { type: 'boolean', description: 'False where it is not over, or not all that was done in it is counted.' },
+      }),
+      description: 'Oldest first; the last is the present one. They begin at whole multiples of their length in UTC.',
+    },
+    latencyMs: COARSE_LATENCY,
   }),
 };
+
+/**
+ * @param {Record<string, Schema>} optional
+ * @param {Schema} schema of an object
+ * @returns {Schema}
+ */
+function withOptional(optional, schema) {
+  return { ...schema, properties: { ...schema['properties'], ...optional } };
+}
 
 /**
  * @param {Record<string, Schema>} properties all of which are always there
@@ -448,7 +473,7 @@ export function object(properties) {
 function accepted(more) {
   const always = object({ ...more, taskId: TASK_ID_SCHEMA, status: STATUS_SCHEMA });
   const replaced = { const: true, description: 'There when it took the place of a task that had not started.' };
-  return { ...always, properties: { ...always['properties'], replaced } };
+  return withOptional({ replaced }, always);
 }
 
 /**

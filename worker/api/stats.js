@@ -1,14 +1,18 @@
 /** `GET /stats`, `/metrics` and `/alerts`: how much there is, how much waits, how fast it goes, and which alerts fire. */
 
 import { ALERT_NAMES, alertSettings, firingAlerts, keptAlerts, resolvesBelow, valuesOf } from '../alerts.js';
-import { firstMinute, LATENCY_BOUNDS_SECONDS, latencyOf, MINUTE_MS, quietMinute, RECENT_MINUTES } from '../stores/tally.js';
+import { latencyOf, quietBucket } from '../stores/buckets.js';
+import { bucketsOf, RANGE_NAMES, RANGES } from '../stores/history.js';
+import { firstMinute, LATENCY_BOUNDS_SECONDS, MINUTE_MS, MINUTES, RECENT_MINUTES } from '../stores/tally.js';
 import { workerVersion } from '../version.js';
 import { pausesView } from './actions.js';
 import { isoTime, jsonReply, UNCACHED } from './reply.js';
-import { readQuery } from './request.js';
+import { readQuery, textLike } from './request.js';
 
 /** @import { Backlog, Backlogs, Engine } from '../engines/engine.js' */
-/** @import { EndTotals, Minutes } from '../stores/tally.js' */
+/** @import { Buckets } from '../stores/buckets.js' */
+/** @import { History, Range } from '../stores/history.js' */
+/** @import { EndTotals } from '../stores/tally.js' */
 /** @import { Call } from './router.js' */
 
 /** How long an answer is given again. */
@@ -19,10 +23,14 @@ const FRESH_MS = 5_000;
 /** The last that this isolate has gathered. @type {Gathered | null} */
 let last = null;
 
+const RANGE = new RegExp(`^(?:${RANGE_NAMES.join('|')})$`);
+
 /** @param {Call} call */
 export async function showStatistics(call) {
-  readQuery(call.url, []);
-  return jsonReply(statisticsView(await gathered(call)));
+  const query = readQuery(call.url, ['range']);
+  const range = /** @type {Range | null} */ (textLike('range', query['range'], RANGE, `one of ${RANGE_NAMES.join(', ')}`));
+  const told = await gathered(call);
+  return jsonReply({ ...statisticsView(told), ...(range && { history: historyView(told.told.history, range, told.now_ms) }) });
 }
 
 /**
@@ -59,7 +67,7 @@ function statisticsView({ now_ms, told, backlogs, databases, objects, pauses, al
     databases: databases.map(({ name, bytes, limit_bytes }) => ({ name, bytes, limitBytes: limit_bytes, used: bytes / limit_bytes })),
     queue: backlogs && { ...backlogView(backlogs.backlog, now_ms), priorities: prioritiesView(backlogs.priorities, now_ms) },
     deadLetters: backlogs && { count: backlogs.deadLetters.count, oldestAgeSeconds: ageSeconds(backlogs.deadLetters, now_ms) },
-    recent: { minutes: RECENT_MINUTES, perMinute: throughput(minutes, now_ms), latencyMs: latencyOf(minutes) },
+    recent: { minutes: RECENT_MINUTES, perMinute: throughput(minutes, now_ms), latencyMs: latencyOf(Object.values(minutes), MINUTES) },
     objects,
     paused: pausesView(pauses),
     firing: alerts ? firingAlerts(alerts) : [],
@@ -106,13 +114,31 @@ function ageSeconds({ oldest_ms: since_ms }, now_ms) {
 }
 
 /**
- * @param {Minutes} minutes
+ * @param {History} history
+ * @param {Range} range
+ * @param {number} now_ms
+ */
+function historyView(history, range, now_ms) {
+  const scale = RANGES[range];
+  const buckets = bucketsOf(history, range, now_ms);
+  return {
+    range,
+    bucketSeconds: scale.width_ms / 1000,
+    buckets: buckets.map(({ start_ms, isComplete, submitted, completed, failed, cancelled, ...bucket }) => (
+      { start: isoTime(start_ms), submitted, completed, failed, cancelled, latencyMs: latencyOf([bucket], scale), complete: isComplete }
+    )),
+    latencyMs: latencyOf(buckets, scale),
+  };
+}
+
+/**
+ * @param {Buckets} minutes
  * @param {number} now_ms
  */
 function throughput(minutes, now_ms) {
   return Array.from({ length: RECENT_MINUTES }, (_, index) => {
     const minute = firstMinute(now_ms) + index;
-    const { latencies: _latencies, ...done } = minutes[minute] ?? quietMinute();
+    const { latencies: _latencies, ...done } = minutes[minute] ?? quietBucket();
     return { minute: isoTime(minute * MINUTE_MS), ...done };
   });
 }

@@ -175,6 +175,29 @@ export interface Stats {
   paused: Pauses['pauses'];
   objects: { name: string; version: string | null }[];
   sweeper: { expired: number; resent: number; returned: number; failed: number };
+  /** Where one was asked for. */
+  history?: History;
+}
+
+export type Range = 'hour' | 'day' | 'week';
+
+/** The oldest first. */
+export interface History {
+  range: Range;
+  bucketSeconds: number;
+  buckets: Bucket[];
+  latencyMs: Latency | null;
+}
+
+/** Not `complete`: it is not over, or not all is counted. */
+export interface Bucket {
+  start: string;
+  submitted: number;
+  completed: number;
+  failed: number;
+  cancelled: number;
+  latencyMs: Latency | null;
+  complete: boolean;
 }
 
 export interface Health {

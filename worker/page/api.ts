@@ -1,7 +1,7 @@
 /** The API that the page came from. The browser sends the credentials that it was given for the page. */
 
 import type {
-  Action, Attempts, Batch, Description, Health, NewAction, Parameters, Pauses, Role, Schedules, Stats, Submitted, Task, TaskPage,
+  Action, Attempts, Batch, Description, Health, NewAction, Parameters, Pauses, Range, Role, Schedules, Stats, Submitted, Task, TaskPage,
 } from './answers.d.ts';
 import { Store } from './store.ts';
 
@@ -109,7 +109,7 @@ async function describe(): Promise<Description> {
 }
 
 export const api = {
-  stats: () => get<Stats>('/stats'),
+  stats: (range: Range | null = null) => get<Stats>(`/stats${queryOf({ range })}`),
   metrics: async () => (await request('/metrics')).text(),
   health: () => get<Health>('/health'),
   apiVersion: async () => (await describe()).info.version,

@@ -1,13 +1,15 @@
 /** The overview: how much there is, how much waits, how fast it goes, and what fails. */
 
-import type { Latency, Pauses, Stats, Status as TaskStatus, TaskSummary } from './answers.d.ts';
+import { useRef } from 'preact/hooks';
+
+import type { Pauses, Range, Stats, Status as TaskStatus, TaskSummary } from './answers.d.ts';
 import { api } from './api.ts';
-import { ThroughputChart } from './charts.tsx';
 import { handlerTotals, type HandlerTotals } from './metrics.ts';
+import { PacePanels, RANGES } from './pace.tsx';
 import { Loading, Panel, Status, TaskLink, ViewTitle } from './parts.tsx';
 import { PauseList } from './pauses.tsx';
 import { freshFor_ms, POLL_MS, SLOW_POLL_MS, usePolled } from './poll.ts';
-import { hrefOf } from './route.ts';
+import { hrefOf, type Route } from './route.ts';
 import { at, count, counted, duration, megabytes, part } from './words.ts';
 
 export const STATUSES: readonly TaskStatus[] = ['pending', 'processing', 'completed', 'failed', 'cancelled'];
@@ -36,8 +38,8 @@ interface Overall {
   slow: Slow;
 }
 
-async function load(before: Overall | null): Promise<readonly [Overall, number]> {
-  const stats = await api.stats();
+async function load(range: Range | null, before: Overall | null): Promise<readonly [Overall, number]> {
+  const stats = await api.stats(range);
   const wait_ms = freshFor_ms(stats);
   const isDue = !before || Date.now() >= before.slow.asked_ms + Math.max(SLOW_POLL_MS, LOOKS_A_SLOW_ONE * wait_ms);
   const slow = isDue ? await loadSlow() : before.slow;
@@ -49,28 +51,28 @@ async function loadSlow(): Promise<Slow> {
   return { asked_ms: Date.now(), failures: page.tasks, pauses, totals: handlerTotals(metrics) };
 }
 
-export function Overview() {
-  const told = usePolled('overview', load);
+export function Overview({ query }: Route) {
+  const range = RANGES.find((each) => each === query.get('range')) ?? null;
+  const latest = usePolled(`overview ${range}`, (before: Overall | null) => load(range, before));
+  const shown = useRef(latest);
+  shown.current = latest ?? shown.current; // what does not depend on the choice stays, and with it the focus
   return (
     <>
       <ViewTitle name="Overview">Overview</ViewTitle>
-      {told ? <Told {...told} /> : <Loading />}
+      {shown.current ? <Told {...shown.current} range={range} /> : <Loading />}
     </>
   );
 }
 
-function Told({ stats, slow }: Overall) {
-  const { counts, recent } = stats;
+function Told({ stats, slow, range }: Overall & { range: Range | null }) {
+  const { counts } = stats;
   return (
     <>
       <p class="unseen" role="status">{counts.failed > 0 && `${counted(counts.failed, 'task')} failed.`}</p>
       {stats.firing.map((alert) => <p key={alert} class="bad" role="alert">The alert {alert} fires.</p>)}
       {slow.pauses.length > 0 && <Panel title="Paused"><PauseList pauses={slow.pauses} /></Panel>}
       <Tiles {...stats} />
-      <div class="columns">
-        <Panel title={<>Throughput <small>tasks a minute, the last {recent.minutes} minutes</small></>}><ThroughputChart minutes={recent.perMinute} /></Panel>
-        <Panel title={<>Latency <small>from submission to completion, the last {recent.minutes} minutes</small></>}><LatencyFacts latency={recent.latencyMs} /></Panel>
-      </div>
+      <PacePanels stats={stats} range={range} />
       {slow.failures.length > 0 && <Failures tasks={slow.failures} />}
       {slow.totals.length > 0 && <Totals totals={slow.totals} />}
     </>
@@ -108,20 +110,6 @@ function Remarks({ generatedAt, asOf, counted: { tasks, since, complete }, datab
       {age_ms > POLL_MS && <small>Tasks were counted {duration(age_ms)} ago. </small>}
       {!complete && <small>{counted(tasks, 'task')} are counted, since {at(since)}; there are more.</small>}
     </>
-  );
-}
-
-const PERCENTILES = { p50: 'half of them within', p95: '95 of 100 within', p99: '99 of 100 within' } as const;
-
-function LatencyFacts({ latency }: { latency: Latency | null }) {
-  if (!latency) return <p class="quiet">No task has been completed lately.</p>;
-  return (
-    <dl class="figures">
-      {(['p50', 'p95', 'p99'] as const).map((name) => (
-        <div key={name}><dt>{PERCENTILES[name]}</dt><dd><b>{duration(latency[name])}</b></dd></div>
-      ))}
-      <div><dt>completed</dt><dd><b>{count(latency.samples)}</b></dd></div>
-    </dl>
   );
 }
 

@@ -7,12 +7,14 @@ const number = new Intl.NumberFormat();
 const percent = new Intl.NumberFormat(undefined, { style: 'percent', maximumFractionDigits: 1 });
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' });
 const hourMinute = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' });
+const monthDay = new Intl.DateTimeFormat(undefined, { month: 'short', day: 'numeric' });
 const dateTime = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
 
 export const count = (value: number) => number.format(value);
 export const part = (value: number) => percent.format(value);
 export const time = (time_ms: number) => clock.format(time_ms);
 export const minute = (time_ms: number) => hourMinute.format(time_ms);
+export const day = (time_ms: number) => monthDay.format(time_ms);
 
 export function duration(length_ms: number): string {
   for (const [unit, unit_ms] of UNITS_MS) {

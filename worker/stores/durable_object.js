@@ -1,6 +1,6 @@
 /**
  * Task state in Durable Objects: several of them, each with a table of the tasks whose ids are its own. Each
- * sweeps its table itself, and is emptied with its last task.
+ * sweeps its table itself, and is emptied with its last task, once there is nothing to tell of the last week.
  */
 
 import { DurableObject } from 'cloudflare:workers';
@@ -13,6 +13,7 @@ import { sweep } from '../sweeper.js';
 import { workerVersion } from '../version.js';
 import { stepsVersion, versionOf } from './changes.js';
 import { askStore, REQUEST_PATIENCE_SECONDS, runner } from './connection.js';
+import { tells } from './history.js';
 import { NOTE } from './note_table.js';
 import { PAUSES } from './pause_table.js';
 import { SCHEDULES } from './schedule_table.js';
@@ -307,7 +308,7 @@ export function taskObject(migrations, engineOf, { storeOf, ...parts }) {
     }
 
     /**
-     * Sweeps the table. With the last task everything else goes too.
+     * Sweeps the table. With the last task everything else goes too, unless something is to be told or remembered of what was.
      *
      * @override
      */
@@ -326,6 +327,8 @@ export function taskObject(migrations, engineOf, { storeOf, ...parts }) {
       if (!isEmpty || schedules.length > 0) return storage.setAlarm(nextSweep(schedules, Date.now()));
       // Kept, without a sweep: the next task brings one.
       if (actions !== null || storage.sql.exec(NOTE, ALERTS_NOTE).toArray().length > 0 || storage.sql.exec(PAUSES).toArray().length > 0) return;
+      const tally = /** @type {string | null} */ (storage.sql.exec('SELECT tally FROM sweep_progress').one()['tally']);
+      if (tally !== null && tells(JSON.parse(tally).history, Date.now())) return;
       this.#isReady = false; // no await since the look at the table: no task can have come
       return storage.deleteAll();
     }

@@ -11,13 +11,15 @@ import { creationTime, timePrefix } from '../task_id.js';
 import { crashedStory } from '../story.js';
 import { hasTags } from '../tags.js';
 import { bounded } from '../text.js';
+import { addCounts, countEvent, endOf, submissionOf } from './buckets.js';
 import { REQUEST_PATIENCE_SECONDS } from './connection.js';
+import { countInHistory, joinHistories, newHistory } from './history.js';
 import { newestFirst } from './kv_list.js';
 import { isAbandoned, isOpen, verdictOn } from './lease.js';
 import { patientKv } from './patient_kv.js';
 import { ALL_HANDLERS } from './pause_table.js';
 import { isStoreError } from './store_error.js';
-import { addCounts, countEnd, countSubmission, noCounts, noSweeps, recentMinutes } from './tally.js';
+import { MINUTES, noCounts, noSweeps, recentMinutes } from './tally.js';
 
 /** @import { AttemptName, CallbackState, Idempotency, NewTask, Outcome, Parameters, Payload, Progress, Status, StepRecord, TaskError, TaskEvent, TaskRecord, TaskSummary } from '../task.js' */
 /** @import { Leased } from './lease.js' */
@@ -107,6 +109,8 @@ const PAGE_TASKS = 100;
  * (https://developers.cloudflare.com/kv/platform/pricing/), of which the sweeper takes a third. */
 const COUNTED_TASKS = 2_000;
 const FRESH_SECONDS = 900;
+
+/** What was counted last; code of before kept no `history`. @typedef {Omit<Statistics, 'sweeper' | 'parts' | 'history'> & Partial<Pick<Statistics, 'history'>>} KeptStatistics */
 
 /** The key that has the pauses, and for how long an isolate goes by what it has read of it: no task costs a read. */
 const PAUSES_KEY = 'pauses';
@@ -622,33 +626,41 @@ export class KvStore {
   async statistics() {
     const now_ms = Date.now();
     const [found, sweeper] = await Promise.all([this.kv.get('statistics', 'json'), this.#sweepCounts()]);
-    const kept = /** @type {Omit<Statistics, 'sweeper' | 'parts'> | null} */ (found);
+    const kept = /** @type {KeptStatistics | null} */ (found);
     const parts = [{ name: 'KV', counted_ms: null, sweeper, handlers: null }];
-    if (kept && now_ms < kept.fresh_until_ms) return { ...kept, minutes: recentMinutes(kept.minutes, now_ms), sweeper, parts };
-    const counted = await this.#count(now_ms);
+    if (kept?.history && now_ms < kept.fresh_until_ms) return { ...kept, history: kept.history, minutes: recentMinutes(kept.minutes, now_ms), sweeper, parts };
+    const seen = await this.#count(now_ms);
+    const counted = { ...seen, history: joinHistories(kept?.history ?? null, seen.history, now_ms) };
     // Another isolate may write at the same time, which KV refuses; its figures are as good.
     await this.kv.put('statistics', JSON.stringify(counted)).catch((error) => { if (!isStoreError(error)) throw error; });
     return { ...counted, sweeper, parts };
   }
 
   /**
+   * A task is there for at least a day, if it has no shorter time to live of its own: so long a history is seen, and the older one is kept.
+   *
    * @param {number} now_ms
    * @returns {Promise<Omit<Statistics, 'sweeper' | 'parts'>>}
    */
   async #count(now_ms) {
-    const counted = { as_of_ms: now_ms, fresh_until_ms: now_ms + FRESH_SECONDS * 1000, counts: noCounts(), since_ms: /** @type {number | null} */ (null), isAll: true, minutes: {} };
+    const history = { ...newHistory(now_ms - TASK_TTL_SECONDS * 1000), until_ms: now_ms };
+    const counted = { history, as_of_ms: now_ms, fresh_until_ms: now_ms + FRESH_SECONDS * 1000, counts: noCounts(), since_ms: /** @type {number | null} */ (null), isAll: true, minutes: {} };
     const walk = newestFirst(this.kv, null);
     let tasks = 0;
     for await (const { name: taskId, metadata } of walk.keys) {
       const { status, finished_at_ms: finished_at } = complete(metadata);
-      if (tasks++ === COUNTED_TASKS) return { ...counted, isAll: false };
+      if (tasks++ === COUNTED_TASKS) break;
       counted.counts[status]++;
       counted.since_ms = creationTime(taskId);
-      countSubmission(counted.minutes, { taskId });
-      countEnd(counted.minutes, { taskId, status, finished_at });
+      for (const event of [submissionOf({ taskId }), endOf({ taskId, status, finished_at })]) {
+        if (event) countEvent(counted.minutes, event, MINUTES);
+        countInHistory(history, event, now_ms);
+      }
     }
     counted.minutes = recentMinutes(counted.minutes, now_ms);
-    return { ...counted, isAll: walk.stoppedAt() === null };
+    counted.isAll = tasks <= COUNTED_TASKS && walk.stoppedAt() === null;
+    if (!counted.isAll) history.since_ms = Math.max(Number(history.since_ms), Number(counted.since_ms));
+    return counted;
   }
 
   /** @returns {Promise<SweepCounts>} */

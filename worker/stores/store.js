@@ -10,7 +10,9 @@
 /** @import { Group } from '../group.js' */
 /** @import { Tags } from '../tags.js' */
 /** @import { OwnPriority } from '../priority.js' */
-/** @import { Minutes, StatusCounts, Totals } from './tally.js' */
+/** @import { Buckets } from './buckets.js' */
+/** @import { History } from './history.js' */
+/** @import { StatusCounts, Totals } from './tally.js' */
 
 /**
  * What became of a task that was to be stored: `isNew` (`isHeld`: and held); or there was one with its idempotency key, which is the one
@@ -113,10 +115,10 @@
 
 /**
  * What there is, as it was at a Unix time, 0 where nobody has counted yet: tasks by status, all of them or (not `isAll`) the newest, the
- * oldest of them from `since_ms`; and what was done in the last minutes. Who asks no sooner than `fresh_until_ms` all day stays within
+ * oldest of them from `since_ms`; and what was done in the last minutes and before. Who asks no sooner than `fresh_until_ms` all day stays within
  * the Free plan. A store with former ones tells of each of those as well.
  *
- * @typedef {{as_of_ms: number, fresh_until_ms: number, counts: StatusCounts, since_ms: number | null, isAll: boolean, minutes: Minutes, sweeper: SweepCounts, parts: PartTotals[],
+ * @typedef {{as_of_ms: number, fresh_until_ms: number, counts: StatusCounts, since_ms: number | null, isAll: boolean, minutes: Buckets, history: History, sweeper: SweepCounts, parts: PartTotals[],
  *   former?: {store: string, counts: StatusCounts, isAll: boolean}[]}} Statistics
  */
 

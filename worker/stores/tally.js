@@ -1,18 +1,21 @@
-/** What statistics are made of: counts of tasks, and what became of them in each of the last minutes. */
+/** What statistics are made of: counts of tasks, and what became of them in each of the last minutes and in a longer history. */
 
-import { ENDED } from '../task.js';
 import { creationTime } from '../task_id.js';
+import { addBucket, addCounts, isEnd, quietBucket } from './buckets.js';
+import { mergeHistories } from './history.js';
 
 /** @import { Status } from '../task.js' */
 /** @import { End } from '../callback.js' */
+/** @import { Buckets, Glimpse, Scale } from './buckets.js' */
+/** @import { History } from './history.js' */
 /** @import { Statistics, SweepCounts } from './store.js' */
 
 /** How far back throughput and latency are told, the present minute included. */
 export const RECENT_MINUTES = 15;
 export const MINUTE_MS = 60_000;
 
-/** Latencies are counted in buckets, each so many times as long as the one before: a percentile is exact to 2.5 percent. */
-const BUCKET_RATIO = 1.05;
+/** Of the last minutes. @type {Scale} */
+export const MINUTES = { width_ms: MINUTE_MS, steps: 1 };
 
 /** Upper bounds of the latencies that are counted for good, from a tenth of a second to a task's ordinary time to live. */
 export const LATENCY_BOUNDS_SECONDS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3_600, 21_600, 86_400];
@@ -31,24 +34,17 @@ export const OTHER_HANDLERS = '_other';
  * @typedef {Record<string, HandlerTotals>} Totals by handler
  */
 
-/** Within a minute; `latencies` how many tasks completed in each bucket.
- *
- * @typedef {{submitted: number, completed: number, failed: number, cancelled: number, latencies: Record<string, number>}} Minute
- */
-
-/** By the Unix time at which they begin, in minutes. @typedef {Record<string, Minute>} Minutes */
-
 /**
  * What a table keeps from one sweep to the next. `open` are the tasks that are followed and wait for nothing; `indexed` those that an
  * index tells: the failed and cancelled ones, and the open ones that wait for a time, or are no first attempts; counted at `at_ms`,
- * which read so many `rows`. Not `isAll`: there are more that were not counted yet. Code of before kept no `totals`.
+ * which read so many `rows`. Not `isAll`: there are more that were not counted yet. Code of before kept no `totals`, and no `history`.
  *
- * @typedef {{as_of_ms: number, isAll: boolean, minutes: Minutes, open: StatusCounts, indexed: StatusCounts & {at_ms: number, rows: number, isAll: boolean},
- *   totals?: Totals}} Tally
+ * @typedef {{as_of_ms: number, isAll: boolean, minutes: Buckets, open: StatusCounts, indexed: StatusCounts & {at_ms: number, rows: number, isAll: boolean},
+ *   totals?: Totals, history?: History}} Tally
  * @typedef {Record<Status, number>} StatusCounts
  */
 
-/** What is looked at of a task. @typedef {{taskId: string, status: Status, handler: string, finished_at: number | null}} Glance */
+/** What is looked at of a task. @typedef {Glimpse & {handler: string}} Glance */
 
 /** @returns {StatusCounts} */
 export function noCounts() {
@@ -100,40 +96,9 @@ function totalsOf(totals, handler) {
 }
 
 /**
- * @param {Minutes} minutes
- * @param {Pick<Glance, 'taskId'>} task
- */
-export function countSubmission(minutes, { taskId }) {
-  minuteOf(minutes, creationTime(taskId)).submitted++;
-}
-
-/**
- * Counts the end of a task that has ended.
- *
- * @param {Minutes} minutes
- * @param {Omit<Glance, 'handler'>} task
- */
-export function countEnd(minutes, { taskId, status, finished_at }) {
-  if (finished_at === null || !isEnd(status)) return;
-  const minute = minuteOf(minutes, finished_at);
-  minute[status]++;
-  if (status !== 'completed') return;
-  const bucket = bucketOf(finished_at - creationTime(taskId));
-  minute.latencies[bucket] = (minute.latencies[bucket] ?? 0) + 1;
-}
-
-/**
- * @param {Status} status
- * @returns {status is 'completed' | 'failed' | 'cancelled'}
- */
-function isEnd(status) {
-  return ENDED.has(status);
-}
-
-/**
- * @param {Minutes} minutes
+ * @param {Buckets} minutes
  * @param {number} now_ms
- * @returns {Minutes} those that are told
+ * @returns {Buckets} those that are told
  */
 export function recentMinutes(minutes, now_ms) {
   const first = firstMinute(now_ms);
@@ -145,86 +110,27 @@ export function firstMinute(now_ms) {
   return Math.floor(now_ms / MINUTE_MS) - RECENT_MINUTES + 1;
 }
 
-/** @returns {Minute} */
-export function quietMinute() {
-  return { submitted: 0, completed: 0, failed: 0, cancelled: 0, latencies: {} };
-}
-
-/**
- * @param {Minutes} minutes
- * @param {number} time_ms
- */
-function minuteOf(minutes, time_ms) {
-  return minutes[Math.floor(time_ms / MINUTE_MS)] ??= quietMinute();
-}
-
-/**
- * @param {Minutes} minutes
- * @returns {{samples: number, p50: number, p95: number, p99: number} | null} milliseconds, by the nearest rank; null of none
- */
-export function latencyOf(minutes) {
-  const all = quietMinute();
-  for (const minute of Object.values(minutes)) addMinute(all, minute);
-  const sorted = Object.entries(all.latencies).map(([bucket, count]) => /** @type {const} */ ([Number(bucket), count])).sort(([one], [other]) => one - other);
-  const samples = sorted.reduce((sum, [, count]) => sum + count, 0);
-  if (samples === 0) return null;
-  const percentile = (/** @type {number} */ percent) => {
-    let before = 0;
-    const [bucket = 0] = sorted.find(([, count]) => (before += count) >= samples * percent / 100) ?? [];
-    return latencyIn(bucket);
-  };
-  return { samples, p50: percentile(50), p95: percentile(95), p99: percentile(99) };
-}
-
-/** @param {number} latency_ms clocks differ, so that it may be negative */
-function bucketOf(latency_ms) {
-  return Math.round(Math.log(Math.max(latency_ms, 1)) / Math.log(BUCKET_RATIO));
-}
-
-/** @param {number} bucket */
-function latencyIn(bucket) {
-  return Math.round(BUCKET_RATIO ** bucket);
-}
-
 /**
  * @param {Statistics[]} parts of one store, or of several
  * @returns {Statistics} as old as the oldest
  */
 export function mergeStatistics(parts) {
   const counts = noCounts();
-  /** @type {Minutes} */
+  /** @type {Buckets} */
   const minutes = {};
   const sweeper = noSweeps();
   for (const part of parts) {
     addCounts(counts, part.counts);
     addCounts(sweeper, part.sweeper);
-    for (const [start, minute] of Object.entries(part.minutes)) addMinute(minutes[start] ??= quietMinute(), minute);
+    for (const [start, minute] of Object.entries(part.minutes)) addBucket(minutes[start] ??= quietBucket(), minute);
   }
   return {
     counts, minutes, sweeper,
+    history: mergeHistories(parts.map(({ history }) => history)),
     parts: parts.flatMap((part) => part.parts),
     as_of_ms: Math.min(...parts.map(({ as_of_ms }) => as_of_ms)),
     fresh_until_ms: Math.max(...parts.map(({ fresh_until_ms }) => fresh_until_ms)),
     since_ms: parts.reduce((/** @type {number | null} */ first, { since_ms }) => (since_ms === null ? first : Math.min(first ?? Infinity, since_ms)), null),
     isAll: parts.every(({ isAll }) => isAll),
   };
-}
-
-/**
- * @param {Minute} sum
- * @param {Minute} minute
- */
-function addMinute(sum, { latencies, ...counts }) {
-  addCounts(sum, counts);
-  addCounts(sum.latencies, latencies);
-}
-
-/**
- * Adds counts to those of the same names; one that is new begins with nothing.
- *
- * @param {Record<string, any>} sum
- * @param {Readonly<Record<string, number>>} counts
- */
-export function addCounts(sum, counts) {
-  for (const [name, count] of Object.entries(counts)) sum[name] = (sum[name] ?? 0) + count;
 }

@@ -12,6 +12,7 @@ import { ENDED, HELD_UNTIL_MS, LEASE_SECONDS, MAX_CRASHES, SWEEP_GRACE_SECONDS, 
 import { NO_TAGS } from '../tags.js';
 import { creationTime, timePrefix } from '../task_id.js';
 import { bounded } from '../text.js';
+import { countEvent, endOf, submissionOf } from './buckets.js';
 import { CALLBACK_STATUS, MAKE_CALLBACKS } from './callback_table.js';
 import {
   CANCEL_WAITING, DEPENDENTS, KEEP_DEPENDENTS, MARK_AWAITED, RELEASE_TOLD, RESULTS, STATUSES_OF, SWEPT_LINKS, TELL_WAITING, TOLD_TASKS, toldOf, WAITING,
@@ -21,6 +22,7 @@ import {
   ADMIT_AFTER, ADMIT_GROUP, ADMITTED_GROUPS, admittedRuns, comesToLine, FORGET_GROUPS, givesTurn, groupsOf, HAS_RATE, hasOtherLimits, JOIN, KEY_OF_GROUP, LAST_TURN, PAGE_GROUPS, PUT_GROUPS, TURNS,
   WAITING_GROUPS,
 } from './group_table.js';
+import { continuedHistory, countInHistory } from './history.js';
 import { heldColumns, IS_HELD, RELEASE, releasedRuns } from './hold_table.js';
 import { EARLY_MS, isHeld, verdictOn, whilePaused } from './lease.js';
 import { changeOfNote, NOTE } from './note_table.js';
@@ -29,7 +31,7 @@ import { changeOfSchedule, SCHEDULES } from './schedule_table.js';
 import { hasAllTags, TAGGED_WINDOW, TAGS_OF, tagTexts } from './tag_table.js';
 import { CRASHED_STORY } from '../story.js';
 import { isStoreError } from './store_error.js';
-import { addEnd, addSubmission, countEnd, countSubmission, MINUTE_MS, newTally, noCounts, recentMinutes } from './tally.js';
+import { addEnd, addSubmission, MINUTE_MS, MINUTES, newTally, noCounts, recentMinutes } from './tally.js';
 
 /** @import { AfterState, AttemptName, CallbackState, NewTask, Outcome, Payload, Progress, Status, StepRecord, TaskError, TaskEvent, TaskRecord, TaskSummary } from '../task.js' */
 /** @import { Group } from '../group.js' */
@@ -39,6 +41,7 @@ import { addEnd, addSubmission, countEnd, countSubmission, MINUTE_MS, newTally, 
 /** @import { Submission } from '../engines/engine.js' */
 /** @import { FollowUp } from '../follow_up.js' */
 /** @import { Link, LinkEnd } from '../dependencies.js' */
+/** @import { Event } from './buckets.js' */
 /** @import { Glance, StatusCounts, Tally } from './tally.js' */
 
 /** `answer_bytes`: the most that its rows may have, where that is much.
@@ -1011,6 +1014,7 @@ export class TaskTable {
       if (rows.length === TALLY_CHUNK_ROWS || !look.hasRoom()) continue;
       [at.scanned_to, at.unscanned, isBehind] = [counted_to, 0, false];
     }
+    look.tally.isAll = false;
     const frontier = timePrefix(now_ms - SWEEP_GRACE_SECONDS * 1000); // younger ones may yet be stored in any order
     for (let isLast = false; !isLast && read < TALLY_ROWS;) {
       const rows = await this.#glances(UNCOUNTED, at.counted_to, frontier, TALLY_CHUNK_ROWS);
@@ -1030,10 +1034,16 @@ export class TaskTable {
       }
       look.tally.isAll = isLast;
     }
+    // Of what comes after these not all was seen yet.
+    const behind_ms = [...(look.tally.isAll ? [] : [at.counted_to]), ...(isBehind ? [at.scanned_to] : [])].map(creationTime);
+    const as_of_ms = now_ms - SWEEP_GRACE_SECONDS * 1000;
+    look.tally.as_of_ms = as_of_ms;
+    look.history.tally_ms = as_of_ms;
+    look.history.until_ms = Math.min(as_of_ms, ...behind_ms);
     if (look.wantsIndexes()) look.indexed(await this.#rows(INDEXED, INDEXED_ROWS + 1), INDEXED_ROWS);
     await this.run([statement(
       SET_TALLY, at.counted, at.unscanned - unscanned, at.counted_to, at.scanned_to, JSON.stringify([...look.followed]),
-      JSON.stringify({ ...look.tally, as_of_ms: now_ms - SWEEP_GRACE_SECONDS * 1000 }), counted_to, scanned_to, before,
+      JSON.stringify(look.tally), counted_to, scanned_to, before,
     )], 'alone');
   }
 
@@ -1052,10 +1062,11 @@ export class TaskTable {
     // Those of the last sweep, also where the rest is of this moment: what only grows must not fall back to an earlier count.
     const { expired, resent, returned, failed } = row;
     const part = { name: this.name, counted_ms: kept.as_of_ms || null, sweeper: { expired, resent, returned, failed }, handlers: kept.totals ?? {} };
-    if (!isLive) return statisticsOf(row, kept, part, now_ms);
+    if (!isLive) return { ...statisticsOf(row, kept, part, now_ms), history: continuedHistory(kept, now_ms) };
     for (const each of uncounted) look.submitted(/** @type {Glanced} */ (each));
     for (const each of [...followed, ...unscanned, ...uncounted]) look.follow(/** @type {Glanced} */ (each));
-    return statisticsOf({ ...row, counted: row.counted + uncounted.length, unscanned: 0 }, { ...look.tally, as_of_ms: now_ms, isAll: true }, part, now_ms);
+    const told = statisticsOf({ ...row, counted: row.counted + uncounted.length, unscanned: 0 }, { ...look.tally, as_of_ms: now_ms, isAll: true }, part, now_ms);
+    return { ...told, history: { ...look.history, until_ms: now_ms } };
   }
 
   /**
@@ -1150,7 +1161,8 @@ class Look {
     /** @type {Tally} */
     const tally = JSON.parse(before ?? 'null') ?? newTally();
     this.totals = tally.totals ?? {};
-    this.tally = { ...tally, minutes: recentMinutes(tally.minutes, now_ms), open: noCounts(), totals: this.totals };
+    this.history = continuedHistory(tally, now_ms);
+    this.tally = { ...tally, minutes: recentMinutes(tally.minutes, now_ms), open: noCounts(), totals: this.totals, history: this.history };
     this.now_ms = now_ms;
     this.soon_ms = soon_ms;
   }
@@ -1161,19 +1173,28 @@ class Look {
 
   /** @param {Glanced} task that was not counted before */
   submitted(task) {
-    countSubmission(this.tally.minutes, task);
+    this.#count(submissionOf(task));
     addSubmission(this.totals, task);
+  }
+
+  /** @param {Event} event */
+  #count(event) {
+    countEvent(this.tally.minutes, event, MINUTES);
+    countInHistory(this.history, event, this.now_ms);
   }
 
   /** @param {Glanced} task that is followed, or not yet */
   follow(task) {
     const { taskId, status, due_at } = task;
     if (this.followed.has(taskId)) return;
-    if (ENDED.has(status)) {
-      countEnd(this.tally.minutes, task);
+    const end = endOf(task);
+    if (end) {
+      this.#count(end);
       addEnd(this.totals, task);
-    } else if (due_at === null) this.tally.open[status]++; // the others are indexed
-    if (!ENDED.has(status) && (due_at === null || due_at < this.soon_ms)) this.followed.add(taskId);
+    }
+    if (ENDED.has(status)) return;
+    if (due_at === null) this.tally.open[status]++; // the others are indexed
+    if (due_at === null || due_at < this.soon_ms) this.followed.add(taskId);
   }
 
   wantsIndexes() {
@@ -1199,7 +1220,7 @@ class Look {
  * @param {Tally} tally
  * @param {PartTotals} part
  * @param {number} now_ms
- * @returns {Statistics}
+ * @returns {Omit<Statistics, 'history'>}
  */
 function statisticsOf({ counted, unscanned, first }, { as_of_ms, minutes, open, indexed, isAll }, part, now_ms) {
   const counts = noCounts();
