@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 from ops.errors import UnexpectedReplyError
 from ops.json_object import JsonObject
@@ -225,7 +225,7 @@ class History:
         if name not in RANGES:
             raise UnexpectedReplyError(f"expected one of {', '.join(RANGES)} for {history.name}.range, got {name!r}")
         return cls(
-            cast("Range", name),
+            name,
             history.integer("bucketSeconds"),
             tuple(map(Bucket.read, history.objects("buckets"))),
             latency and Latency.read(latency),

@@ -30,6 +30,7 @@ from ops.errors import (
     WrongStatusError,
 )
 from ops.schedule import NewSchedule, Schedule
+from ops.stats import RANGES
 from ops.task import NewTask, Priority, Status, Submission, Task
 from tests.features.deployment import ALERTS, CALLBACK_SECRET, ORIGIN, RATE_LIMIT_REQUESTS, SCHEDULE, TOKENS
 from tests.journey.project import run
@@ -367,6 +368,19 @@ def test_statistics_count_what_there_is(client: TaskRunnerClient, stack: Deploye
     assert stats.recent.latency_ms
     assert 0 <= stats.recent.latency_ms.p50 <= stats.recent.latency_ms.p95 <= stats.recent.latency_ms.p99
     assert (stats.queue is None) == (stats.dead_letters is None) == (stack["engine"] == "workflow")
+
+
+def test_an_hour_a_day_and_a_week_are_told_in_buckets(client: TaskRunnerClient) -> None:
+    ended(client, client.submit(b"work"))
+    time.sleep(6)  # longer than an answer is kept
+    for range_, buckets in zip(RANGES, (12, 48, 56), strict=True):
+        history = client.history(range_)
+        assert (history.range, len(history.buckets)) == (range_, buckets)
+        for deed in ("submitted", "completed"):
+            assert sum(getattr(bucket, deed) for bucket in history.buckets) >= 1
+        assert history.latency_ms
+        assert sum(bucket.latency_ms.samples for bucket in history.buckets if bucket.latency_ms) >= 1
+        assert not history.buckets[-1].complete
 
 
 def test_metrics_are_told_to_prometheus(client: TaskRunnerClient) -> None:

@@ -393,6 +393,44 @@ def test_statistics(runner: StandIn, client: TaskRunnerClient) -> None:
     assert (stats.queue, stats.dead_letters) == (None, None)
 
 
+HISTORY: dict[str, Any] = {
+    "range": "day",
+    "bucketSeconds": 1_800,
+    "buckets": [
+        {
+            "start": "2026-11-22T09:00:00.000Z",
+            "submitted": 4,
+            "completed": 3,
+            "failed": 1,
+            "cancelled": 0,
+            "latencyMs": {"samples": 3, "p50": 10, "p95": 20.5, "p99": 30},
+            "complete": True,
+        },
+        {
+            "start": "2026-11-22T09:30:00.000Z",
+            "submitted": 1,
+            "completed": 0,
+            "failed": 0,
+            "cancelled": 2,
+            "latencyMs": None,
+            "complete": False,
+        },
+    ],
+    "latencyMs": {"samples": 3, "p50": 10, "p95": 20.5, "p99": 30},
+}
+
+
+def test_a_history(runner: StandIn, client: TaskRunnerClient) -> None:
+    runner.replies = [Reply(STATS | {"history": HISTORY})]
+    assert to_json(client.history("day")) == HISTORY
+    assert [(request.path, request.query) for request in runner.requests] == [("/stats", {"range": ["day"]})]
+    runner.replies = [Reply(STATS), Reply(STATS | {"history": HISTORY | {"range": "year"}})]
+    with pytest.raises(UnexpectedReplyError, match="history"):  # of a task runner that has none
+        client.history("day")
+    with pytest.raises(UnexpectedReplyError, match="expected one of hour, day, week"):
+        client.history("day")
+
+
 ALERTS: dict[str, Any] = {
     "url": "https://hooks.example",
     "alerts": [

@@ -20,7 +20,7 @@ from ops.command_line import main
 from ops.console import duration, excerpt
 from tests.ops.conftest import TOKEN
 from tests.ops.stand_in import PENDING, TASK, Reply, StandIn, event
-from tests.ops.test_client import ALERTS, STATS, refused
+from tests.ops.test_client import ALERTS, HISTORY, STATS, refused
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -394,6 +394,23 @@ def test_stats_in_lines_and_in_json(run: Run, runner: StandIn) -> None:
     assert "5.0 of 10,000 MB, 0.1%" in out
     assert "p50 10 ms, p95 20.5 ms, p99 30 ms (of 3)" in out
     assert json.loads(run("stats", "--json")[1]) == STATS
+
+
+def test_stats_of_a_day_in_lines_and_in_json(run: Run, runner: StandIn) -> None:
+    runner.replies = [Reply(STATS | {"history": HISTORY})]
+    code, out, _ = run("stats", "--range", "day")
+    assert code == 0
+    assert [line.split() for line in out.splitlines()[1:3]] == [
+        ["2026-11-22", "09:00", "4", "3", "1", "0", "10", "20.5", "30"],
+        ["2026-11-22", "09:30", "1", "0", "0", "2", "not", "all", "is", "counted"],
+    ]
+    assert "last day: 5 submitted, 3 completed, 1 failed, 2 cancelled" in out
+    assert "latency: p50 10 ms, p95 20.5 ms, p99 30 ms (of 3)" in out
+    assert json.loads(run("stats", "--range", "day", "--json")[1]) == HISTORY
+    assert all((request.path, request.query) == ("/stats", {"range": ["day"]}) for request in runner.requests)
+    code, _, err = run("stats", "--range", "month")
+    assert code == 2
+    assert "month" in err
 
 
 def test_metrics_are_printed_as_they_came(run: Run, runner: StandIn) -> None:

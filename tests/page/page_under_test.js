@@ -54,7 +54,7 @@ export class PageUnderTest {
     await page.goto(`${this.url}/${hash}`);
     await page.clock.runFor(100);
     await live(page);
-    return { page, polls: () => this.api.requests.filter((request) => request === 'GET /stats').length };
+    return { page, polls: () => this.api.requests.filter((request) => request.startsWith('GET /stats')).length };
   }
 
   /**

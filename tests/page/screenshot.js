@@ -29,6 +29,7 @@ const HANDLERS = {
 };
 const ERROR = { name: 'RangeError', message: 'expected a picture, got 7 bytes of text' };
 const PAST_MINUTES = 15;
+const PAST_HALF_HOURS = 44;
 const ROUNDS = 40;
 const ROUND_MS = 750;
 const VIEWPORT = { width: 1040, height: 640 };
@@ -48,6 +49,7 @@ try {
     overview: '', tasks: '#tasks', task: `#task/${failed}`, actions: '#actions?action=retry&status=failed&handler=resize', schedules: '#schedules', pauses: '#pauses',
     'dead-letters': '#dead-letters', settings: '#settings',
   })) await take(name, `${url}${hash}`, { viewport: VIEWPORT });
+  await take('day', `${url}#overview?range=day`, { viewport: VIEWPORT }, (page) => page.locator('#latency svg').scrollIntoViewIfNeeded());
   await take('dark', url, { ...DARK, viewport: VIEWPORT });
   await take('phone', url, PHONE);
   await take('submit', `${url}#tasks`, { viewport: VIEWPORT }, async (page) => {
@@ -80,14 +82,25 @@ async function take(name, address, options, prepare = async () => {}) {
   await page.context().close();
 }
 
-/** Writes tasks that came and went in the minutes before this one. */
+/** Writes tasks that came and went in the minutes before this one, and in the day before those. */
 async function writePast() {
-  const now_ms = Date.now();
-  const tasks = Array.from({ length: PAST_MINUTES }, (_, index) => now_ms - (index + 1) * 60_000).flatMap((minute_ms, index) => (
+  await writeTasks(PAST_MINUTES, 60_000, 0);
+  await writeTasks(PAST_HALF_HOURS, 1_800_000, PAST_MINUTES * 60_000);
+  await worker.sweep();
+}
+
+/**
+ * @param {number} times how many
+ * @param {number} width_ms of each
+ * @param {number} age_ms of the last one's end
+ */
+async function writeTasks(times, width_ms, age_ms) {
+  const now_ms = Date.now() - age_ms;
+  const tasks = Array.from({ length: times }, (_, index) => now_ms - (index + 1) * width_ms).flatMap((start_ms, index) => (
     Array.from({ length: Math.round(330 + 90 * Math.sin(index / 2)) }, (_, each) => {
-      const created_ms = Math.floor(minute_ms + 58_000 * Math.random());
+      const created_ms = Math.floor(start_ms + 0.96 * width_ms * Math.random());
       const failed = each < 4 + 3 * (index % 4);
-      return { taskId: newTaskId(created_ms), failed, created_ms, took_ms: Math.round(40 / (0.02 + Math.random())) };
+      return { taskId: newTaskId(created_ms), failed, created_ms, took_ms: Math.round((40 + 10 * Math.sin(index / 7)) / (0.02 + Math.random())) };
     })
   ));
   await worker.rows(`
@@ -96,7 +109,6 @@ async function writePast() {
         value ->> 'created_ms' / 1000 + 86400, 1, value ->> 'created_ms' + 20, value ->> 'created_ms' + (value ->> 'took_ms'), 'picture',
         iif(value ->> 'failed', NULL, 'null'), iif(value ->> 'failed', ?, NULL)
       FROM json_each(?)`, JSON.stringify(ERROR), JSON.stringify(tasks));
-  await worker.sweep();
 }
 
 /** Has the Worker do some work, for long enough that there is something to draw. */
@@ -130,5 +142,5 @@ async function steer() {
   await call('PUT', '/schedules/cleanup', { everySeconds: 900, overlap: 'allow' });
   await call('POST', '/schedules/cleanup/pause', undefined);
   await call('POST', '/handlers/http/pause', undefined);
-  await call('POST', '/actions', { action: 'delete', filter: { status: 'completed', createdBefore: new Date(Date.now() - 14 * 60_000).toISOString() } });
+  await call('POST', '/actions', { action: 'delete', filter: { status: 'completed', createdAfter: new Date(Date.now() - 16 * 60_000).toISOString(), createdBefore: new Date(Date.now() - 14 * 60_000).toISOString() } });
 }

@@ -40,6 +40,8 @@ export class StandInApi {
   tasks = [];
   /** What /stats tells, but for the counts, which are those of the tasks. @type {Partial<Stats>} */
   stats = {};
+  /** What /stats tells of a range, whichever is asked for; else one without a task. @type {import('../../worker/page/answers.d.ts').History | null} */
+  history = null;
   /** By the task's id. @type {Record<string, Attempt[]>} */
   attempts = {};
   /** By the task's id; null: it is not kept. @type {Record<string, string | Uint8Array | null>} */
@@ -138,7 +140,7 @@ export class StandInApi {
     switch (`${method} ${place}`) {
       case 'GET health': return good({ status: 'ok', version: 'v-1' });
       case 'GET openapi.json': return good(description);
-      case 'GET stats': return good(this.#stats());
+      case 'GET stats': return good({ ...this.#stats(), ...(searchParams.has('range') && { history: this.history ?? historyOf(searchParams.get('range') ?? '') }) });
       case 'GET metrics': return good(this.metrics);
       case 'GET tasks': return good(this.#list(searchParams));
       case 'POST tasks': return good({ tasks: JSON.parse(text).tasks.map((/** @type {any} */ task) => this.#submit(task)) });
@@ -298,4 +300,22 @@ export function quietMinutes(now_ms, count = 0) {
     const start_ms = Math.floor(now_ms / MINUTE_MS - 14 + index) * MINUTE_MS;
     return { minute: new Date(start_ms).toISOString(), submitted: count, completed: count, failed: 0, cancelled: 0 };
   });
+}
+
+const RANGES = /** @type {const} */ ({ hour: [300, 12], day: [1_800, 48], week: [10_800, 56] });
+
+/**
+ * @param {string} range
+ * @param {(index: number) => Partial<import('../../worker/page/answers.d.ts').Bucket>} [bucket]
+ * @returns {import('../../worker/page/answers.d.ts').History}
+ */
+export function historyOf(range, bucket = () => ({})) {
+  const name = /** @type {keyof typeof RANGES} */ (range);
+  const [bucketSeconds, count] = RANGES[name];
+  const width_ms = 1_000 * bucketSeconds;
+  const buckets = Array.from({ length: count }, (_, index) => ({
+    start: new Date(Math.floor(Date.now() / width_ms - count + 1 + index) * width_ms).toISOString(),
+    submitted: 0, completed: 0, failed: 0, cancelled: 0, latencyMs: null, complete: index < count - 1, ...bucket(index),
+  }));
+  return { range: name, bucketSeconds, buckets, latencyMs: buckets.findLast(({ latencyMs }) => latencyMs)?.latencyMs ?? null };
 }

@@ -5,7 +5,7 @@ import { describe, test } from 'node:test';
 
 import { skip } from './chromium.js';
 import { ERROR, fitsAcross, focused, live, PageUnderTest, waitFor } from './page_under_test.js';
-import { MARKUP, quietMinutes } from './stand_in_api.js';
+import { historyOf, MARKUP, quietMinutes } from './stand_in_api.js';
 
 const queued = (/** @type {number} */ backlog) => ({ backlog, oldestAgeSeconds: null });
 
@@ -48,6 +48,58 @@ describe('the overview', { skip }, () => {
     await waitFor(async () => await page.locator('#tasks tbody tr').count() === 3);
     assert.ok(page.url().endsWith('#tasks?status=failed&handler=resize&error=RangeError'));
     await tested.assertUsable('', (shown) => shown.locator('#totals').waitFor());
+  });
+
+  test('shows an hour, a day or a week where that is chosen, by keyboard too; the choice is in the address', async () => {
+    const page = await tested.open();
+    const choice = page.getByRole('navigation', { name: 'How far back' });
+    assert.equal(await choice.getByRole('link', { name: '15 minutes' }).getAttribute('aria-current'), 'true');
+    assert.equal(await page.locator('#latency').count(), 0);
+    for (const [range, heading, count] of /** @type {const} */ ([['hour', 'tasks in 5 min, the last hour', 12], ['day', 'tasks in 30 min, the last day', 48], ['week', 'tasks in 3 h, the last week', 56]])) {
+      tested.api.history = historyOf(range, (index) => (index < 6 ? { complete: false } : {
+        submitted: index, completed: index - 1, failed: index % 2, cancelled: 1,
+        ...(index % 5 && { latencyMs: { samples: index - 1, p50: 20 * index, p95: 1_000 * index, p99: 90_000 } }),
+      }));
+      await choice.getByRole('link', { name: range }).focus();
+      await page.keyboard.press('Enter');
+      await page.getByText(heading).waitFor();
+      assert.ok(await choice.getByRole('link', { name: range }).evaluate((element) => element.matches(':focus')), 'the focus went away');
+      assert.ok(page.url().endsWith(`#overview?range=${range}`));
+      assert.equal(tested.api.requests.findLast((request) => request.startsWith('GET /stats')), `GET /stats?range=${range}`);
+      const sum = (/** @type {'submitted' | 'completed'} */ deed) => tested.api.history?.buckets.reduce((total, bucket) => total + bucket[deed], 0);
+      assert.match(String(await page.locator('#throughput svg').getAttribute('aria-label')), new RegExp(`^The last ${range}: ${sum('submitted')} submitted, ${sum('completed')} completed, `));
+      assert.match(String(await page.locator('#latency svg').getAttribute('aria-label')), new RegExp(`^Latency in the last ${range}: 95 of 100 within `));
+      assert.equal(await page.locator('#throughput rect.uncounted').count(), 6);
+      assert.equal(await page.locator('#throughput rect.completed').count(), count);
+      const told = tested.api.history.buckets.filter(({ latencyMs }) => latencyMs).length;
+      assert.equal(await page.locator('#latency .p95 circle').count(), told);
+      assert.ok(await page.locator('#latency .p95 polyline').count() < told, 'there is a gap where nothing completed');
+      await page.getByText(`The last ${range} as a table`).focus();
+      await page.keyboard.press('Enter');
+      const rows = page.getByRole('table', { name: `Throughput and latency of the last ${range}` }).locator('tbody tr');
+      assert.equal(await rows.count(), count);
+      const cell = (/** @type {number} */ row, /** @type {number} */ column) => rows.nth(row).locator('td').nth(column).textContent();
+      assert.equal(await cell(1, 0), String(tested.api.history.buckets[count - 2]?.submitted));
+      assert.match(String(await rows.last().getByRole('rowheader').textContent()), /not all is counted$/);
+      await page.getByText(`The last ${range} as a table`).press('Enter');
+    }
+    await page.reload();
+    await page.getByText('the last week').first().waitFor();
+    tested.api.history = null;
+    await page.goBack();
+    await page.getByText('the last day').first().waitFor();
+    await page.getByRole('navigation', { name: 'How far back' }).getByRole('link', { name: '15 minutes' }).click();
+    await page.getByText('tasks in 1 min, the last 15 minutes').waitFor();
+    await tested.assertUsable('#overview?range=week', (shown) => shown.locator('#latency svg').waitFor());
+  });
+
+  test('shows the last minutes where the address names no time that there is, and a time in which nothing was done', async () => {
+    const page = await tested.open('#overview?range=century');
+    await page.getByText('the last 15 minutes').first().waitFor();
+    assert.deepEqual(tested.api.requests.filter((request) => request.includes('range')), []);
+    await page.goto(`${tested.url}/#overview?range=day`);
+    await page.getByText('No task has been completed in that time.').waitFor();
+    await tested.assertUsable('#overview?range=day', (shown) => shown.locator('#latency svg').waitFor());
   });
 
   test('hides the queue of an engine that has none', async () => {

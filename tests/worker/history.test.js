@@ -1,6 +1,7 @@
 /** Throughput and latency of an hour, a day and a week, as they are kept from one sweep to the next. */
 
 import assert from 'node:assert/strict';
+import { registerHooks } from 'node:module';
 import { afterEach, beforeEach, describe, mock, test } from 'node:test';
 
 import { endOf, latencyOf, submissionOf } from '../../worker/stores/buckets.js';
@@ -9,13 +10,24 @@ import { bucketsOf, continuedHistory, countInHistory, joinHistories, mergeHistor
 import { KvStore } from '../../worker/stores/kv.js';
 import { newTaskId } from '../../worker/task_id.js';
 import { fakeD1 } from './fakes/d1.js';
+import { FakeNamespace } from './fakes/durable_object.js';
 import { FakeKv } from './fakes/kv.js';
 import { FakeSqlite } from './fakes/sqlite.js';
 import { newTask } from './store_under_test.js';
-import { readMigrations } from './worker_under_test.js';
+import { READING, readMigrations } from './worker_under_test.js';
 
 /** @import { Deed } from '../../worker/stores/buckets.js' */
 /** @import { History, Range } from '../../worker/stores/history.js' */
+
+// What workerd has and Node has not.
+registerHooks({
+  resolve: (specifier, context, next) => (specifier === 'cloudflare:workers'
+    ? { url: 'data:text/javascript,export class DurableObject { constructor(ctx, env) { this.ctx = ctx; this.env = env; } }', shortCircuit: true }
+    : next(specifier, context)),
+});
+const { DurableObjectStore, taskObject } = await import('../../worker/stores/durable_object.js');
+
+const ENGINE = /** @type {any} */ ({ rescue: async () => ({ resent: 0, returned: 0, failed: 0 }) });
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -259,6 +271,49 @@ describe('a table', () => {
     for (let time = 0; time < 3; time++) await sweep();
     assert.deepEqual(told(await history(), 'week', Date.now()), [['23T00:00', 10], ['23T09:00', 5]]);
     assert.deepEqual(incomplete(await history(), 'week', Date.now()), ['23T00:00', '23T03:00', '23T06:00', '23T09:00']);
+  });
+});
+
+describe('Durable Objects', () => {
+  beforeEach(() => { mock.timers.enable({ apis: ['Date', 'setTimeout'], now: MONDAY_MS }); });
+  afterEach(() => { mock.timers.reset(); });
+
+  test('keep what they tell of the last week when their tasks are gone, and go on with it; then they are emptied', async () => {
+    /** @type {Record<string, unknown>} */
+    const env = { MAX_RETRIES: '5' };
+    const Class = taskObject(await readMigrations(), () => ENGINE, { ...READING, storeOf: () => new DurableObjectStore(/** @type {any} */ (env)) });
+    const namespace = new FakeNamespace(/** @type {any} */ (Class), () => env);
+    env['TASK_DO'] = namespace;
+    const store = new DurableObjectStore(/** @type {any} */ (env));
+    const submit = async (/** @type {number} */ number) => {
+      await store.insert(Array.from({ length: number }, (_, index) => newTask({ taskId: newTaskId(Date.now(), index.toString(16).padStart(2, '0')) })));
+    };
+    /** @param {number} time_ms */
+    const sweepAfter = async (time_ms) => {
+      mock.timers.tick(time_ms);
+      await new Promise((resolve) => { setImmediate(resolve); });
+      for (const { instance } of namespace.objects.values()) await instance.alarm();
+    };
+    const tables = () => [...namespace.objects.values()].map(({ sqlite }) => sqlite.all("SELECT count(*) AS count FROM sqlite_schema WHERE type = 'table'", [])[0]?.['count']);
+
+    await submit(64);
+    for (const { sqlite } of namespace.objects.values()) sqlite.all("UPDATE tasks SET status = 'completed', finished_at = ?", [MONDAY_MS + 1_000]);
+    await sweepAfter(2 * MINUTE_MS);
+    for (let time = 0; time < 2; time++) await sweepAfter(25 * HOUR_MS);
+    for (const { sqlite, context } of namespace.objects.values()) {
+      assert.equal(sqlite.all('SELECT count(*) AS count FROM tasks', [])[0]?.['count'], 0);
+      assert.equal(await context.storage.getAlarm(), null, 'an object without a task does not sweep');
+    }
+    mock.timers.tick(2 * DAY_MS);
+    const { history } = await store.statistics();
+    assert.deepEqual(told(history, 'week', Date.now(), 'completed'), [['23T00:00', 64]]);
+    assert.deepEqual(incomplete(history, 'week', Date.now()).length, 1, 'nothing has happened since');
+    await submit(64);
+    await sweepAfter(2 * MINUTE_MS);
+    assert.deepEqual(told((await store.statistics()).history, 'week', Date.now()).map(([, count]) => count), [64, 64]);
+    await sweepAfter(8 * DAY_MS);
+    await sweepAfter(MINUTE_MS);
+    assert.deepEqual(tables(), [0, 0, 0, 0]);
   });
 });
 

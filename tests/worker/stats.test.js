@@ -44,6 +44,40 @@ for (const store of STORES) describe(`GET /stats with state in ${store}`, () => 
     }
   });
 
+  test('tells an hour, a day and a week where it is asked to, in buckets', async () => {
+    const api = await startApi({ store });
+    try {
+      for (const outcome of ['completed', 'completed', 'failed', 'cancelled', 'pending']) {
+        const taskId = await api.submit('?handler=echo&maxRetries=0', { body: outcome === 'failed' ? 'fail' : 'work' });
+        if (outcome === 'cancelled') await api.call('DELETE', `/task/${taskId}`);
+        else if (outcome !== 'pending') await api.attempt(taskId);
+      }
+      for (const [range, seconds, count] of /** @type {const} */ ([['hour', 300, 12], ['day', 1_800, 48], ['week', 10_800, 56]])) {
+        const { status, body: { history, generatedAt, ...rest } } = await api.call('GET', `/stats?range=${range}`);
+        assert.equal(status, 200);
+        assert.deepEqual(rest.counts, { pending: 1, processing: 0, completed: 2, failed: 1, cancelled: 1 });
+        assert.deepEqual([history.range, history.bucketSeconds, history.buckets.length], [range, seconds, count]);
+        const starts = history.buckets.map((/** @type {any} */ { start }) => Date.parse(start));
+        assert.deepEqual(starts, Array.from({ length: count }, (_, index) => starts[0] + index * seconds * 1000));
+        assert.equal(starts.at(-1), Math.floor(Date.parse(generatedAt) / 1000 / seconds) * seconds * 1000);
+        const sum = (/** @type {string} */ key) => history.buckets.reduce((/** @type {number} */ total, /** @type {any} */ each) => total + each[key], 0);
+        assert.deepEqual(['submitted', 'completed', 'failed', 'cancelled'].map(sum), [5, 2, 1, 1]);
+        assert.equal(history.latencyMs.samples, 2);
+        assert.equal(history.buckets.at(-1).complete, false, 'it is not over');
+        assert.equal(history.buckets[0].latencyMs, null);
+      }
+      assert.equal('history' in (await api.call('GET', '/stats')).body, false);
+      for (const wrong of ['month', '', 'Day', 'constructor']) {
+        const { body, ...reply } = await api.call('GET', `/stats?range=${wrong}`);
+        assertRefused({ body, ...reply }, 400, 'invalid_parameter', { parameter: 'range' });
+        assert.match(body.error, /expected range to be one of hour, day, week, got/);
+      }
+      assertRefused(await api.call('GET', '/stats?range=day&range=week'), 400, 'invalid_parameter', { parameter: 'range' });
+    } finally {
+      await api.stop();
+    }
+  });
+
   test('of no tasks there is nothing to tell', async () => {
     const api = await startApi({ store });
     try {

@@ -325,12 +325,18 @@ export function taskObject(migrations, engineOf, { storeOf, ...parts }) {
       const actions = /** @type {string | null} */ (storage.sql.exec(NOTE, 'actions').toArray()[0]?.['note'] ?? null);
       if (hasWork(actions)) return storage.setAlarm(Date.now() + SOONEST_SWEEP_MS);
       if (!isEmpty || schedules.length > 0) return storage.setAlarm(nextSweep(schedules, Date.now()));
-      // Kept, without a sweep: the next task brings one.
-      if (actions !== null || storage.sql.exec(NOTE, ALERTS_NOTE).toArray().length > 0 || storage.sql.exec(PAUSES).toArray().length > 0) return;
-      const tally = /** @type {string | null} */ (storage.sql.exec('SELECT tally FROM sweep_progress').one()['tally']);
-      if (tally !== null && tells(JSON.parse(tally).history, Date.now())) return;
+      // Kept, without a sweep, which this one has asked for by what it wrote: the next task brings one.
+      if (actions !== null || this.#isToBeKept()) return storage.deleteAlarm();
       this.#isReady = false; // no await since the look at the table: no task can have come
       return storage.deleteAll();
+    }
+
+    /** @returns {boolean} whether an object without tasks has something to tell: what fires, what is paused, what was done in the last week */
+    #isToBeKept() {
+      const { sql } = this.ctx.storage;
+      if ([sql.exec(NOTE, ALERTS_NOTE), sql.exec(PAUSES)].some((cursor) => cursor.toArray().length > 0)) return true;
+      const tally = /** @type {string | null} */ (sql.exec('SELECT tally FROM sweep_progress').one()['tally']);
+      return tally !== null && tells(JSON.parse(tally).history, Date.now());
     }
 
     /** Applies those migrations that the object does not have yet. */

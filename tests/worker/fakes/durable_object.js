@@ -84,6 +84,7 @@ function storageOf(sqlite, ring) {
         void ring();
       }, at_ms - Date.now());
     },
+    deleteAlarm: async () => { alarm_ms = null; },
     deleteAll: async () => {
       const names = sqlite.all("SELECT name FROM sqlite_schema WHERE type = 'table'", []).map(({ name }) => name);
       for (const name of names) sqlite.exec(`DROP TABLE "${name}"`);
