@@ -66,6 +66,7 @@ class Wanted(TypedDict, total=False):
     handler: str | None
     group: str | None
     tags: Mapping[str, str] | None
+    parent: str | None
     id_prefix: str | None
     created_after: datetime | None
     created_before: datetime | None
@@ -243,6 +244,7 @@ class TaskRunnerClient:
         handler: str | None = None,
         group: str | None = None,
         tags: Mapping[str, str] | None = None,
+        parent: str | None = None,
         id_prefix: str | None = None,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
@@ -252,13 +254,14 @@ class TaskRunnerClient:
     ) -> Page:
         """Return a page of at most `limit` (1 to 100) tasks, newest first.
 
-        `tags` are tags that the tasks have all of; `error` is a text in an error's name or message.
+        `tags` are tags that the tasks have all of; `parent` is the task whose handler submitted them, or whose
+        callbacks they are; `error` is a text in an error's name or message.
         """
         times = _given(
             createdAfter=created_after and to_json(created_after),
             createdBefore=created_before and to_json(created_before),
         )
-        query = _given(status=status, handler=handler, group=group, id=id_prefix) | times
+        query = _given(status=status, handler=handler, group=group, parent=parent, id=id_prefix) | times
         query |= _given(error=error, limit=limit, cursor=cursor)
         return Page.read(self._call("GET", "/tasks", query={**query, **_tags(tags)}))
 

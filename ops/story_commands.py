@@ -14,17 +14,18 @@ from ops.console import Console, duration, excerpt
 from ops.errors import ForbiddenError, PayloadNotKeptError
 from ops.json_object import to_json
 from ops.options import name
-from ops.task_commands import facts_of
+from ops.task_commands import facts_of, moment_of
 
 T = TypeVar("T")
 
+SHOWN_CHILDREN = 20
 SHOWN_PAYLOAD_LENGTH = 2_000
 """How much of a payload is shown beside the rest, in characters."""
 
 
 def add_parsers(commands: Any, common: argparse.ArgumentParser) -> None:
     """Add the commands to the command line."""
-    text = "tell all of a task: its attempts with errors and log lines, its parameters, its payload"
+    text = "tell all of a task: its attempts with errors and log lines, its parameters, its payload, its children"
     task = add_command(commands, common, "task", _task, text)
     task.add_argument("task_id", type=name, metavar="ID")
     payload = add_command(commands, common, "payload", _payload, "write a task's payload to standard output")
@@ -37,17 +38,21 @@ def _task(options: argparse.Namespace, console: Console) -> int:
         attempts = client.attempts(options.task_id)
         parameters, no_parameters = _unless_refused(lambda: client.parameters(options.task_id))
         payload, no_payload = _unless_refused(lambda: client.payload(options.task_id))
+        children = client.page(parent=options.task_id, limit=SHOWN_CHILDREN)
     story = {
         "task": to_json(task),
         "attempts": to_json(attempts),
         "parameters": parameters,
         **_payload_json(payload),
+        "children": to_json(children.tasks),
     }
     lines = [
         *facts_of(task),
         *_parameter_lines(parameters, no_parameters),
         *_payload_lines(payload, no_payload),
         *(line for attempt in attempts for line in _attempt_lines(attempt)),
+        *(f"child {moment_of(child)}" for child in children.tasks),
+        *([f"more of them: list --parent {options.task_id}"] if children.cursor else []),
     ]
     console.result(story, lines)
     return SUCCESS

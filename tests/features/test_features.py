@@ -535,6 +535,17 @@ def test_a_handler_submits_tasks_once_whatever_its_attempts(client: TaskRunnerCl
     assert last.parent == task.task_id
 
 
+def test_a_task_lists_its_children(client: TaskRunnerClient) -> None:
+    task = ended(client, client.submit("parts", handler="gather"))
+    parts = set(task.result["parts"])
+
+    def children() -> set[str]:
+        return {child.task_id for child in client.tasks(parent=task.task_id)}
+
+    wait_until(lambda: children() >= parts, 2 * PATIENCE_SECONDS)
+    assert all(client.get(child).parent == task.task_id for child in children())
+
+
 def test_a_schedule_makes_a_task_at_each_tick(client: TaskRunnerClient, scheduled: Schedule) -> None:
     name = scheduled.name
     assert (scheduled.last_runs, scheduled.paused, len(scheduled.next_runs)) == ((), False, 3)

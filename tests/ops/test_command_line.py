@@ -633,7 +633,9 @@ ATTEMPTS: list[dict[str, Any]] = [
 def test_task_tells_the_whole_story(run: Run, runner: StandIn) -> None:
     story = Reply({"taskId": "t1", "status": "failed", "attempts": ATTEMPTS})
     parameters = Reply({"taskId": "t1", "handler": "h", "parameters": {"url": "https://a/", "odd": "\x1b"}})
-    replies = [Reply(TASK), story, parameters, Reply(body=b"some\nwords")]
+    child = SUMMARY | {"taskId": "c1", "status": "processing", "progress": None}
+    children = Reply({"tasks": [child], "cursor": "c1"})
+    replies = [Reply(TASK), story, parameters, Reply(body=b"some\nwords"), children]
     runner.replies = list(replies)
     code, out, err = run("task", "t1")
     assert (code, err) == (0, "")
@@ -664,14 +666,15 @@ def test_task_tells_the_whole_story(run: Run, runner: StandIn) -> None:
 
 def test_task_says_what_it_does_not_show(run: Run, runner: StandIn) -> None:
     story = Reply({"taskId": "t1", "status": "completed", "attempts": []})
-    runner.replies = [Reply(TASK), story, refused("forbidden", 403), refused("payload_not_kept", 410)]
+    none = Reply({"tasks": [], "cursor": None})
+    runner.replies = [Reply(TASK), story, refused("forbidden", 403), refused("payload_not_kept", 410), none]
     code, out, _ = run("task", "t1")
     assert code == 0
     assert out.splitlines()[-2:] == [
         "parameters not shown: a token with the role operate sees it",
         "payload not kept: it was dropped when the task had completed",
     ]
-    runner.replies = [Reply(TASK), story, refused("forbidden", 403), Reply(body=b"\xff")]
+    runner.replies = [Reply(TASK), story, refused("forbidden", 403), Reply(body=b"\xff"), none]
     assert json.loads(run("task", "t1", "--json")[1])["payloadBase64"] == "/w=="
     runner.replies = [refused("task_not_found", 404)]
     assert run("task", "t1")[0] == 1

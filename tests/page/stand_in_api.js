@@ -191,7 +191,7 @@ export class StandInApi {
     const cursor = given('cursor');
     const all = this.tasks.filter((task) => (
       (!given('status') || task.status === given('status')) && (!given('handler') || task.handler === given('handler'))
-      && task.taskId.startsWith(given('id')) && (!given('group') || task.group === given('group'))
+      && task.taskId.startsWith(given('id')) && (!given('parent') || task.parent === given('parent')) && (!given('group') || task.group === given('group'))
       && (!given('error') || JSON.stringify(task.error).includes(given('error'))) && (!cursor || task.taskId < cursor)
       && parameters.getAll('tag').every((tag) => Object.entries(task.tags).some((pair) => pair.join(':') === tag))
       && (!given('createdAfter') || task.createdAt >= given('createdAfter')) && (!given('createdBefore') || task.createdAt < given('createdBefore'))

@@ -248,6 +248,7 @@ function listTasks() {
     query('handler', HANDLER_SCHEMA),
     query('group', { type: 'string', pattern: GROUP_SCHEMA['pattern'], description: 'Those of the groups with this key, whichever handler they are of.' }),
     query(TAG, { ...TAG_SCHEMA, description: 'Those with this tag, such as `customer:acme`; may come several times, and then those with all of them.' }),
+    query('parent', { ...TASK_ID_SCHEMA, description: 'The children of this task: what its handler has submitted, and its callbacks.' }),
     query('id', { type: 'string', pattern: ID_PREFIX.source, description: 'The beginning of an id, or all of it.' }),
     query('createdAfter', { type: 'string', format: 'date-time', description: 'Those that were submitted then or later.' }),
     query('createdBefore', { type: 'string', format: 'date-time', description: 'Those that were submitted earlier.' }),

@@ -173,7 +173,7 @@ const AFTER = 'g';
 
 /** @param {Call} call */
 export async function listTasks({ url, store, env }) {
-  const query = readQuery(url, ['status', 'handler', 'group', TAG, 'id', 'createdAfter', 'createdBefore', 'error', 'limit', 'cursor'], [], TAG);
+  const query = readQuery(url, ['status', 'handler', 'group', TAG, 'parent', 'id', 'createdAfter', 'createdBefore', 'error', 'limit', 'cursor'], [], TAG);
   const id = textLike('id', query['id'], ID_PREFIX, 'the id of a task, or its beginning');
   const after = timeOf('createdAfter', query['createdAfter']);
   const before = timeOf('createdBefore', query['createdBefore']);
@@ -185,6 +185,7 @@ export async function listTasks({ url, store, env }) {
     handler: textLike('handler', query['handler'], HANDLER_NAME, 'the name of a handler'),
     group: textLike('group', query['group'], GROUP_KEY, GROUP_KEY_IN_WORDS),
     tags: tagsOfQuery(url),
+    parent: textLike('parent', query['parent'], TASK_ID, 'the id of a task'),
     limit: wholeNumber('limit', fromDigits(query['limit']), LIST_TASKS, DEFAULT_LIST_TASKS),
     since: [id ?? '', after ?? ''].sort()[1] ?? '',
     error: textLike('error', query['error'], ERROR_TEXT, `a text of 1 to ${MAX_ERROR_TEXT_LENGTH} characters`),

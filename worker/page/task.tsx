@@ -1,8 +1,8 @@
 /** One task: its whole story. */
 
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 
-import type { Attempts, Step, Task } from './answers.d.ts';
+import type { Attempts, Step, Task, TaskPage } from './answers.d.ts';
 import { api, orNone, taskPath } from './api.ts';
 import { AttemptList } from './attempts.tsx';
 import { Act, ConfirmedAct, Facts, Loading, LongText, Panel, prettyJson, Status, TaskLink, Time, useMayAct, ViewTitle } from './parts.tsx';
@@ -10,7 +10,7 @@ import { PayloadText } from './payload.tsx';
 import { POLL_MS, SLOW_POLL_MS, usePolled } from './poll.ts';
 import { hrefOf, type Route } from './route.ts';
 import { Tags } from './tags.tsx';
-import { cancel, mayCancel, mayRetry, retry } from './task_table.tsx';
+import { cancel, mayCancel, mayRetry, retry, TaskTable } from './task_table.tsx';
 import { at, attemptsOf, counted, errorOf, tookOf } from './words.ts';
 
 /** Null: there is no such task. */
@@ -54,6 +54,7 @@ function Told({ task, attempts }: NonNullable<Story>) {
       </Panel>
       <Panel title={`${counted(attempts.length, 'attempt')}`}><AttemptList attempts={attempts} /></Panel>
       {task.steps && task.steps.length > 0 && <Panel title={counted(task.steps.length, 'step')}><Steps steps={task.steps} /></Panel>}
+      <Panel title="Children"><Children taskId={taskId} /></Panel>
       <Panel title="Payload and parameters"><Submission taskId={taskId} /></Panel>
     </>
   );
@@ -114,6 +115,36 @@ function Steps({ steps }: { steps: Step[] }) {
         ))}
       </tbody>
     </table>
+  );
+}
+
+const SHOWN_CHILDREN = 20;
+
+/** They are looked for when they are asked for: most tasks have none. */
+function Children({ taskId }: { taskId: string }) {
+  const [isAsked, setAsked] = useState(false);
+  return (
+    <details onToggle={({ currentTarget }) => setAsked(currentTarget.open)}>
+      <summary>Show what it has submitted, and its callbacks</summary>
+      {isAsked && <ChildTable taskId={taskId} />}
+    </details>
+  );
+}
+
+function ChildTable({ taskId }: { taskId: string }) {
+  const [found, setFound] = useState<TaskPage | string | null>(null);
+  useEffect(() => {
+    let isOver = false;
+    void api.tasks({ parent: taskId, limit: SHOWN_CHILDREN }).catch(({ message }: Error) => message).then((page) => { if (!isOver) setFound(page); });
+    return () => { isOver = true; };
+  }, [taskId]);
+  if (!found) return <Loading />;
+  if (typeof found === 'string') return <p class="bad" role="alert">{found}</p>;
+  return (
+    <>
+      {found.tasks.length > 0 ? <TaskTable tasks={found.tasks} caption="Its children, newest first" /> : <p role="status" class="quiet">{found.cursor ? 'None among the tasks that were looked at.' : 'It has none.'}</p>}
+      <p><a href={hrefOf('tasks', '', { parent: taskId })}>As a list of tasks</a></p>
+    </>
   );
 }
 

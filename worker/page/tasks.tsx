@@ -33,6 +33,7 @@ const FIELDS: Field[] = [
   { name: 'error', label: 'Error has', input: { maxLength: 200 } },
   { name: 'group', label: 'Group', input: { maxLength: 128 } },
   { name: 'tag', label: 'Tags', input: { placeholder: 'key:value' } },
+  { name: 'parent', label: 'Child of', input: { pattern: '[0-9a-f\\-]{36}', title: 'the id of a task' } },
   { name: 'createdAfter', label: 'Submitted from', isTime: true },
   { name: 'createdBefore', label: 'Submitted before', isTime: true },
 ];

@@ -69,7 +69,7 @@ import { MINUTES, noCounts, noSweeps, recentMinutes } from './tally.js';
 /**
  * What lists and the sweeper must know of a task, kept as the key's metadata so that a list has it.
  *
- * @typedef {Omit<Entry, 'parameters' | 'payload' | 'payload_encoding' | 'result' | 'idempotency' | 'holder' | 'delivery' | 'claim' | 'callback' | 'parent' | 'story' | 'submitted_by'>} Metadata
+ * @typedef {Omit<Entry, 'parameters' | 'payload' | 'payload_encoding' | 'result' | 'idempotency' | 'holder' | 'delivery' | 'claim' | 'callback' | 'parent' | 'story' | 'submitted_by'> & {child_of?: string}} Metadata
  */
 
 /** What a key of an idempotency key holds. @typedef {{taskId: string, fingerprint: string}} KeyHolder */
@@ -515,7 +515,7 @@ export class KvStore {
    * @param {Query} query
    * @returns {Promise<Page>}
    */
-  async list({ status, handler, group = null, tags = null, limit, cursor, since = '', error = null }) {
+  async list({ status, handler, group = null, tags = null, parent = null, limit, cursor, since = '', error = null }) {
     /** @type {TaskSummary[]} */
     const tasks = [];
     const walk = newestFirst(this.kv, cursor);
@@ -526,6 +526,7 @@ export class KvStore {
       if (error !== null && !hasText(task.error, error)) continue;
       if (!isKept(entry) || (status && task.status !== status) || (handler && task.handler !== handler) || (group !== null && task.group !== group)) continue;
       if (tags !== null && !hasTags(task.tags, tags)) continue;
+      if (parent !== null && metadata?.child_of !== parent) continue;
       if (tasks.length === limit) return { tasks, cursor: tasks.at(-1)?.taskId ?? null };
       tasks.push(task);
     }
@@ -1138,8 +1139,9 @@ function summary(taskId, entry) {
 function metadataOf(entry) {
   const {
     parameters: _parameters, payload: _payload, payload_encoding: _encoding, result: _result, idempotency: _idempotency,
-    holder: _holder, delivery: _delivery, claim: _claim, callback: _callback, parent: _parent, story: _story, ...kept
+    holder: _holder, delivery: _delivery, claim: _claim, callback: _callback, parent, story: _story, submitted_by = parent, ...others
   } = entry;
+  const kept = { ...others, ...(submitted_by && { child_of: submitted_by }) };
   const candidates = TEXT_LENGTHS.map((length) => ({
     ...kept,
     error: entry.error && { name: bounded(entry.error.name, length), message: bounded(entry.error.message, length) },

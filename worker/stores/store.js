@@ -90,10 +90,10 @@
 
 /** How full a database is; `name` is its binding, or the object's. @typedef {{name: string, bytes: number, limit_bytes: number}} Fill */
 
-/** Which tasks a list shows: all of a status, of a handler, of a group's key and with all of some tags, where given; those older than a cursor, where given, and no older than an id
+/** Which tasks a list shows: all of a status, of a handler, of a group's key, of a parent and with all of some tags, where given; those older than a cursor, where given, and no older than an id
  * or the beginning of one (`since`); those whose error has a text in it, whatever its letters' case.
  *
- * @typedef {{status: Status | null, handler: string | null, group?: string | null, tags?: Tags | null, limit: number, cursor: string | null, since?: string, error?: string | null}} Query
+ * @typedef {{status: Status | null, handler: string | null, group?: string | null, tags?: Tags | null, parent?: string | null, limit: number, cursor: string | null, since?: string, error?: string | null}} Query
  */
 
 /** Newest first; `cursor` asks for those after them, null when there are none. It may have fewer than its limit, or none,

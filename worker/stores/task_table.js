@@ -14,6 +14,7 @@ import { creationTime, timePrefix } from '../task_id.js';
 import { bounded } from '../text.js';
 import { countEvent, endOf, submissionOf } from './buckets.js';
 import { CALLBACK_STATUS, MAKE_CALLBACKS } from './callback_table.js';
+import { childrenWindow } from './child_table.js';
 import {
   CANCEL_WAITING, DEPENDENTS, KEEP_DEPENDENTS, MARK_AWAITED, RELEASE_TOLD, RESULTS, STATUSES_OF, SWEPT_LINKS, TELL_WAITING, TOLD_TASKS, toldOf, WAITING,
   WAITING_ADVANCE, WAITING_POSITION,
@@ -80,6 +81,11 @@ const EXPIRE_LONG_MS = 2_000;
 
 /** How many rows a filtered list looks at. */
 const LIST_ROWS = 1_000;
+
+/** How many parameters a window has, and the filter of a list, before its tags. */
+const WINDOW_PARAMETERS = 4;
+const FILTER_PARAMETERS = 9;
+const WITH_TAGS = (/** @type {number} */ count) => (count > 0 ? `WHERE ${hasAllTags(count, FILTER_PARAMETERS + 1)}` : '');
 
 /** How many open tasks are followed, whose ends count for throughput; how many tasks one sweep looks at for the first time, and how many
  * at once. Those beyond wait for the next one, and are held for pending until then. */
@@ -892,22 +898,26 @@ export class TaskTable {
    * @param {Query} query
    * @returns {Promise<Page>}
    */
-  async list({ status, handler, group = null, tags = null, limit, cursor, since = '', error = null }) {
-    const isIndexed = status === null || status === 'failed' || status === 'cancelled';
+  async list({ status, handler, group = null, tags = null, parent = null, limit, cursor, since = '', error = null }) {
+    const isIndexed = status === null || (parent === null && (status === 'failed' || status === 'cancelled'));
     const window_rows = isIndexed && handler === null && group === null && tags === null && error === null ? limit + 1 : LIST_ROWS;
-    const window = tags === null ? listWindow(status) : TAGGED_WINDOW;
     const wanted = tagTexts(tags ?? NO_TAGS);
-    const found = tags === null ? window : `SELECT ${LISTED}, ownTags FROM (${window}) CROSS JOIN tasks USING (taskId) WHERE ${hasAllTags(wanted.length, 10)}`;
+    const ofParent = parent === null ? [] : [parent];
+    const hasOwnTags = parent !== null || tags !== null;
+    // The parent is the last parameter of either statement.
+    const window = (/** @type {number} */ place) => (parent !== null ? childrenWindow(place) : tags !== null ? TAGGED_WINDOW : listWindow(status));
+    const looked = window(FILTER_PARAMETERS + wanted.length + 1);
+    const found = hasOwnTags ? `SELECT ${LISTED}, ownTags FROM (${looked}) CROSS JOIN tasks USING (taskId) ${WITH_TAGS(wanted.length)}` : looked;
     const before = cursor ?? LAST_ID;
     const [rows = [], [seen] = []] = await this.run([
       statement(
-        `SELECT *, ${tags === null ? TAGS_OF('listed') : 'ownTags'} AS tags FROM (${found}) AS listed WHERE status = coalesce(?2, status) AND handler = coalesce(?5, handler) AND expires_at > ?6
+        `SELECT *, ${hasOwnTags ? 'ownTags' : TAGS_OF('listed')} AS tags FROM (${found}) AS listed WHERE status = coalesce(?2, status) AND handler = coalesce(?5, handler) AND expires_at > ?6
            AND (?8 IS NULL OR instr(lower(error ->> 'name' || ': ' || (error ->> 'message')), lower(?8)))
            AND (?9 IS NULL OR ${KEY_OF_GROUP} = ?9)
          ORDER BY taskId DESC LIMIT ?7`,
-        before, status, window_rows, since, handler, seconds(Date.now()), limit + 1, error, group, ...wanted,
+        before, status, window_rows, since, handler, seconds(Date.now()), limit + 1, error, group, ...wanted, ...ofParent,
       ),
-      statement(`SELECT count(*) AS rows, min(taskId) AS last FROM (${window})`, before, status, window_rows, since),
+      statement(`SELECT count(*) AS rows, min(taskId) AS last FROM (${window(WINDOW_PARAMETERS + 1)})`, before, status, window_rows, since, ...ofParent),
     ]);
     const tasks = rows.slice(0, limit).map(summary).map(shortened);
     if (rows.length > limit) return { tasks, cursor: tasks.at(-1)?.taskId ?? null };
