@@ -47,7 +47,7 @@ def add_parsers(commands: Any, common: argparse.ArgumentParser) -> None:
     _add_timeout(wait)
     listing = add_command(commands, common, "list", _list, "list tasks, newest first")
     _add_filter(listing)
-    listing.add_argument("--parent", type=name, metavar="ID", help="what this task's handler submitted, and its callbacks")
+    listing.add_argument("--parent", type=name, metavar="ID", help="what this task has submitted, and its callbacks")
     listing.add_argument("--id", metavar="PREFIX", help="those whose id begins so")
     listing.add_argument(
         "--since", type=moment, metavar="TIME", help="submitted then or later: 15m (ago), 2d, or a time"

@@ -639,7 +639,7 @@ def test_task_tells_the_whole_story(run: Run, runner: StandIn) -> None:
     runner.replies = list(replies)
     code, out, err = run("task", "t1")
     assert (code, err) == (0, "")
-    assert out.splitlines()[-11:] == [
+    assert out.splitlines()[-13:] == [
         "parameter url=https://a/",
         "parameter odd= ",
         "payload, 10 bytes: some words",
@@ -651,11 +651,15 @@ def test_task_tells_the_whole_story(run: Run, runner: StandIn) -> None:
         "    3 earlier lines are not kept",
         '    2026-11-22T10:00:01.250Z warn  odd   {"a":1}',
         "attempt 1 of run 1 crashed",
+        "child c1  processing  attempt 1",
+        "more of them: list --parent t1",
     ]
     paths = [request.path for request in runner.requests]
-    assert paths == ["/task/t1", "/task/t1/attempts", "/task/t1/parameters", "/task/t1/payload"]
+    assert paths == ["/task/t1", "/task/t1/attempts", "/task/t1/parameters", "/task/t1/payload", "/tasks"]
+    assert runner.requests[-1].query == {"parent": ["t1"], "limit": ["20"]}
     runner.replies = list(replies)
     printed = json.loads(run("task", "t1", "--json")[1])
+    assert [each["taskId"] for each in printed.pop("children")] == ["c1"]
     assert printed == {
         "task": TASK | {"steps": None},
         "attempts": ATTEMPTS,

@@ -371,6 +371,26 @@ describe('a task', { skip }, () => {
     }
   });
 
+  test('shows its children when the reader asks for them, by keyboard too', async () => {
+    const { task, callback } = whole();
+    for (let each = 0; each < 25; each++) tested.api.add({ parent: task.taskId, handler: MARKUP });
+    const page = await tested.open(`#task/${task.taskId}`);
+    const asked = () => tested.api.requests.filter((request) => request.includes('parent='));
+    await page.getByText('Show what it has submitted').focus();
+    assert.deepEqual(asked(), [], 'they are looked for before the reader wants them');
+    await page.keyboard.press('Enter');
+    const rows = page.getByRole('table', { name: 'Its children, newest first' }).locator('tbody tr');
+    await waitFor(async () => await rows.count() === 20);
+    assert.deepEqual(asked(), [`GET /tasks?parent=${task.taskId}&limit=20`]);
+    await page.getByRole('link', { name: 'As a list of tasks' }).click();
+    await waitFor(async () => await page.locator('#tasks tbody tr').count() === 25);
+    assert.ok(page.url().endsWith(`#tasks?parent=${task.taskId}`));
+    assert.equal(await page.getByLabel('Child of').inputValue(), task.taskId);
+    await page.goto(`${tested.url}/#task/${callback.taskId}`);
+    await page.getByText('Show what it has submitted').click();
+    await page.getByText('It has none.').waitFor();
+  });
+
   test('keeps payload and parameters from those who may look alone', async () => {
     const { task } = whole();
     tested.api.role = 'read';
