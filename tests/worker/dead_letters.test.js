@@ -92,6 +92,7 @@ for (const store of someOf(/** @type {StoreName[]} */ ([...EVERY_STORE, 'sharded
     assert.equal(status, 200, JSON.stringify(body));
     assert.deepEqual(body.deadLetters.map((/** @type {any} */ each) => each.state), ['failed', 'stale', 'unfinished', 'gone', 'gone', 'failed', ...Array(5).fill('malformed')]);
     assert.equal(body.total, 11);
+    assert.equal((await call('GET', '/stats')).body.deadLetters.readable, true);
     assert.deepEqual(body.deadLetters[0], {
       letterId: cloud.letters[0]?.id, state: 'failed', attempts: 0, sentAt: '2026-11-30T09:00:00.000Z', contentType: 'json', taskId: failed, run: 1,
       task: { status: 'failed', run: 1, handler: 'default', error: { name: 'RangeError', message: 'no such picture' } }, body: null,
@@ -285,6 +286,7 @@ describe('dead letters that the Worker may not read', () => {
           assertRefused(reply, 409, 'dead_letters_off');
           assert.match(reply.body.error, expected);
         }
+        assert.equal((await api.call('GET', '/stats')).body.deadLetters?.readable, engine === 'queue' ? false : undefined);
       } finally {
         await api.stop();
       }

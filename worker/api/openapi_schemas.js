@@ -472,7 +472,10 @@ export const SCHEMAS = {
       })),
       description: NO_QUEUE,
     },
-    deadLetters: { ...orNull(object({ count: COUNT, oldestAgeSeconds: orNull(COUNT) })), description: NO_QUEUE },
+    deadLetters: {
+      ...orNull(object({ count: COUNT, oldestAgeSeconds: orNull(COUNT), readable: { type: 'boolean', description: 'Whether `GET /dead-letters` shows them: the setting `dead_letter_api_token`.' } })),
+      description: NO_QUEUE,
+    },
     recent: object({
       minutes: COUNT,
       perMinute: { type: 'array', items: MINUTE, description: 'Oldest first; the last is the present minute.' },

@@ -1,5 +1,6 @@
 /** `GET /stats`, `/metrics` and `/alerts`: how much there is, how much waits, how fast it goes, and which alerts fire. */
 
+import { deadLetterQueueOf } from '../dead_letter_queue.js';
 import { ALERT_NAMES, alertSettings, firingAlerts, keptAlerts, resolvesBelow, valuesOf } from '../alerts.js';
 import { firstMinute, LATENCY_BOUNDS_SECONDS, latencyOf, MINUTE_MS, quietMinute, RECENT_MINUTES } from '../stores/tally.js';
 import { workerVersion } from '../version.js';
@@ -22,7 +23,7 @@ let last = null;
 /** @param {Call} call */
 export async function showStatistics(call) {
   readQuery(call.url, []);
-  return jsonReply(statisticsView(await gathered(call)));
+  return jsonReply(statisticsView(await gathered(call), deadLetterQueueOf(call.env) !== null));
 }
 
 /**
@@ -46,8 +47,11 @@ async function gather({ store, engine, env }, now_ms) {
   return { now_ms, told, backlogs, databases, objects, pauses, alerts };
 }
 
-/** @param {Gathered} gathered */
-function statisticsView({ now_ms, told, backlogs, databases, objects, pauses, alerts }) {
+/**
+ * @param {Gathered} gathered
+ * @param {boolean} readable whether dead letters are
+ */
+function statisticsView({ now_ms, told, backlogs, databases, objects, pauses, alerts }, readable) {
   const { as_of_ms, fresh_until_ms, counts, since_ms, isAll, minutes, sweeper, former = [] } = told;
   return {
     generatedAt: isoTime(now_ms),
@@ -58,7 +62,7 @@ function statisticsView({ now_ms, told, backlogs, databases, objects, pauses, al
     former: former.map(({ store: name, counts: held, isAll: complete }) => ({ store: name, counts: held, complete })),
     databases: databases.map(({ name, bytes, limit_bytes }) => ({ name, bytes, limitBytes: limit_bytes, used: bytes / limit_bytes })),
     queue: backlogs && { ...backlogView(backlogs.backlog, now_ms), priorities: prioritiesView(backlogs.priorities, now_ms) },
-    deadLetters: backlogs && { count: backlogs.deadLetters.count, oldestAgeSeconds: ageSeconds(backlogs.deadLetters, now_ms) },
+    deadLetters: backlogs && { count: backlogs.deadLetters.count, oldestAgeSeconds: ageSeconds(backlogs.deadLetters, now_ms), readable },
     recent: { minutes: RECENT_MINUTES, perMinute: throughput(minutes, now_ms), latencyMs: latencyOf(minutes) },
     objects,
     paused: pausesView(pauses),
