@@ -329,7 +329,7 @@ class TaskRunnerArgs:
     dead_letter_api_token: Text = setting("", CloudflareToken("Queues Edit"), QUEUE_ONLY, repr=False)
     """Lets the page and the API show, redrive and purge dead letters: an API token of Cloudflare with the permission
     Queues Edit for this account alone. A secret, which the Worker is given. Without it they are for
-    ``python -m ops dlq``."""
+    ``python -m ops dlq list`` and the like, which take a token of whoever types them."""
 
     workflow_retention_seconds: Whole = setting(0, WholeNumber(0, MAX_WORKFLOW_RETENTION_SECONDS), WORKFLOW_ONLY)
     """How long the state of a workflow instance that completed is kept, in seconds; 0 is Cloudflare's own default."""
