@@ -67,7 +67,7 @@ function Told({ stats: { deadLetters }, page, letters, fault }: Seen) {
     <>
       {deadLetters ? (
         <Panel title="In the dead-letter queue">
-          <Facts of={{ Messages: count(deadLetters.count), 'The oldest': deadLetters.oldestAgeSeconds !== null && `${duration(1_000 * deadLetters.oldestAgeSeconds)} old` }} />
+          <Facts of={{ Messages: count(letters?.total ?? deadLetters.count), 'The oldest': deadLetters.oldestAgeSeconds !== null && `${duration(1_000 * deadLetters.oldestAgeSeconds)} old` }} />
           {!deadLetters.readable && <Commands />}
           {fault && <p class="bad" role="alert">{fault}</p>}
         </Panel>
@@ -101,7 +101,7 @@ function LetterPanel({ deadLetters, total }: Letters) {
   const all = deadLetters.map(({ letterId }) => letterId);
   return (
     <Panel id="letters" title={<>Letters <small>{total > all.length ? `the oldest ${count(all.length)} of about ${count(total)}` : counted(all.length, 'letter')}</small></>}>
-      <table class="tasks">
+      <table class="letters">
         <caption class="unseen">Dead letters, the oldest first</caption>
         <thead>
           <tr>
@@ -131,7 +131,7 @@ function LetterRow({ letterId, state, taskId, run, task, body, sentAt, attempts,
     <tr data-key={letterId}>
       {children}
       <th scope="row">{taskId ? <><TaskLink taskId={taskId} /> <small>run {run}</small></> : <code>{letterId}</code>}</th>
-      <td>
+      <td class="most">
         <span class={`status ${state}`}>{state}</span>{' '}
         <small>{state === 'failed' ? task?.error && errorOf(task.error) : <>{MEANINGS[state]}{task && ` (${task.status}, run ${task.run})`}{body && `: ${body}`}</>}</small>
       </td>
