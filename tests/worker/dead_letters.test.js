@@ -276,6 +276,29 @@ for (const store of someOf(/** @type {StoreName[]} */ ([...EVERY_STORE, 'sharded
   });
 });
 
+test('letters of a queue that the stack had before it had workflows begin the next run there', async () => {
+  const bindings = { TASK_DLQ: { type: 'queue', name: 'dead-tasks' } };
+  const api = await startApi({ engine: 'workflow', face: 'runner', handlers: { default: HANDLER }, settings: settingsOf(cloud), bindings });
+  try {
+    const taskId = await api.submit('?maxRetries=0', { body: 'bad' });
+    const failedIn = async (/** @type {number} */ run) => {
+      for (const deadline = Date.now() + 20_000; Date.now() < deadline;) {
+        const task = await api.task(taskId);
+        if (task.run === run && task.status === 'failed') return;
+        await new Promise((resolve) => { setTimeout(resolve, 100); });
+      }
+      assert.fail(`run ${run} has not failed`);
+    };
+    await failedIn(1);
+    cloud.bury({ taskId, run: 1 });
+    assert.equal((await api.call('POST', '/dead-letters/redrive', { body: { all: true } })).body.redriven, 1);
+    await failedIn(2);
+    assert.deepEqual(cloud.letters, []);
+  } finally {
+    await api.stop();
+  }
+});
+
 describe('dead letters that the Worker may not read', () => {
   for (const [engine, expected] of /** @type {['queue' | 'workflow', RegExp][]} */ ([['queue', /set dead_letter_api_token.*python -m ops dlq/], ['workflow', /has no dead-letter queue.*POST \/actions/]])) {
     test(`with engine ${engine}`, async () => {
