@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -60,6 +61,16 @@ def applied(value: Any, function: Callable[[Any], Any]) -> Any:
     if isinstance(value, pulumi.Output):
         return cast("pulumi.Output[Any]", value).apply(function)
     return function(value)
+
+
+def readable(name: str, text: pulumi.Input[str]) -> cloudflare.WorkerVersionBindingArgs:
+    """Return the binding of a text that everybody may read who can see the Worker.
+
+    As JSON, whose value is the text: the provider takes the `text` of a plain text for a secret, as it does that of a
+    secret one, and a preview would not show how it changes.
+    """
+    written = pulumi.Output.json_dumps(text) if isinstance(text, pulumi.Output) else json.dumps(text)
+    return cloudflare.WorkerVersionBindingArgs(type="json", name=name, json=written)
 
 
 def _as_text(value: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import pulumi
 import pulumi_cloudflare as cloudflare
 
+from .dead_letters import dead_letter_bindings
 from .declaration import Bindings, Declaration, applied
 from .part import DEFAULT_OBJECTS, Part
 from .parts_record import RecordedPart
@@ -80,7 +81,10 @@ class QueueEngine:
         """The queues of each priority that has some, one a shard."""
         self.queues = self.queues_of["normal"]
         self._dead_letter_consumer()
-        self.bindings: Bindings = {"TASK_DLQ": _producer("TASK_DLQ", self.dead_letter_queue)}
+        self.bindings: Bindings = {
+            "TASK_DLQ": _producer("TASK_DLQ", self.dead_letter_queue),
+            **dead_letter_bindings(declaration, self.dead_letter_queue),
+        }
         self.precedes_worker: list[pulumi.Resource] = [self.dead_letter_queue]
         for priority, number, queue in self._each_queue():
             binding = queue_binding(priority, number)

@@ -289,6 +289,33 @@ def _is_webhook_secret(secret: object) -> bool:
 
 
 @dataclass(frozen=True)
+class CloudflareToken:
+    """An API token of Cloudflare; empty for none. A secret."""
+
+    permission: str
+    """What it must allow, in Cloudflare's words."""
+    is_secret: bool = field(default=True, init=False)
+
+    @property
+    def expected(self) -> str:
+        """The form, which is that of the provider's own token with room for longer ones."""
+        return f"an API token of Cloudflare with the permission {self.permission} (40 to 255 letters, digits, - or _)"
+
+    def parse(self, text: str) -> object:
+        """Texts need no reading."""
+        return text
+
+    def accepts(self, value: object) -> bool:
+        """Tell whether it can be a token."""
+        return isinstance(value, str) and re.fullmatch(r"([A-Za-z0-9_-]{40,255})?", value) is not None
+
+
+def is_secret(rule: Rule) -> bool:
+    """Tell whether values of a rule are not to be shown."""
+    return bool(getattr(rule, "is_secret", False))
+
+
+@dataclass(frozen=True)
 class Anything:
     """Whatever the one who takes the value in takes."""
 

@@ -13,7 +13,7 @@ from pulumi.runtime import config as runtime_config
 
 from .cloudflare_api import is_loopback
 from .provider_settings import default_base_url
-from .rules import ApiTokens, ListOf, OneOf, Rule, WebhookSecrets
+from .rules import ApiTokens, ListOf, OneOf, Rule, WebhookSecrets, is_secret
 from .schedules import Schedules, field_of
 from .task_runner_args import TaskRunnerArgs, defaults, find_problems, missing_token, rules
 
@@ -22,12 +22,13 @@ PLACEHOLDERS = {
     "api_tokens": '"operator:operate:$(openssl rand -hex 32)"',
     "callback_secrets": '"whsec_$(openssl rand -base64 32)"',
     "cors_origins": "<origin>",
+    "dead_letter_api_token": "<API token>",
     "http_allowed_hosts": "<host>",
     "zone_id": "<zone id>",
 }
 """What to write in a command's place of a value that only the user knows."""
 
-SECRETS = frozenset({"api_tokens", "callback_secrets"})
+SECRETS = frozenset(name for name, rule in rules().items() if is_secret(rule))
 """Settings that are to be kept encrypted."""
 
 
@@ -43,7 +44,7 @@ def read_stack_config() -> TaskRunnerArgs:
             expected, what came, and what mends it.
     """
     texts = _project_config()
-    values = {key: _parsed(key, rule, texts) for key, rule in rules().items()}
+    values = {key: _parsed(key, rule, texts) for key, rule in rules().items()} | _of_this_machine(texts)
     problems = [*_unknown_keys(texts), *_bad_values(values)]
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
@@ -57,6 +58,19 @@ def read_stack_config() -> TaskRunnerArgs:
 def _parsed(key: str, rule: Rule, texts: dict[str, str]) -> Any:
     text = texts.get(key, "")
     return rule.parse(text) if text else defaults().get(key, "")
+
+
+def _of_this_machine(texts: dict[str, str]) -> dict[str, Any]:
+    """Return what a stack of a Cloudflare on this machine need not say.
+
+    Its Worker reads dead letters with the token that ``python -m local up`` puts into the config, which opens nothing
+    but that Cloudflare.
+    """
+    key = "dead_letter_api_token"
+    token = pulumi.Config("cloudflare").get("apiToken")
+    has_queue = texts.get("engine", defaults()["engine"]) == "queue"
+    is_given = _is_local() and has_queue and not texts.get(key) and token and rules()[key].accepts(token)
+    return {key: token} if is_given else {}
 
 
 def _project_config() -> dict[str, str]:

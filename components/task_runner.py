@@ -18,6 +18,7 @@ from .part import Part, engines_of, stores_of
 from .parts_record import PartsRecord
 from .provider_settings import default_base_url, provider_settings
 from .rollout import ALL, BREAKING, Rollout
+from .rules import is_secret
 from .schedules import require_known_to_the_worker
 from .state_store import (
     DURABLE_OBJECT_CLASS,
@@ -28,7 +29,7 @@ from .state_store import (
     read_caveat,
     recorded_stores,
 )
-from .task_runner_args import ApiToken, TaskRunnerArgs, checked, is_plain, settings_of
+from .task_runner_args import ApiToken, TaskRunnerArgs, checked, is_plain, rules, settings_of
 from .worker_code import (
     COMPATIBILITY_DATE,
     MAIN_MODULE,
@@ -233,15 +234,12 @@ def _build(args: TaskRunnerArgs, stores: Sequence[Part], engines: Sequence[Part]
 
 def _reviewed(args: TaskRunnerArgs, code: WorkerCode) -> dict[str, Any]:
     """Return the component's inputs: what a preview shows whoever reviews it, settings and code, but no secret."""
-    settings = settings_of(args)
-    tokens = settings.pop("api_tokens")
-    if is_plain(tokens):
-        settings["api_tokens"] = [f"{each['name']}: {each.get('role', 'operate')}" for each in _tokens(tokens)]
+    settings = {name: value for name, value in settings_of(args).items() if not is_secret(rules()[name])}
+    if is_plain(args.api_tokens):
+        settings["api_tokens"] = [
+            f"{each['name']}: {each.get('role', 'operate')}" for each in cast("Sequence[ApiToken]", args.api_tokens)
+        ]
     return {**settings, "code": code.sources}
-
-
-def _tokens(tokens: Any) -> Sequence[ApiToken]:
-    return cast("Sequence[ApiToken]", tokens)
 
 
 def _declare_record(declaration: Declaration, stores: Sequence[Part], engines: Sequence[Part]) -> PartsRecord:

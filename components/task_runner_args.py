@@ -21,6 +21,7 @@ from .rules import (
     Anything,
     ApiTokens,
     Choice,
+    CloudflareToken,
     Fraction,
     ListOf,
     OneOf,
@@ -30,6 +31,7 @@ from .rules import (
     Truth,
     WebhookSecrets,
     WholeNumber,
+    is_secret,
 )
 from .schedules import Schedule, Schedules
 from .schedules import problems as problems_of_schedules
@@ -324,6 +326,11 @@ class TaskRunnerArgs:
     dlq_visibility_timeout_ms: Whole = setting(30_000, WholeNumber(0, MAX_VISIBILITY_TIMEOUT_MS), QUEUE_ONLY)
     """How long a pulled dead letter is hidden from other pulls, in milliseconds."""
 
+    dead_letter_api_token: Text = setting("", CloudflareToken("Queues Edit"), QUEUE_ONLY, repr=False)
+    """Lets the page and the API show, redrive and purge dead letters: an API token of Cloudflare with the permission
+    Queues Edit for this account alone. A secret, which the Worker is given. Without it they are for
+    ``python -m ops dlq list`` and the like, which take a token of whoever types them."""
+
     workflow_retention_seconds: Whole = setting(0, WholeNumber(0, MAX_WORKFLOW_RETENTION_SECONDS), WORKFLOW_ONLY)
     """How long the state of a workflow instance that completed is kept, in seconds; 0 is Cloudflare's own default."""
 
@@ -487,7 +494,7 @@ def shown(name: str, value: object) -> str:
     """Return a value as an error may show it."""
     if value in ("", (), []):
         return "nothing"
-    if isinstance(rules()[name], ApiTokens | WebhookSecrets):
+    if is_secret(rules()[name]):
         return "a secret"
     if isinstance(rules()[name], AlertsRule):
         return "a mapping" if isinstance(value, Mapping) else repr(value)

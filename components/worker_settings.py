@@ -12,7 +12,8 @@ import pulumi
 import pulumi_cloudflare as cloudflare
 
 from .alerts import as_json as alerts_as_json
-from .declaration import Bindings, applied, text_of
+from .dead_letters import DEAD_LETTER_BINDINGS
+from .declaration import Bindings, applied, readable, text_of
 from .names import Names
 from .priorities import SHARES, queue_binding
 from .schedules import as_json
@@ -42,6 +43,7 @@ RESERVED_BINDINGS = frozenset(
     }
     | {"DELIVERY_DELAY_SECONDS", "KV", PRIORITIES_BINDING, "RATE_LIMITER", "RATE_LIMIT_PERIOD_SECONDS", "SCHEDULES"}
     | {SHARDS_BINDING}
+    | DEAD_LETTER_BINDINGS
     | {"TASK_DLQ", "TASK_DO", "TASK_QUEUE", "TASK_WORKFLOW"}
     | {shard_binding("DB", number) for number in range(MAX_SHARDS)}
     | {queue_binding(priority, number) for priority in SHARES for number in range(MAX_SHARDS)}
@@ -101,16 +103,6 @@ def settings_bindings(args: TaskRunnerArgs, names: Names) -> Bindings:
         bindings[period] = readable(period, text_of(args.rate_limit_period_seconds))
         bindings["RATE_LIMITER"] = _rate_limiter(args, names)
     return bindings
-
-
-def readable(name: str, text: pulumi.Input[str]) -> cloudflare.WorkerVersionBindingArgs:
-    """Return the binding of a text that everybody may read who can see the Worker.
-
-    As JSON, whose value is the text: the provider takes the `text` of a plain text for a secret, as it does that of a
-    secret one, and a preview would not show how it changes.
-    """
-    written = pulumi.Output.json_dumps(text) if isinstance(text, pulumi.Output) else json.dumps(text)
-    return cloudflare.WorkerVersionBindingArgs(type="json", name=name, json=written)
 
 
 def _rate_limiter(args: Any, names: Names) -> cloudflare.WorkerVersionBindingArgs:

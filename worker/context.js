@@ -58,13 +58,13 @@ export function contextOf({ taskId, handler, attempts, parameters, parent, after
 
 /**
  * @param {any} env the Worker's
- * @returns {Readonly<Record<string, any>>} what a handler may see of it: all but the tokens of those who may call
- *   and the secrets of callbacks
+ * @returns {Readonly<Record<string, any>>} what a handler may see of it: all but the tokens of those who may call,
+ *   the secrets of callbacks and the token of Cloudflare's API
  */
 export function bindingsOf(env) {
   const known = BINDINGS.get(env);
   if (known) return known;
-  const { API_TOKENS: _, CALLBACK_SECRETS: __, ...bindings } = env;
+  const { API_TOKENS: _, CALLBACK_SECRETS: __, DEAD_LETTER_API_TOKEN: ___, ...bindings } = env;
   BINDINGS.set(env, Object.freeze(bindings));
   return bindings;
 }

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -406,6 +407,38 @@ def test_dead_letters_are_redriven(
     assert json.loads(printed)["redriven"] == 1
     again = wait_for(client, failed, lambda task: task.status.has_ended and task.run == 2)
     assert (again.status, again.attempts) == (Status.FAILED, 1)
+
+
+def test_dead_letters_are_redriven_and_purged_by_the_api(client: TaskRunnerClient, stack: DeployedStack) -> None:
+    """A workflow has none, and the API says what to do there."""
+
+    def ask(method: str, path: str = "", body: object = None) -> requests.Response:
+        headers = {"Authorization": f"Bearer {TOKENS[0]}"}
+        return requests.request(
+            method, f"{stack.url}/dead-letters{path}", json=body, headers=headers, timeout=PATIENCE_SECONDS
+        )
+
+    def letter(run: int) -> dict[str, Any]:
+        def of_run() -> list[dict[str, Any]]:
+            shown: list[dict[str, Any]] = ask("GET").json()["deadLetters"]
+            return [each for each in shown if (each["taskId"], each["run"]) == (failed.task_id, run)]
+
+        wait_until(lambda: any(each["state"] != "unfinished" for each in of_run()))
+        return of_run()[0]
+
+    failed = ended(client, probe(client, "fail", max_retries=0))
+    if stack["engine"] == "workflow":
+        assert (ask("GET").status_code, ask("GET").json()["code"]) == (requests.codes.conflict, "dead_letters_off")
+        return
+    first = letter(1)
+    assert (first["state"], first["task"]["status"], first["attempts"]) == ("failed", "failed", 0)
+    assert first["task"]["error"]["message"] == "attempt 1 fails"
+    assert ask("POST", "/redrive", {"ids": [first["letterId"]]}).json()["redriven"] == 1
+    wait_for(client, failed, lambda task: task.status.has_ended and task.run == 2)
+    second = letter(2)
+    purged = ask("POST", "/purge", {"ids": [second["letterId"]]}).json()
+    assert purged == {"purged": 1, "missing": 0, "more": False}
+    assert failed.task_id not in {each["taskId"] for each in ask("GET").json()["deadLetters"]}
 
 
 def test_handlers_may_be_typescript_and_import_packages_of_npm(client: TaskRunnerClient) -> None:

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 
 import { newTaskId } from '../../worker/task_id.js';
+import { ACCOUNT_ID, FakeDeadLetterApi, QUEUE_ID, TOKEN } from '../worker/fakes/dead_letter_api.js';
 import { startWorker } from '../worker/worker_under_test.js';
 import { open, startBrowser } from './browser.js';
 import { DARK, live, PHONE } from './page_under_test.js';
@@ -35,7 +36,12 @@ const ROUND_MS = 750;
 const VIEWPORT = { width: 1040, height: 640 };
 
 const [, , folder = 'docs/dashboard'] = process.argv;
-const worker = await startWorker({ handlers: HANDLERS });
+const letters = new FakeDeadLetterApi();
+await letters.start();
+const worker = await startWorker({
+  handlers: HANDLERS,
+  settings: { DEAD_LETTER_API_TOKEN: TOKEN, DEAD_LETTER_API_URL: letters.url, DEAD_LETTER_ACCOUNT_ID: ACCOUNT_ID, DEAD_LETTER_QUEUE_ID: QUEUE_ID },
+});
 const browser = await startBrowser();
 try {
   const url = String(await worker.miniflare.ready);
@@ -43,6 +49,7 @@ try {
   await work();
   const failed = await failedTask();
   await steer();
+  await bury();
   await worker.sweep();
   await mkdir(folder, { recursive: true });
   for (const [name, hash] of Object.entries({
@@ -61,6 +68,7 @@ try {
 } finally {
   await browser.close();
   await worker.stop();
+  letters.stop();
 }
 
 /**
@@ -73,6 +81,9 @@ async function take(name, address, options, prepare = async () => {}) {
   const { page } = await open(browser, address, options);
   await live(page);
   await prepare(page);
+  if (name === 'dead-letters') {
+    for (const number of [1, 2]) await page.getByRole('checkbox').nth(number).check();
+  }
   if (name === 'actions') {
     await page.getByRole('button', { name: 'Count them' }).click();
     await page.getByRole('button', { name: /^Retry \d/ }).waitFor();
@@ -130,6 +141,18 @@ async function failedTask() {
   const taskId = await worker.submit(JSON.stringify({ picture: 'holiday.png', note: 'bad' }), '?handler=resize&maxRetries=1&param.width=200&tag=customer:acme&tag=album:holiday');
   for (const attempts of [1, 2]) await worker.deliver({ body: { taskId }, attempts });
   return taskId;
+}
+
+/** Makes dead letters: of tasks that have failed, of one that has completed since, and of none. */
+async function bury() {
+  const listed = async (/** @type {string} */ status) => (
+    /** @type {{tasks: {taskId: string, run: number}[]}} */ (await (await worker.fetch(`/tasks?limit=4&status=${status}`)).json()).tasks
+  );
+  const sent_ms = Date.now() - 340_000;
+  for (const [index, { taskId, run }] of [...await listed('failed'), ...(await listed('completed')).slice(0, 1)].entries()) {
+    letters.bury({ taskId, run }, { sent_ms: sent_ms + 40_000 * index });
+  }
+  letters.bury({ order: 7 }, { sent_ms: Date.now() - 65_000, attempts: 1 });
 }
 
 /** Makes what there is to steer. */

@@ -11,7 +11,7 @@ import { build } from 'esbuild';
 import { browserProgram } from '../../components/bundle/browser_program.js';
 import { describe } from '../../worker/api/openapi.js';
 
-/** @import { Action, Attempt, NewAction, Pauses, Schedules, Stats, Task, TaskSummary } from '../../worker/page/answers.d.ts' */
+/** @import { Action, Attempt, DeadLetter, NewAction, Pauses, Schedules, Stats, Task, TaskSummary } from '../../worker/page/answers.d.ts' */
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const PAGE_FOLDER = join(ROOT, 'worker', 'page');
@@ -54,6 +54,10 @@ export class StandInApi {
   schedules = { schedules: [], refused: [] };
   /** @type {Pauses['pauses']} */
   pauses = [];
+  /** The oldest first; null: the Worker may not read them. @type {DeadLetter[] | null} */
+  letters = null;
+  /** What is answered instead when they are asked for. @type {Answer | null} */
+  lettersRefusal = null;
   /** What /metrics tells. */
   metrics = '# EOF\n';
   /** What the caller may do. */
@@ -150,6 +154,7 @@ export class StandInApi {
       case 'DELETE actions': return good(Object.assign(this.#action(id) ?? {}, { state: 'stopped', finishedAt: new Date().toISOString() }));
       case 'GET schedules': return good(this.schedules);
       case 'POST schedules': return this.#setSchedule(id, more);
+      case 'GET dead-letters': case 'POST dead-letters': return this.#deadLetters(id, text && JSON.parse(text));
       case 'GET pauses': return good({ pauses: this.pauses });
       case 'POST pause': case 'POST resume': return good(this.#setPause(null, place));
       case 'POST handlers': return id in HANDLERS ? good(this.#setPause(id, more)) : bad(400, 'unknown_handler', `unknown handler "${id}"`);
@@ -238,6 +243,23 @@ export class StandInApi {
     return { ...started };
   }
 
+  /** @param {string} id @param {{ids?: string[], all?: true, stale?: true}} selection @returns {Answer} */
+  #deadLetters(id, { ids, all, stale }) {
+    const { letters } = this;
+    if (this.lettersRefusal) return this.lettersRefusal;
+    if (letters === null) return bad(409, 'dead_letters_off', 'the Worker may not read its dead-letter queue: set dead_letter_api_token');
+    if (id === '') return good({ total: letters.length, deadLetters: letters.slice(0, 100) });
+    const meant = letters.filter(({ letterId, state }) => all || ids?.includes(letterId) || (stale && ['stale', 'gone'].includes(state)));
+    const done = id === 'purge' ? meant : meant.filter(({ state }) => state === 'failed');
+    this.letters = letters.filter((letter) => !done.includes(letter));
+    const missing = Math.max(0, (ids?.length ?? 0) - meant.length);
+    if (id === 'purge') return good({ purged: done.length, missing, more: false });
+    const left = (/** @type {string} */ wanted) => meant.filter(({ state }) => state === wanted).length;
+    return good({
+      redriven: done.length, stale: left('stale'), unfinished: left('unfinished'), gone: left('gone'), malformed: left('malformed'), repeated: 0, missing, more: done.length >= 100,
+    });
+  }
+
   /** @param {string} name @param {string} word @returns {Answer} */
   #setSchedule(name, word) {
     const schedule = this.schedules.schedules.find((each) => each.name === name);
@@ -265,13 +287,14 @@ export class StandInApi {
       former: [],
       databases: [],
       queue: { backlog: 0, oldestAgeSeconds: null, priorities: null },
-      deadLetters: { count: 0, oldestAgeSeconds: null },
+      deadLetters: null,
       recent: { minutes: 15, perMinute: quietMinutes(now_ms), latencyMs: null },
       objects: [],
       paused: this.pauses,
       firing: [],
       sweeper: { expired: 0, resent: 0, returned: 0, failed: 0 },
       ...this.stats,
+      ...(this.stats.deadLetters !== null && { deadLetters: { count: 0, oldestAgeSeconds: null, ...this.stats.deadLetters, readable: this.letters !== null } }),
     };
   }
 }

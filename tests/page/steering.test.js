@@ -1,14 +1,14 @@
 /** Where the reader steers: actions, pauses, schedules, dead letters, settings, and submitting. */
 
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { beforeEach, describe, test } from 'node:test';
 
 import { accessibilityProblems } from './browser.js';
 import { skip } from './chromium.js';
 import { ERROR, fitsAcross, focused, PageUnderTest, PHONE, waitFor } from './page_under_test.js';
 import { MARKUP } from './stand_in_api.js';
 
-/** @import { Action, Schedule } from '../../worker/page/answers.d.ts' */
+/** @import { Action, DeadLetter, Schedule } from '../../worker/page/answers.d.ts' */
 
 const NOW = '2026-11-30T09:00:00.000Z';
 
@@ -165,8 +165,81 @@ describe('schedules', { skip }, () => {
   });
 });
 
+/** @param {number} number @param {Partial<DeadLetter>} [letter] @returns {DeadLetter} */
+const letterOf = (number, letter = {}) => ({
+  letterId: `letter-${number}`, state: 'failed', attempts: 0, sentAt: NOW, contentType: 'json', taskId: `01a2044f-5f0e-7c53-a1d6-00000000000${number}`, run: 1,
+  task: { status: 'failed', run: 1, handler: 'resize', error: ERROR }, body: null, ...letter,
+});
+
 describe('dead letters', { skip }, () => {
   const tested = new PageUnderTest();
+  const posted = () => tested.api.requests.filter((request) => request.startsWith('POST'));
+  beforeEach(() => { tested.api.stats = { deadLetters: { count: 4, oldestAgeSeconds: 3_600 } }; });
+
+  test('are chosen and redriven, by keyboard too, and the answer says what was left', async () => {
+    tested.api.letters = [letterOf(1), letterOf(2), letterOf(3, { state: 'stale', task: { status: 'completed', run: 2, handler: 'resize', error: null } }), letterOf(4)];
+    const page = await tested.open('#dead-letters');
+    const letters = page.getByRole('region', { name: /^Letters/ });
+    await letters.getByText('RangeError: <img').first().waitFor();
+    assert.equal(await letters.locator('tbody tr').count(), 4);
+    assert.equal(await letters.getByRole('button', { name: /^Redrive \d/ }).count(), 0, 'nothing is chosen yet');
+    await letters.getByRole('checkbox', { name: 'Choose letter letter-1' }).focus();
+    await page.keyboard.press('Space');
+    await letters.getByRole('checkbox', { name: 'Choose letter letter-3' }).check();
+    assert.equal(await letters.getByRole('checkbox', { name: 'Choose all letters' }).evaluate((box) => /** @type {any} */ (box).indeterminate), true);
+    await letters.getByRole('button', { name: 'Redrive 2 letters' }).focus();
+    await page.keyboard.press('Enter');
+    await page.locator('#notice').getByText('1 task will run again. Left: 1 stale.').waitFor();
+    await waitFor(async () => await letters.locator('tbody tr').count() === 3);
+    await letters.getByRole('checkbox', { name: 'Choose all letters' }).check();
+    await letters.getByRole('button', { name: 'Redrive 3 letters' }).waitFor();
+    await letters.getByRole('checkbox', { name: 'Choose all letters' }).uncheck();
+    await letters.getByRole('button', { name: 'Redrive all that failed' }).click();
+    await page.locator('#notice').getByText('2 tasks will run again.').waitFor();
+    assert.deepEqual(posted(), ['POST /dead-letters/redrive {"ids":["letter-1","letter-3"]}', 'POST /dead-letters/redrive {"all":true}']);
+    assert.deepEqual(tested.complaints, []);
+  });
+
+  test('are purged when the reader has said so twice', async () => {
+    tested.api.letters = [letterOf(1), letterOf(2, { state: 'gone', task: null }), letterOf(3, { state: 'malformed', taskId: null, run: null, task: null, body: MARKUP }), letterOf(4)];
+    const page = await tested.open('#dead-letters');
+    const letters = page.getByRole('region', { name: /^Letters/ });
+    await letters.getByRole('checkbox', { name: 'Choose letter letter-3' }).check();
+    await letters.getByRole('button', { name: 'Purge 1 letter' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Delete 1 letter for good?' });
+    await dialog.getByRole('button', { name: 'Keep it' }).click();
+    assert.deepEqual(posted(), []);
+    await letters.getByRole('button', { name: 'Purge 1 letter' }).click();
+    await dialog.getByRole('button', { name: 'Purge 1 letter' }).click();
+    await page.locator('#notice').getByText('1 letter is deleted.').waitFor();
+    await letters.getByRole('button', { name: 'Purge all stale' }).click();
+    await page.getByRole('dialog', { name: /stale or gone/ }).getByRole('button', { name: 'Purge all stale' }).click();
+    await waitFor(async () => await letters.locator('tbody tr').count() === 2);
+    await letters.getByRole('button', { name: 'Purge all', exact: true }).click();
+    await page.getByRole('dialog', { name: 'Delete all letters for good, about 2?' }).getByRole('button', { name: 'Purge all' }).click();
+    await page.getByText('Cloudflare shows no dead letters.').waitFor();
+    assert.deepEqual(posted(), ['POST /dead-letters/purge {"ids":["letter-3"]}', 'POST /dead-letters/purge {"stale":true}', 'POST /dead-letters/purge {"all":true}']);
+  });
+
+  test('can be used by everybody, and acted on by those who may', async () => {
+    tested.api.letters = [
+      letterOf(1), letterOf(2, { state: 'stale' }), letterOf(3, { state: 'unfinished', task: { status: 'processing', run: 1, handler: 'resize', error: null } }),
+      letterOf(4, { state: 'gone', task: null }), letterOf(5, { state: 'malformed', taskId: null, run: null, task: null, body: MARKUP }),
+    ];
+    await tested.assertUsable('#dead-letters', (page) => page.getByText(MARKUP).first().waitFor());
+    tested.api.role = 'read';
+    const page = await tested.open('#dead-letters');
+    await page.getByText(MARKUP).first().waitFor();
+    assert.equal(await page.getByRole('checkbox').count(), 0);
+  });
+
+  test('that Cloudflare does not show now leave the rest of the view as it is', async () => {
+    tested.api.letters = [];
+    tested.api.lettersRefusal = { status: 502, body: { error: 'Cloudflare does not take the token of the setting dead_letter_api_token', code: 'dead_letter_token_refused' } };
+    const page = await tested.open('#dead-letters');
+    await page.getByRole('alert').getByText('The API answered 502: Cloudflare does not take the token').waitFor();
+    await page.getByText('Failed tasks, which dead letters stand for').waitFor();
+  });
 
   test('are counted; what to type is said, and the failed tasks can be retried', async () => {
     tested.api.stats = { deadLetters: { count: 7, oldestAgeSeconds: 3_600 } };
@@ -174,7 +247,7 @@ describe('dead letters', { skip }, () => {
     tested.api.add({});
     const page = await tested.open('#dead-letters');
     const text = await page.locator('main').innerText();
-    for (const expected of ['7', '1 h old', 'python -m ops dlq list', 'cannot read its dead-letter queue']) assert.ok(text.includes(expected), `${expected} in ${text}`);
+    for (const expected of ['7', '1 h old', 'python -m ops dlq list', 'cannot read its dead-letter queue', 'dead_letter_api_token']) assert.ok(text.includes(expected), `${expected} in ${text}`);
     assert.equal(await page.locator('main tbody tr').count(), 1);
     await page.getByRole('button', { name: `Retry ${task.taskId}` }).click();
     await page.getByText(`Task ${task.taskId} is pending again.`).waitFor();

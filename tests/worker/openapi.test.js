@@ -59,7 +59,7 @@ test('every route but /health asks for a token', () => {
 
 test('where a run begins, too many that wait may refuse it', () => {
   const refusing = OPERATIONS.filter(([, { responses }]) => JSON.stringify(responses[503] ?? {}).includes('backlog_full')).map(([name]) => name);
-  assert.deepEqual(refusing, ['POST /task', 'POST /tasks', 'POST /task/{taskId}/retry']);
+  assert.deepEqual(refusing, ['POST /task', 'POST /tasks', 'POST /task/{taskId}/retry', 'POST /dead-letters/redrive']);
 });
 
 test('operation ids are of one operation each, and links lead to one', () => {

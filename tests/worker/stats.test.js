@@ -84,7 +84,7 @@ for (const store of STORES) describe(`GET /stats with state in ${store}`, () => 
       const { body } = await api.call('GET', '/stats');
       assert.deepEqual(body.counts, { pending: 0, processing: 0, completed: 0, failed: 0, cancelled: 0 });
       assert.deepEqual(body.counted, { tasks: 0, since: null, complete: true });
-      assert.deepEqual([body.queue, body.deadLetters], [{ backlog: 0, oldestAgeSeconds: null, priorities: null }, { count: 0, oldestAgeSeconds: null }]);
+      assert.deepEqual([body.queue, body.deadLetters], [{ backlog: 0, oldestAgeSeconds: null, priorities: null }, { count: 0, oldestAgeSeconds: null, readable: false }]);
       assert.equal(body.recent.latencyMs, null);
     } finally {
       await api.stop();

@@ -7,6 +7,7 @@ import {
   AFTER_SCHEMA, CALLBACK_URL_SCHEMA, CURSOR_SCHEMA, DELAY_SCHEMA, ENDS_SCHEMA, ERROR_SCHEMAS, GROUP_SCHEMA, HANDLER_SCHEMA, HEADERS, headers, IDEMPOTENCY_KEY_SCHEMA, NEW_TAG_SCHEMA, PRIORITY_SCHEMA, refusals,
   REPLACE_SCHEMA, RETRIES_SCHEMA, schemaOf, SCHEDULE_NAME_SCHEMA, SCHEMAS, START_WHEN_SCHEMA, STATUS_SCHEMA, TAG_SCHEMA, TASK_ID_SCHEMA, TTL_SCHEMA, wholeNumber,
 } from './openapi_schemas.js';
+import { LIST_LETTERS } from './dead_letters.js';
 import { EVENT_NAME } from './task.js';
 import { METRICS_TYPE } from './stats.js';
 import { jsonReply } from './reply.js';
@@ -30,6 +31,9 @@ const ANY_RUN = [...ANY_CHANGE, 'backlog_full'];
 /** @type {Code[]} */
 const ANY_SUBMISSION = [...ANY_RUN, 'incomplete_body', 'invalid_json', 'invalid_parameter', 'payload_too_large'];
 
+/** What may be answered where Cloudflare is asked about dead letters. @type {Code[]} */
+const ANY_LETTERS = ['invalid_parameter', 'dead_letters_off', 'dead_letter_token_refused', 'dead_letter_queue_refused', 'dead_letter_queue_unavailable'];
+
 /** Of the API, not of the Worker: `docs/api.md` says what changes it. */
 const API_VERSION = '1.0.0';
 
@@ -39,6 +43,7 @@ const TAGS = {
   schedules: 'What makes a task at each tick.',
   pauses: 'To let tasks wait.',
   actions: 'To do something to many tasks.',
+  'dead-letters': 'What tasks that failed have left in the dead-letter queue, in a stack with the setting `dead_letter_api_token`.',
   statistics: 'What there is and what has happened.',
   dashboard: 'A page for people.',
   about: 'The Worker and this API.',
@@ -133,6 +138,15 @@ export function describe(handlers, origin) {
         get: operation('actions', 'getAction', 'Tells how far an action is', { 200: json('Action'), ...refusals([...ANY, 'invalid_parameter', 'action_not_found']) }),
         delete: operation('actions', 'stopAction', 'Stops an action; what it has done stays done', { 200: json('Action'), ...refusals([...ANY_CHANGE, 'invalid_parameter', 'action_not_found']) }),
       },
+      '/dead-letters': {
+        get: operation('dead-letters', 'listDeadLetters', 'Lists the oldest dead letters, with what their tasks are now; it uses nothing up', {
+          200: json('DeadLetters'), ...refusals([...ANY, ...ANY_LETTERS]),
+        }, [query('limit', wholeNumber(LIST_LETTERS, 'Most letters of a list.', LIST_LETTERS[1]))]),
+      },
+      '/dead-letters/redrive': {
+        post: actOnLetters('redriveDeadLetters', 'Runs the tasks of dead letters again, as the next run of each; the letters go', 'RedriveSelection', 'Redriven', ['backlog_full']),
+      },
+      '/dead-letters/purge': { post: actOnLetters('purgeDeadLetters', 'Deletes dead letters for good', 'PurgeSelection', 'Purged') },
       '/alerts': {
         get: operation('statistics', 'getAlerts', "Shows the stack's alerts: what they measure, and which of them fire", {
           200: { ...json('Alerts'), description: 'Values of up to five seconds ago; states of the last check, which comes once a minute.' },
@@ -326,6 +340,22 @@ function schedule() {
  */
 function changeSchedule(operationId, summary, more = []) {
   return operation('schedules', operationId, summary, { 200: json('Schedule'), ...refusals([...ANY_CHANGE, 'invalid_parameter', 'schedule_not_found', ...more]) });
+}
+
+/**
+ * @param {string} operationId
+ * @param {string} summary
+ * @param {string} selection
+ * @param {string} answer
+ * @param {Code[]} [more]
+ */
+function actOnLetters(operationId, summary, selection, answer, more = []) {
+  return {
+    ...operation('dead-letters', operationId, summary, {
+      200: json(answer), ...refusals([...ANY_CHANGE, ...more, ...ANY_LETTERS, 'incomplete_body', 'invalid_json', 'payload_too_large']),
+    }),
+    requestBody: { required: true, content: { 'application/json': { schema: schemaOf(selection) } } },
+  };
 }
 
 /**

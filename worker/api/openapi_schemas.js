@@ -3,6 +3,8 @@
 import { ALLOWED } from '../actions.js';
 import { ALERT_NAMES } from '../alerts.js';
 import { ENDS } from '../callback.js';
+import { LETTER_STATES } from '../dead_letter.js';
+import { MAX_LETTERS } from '../dead_letter_queue.js';
 import { MAX_AFTER, START_WHEN } from '../dependencies.js';
 import { MAX_DELAY_SECONDS, MAX_RETRIES, MAX_TTL_SECONDS, MIN_TTL_SECONDS, STATUSES, TASK_TTL_SECONDS } from '../task.js';
 import { RANGE_NAMES } from '../stores/history.js';
@@ -10,6 +12,7 @@ import { KEPT_ATTEMPTS, KEPT_LINES, LINE_LENGTH } from '../story.js';
 import { TASK_ID } from '../task_id.js';
 import { ROLES } from './access.js';
 import { ACTS, MAX_IDS } from './actions.js';
+import { LETTER_ID, MAX_BODY_LENGTH } from './dead_letters.js';
 import { MAX_BATCH_TASKS } from './batches.js';
 import { CURSOR, HANDLER_NAME } from './task.js';
 import { STATUS_OF_CODE } from './reply.js';
@@ -193,6 +196,19 @@ const OWN_FIELDS = {
   on: ENDS_SCHEMA,
 };
 
+const LETTER_IDS = {
+  type: 'object', required: ['ids'], additionalProperties: false,
+  properties: { ids: { type: 'array', items: { type: 'string', pattern: LETTER_ID.source }, minItems: 1, maxItems: MAX_LETTERS } },
+};
+const all = (/** @type {string} */ name, /** @type {string} */ description) => ({
+  type: 'object', required: [name], additionalProperties: false, properties: { [name]: { const: true, description } },
+});
+const EXAMPLE_LETTER_ID = '2f5a1c0d9be84e6fa0c3d7b1e4926f58';
+const LEFT = {
+  missing: { ...COUNT, description: 'How many of the ids it did not come across: somebody else has them in hand, or they are gone.' },
+  more: { type: 'boolean', description: `Whether there are letters that it has not come to: a call looks at ${MAX_LETTERS}.` },
+};
+
 const ONE_PAYLOAD = { type: 'object', additionalProperties: false, not: { required: ['payload', 'payloadBase64'] } };
 
 /** @type {Record<string, Schema>} */
@@ -366,6 +382,52 @@ export const SCHEMAS = {
     finishedAt: orNull(TIME),
   }),
   Actions: object({ actions: { type: 'array', items: schemaOf('Action') } }),
+  DeadLetters: object({
+    total: { ...COUNT, description: 'How many there are, as Cloudflare counts them: a moment old.' },
+    deadLetters: { type: 'array', items: schemaOf('DeadLetter'), maxItems: MAX_LETTERS },
+  }),
+  DeadLetter: {
+    ...object({
+      letterId: { type: 'string', description: "Cloudflare's own." },
+      state: {
+        enum: LETTER_STATES,
+        description: '`failed`: its task failed in that run, and a redrive runs it again. `stale`: its task has ended otherwise, or has begun a later run. '
+          + '`unfinished`: its task has not ended yet. `gone`: its task has expired. `malformed`: it names no task.',
+      },
+      attempts: { ...COUNT, description: 'How often it was pulled: `dlq_max_retries` says how often it can be.' },
+      sentAt: TIME,
+      contentType: { type: 'string' },
+      taskId: { ...orNull({ type: 'string' }), description: 'Null of one that names no task.' },
+      run: { ...orNull({ type: 'integer', minimum: 1 }), description: 'The run of its task that failed.' },
+      task: {
+        ...orNull(object({ status: STATUS_SCHEMA, run: SUMMARY.run, handler: HANDLER_SCHEMA, error: SUMMARY.error })),
+        description: 'As it is now; null where it is not there.',
+      },
+      body: { ...orNull({ type: 'string' }), description: `The first ${MAX_BODY_LENGTH} characters of one that names no task, for the role operate.` },
+    }),
+    examples: [{
+      letterId: EXAMPLE_LETTER_ID, state: 'failed', attempts: 0, sentAt: '2026-11-30T09:00:00.000Z', contentType: 'json',
+      taskId: '01a2044f-5f0e-7c53-a1d6-000000000001', run: 1,
+      task: { status: 'failed', run: 1, handler: 'resize', error: { name: 'RangeError', message: 'no such picture' } }, body: null,
+    }],
+  },
+  RedriveSelection: {
+    anyOf: [LETTER_IDS, all('all', 'All whose tasks have failed.')], examples: [{ ids: [EXAMPLE_LETTER_ID] }, { all: true }],
+  },
+  PurgeSelection: {
+    anyOf: [LETTER_IDS, all('stale', 'Those that are `stale` or `gone`.'), all('all', 'All there are, however many.')],
+    examples: [{ ids: [EXAMPLE_LETTER_ID] }, { stale: true }, { all: true }],
+  },
+  Redriven: object({
+    redriven: { ...COUNT, description: 'Their tasks run again, and they are gone.' },
+    stale: { ...COUNT, description: 'Left: their tasks have ended otherwise, or moved on.' },
+    unfinished: { ...COUNT, description: 'Left: their tasks have not ended yet.' },
+    gone: { ...COUNT, description: 'Left: their tasks are not there any more.' },
+    malformed: { ...COUNT, description: 'Left: they name no task.' },
+    repeated: { ...COUNT, description: 'Left: their tasks were redriven by another letter just now, and may have failed again.' },
+    ...LEFT,
+  }),
+  Purged: object({ purged: COUNT, ...LEFT }),
   Alerts: object({
     url: { ...orNull({ type: 'string' }), description: 'Where they are told: the origin alone, for the rest may be a secret. Null: the stack has none.' },
     alerts: { type: 'array', items: schemaOf('Alert') },
@@ -413,7 +475,10 @@ export const SCHEMAS = {
       })),
       description: NO_QUEUE,
     },
-    deadLetters: { ...orNull(object({ count: COUNT, oldestAgeSeconds: orNull(COUNT) })), description: NO_QUEUE },
+    deadLetters: {
+      ...orNull(object({ count: COUNT, oldestAgeSeconds: orNull(COUNT), readable: { type: 'boolean', description: 'Whether `GET /dead-letters` shows them: the setting `dead_letter_api_token`.' } })),
+      description: NO_QUEUE,
+    },
     recent: object({
       minutes: COUNT,
       perMinute: { type: 'array', items: MINUTE, description: 'Oldest first; the last is the present minute.' },
@@ -521,6 +586,10 @@ const ERRORS = {
   task_not_found: { description: 'There is no such task, or its time to live is over.' },
   schedule_not_found: { description: 'There is no such schedule.' },
   action_not_found: { description: 'There is no such action.' },
+  dead_letters_off: { description: 'The stack does not let the Worker read its dead letters (`dead_letter_api_token`), or has none.' },
+  dead_letter_token_refused: { description: 'Cloudflare does not take the token of `dead_letter_api_token`, or it lacks the permission Queues Edit.' },
+  dead_letter_queue_refused: { description: 'Cloudflare refuses a request for the dead-letter queue.' },
+  dead_letter_queue_unavailable: { description: "Cloudflare's API does not answer, or has had too many requests.", headers: ['Retry-After'] },
   too_many_actions: { description: 'There are as many actions at the same time as there may be.' },
   schedule_of_stack: { description: 'The schedule is declared by the stack.' },
   batch_not_found: { description: 'There is no such batch, or the time to live of the task at its end is over.' },

@@ -41,6 +41,7 @@ export const STATUS_OF_CODE = Object.freeze({
   action_not_found: 404,
   batch_not_found: 404,
   method_not_allowed: 405,
+  dead_letters_off: 409,
   idempotency_conflict: 409,
   schedule_of_stack: 409,
   too_many_actions: 409,
@@ -51,7 +52,10 @@ export const STATUS_OF_CODE = Object.freeze({
   rate_limited: 429,
   handler_check_failed: 500,
   internal_error: 500,
+  dead_letter_queue_refused: 502,
+  dead_letter_token_refused: 502,
   backlog_full: 503,
+  dead_letter_queue_unavailable: 503,
   store_unavailable: 503,
   store_full: 507,
 });

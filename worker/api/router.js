@@ -6,6 +6,7 @@ import { addCorsHeaders, addressOf, authenticate, authorize, limitRate, prefligh
 import { showAlerts } from './stats.js';
 import { listActions, showAction, startAction, stopAction } from './actions.js';
 import { showBatch, submitBatch } from './batches.js';
+import { listDeadLetters, purgeDeadLetters, redriveDeadLetters } from './dead_letters.js';
 import { sendEvent } from './task.js';
 import { listTasks } from './task.js';
 import { showMetrics } from './stats.js';
@@ -18,6 +19,7 @@ import { showStatistics } from './stats.js';
 import { submitTask } from './submission.js';
 import { cancelTask, retryTask, showAttempts, showParameters, showPayload, showTask } from './task.js';
 
+/** @import { DeadLetterEnvironment } from '../dead_letter_queue.js' */
 /** @import { Engine } from '../engines/engine.js' */
 /** @import { Handlers } from '../handler.js' */
 /** @import { Invocation } from '../joint.js' */
@@ -51,6 +53,9 @@ export const ROUTES = {
   '/handlers/{handler}/resume': { POST: resume },
   '/actions': { GET: listActions, POST: startAction },
   '/actions/{id}': { GET: showAction, DELETE: stopAction },
+  '/dead-letters': { GET: listDeadLetters },
+  '/dead-letters/redrive': { POST: redriveDeadLetters },
+  '/dead-letters/purge': { POST: purgeDeadLetters },
   '/alerts': { GET: showAlerts },
   '/stats': { GET: showStatistics },
   '/metrics': { GET: showMetrics },
@@ -73,7 +78,7 @@ const PATTERNS = Object.entries(ROUTES).map(([path, methods]) => (
 
 /**
  * @param {Request} request
- * @param {Environment} env
+ * @param {Environment & DeadLetterEnvironment} env
  * @param {Parts} parts
  * @returns {Promise<Response>}
  */
@@ -196,7 +201,7 @@ function findRoute(pathname) {
 
 /** A request on its way through the API; `role` is what whoever sends it may do, null before that is known.
  *
- * @typedef {Parts & {request: Request, requestId: string, url: URL, env: Environment, role: Role | null}} Call
+ * @typedef {Parts & {request: Request, requestId: string, url: URL, env: Environment & DeadLetterEnvironment, role: Role | null}} Call
  */
 
 /** Answers a request; the parameters are those of its path. @typedef {(call: Call, ...parameters: string[]) => Response | Promise<Response>} Answer */

@@ -1,5 +1,6 @@
 /** `GET /stats`, `/metrics` and `/alerts`: how much there is, how much waits, how fast it goes, and which alerts fire. */
 
+import { deadLetterQueueOf } from '../dead_letter_queue.js';
 import { ALERT_NAMES, alertSettings, firingAlerts, keptAlerts, resolvesBelow, valuesOf } from '../alerts.js';
 import { latencyOf, quietBucket } from '../stores/buckets.js';
 import { bucketsOf, RANGE_NAMES, RANGES } from '../stores/history.js';
@@ -30,7 +31,7 @@ export async function showStatistics(call) {
   const query = readQuery(call.url, ['range']);
   const range = /** @type {Range | null} */ (textLike('range', query['range'], RANGE, `one of ${RANGE_NAMES.join(', ')}`));
   const told = await gathered(call);
-  return jsonReply({ ...statisticsView(told), ...(range && { history: historyView(told.told.history, range, told.now_ms) }) });
+  return jsonReply({ ...statisticsView(told, deadLetterQueueOf(call.env) !== null), ...(range && { history: historyView(told.told.history, range, told.now_ms) }) });
 }
 
 /**
@@ -54,8 +55,11 @@ async function gather({ store, engine, env }, now_ms) {
   return { now_ms, told, backlogs, databases, objects, pauses, alerts };
 }
 
-/** @param {Gathered} gathered */
-function statisticsView({ now_ms, told, backlogs, databases, objects, pauses, alerts }) {
+/**
+ * @param {Gathered} gathered
+ * @param {boolean} readable whether dead letters are
+ */
+function statisticsView({ now_ms, told, backlogs, databases, objects, pauses, alerts }, readable) {
   const { as_of_ms, fresh_until_ms, counts, since_ms, isAll, minutes, sweeper, former = [] } = told;
   return {
     generatedAt: isoTime(now_ms),
@@ -66,7 +70,7 @@ function statisticsView({ now_ms, told, backlogs, databases, objects, pauses, al
     former: former.map(({ store: name, counts: held, isAll: complete }) => ({ store: name, counts: held, complete })),
     databases: databases.map(({ name, bytes, limit_bytes }) => ({ name, bytes, limitBytes: limit_bytes, used: bytes / limit_bytes })),
     queue: backlogs && { ...backlogView(backlogs.backlog, now_ms), priorities: prioritiesView(backlogs.priorities, now_ms) },
-    deadLetters: backlogs && { count: backlogs.deadLetters.count, oldestAgeSeconds: ageSeconds(backlogs.deadLetters, now_ms) },
+    deadLetters: backlogs && { count: backlogs.deadLetters.count, oldestAgeSeconds: ageSeconds(backlogs.deadLetters, now_ms), readable },
     recent: { minutes: RECENT_MINUTES, perMinute: throughput(minutes, now_ms), latencyMs: latencyOf(Object.values(minutes), MINUTES) },
     objects,
     paused: pausesView(pauses),

@@ -23,6 +23,8 @@
  * @property {boolean} hasQueues whether there are queues, with a backlog and dead letters
  * @property {(runs: Submission[]) => Promise<void>} submit hands over runs of stored tasks; doing it twice is harmless. Throws
  *   {@link HandoverRefused}
+ * @property {(runs: Submission[]) => Promise<void>} redrive begins the next runs of failed tasks, as a redrive of their dead letters does;
+ *   doing it twice is harmless. Throws {@link HandoverRefused}
  * @property {(run: Submission) => Promise<void>} wake lets a run go on at once whose steps wait for an event; doing it twice is harmless
  * @property {(tasks: OpenTask[]) => Promise<{resent: number, returned: number, failed: number}>} rescue hands over once more
  *   those open tasks that it no longer carries (resent: the message was lost; returned: the consumer was), and ends those

@@ -102,8 +102,17 @@ export class QueueEngine {
    * @throws {HandoverRefused} a queue did not take all
    */
   submit(runs) {
-    const outgoing = runs.map(({ taskId, run, delay_seconds, priority }) => ({ body: { taskId, run, ...withPriority(priority) }, delay_seconds }));
-    return this.#send(outgoing, HANDOVER_PATIENCE_SECONDS);
+    return this.#submit(runs, {});
+  }
+
+  /**
+   * Sends the same messages as `python -m ops dlq redrive`, which begin their runs themselves.
+   *
+   * @param {Submission[]} runs
+   * @throws {HandoverRefused} a queue did not take all
+   */
+  redrive(runs) {
+    return this.#submit(runs, { redrive: true });
   }
 
   /**
@@ -222,6 +231,15 @@ export class QueueEngine {
   #mayRunOut(messages) {
     const reserve = this.max_retries > 2 ? 1 : 0;
     return messages.mostDeliveries() > this.max_retries - reserve;
+  }
+
+  /**
+   * @param {Submission[]} runs
+   * @param {Pick<TaskMessage, 'redrive'>} more
+   */
+  #submit(runs, more) {
+    const outgoing = runs.map(({ taskId, run, delay_seconds, priority }) => ({ body: { taskId, run, ...withPriority(priority), ...more }, delay_seconds }));
+    return this.#send(outgoing, HANDOVER_PATIENCE_SECONDS);
   }
 
   /**

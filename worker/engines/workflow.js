@@ -90,6 +90,17 @@ export class WorkflowEngine {
     return counts;
   }
 
+  /**
+   * The dead letters are those of a queue that the stack had before.
+   *
+   * @param {Submission[]} runs
+   * @throws {HandoverRefused}
+   */
+  async redrive(runs) {
+    const begun = await Promise.all(runs.map(({ taskId, run }) => this.store.retry(taskId, run - 1)));
+    await this.submit(runs.filter((_, index) => begun[index] !== null));
+  }
+
   /** @param {Submission} run */
   async wake(run) {
     try {

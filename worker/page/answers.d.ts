@@ -131,6 +131,41 @@ export interface Schedules {
   refused: { name: string; error: string }[];
 }
 
+export interface DeadLetter {
+  letterId: string;
+  state: 'failed' | 'stale' | 'unfinished' | 'gone' | 'malformed';
+  attempts: number;
+  sentAt: string;
+  contentType: string;
+  /** With `run`, null of one that is malformed. */
+  taskId: string | null;
+  run: number | null;
+  /** Null where it is not there. */
+  task: { status: Status; run: number; handler: string; error: TaskError | null } | null;
+  body: string | null;
+}
+
+export interface DeadLetters {
+  total: number;
+  deadLetters: DeadLetter[];
+}
+
+export type LetterSelection = { ids: string[] } | { all: true } | { stale: true };
+
+export interface LettersLeft {
+  missing: number;
+  more: boolean;
+}
+
+export interface Redriven extends LettersLeft {
+  redriven: number;
+  stale: number;
+  unfinished: number;
+  gone: number;
+  malformed: number;
+  repeated: number;
+}
+
 /** `handler` is null of the pause of all. */
 export interface Pauses {
   pauses: { handler: string | null; since: string }[];
@@ -167,7 +202,7 @@ export interface Stats {
   former: { store: string; counts: Record<Status, number>; complete: boolean }[];
   databases: { name: string; bytes: number; limitBytes: number; used: number }[];
   queue: { backlog: number; oldestAgeSeconds: number | null; priorities: Record<Priority, { backlog: number }> | null } | null;
-  deadLetters: { count: number; oldestAgeSeconds: number | null } | null;
+  deadLetters: { count: number; oldestAgeSeconds: number | null; readable?: boolean } | null;
   recent: { minutes: number; perMinute: Minute[]; latencyMs: Latency | null };
   /** The alerts of the stack that fire. */
   firing: string[];

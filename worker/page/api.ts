@@ -1,7 +1,7 @@
 /** The API that the page came from. The browser sends the credentials that it was given for the page. */
 
 import type {
-  Action, Attempts, Batch, Description, Health, NewAction, Parameters, Pauses, Range, Role, Schedules, Stats, Submitted, Task, TaskPage,
+  Action, Attempts, Batch, DeadLetters, Description, Health, LetterSelection, LettersLeft, NewAction, Parameters, Pauses, Range, Redriven, Role, Schedules, Stats, Submitted, Task, TaskPage,
 } from './answers.d.ts';
 import { Store } from './store.ts';
 
@@ -131,6 +131,9 @@ export const api = {
   action: (id: string) => get<Action>(`/actions/${encodeURIComponent(id)}`),
   startAction: (action: NewAction) => change<Action>('POST', '/actions', action),
   stopAction: (id: string) => change<Action>('DELETE', `/actions/${encodeURIComponent(id)}`),
+  deadLetters: () => get<DeadLetters>('/dead-letters'),
+  redriveLetters: (selection: LetterSelection) => change<Redriven>('POST', '/dead-letters/redrive', selection),
+  purgeLetters: (selection: LetterSelection) => change<LettersLeft & { purged: number }>('POST', '/dead-letters/purge', selection),
   schedules: () => get<Schedules>('/schedules'),
   setSchedule: (name: string, word: 'pause' | 'resume') => change<unknown>('POST', `/schedules/${encodeURIComponent(name)}/${word}`),
   pauses: async () => (await get<Pauses>('/pauses')).pauses,

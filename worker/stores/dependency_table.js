@@ -14,8 +14,8 @@ export const STATUSES_OF = 'SELECT taskId, status FROM tasks WHERE taskId IN (SE
 
 /** Of ?1, a JSON array of ids, those that have not expired by ?2; results of at most ?3 bytes together, in that order. */
 export const RESULTS = `
-  SELECT taskId, status, error, length, CASE WHEN total <= ?3 THEN result END AS result FROM (
-    SELECT taskId, status, error, result, coalesce(octet_length(result), 0) AS length, sum(coalesce(octet_length(result), 0)) OVER (ORDER BY asked.key) AS total
+  SELECT taskId, status, handler, run, max_retries, error, length, CASE WHEN total <= ?3 THEN result END AS result FROM (
+    SELECT taskId, status, handler, run, max_retries, error, result, coalesce(octet_length(result), 0) AS length, sum(coalesce(octet_length(result), 0)) OVER (ORDER BY asked.key) AS total
     FROM json_each(?1) AS asked JOIN tasks ON taskId = asked.value WHERE expires_at > ?2)`;
 
 /** Those that have not ended remember who waits for them: ?1 is a JSON array of links. */

@@ -427,10 +427,10 @@ export class KvStore {
     const entries = await this.#readAll(taskIds);
     return entries.flatMap((entry, index) => {
       if (!entry || !isKept(entry)) return [];
-      const { status, error, result } = entry;
+      const { status, handler, run, max_retries, error, result } = entry;
       const length = new TextEncoder().encode(result ?? '').byteLength;
       total += length;
-      return [{ taskId: String(taskIds[index]), status, error, result: total <= bytes ? result : null, length }];
+      return [{ taskId: String(taskIds[index]), status, handler, run, max_retries, error, result: total <= bytes ? result : null, length }];
     });
   }
 

@@ -122,7 +122,7 @@
  *   former?: {store: string, counts: StatusCounts, isAll: boolean}[]}} Statistics
  */
 
-/** What became of a task. `length` is that of its result in bytes, which may be left out. @typedef {Pick<TaskRecord, 'taskId' | 'status' | 'error' | 'result'> & {length: number}} TaskResult */
+/** What became of a task. `length` is that of its result in bytes, which may be left out. @typedef {Pick<TaskRecord, 'taskId' | 'status' | 'handler' | 'run' | 'max_retries' | 'error' | 'result'> & {length: number}} TaskResult */
 
 /** A schedule as a store has it: JSON. @typedef {{name: string, schedule: string}} KeptSchedule */
 

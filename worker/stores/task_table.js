@@ -734,7 +734,7 @@ export class TaskTable {
    */
   async results(taskIds, bytes) {
     const [rows = []] = await this.run([{ ...statement(RESULTS, JSON.stringify(taskIds), seconds(Date.now()), bytes), answer_bytes: bytes }]);
-    return rows.map(({ taskId, status, error, result, length }) => ({ taskId, status, error: JSON.parse(error ?? 'null'), result, length }));
+    return rows.map(({ error, ...row }) => /** @type {TaskResult} */ ({ ...row, error: JSON.parse(error ?? 'null') }));
   }
 
   /**

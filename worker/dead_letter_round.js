@@ -1,0 +1,198 @@
+/**
+ * A round through the dead-letter queue: letters are pulled, those that are meant are settled, and the others put back. It is as careful as
+ * `python -m ops dlq`: whenever it is cut off, each letter is in the dead-letter queue, or the next run of its task is in a queue; what was
+ * pulled comes back when its lease ends.
+ *
+ * A round looks at no more than 100 letters, so that its cost is bounded. It makes at most {@link MAX_REQUESTS} requests to Cloudflare's API,
+ * of the 50 that an invocation has on the Free plan (https://developers.cloudflare.com/workers/platform/limits/#subrequests): a look, a
+ * count, {@link MAX_PULLS} pulls, as many acknowledgements, one that puts back, and one that asks for the consumer's setting. Each pull is
+ * one statement of the store, of each of its shards.
+ */
+
+import { isUseless, knownLetters } from './dead_letter.js';
+import { MAX_LETTERS } from './dead_letter_queue.js';
+
+/** @import { KnownLetter, Letter } from './dead_letter.js' */
+/** @import { DeadLetterQueue } from './dead_letter_queue.js' */
+/** @import { Engine } from './engines/engine.js' */
+/** @import { Store } from './stores/store.js' */
+
+/** Which letters are meant: those with these ids, all that there is something to do with, or (`stale`) the useless ones.
+ *
+ * @typedef {{ids: ReadonlySet<string>} | 'all' | 'stale'} Selection
+ */
+
+/**
+ * What became of the letters that a round has pulled and that were meant; `missing`: how many of the ids it did not come across; `more`:
+ * whether there are letters that it has not looked at.
+ *
+ * @typedef {{redriven: number, purged: number, stale: number, unfinished: number, gone: number, malformed: number, repeated: number, missing: number, more: boolean}} RoundCounts
+ */
+
+export const MAX_PULLS = 8;
+
+export const MAX_REQUESTS = 2 + 2 * MAX_PULLS + 2;
+
+/** Cloudflare may answer a pull with nothing while there are letters; so often in a row it is believed. */
+const EMPTY_PULLS = 3;
+const EMPTY_PULL_MS = 300;
+
+/** After how long no pull is begun: a client waits. */
+const WORK_MS = 8_000;
+
+/**
+ * Sends the tasks of letters through their queue again, and acknowledges the letters after that. Each task is run once, however many letters
+ * it has.
+ *
+ * @param {DeadLetterQueue} queue
+ * @param {Store} store
+ * @param {Engine} engine
+ * @param {Exclude<Selection, 'stale'>} selection
+ * @returns {Promise<RoundCounts>}
+ */
+export async function redriveLetters(queue, store, engine, selection) {
+  const counts = noCounts();
+  /** The letter of each task that was redriven. @type {Map<string, KnownLetter>} */
+  const chosen = new Map();
+  const isMeant = (/** @type {KnownLetter} */ { letter }) => selection === 'all' || selection.ids.has(letter.id);
+  const isWanted = (/** @type {KnownLetter} */ known) => isMeant(known) && known.next !== null;
+  const { missing, more } = await goThrough(queue, store, selection, isWanted, async (shown, isPulled) => {
+    const runs = [];
+    const settled = [];
+    for (const known of shown.filter(isMeant)) {
+      const verdict = judge(known, chosen);
+      if (verdict === 'redriven' && known.of && known.next) {
+        chosen.set(known.of.taskId, known);
+        runs.push(known.next);
+      }
+      if (verdict !== 'copy') counts[verdict] += 1;
+      if (verdict === 'redriven' || verdict === 'copy') settled.push(known.letter);
+    }
+    if (!isPulled) return [];
+    if (runs.length > 0) await engine.redrive(runs);
+    await queue.acknowledge(settled);
+    return settled;
+  });
+  return { ...counts, missing, more };
+}
+
+/**
+ * Deletes letters for good.
+ *
+ * @param {DeadLetterQueue} queue
+ * @param {Store} store
+ * @param {Exclude<Selection, 'all'>} selection
+ * @returns {Promise<RoundCounts>}
+ */
+export async function purgeLetters(queue, store, selection) {
+  const counts = noCounts();
+  const isWanted = (/** @type {KnownLetter} */ known) => (selection === 'stale' ? isUseless(known) : selection.ids.has(known.letter.id));
+  const { missing, more } = await goThrough(queue, store, selection, isWanted, async (shown) => {
+    const meant = shown.filter(isWanted).map(({ letter }) => letter);
+    await queue.acknowledge(meant);
+    counts.purged += meant.length;
+    return meant;
+  });
+  return { ...counts, missing, more };
+}
+
+/** @returns {RoundCounts} */
+function noCounts() {
+  return { redriven: 0, purged: 0, stale: 0, unfinished: 0, gone: 0, malformed: 0, repeated: 0, missing: 0, more: false };
+}
+
+/**
+ * @param {KnownLetter} known
+ * @param {ReadonlyMap<string, KnownLetter>} chosen
+ * @returns {'redriven' | 'copy' | 'stale' | 'unfinished' | 'gone' | 'malformed' | 'repeated'} `copy`: its task was redriven by another
+ *   letter of that run; `repeated`: by another letter, and it may have failed again since
+ */
+function judge({ of, state, next }, chosen) {
+  const other = of && chosen.get(of.taskId);
+  if (of && other) {
+    if (of.run === other.of?.run || (next !== null && next.run === other.next?.run)) return 'copy';
+    return state === 'stale' ? 'stale' : 'repeated';
+  }
+  return state === 'failed' ? 'redriven' : state;
+}
+
+/**
+ * Pulls letters, at most {@link MAX_LETTERS}. A pull is one of the few that a letter has before it is dropped: where Cloudflare shows
+ * all letters without one, none is pulled that comes after the last wanted one.
+ *
+ * @param {DeadLetterQueue} queue
+ * @param {Store} store
+ * @param {Selection} selection
+ * @param {(known: KnownLetter) => boolean} isWanted
+ * @param {(letters: KnownLetter[], isPulled: boolean) => Promise<Letter[]>} settle is told of letters: of those that need not be pulled,
+ *   none of which is wanted, and of those that were; settles some of the latter, and returns those
+ * @returns {Promise<{missing: number, more: boolean}>}
+ */
+async function goThrough(queue, store, selection, isWanted, settle) {
+  const [shown, count] = await Promise.all([queue.peek(MAX_LETTERS), queue.count()]);
+  const areAllShown = count <= shown.length;
+  const known = areAllShown ? await knownLetters(store, shown) : [];
+  const wanted = areAllShown ? known.findLastIndex(isWanted) + 1 : count;
+  const missed = new Set(typeof selection === 'object' ? selection.ids : []);
+  const round = new Round(queue, Math.min(wanted, MAX_LETTERS));
+  const tell = async (/** @type {KnownLetter[]} */ letters, isPulled = true) => {
+    for (const { letter } of letters) missed.delete(letter.id);
+    round.forget(await settle(letters, isPulled));
+  };
+  const isOver = () => typeof selection === 'object' && missed.size === 0;
+  try {
+    await tell(known.slice(wanted), false);
+    for (let pulled; !isOver() && (pulled = await round.pull()).length > 0;) await tell(await knownLetters(store, pulled));
+  } finally {
+    await round.putBack();
+  }
+  return { missing: missed.size, more: round.seen < wanted && !isOver() };
+}
+
+/** Within one, no letter comes twice. */
+class Round {
+  /** @type {Map<string, Letter>} */
+  #held = new Map();
+  #pulls = 0;
+  #end_ms = Date.now() + WORK_MS;
+  /** How many letters it has come across. */
+  seen = 0;
+
+  /**
+   * @param {DeadLetterQueue} queue
+   * @param {number} most letters that are pulled
+   */
+  constructor(queue, most) {
+    this.queue = queue;
+    this.most = most;
+  }
+
+  /** @returns {Promise<Letter[]>} some that did not come before; none when there are no more, or it has pulled enough */
+  async pull() {
+    for (let empty = 0; empty < EMPTY_PULLS && this.seen < this.most && this.#pulls < MAX_PULLS && Date.now() < this.#end_ms; empty++) {
+      if (empty > 0) await new Promise((resolve) => { setTimeout(resolve, EMPTY_PULL_MS); });
+      this.#pulls += 1;
+      const pulled = await this.queue.pull(this.most - this.seen);
+      const unseen = pulled.filter(({ id }) => !this.#held.has(id));
+      // One that was seen is here again because its lease has ended: this is the new one.
+      for (const letter of pulled) this.#held.set(letter.id, letter);
+      this.seen += unseen.length;
+      if (unseen.length > 0) return unseen;
+    }
+    return [];
+  }
+
+  /** @param {Letter[]} settled */
+  forget(settled) {
+    for (const { id } of settled) this.#held.delete(id);
+  }
+
+  /** What cannot be put back comes back by itself, when its lease ends. */
+  async putBack() {
+    try {
+      await this.queue.putBack([...this.#held.values()]);
+    } catch (error) {
+      console.warn('dead letters could not be put back; they come back when their leases end', { letters: this.#held.size, error: String(error) });
+    }
+  }
+}
