@@ -1,4 +1,4 @@
-"""The Pulumi program: one task runner, as the stack's config says. As a plugin it serves the component instead."""
+"""The Pulumi program: declares one task runner from the stack's config. As a plugin it serves the component instead."""
 
 import pulumi
 

@@ -22,7 +22,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    # The provider takes a second to import, and a client of the deployed task runner needs none of it.
+    # Importing the provider takes a second, and a client of the deployed task runner does not need it.
     if name in _MODULES:
         return getattr(import_module(f".{_MODULES[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Alerts of the stack: what may be set, and what the Worker is told of them."""
+"""Alerts of the stack: which settings they have, and how the Worker receives them."""
 
 # No postponed annotations here: Pulumi reads the types of the fields to give the component to other languages.
 
@@ -12,32 +12,33 @@ import pulumi
 from .rules import MAX_TEXT_LENGTH, URL, Pattern, Rule, WholeNumber, read_json
 
 MAX_FAILURE_MINUTES = 15
-"""As far back as the Worker counts what has ended (``RECENT_MINUTES`` in ``worker/stores/tally.js``)."""
+"""How many minutes back the Worker counts ended runs (``RECENT_MINUTES`` in ``worker/stores/tally.js``)."""
 
 
 class Alerts(TypedDict):
-    """The alerts of a stack: those whose limit is given, and where they are told."""
+    """The alerts of a stack: each alert whose limit is given is on, and is posted to ``url``."""
 
     url: pulumi.Input[str]
-    """Where they are told, at a host of ``http_allowed_hosts``."""
+    """The URL to which alerts are posted, at a host of ``http_allowed_hosts``."""
     backlog_age_seconds: NotRequired[int]
-    """For how long the oldest message has been in the queue."""
+    """The limit for the age of the oldest message in the queue, in seconds."""
     dead_letters: NotRequired[int]
-    """How many dead letters there are; failed tasks with ``engine`` workflow, which has none."""
+    """The limit for the number of dead letters; of failed tasks with ``engine`` workflow, which has no dead letters."""
     failure_percent: NotRequired[int]
-    """How many per cent of the runs that have ended in the last minutes have failed."""
+    """The limit for failed runs, in per cent of the runs that ended in the last minutes."""
     failure_minutes: NotRequired[int]
-    """How far back, 1 to 15; 15 where it is not given."""
+    """How many minutes back runs are counted: 1 to 15. The default is 15."""
     failure_min_tasks: NotRequired[int]
-    """How many runs must have ended in that time; 20 where it is not given."""
+    """How many runs must have ended in those minutes before the alert can fire. The default is 20."""
     database_percent: NotRequired[int]
-    """How many per cent of its limit the fullest database or Durable Object has."""
+    """The limit for the size of the fullest database or Durable Object, in per cent of the size that Cloudflare allows.
+    """
     hold_seconds: NotRequired[int]
-    """How long the limit must have been reached; 120 where it is not given."""
+    """For how many seconds a limit must have been reached before its alert fires. The default is 120."""
     resolve_percent: NotRequired[int]
-    """Below which part of its limit an alert is resolved, in per cent; 80 where it is not given."""
+    """An alert is resolved below this part of its limit, in per cent. The default is 80."""
     remind_seconds: NotRequired[int]
-    """After how long an alert that still fires is told again; 0, the default, is never."""
+    """After how many seconds an alert that still fires is posted again. 0, the default, means never."""
 
 
 LIMITS: Mapping[str, WholeNumber] = {
@@ -46,7 +47,9 @@ LIMITS: Mapping[str, WholeNumber] = {
     "failure_percent": WholeNumber(1, 100),
     "database_percent": WholeNumber(1, 100),
 }
-"""Those of each alert; a message is kept for 14 days at most (https://developers.cloudflare.com/queues/platform/limits/)."""
+"""The range of each limit. Cloudflare keeps a message for 14 days at most
+(https://developers.cloudflare.com/queues/platform/limits/).
+"""
 
 TUNING: Mapping[str, tuple[WholeNumber, int]] = {
     "failure_minutes": (WholeNumber(1, MAX_FAILURE_MINUTES), MAX_FAILURE_MINUTES),
@@ -55,7 +58,7 @@ TUNING: Mapping[str, tuple[WholeNumber, int]] = {
     "resolve_percent": (WholeNumber(1, 100), 80),
     "remind_seconds": (WholeNumber(300, 604_800, "never"), 0),
 }
-"""What else may be set, with what holds where it is not."""
+"""The range and the default of each other number."""
 
 RULES: Mapping[str, Rule] = {
     "url": Pattern(URL, "a URL such as https://hooks.example/alerts"),
@@ -66,27 +69,27 @@ RULES: Mapping[str, Rule] = {
 
 @dataclass(frozen=True)
 class AlertsRule:
-    """A mapping of fields."""
+    """Accepts a mapping of the fields of ``Alerts``."""
 
     @property
     def expected(self) -> str:
-        """The form."""
+        """The form of the mapping."""
         return (
             f"a mapping of url, one or more of {', '.join(LIMITS)}, and, where they are to differ, {', '.join(TUNING)}"
         )
 
     def parse(self, text: str) -> object:
-        """Read a JSON object; nothing in it, or in a list, is no alerts."""
+        """Read a JSON object. An empty text, object or list means no alerts."""
         value = read_json(text)
         return () if value in ([], {}) else value
 
     def accepts(self, value: object) -> bool:
-        """Tell whether it is a mapping that the Worker can be told of; `problems` looks into it."""
+        """Tell whether the value is a mapping that can be written as JSON; `problems` checks its fields."""
         return value == () or (isinstance(value, Mapping) and len(json.dumps(value, default=str)) <= MAX_TEXT_LENGTH)
 
 
 def problems(alerts: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Give, of each fault, its place such as ``alerts.url``, what was expected there, and what came."""
+    """Give a tuple for each fault: its place such as ``alerts.url``, what was expected there, and what came."""
     for key, value in alerts.items():
         if key not in RULES:
             yield "alerts", f"expected fields of {', '.join(RULES)}", repr(key)
@@ -104,10 +107,10 @@ def problems(alerts: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def as_json(worker: str, alerts: Mapping[str, Any]) -> str:
-    """Return what the Worker is told.
+    """Return the alerts as JSON, as the Worker reads them.
 
     Args:
-        worker: the Worker's name, which receivers are told.
+        worker: the Worker's name, which the posts to the receiver carry.
         alerts: the setting.
     """
     told = {

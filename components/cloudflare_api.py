@@ -1,4 +1,4 @@
-"""Cloudflare's REST API, for what the Pulumi provider has no resource for."""
+"""A client of Cloudflare's REST API, for things that the Pulumi provider has no resource for."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ class ApiError(Exception):
 
 
 class NotFoundError(ApiError):
-    """What the request is about is not there."""
+    """The API knows no resource at this path."""
 
 
 class RefusedTokenError(ApiError):
-    """The API does not take the token, or the token does not allow the request."""
+    """The API refuses the token, or the token does not allow the request."""
 
 
 class UnreachableError(ApiError):
-    """Nothing answered."""
+    """The API did not answer."""
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """Who calls: a token; or a key with the email of its user; or a user service key; empty where not given."""
+    """The caller's credentials: a token, or a key with its user's email, or a user service key; each may be empty."""
 
     api_token: str = ""
     api_key: str = ""
@@ -44,7 +44,7 @@ class Credentials:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers that say so, as the Cloudflare provider sends them."""
+        """The HTTP headers that carry the credentials, as the Cloudflare provider sends them."""
         if self.api_token:
             return {"Authorization": f"Bearer {self.api_token}"}
         if self.api_key:
@@ -59,26 +59,26 @@ PROVIDER_SETTINGS: dict[str, tuple[str, str]] = {
     "email": ("email", "CLOUDFLARE_EMAIL"),
     "api_user_service_key": ("apiUserServiceKey", "CLOUDFLARE_API_USER_SERVICE_KEY"),
 }
-"""The Cloudflare provider's settings that say where the API is and who calls, each with its key in a stack's config and
+"""The Cloudflare provider's settings for the API's address and credentials, each with its key in a stack's config and
 its environment variable (https://www.pulumi.com/registry/packages/cloudflare/installation-configuration/)."""
 
 
 class CloudflareApi:
-    """The API at one address, with one caller's credentials; a text is a token."""
+    """A client of the API at one address, with one caller's credentials. A string as the credentials is a token."""
 
     def __init__(self, base_url: str, credentials: Credentials | str) -> None:
         self.base_url = base_url.rstrip("/")
         self._session = requests.Session()
-        self._session.trust_env = not is_loopback(base_url)  # no proxy reaches this machine
+        self._session.trust_env = not is_loopback(base_url)  # a proxy could not reach the loopback address
         caller = Credentials(credentials) if isinstance(credentials, str) else credentials
         self._session.headers.update(caller.headers)
 
     @classmethod
     def from_settings(cls, get: Callable[[str], str | None]) -> CloudflareApi:
-        """Take address and credentials from a provider's settings, those that are not there from the environment.
+        """Read address and credentials from a provider's settings; missing ones come from the environment.
 
         Args:
-            get: gives the value of one of ``PROVIDER_SETTINGS``.
+            get: returns the value of a setting named in ``PROVIDER_SETTINGS``.
         """
         values = {name: get(name) or os.environ.get(PROVIDER_SETTINGS[name][1]) or "" for name in PROVIDER_SETTINGS}
         base_url = values.pop("base_url") or CLOUDFLARE_API_URL
@@ -88,7 +88,7 @@ class CloudflareApi:
         """Return the result of a GET.
 
         Raises:
-            ApiError: of the kind that fits.
+            ApiError: the request failed; the subclass says how.
         """
         return self._request("GET", path, None)
 
@@ -96,7 +96,7 @@ class CloudflareApi:
         """Return the result of a POST.
 
         Raises:
-            ApiError: of the kind that fits.
+            ApiError: the request failed; the subclass says how.
         """
         return self._request("POST", path, body)
 
@@ -119,12 +119,12 @@ LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def is_loopback(url: str) -> bool:
-    """Tell whether a URL is of this machine."""
+    """Tell whether a URL's host is the loopback address."""
     return urlsplit(url).hostname in LOOPBACK_HOSTS
 
 
 INVALID_REQUEST_HEADERS = 6003
-"""Cloudflare's error code for a token that is none; it comes with status 400."""
+"""Cloudflare's error code for a malformed token; it comes with status 400."""
 
 
 def _kind_of(reply: requests.Response) -> type[ApiError]:
@@ -136,7 +136,7 @@ def _kind_of(reply: requests.Response) -> type[ApiError]:
 
 
 def _message(reply: requests.Response) -> str:
-    """Return what Cloudflare says of an error, or the whole body when that has another shape."""
+    """Return Cloudflare's error messages, or the whole body if it has another shape."""
     try:
         errors = [f"{error['message']} [code: {error['code']}]" for error in reply.json()["errors"]]
         return "; ".join(errors) or reply.text

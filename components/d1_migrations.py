@@ -1,4 +1,4 @@
-"""The schema of a D1 database, as a resource: the provider has none for it (terraform-provider-cloudflare #7347)."""
+"""The schema of a D1 database as a resource; the provider has none for it (terraform-provider-cloudflare #7347)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pulumi.dynamic import (
 from .cloudflare_api import PROVIDER_SETTINGS, ApiError, CloudflareApi, NotFoundError
 from .own_resource import OwnResource
 
-# The table in which `wrangler d1 migrations` keeps its records.
+# The table in which `wrangler d1 migrations` records the applied migrations.
 CREATE_RECORDS = """CREATE TABLE IF NOT EXISTS d1_migrations(
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   name TEXT UNIQUE,
@@ -34,12 +34,12 @@ HAS_RECORDS = "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'd
 
 
 class Migration(TypedDict):
-    """A migration as the stack's state holds it."""
+    """A migration, as the stack's state stores it."""
 
     name: str
-    """The name of its file."""
+    """The file's name."""
     sha256: str
-    """Of the file's text, in hexadecimal: tells an edit."""
+    """The hash of the file's text, in hexadecimal. It shows whether an applied migration was edited."""
     sql: str
 
 
@@ -48,10 +48,10 @@ class MigrationError(Exception):
 
 
 def read_migrations(folder: Path) -> list[Migration]:
-    """Read the migrations of a folder, ``*.sql``, in the order of their names.
+    """Read the migrations of a folder (``*.sql``), sorted by name.
 
     Raises:
-        FileNotFoundError: the folder holds none.
+        FileNotFoundError: the folder has no migrations.
     """
     files = sorted(folder.glob("*.sql"))
     if not files:
@@ -66,15 +66,15 @@ def _migration(name: str, sql: str) -> Migration:
 class D1Migrations(OwnResource, module="d1", name="Migrations"):
     """Applies migrations to a D1 database in order, each once, and records them as wrangler does.
 
-    ``applied`` has the names of the migrations that the database has. Destroying the resource leaves the schema: it
-    goes with its database.
+    ``applied`` lists the names of the migrations that the database has. Destroying the resource leaves the schema in
+    place: it is deleted with its database.
     """
 
     applied: pulumi.Output[list[str]]
 
     @classmethod
     def make_provider(cls) -> ResourceProvider:
-        """Return what does the work."""
+        """Return the resource's provider."""
         return _D1MigrationsProvider()
 
     def __init__(
@@ -92,10 +92,10 @@ class D1Migrations(OwnResource, module="d1", name="Migrations"):
         Args:
             resource_name: the resource's name.
             account_id: the Cloudflare account.
-            database_id: the database's UUID; another one is a new resource, with every migration to apply.
-            migrations: all there are, in order. One that was applied must stay as it was.
+            database_id: the database's UUID. A different UUID replaces the resource and applies every migration.
+            migrations: all migrations, in order. An applied migration must not be changed or removed.
             provider: the settings of the Cloudflare provider that made the database, by the names of
-                ``PROVIDER_SETTINGS``; None when it is the default one, which the stack's config and the environment
+                ``PROVIDER_SETTINGS``. None means the default provider, which the stack's config and the environment
                 configure.
             opts: the resource's options.
         """
@@ -111,18 +111,18 @@ class D1Migrations(OwnResource, module="d1", name="Migrations"):
 
 
 class _D1MigrationsProvider(ResourceProvider):
-    """What Pulumi asks to do; it needs no state of its own."""
+    """The resource's provider; it keeps no state of its own."""
 
-    serialize_as_secret_always = False  # it holds nothing: credentials come with `configure` or with the properties
+    serialize_as_secret_always = False  # it holds no secrets: credentials come with `configure` or with the properties
 
     _config: Mapping[str, str | None] = {}
 
     def configure(self, req: ConfigureRequest) -> None:
-        """Remember what the stack's config says of the default Cloudflare provider."""
+        """Keep the settings of the default Cloudflare provider from the stack's config."""
         self._config = {name: req.config.get(f"cloudflare:{key}") for name, (key, _) in PROVIDER_SETTINGS.items()}
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
-        """Refuse to lose or edit a migration that this database has."""
+        """Refuse to remove or edit a migration that this database has."""
         failures: list[CheckFailure] = []
         if _olds.get("database_id") == news.get("database_id"):
             kept = {each["name"]: each["sha256"] for each in news["migrations"]}
@@ -134,22 +134,22 @@ class _D1MigrationsProvider(ResourceProvider):
         return CheckResult(news, failures)
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        """Compare the migrations that are wanted with those that the database has."""
+        """Compare the wanted migrations with those that the database has."""
         replaces = [key for key in ("account_id", "database_id") if _olds.get(key) != _news.get(key)]
         wanted = [each["name"] for each in _news["migrations"]]
         has_changed = _olds.get("applied") != wanted or _olds.get("provider") != _news.get("provider")
         return DiffResult(changes=bool(replaces) or has_changed, replaces=replaces)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        """Apply the migrations that the database does not have."""
+        """Apply the migrations that the database lacks."""
         return CreateResult(props["database_id"], self._apply(props))
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        """Apply the migrations that the database does not have."""
+        """Apply the migrations that the database lacks."""
         return UpdateResult(self._apply(_news))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        """See which migrations the database has."""
+        """Read which migrations the database has."""
         names = [each["name"] for each in props["migrations"]]
         try:
             recorded = set(self._database(props).recorded())
@@ -192,14 +192,14 @@ def _broken_promise(old: Migration, sha256: str | None) -> str | None:
 
 
 class _Database:
-    """A database and its records of migrations, over D1's REST API."""
+    """A database and its table of applied migrations, reached through D1's REST API."""
 
     def __init__(self, api: CloudflareApi, account_id: str, database_id: str) -> None:
         self._api = api
         self._path = f"accounts/{account_id}/d1/database/{database_id}/query"
 
     def query(self, sql: str) -> list[dict[str, Any]]:
-        """Run statements in one transaction and return the rows of the last."""
+        """Run statements in one transaction and return the rows of the last one."""
         return self._api.post(self._path, {"sql": sql})[-1]["results"]
 
     def recorded(self) -> list[str]:
@@ -212,9 +212,9 @@ class _Database:
         """Apply a migration and record it, in one transaction, so that it is never applied twice."""
         name = migration["name"].replace("'", "''")
         sql = migration["sql"].rstrip()
-        terminated = sql if sqlite3.complete_statement(sql) else f"{sql}\n;"  # a final ";" may be in a comment
+        terminated = sql if sqlite3.complete_statement(sql) else f"{sql}\n;"  # the end may be a comment with a ";"
         try:
             self.query(f"{terminated}\nINSERT INTO d1_migrations (name) VALUES ('{name}');")
         except ApiError as error:
-            if migration["name"] not in self.recorded():  # the reply may have been lost
+            if migration["name"] not in self.recorded():  # the migration may be applied although the reply was lost
                 raise MigrationError(f"{migration['name']} was not applied: {error}") from error

@@ -23,7 +23,7 @@ a *, which decide which resources there are. A list is a YAML list; a text with 
 
 
 def document() -> str:
-    """Return the document, made of the settings' rules and docstrings."""
+    """Return the page, generated from the settings' rules and docstrings."""
     texts = dict(_docstrings())
     rows = [_row(name, rule, texts[name]) for name, rule in rules().items()]
     return HEAD + "\n".join(rows) + "\n"
@@ -37,7 +37,7 @@ def _row(name: str, rule: Rule, text: str) -> str:
 
 
 def _docstrings() -> Iterator[tuple[str, str]]:
-    """Give what is written below each field, by its name."""
+    """Give each field's name with the docstring below it."""
     (declared,) = ast.parse(inspect.getsource(TaskRunnerArgs)).body
     body = declared.body if isinstance(declared, ast.ClassDef) else []
     for field, text in itertools.pairwise(body):

@@ -1,4 +1,4 @@
-"""What carries a task to its handler: the resources of each ``engine`` and what the Worker needs of them."""
+"""The engines, which deliver tasks to handlers: each ``engine``'s resources, and the bindings that the Worker needs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from .task_runner_args import MAX_CONCURRENCY
 
 
 class Engine(Protocol):
-    """A way to a task's handler. What the Worker binds is declared at once; what starts the Worker, by ``attach``."""
+    """Delivers tasks to handlers.
+
+    The constructor declares what the Worker binds; ``attach`` declares what starts the Worker.
+    """
 
     bindings: Bindings
     precedes_worker: list[pulumi.Resource]
@@ -29,22 +32,22 @@ class Engine(Protocol):
 
 
 BATCHES_A_DATABASE = 10
-"""How many batches in work a table of tasks bears. A D1 database, as a Durable Object, runs one query at a time, of
-about a millisecond (https://developers.cloudflare.com/d1/platform/limits/), and refuses what waits for it too long. A
-batch of quick tasks makes some three queries in some ten milliseconds: ten batches keep a database busy, and the 250
-that Cloudflare scales to overload it."""
+"""How many batches one table of tasks can bear at the same time. A D1 database, like a Durable Object, runs one query
+at a time, each about a millisecond (https://developers.cloudflare.com/d1/platform/limits/), and refuses queries that
+wait too long. A batch of quick tasks makes about three queries in about ten milliseconds. So ten batches keep a
+database busy, and the 250 to which Cloudflare scales would overload it."""
 
 
 LEAST_RETRIES = 1
-"""Fewest retries of a queue's consumer, whatever a task has: a message whose isolate died must come again, for its task
-has not failed. ``worker/engines/queue.js`` counts on it."""
+"""The fewest retries of a queue's consumer, whatever the tasks allow: when an isolate dies, its message must be
+delivered again, because the task has not failed. ``worker/engines/queue.js`` relies on it."""
 
 
 def bearable_concurrency(state_store: str, queues: int) -> int:
-    """Return how many batches of each queue the store bears at the same time, where the stack does not say.
+    """Return the default concurrency of each queue's consumer: how many batches the store bears at the same time.
 
-    The tasks of a queue are in a database or object of their own, where there is more than one queue; a single one has
-    several objects. KV has no queries that wait for each other, so it bears all that Cloudflare allows.
+    With several queues, each queue's tasks are in a database or object of their own. With one queue, they are spread
+    over several objects. KV has no queries that wait for each other, so it bears all that Cloudflare allows.
     """
     match state_store:
         case "d1":
@@ -56,7 +59,10 @@ def bearable_concurrency(state_store: str, queues: int) -> int:
 
 
 class QueueEngine:
-    """A queue a shard, with priorities three, each consumed by the Worker; one dead-letter queue, read over HTTP."""
+    """One queue for each shard (three with priorities), which the Worker consumes, and one dead-letter queue.
+
+    The dead letters are read over HTTP.
+    """
 
     def __init__(self, declaration: Declaration, part: Part) -> None:
         self._declaration = declaration
@@ -78,7 +84,7 @@ class QueueEngine:
             ]
             for priority in priorities
         }
-        """The queues of each priority that has some, one a shard."""
+        """The queues of each priority, one for each shard; a priority without queues is missing."""
         self.queues = self.queues_of["normal"]
         self._dead_letter_consumer()
         self.bindings: Bindings = {
@@ -93,7 +99,7 @@ class QueueEngine:
 
     def attach(self, script_name: pulumi.Input[str]) -> None:
         """Make a deployed Worker the queues' consumer."""
-        args: Any = self._declaration.args  # of which none is None
+        args: Any = self._declaration.args  # none of its settings is None
         bearable = bearable_concurrency(args.state_store, len(self.queues))
         for priority, number, queue in self._each_queue():
             cloudflare.QueueConsumer(
@@ -146,8 +152,9 @@ class QueueEngine:
     def _queue(
         self, resource_name: str, queue_name: str, retention_seconds: Any, delay_seconds: Any, after: list[Any]
     ) -> cloudflare.Queue:
-        # All three settings, because the API reports all three: one left out is a change at every refresh. Delivery is
-        # paused and resumed by operators: what they have set is kept, as far as the stack's state knows of it.
+        # All three settings are set because the API reports all three: a missing one would be a change at every
+        # refresh. Operators pause and resume delivery: the program keeps what they set, as far as the stack's state
+        # knows it.
         settings = cloudflare.QueueSettingsArgs(
             delivery_delay=delay_seconds, delivery_paused=False, message_retention_period=retention_seconds
         )
@@ -174,7 +181,7 @@ class WorkflowEngine:
         self.precedes_worker: list[pulumi.Resource] = []
 
     def attach(self, script_name: pulumi.Input[str]) -> None:
-        """Make a deployed Worker's class the workflow's."""
+        """Connect the workflow to the class of a deployed Worker."""
         args: Any = self._declaration.args
         limit = args.workflow_concurrency
         cloudflare.Workflow(
@@ -199,9 +206,9 @@ ENGINES: Mapping[str, type[QueueEngine | WorkflowEngine]] = {"queue": QueueEngin
 
 
 def recorded_engine(declaration: Declaration, part: Part) -> list[RecordedPart]:
-    """Return what an engine holds messages of tasks in, for the record of it; a Workflow holds none that the store
-    does not know. Nor are the queues of priorities recorded: they may go at once, for their tasks are in the store, and
-    the sweeper sends them to the queue that is left."""  # noqa: D205, D209 one sentence
+    """Return the queues that hold messages of tasks, for the record of the stack's parts. A Workflow is not recorded,
+    because the store knows everything that it holds. The queues of high and low priority are not recorded either: they
+    may be deleted at once, because their tasks are in the store and the sweeper sends them to the remaining queue."""  # noqa: D205, D209 one sentence
     if part.name != "queue":
         return []
     names, law = declaration.names, declaration.args.jurisdiction
@@ -223,7 +230,7 @@ def recorded_engine(declaration: Declaration, part: Part) -> list[RecordedPart]:
 
 
 def _retention(success_seconds: Any, error_seconds: Any) -> cloudflare.WorkflowDefaultRetentionArgs | None:
-    """Return how long instances are kept, in milliseconds; what is 0 is left to Cloudflare."""
+    """Return for how many milliseconds Workflow instances are kept; a setting of 0 leaves Cloudflare's default."""
     success = None if success_seconds == 0 else _milliseconds(success_seconds)
     error = None if error_seconds == 0 else _milliseconds(error_seconds)
     if success is None and error is None:

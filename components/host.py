@@ -1,7 +1,7 @@
-"""Gives the component to programs of other languages: a plugin of Pulumi, which the CLI starts in a process of its own.
+"""Offers the component to programs in other languages, as a Pulumi plugin that the CLI starts in its own process.
 
-Beside constructing components it provides the component's own resources (``own_resource.py``): a TypeScript program has
-no Python that could run them as dynamic ones.
+The plugin constructs the component, and also provides the component's own resources (``own_resource.py``): a TypeScript
+program has no Python in which they could run as dynamic resources.
 """
 
 from __future__ import annotations
@@ -29,20 +29,22 @@ from .task_runner import TaskRunner
 VERSION = "0.1.0"
 
 MAX_MESSAGE_BYTES = 400 * 1024 * 1024
-"""What Pulumi's own plugins take: a Worker's code is in the messages."""
+"""The limit that Pulumi's own plugins use. Messages contain the Worker's code, so that gRPC's default would be too
+small.
+"""
 
 _T = TypeVar("_T")
 
 
 def is_plugin_process() -> bool:
-    """Tell whether Pulumi has started this process as a plugin: a stack's program has a monitor to register with."""
+    """Tell whether Pulumi started this process as a plugin. A stack's program, in contrast, has a resource monitor."""
     return settings.get_monitor() is None
 
 
 def serve() -> None:
-    """Serve the component until the process is ended; the port is written to standard output, as Pulumi expects it.
+    """Serve the component until the process ends. Pulumi reads the port from standard output.
 
-    Pulumi's own ``component_provider_host`` does the same for plugins that have components alone.
+    Pulumi's ``component_provider_host`` does the same for plugins that only have components.
     """
     begin_hosting()
     asyncio.run(_serve(sys.argv[-1] if len(sys.argv) > 1 else ""))
@@ -60,44 +62,44 @@ async def _serve(engine_address: str) -> None:
 
 
 class Host(ProviderServicer):
-    """Constructs the component, and makes its own resources. Method names are the protocol's."""
+    """Constructs the component and provides its own resources. The method names are those of Pulumi's protocol."""
 
     _providers: Mapping[str, ResourceProvider] = {
         type_token(kind): kind.make_provider() for kind in (D1Migrations, PartsRecord, Rollout)
     }
 
     async def Configure(self, request: Any, context: Any) -> proto.ConfigureResponse:  # noqa: ARG002, N802
-        """Ask for inputs without the marks of secrets; the engine marks what comes of them again."""
+        """Ask the engine for inputs without secret marks; it marks the outputs that depend on them as secret again."""
         return proto.ConfigureResponse(acceptSecrets=False, acceptResources=True, acceptOutputs=True)
 
     async def Check(self, request: Any, context: Any) -> proto.CheckResponse:  # noqa: N802
-        """Check a resource's new inputs beside its old ones."""
+        """Check a resource's new inputs against its old ones."""
         provider, olds, news = self._provider(request.urn), _read(request.olds), _read(request.news)
         result = await _guarded(context, lambda: provider.check(olds, news))
         failures = [proto.CheckFailure(property=each.property, reason=each.reason) for each in result.failures]
         return proto.CheckResponse(inputs=await _written(result.inputs), failures=failures)
 
     async def Diff(self, request: Any, context: Any) -> proto.DiffResponse:  # noqa: N802
-        """Compare what is wanted with what there is."""
+        """Compare the wanted state with the present one."""
         provider, olds, news = self._provider(request.urn), _read(request.olds), _read(request.news)
         result = await _guarded(context, lambda: provider.diff(request.id, olds, news))
         changes = proto.DiffResponse.DIFF_SOME if result.changes else proto.DiffResponse.DIFF_NONE
         return proto.DiffResponse(changes=changes, replaces=result.replaces or [])
 
     async def Create(self, request: Any, context: Any) -> proto.CreateResponse:  # noqa: N802
-        """Make a resource."""
+        """Create a resource."""
         provider, properties = self._provider(request.urn), _read(request.properties)
         result = await _guarded(context, lambda: provider.create(properties))
         return proto.CreateResponse(id=result.id, properties=await _written(result.outs or {}))
 
     async def Update(self, request: Any, context: Any) -> proto.UpdateResponse:  # noqa: N802
-        """Change a resource."""
+        """Update a resource."""
         provider, olds, news = self._provider(request.urn), _read(request.olds), _read(request.news)
         result = await _guarded(context, lambda: provider.update(request.id, olds, news))
         return proto.UpdateResponse(properties=await _written(result.outs or {}))
 
     async def Read(self, request: Any, context: Any) -> proto.ReadResponse:  # noqa: N802
-        """Look at a resource."""
+        """Read a resource."""
         provider, properties = self._provider(request.urn), _read(request.properties)
         result = await _guarded(context, lambda: provider.read(request.id, properties))
         return proto.ReadResponse(
@@ -111,7 +113,7 @@ class Host(ProviderServicer):
         return empty_pb2.Empty()
 
     def _provider(self, urn: str) -> ResourceProvider:
-        """Return the provider of a resource's type, which is the last of those that its URN has, parents' first."""
+        """Return the provider of a resource's type, which is the last type in its URN, after those of its parents."""
         return self._providers[urn.split("::")[2].rsplit("$", 1)[-1]]
 
 
@@ -124,7 +126,7 @@ async def _written(properties: dict[str, Any]) -> struct_pb2.Struct:
 
 
 async def _guarded(context: Any, work: Callable[[], _T]) -> _T:
-    """Do work that waits for Cloudflare beside others; what it raises is told in its own words."""
+    """Run work that waits for Cloudflare in a thread; report its exception's own message to Pulumi."""
     try:
         return await asyncio.to_thread(work)
     except Exception as error:

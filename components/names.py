@@ -1,4 +1,4 @@
-"""How a task runner's resources are called: after the component, so that several stand side by side."""
+"""The names of a task runner's resources. They begin with the component's name, so that a stack can have several."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from .priorities import Priority, queue_resource
 from .shards import shard_resource
 
 MAX_NAME_LENGTH = 40
-"""The longest suffix leaves such a name within the 63 characters of a host name's label, which a Worker's name is on
-workers.dev."""
+"""The longest name that, with the longest suffix, fits into the 63 characters of a host name's label. A Worker's name
+is such a label on workers.dev."""
 
 
 @dataclass(frozen=True)
 class Names:
-    """Cloudflare's names: ``task-runner`` of ``dev`` has a Worker ``task-runner-dev``, a queue
+    """Cloudflare's names. The component ``task-runner`` in ``dev`` has the Worker ``task-runner-dev``, the queue
     ``task-runner-queue-dev`` and so on.
 
     Raises:
-        ValueError: they would not be names of Workers, queues and databases.
+        ValueError: the names would not be valid for Workers, queues and databases.
     """  # noqa: D205 the names are what it is about
 
     component: str
@@ -35,35 +35,35 @@ class Names:
 
     @property
     def worker(self) -> str:
-        """The Worker's."""
+        """The Worker's name."""
         return f"{self.component}-{self.env}"
 
     @property
     def namespace(self) -> str:
-        """The KV namespace's."""
+        """The KV namespace's name."""
         return self.worker
 
     @property
     def dead_letter_queue(self) -> str:
-        """The dead-letter queue's."""
+        """The dead-letter queue's name."""
         return f"{self.component}-dlq-{self.env}"
 
     @property
     def workflow(self) -> str:
-        """The Workflow's."""
+        """The Workflow's name."""
         return f"{self.component}-workflow-{self.env}"
 
     def database(self, shard: int) -> str:
-        """Return a D1 database's."""
+        """Return the name of a D1 database."""
         return f"{shard_resource(f'{self.component}-db', shard)}-{self.env}"
 
     def queue(self, shard: int, priority: Priority = "normal") -> str:
-        """Return a queue's."""
+        """Return the name of a queue."""
         return f"{shard_resource(queue_resource(self.component, priority), shard)}-{self.env}"
 
     @property
     def rate_limit_namespace(self) -> str:
-        """A whole number that no other Worker of the account has: those that have the same count together.
+        """A whole number that no other Worker of the account should have: equal numbers share one counter of requests.
 
         (https://developers.cloudflare.com/workers/runtime-apis/bindings/rate-limit/)
         """

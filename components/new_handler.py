@@ -1,4 +1,4 @@
-"""Writes a new handler with its test: ``python -m components.new_handler NAME``."""
+"""Create a new handler with its test: ``python -m components.new_handler NAME``."""
 
 from __future__ import annotations
 
@@ -74,22 +74,22 @@ test('{name} greets who is named', async () => {{
 
 
 class NewHandlerError(Exception):
-    """The handler cannot be written; the message is one line for the user."""
+    """The handler cannot be created; the message is one line for the user."""
 
 
 def write_handler(name: str, folder: Path, ending: str = ".js") -> list[Path]:
-    """Write a handler and its test.
+    """Create a handler and its test.
 
     Args:
-        name: what tasks call it.
-        folder: of the handlers; made if it is not there.
-        ending: of its file, ``.js`` or ``.ts``.
+        name: the name by which tasks select the handler.
+        folder: the folder of handlers; created if it does not exist.
+        ending: the file's ending, ``.js`` or ``.ts``.
 
     Returns:
         The two files.
 
     Raises:
-        NewHandlerError: the name cannot be a handler's, or one of the files is there already.
+        NewHandlerError: the name is not valid for a handler, or one of the files exists already.
     """
     if not NAME.fullmatch(name):
         raise NewHandlerError(

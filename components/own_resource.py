@@ -1,4 +1,4 @@
-"""Resources that the task runner brings itself, because the Cloudflare provider has none for what they do."""
+"""Base of the task runner's own Pulumi resources, for which the Cloudflare provider has no type."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ import pulumi
 from pulumi.dynamic import Resource, ResourceProvider
 
 PACKAGE = "ephemera"
-"""The name of the component's package in Pulumi: its types are ``ephemera:index:TaskRunner`` and so on."""
+"""The name of the component's Pulumi package. Its types are ``ephemera:index:TaskRunner`` and so on."""
 
 
 _hosting: list[bool] = []
 
 
 def is_hosted() -> bool:
-    """Tell whether this process gives the component to programs of other languages, as a plugin of Pulumi."""
+    """Tell whether this process is a Pulumi plugin that serves the component to programs in other languages."""
     return bool(_hosting)
 
 
 def begin_hosting() -> None:
-    """Say that this process is the component's plugin."""
+    """Record that this process is the component's plugin."""
     _hosting.append(True)
 
 
 class OwnResource(Resource):
-    """A resource whose provider is written here.
+    """A resource whose provider is part of this package.
 
-    In a Python program it is a dynamic one: Pulumi keeps its provider by reference in the stack's state. A program of
-    another language has no Python to run that with, so there the component's own plugin provides it (``host.py``).
+    In a Python program it is a dynamic resource: Pulumi stores a reference to its provider in the stack's state. A
+    program in another language cannot run Python, so the component's plugin provides the resource there (``host.py``).
     """
 
     def __init__(self, name: str, properties: dict[str, Any], opts: pulumi.ResourceOptions | None) -> None:
@@ -45,20 +45,20 @@ class OwnResource(Resource):
     @classmethod
     @abstractmethod
     def make_provider(cls) -> ResourceProvider:
-        """Return what does the work."""
+        """Return the resource's provider."""
 
 
 def type_token(kind: type[OwnResource]) -> str:
-    """Return the type of a resource that the plugin provides."""
+    """Return the type token of a resource that the plugin provides."""
     return f"{PACKAGE}:index:{kind.__name__}"
 
 
 @contextmanager
 def _unchanged_pickler() -> Generator[None]:
-    """Take back what Pulumi's SDK does to pickle as it writes a provider.
+    """Undo the patch that Pulumi's SDK applies to pickle when it serialises a provider.
 
-    It wraps this function each time, and never unwraps it: after some hundreds of dynamic resources in one process, the
-    next one ends in a RecursionError.
+    The SDK wraps this function each time and never unwraps it. After some hundreds of dynamic resources in one process,
+    the next one would end in a RecursionError.
     """
     pickler, name = pickle._Pickler, "_batch_setitems"  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
     before = getattr(pickler, name)

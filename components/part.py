@@ -1,4 +1,4 @@
-"""A part of a deployment: a store or an engine, and how many shards it has and had."""
+"""A part of a deployment: a store or an engine, with its present and former numbers of shards."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .task_runner_args import Engine, StateStore, TaskRunnerArgs
 PartName = StateStore | Engine
 
 SHARDED: frozenset[PartName] = frozenset({"d1", "durable-object", "queue"})
-"""What has a database, an object or a queue a shard."""
+"""Parts that can have several shards: databases, objects or queues."""
 
 
 DEFAULT_OBJECTS = 4
-"""How many Durable Objects one shard is, which is what a stack has that says nothing: ``objectCount`` of
+"""How many Durable Objects a stack with one shard has, which is the default: ``objectCount`` of
 ``worker/stores/durable_object.js``."""
 
 
@@ -25,24 +25,24 @@ class Part:
 
     name: PartName
     shard_counts: tuple[int, ...] = (1,)
-    """How many databases, objects or queues: that of new tasks, then those of earlier deployments."""
+    """How many databases, objects or queues: first the current number, then those of earlier deployments."""
     is_former: bool = False
-    """Whether it takes no new tasks."""
+    """Whether it is of an earlier deployment and takes no new tasks."""
 
     @property
     def described(self) -> str:
-        """The part in words, which differ where tasks are found elsewhere."""
+        """A description in words. Two parts whose tasks are in different places have different descriptions."""
         counts = " then ".join(map(str, self.shard_counts))
         return f"{'former ' if self.is_former else ''}{self.name} of {counts}"
 
     @property
     def shards(self) -> int:
-        """How many resources it needs."""
+        """How many resources it needs, those of former shard numbers included."""
         return max(self.shard_counts)
 
     @property
     def shards_in_use(self) -> int:
-        """How many of them take new tasks."""
+        """How many of its resources take new tasks."""
         return 0 if self.is_former else self.shard_counts[0]
 
 

@@ -1,9 +1,9 @@
-"""A record, in the stack's state, of what holds tasks: it refuses a change that would lose them without saying so.
+"""Records in the stack's state which parts hold tasks, and refuses a change that would lose tasks silently.
 
-Pulumi asks the provider of a resource to check its new inputs beside the old ones, in a preview too, and before
-anything that depends on the resource is made or deleted. So the check needs neither Cloudflare nor a clock, and works
-offline. (A hook before the deletion would run only once the rest of the change is done, and a `destroy` would need the
-program for it.)
+Pulumi asks a resource's provider to check its new inputs against the old ones. It does so in a preview too, and before
+anything that depends on the resource is created or deleted. So the check needs neither Cloudflare nor a clock, and
+works offline. (A hook before the deletion would run only after the rest of the change is done, and `destroy` would need
+the program for it.)
 """
 
 from __future__ import annotations
@@ -19,20 +19,21 @@ from .own_resource import OwnResource
 
 
 class RecordedPart(TypedDict):
-    """What holds tasks, or messages of tasks."""
+    """A part that holds tasks, or messages of tasks."""
 
     what: str
-    """In words, with Cloudflare's name of it: two parts with the same words are the same part."""
+    """A description with Cloudflare's name of the part. Two parts with the same description are the same part."""
     keep: str
-    """The setting that keeps it, and the value: ``former_state_stores: d1``."""
+    """The setting and the value that keep the part: ``former_state_stores: d1``."""
     in_use: bool
-    """Whether new tasks go there; those that only former tasks are in may be taken away."""
+    """Whether new tasks go there. A part that holds only former tasks may be removed."""
 
 
 class PartsRecord(OwnResource, module="task-runner", name="Parts"):
-    """What a task runner's stack keeps its tasks in.
+    """The parts in which a task runner's stack keeps its tasks.
 
-    A part that is in use cannot go at once: it has to be a former one first. Destroying the record does nothing.
+    A part that is in use cannot be removed at once: it has to become a former part first. Destroying the record deletes
+    no tasks.
     """
 
     def __init__(
@@ -44,13 +45,13 @@ class PartsRecord(OwnResource, module="task-runner", name="Parts"):
         deletes_objects: bool,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare what holds tasks.
+        """Declare the parts that hold tasks.
 
         Args:
             resource_name: the resource's name.
             account_id: the Cloudflare account that has the parts.
-            parts: those in use, then the former ones.
-            deletes_objects: whether Durable Objects that are in no use any more are to be deleted with their class.
+            parts: the parts in use, then the former ones.
+            deletes_objects: whether to delete Durable Objects that are no longer used, together with their class.
             opts: the resource's options.
         """
         properties = {"account_id": account_id, "parts": list(parts), "deletes_objects": deletes_objects}
@@ -58,21 +59,21 @@ class PartsRecord(OwnResource, module="task-runner", name="Parts"):
 
     @classmethod
     def make_provider(cls) -> ResourceProvider:
-        """Return what does the check."""
+        """Return the resource's provider."""
         return _PartsRecordProvider()
 
 
 class _PartsRecordProvider(ResourceProvider):
-    serialize_as_secret_always = False  # it holds nothing
+    serialize_as_secret_always = False  # it holds no secrets
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
-        """Refuse to lose a part that is in use, and a class of Durable Objects before it is said what becomes of it."""
+        """Refuse to remove a part in use, or a Durable Object class whose deletion the settings do not allow."""
         old: Sequence[RecordedPart] = _olds.get("parts") or []
         reasons = [_moved(_olds["account_id"])] if old and _has_moved(_olds, news) else _lost(old, news)
         return CheckResult(news, [CheckFailure("parts", reason) for reason in reasons])
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        """Compare what is recorded with what is to be; it can always change in place."""
+        """Compare the recorded parts with the wanted ones; the record can always be updated in place."""
         keys = ("account_id", "parts", "deletes_objects")
         return DiffResult(changes=any(_olds.get(key) != _news.get(key) for key in keys))
 
@@ -118,7 +119,7 @@ def _lost_in_use(part: RecordedPart) -> str:
 
 
 OBJECT_CLASS = "Durable Object class"
-"""How the words for a class of Durable Objects begin."""
+"""How the description of a Durable Object class begins."""
 
 
 def _is_class(part: RecordedPart) -> bool:

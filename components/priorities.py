@@ -1,4 +1,4 @@
-"""Priorities: the queues of their own that high and low tasks have, and the share of each in what the store bears."""
+"""Priorities: the separate queues for tasks of high and low priority, and each priority's share of the concurrency."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from .shards import shard_binding
 Priority = Literal["high", "normal", "low"]
 
 OWN_PRIORITIES: tuple[Priority, ...] = ("high", "low")
-"""Those whose queues a stack has only with the setting ``priorities``."""
+"""The priorities that have queues of their own, in a stack with the setting ``priorities``."""
 
 SHARES: Mapping[Priority, float] = {"high": 0.5, "normal": 0.4, "low": 0.1}
-"""The part that each has of the batches in work, of our choice. The sum is one, so that the store bears no more than
-without priorities; each has a part of its own, so that none waits for another."""
+"""Each priority's share of the concurrent batches; we chose the numbers. Their sum is one, so that the store has no
+more load than without priorities. Each priority has its own share, so that none waits for another."""
 
 
 def share_of(concurrency: int, priority: Priority) -> int:
-    """Return how many of so many batches a priority's consumer may have in work: one at least, or it would stand."""
+    """Return how many of the concurrent batches a priority's consumer gets: at least one, so that its tasks run."""
     return max(1, int(concurrency * SHARES[priority]))
 
 
@@ -28,7 +28,7 @@ def queue_resource(name: str, priority: Priority) -> str:
 
 
 def queue_binding(priority: Priority, shard: int) -> str:
-    """Return the binding of a queue (``worker/priority.js`` says the same): ``TASK_QUEUE``, ``TASK_QUEUE_HIGH_1``."""
+    """Return the binding of a queue (the same as in ``worker/priority.js``): ``TASK_QUEUE``, ``TASK_QUEUE_HIGH_1``."""
     return shard_binding(_of("TASK_QUEUE", "normal" if priority == "normal" else priority.upper(), "_"), shard)
 
 

@@ -1,4 +1,4 @@
-"""What the component's Cloudflare provider was told, for what the component itself asks of the API."""
+"""Reads the settings of the component's Cloudflare provider, for the component's own calls of the API."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .cloudflare_api import PROVIDER_SETTINGS
 from .own_resource import is_hosted
 
 _A_TYPE = "cloudflare:index/worker:Worker"
-"""Any type of the provider's: the question is which provider it has."""
+"""Any resource type of the provider will do: the code only asks which provider serves it."""
 
 
 def default_base_url() -> str | None:
-    """Return the API's address that the default provider has from the stack's config or the environment."""
+    """Return the API address of the default provider, from the stack's config or the environment."""
     key, variable = PROVIDER_SETTINGS["base_url"]
     return pulumi.Config("cloudflare").get(key) or os.environ.get(variable)
 
@@ -27,8 +27,9 @@ def provider_settings(component: pulumi.ComponentResource) -> Mapping[str, pulum
     """Return the settings of the provider that a component was given, by the names of ``PROVIDER_SETTINGS``.
 
     Returns:
-        None when it was given none: then it uses the default provider, which a dynamic resource finds out about by
-        itself. The component's plugin does not: Pulumi tells it the stack's config only while it makes a component.
+        None when the component was given no provider. It uses the default provider then, and a dynamic resource finds
+        that provider's settings by itself. The component's plugin cannot: Pulumi sends it the stack's config only while
+        it constructs a component.
     """
     provider = component.get_provider(_A_TYPE)
     if provider is None:
@@ -44,9 +45,9 @@ def _default_settings() -> Mapping[str, pulumi.Input[str | None]]:
 
 
 def _looked_up(provider: pulumi.ProviderResource) -> Mapping[str, pulumi.Input[str | None]]:
-    """Read the settings of a provider that a program of another language made from the running deployment.
+    """Read the settings of a provider that a program in another language created, from the running deployment.
 
-    Pulumi's own `getResource` knows every resource of it; it is what the SDKs follow a reference with.
+    Pulumi's `getResource` knows every resource of the deployment. The SDKs resolve resource references with it.
     """
     found = provider.urn.apply(lambda urn: pulumi.runtime.invoke_async("pulumi:pulumi:getResource", {"urn": urn}))
     state = found.apply(lambda result: result["state"])

@@ -1,8 +1,8 @@
-"""Which versions of the Worker get which share of the traffic: the newest one, a part of it, or an earlier one again.
+"""Decides which versions of the Worker get which share of the traffic: the newest, a part of it, or an earlier one.
 
-Cloudflare keeps every version, and a deployment names one or two of them with their shares. Which version had the
-traffic before, and what each version was made for, is in the stack's state, in this resource: so the program needs to
-ask nobody, and a rollout or rollback that cannot work is refused in the preview, offline.
+Cloudflare keeps every version, and a deployment names one or two of them with their shares. This resource stores in the
+stack's state which version had the traffic before, and which schema, bindings and classes each version needs. So the
+program makes no requests, and the preview refuses a rollout or a rollback that cannot work, offline too.
 """
 
 from __future__ import annotations
@@ -23,34 +23,34 @@ HISTORY = 20
 ALL = 100
 
 BREAKING = "-- breaks earlier code"
-"""A line of a migration whose schema earlier code cannot use."""
+"""The comment that marks a migration whose schema earlier code cannot use."""
 
 
 class Needs(TypedDict):
-    """What a version was made for: it can only run beside, or in place of, one that was made for the same."""
+    """What a version needs. It can only run beside, or instead of, a version with the same needs."""
 
     parts: Sequence[str]
-    """Stores, engines and how many shards they have, in words."""
+    """Stores and engines with their numbers of shards, in words."""
     classes: Sequence[str]
-    """The classes of Durable Objects."""
+    """The Durable Object classes."""
     bindings: Sequence[str]
-    """What the program's own handlers need: each binding's name and type."""
+    """The bindings of the program's own handlers: each one's name and type."""
     migrations: Sequence[str]
-    """The names of the migrations that the schema had."""
+    """The names of the schema's migrations."""
     tokens: str
-    """Tells one list of API tokens from another; empty where there is none."""
+    """A fingerprint of the list of API tokens; empty if there are none."""
 
 
 class RolloutRefusedError(Exception):
-    """The version cannot serve what the stack has now."""
+    """The version cannot run with what the stack has now."""
 
 
 class Rollout(OwnResource, module="task-runner", name="Rollout"):
-    """The split of the traffic, and the memory of the versions that had it."""
+    """The split of the traffic, and the history of the versions that had traffic."""
 
     split: pulumi.Output[list[dict[str, Any]]]
-    """The versions to deploy, ``version_id`` and ``percentage`` each, the newest first: then a Durable Object that has
-    the newer version keeps it while its share grows
+    """The versions to deploy, each with ``version_id`` and ``percentage``, the newest first: in this order a Durable
+    Object that has the newer version keeps it while that version's share grows
     (https://developers.cloudflare.com/workers/versions-and-deployments/gradual-deployments/with-durable-objects/)."""
 
     def __init__(
@@ -64,15 +64,15 @@ class Rollout(OwnResource, module="task-runner", name="Rollout"):
         breaking: Sequence[str],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare what is to be deployed.
+        """Declare how to split the traffic.
 
         Args:
             resource_name: the resource's name.
-            version_id: of the newest version.
-            rollout_percent: its share of the traffic; the rest stays with the version that had all of it.
-            rollback_to: the id of an earlier version that is to have all of it; empty for none.
-            needs: what the newest version was made for, see ``Needs``.
-            breaking: the names of those migrations that earlier code cannot run on.
+            version_id: the id of the newest version.
+            rollout_percent: the newest version's share of the traffic; the version that had all traffic keeps the rest.
+            rollback_to: the id of an earlier version that is to get all traffic; empty for no rollback.
+            needs: what the newest version needs, see ``Needs``.
+            breaking: the names of the migrations after which earlier code cannot run.
             opts: the resource's options.
         """
         properties: dict[str, Any] = {
@@ -87,7 +87,7 @@ class Rollout(OwnResource, module="task-runner", name="Rollout"):
 
     @classmethod
     def make_provider(cls) -> ResourceProvider:
-        """Return what decides."""
+        """Return the resource's provider."""
         return _RolloutProvider()
 
 
@@ -95,10 +95,10 @@ INPUTS = ("version_id", "rollout_percent", "rollback_to", "needs", "breaking")
 
 
 class _RolloutProvider(ResourceProvider):
-    serialize_as_secret_always = False  # it holds nothing
+    serialize_as_secret_always = False  # it holds no secrets
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
-        """Refuse what a first deployment cannot do."""
+        """Refuse settings that a first deployment cannot have."""
         failures: list[CheckFailure] = []
         if not _olds:
             if news["rollback_to"]:
@@ -110,20 +110,20 @@ class _RolloutProvider(ResourceProvider):
         return CheckResult(news, failures)
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        """Compare what is asked for; refuse it where the versions do not fit, for which the old state is needed.
+        """Compare the inputs with the old state, and refuse versions that do not fit it.
 
         Raises:
-            RolloutRefusedError: with the reasons.
+            RolloutRefusedError: the versions do not fit; the message gives the reasons.
         """
         refuse_misfits(_olds, _news)
         return DiffResult(changes=any(_olds.get(key) != _news.get(key) for key in INPUTS))
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        """Give the first version all of the traffic."""
+        """Give the first version all traffic."""
         return CreateResult("rollout", _decided({}, props))
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        """Decide anew. Raises RolloutRefusedError."""
+        """Compute the split again. Raises RolloutRefusedError."""
         refuse_misfits(_olds, _news)
         return UpdateResult(_decided(_olds, _news))
 
@@ -150,14 +150,14 @@ def _share(version_id: str, percentage: float) -> dict[str, Any]:
 
 
 def refuse_misfits(olds: Mapping[str, Any], news: Mapping[str, Any]) -> None:
-    """Refuse a rollback to a version, or a rollout beside one, that cannot serve what the stack has now.
+    """Refuse to roll back to a version, or to share traffic with one, that cannot run with what the stack has now.
 
     Args:
         olds: the old state.
         news: the new inputs.
 
     Raises:
-        RolloutRefusedError: with all reasons.
+        RolloutRefusedError: the version does not fit; the message gives all reasons.
     """
     history: Sequence[Mapping[str, Any]] = olds.get("history") or []
     known = {each["version_id"]: each for each in history}
@@ -180,7 +180,7 @@ def refuse_misfits(olds: Mapping[str, Any], news: Mapping[str, Any]) -> None:
 
 
 def misfits(former: Mapping[str, Any], needs: Mapping[str, Any], breaking: Sequence[str]) -> list[str]:
-    """Return why a former version cannot run on what the newest one was made for; nothing where it can."""
+    """Return the reasons why a former version cannot run with the needs of the newest one; empty if it can."""
     reasons: list[str] = []
     for key, what in (("parts", "stores and engines"), ("classes", "Durable Object classes")):
         if sorted(former[key]) != sorted(needs[key]):

@@ -1,4 +1,4 @@
-"""What a setting's value may be: each rule checks a value, reads one from text and says what it expects."""
+"""Rules for settings: each rule checks a value, reads a value from text, and says what it expects."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
 MAX_TEXT_LENGTH = 5_000
-"""Of a text that the Worker is told (https://developers.cloudflare.com/workers/platform/limits/#environment-variables)."""
+"""The longest text that a binding can hold
+(https://developers.cloudflare.com/workers/platform/limits/#environment-variables).
+"""
 
 URL = r"https?://[^\s@/?#]+([/?#]\S*)?"
-"""A pattern of what can be called."""
+"""A pattern of HTTP URLs without credentials."""
 
 
 class Rule(Protocol):
@@ -21,11 +23,11 @@ class Rule(Protocol):
 
     @property
     def expected(self) -> str:
-        """What a good value is, as it stands in ``expected …, got …``."""
+        """What a good value is, as error messages put it: ``expected …, got …``."""
         ...
 
     def parse(self, text: str) -> object:
-        """Read the value of a stack's config, which is always text; what cannot be read is returned as it came."""
+        """Read a value from the config's text. A text that cannot be read is returned unchanged."""
         ...
 
     def accepts(self, value: object) -> bool:
@@ -45,7 +47,7 @@ class OneOf:
         return f"one of {', '.join(self.words)}"
 
     def parse(self, text: str) -> object:
-        """Words need no reading."""
+        """Return the text: words need no parsing."""
         return text
 
     def accepts(self, value: object) -> bool:
@@ -55,12 +57,12 @@ class OneOf:
 
 @dataclass(frozen=True)
 class WholeNumber:
-    """A whole number in a closed range; its unit stands in the setting's name."""
+    """A whole number in a closed range; the setting's name contains its unit."""
 
     minimum: int
     maximum: int
     zero: str = ""
-    """What 0 stands for, where it is no number of the range but a word of its own."""
+    """A word that the number 0 stands for, if 0 is outside the range."""
 
     @property
     def expected(self) -> str:
@@ -73,7 +75,7 @@ class WholeNumber:
         return int(text) if re.fullmatch(r"[+-]?[0-9]{1,18}", text) else text
 
     def accepts(self, value: object) -> bool:
-        """Tell whether it is a number in the range, or the 0 that stands for something."""
+        """Tell whether it is a number in the range, or the 0 that has a meaning of its own."""
         if not isinstance(value, int) or isinstance(value, bool):
             return False
         return self.minimum <= value <= self.maximum or (value == 0 and self.zero != "")
@@ -101,7 +103,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Fraction:
-    """A part of a whole."""
+    """A number between 0 and 1."""
 
     expected: str = "a number from 0 to 1"
 
@@ -116,14 +118,14 @@ class Fraction:
 
 @dataclass(frozen=True)
 class Pattern:
-    """A text of a given form; an optional one may be empty."""
+    """A text that matches a pattern; an optional one may be empty."""
 
     pattern: str
     expected: str
     optional: bool = False
 
     def parse(self, text: str) -> object:
-        """Texts need no reading."""
+        """Return the text: it needs no parsing."""
         return text
 
     def accepts(self, value: object) -> bool:
@@ -135,22 +137,22 @@ class Pattern:
 
 @dataclass(frozen=True)
 class Truth:
-    """Yes or no."""
+    """A boolean."""
 
     expected: str = "true or false"
 
     def parse(self, text: str) -> object:
-        """Read the two words."""
+        """Read ``true`` or ``false``."""
         return {"true": True, "false": False}.get(text, text)
 
     def accepts(self, value: object) -> bool:
-        """Tell whether it is one or the other."""
+        """Tell whether the value is a boolean."""
         return isinstance(value, bool)
 
 
 @dataclass(frozen=True)
 class ListOf:
-    """Some values of a kind, each once. Config has a list of them, or a text with spaces or commas between them."""
+    """Several different values of one kind. Config has a JSON list, or a text with spaces or commas between them."""
 
     item: Rule
     what: str
@@ -162,12 +164,12 @@ class ListOf:
         return f"a list of at most {self.maximum} different {self.what}, {MAX_TEXT_LENGTH:,} characters in all"
 
     def parse(self, text: str) -> object:
-        """Read a JSON array, which is how Pulumi hands a list over, or words."""
+        """Read a JSON array, in which form Pulumi passes lists, or words."""
         texts = read_list(text)
         return text if texts is None else tuple(self.item.parse(each) for each in texts)
 
     def accepts(self, value: object) -> bool:
-        """Tell whether all of them are good."""
+        """Tell whether all values are good."""
         if not isinstance(value, list | tuple):
             return False
         items = cast("Sequence[object]", value)
@@ -177,7 +179,7 @@ class ListOf:
 
 
 def read_list(text: str) -> list[str] | None:
-    """Return the texts of a JSON array, or of words with spaces or commas between them; None of a broken array."""
+    """Return the texts of a JSON array, or words separated by spaces or commas; None if the array is broken."""
     if not text.lstrip().startswith("["):
         return re.findall(r"[^\s,]+", text)
     try:
@@ -188,7 +190,7 @@ def read_list(text: str) -> list[str] | None:
 
 
 def read_json(text: str) -> Any:
-    """Read JSON, which is how Pulumi hands lists and mappings over; what cannot be read is returned as it came."""
+    """Read JSON, in which form Pulumi passes lists and mappings. A text that is not JSON is returned unchanged."""
     try:
         return json.loads(text)
     except ValueError:
@@ -198,12 +200,12 @@ def read_json(text: str) -> Any:
 TOKEN_ROLES = ("submit", "read", "operate")
 
 MAX_TOKENS = 10
-"""Of our choice: what a typing error hardly exceeds."""
+"""We chose this limit; a larger number is most likely a typing error."""
 
 
 @dataclass(frozen=True)
 class ApiTokens:
-    """Tokens of the API, each with a name and a role. A secret; in config each is ``NAME:ROLE:TOKEN``, or bare."""
+    """Tokens of the API, each with a name and a role; a secret. In config each is ``NAME:ROLE:TOKEN``, or bare."""
 
     maximum: int
     is_secret: bool = field(default=True, init=False)
@@ -218,11 +220,11 @@ class ApiTokens:
         )
 
     def parse(self, text: str) -> object:
-        """Read tokens; a bare one is called after its place, and may do everything."""
+        """Read tokens. A token without a name is named after its position, and has the role ``operate``."""
         return text if read_list(text) is None else read_api_tokens(text)
 
     def accepts(self, value: object) -> bool:
-        """Tell whether all of them are good, and have names of their own."""
+        """Tell whether all tokens are good and their names differ."""
         if not isinstance(value, list | tuple) or len(cast("Sequence[Any]", value)) > self.maximum:
             return False
         tokens = cast("Sequence[Any]", value)
@@ -232,7 +234,7 @@ class ApiTokens:
 
 
 def read_api_tokens(text: str) -> tuple[dict[str, str], ...]:
-    """Return the names, roles and tokens that a text lists; none where it cannot be read."""
+    """Return the names, roles and tokens in a text; empty if it cannot be read."""
     return tuple(_api_token(each, number) for number, each in enumerate(read_list(text) or [], 1))
 
 
@@ -256,7 +258,7 @@ def _is_api_token(token: Any) -> bool:
 
 @dataclass(frozen=True)
 class WebhookSecrets:
-    """Secrets that sign callbacks, as Standard Webhooks writes them: base64 of 24 to 64 bytes after a prefix."""
+    """Secrets that sign callbacks, in the form of Standard Webhooks: a prefix, then the base64 of 24 to 64 bytes."""
 
     maximum: int
     is_secret: bool = field(default=True, init=False)
@@ -267,12 +269,12 @@ class WebhookSecrets:
         return f"a list of at most {self.maximum} different secrets, whsec_ and the base64 of 24 to 64 bytes"
 
     def parse(self, text: str) -> object:
-        """Read secrets; what cannot be read is returned as it came."""
+        """Read secrets. A text that cannot be read is returned unchanged."""
         texts = read_list(text)
         return text if texts is None else tuple(texts)
 
     def accepts(self, value: object) -> bool:
-        """Tell whether all of them are good."""
+        """Tell whether all secrets are good."""
         if not isinstance(value, list | tuple):
             return False
         secrets = cast("Sequence[object]", value)
@@ -317,7 +319,7 @@ def is_secret(rule: Rule) -> bool:
 
 @dataclass(frozen=True)
 class Anything:
-    """Whatever the one who takes the value in takes."""
+    """Any value: the code that receives it checks it."""
 
     expected: str
 
@@ -326,15 +328,15 @@ class Anything:
         return text
 
     def accepts(self, value: object) -> bool:  # noqa: ARG002 the protocol's
-        """Leave the check to who takes it in."""
+        """Accept every value; the code that receives it checks it."""
         return True
 
 
 @dataclass(frozen=True)
 class OnlyWith:
-    """A setting has a use only while another one has a certain value."""
+    """A setting that only has an effect while another setting has a certain value."""
 
     setting: str
     word: str
     reason: str
-    """Why it has none otherwise."""
+    """Why it has no effect otherwise."""

@@ -1,4 +1,4 @@
-"""Schedules of the stack: what each may be, and what the Worker is told of them."""
+"""Schedules of the stack: which fields they have, and how the Worker receives them."""
 
 # No postponed annotations here: Pulumi reads the types of the fields to give the component to other languages.
 
@@ -17,49 +17,51 @@ from .toolchain import WORKER_FOLDER, find_toolchain, run_node
 
 
 class Schedule(TypedDict):
-    """A schedule, as `PUT /schedules/NAME` takes it: either ``cron`` or ``every_seconds`` says when it ticks."""
+    """A schedule with the fields of `PUT /schedules/NAME`: either ``cron`` or ``every_seconds`` says when it ticks."""
 
     name: str
     """A lower-case letter, then up to 63 of those, digits, ``-`` or ``_``."""
     cron: NotRequired[str]
     """Five fields: minute, hour, day, month, weekday."""
     timezone: NotRequired[str]
-    """Of ``cron``: an IANA time zone such as Europe/Berlin; UTC where there is none."""
+    """The time zone of ``cron``, an IANA name such as Europe/Berlin. The default is UTC."""
     every_seconds: NotRequired[int]
     """60 to 31,536,000; the ticks are its multiples since 1970."""
     overlap: NotRequired[str]
-    """``skip``, the default, leaves a tick out while the last task has not ended; ``allow`` does not."""
+    """What happens at a tick while the last task has not ended: ``skip`` (the default) makes no task, ``allow`` makes
+    one.
+    """
     missed: NotRequired[str]
-    """What is done about missed ticks: ``skip``, ``last`` (the default) or ``all``."""
+    """What to do about missed ticks: ``skip``, ``last`` (the default) or ``all``."""
     handler: NotRequired[str]
-    """What does the work; ``default`` where there is none."""
+    """The handler that does the work. The default is ``default``."""
     payload: NotRequired[Any]
-    """A text as it is, anything else as its JSON."""
+    """The payload: a string unchanged, anything else as JSON."""
     payload_base64: NotRequired[str]
-    """The bytes of the payload, in place of ``payload``."""
+    """The payload's bytes in base64, instead of ``payload``."""
     parameters: NotRequired[Mapping[str, str]]
-    """The handler's own."""
+    """The handler's parameters."""
     delay_seconds: NotRequired[int]
-    """Before the first attempt, 0 to 86,400."""
+    """The delay before the first attempt: 0 to 86,400."""
     ttl_seconds: NotRequired[int]
-    """How long the task is kept, 60 to 604,800."""
+    """How long each task is kept: 60 to 604,800."""
     max_retries: NotRequired[int]
-    """0 to 100."""
+    """How often a failed attempt is retried: 0 to 100."""
     group: NotRequired[str]
-    """A key whose tasks share limits."""
+    """A key; tasks with the same key share limits."""
     tags: NotRequired[Mapping[str, str]]
-    """What its tasks are found by: up to 8 tags."""
+    """Up to 8 tags, by which its tasks can be found."""
     priority: NotRequired[str]
     """``high``, ``normal`` or ``low``."""
     callback_url: NotRequired[str]
-    """Where it is told that the task has ended, at a host of ``http_allowed_hosts``."""
+    """The URL that is called when the task has ended, at a host of ``http_allowed_hosts``."""
     on: NotRequired[Sequence[str]]
-    """Which ends are told: some of ``completed``, ``failed`` and ``cancelled``."""
+    """For which ends it is called: some of ``completed``, ``failed`` and ``cancelled``."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """A field of a schedule: what it is called in the API, what is expected, and which values are good."""
+    """A field of a schedule: its name in the API, what is expected, and a check of values."""
 
     api_name: str
     expected: str
@@ -153,16 +155,16 @@ CHECKS: Mapping[str, Check] = {
 }
 
 MAX_SCHEDULES = 100
-"""As many as there may be in all, with those that the API makes."""
+"""The largest number of schedules, those made by the API included."""
 
 
 @dataclass(frozen=True)
 class Schedules:
-    """Schedules of the stack, each a mapping of fields."""
+    """The rule for the stack's schedules: a list of mappings."""
 
     @property
     def expected(self) -> str:
-        """The form and how many there may be."""
+        """The form, and how many schedules there may be."""
         return (
             f"a list of at most {MAX_SCHEDULES} schedules, each a mapping of {', '.join(CHECKS)}; "
             f"{MAX_TEXT_LENGTH:,} characters as JSON in all"
@@ -174,7 +176,7 @@ class Schedules:
         return tuple(cast("list[Any]", value)) if isinstance(value, list) else value
 
     def accepts(self, value: object) -> bool:
-        """Tell whether it is a list of mappings that the Worker can be told of; `problems` looks into them."""
+        """Tell whether it is a list of mappings that can be written as JSON; `problems` checks their fields."""
         if not isinstance(value, list | tuple):
             return False
         items = cast("Sequence[object]", value)
@@ -184,7 +186,7 @@ class Schedules:
 
 
 def as_json(schedules: Sequence[Mapping[str, Any]]) -> str:
-    """Return what the Worker is told: the fields named as in the API."""
+    """Return the schedules as JSON for the Worker, with the API's names of the fields."""
     told = [{_api_name(key): value for key, value in each.items()} for each in schedules]
     return json.dumps(told, separators=(",", ":"))
 
@@ -194,7 +196,7 @@ def _api_name(key: str) -> str:
 
 
 def problems(schedules: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
-    """Give, of each fault, its place such as ``schedules[0].cron``, what was expected there, and what came."""
+    """Give a tuple for each fault: its place such as ``schedules[0].cron``, what was expected there, and what came."""
     names = [each.get("name") for each in schedules]
     for index, schedule in enumerate(schedules):
         place = f"schedules[{index}]"
@@ -223,14 +225,14 @@ def _contradictions(schedule: Mapping[str, Any]) -> Iterator[tuple[str, str, str
 
 
 def require_known_to_the_worker(schedules: Sequence[Mapping[str, Any]], handlers: Sequence[str]) -> None:
-    """Check what only the Worker knows: its handlers, and what its library takes for cron and for a time zone.
+    """Check what only the Worker's code knows: its handlers, and which cron expressions and time zones croner takes.
 
     Args:
-        schedules: of which each field is known or an output; outputs are left to the Worker.
-        handlers: the names of those that the Worker has.
+        schedules: their fields are known values or outputs; the Worker checks outputs.
+        handlers: the names of the Worker's handlers.
 
     Raises:
-        pulumi.RunError: it does not take some; the message tells of every one.
+        pulumi.RunError: the Worker would refuse some schedules; the message lists all of them.
     """
     asked = [{key: each[key] for key in ("cron", "timezone") if isinstance(each.get(key), str)} for each in schedules]
     request = {"toolchain": str(find_toolchain()), "workerFolder": str(WORKER_FOLDER), "schedules": asked}
@@ -245,5 +247,5 @@ def require_known_to_the_worker(schedules: Sequence[Mapping[str, Any]], handlers
 
 
 def field_of(place: str) -> str:
-    """Return the setting that a place such as ``schedules[0].cron`` is in."""
+    """Return the setting that contains a place such as ``schedules[0].cron``."""
     return re.split(r"[.\[]", place, maxsplit=1)[0]

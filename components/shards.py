@@ -1,4 +1,4 @@
-"""The shards of a deployment, and how their databases and queues are called: the first as if there were no others."""
+"""Names of a deployment's shards: those of the first shard have no number, as if there were no others."""
 
 
 def shard_resource(name: str, number: int) -> str:
@@ -7,5 +7,5 @@ def shard_resource(name: str, number: int) -> str:
 
 
 def shard_binding(binding: str, number: int) -> str:
-    """Return the binding of it (``worker/shards.js`` says the same): ``DB``, ``DB_1``."""
+    """Return the binding of a shard (the same as in ``worker/shards.js``): ``DB``, ``DB_1``."""
     return binding if number == 0 else f"{binding}_{number}"

@@ -1,4 +1,4 @@
-"""A stack's config, checked as a whole before anything is created."""
+"""Reads a stack's config and checks all of it before anything is created."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ PLACEHOLDERS = {
     "http_allowed_hosts": "<host>",
     "zone_id": "<zone id>",
 }
-"""What to write in a command's place of a value that only the user knows."""
+"""Placeholders in suggested commands, for values that only the user knows."""
 
 SECRETS = frozenset(name for name, rule in rules().items() if is_secret(rule))
-"""Settings that are to be kept encrypted."""
+"""Settings that must be stored encrypted."""
 
 
 class StackConfigError(pulumi.RunError):
@@ -40,8 +40,8 @@ def read_stack_config() -> TaskRunnerArgs:
     """Read the current stack's config.
 
     Raises:
-        StackConfigError: there is an unknown key or a bad or missing value; the message tells of every one what was
-            expected, what came, and what mends it.
+        StackConfigError: a key is unknown, or a value is bad or missing. For each the message says what was expected,
+            what came, and how to correct it.
     """
     texts = _project_config()
     values = {key: _parsed(key, rule, texts) for key, rule in rules().items()} | _of_this_machine(texts)
@@ -94,7 +94,7 @@ def _unknown_keys(texts: dict[str, str]) -> Iterator[str]:
 
 
 _AND = {True: ", ", False: " && "}
-"""Between two things to do: lines of a file, or commands."""
+"""What joins two corrections: a line break between lines of a file, ``&&`` between commands."""
 
 
 def _bad_values(values: dict[str, Any]) -> Iterator[str]:
@@ -112,7 +112,7 @@ def _bad_values(values: dict[str, Any]) -> Iterator[str]:
 
 
 def _good_value(key: str, rule: Rule, text: str) -> str:
-    """Return the value that the user most likely wants."""
+    """Return a value to suggest: the one that the user most likely wants."""
     if isinstance(rule, ListOf):
         rule = rule.item
     if isinstance(rule, OneOf):
@@ -129,7 +129,7 @@ def _is_secret(key: str) -> bool:
 
 
 def _is_local() -> bool:
-    """Tell whether the stack is of a Cloudflare on this machine, which needs no Pulumi CLI."""
+    """Tell whether the stack is deployed to the local Cloudflare, which needs no Pulumi CLI."""
     base_url = default_base_url()
     return bool(base_url) and is_loopback(str(base_url))
 
@@ -147,7 +147,7 @@ def _set(key: str, value: str) -> str:
 
 
 def _mend_part(place: str) -> str:
-    """Return where a part of a structured setting is changed."""
+    """Return how the user changes a part of a structured setting."""
     if _is_local():
         return f"in Pulumi.{pulumi.get_stack()}.yaml, below {pulumi.get_project()}:{field_of(place)}"
     return f"pulumi config set --path {shlex.quote(place)} <value> --stack {pulumi.get_stack()}"

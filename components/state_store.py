@@ -1,4 +1,4 @@
-"""Where task state lives: the resources of each ``state_store`` and what the Worker needs of them."""
+"""The stores of task state: the resources of each ``state_store``, and the bindings that the Worker needs."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from .worker_code import MIGRATIONS_FOLDER
 
 
 class StateStore(Protocol):
-    """A place for task state."""
+    """A store of task state."""
 
     bindings: Bindings
     holds_state: list[pulumi.Resource]
-    """What the Worker outlives at no time: created before it, deleted after it."""
+    """Resources that must exist as long as the Worker does: created before it, deleted after it."""
     ready: list[pulumi.Resource]
-    """What must be there before code that uses the store runs."""
+    """Resources that must exist before code that uses the store runs."""
 
 
 class D1StateStore:
-    """A D1 database a shard, each with the schema of ``worker/migrations``."""
+    """One D1 database for each shard, with the schema of ``worker/migrations``."""
 
     def __init__(self, declaration: Declaration, part: Part) -> None:
         self._declaration = declaration
@@ -49,7 +49,8 @@ class D1StateStore:
             account_id=declaration.args.account_id,
             name=declaration.names.database(number),
             jurisdiction=declaration.args.jurisdiction or None,
-            # Set, because the API reports it: unset, some provider versions see a change at every refresh.
+            # It is set because the API reports it: if it is unset, some provider versions see a change at every
+            # refresh.
             read_replication=cloudflare.D1DatabaseReadReplicationArgs(mode="disabled"),
             opts=declaration.options(protect=protect),
         )
@@ -108,7 +109,7 @@ STATE_STORES: Mapping[str, type[D1StateStore | KvStateStore | DurableObjectState
 
 
 def recorded_stores(declaration: Declaration, part: Part) -> list[RecordedPart]:
-    """Return what a store holds tasks in, for the record of it."""
+    """Return what holds a store's tasks, for the record of the stack's parts."""
     names, law = declaration.names, declaration.args.jurisdiction
     where = f" ({law})" if law else ""
     keep = f"former_state_stores: {part.name}"
@@ -137,6 +138,6 @@ def recorded_stores(declaration: Declaration, part: Part) -> list[RecordedPart]:
 
 
 def read_caveat(state_store: StateStoreName) -> str | None:
-    """Return what a user of this store must know and would not expect, if there is such a thing."""
+    """Return a warning about this store's consistency that a user would not expect; None if there is none."""
     guarantees = json.loads((WORKER_FOLDER / "stores" / "guarantees.json").read_text(encoding="utf-8"))
     return guarantees[state_store].get("caveat")

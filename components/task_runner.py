@@ -1,4 +1,4 @@
-"""The task runner as one Pulumi component."""
+"""The task runner as one Pulumi component resource."""
 
 # No postponed annotations here: Pulumi reads the types of the outputs to give the component to other languages.
 
@@ -42,19 +42,19 @@ from .worker_code import (
 from .worker_settings import RESERVED_BINDINGS, fingerprint, settings_bindings
 
 SWEEP_SCHEDULE = "* * * * *"
-"""When the sweeper runs: every minute, the shortest that a cron trigger takes."""
+"""The cron expression of the sweeper: every minute, the shortest interval of a cron trigger."""
 
 
 class TaskRunner(pulumi.ComponentResource):
-    """An asynchronous task runner: an HTTP API, a store of task state, and what carries a task to its handler.
+    """An asynchronous task runner: an HTTP API, a store of task state, and an engine that delivers tasks to handlers.
 
-    Resources are created in the order in which they need each other, so that no request, message or cron run ever meets
-    a Worker without its parts: store and queues; schema; code; consumer, workflow and cron. They are deleted in the
-    reverse order. What is declared follows from the arguments alone.
+    Each resource is created after those that it needs, so that no request, message or cron run reaches a Worker whose
+    parts are missing: first store and queues, then the schema, the code, and last the consumer, the workflow and the
+    cron trigger. Deletion runs in the reverse order. The arguments alone decide what is declared.
     """
 
     url: pulumi.Output[str]
-    """Where the API is: at its own domain if it has one, else on workers.dev."""
+    """The API's URL: its own domain if it has one, otherwise on workers.dev."""
     worker_name: pulumi.Output[str]
     """The Worker's name."""
     database_name: pulumi.Output[str] | None
@@ -62,7 +62,7 @@ class TaskRunner(pulumi.ComponentResource):
     database_id: pulumi.Output[str] | None
     """With d1: the UUID of the first database."""
     database_ids: pulumi.Output[Sequence[str]] | None
-    """With d1: the UUIDs of all databases, one a shard."""
+    """With d1: the UUIDs of all databases, one for each shard."""
     namespace_name: pulumi.Output[str] | None
     """With kv: the title of the namespace."""
     namespace_id: pulumi.Output[str] | None
@@ -74,11 +74,11 @@ class TaskRunner(pulumi.ComponentResource):
     queue_id: pulumi.Output[str] | None
     """With queue: the id of the first queue."""
     queue_ids: pulumi.Output[Sequence[str]] | None
-    """With queue: the ids of all queues, one a shard."""
+    """With queue: the ids of all queues, one for each shard."""
     high_queue_ids: pulumi.Output[Sequence[str]] | None
-    """With priorities: the ids of the queues of high priority, one a shard."""
+    """With priorities: the ids of the queues of high priority, one for each shard."""
     low_queue_ids: pulumi.Output[Sequence[str]] | None
-    """With priorities: the ids of the queues of low priority, one a shard."""
+    """With priorities: the ids of the queues of low priority, one for each shard."""
     dlq_name: pulumi.Output[str] | None
     """With queue: the name of the dead-letter queue."""
     dlq_id: pulumi.Output[str] | None
@@ -88,7 +88,7 @@ class TaskRunner(pulumi.ComponentResource):
     version_id: pulumi.Output[str]
     """The id of the newest version of the Worker."""
     deployment_id: pulumi.Output[str]
-    """The id of the deployment, which says which versions get which share of the traffic."""
+    """The id of the deployment, which names the versions and their shares of the traffic."""
     code_bytes: pulumi.Output[int]
     """The size of the Worker after compression, in bytes."""
 
@@ -96,14 +96,14 @@ class TaskRunner(pulumi.ComponentResource):
         """Declare a task runner.
 
         Args:
-            name: the component's name, which Cloudflare's names begin with: two of one account and ``env`` need
-                different ones.
+            name: the component's name. Cloudflare's names begin with it, so two components of one account and ``env``
+                need different names.
             args: the settings.
-            opts: the component's options, which its children have as well.
+            opts: the component's options; its children inherit them.
 
         Raises:
-            ValueError: the name would not be one of Cloudflare's, two bindings have one name, or everybody could call
-                the API of a real account without it being said that they may.
+            ValueError: Cloudflare's names would be invalid, two bindings have one name, or everybody could call the API
+                of a real account although the settings do not allow it.
             HandlersError: a handler is wrong.
         """
         given = _as_args(args)
@@ -127,7 +127,7 @@ class TaskRunner(pulumi.ComponentResource):
 
     @property
     def outputs(self) -> dict[str, pulumi.Output[Any]]:
-        """The outputs that there are, by name."""
+        """The component's outputs by name, without those that it does not have."""
         names = [name for name in type(self).__annotations__ if not name.startswith("_")]
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
@@ -151,7 +151,7 @@ class TaskRunner(pulumi.ComponentResource):
         self.deployment_id = deployment.id
         for engine in engines:
             engine.attach(deployment.script_name)
-        # An object sweeps itself from its first write on: the cron tells it of the first schedules, and checks alerts.
+        # An object sweeps itself after its first write. The cron trigger creates its first schedules and checks alerts.
         is_swept = any(each.name in SWEPT_STORES for each in store_parts)
         is_swept = is_swept or declaration.args.schedules != () or declaration.args.alerts != ()
         _declare_sweeper(declaration, deployment, is_needed=is_swept)
@@ -212,7 +212,7 @@ def _ids(queues: Sequence[cloudflare.Queue]) -> pulumi.Output[Sequence[str]] | N
 
 
 def _as_args(args: TaskRunnerArgs | Mapping[str, Any]) -> TaskRunnerArgs:
-    """Return the settings; programs of other languages give them as a mapping, in which each number is a double."""
+    """Return the settings. Programs in other languages pass a mapping in which every number is a double."""
     if isinstance(args, TaskRunnerArgs):
         return args
     return TaskRunnerArgs(**{name: applied(value, _with_whole_numbers) for name, value in args.items()})
@@ -233,7 +233,7 @@ def _build(args: TaskRunnerArgs, stores: Sequence[Part], engines: Sequence[Part]
 
 
 def _reviewed(args: TaskRunnerArgs, code: WorkerCode) -> dict[str, Any]:
-    """Return the component's inputs: what a preview shows whoever reviews it, settings and code, but no secret."""
+    """Return the component's inputs, which a preview shows to the reviewer: settings and code, but no secrets."""
     settings = {name: value for name, value in settings_of(args).items() if not is_secret(rules()[name])}
     if is_plain(args.api_tokens):
         settings["api_tokens"] = [
@@ -257,7 +257,7 @@ def _declare_record(declaration: Declaration, stores: Sequence[Part], engines: S
 def _declare_worker(
     declaration: Declaration, stores: Sequence[StateStore], engines: Sequence[Engine], parts: Sequence[Part]
 ) -> cloudflare.Worker:
-    args: Any = declaration.args  # of which none is None
+    args: Any = declaration.args  # none of its settings is None
     before = [resource for store in stores for resource in store.holds_state]
     before += [resource for engine in engines for resource in engine.precedes_worker]
     holds_state = parts[0].name == "durable-object"
@@ -283,7 +283,7 @@ def _declare_worker(
 
 
 def _traces(args: Any) -> cloudflare.WorkerObservabilityTracesArgs | None:
-    """Return how traces are made; None leaves them unset, which makes none."""
+    """Return how requests are traced; None leaves the setting unset, which turns traces off."""
     if args.trace_sampling_rate == 0:
         return None
     return cloudflare.WorkerObservabilityTracesArgs(
@@ -302,7 +302,7 @@ def _declare_version(
     engines: Sequence[Engine],
     parts: Sequence[Part],
 ) -> cloudflare.WorkerVersion:
-    """Upload the code. Versions cannot change, so each change of code or bindings is a new one."""
+    """Upload the code. Versions are immutable, so each change of code or bindings makes a new one."""
     args = declaration.args
     own = [settings_bindings(args, declaration.names), *(each.bindings for each in (*stores, *engines))]
     exports = _durable_object_exports(args, parts)
@@ -319,8 +319,8 @@ def _declare_version(
         bindings=_all_bindings(own, args.bindings),
         exports=exports,
         limits=_limits(args.cpu_ms),
-        # A class can only come or go with a version that is deployed at once, to all traffic; a version that is to get
-        # a part of it, or none, must not be.
+        # A Durable Object class can only be added or removed by a version that gets all traffic at once. A version that
+        # is to get a part of the traffic, or none, must not be deployed here.
         deploy=True if exports and args.rollout_percent == ALL and not args.rollback_to else None,
         opts=declaration.options(depends_on=[each for store in stores for each in store.ready]),
     )
@@ -329,7 +329,7 @@ def _declare_version(
 def _declare_rollout(
     declaration: Declaration, version: cloudflare.WorkerVersion, stores: Sequence[Part], engines: Sequence[Part]
 ) -> Rollout:
-    args: Any = declaration.args  # of which none is None
+    args: Any = declaration.args  # none of its settings is None
     migrations = read_migrations(MIGRATIONS_FOLDER) if {"d1", "durable-object"} & {each.name for each in stores} else []
     needs = {
         "parts": [each.described for each in (*stores, *engines)],
@@ -367,7 +367,7 @@ def _placement(placement: Any) -> pulumi.Input[cloudflare.WorkerVersionPlacement
 
 
 def _all_bindings(parts: Sequence[Bindings], own: Any) -> Any:
-    """Join bindings in the order in which the API answers: another one is a change.
+    """Join bindings, in the order in which the API returns them: another order would be a change.
 
     Raises:
         ValueError: two of them have one name.
@@ -408,9 +408,10 @@ def _durable_object_exports(
 
 
 def _declare_sweeper(declaration: Declaration, deployment: cloudflare.WorkersDeployment, *, is_needed: bool) -> None:
-    """Declare when the sweeper runs; where it has nothing to do, that it never runs.
+    """Declare when the sweeper runs. If it has nothing to do, declare an empty list of cron triggers.
 
-    The provider does not take a schedule away when the resource goes, so a stack that left D1 would be woken for ever.
+    The provider does not remove a schedule when its resource is deleted, so a stack that no longer uses D1 would be
+    woken for ever.
     """
     schedules = [cloudflare.WorkersCronTriggerScheduleArgs(cron=SWEEP_SCHEDULE)] if is_needed else []
     cloudflare.WorkersCronTrigger(
@@ -423,7 +424,7 @@ def _declare_sweeper(declaration: Declaration, deployment: cloudflare.WorkersDep
 
 
 def _declare_addresses(declaration: Declaration, deployment: cloudflare.WorkersDeployment) -> None:
-    """Give the Worker its own domain and its route, once its code is deployed."""
+    """Give the Worker its domain and its route, after its code is deployed."""
     args: Any = declaration.args
     zone_id = None if args.zone_id == "" else args.zone_id
     if args.domain != "":
@@ -452,4 +453,4 @@ def _url(domain: Any, worker: cloudflare.Worker) -> pulumi.Output[str]:
 
 
 def _subdomain_url(subdomain: Any) -> str | None:
-    return subdomain.get("url")  # providers before 6.23 do not tell it
+    return subdomain.get("url")  # providers before 6.23 do not report it

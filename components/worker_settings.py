@@ -1,4 +1,4 @@
-"""What the Worker is told of a stack's settings, by bindings that are no resources."""
+"""The stack's settings as bindings of the Worker."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ RESERVED_BINDINGS = frozenset(
     | {shard_binding("DB", number) for number in range(MAX_SHARDS)}
     | {queue_binding(priority, number) for priority in SHARES for number in range(MAX_SHARDS)}
 )
-"""Names that the Worker would take for its own, in this deployment or in another."""
+"""Names of bindings that the Worker uses itself, in this deployment or in another."""
 
 
 def settings_bindings(args: TaskRunnerArgs, names: Names) -> Bindings:
-    """Return the bindings, by name; those of a setting that is off are left out."""
+    """Return the bindings by name; settings that are off have none."""
     values: dict[str, Any] = {
         "MAX_RETRIES": args.max_retries,
         "RETRY_DELAY_SECONDS": args.retry_delay_seconds,
@@ -71,7 +71,7 @@ def settings_bindings(args: TaskRunnerArgs, names: Names) -> Bindings:
         "GROUP_RATE_LIMIT": args.group_rate_limit,
         "GROUP_RATE_SECONDS": 0 if args.group_rate_limit == 0 else args.group_rate_seconds,
         "DATABASE_LIMIT_MB": 0 if args.database_limit_mb == MAX_DATABASE_MB else args.database_limit_mb,
-        # A former engine may have such queues, too; no new task goes there.
+        # A former engine may have such queues too, but no new task goes there.
         PRIORITIES_BINDING: "true" if args.priorities and args.engine == "queue" else "",
         SHARDS_BINDING: 0 if args.shards == 1 else args.shards,
     }
@@ -121,7 +121,7 @@ def _compact(secrets: Sequence[str]) -> str:
 
 
 def _digests(tokens: Sequence[ApiToken]) -> str:
-    """Return what the Worker knows of the tokens: each one's name and role, and what it can be told by."""
+    """Return what the Worker knows of the tokens: each one's name, role and digest."""
     known = [
         {"name": token["name"], "role": token.get("role", "operate"), "sha256": _sha256(str(token["token"]))}
         for token in tokens
@@ -130,7 +130,7 @@ def _digests(tokens: Sequence[ApiToken]) -> str:
 
 
 def fingerprint(tokens: Any) -> pulumi.Input[str]:
-    """Return what tells one list of tokens from another, and nothing of them; empty where there is none."""
+    """Return a fingerprint of a list of tokens, which does not reveal them; empty if there are none."""
     if not isinstance(tokens, pulumi.Output) and not tokens:
         return ""
     known = pulumi.Output.from_input(cast("Any", tokens))

@@ -1,1 +1,1 @@
-"""What an operator types and a program imports: a client of the task runner's API, and the commands built on it."""
+"""The operator's tools: a client of the task runner's API, and the commands of ``python -m ops`` built on it."""

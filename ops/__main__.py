@@ -1,10 +1,10 @@
-"""`python -m ops`: what an operator types."""
+"""The command ``python -m ops``."""
 
 import sys
 
 
 def run() -> int:
-    """Run one command; a package that is not installed is one line, as the virtual environment is what is missing."""
+    """Run one command. A missing package is reported in one line: then the virtual environment is not active."""
     try:
         from ops.command_line import main
     except ModuleNotFoundError as error:

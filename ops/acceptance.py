@@ -1,4 +1,4 @@
-"""Runs the acceptance suite on a deployed stack, and reads what it expected and saw."""
+"""Runs the acceptance suite on a deployed stack, and reads each check from its report: expected and observed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SUITE = Path("tests/acceptance")
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was checked of a deployed stack."""
+    """The result of one check of a deployed stack."""
 
     name: str
     expected: str
@@ -28,10 +28,10 @@ class Check:
 
 
 def run_acceptance(stack: str, state_dir: Path, *, output_to_stderr: bool) -> list[Check]:
-    """Run the suite, whose output goes where people see it; return its checks.
+    """Run the suite and return its checks; its output is shown to the user.
 
     Raises:
-        NotReadyError: the suite is not here, or could not begin.
+        NotReadyError: the suite is not installed here, or it could not start.
     """
     if not SUITE.is_dir():
         raise NotReadyError(f"expected the acceptance suite in {SUITE}: run this in a copy of the repository")
@@ -50,8 +50,8 @@ def run_acceptance(stack: str, state_dir: Path, *, output_to_stderr: bool) -> li
 
 
 def read_report(text: str) -> list[Check]:
-    """Read pytest's JUnit report: each test notes what it checks by ``record_property``."""
-    # What is parsed was written by the suite that has just run here.
+    """Read pytest's JUnit report; each test records what it checks by ``record_property``."""
+    # The parsed text is trusted: the suite has just written it here.
     return [_check(case) for case in ElementTree.fromstring(text).iter("testcase")]  # noqa: S314
 
 
@@ -66,7 +66,7 @@ def _check(case: ElementTree.Element) -> Check:
 
 
 def run_smoke_test(command: str, variables: Mapping[str, str], *, output_to_stderr: bool) -> Check:
-    """Run a command of the user's own by the shell, with variables that say where the task runner is."""
+    """Run the user's own command in the shell, with environment variables that say where the task runner is."""
     output = command_output(to_stderr=output_to_stderr)
     environment = {**os.environ, **variables}
     done = subprocess.run(  # noqa: S602 it is a shell command that its own user has typed

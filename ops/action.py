@@ -12,20 +12,20 @@ from ops.json_object import JsonObject
 
 @dataclass(frozen=True)
 class Filter:
-    """Which tasks: those that fit everything that is given. The API refuses one that gives nothing."""
+    """Selects tasks: those that match all of the given fields. The API refuses a filter without any field."""
 
     status: str | None = None
     handler: str | None = None
     tags: Mapping[str, str] | None = None
-    """All of which they have."""
+    """The tasks must have all of these tags."""
     created_after: datetime | None = None
     created_before: datetime | None = None
-    """Where it is not given, the moment of the request."""
+    """The default is the time of the request."""
     ids: Sequence[str] | None = None
-    """Up to 500."""
+    """Up to 500 ids of tasks."""
 
     def body(self) -> dict[str, Any]:
-        """Return it as the API takes it."""
+        """Return it in the form of the API's JSON."""
         given = {
             "status": self.status,
             "handler": self.handler,
@@ -39,7 +39,7 @@ class Filter:
 
 @dataclass(frozen=True)
 class Action:
-    """An action: what is done, and how far it is."""
+    """An action on many tasks, and its progress."""
 
     id: str
     action: str
@@ -48,10 +48,10 @@ class Action:
     state: str
     """`running`, `completed` or `stopped`."""
     matched: int
-    """Tasks so far that the filter names and whose status allows the action."""
+    """How many tasks so far match the filter and have a status that allows the action."""
     done: int
     skipped: int
-    """Tasks that have moved on meanwhile."""
+    """How many tasks changed before the action reached them, so that it left them alone."""
     created_at: datetime
     finished_at: datetime | None
 

@@ -10,18 +10,18 @@ from ops.json_object import JsonObject
 
 @dataclass(frozen=True)
 class Alert:
-    """An alert: what it measures, and whether it fires."""
+    """An alert: its measured value, its limit and its state."""
 
     name: str
     """Such as `dead_letters`."""
     state: str
-    """`ok`, `pending` (it has reached its limit, and not for long enough yet) or `firing`."""
+    """`ok`, `pending` (the limit is reached, but not for long enough yet) or `firing`."""
     value: float | None
-    """None while what would tell does not answer."""
+    """The measured value; None while its source does not answer."""
     limit: float
     resolves_below: float
     since: datetime | None
-    """When it was seen to have reached its limit."""
+    """Since when the limit has been seen as reached."""
     fired_at: datetime | None
 
     @classmethod
@@ -43,10 +43,10 @@ class Alerts:
     """All alerts of a stack."""
 
     url: str | None
-    """Where they are told: the origin alone. None: the stack has none."""
+    """The URL to which alerts are posted, without its path; None: the stack has no alerts."""
     alerts: tuple[Alert, ...]
     untold: int
-    """How many posts have not arrived yet."""
+    """How many posts have not been delivered yet."""
 
     @classmethod
     def read(cls, alerts: JsonObject) -> Alerts:

@@ -10,12 +10,12 @@ from ops.json_object import JsonObject
 
 @dataclass(frozen=True)
 class AttemptError:
-    """What an attempt threw, and what caused it."""
+    """The error of an attempt, and its cause."""
 
     name: str
     message: str
     stack: str | None
-    """The calls, one a line."""
+    """The stack trace, one call a line."""
     cause: AttemptError | None
 
     @classmethod
@@ -28,13 +28,13 @@ class AttemptError:
 
 @dataclass(frozen=True)
 class LogLine:
-    """A line that the handler has logged."""
+    """A line that the handler logged."""
 
     at: datetime
     level: str
     message: str
     fields: str | None
-    """JSON, cut short where it is long."""
+    """Further fields as JSON, truncated if they are long."""
 
     @classmethod
     def read(cls, line: JsonObject) -> LogLine:
@@ -48,16 +48,16 @@ class Attempt:
 
     run: int
     attempt: int
-    """Within its run."""
+    """The number of the attempt within its run, from 1."""
     outcome: str
     """running, waiting, completed, failed, crashed or cancelled."""
     started_at: datetime | None
     ended_at: datetime | None
     error: AttemptError | None
     log: tuple[LogLine, ...]
-    """The last lines."""
+    """The last lines that the handler logged."""
     log_dropped: int
-    """How many lines came before them."""
+    """How many earlier log lines were dropped."""
 
     @classmethod
     def read(cls, attempt: JsonObject) -> Attempt:

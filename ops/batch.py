@@ -1,4 +1,4 @@
-"""Batches of tasks with one that starts after all of them."""
+"""Batches: tasks, and one task that starts after all of them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ops.task import Status, Submission, TaskSummary, read_status
 
 @dataclass(frozen=True)
 class BatchSubmission:
-    """What became of the submission of a batch."""
+    """The reply to the submission of a batch."""
 
     batch_id: str
-    """The id of the batch and of the task that starts after the others."""
+    """The id of the batch, which is also the id of the task that starts after the others."""
     tasks: tuple[Submission, ...]
-    """In the order in which they were given."""
+    """In the order in which they were submitted."""
     is_replay: bool
-    """Whether the batch was there already, by its idempotency key."""
+    """Whether the batch existed already, found by its idempotency key."""
 
     @classmethod
     def read(cls, reply: JsonObject, *, is_replay: bool) -> BatchSubmission:
@@ -28,17 +28,17 @@ class BatchSubmission:
 
 @dataclass(frozen=True)
 class Batch:
-    """How far the tasks of a batch have come."""
+    """The progress of a batch."""
 
     batch_id: str
     start_when: str
-    """``completed`` or ``ended``: after which end of the others its last task starts."""
+    """Which end of the other tasks starts the last one: ``completed`` or ``ended``."""
     counts: Mapping[str, int]
-    """How many tasks are in each status; ``expired`` are those that are no longer there."""
+    """How many tasks have each status; ``expired`` counts those that are no longer stored."""
     tasks: Mapping[str, Status | None]
-    """Their statuses by their ids; None of one that is no longer there."""
+    """The status of each task by its id; None for a task that is no longer stored."""
     then: TaskSummary
-    """The task that starts after them."""
+    """The task that starts after the others."""
 
     @classmethod
     def read(cls, batch: JsonObject) -> Batch:

@@ -48,7 +48,7 @@ MAX_WAIT_SECONDS = 60
 """The longest `?wait=` that the API takes."""
 
 STREAM_SILENCE_SECONDS = 60
-"""The API says something in a stream every few seconds; after so long the connection is taken for dead."""
+"""The API sends something on a stream every few seconds; after this silence the connection counts as broken."""
 
 RECONNECT_SECONDS = 1
 
@@ -60,7 +60,7 @@ _BYTES = "application/octet-stream"
 
 
 class Wanted(TypedDict, total=False):
-    """Which tasks: the arguments of `TaskRunnerClient.page` that say so."""
+    """The arguments of `TaskRunnerClient.page` that select tasks."""
 
     status: Status | str | None
     handler: str | None
@@ -74,13 +74,13 @@ class Wanted(TypedDict, total=False):
 
 
 class TaskRunnerClient:
-    """The API at one address, with one token.
+    """A client of the API at one address, with one token.
 
-    Every method raises TaskRunnerError, of the kind that fits.
+    Every method raises a subclass of TaskRunnerError when the API refuses the request or does not answer.
 
     Args:
-        url: the Worker's address, as the stack's output `url` has it.
-        token: one of the stack's `api_tokens`; None when it has none.
+        url: the Worker's address, the stack's output `url`.
+        token: one of the stack's `api_tokens`; None if it has none.
     """
 
     def __init__(self, url: str, token: str | None = None) -> None:
@@ -89,7 +89,7 @@ class TaskRunnerClient:
             raise ValueError(f"expected the task runner's address to be http(s)://host, got {url!r}")
         self.url = url.rstrip("/")
         self._session = requests.Session()
-        self._session.trust_env = parts.hostname not in LOOPBACK_HOSTS  # no proxy reaches this machine
+        self._session.trust_env = parts.hostname not in LOOPBACK_HOSTS  # a proxy could not reach the loopback address
         self._session.auth = _Bearer(token)
 
     def __enter__(self) -> Self:
@@ -103,10 +103,10 @@ class TaskRunnerClient:
         self._session.close()
 
     def health(self, *, of_version: tuple[str, str] | None = None) -> str | None:
-        """Return the id of the version of the Worker that answers; needs no token.
+        """Return the id of the Worker's version that answers. It needs no token.
 
         Args:
-            of_version: the Worker's name and the id of the version that is to answer, one of those deployed
+            of_version: the Worker's name and the id of a deployed version that is to answer
                 (https://developers.cloudflare.com/workers/versions-and-deployments/gradual-deployments/version-overrides/).
         """
         worker, version = of_version or ("", "")
@@ -150,7 +150,7 @@ class TaskRunnerClient:
         """Submit 1 to 100 tasks in one request.
 
         Returns:
-            One answer for each task, in their order. The error of one hurts none of the others.
+            One answer for each task, in their order. The error of one task does not affect the others.
         """
         if not 0 < len(tasks) <= MAX_SUBMISSIONS:
             raise ValueError(f"expected 1 to {MAX_SUBMISSIONS} tasks, got {len(tasks)}")
@@ -168,13 +168,13 @@ class TaskRunnerClient:
         start_when: Literal["completed", "ended"] | None = None,
         idempotency_key: str | None = None,
     ) -> BatchSubmission:
-        """Submit 1 to 100 tasks and one that starts after them, all or none.
+        """Submit 1 to 100 tasks and one that starts after them; all are stored or none.
 
         Args:
-            tasks: those of the batch.
-            then: the task that starts after them; it has neither a key nor tasks of its own to start after.
-            start_when: it starts when all have completed, which is the default, or when all have ended.
-            idempotency_key: the same batch with the same key is there once.
+            tasks: the tasks of the batch.
+            then: the task that starts after them. It must have neither an idempotency key nor `after`.
+            start_when: whether it starts when all have completed (the default), or when all have ended.
+            idempotency_key: a second submission with the same key and the same batch returns the first one.
         """
         last = {"tasks": [_item(task) for task in tasks], "then": _item(then), **_given(startWhen=start_when)}
         headers = {"Content-Type": _JSON, **_given(**{"Idempotency-Key": idempotency_key})}
@@ -182,29 +182,29 @@ class TaskRunnerClient:
         return BatchSubmission.read(_object(reply), is_replay=reply.headers.get("Idempotent-Replayed") == "true")
 
     def batch(self, batch_id: str) -> Batch:
-        """Return how far a batch has come. Raises BatchNotFoundError."""
+        """Return the progress of a batch. Raises BatchNotFoundError."""
         return Batch.read(self._call("GET", f"/batches/{quote(batch_id, safe='')}"))
 
     def get(self, task_id: str, *, wait: float = 0) -> Task:
-        """Return a task; with `wait`, once it has ended or these seconds (at most 60) are over."""
+        """Return a task. With `wait`, return it as soon as it has ended, or after these seconds (at most 60)."""
         query = {"wait": str(math.ceil(wait))} if wait > 0 else {}
         return Task.read(self._call("GET", _path(task_id), query=query, reply_seconds=REPLY_SECONDS + wait))
 
     def attempts(self, task_id: str) -> list[Attempt]:
-        """Return the attempts of a task that are kept, oldest first, with their errors and what they have logged."""
+        """Return the stored attempts of a task, oldest first, with their errors and log lines."""
         return [Attempt.read(each) for each in self._call("GET", f"{_path(task_id)}/attempts").objects("attempts")]
 
     def parameters(self, task_id: str) -> dict[str, str]:
-        """Return the handler's parameters of a task. The token's role must be operate."""
+        """Return the parameters that a task gives its handler. The token's role must be operate."""
         parameters = self._call("GET", f"{_path(task_id)}/parameters").object("parameters")
         return {key: parameters.text(key) for key in parameters.values}
 
     def payload(self, task_id: str) -> bytes:
-        """Return a task's payload as it was submitted. Raises PayloadNotKeptError. The token's role must be operate."""
+        """Return a task's payload as it was submitted. The token's role must be operate. Raises PayloadNotKeptError."""
         return self._send("GET", f"{_path(task_id)}/payload").content
 
     def wait(self, task_id: str, *, timeout_seconds: float = math.inf) -> Task:
-        """Return a task once it has ended, or as it is when the time is up. Bears short outages of the API."""
+        """Return a task once it has ended, or as it is after the timeout. Retries during short outages of the API."""
         deadline = time.monotonic() + timeout_seconds
         patience = Patience()
         while True:
@@ -219,7 +219,7 @@ class TaskRunnerClient:
                 return task
 
     def watch(self, task_id: str) -> Iterator[Task]:
-        """Give a task as it is, and again at each change until it has ended. Bears short outages of the API."""
+        """Yield a task's present state, and each change until it has ended. Retries during short outages of the API."""
         seen: Task | None = None
         patience = Patience()
         while seen is None or not seen.status.has_ended:
@@ -254,8 +254,8 @@ class TaskRunnerClient:
     ) -> Page:
         """Return a page of at most `limit` (1 to 100) tasks, newest first.
 
-        `tags` are tags that the tasks have all of; `parent` is the task whose handler submitted them, or whose
-        callbacks they are; `error` is a text in an error's name or message.
+        `tags` selects tasks that have all of these tags; `parent` selects the tasks that this task's handler submitted,
+        and its callbacks; `error` selects tasks whose error's name or message contains the text.
         """
         times = _given(
             createdAfter=created_after and to_json(created_after),
@@ -266,7 +266,9 @@ class TaskRunnerClient:
         return Page.read(self._call("GET", "/tasks", query={**query, **_tags(tags)}))
 
     def tasks(self, *, limit: int | None = None, **wanted: Unpack[Wanted]) -> Iterator[TaskSummary]:
-        """Give at most `limit` tasks, newest first, a page at a time; None gives all. The others are as in `page`."""
+        """Yield at most `limit` tasks, newest first, page by page; None means all. The others are the arguments of
+        `page`.
+        """
         left = math.inf if limit is None else limit
         cursor = None
         while left > 0:
@@ -286,17 +288,17 @@ class TaskRunnerClient:
         return Submission.read(self._call("POST", f"{_path(task_id)}/retry"))
 
     def send_event(self, task_id: str, name: str, payload: Json = None) -> bool:
-        """Send an event to a task with steps; False when it had one of that name, which stays."""
+        """Send an event to a task with steps. Return False if it had an event of that name, which stays unchanged."""
         path = f"{_path(task_id)}/events/{quote(name, safe='')}"
         return self._call("POST", path, json_body=payload).truth("isNew")
 
     def start_action(self, action: str, wanted: Filter, *, dry_run: bool = False) -> Action:
-        """Cancel, retry or delete the tasks that a filter names; the task runner goes on by itself.
+        """Cancel, retry or delete the tasks that a filter selects; the task runner does the work in the background.
 
         Args:
-            action: `cancel`, `retry` or `delete`, which is for good.
+            action: `cancel`, `retry` or `delete`. Deleted tasks cannot be restored.
             wanted: the filter.
-            dry_run: whether the tasks are counted alone.
+            dry_run: whether to count the tasks without changing them.
         """
         body = {"action": action, "filter": wanted.body(), "dryRun": dry_run}
         return Action.read(self._call("POST", "/actions", json_body=body))
@@ -306,23 +308,23 @@ class TaskRunnerClient:
         return [Action.read(each) for each in self._call("GET", "/actions").objects("actions")]
 
     def action(self, action_id: str) -> Action:
-        """Return how far an action is. Raises TaskRunnerError with the code `action_not_found`."""
+        """Return the progress of an action. Raises TaskRunnerError with the code `action_not_found`."""
         return Action.read(self._call("GET", f"/actions/{quote(action_id, safe='')}"))
 
     def stop_action(self, action_id: str) -> Action:
-        """Stop an action; what it has done stays done."""
+        """Stop an action. What it has done is not undone."""
         return Action.read(self._call("DELETE", f"/actions/{quote(action_id, safe='')}"))
 
     def pauses(self) -> list[Pause]:
-        """Return what is paused."""
+        """Return all pauses."""
         return self._pauses("GET", "/pauses")
 
     def pause(self, handler: str | None = None) -> list[Pause]:
-        """Let the tasks of a handler wait, or all tasks; those that are running go on. Return what is paused then."""
+        """Pause a handler, or all handlers; running tasks go on. Return all pauses."""
         return self._pauses("POST", f"{_handler_path(handler)}/pause")
 
     def resume(self, handler: str | None = None) -> list[Pause]:
-        """Take back the pause of a handler, or that of all; the one does not take back the other."""
+        """End the pause of a handler, or the pause of all handlers. Each of the two leaves the other unchanged."""
         return self._pauses("POST", f"{_handler_path(handler)}/resume")
 
     def _pauses(self, method: str, path: str) -> list[Pause]:
@@ -333,7 +335,7 @@ class TaskRunnerClient:
         return [Schedule.read(each) for each in self._call("GET", "/schedules").objects("schedules")]
 
     def refused_schedules(self) -> dict[str, str]:
-        """Return, by name, why the Worker does not take schedules that its stack declares; empty where it takes all."""
+        """Return, by name, why the Worker refuses schedules that its stack declares; empty if it accepts all."""
         refused = self._call("GET", "/schedules").objects("refused")
         return {each.text("name"): each.text("error") for each in refused}
 
@@ -342,7 +344,7 @@ class TaskRunnerClient:
         return Schedule.read(self._call("GET", _schedule_path(name)))
 
     def put_schedule(self, name: str, schedule: NewSchedule) -> Schedule:
-        """Make a schedule, or change it. It makes no task at once. Raises ScheduleOfStackError."""
+        """Create or change a schedule. This makes no task at once. Raises ScheduleOfStackError."""
         body = body_of(schedule, _item(schedule.task))
         return Schedule.read(self._call("PUT", _schedule_path(name), json_body=body))
 
@@ -351,11 +353,11 @@ class TaskRunnerClient:
         return Schedule.read(self._call("DELETE", _schedule_path(name)))
 
     def pause_schedule(self, name: str) -> Schedule:
-        """Have a schedule make no more tasks for now. Raises ScheduleNotFoundError."""
+        """Pause a schedule: it makes no tasks until it is resumed. Raises ScheduleNotFoundError."""
         return Schedule.read(self._call("POST", f"{_schedule_path(name)}/pause"))
 
     def resume_schedule(self, name: str) -> Schedule:
-        """Have a paused schedule make tasks again, from its next tick on. Raises ScheduleNotFoundError."""
+        """Resume a paused schedule from its next tick on. Raises ScheduleNotFoundError."""
         return Schedule.read(self._call("POST", f"{_schedule_path(name)}/resume"))
 
     def stats(self) -> Stats:
@@ -367,7 +369,7 @@ class TaskRunnerClient:
         return History.read(self._call("GET", "/stats", query={"range": range}).object("history"))
 
     def alerts(self) -> Alerts:
-        """Return the stack's alerts, and which of them fire."""
+        """Return the stack's alerts with their states."""
         return Alerts.read(self._call("GET", "/alerts"))
 
     def metrics(self) -> str:
@@ -375,7 +377,7 @@ class TaskRunnerClient:
         return self._send("GET", "/metrics").text
 
     def openapi(self) -> dict[str, Any]:
-        """Return the API's own description."""
+        """Return the API's OpenAPI document."""
         return dict(self._call("GET", "/openapi.json").values)
 
     def _stream(self, task_id: str) -> Iterator[Task]:
@@ -422,7 +424,7 @@ class TaskRunnerClient:
                 headers=headers,
                 timeout=(CONNECT_SECONDS, reply_seconds),
                 stream=stream,
-                allow_redirects=False,  # a redirected POST would become a GET
+                allow_redirects=False,  # a redirect would turn a POST into a GET
             )
             if reply.is_redirect or not reply.ok:
                 raise _error(reply)
@@ -434,12 +436,12 @@ class TaskRunnerClient:
 def _differ(task: Task, seen: Task) -> bool:
     try:
         return task != seen
-    except RecursionError:  # their results are nested deeper than can be compared
+    except RecursionError:  # the results are nested too deeply to be compared
         return True
 
 
 class _Bearer(AuthBase):
-    """Sends the token; the user's .netrc, which requests would look into, says nothing of it."""
+    """Sends the token. It keeps requests from using the user's .netrc instead."""
 
     def __init__(self, token: str | None) -> None:
         self._token = token
@@ -463,7 +465,7 @@ def _tags(tags: Mapping[str, str] | None) -> dict[str, list[str]]:
 
 
 def _body(payload: Payload) -> tuple[bytes, str]:
-    """Give the request body and its content type."""
+    """Return the request body and its content type."""
     if isinstance(payload, bytes):
         return payload, _BYTES
     if isinstance(payload, str):
@@ -521,7 +523,7 @@ def _parse(text: str, name: str, status: int | None = None) -> JsonObject:
 
 
 def _error(reply: requests.Response) -> TaskRunnerError:
-    """Make the error of a refused request."""
+    """Return the exception for a refused request."""
     try:
         error = _described(_object(reply), reply.status_code)
     except UnexpectedReplyError:

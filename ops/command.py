@@ -1,4 +1,4 @@
-"""What the commands have in common."""
+"""What the commands share."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ SUCCESS, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes."""
 
 Command = Callable[[argparse.Namespace, Console], int]
-"""Does what the options say; returns the exit code."""
+"""Runs a command with its options; returns the exit code."""
 
 
 class UsageError(Exception):
-    """The options do not go together; the message is one line for the user."""
+    """The options contradict each other; the message is one line for the user."""
 
 
 def add_command(
@@ -37,7 +37,7 @@ def client_of(options: argparse.Namespace) -> TaskRunnerClient:
 
 
 def explained(error: TaskRunnerError) -> str:
-    """Say what went wrong, and what to do about it."""
+    """Return what went wrong and what the user can do about it."""
     match error:
         case UnauthorizedError():
             return f"{error.message}: set {TOKEN_VARIABLE} to one of the stack's api_tokens"

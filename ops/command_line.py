@@ -1,4 +1,4 @@
-"""The command line of `python -m ops`: its commands, its exit codes, and how it says what went wrong."""
+"""The command line of `python -m ops`: its commands, exit codes and error messages."""
 
 from __future__ import annotations
 
@@ -67,11 +67,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _drop_output() -> None:
-    """Let what is still in the buffer of stdout go nowhere: the interpreter would complain of it at its end."""
+    """Discard what is still in stdout's buffer: otherwise the interpreter would report an error at its exit."""
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError):
-        return  # it is no file
+        return  # stdout is not a file
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -108,7 +108,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Leaves it to the caller how to say what is wrong; its commands have parsers of the same class."""
+    """Raises errors instead of exiting, so that the caller reports them; parsers of subcommands have the same class."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (see `{self.prog} --help`)")

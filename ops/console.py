@@ -1,4 +1,4 @@
-"""What the commands print: lines for people, or JSON for programs."""
+"""Prints the commands' output: lines for people, or JSON for programs."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
 def command_output(*, to_stderr: bool) -> int | None:
-    """Say where a command prints that people watch: on stderr, where stdout has JSON only; None is stdout."""
+    """Return where a subcommand prints output for people: None is stdout; it is stderr when stdout is only for JSON."""
     return sys.stderr.fileno() if to_stderr else None
 
 
 class Console:
-    """Prints results to stdout; progress and errors to stderr. With JSON, results and errors are all there is."""
+    """Prints results to stdout, and progress and errors to stderr. With JSON it prints results and errors only."""
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
@@ -30,7 +30,7 @@ class Console:
 
     @property
     def is_live(self) -> bool:
-        """Whether somebody watches the progress line."""
+        """Whether the progress line is shown: stderr is a terminal."""
         return self._has_progress
 
     def result(self, result: Any, lines: Iterable[str]) -> None:
@@ -43,7 +43,7 @@ class Console:
                 _print(line, sys.stdout)
 
     def note(self, line: str) -> None:
-        """Tell people something beside the result."""
+        """Print a line for people that is not part of the result."""
         if not self.as_json:
             self.clear_progress()
             _print(line, sys.stderr)
@@ -55,7 +55,7 @@ class Console:
         _print(_json_line(error, sys.stderr) if self.as_json else f"error: {message}", sys.stderr)
 
     def progress(self, line: str) -> None:
-        """Show a line that the next one overwrites, where somebody watches."""
+        """Show a progress line, which the next one overwrites, if stderr is a terminal."""
         if self._has_progress:
             line = line[: shutil.get_terminal_size().columns - 1]  # a line that wraps cannot be overwritten
             sys.stderr.write("\r" + line.ljust(self._progress_length))
@@ -63,7 +63,7 @@ class Console:
             self._progress_length = len(line)
 
     def clear_progress(self) -> None:
-        """Take the progress line away."""
+        """Erase the progress line."""
         if self._progress_length:
             sys.stderr.write("\r" + " " * self._progress_length + "\r")
             sys.stderr.flush()
@@ -75,7 +75,7 @@ def _json_line(value: Any, stream: TextIO) -> str:
 
 
 def _print(line: str, stream: TextIO) -> None:
-    """Print a line. What the stream cannot hold goes as an escape; that of half a character is JSON's, too."""
+    """Print a line. Characters that the stream cannot encode are escaped; a lone surrogate is escaped as in JSON."""
     encoding = stream.encoding or "utf-8"
     print(line.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
 
@@ -87,12 +87,12 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def age(since: datetime) -> str:
-    """Say how long ago a time was."""
+    """Say how long ago a time was: `duration` since then."""
     return duration((datetime.now(UTC) - since).total_seconds())
 
 
 def duration(seconds: float) -> str:
-    """Say how long a time is, in its greatest unit: ``45 s``, ``12 min``, ``3.5 h``, ``2 d``."""
+    """Format a duration in its largest unit: ``45 s``, ``12 min``, ``3.5 h``, ``2 d``."""
     seconds = max(0.0, seconds)
     size, unit = next(((size, unit) for size, unit in _UNITS if seconds >= size), (1, "s"))
     number = seconds / size
@@ -100,6 +100,6 @@ def duration(seconds: float) -> str:
 
 
 def excerpt(text: str, length: int | None = 60) -> str:
-    """Give a text, or its beginning, in one printable line: it may hold anything, a terminal's commands included."""
+    """Return a text, or its beginning, as one printable line. It may contain anything, even terminal control codes."""
     line = "".join(character if character.isprintable() else " " for character in text)
     return line if length is None or len(line) <= length else line[: length - 1] + "…"

@@ -1,4 +1,4 @@
-"""What tasks cost: units that the bench has measured, times published prices."""
+"""Computes what tasks cost: the units that the benchmark measured, times the published prices."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 _FOLDER = Path(__file__).parent
 PRICES_FILE = _FOLDER / "prices.json"
 UNITS_FILE = _FOLDER / "measured_units.json"
-"""Written by the bench (`python -m bench --write-docs`)."""
+"""The measured units, written by the benchmark (`python -m bench --write-docs`)."""
 
 BASELINE = "baseline"
 PLAIN_TASK = "a task"
-"""Among the features that were measured: the task that uses none, to which the others add."""
+"""The measured feature that is a task without features; the cost of the other features is added to it."""
 
 _QUEUE_OPERATIONS = ("queue_writes", "queue_reads", "queue_deletes")
-"""Have one price and one allowance."""
+"""Units that share one price and one monthly allowance."""
 
 _CLOUDS = ("cloudflare", "estimated", "aws")
 
@@ -29,30 +29,31 @@ LOG_BYTES = 1_000
 OBJECT_SECONDS = 0.01
 KEPT_BYTES = 260
 INSTANCE_BYTES = 2_000
-"""What is assumed of units that the bench does not count: of the log of an invocation; of the time that a request keeps
-a Durable Object of 128 MB awake; of a completed task with a short result; of a Workflow instance with its steps."""
+"""Assumptions about units that the benchmark does not count: the log of an invocation; how long a request keeps a
+Durable Object of 128 MB in memory; the size of a completed task with a short result; the size of a Workflow instance
+with its steps."""
 
 WORKFLOW_DAYS = 7
-"""How long the state of an instance is kept by default on the Paid plan:
+"""How long Cloudflare keeps the state of a Workflow instance by default on the Paid plan:
 https://developers.cloudflare.com/workflows/reference/limits/."""
 
 Units = Mapping[str, float]
-"""How much a task uses of each unit, by the unit's name."""
+"""How many of each unit a task uses, by the unit's name."""
 
 
 class CostError(Exception):
-    """A cost cannot be told; the message says why, in one line."""
+    """The cost cannot be computed; the message gives the reason in one line."""
 
 
 @dataclass(frozen=True)
 class Price:
-    """Of a unit, beyond what is included in a month.
+    """The price of a unit, beyond the monthly allowance of the plan.
 
     Attributes:
         name: the unit, in words.
-        usd_per_million: price of a million units.
-        included: units a month that the plan includes; once for the account, whatever else uses them.
-        source: where it is published.
+        usd_per_million: the price of a million units in US$.
+        included: how many units a month the plan includes, for the whole account.
+        source: the URL of the published price.
     """
 
     name: str
@@ -72,29 +73,29 @@ class Line:
 
     @property
     def usd_beyond_included(self) -> float:
-        """What they cost in a month in which nothing else has used what is included."""
+        """The cost in US$ in a month in which nothing else has used the allowance."""
         return max(0.0, self.units - self.price.included) / _MILLION * self.price.usd_per_million
 
     @property
     def included_share(self) -> float:
-        """What part of a month's included units these are; 0 where none are included."""
+        """Which part of the monthly allowance these units are; 0 if there is no allowance."""
         return self.units / self.price.included if self.price.included else 0
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What some tasks cost, with nothing included."""
+    """The cost of a number of tasks, without any allowance."""
 
     lines: tuple[Line, ...]
 
     @property
     def usd(self) -> float:
-        """All lines together."""
+        """The cost of all lines in US$."""
         return sum(line.usd for line in self.lines)
 
     @property
     def usd_beyond_included(self) -> float:
-        """All lines together, in a month in which nothing else has used what is included."""
+        """The cost of all lines in US$, in a month in which nothing else has used the allowances."""
         return sum(line.usd_beyond_included for line in self.lines)
 
 
@@ -103,10 +104,10 @@ class PriceList:
     """Published prices.
 
     Attributes:
-        as_of: the month in which they were looked up.
-        cloudflare, estimated, aws: prices by unit; the estimated units are those of `estimated`.
-        aws_units: what the same work would use on SQS, Lambda and DynamoDB: computed, not measured.
-        aws_reasons: why so much of each.
+        as_of: the month in which the prices were looked up.
+        cloudflare, estimated, aws: prices by unit; the estimated units are those of the function `estimated`.
+        aws_units: how many units the same work would use on SQS, Lambda and DynamoDB: computed, not measured.
+        aws_reasons: the reason for each of these numbers.
     """
 
     as_of: str
@@ -119,12 +120,12 @@ class PriceList:
 
 @dataclass(frozen=True)
 class MeasuredUnits:
-    """What the bench has counted.
+    """The units that the benchmark counted.
 
     Attributes:
-        measured_at: ISO 8601.
-        full_batches, lone_tasks: units by combination such as `d1, queue`, and of the baseline if there was one.
-        features: what each feature adds to a lone task, by combination and feature; None where it is refused.
+        measured_at: the time in ISO 8601.
+        full_batches, lone_tasks: units by combination such as `d1, queue`, and of the baseline if it was measured.
+        features: the units that each feature adds to a lone task, by combination and feature; None if it is refused.
     """
 
     measured_at: str
@@ -148,7 +149,7 @@ def read_prices(file: Path = PRICES_FILE) -> PriceList:
 
 
 def read_units(file: Path = UNITS_FILE) -> MeasuredUnits:
-    """Read what the bench has counted. Raises CostError."""
+    """Read the units that the benchmark counted. Raises CostError."""
     try:
         values: dict[str, Any] = json.loads(file.read_text())
     except FileNotFoundError:
@@ -157,7 +158,7 @@ def read_units(file: Path = UNITS_FILE) -> MeasuredUnits:
 
 
 def cost(units: Units, prices: Mapping[str, Price], tasks: int) -> Cost:
-    """Work out what tasks cost. Raises CostError for a unit without a price."""
+    """Compute what tasks cost. Raises CostError for a unit without a price."""
     used = billed(units)
     unpriced = sorted(set(used) - set(prices))
     if unpriced:
@@ -171,14 +172,14 @@ def cost(units: Units, prices: Mapping[str, Price], tasks: int) -> Cost:
 
 
 def billed(units: Units) -> dict[str, float]:
-    """Leave out what costs nothing by itself, and put together what is billed together."""
+    """Drop units that cost nothing by themselves, and add up units that are billed together."""
     units_billed = {unit: used for unit, used in units.items() if unit not in (*_QUEUE_OPERATIONS, "d1_round_trips")}
     operations = sum(units.get(unit, 0) for unit in _QUEUE_OPERATIONS)
     return units_billed | ({"queue_operations": operations} if operations else {})
 
 
 def estimated(units: Units) -> dict[str, float]:
-    """Return what a task uses beside what was counted: logs, the duration of Durable Objects, a day's storage."""
+    """Return the units that the benchmark does not count: logs, Durable Object duration, a day of storage."""
     kept = KEPT_BYTES / _MILLION / _DAYS_A_MONTH
     stores = {"d1_rows_written": "d1", "kv_writes": "kv", "object_rows_written": "object"}
     storage = {f"{store}_megabyte_months": kept for unit, store in stores.items() if units.get(unit)}

@@ -1,4 +1,4 @@
-"""The command about money: cost."""
+"""The command `cost`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _cost(options: argparse.Namespace, console: Console) -> int:
 
 
 def _combination(stack: str) -> str:
-    """Name a stack's store and engine, as its config has them; it need not be deployed."""
+    """Return a stack's store and engine from its config; the stack need not be deployed."""
     try:
         config: StackConfig = load_config(Path(), stack)
     except DeployError as error:
@@ -58,7 +58,7 @@ def _combination(stack: str) -> str:
 
 
 def _costs(combination: str, prices: PriceList, measured: MeasuredUnits, tasks: int) -> Iterator[tuple[str, Cost]]:
-    """Give the stack's cost first, then what it is compared with."""
+    """Yield the stack's cost first, then the costs that it is compared with."""
     if combination not in measured.full_batches:
         raise CostError(f"expected measured units of {combination}, got those of {', '.join(measured.full_batches)}")
     yield combination, cost(measured.full_batches[combination], prices.cloudflare, tasks)
@@ -69,7 +69,7 @@ def _costs(combination: str, prices: PriceList, measured: MeasuredUnits, tasks: 
 
 
 def feature_costs(combination: str, prices: PriceList, measured: MeasuredUnits, tasks: int) -> dict[str, float | None]:
-    """Tell how many US$ each feature costs more where all of the tasks use it once; None where it is refused.
+    """Return how many US$ each feature adds if all tasks use it once; None if the combination refuses the feature.
 
     Raises CostError for a unit without a price.
     """
@@ -77,7 +77,7 @@ def feature_costs(combination: str, prices: PriceList, measured: MeasuredUnits, 
     for feature, units in measured.features.get(combination, {}).items():
         if feature == PLAIN_TASK:
             continue
-        # Less than nothing is what a sweep has added to what it is compared with.
+        # A negative number is the part of a sweep that was counted in the task without features.
         added = None if units is None else {unit: max(0.0, used) for unit, used in units.items()}
         more[feature] = None if added is None else cost(added, prices.cloudflare, tasks).usd
     return more

@@ -1,4 +1,4 @@
-"""A dead letter: a message that spent its deliveries, and what it says."""
+"""A dead letter: a message that used up its deliveries."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 OWN_PRIORITIES = ("high", "low")
-"""Those that have queues of their own in a stack with priorities."""
+"""The priorities that have queues of their own, in a stack with priorities."""
 
 TASK_CONTENT_TYPE = "json"
-"""What messages that name a task are sent as."""
+"""The content type of messages that name a task."""
 
 
 @dataclass(frozen=True)
 class TaskRun:
-    """The run of a task that a message is for."""
+    """The run of a task to which a message belongs."""
 
     task_id: str
     run: int
@@ -30,14 +30,14 @@ class DeadLetter:
     letter_id: str
     body: str
     content_type: str
-    """As Cloudflare names it: json, text, bytes or v8."""
+    """Cloudflare's name of the content type: json, text, bytes or v8."""
     attempts: int
     """How often it was pulled from the dead-letter queue, this time included."""
     sent_at: datetime
 
     @classmethod
     def of_message(cls, message: Any) -> DeadLetter:
-        """Take a message as the SDK gives it, pulled or peeked."""
+        """Convert a message from the SDK, pulled or peeked."""
         content_type = str(cast("dict[str, Any]", message.metadata or {}).get("CF-Content-Type", "json"))
         return cls(
             letter_id=message.id,
@@ -49,7 +49,7 @@ class DeadLetter:
 
     @property
     def task_run(self) -> TaskRun | None:
-        """The run that the letter is for; None when it is malformed: it names none."""
+        """The run that the letter is for; None if the letter is malformed and names no run."""
         message = self._message()
         task_id, run = message.get("taskId"), message.get("run", 1)
         if not isinstance(task_id, str) or not task_id:
@@ -58,17 +58,17 @@ class DeadLetter:
 
     @property
     def priority(self) -> str | None:
-        """The priority whose queue its task goes through; None is normal."""
+        """The priority of the queue that carried it; None means normal."""
         priority = self._message().get("priority")
         return priority if isinstance(priority, str) and priority in OWN_PRIORITIES else None
 
     @property
     def is_redrive(self) -> bool:
-        """Whether the message was to begin its run itself, as those of a redrive are."""
+        """Whether the message itself begins its run, as the messages of a redrive do."""
         return self._message().get("redrive") is True
 
     def redrive_message(self, next_run: int) -> dict[str, Any]:
-        """Make the message that begins that run of the task; doing so twice is harmless.
+        """Return a message that begins the given run of the task; sending it twice is harmless.
 
         Raises ValueError when the letter is malformed.
         """
@@ -87,12 +87,12 @@ class DeadLetter:
         return cast("dict[str, object]", body) if isinstance(body, dict) else {}
 
     def is_called(self, name: str) -> bool:
-        """Tell whether `name` is the letter's id or its task's."""
+        """Tell whether `name` is the id of the letter or of its task."""
         return name == self.letter_id or (self.task_run is not None and name == self.task_run.task_id)
 
 
 def _decoded(body: str, content_type: str) -> str:
-    """Decode a body: text comes as it is, all else in base64 (docs: queues/configuration/pull-consumers)."""
+    """Decode a body: text is not encoded, everything else is base64 (docs: queues/configuration/pull-consumers)."""
     if content_type == "text":
         return body
     try:

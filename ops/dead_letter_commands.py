@@ -28,7 +28,7 @@ MEANINGS = {
     LetterState.UNFINISHED: "it has not ended yet",
     LetterState.GONE: "there is nothing to redrive",
 }
-"""What a letter's state says of its task."""
+"""What the state of a letter says about its task."""
 
 
 def add_parsers(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -80,7 +80,7 @@ def _list(options: argparse.Namespace, console: Console) -> int:
 def _states(
     stack: DeployedStack, options: argparse.Namespace, letters: list[DeadLetter], console: Console
 ) -> list[LetterState | None]:
-    """Return the letters' states; None where the task runner, which may be the trouble, does not tell."""
+    """Return the letters' states. Return None if the task runner does not answer, because it may be what is broken."""
     try:
         with _client(stack, options.stack) as client:
             return [known.state for known in known_letters(client, letters)]
@@ -119,7 +119,7 @@ def _show(options: argparse.Namespace, console: Console) -> int:
 
 
 def _find(queue: DeadLetterQueue, name: str) -> DeadLetter | None:
-    """Find a letter; only where Cloudflare does not show it otherwise are letters pulled, and put back."""
+    """Find a letter. Only if Cloudflare does not show it otherwise, pull letters and put them back."""
     shown = queue.peek(MAX_BATCH)
     found = next((letter for letter in shown if letter.is_called(name)), None)
     if found or queue.count() <= len(shown):
@@ -153,7 +153,7 @@ def _redrive(options: argparse.Namespace, console: Console) -> int:
         )
         try:
             redrive.run()
-        finally:  # what was done is told, whatever comes next
+        finally:  # report what was done, whatever error comes
             _report(redrive.counts, console, interrupted=is_stopped())
         if is_stopped():
             return INTERRUPTED
@@ -222,7 +222,7 @@ def _chosen(
 
 
 def _is_confirmed(options: argparse.Namespace, what: str) -> bool:
-    """Ask whether to delete. Raises UsageError when nobody can answer."""
+    """Ask whether to delete. Raises UsageError if there is no terminal to ask on."""
     if options.yes:
         return True
     if not sys.stdin.isatty():
@@ -234,7 +234,7 @@ def _is_confirmed(options: argparse.Namespace, what: str) -> bool:
 
 @contextmanager
 def _stop_on_interrupt(console: Console) -> Generator[Any]:
-    """Let Ctrl-C end what is under way in good order; a second one ends it at once."""
+    """Let the first Ctrl-C stop the command after its current batch, and the second one at once."""
     stopped = False
 
     def stop(_signal: int, _frame: object) -> None:

@@ -1,4 +1,4 @@
-"""A stack's dead-letter queue, and the main queue that its letters came from, through Cloudflare's SDK."""
+"""A stack's dead-letter queue, and the main queue from which its letters came, through Cloudflare's SDK."""
 
 from __future__ import annotations
 
@@ -18,18 +18,20 @@ from ops.dead_letter import OWN_PRIORITIES, TASK_CONTENT_TYPE, DeadLetter
 from ops.deployed_stack import DeployedStack, NotReadyError
 
 MAX_BATCH = 100
-"""Most messages that a peek, a pull, a push or an acknowledgement takes
+"""The most messages in one peek, pull, push or acknowledgement
 (https://developers.cloudflare.com/queues/platform/limits/)."""
 
 LEASE_MS = 5 * 60_000
-"""How long a pulled letter is hidden from others: enough to push it and acknowledge it, with the SDK's retries."""
+"""How long a pulled letter is hidden from other consumers: long enough to push it and acknowledge it, with the SDK's
+retries.
+"""
 
 REQUEST_SECONDS = 60
 
 
 @dataclass(frozen=True)
 class LeasedLetter:
-    """A letter that was pulled: nobody else gets it while the lease lasts."""
+    """A pulled letter with its lease: nobody else can pull it before the lease ends."""
 
     letter: DeadLetter
     lease_id: str
@@ -38,7 +40,7 @@ class LeasedLetter:
 class DeadLetterQueue:
     """The dead-letter queue of a stack.
 
-    Every method raises ApiError, of the kind that fits.
+    Every method raises a subclass of ApiError when Cloudflare refuses the request or does not answer.
     """
 
     def __init__(
@@ -57,17 +59,17 @@ class DeadLetterQueue:
             api_token=api_token,
             timeout=REQUEST_SECONDS,
             http_client=cloudflare.DefaultHttpxClient(
-                trust_env=urlsplit(base_url).hostname not in LOOPBACK_HOSTS  # no proxy reaches this machine
+                trust_env=urlsplit(base_url).hostname not in LOOPBACK_HOSTS  # no proxy reaches the loopback address
             ),
         )
-        # The SDK prefers these over the token when the environment has them.
+        # If the environment has these, the SDK would use them instead of the token.
         self._sdk.api_email = self._sdk.api_key = self._sdk.user_service_key = None
         self._account_id, self._queue_id, self._dlq_id = account_id, queue_id, dlq_id
         self._priority_queue_ids = priority_queue_ids or {}
 
     @classmethod
     def of_stack(cls, stack: DeployedStack) -> DeadLetterQueue:
-        """Take a stack's queues. Raises NotReadyError when its engine has none."""
+        """Return a stack's dead-letter queue. Raises NotReadyError if its engine has no queues."""
         if not stack.outputs.get("dlq_id"):
             raise NotReadyError(
                 f"engine {stack['engine']} has no dead-letter queue; its tasks that failed: "
@@ -85,7 +87,7 @@ class DeadLetterQueue:
         self._sdk.close()
 
     def count(self) -> int:
-        """Return how many letters there are, pulled ones included; a moment old."""
+        """Return the number of letters, pulled ones included; it may be a moment old."""
         with self._errors():
             metrics = self._sdk.queues.get_metrics(self._dlq_id, account_id=self._account_id)
         return int(metrics.backlog_count) if metrics else 0
@@ -97,7 +99,7 @@ class DeadLetterQueue:
         return [DeadLetter.of_message(message) for message in (reply and reply.messages) or []]
 
     def pull(self, limit: int) -> list[LeasedLetter]:
-        """Lease at most `limit` (1 to 100) letters. This counts as an attempt, and a letter has so many of them."""
+        """Lease at most `limit` (1 to 100) letters. This counts as a delivery, and deliveries are limited."""
         with self._errors():
             reply = self._sdk.queues.messages.pull(
                 self._dlq_id, account_id=self._account_id, batch_size=limit, visibility_timeout_ms=LEASE_MS
@@ -111,9 +113,9 @@ class DeadLetterQueue:
             self._settle(acks=batch)
 
     def put_back(self, leased: Sequence[LeasedLetter]) -> None:
-        """Let others pull these letters again.
+        """End the leases, so that others can pull these letters again.
 
-        A letter that has spent its attempts would be dropped: a copy takes its place, which has them all before it.
+        Cloudflare would drop a letter that has used up its deliveries. A copy with all its deliveries replaces it.
         """
         spent = [each for each in leased if each.letter.attempts >= self._max_retries and _can_be_pushed(each.letter)]
         for each in spent:
@@ -123,16 +125,16 @@ class DeadLetterQueue:
             self._settle(retries=batch)
 
     def redrive(self, leased: Sequence[tuple[LeasedLetter, int]]) -> None:
-        """Send the tasks of at most 100 letters through the queue of their priority again, each in the run beside it.
+        """Send the tasks of at most 100 letters through the queue of their priority again, each in its new run.
 
-        The letters are acknowledged after that.
+        The letters are acknowledged afterwards.
 
-        Whenever this is interrupted, each letter is in a queue: the other way round it could be in none.
+        If this is interrupted, each letter is still in a queue; with the acknowledgement first it could be lost.
         """
         by_queue = defaultdict[str, list[dict[str, Any]]](list)
         for each, run in leased:
             queue_id = self._priority_queue_ids.get(each.letter.priority or "", self._queue_id)
-            # A delay is said even when it is none, which keeps the queue's own from the message.
+            # The delay is given even if it is 0, so that the queue's default delay does not apply.
             message = {"body": each.letter.redrive_message(run), "content_type": TASK_CONTENT_TYPE, "delay_seconds": 0}
             by_queue[queue_id].append(message)
         for queue_id, messages in by_queue.items():
@@ -184,7 +186,7 @@ def _batches(leased: Sequence[LeasedLetter]) -> Iterator[Sequence[LeasedLetter]]
 
 
 def _can_be_pushed(letter: DeadLetter) -> bool:
-    """Tell whether the REST API takes such a message; bytes and v8 come from Workers alone."""
+    """Tell whether the REST API accepts such a message; only Workers can send bytes and v8."""
     return letter.content_type == "text" or (letter.content_type == "json" and letter.body[:1] in {"{", "["})
 
 

@@ -1,4 +1,4 @@
-"""A round through a dead-letter queue: letters are pulled, and those that are not settled are put back in the end."""
+"""A round through a dead-letter queue: it pulls letters, and at its end puts back those that were not settled."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ from ops.dead_letter import DeadLetter
 from ops.dead_letter_queue import MAX_BATCH, DeadLetterQueue, LeasedLetter
 
 EMPTY_PULLS = 3
-"""Cloudflare may answer a pull with nothing while there are letters; so often in a row it is believed."""
+"""Cloudflare may return no letters although there are some; after so many empty pulls in a row the queue counts as
+empty.
+"""
 
 EMPTY_PULL_SECONDS = 0.5
 
 
 Choose: TypeAlias = Callable[[Sequence[DeadLetter]], Sequence[DeadLetter]]
-"""Gives those of some letters that are meant."""
+"""Selects some of the given letters."""
 
 
 class DeadLetterRound:
-    """Use it as a context. Within one, no letter comes twice.
+    """A round, used as a context manager. Within one round, no letter is returned twice.
 
-    Every method raises ApiError, of the kind that fits.
+    Every method raises a subclass of ApiError when Cloudflare refuses the request or does not answer.
     """
 
     def __init__(self, queue: DeadLetterQueue) -> None:
@@ -35,16 +37,16 @@ class DeadLetterRound:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(ApiError):  # they come back by themselves, when their leases end
+        with suppress(ApiError):  # they become visible again when their leases end
             self._queue.put_back(list(self._held.values()))
 
     def pull(self, limit: int = MAX_BATCH) -> list[LeasedLetter]:
-        """Return at most `limit` (1 to 100) letters that were not seen in this round; none when there are no more."""
+        """Return at most `limit` (1 to 100) letters that this round has not returned yet; none if there are no more."""
         empty_pulls = 0
         while True:
             pulled = self._queue.pull(limit)
             unseen = [each for each in pulled if each.letter.letter_id not in self._held]
-            # One that was seen is here again because its lease has ended: this is the new one.
+            # If its lease ended, a known letter is pulled again: keep the new lease.
             self._held |= {each.letter.letter_id: each for each in pulled}
             if unseen:
                 return unseen
@@ -55,11 +57,11 @@ class DeadLetterRound:
                 time.sleep(EMPTY_PULL_SECONDS)
 
     def others(self) -> int:
-        """Return how many letters there are beside those that this round holds."""
+        """Return how many letters there are besides those that this round holds."""
         return max(0, self._queue.count() - len(self._held))
 
     def redrive(self, leased: Sequence[tuple[LeasedLetter, int]]) -> None:
-        """Send the tasks of at most 100 letters through the main queue again, each in the run beside it."""
+        """Send the tasks of at most 100 letters through the main queue again, each in its new run."""
         self._queue.redrive(leased)
         self._forget([each for each, _ in leased])
 
@@ -69,7 +71,7 @@ class DeadLetterRound:
         self._forget(leased)
 
     def find(self, name: str) -> DeadLetter | None:
-        """Return the letter with this id, or of the task with this id."""
+        """Return the letter with this id, or the letter of the task with this id."""
         while batch := self.pull():
             for each in batch:
                 if each.letter.is_called(name):
@@ -77,10 +79,10 @@ class DeadLetterRound:
         return None
 
     def delete(self, choose: Choose) -> Iterator[DeadLetter]:
-        """Delete the letters that are chosen, for good; give each of them.
+        """Delete the selected letters for good, and yield each of them.
 
-        A pull is one of the few that a letter has before it is dropped. So where Cloudflare shows all letters without
-        one, none is pulled that comes after the last chosen one.
+        Each pull uses up one of a letter's few deliveries. So if Cloudflare shows all letters by a peek, letters after
+        the last selected one are not pulled.
         """
         shown = self._queue.peek(MAX_BATCH)
         if self._queue.count() > len(shown):

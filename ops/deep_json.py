@@ -1,4 +1,4 @@
-"""JSON of any depth: a result may be nested deeper than Python's own reader and writer go."""
+"""JSON of any depth. A result may be nested more deeply than Python's own reader and writer can go."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 _TOKEN = re.compile(r'[ \t\n\r]*(?:(?P<mark>[\[\]{},:])|(?P<single>"(?:[^"\\\x00-\x1f]|\\.)*"|[-\w.+]+))[ \t\n\r]*')
-"""A mark, or a value that has no others in it: whether it is one Python's own reader says."""
+"""A bracket, comma or colon, or a value without nested values; Python's own reader checks the value."""
 
 _MOST_DIGITS = 4_000
-"""Python reads no longer whole numbers (https://docs.python.org/3/library/stdtypes.html#int-max-str-digits)."""
+"""Python refuses to parse longer whole numbers (https://docs.python.org/3/library/stdtypes.html#int-max-str-digits)."""
 
 
 def loads(text: str) -> Any:
-    """Read JSON. Raises ValueError when it is none."""
+    """Read JSON. Raises ValueError if the text is not JSON."""
     try:
         return json.loads(text, parse_int=_whole)
     except RecursionError:
@@ -32,7 +32,7 @@ def dumps(value: Any, *, ensure_ascii: bool = False) -> str:
 
 
 def excerpt_of(value: object, length: int) -> str:
-    """Give the beginning of a value, as JSON where it is JSON."""
+    """Return the beginning of a value's text, as JSON if it can be written as JSON."""
     try:
         text = repr(value)
     except RecursionError:
@@ -46,15 +46,15 @@ def _whole(digits: str) -> int | float:
 
 @dataclass
 class _Open:
-    """A container that is open."""
+    """A list or object whose end has not been read yet."""
 
     container: list[Any] | dict[str, Any]
     wants: str
-    """What comes next in it: a value, a key, a colon, a comma; or its end, too, where it is empty yet."""
+    """What must come next: a value, a key, a colon, a comma; in an empty container also its end."""
     key: str = ""
 
     def put(self, value: Any) -> None:
-        """Take a value in."""
+        """Add a value."""
         self.require("value", "value or end")
         if isinstance(self.container, list):
             self.container.append(value)
@@ -63,13 +63,13 @@ class _Open:
         self.wants = "comma"
 
     def require(self, *expected: str) -> None:
-        """Raise ValueError where something else is to come."""
+        """Raise ValueError if something else must come next."""
         if self.wants not in expected:
             raise ValueError(f"expected a {self.wants}")
 
 
 def _read(text: str) -> Any:
-    """Read it with a stack of its own."""
+    """Read JSON with an explicit stack instead of recursion."""
     whole: list[Any] = []
     stack = [_Open(whole, "value")]
     position = 0
@@ -118,7 +118,8 @@ def _key(single: str) -> str:
 
 
 def _pieces(value: Any, *, ensure_ascii: bool) -> Iterator[str]:
-    """Write it with a stack of its own: the values and the texts between them that are to come, the next one last."""
+    """Write JSON with an explicit stack instead of recursion; it holds what is still to be written, the next part last.
+    """
     left: list[tuple[bool, Any]] = [(True, value)]
     while left:
         is_value, each = left.pop()

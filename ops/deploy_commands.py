@@ -1,4 +1,4 @@
-"""The commands `deploy` and `teardown`: look, ask, act, verify, write down what came of it."""
+"""The commands `deploy` and `teardown`: preview, ask, act, verify, and write a report of the live state."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _deploy(options: argparse.Namespace, console: Console) -> int:
 
 
 def _main_version(options: argparse.Namespace) -> str | None:
-    """Return the version that has most of the traffic; None where the stack is not deployed."""
+    """Return the version with the most traffic; None if the stack is not deployed."""
     try:
         versions = find_deployed_stack(options.stack, options.state).deployed_versions
     except NotReadyError:
@@ -106,9 +106,9 @@ def _main_version(options: argparse.Namespace) -> str | None:
 def _rolled_back(
     options: argparse.Namespace, console: Console, deployer: Deployer, before: str | None, stack: DeployedStack
 ) -> tuple[str, list[str]]:
-    """Bring back the version that was deployed before, by the stack's own settings; return what became of it.
+    """Roll back to the version deployed before, by the stack's settings; return the outcome.
 
-    The settings stay so, because they say what is deployed: whoever has mended the code unsets ``rollback_to``.
+    The setting ``rollback_to`` stays, because it says what is deployed: the user unsets it after correcting the code.
     """
     if before is None or list(stack.deployed_versions) == [before]:
         return "failed", ["A check failed, and there is no other version to go back to."]
@@ -137,7 +137,7 @@ def _set_rollout(deployer: Deployer, rollback_to: str, rollout_percent: str | No
 
 
 def _verified(options: argparse.Namespace, console: Console, stack: DeployedStack) -> list[Check]:
-    """Wait for what was deployed to answer, and check it."""
+    """Wait until the new deployment answers, and check it."""
     token = task_runner_token(options.stack)
     with TaskRunnerClient(stack.url, token) as client:
         for version_id in stack.deployed_versions:
@@ -192,7 +192,7 @@ def _teardown(options: argparse.Namespace, console: Console) -> int:
 
 
 def _has_objects(resources: Sequence[Mapping[str, Any]]) -> bool:
-    """Tell whether the Worker of a stack's state has a class of Durable Objects."""
+    """Tell whether the Worker in a stack's state has a Durable Object class."""
     inputs: list[dict[str, Any]] = [
         each["inputs"] for each in resources if str(each["type"]).endswith(":WorkerVersion")
     ]
@@ -241,7 +241,7 @@ def _write(
 
 
 CHOSEN = ("account_id", "env", "state_store", "engine")
-"""Outputs that are inputs: what the stack was told, or the defaults."""
+"""Outputs that repeat inputs: the stack's settings, or their defaults."""
 
 
 def _chosen(stack: DeployedStack) -> dict[str, Any]:

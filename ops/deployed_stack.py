@@ -1,4 +1,4 @@
-"""A deployed stack, found by its name: its outputs, its URL with a token for it, and Cloudflare's REST API."""
+"""A deployed stack, found by its name: its outputs, its URL with a token, and Cloudflare's REST API."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from local.pulumi import DeployError, read_outputs, read_values
 from ops.client import TaskRunnerClient
 
 TOKEN_VARIABLE = "TASK_RUNNER_TOKEN"  # noqa: S105 a variable's name
-"""Names the token for the task runner's own API."""
+"""The environment variable with the token for the task runner's API."""
 
 
 class NotReadyError(Exception):
-    """The stack cannot be worked with; the message is one line for the user."""
+    """The stack cannot be used; the message is one line for the user."""
 
 
 @dataclass(frozen=True)
 class DeployedStack:
-    """A stack that is there and answers."""
+    """A stack that is deployed."""
 
     outputs: dict[str, Any]
     base_url: str
-    """Of Cloudflare's API."""
+    """The URL of Cloudflare's API."""
     api_token: str = field(repr=False)
-    """For Cloudflare's API."""
+    """The token for Cloudflare's API."""
 
     def __getitem__(self, output: str) -> Any:
         return self.outputs[output]
@@ -52,26 +52,26 @@ class DeployedStack:
 
     @cached_property
     def api(self) -> CloudflareApi:
-        """Cloudflare's API."""
+        """A client of Cloudflare's API."""
         return CloudflareApi(self.base_url, self.api_token)
 
     @property
     def deployed_versions(self) -> dict[str, float]:
-        """The versions of the Worker that get a part of its traffic, by their ids, with that part in per cent."""
+        """The ids of the Worker's versions that get traffic, each with its share in per cent."""
         deployments = self.get(f"workers/scripts/{self['worker_name']}/deployments")["deployments"]
         return {each["version_id"]: each["percentage"] for each in deployments[0]["versions"]} if deployments else {}
 
     def get(self, path: str) -> Any:
-        """Return the result of a GET below the stack's account."""
+        """Return the result of a GET; the path is relative to the stack's account."""
         return self.api.get(f"accounts/{self['account_id']}/{path}")
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
-        """Return the result of a POST below the stack's account."""
+        """Return the result of a POST; the path is relative to the stack's account."""
         return self.api.post(f"accounts/{self['account_id']}/{path}", body)
 
 
 def find_deployed_stack(name: str, state_dir: Path) -> DeployedStack:
-    """Find a stack by its name; its output `url` is there in any case.
+    """Find a stack by its name. Its outputs always have a `url`.
 
     Raises:
         NotReadyError: it is not deployed, or the API refuses the token or cannot be reached.
@@ -87,13 +87,13 @@ def find_deployed_stack(name: str, state_dir: Path) -> DeployedStack:
     stack = DeployedStack(outputs, base_url, token)
     worker = _deployed_worker(stack, name)
     address = worker["subdomain"].get("url")
-    # A domain of the stack leads to the real Cloudflare, where this machine's Worker is not.
+    # The stack's domain leads to the real Cloudflare, not to the local Worker.
     url = (address or outputs.get("url")) if instance else (outputs.get("url") or address)
     return DeployedStack({**outputs, "url": url}, base_url, token)
 
 
 def connect(name: str, state_dir: Path) -> TaskRunnerClient:
-    """Return a client of a stack's task runner; the real Cloudflare's API is not asked when the outputs have the URL.
+    """Return a client of a stack's task runner. If the outputs have the URL, Cloudflare's API is not called.
 
     Raises:
         NotReadyError: the stack is not deployed, or cannot be reached.
@@ -104,10 +104,10 @@ def connect(name: str, state_dir: Path) -> TaskRunnerClient:
 
 
 def task_runner_token(stack: str) -> str | None:
-    """Return a token for the task runner's own API, None when there is none: then it may be open to all.
+    """Return a token for the task runner's API. None if there is none: the API may be open to all.
 
-    It is that of the environment, else the first that may do all of the stack file's plain tokens, else of the secret
-    ones.
+    It is taken from the environment, or else is the first token with the role operate in the stack's file: plain tokens
+    first, then secret ones.
     """
     given = os.environ.get(TOKEN_VARIABLE)
     if given:
@@ -144,7 +144,7 @@ def _how_to_deploy(stack: str) -> str:
 
 
 def _stack_config(stack: str) -> dict[str, str]:
-    """Return the stack file's plain values; secrets are not among them."""
+    """Return the plain values of the stack's file, without secrets."""
     file = Path(f"Pulumi.{stack}.yaml")
     try:
         values = read_values(file) if file.exists() else {}
@@ -160,7 +160,7 @@ def _pulumi_outputs(stack: str) -> dict[str, Any] | None:
 
 
 def _pulumi(*arguments: str) -> str | None:
-    """Return what the Pulumi CLI prints; None where there is no such CLI, or it fails."""
+    """Return the output of the Pulumi CLI; None if there is no such CLI, or the command fails."""
     if shutil.which("pulumi") is None:
         return None
     done = subprocess.run(["pulumi", *arguments], capture_output=True, text=True, check=False)  # noqa: S603, S607
@@ -168,7 +168,7 @@ def _pulumi(*arguments: str) -> str | None:
 
 
 def _local_outputs(stack: str, state_dir: Path) -> dict[str, Any] | None:
-    """Return what the deploy without the Pulumi CLI has put out, if it was that which deployed the stack."""
+    """Return the outputs of the deployment without the Pulumi CLI, if the stack was deployed that way."""
     try:
         return read_outputs(state_dir, stack)
     except DeployError:

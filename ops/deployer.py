@@ -1,4 +1,4 @@
-"""What deploys a stack: the Pulumi CLI, or, on the Cloudflare of this machine, the deploy that needs no CLI."""
+"""Deploys a stack: by the Pulumi CLI, or, on the local Cloudflare, by `local/`, which needs no CLI."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ INSTALL_URL = "https://www.pulumi.com/docs/install/"
 
 
 class Deployer(Protocol):
-    """Does to a stack what the commands ask for. Each method raises NotReadyError when it does not succeed."""
+    """Deploys a stack. Each method raises NotReadyError if it fails."""
 
     @property
     def name(self) -> str:
-        """What deploys, and its version."""
+        """The name of the program that deploys, and its version."""
         ...
 
     def preview(self) -> list[Step]:
@@ -34,33 +34,33 @@ class Deployer(Protocol):
         ...
 
     def up(self, *, delete_data: bool) -> None:
-        """Bring the stack to what the program says; data goes with it only if that is said here."""
+        """Deploy the program's present state. Data is deleted only if ``delete_data`` is true."""
         ...
 
     def destroy(self) -> None:
-        """Delete everything that the stack has."""
+        """Delete all resources of the stack."""
         ...
 
     def resources(self) -> list[dict[str, Any]]:
-        """Return the resources of the stack's state, as Pulumi's checkpoint has them; none where there is no stack."""
+        """Return the resources of the stack's state, in the form of Pulumi's checkpoint; empty if there is no stack."""
         ...
 
     def set_config(self, key: str, value: str) -> None:
-        """Set one of the project's settings in the stack's file; an empty value is as none."""
+        """Set one of the project's settings in the stack's file; an empty value unsets it."""
         ...
 
 
 def find_deployer(stack: str, state_dir: Path, *, with_pulumi: bool, output_to_stderr: bool) -> Deployer:
-    """Return what deploys this stack.
+    """Return the deployer for a stack.
 
     Args:
-        stack: its name.
-        state_dir: the local Cloudflare's.
-        with_pulumi: whether it is to be the Pulumi CLI, though the stack is for this machine.
-        output_to_stderr: whether what it prints must not be on stdout.
+        stack: the stack's name.
+        state_dir: the folder of the local Cloudflare's state.
+        with_pulumi: whether to use the Pulumi CLI for a stack on the local Cloudflare too.
+        output_to_stderr: whether its output must not go to stdout.
 
     Raises:
-        NotReadyError: there is no such stack, or nothing that could deploy it.
+        NotReadyError: there is no such stack, or no program that could deploy it.
     """
     base_url = str(stack_values(stack).get("cloudflare:baseUrl") or "")
     output = command_output(to_stderr=output_to_stderr)
@@ -75,10 +75,10 @@ def find_deployer(stack: str, state_dir: Path, *, with_pulumi: bool, output_to_s
 
 
 def stack_values(stack: str) -> dict[str, Any]:
-    """Return what the stack's file says, as it is written: what is encrypted is a mapping.
+    """Return the values of the stack's file as they are written; an encrypted value is a mapping.
 
     Raises:
-        NotReadyError: this is no folder of a Pulumi program, or there is no such file.
+        NotReadyError: the current folder is not a Pulumi program, or the stack has no file.
     """
     file = Path(f"Pulumi.{stack}.yaml")
     if not Path(PROJECT_FILE).exists():
@@ -93,7 +93,7 @@ def stack_values(stack: str) -> dict[str, Any]:
 
 
 def _run(command: Sequence[str], output: int | None) -> None:
-    """Run a command that people watch."""
+    """Run a command and show its output."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     done = subprocess.run(command, stdout=output, stdin=subprocess.DEVNULL, env=environment, check=False)  # noqa: S603
     if done.returncode != 0:
@@ -121,7 +121,7 @@ def _document(command: Sequence[str], done: subprocess.CompletedProcess[str]) ->
 
 
 class LocalDeploy:
-    """``python -m local``, for a stack on the Cloudflare of this machine."""
+    """``python -m local``, for a stack on the local Cloudflare."""
 
     name: str = "python -m local"
 
@@ -140,12 +140,12 @@ class LocalDeploy:
         return [Step(step["action"], step["urn"], tuple(step["changes"])) for step in document["steps"]]
 
     def up(self, *, delete_data: bool) -> None:
-        """Bring the stack to what the program says."""
+        """Deploy the program's present state."""
         _run(self._command("up", *(["--delete-data"] if delete_data else [])), self._output)
 
     def destroy(self) -> None:
-        """Delete everything that the stack has."""
-        _run(self._command("destroy", "--delete-data"), self._output)  # who is asked has said yes to it
+        """Delete all resources of the stack."""
+        _run(self._command("destroy", "--delete-data"), self._output)  # the user has already said yes to it
 
     def resources(self) -> list[dict[str, Any]]:
         """Return the resources of the stack's state."""
@@ -179,8 +179,8 @@ class PulumiCli:
     def preview(self) -> list[Step]:
         """Return what ``up`` would do.
 
-        The document is https://www.pulumi.com/docs/iac/cli/commands/pulumi_preview/ with ``--json``: its steps, and
-        messages of the program as ``diagnostics``.
+        It reads the JSON of ``pulumi preview --json`` (https://www.pulumi.com/docs/iac/cli/commands/pulumi_preview/):
+        its steps, and the program's messages in ``diagnostics``.
         """
         command = self._command("preview", "--json")
         done = _ask(command)
@@ -193,11 +193,11 @@ class PulumiCli:
         return [Step(each["op"], each["urn"], _differing(each)) for each in document.get("steps", [])]
 
     def up(self, *, delete_data: bool) -> None:  # noqa: ARG002 Pulumi asks nobody about data: what is protected stays
-        """Bring the stack to what the program says."""
+        """Deploy the program's present state."""
         _run(self._command("up", "--yes", "--skip-preview"), self._output)
 
     def destroy(self) -> None:
-        """Delete everything that the stack has."""
+        """Delete all resources of the stack."""
         _run(self._command("destroy", "--yes", "--skip-preview"), self._output)
 
     def resources(self) -> list[dict[str, Any]]:
@@ -207,7 +207,7 @@ class PulumiCli:
         return [] if done.returncode != 0 else _resources(_document(command, done))
 
     def set_config(self, key: str, value: str) -> None:
-        """Set one of the project's settings in the stack's file, or take it out."""
+        """Set one of the project's settings in the stack's file, or remove it."""
         change = ["set", key, value] if value else ["rm", key]
         _run(["pulumi", "config", *change, "--stack", self._stack], self._output)
 

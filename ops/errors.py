@@ -1,4 +1,4 @@
-"""What can go wrong between a caller and a task runner."""
+"""The exceptions of the client."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ class TaskRunnerError(Exception):
     """The task runner refused a request, or did not answer it.
 
     Attributes:
-        code: the API's stable name for the error, such as ``unknown_handler``.
-        status: the HTTP status; None when there was no answer.
+        code: the API's stable name of the error, such as ``unknown_handler``.
+        status: the HTTP status; None if there was no answer.
         message: one sentence.
-        details: what else the answer said, such as ``{"handlers": ["default", "http"]}``.
+        details: the other fields of the answer, such as ``{"handlers": ["default", "http"]}``.
     """
 
     def __init__(self, code: str, status: int | None, message: str, details: Mapping[str, Any] | None = None) -> None:
@@ -25,7 +25,7 @@ class TaskRunnerError(Exception):
 
 
 class UnauthorizedError(TaskRunnerError):
-    """The API wants a token, or another one."""
+    """The API needs a token, or refuses the one that was sent."""
 
 
 class ForbiddenError(TaskRunnerError):
@@ -33,15 +33,15 @@ class ForbiddenError(TaskRunnerError):
 
 
 class TaskNotFoundError(TaskRunnerError):
-    """There is no such task, or its time to live is over."""
+    """There is no such task, or it has expired."""
 
 
 class PayloadNotKeptError(TaskRunnerError):
-    """The task has completed, and its payload was dropped then."""
+    """The task has completed, and its payload was deleted then."""
 
 
 class IdempotencyConflictError(TaskRunnerError):
-    """The idempotency key was used for another submission."""
+    """The idempotency key was used for a different submission."""
 
     @property
     def task_id(self) -> str:
@@ -50,16 +50,16 @@ class IdempotencyConflictError(TaskRunnerError):
 
 
 class WrongStatusError(TaskRunnerError):
-    """A task of this status cannot be cancelled, or not be retried."""
+    """A task with this status cannot be cancelled or retried."""
 
     @property
     def task_status(self) -> str:
-        """The status that the task has."""
+        """The task's present status."""
         return str(self.details["status"])
 
 
 class BatchNotFoundError(TaskRunnerError):
-    """There is no such batch, or the time to live of the task at its end is over."""
+    """There is no such batch, or its last task has expired."""
 
 
 class ScheduleNotFoundError(TaskRunnerError):
@@ -67,18 +67,18 @@ class ScheduleNotFoundError(TaskRunnerError):
 
 
 class ScheduleOfStackError(TaskRunnerError):
-    """The stack's settings declare the schedule, and they alone change it."""
+    """The stack's settings declare the schedule, so that only they can change it."""
 
 
 class TransientError(TaskRunnerError):
     """The same request may succeed later."""
 
     retry_after_seconds: float = 1
-    """How long to wait before that."""
+    """How long to wait before the next request."""
 
 
 class RateLimitedError(TransientError):
-    """The token, or the caller's address, has made too many requests."""
+    """The token, or the caller's address, has sent too many requests."""
 
 
 class StoreUnavailableError(TransientError):
@@ -86,22 +86,22 @@ class StoreUnavailableError(TransientError):
 
 
 class BacklogFullError(TransientError):
-    """Too many tasks wait to be handed over, and the platform takes none for now; nothing was stored."""
+    """Too many tasks wait to be sent to the queue, which accepts none for now; nothing was stored."""
 
 
 class StoreFullError(TaskRunnerError):
-    """The task runner's store has no room for new tasks before others expire."""
+    """The task runner's store has no room for new tasks until others expire."""
 
 
 class UnreachableError(TransientError):
-    """Nothing answered, or not to the end."""
+    """Nothing answered, or the answer broke off."""
 
     def __init__(self, message: str) -> None:
         super().__init__("unreachable", None, message)
 
 
 class UnexpectedReplyError(TaskRunnerError):
-    """What answered does not speak as a task runner does."""
+    """The answer is not that of a task runner."""
 
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__("unexpected_reply", status, message)
@@ -122,4 +122,4 @@ KINDS: Mapping[str, type[TaskRunnerError]] = {
     "backlog_full": BacklogFullError,
     "store_full": StoreFullError,
 }
-"""The class of each error that a caller may want to catch, by its code."""
+"""The exception class for each error code that a caller may want to catch."""

@@ -1,4 +1,4 @@
-"""Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html), as far as the API sends them."""
+"""Reads server-sent events as the API sends them (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-_LINE_END = re.compile(r"\r\n|\n|\r(?!$)")  # the \n of a last \r may be still to come
+_LINE_END = re.compile(r"\r\n|\n|\r(?!$)")  # after a final \r, its \n may still arrive
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Event:
 
 
 def read_events(chunks: Iterable[bytes]) -> Iterator[Event]:
-    """Give each event once it is there whole; what a broken stream leaves over is dropped."""
+    """Yield each event when it is complete; an incomplete one at the end of a broken stream is dropped."""
     name, data = "", list[str]()
     for line in _lines(chunks):
         field, _, value = line.partition(":")

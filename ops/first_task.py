@@ -35,7 +35,7 @@ def main() -> int:
 
 
 def next_steps(url: str, *, asks_for_token: bool) -> str:
-    """Say what to type next, and what for."""
+    """Return what the user can type next, with explanations."""
     header = ' -H "Authorization: Bearer $token"' if asks_for_token else ""
     token = ", with $token one of api_tokens" if asks_for_token else ""
     steps = {

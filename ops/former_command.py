@@ -1,4 +1,4 @@
-"""The command `former`: whether a stack still needs the stores and engines of its earlier deployments."""
+"""The command `former`: tells whether a stack still needs the stores and engines of its earlier deployments."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ops.deployed_stack import DeployedStack, find_deployed_stack
 from ops.stats import FormerStore
 
 LONGEST_LIFE_DAYS = 8
-"""Of a task: a delay of a day and a time to live of a week (`MAX_DELAY_SECONDS` and `MAX_TTL_SECONDS` of
-`worker/task.js`)."""
+"""The longest life of a task: a delay of a day and a time to live of a week (`MAX_DELAY_SECONDS` and `MAX_TTL_SECONDS`
+of `worker/task.js`)."""
 
 
 def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -48,7 +48,7 @@ def _store_line(former: FormerStore) -> str:
 
 
 def _engine(name: str, stack: DeployedStack) -> tuple[str, int]:
-    """Return what an engine still carries: messages and dead letters, or instances that have not ended."""
+    """Return what an engine still has: messages and dead letters, or Workflow instances that have not ended."""
     if name == "queue":
         outputs = ("queue_ids", *(f"{priority}_queue_ids" for priority in OWN_PRIORITIES))
         queue_ids: list[str] = [each for output in outputs for each in stack.outputs.get(output) or ()]

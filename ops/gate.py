@@ -1,4 +1,4 @@
-"""Where a human decides: what is to be done is shown, and nothing is done before somebody has said yes."""
+"""Asks the user for consent: shows what will be done, and goes on only after a yes."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ LEGEND = "🟢 create · 🟡 change · 🔴 publish, and a human's yes · 💥 
 
 
 def require_somebody(options: argparse.Namespace) -> None:
-    """Refuse to begin where nobody could say yes. Raises UsageError."""
+    """Raise UsageError if nobody can answer the question: there is no terminal, and no option answers it."""
     if not options.yes and (options.json or not (sys.stdin.isatty() and sys.stderr.isatty())):
         raise UsageError("nobody can be asked here: run this in a terminal, or with --yes once you know what it does")
 
 
 def show(console: Console, changes: Sequence[PlannedChange]) -> None:
-    """Show what would be done, with the legend of its signs."""
+    """Show what will be done, with a legend of the signs."""
     console.note(f"\n{LEGEND}\n")
     for line in lines(changes):
         console.note(f"  {line}")
@@ -33,13 +33,13 @@ def show(console: Console, changes: Sequence[PlannedChange]) -> None:
 def confirmed(
     options: argparse.Namespace, console: Console, changes: Sequence[PlannedChange], *, is_teardown: bool = False
 ) -> Confirmation | None:
-    """Ask for a yes; where data would go, for the stack's name.
+    """Ask for a yes; if data would be lost, ask for the stack's name.
 
     Returns:
-        None when the answer was another one.
+        None if the answer was a different one.
 
     Raises:
-        UsageError: nobody is to be asked, and what was agreed to does not cover what would be lost.
+        UsageError: there is no terminal to ask on, and the options do not consent to the loss of data.
     """
     by = options.confirmed_by or getpass.getuser()
     moment = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""JSON objects in and out: read strictly, and written in the API's own spelling."""
+"""Converts JSON objects: reads replies strictly, and writes objects with the API's names of fields."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class JsonObject:
-    """An object of a reply. Each reader raises UnexpectedReplyError when its key is missing or of another type."""
+    """An object of a reply. Each reader raises UnexpectedReplyError if its key is missing or has another type."""
 
     values: Mapping[str, Any]
     name: str
 
     @classmethod
     def of(cls, value: object, name: str) -> JsonObject:
-        """Take a value that must be an object; `name` is for error messages."""
+        """Convert a value that must be an object; `name` is for error messages."""
         if not isinstance(value, dict):
             raise _unexpected(name, "an object", value)
         return cls(cast("dict[str, Any]", value), name)
@@ -46,7 +46,7 @@ class JsonObject:
         return self._read(key, (int, float), "a number")
 
     def time(self, key: str) -> datetime:
-        """Read a time; it must say its offset."""
+        """Read a time, which must have a UTC offset."""
         text = self.text(key)
         try:
             time = datetime.fromisoformat(text)
@@ -66,7 +66,7 @@ class JsonObject:
         return [JsonObject.of(item, f"{self.name}.{key}[{index}]") for index, item in enumerate(items)]
 
     def optional(self, read: Callable[[str], T], key: str) -> T | None:
-        """Read with one of the other readers; None when the value is null."""
+        """Read with one of the other readers; return None if the value is null."""
         return None if self.anything(key) is None else read(key)
 
     def anything(self, key: str) -> Any:
@@ -86,7 +86,7 @@ class JsonObject:
 
 
 def to_json(value: Any) -> Any:
-    """Give a dataclass, or a list of them, as the API writes it: keys in camelCase, times in UTC with milliseconds."""
+    """Convert a dataclass, or a list of them, to the API's JSON: keys in camelCase, times in UTC with milliseconds."""
     if dataclasses.is_dataclass(value):
         fields = dataclasses.fields(value)
         return {camel_case(field.name): to_json(getattr(value, field.name)) for field in fields}
@@ -96,14 +96,14 @@ def to_json(value: Any) -> Any:
         return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if isinstance(value, tuple):
         return [to_json(item) for item in cast("tuple[Any, ...]", value)]
-    if isinstance(value, list):  # of dataclasses; or of JSON already, which may be deeper than this function can go
+    if isinstance(value, list):  # dataclasses; or plain JSON, which may be too deep for this function's recursion
         items = cast("list[Any]", value)
         return [to_json(item) if dataclasses.is_dataclass(item) else item for item in items]
     return value
 
 
 def camel_case(name: str) -> str:
-    """Spell a snake_case name as the API does."""
+    """Convert a snake_case name to camelCase, as the API writes names."""
     first, *others = name.split("_")
     return first + "".join(other.capitalize() for other in others)
 

@@ -1,4 +1,4 @@
-"""What a stack had on Cloudflare, and whether it is still there after the stack was destroyed."""
+"""Checks whether anything that a stack had on Cloudflare is still there after the stack was destroyed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ops.live_state import resources_of
 
 @dataclass(frozen=True)
 class Leftover:
-    """Something that was deleted, or should have been."""
+    """A resource that was deleted, or should have been."""
 
     kind: str
     name: str
@@ -28,15 +28,15 @@ PATHS: Mapping[str, str] = {
     "Workflow": "workflows/{name}",
     "WorkersCustomDomain": "workers/domains/{id}",
 }
-"""Where each kind is, below the account; what is part of another one goes with it."""
+"""The path of each kind of resource below the account. A resource that is deleted with another one is not listed."""
 
 
 def left_over(stack: DeployedStack, resources: Iterable[Mapping[str, Any]]) -> list[Leftover]:
-    """Ask Cloudflare for each thing that the stack had. Raises ApiError when it does not answer.
+    """Ask Cloudflare for each resource that the stack had. Raises ApiError if it does not answer.
 
     Args:
-        stack: as it was before it was destroyed.
-        resources: of the stack's state, then.
+        stack: the stack before it was destroyed.
+        resources: the resources of the stack's state at that time.
     """
     asked = [each for each in resources_of(resources) if each.kind in PATHS]
     found = [

@@ -1,4 +1,4 @@
-"""What a dead letter is worth now: its task may have gone on since."""
+"""The state of a dead letter: whether its task still waits for a redrive."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from ops.patience import patiently
 from ops.task import Status, Task
 
 LOOKUPS_AT_ONCE = 8
-"""Of our choice: a hundred letters are looked up in a second or two, and the API hardly notices."""
+"""We chose this number: a hundred letters are looked up in a second or two, with little load on the API."""
 
 
 class LetterState(StrEnum):
-    """What a letter stands for."""
+    """What became of a letter's task."""
 
     FAILED = "failed"
-    """Its task failed in the run of the letter: a redrive runs it again."""
+    """The task failed in the letter's run: a redrive runs it again."""
     STALE = "stale"
-    """Its task has ended in another way since, or has begun a later run: there is nothing to redrive."""
+    """The task has ended in another way since, or has begun a later run: there is nothing to redrive."""
     UNFINISHED = "unfinished"
-    """Its task is still at work in that run, or the store does not show yet how it ended."""
+    """The task is still unfinished in that run, or the store does not show its end yet."""
     GONE = "gone"
-    """Its task is not there any more: its time to live is over."""
+    """The task is not stored any more: it has expired."""
     MALFORMED = "malformed"
-    """It names no task."""
+    """The letter names no task."""
 
 
 @dataclass(frozen=True)
 class KnownLetter:
-    """A letter and its state; `next_run` is the run that a redrive begins, None when there is nothing to redrive."""
+    """A letter and its state. `next_run` is the run that a redrive begins; None if there is nothing to redrive."""
 
     letter: DeadLetter
     state: LetterState
@@ -42,7 +42,7 @@ class KnownLetter:
 
     @property
     def is_useless(self) -> bool:
-        """Whether it will never have anything to redrive, though it names a task."""
+        """Whether a redrive of it can never do anything, although it names a task."""
         return self.state in {LetterState.STALE, LetterState.GONE}
 
 
@@ -75,7 +75,7 @@ def _known(letter: DeadLetter, tasks: dict[str, Task | None]) -> KnownLetter:
     task = tasks[task_run.task_id]
     if task is None:
         return KnownLetter(letter, LetterState.GONE)
-    # A redrive's own message is one of a run that it has not begun, if it was never taken.
+    # The message of a redrive names a run that has not begun, if it was never delivered.
     is_of_this_run = task_run.run == task.run or (letter.is_redrive and task_run.run == task.run + 1)
     if task.status is Status.FAILED and is_of_this_run:
         return KnownLetter(letter, LetterState.FAILED, task.run + 1)

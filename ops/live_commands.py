@@ -1,4 +1,4 @@
-"""`python -m ops top`: the numbers and the newest tasks, live. `python -m ops tail`: a line for each change."""
+"""`python -m ops top` shows the statistics and the newest tasks, live; `python -m ops tail` prints each change."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from ops.task_commands import figures_of, moment_of, rows_of
 
 TOP_TASKS = 10
 TOP_SECONDS = 5
-"""An answer of `GET /stats` stands for five seconds."""
+"""How often `top` asks: an answer of `GET /stats` stays the same for five seconds."""
 
 TAIL_SECONDS = 2
 REMEMBERED_TASKS = 1_000
 
 CLEAR = "\x1b[H\x1b[2J"
-"""Moves to the first line of a terminal, and empties it."""
+"""Terminal codes: move to the first line and clear the screen."""
 
 
 def add_parsers(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -51,7 +51,7 @@ def _top(options: argparse.Namespace, console: Console) -> int:
             stats, page = patiently(_look, client)
             lines = [*figures_of(stats), "", *rows_of(page)]
             is_screen = sys.stdout.isatty() and not options.once
-            # Where nobody looks at a screen, each look stands below the one before.
+            # Without a terminal, each screen is printed below the one before.
             separated = [CLEAR + lines[0], *lines[1:]] if is_screen else [*lines, *([] if options.once else [""])]
             console.result({"stats": to_json(stats), "tasks": to_json(page)}, separated)
     return SUCCESS
@@ -62,7 +62,7 @@ def _look(client: TaskRunnerClient) -> tuple[Any, list[TaskSummary]]:
 
 
 def _tail(options: argparse.Namespace, console: Console) -> int:
-    """Follow the newest tasks. The first look is what the others are compared with; alone it is shown itself."""
+    """Print the changes of the newest tasks. The first look is the basis of comparison; a single look is printed."""
     seen: dict[str, TaskSummary] = {}
     with client_of(options) as client:
         for number in _looks(options):
@@ -85,7 +85,7 @@ def _version(task: TaskSummary | None) -> tuple[object, ...] | None:
 
 
 def _looks(options: argparse.Namespace) -> Iterator[int]:
-    """Give the number of each look, from 0 on, with the time between them."""
+    """Yield the number of each look, from 0 on, and sleep between them."""
     number = 0
     while True:
         yield number

@@ -1,4 +1,4 @@
-"""What a stack really is, written down after a deployment: `live/NAME.md`."""
+"""The live-state report: what a stack has after a deployment, written to `live/NAME.md`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SECRET_SETTINGS = frozenset({"api_tokens"})
 
 @dataclass(frozen=True)
 class Confirmation:
-    """Who said yes, how and when."""
+    """Who said yes, and how and when."""
 
     by: str
     how: str
@@ -32,17 +32,17 @@ class Confirmation:
 
 @dataclass(frozen=True)
 class Resource:
-    """Something that the stack has on Cloudflare."""
+    """A resource that the stack has on Cloudflare."""
 
     kind: str
     name: str
-    """Cloudflare's name of it."""
+    """Cloudflare's name of the resource."""
     id: str
 
 
 @dataclass(frozen=True)
 class LiveState:
-    """All that the report tells."""
+    """The contents of the report."""
 
     stack: str
     status: str
@@ -54,12 +54,12 @@ class LiveState:
     resources: Sequence[Resource] = ()
     checks: Sequence[Check] = ()
     versions: Mapping[str, str] = field(default_factory=dict[str, str])
-    """What was deployed, and by what: the Worker's versions with their shares, the program's commit, the deployer."""
+    """What was deployed and by what: the Worker's versions with their shares, the program's commit, the deployer."""
     remarks: Sequence[str] = ()
 
 
 def write_report(state: LiveState) -> Path:
-    """Write the report in place of the former one; return where."""
+    """Write the report in place of the previous one; return the file's path."""
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{state.stack}.md"
     path.write_text(report(state), encoding="utf-8")
@@ -67,7 +67,7 @@ def write_report(state: LiveState) -> Path:
 
 
 def report(state: LiveState) -> str:
-    """Return the report: the Live State of the task runner's document, with what was realised."""
+    """Return the report: the Live State of the task runner's document, with the real values."""
     moment = written(datetime.now(UTC))
     verified = moment if state.checks and all(each.passed for each in state.checks) else "—"
     header = {"status": state.status, "last_action": state.last_action, "last_verified": verified}
@@ -97,7 +97,7 @@ def report(state: LiveState) -> str:
 
 
 def written(moment: datetime) -> str:
-    """Write a time, to the second."""
+    """Format a time, to the second."""
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
@@ -116,10 +116,10 @@ def _cell(value: Any) -> str:
 
 
 def resolved_settings(stack: str, project: str = "ephemera") -> dict[str, Any]:
-    """Return what a stack's file sets, by name; what is secret is not shown.
+    """Return the settings in a stack's file, by name; secrets are hidden.
 
     Raises:
-        NotReadyError: there is no such file.
+        NotReadyError: the stack has no file.
     """
     values = stack_values(stack)
     named = {key.removeprefix(f"{project}:"): value for key, value in values.items() if key.startswith(f"{project}:")}
@@ -135,7 +135,7 @@ ID_KEYS = ("uuid", "queueId", "consumerId")
 
 
 def resources_of(checkpoint: Iterable[Mapping[str, Any]]) -> list[Resource]:
-    """Return what of a stack's state is on Cloudflare."""
+    """Return those resources of a stack's state that are on Cloudflare."""
     return [_resource(each) for each in checkpoint if str(each["type"]).startswith("cloudflare:")]
 
 
@@ -147,7 +147,7 @@ def _resource(entry: Mapping[str, Any]) -> Resource:
 
 
 def commit_of_program() -> str:
-    """Return the commit of the folder, with a word where it is not as it was committed; empty without Git."""
+    """Return the folder's Git commit, with a note if files differ from it; empty without Git."""
     try:
         commit = _git("rev-parse", "HEAD")
         changed = _git("status", "--porcelain")
@@ -162,7 +162,7 @@ def _git(*arguments: str) -> str:
 
 
 def program_version() -> str:
-    """Return the version of the task runner, as ``pyproject.toml`` says it; empty where there is none."""
+    """Return the task runner's version from ``pyproject.toml``; empty if there is no such file."""
     file = Path("pyproject.toml")
     found = re.search(r'^version = "(.+)"$', file.read_text(encoding="utf-8"), re.MULTILINE) if file.exists() else None
     return found[1] if found else ""

@@ -1,4 +1,4 @@
-"""Command-line options: their values, and those that commands share."""
+"""Command-line options: readers of their values, and options that several commands share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _UNIT_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
-    """Make a reader of whole numbers in a range."""
+    """Return a reader of whole numbers in a range."""
     expected = f"a whole number from {least} to {most}" if most is not None else f"a whole number of at least {least}"
 
     def read(text: str) -> int:
@@ -28,7 +28,7 @@ def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
 
 
 def seconds(text: str) -> int:
-    """Read a length of time: ``90``, ``90s``, ``15m``, ``2h`` or ``1d``."""
+    """Read a duration in seconds: ``90``, ``90s``, ``15m``, ``2h`` or ``1d``."""
     match = re.fullmatch(r"(\d{1,12})([smhd]?)", text)
     if not match:
         raise argparse.ArgumentTypeError(f"expected seconds, or a number with s, m, h or d, got {text!r}")
@@ -36,7 +36,7 @@ def seconds(text: str) -> int:
 
 
 def moment(text: str) -> datetime:
-    """Read a time: how long ago it was (``15m``, ``2d``), or ISO 8601; without an offset it is this machine's."""
+    """Read a time: how long ago it was (``15m``, ``2d``), or ISO 8601. Without an offset it is a local time."""
     try:
         if re.fullmatch(r"\d+[smhd]", text):
             return datetime.now(UTC) - timedelta(seconds=seconds(text))
@@ -47,7 +47,7 @@ def moment(text: str) -> datetime:
 
 
 def rate(text: str) -> float:
-    """Read a rate, greater than 0."""
+    """Read a rate greater than 0."""
     try:
         value = float(text)
     except ValueError:
@@ -74,14 +74,14 @@ def tag(text: str) -> tuple[str, str]:
 
 
 def name(text: str) -> str:
-    """Read a name; an empty one comes from a variable that is not set."""
+    """Read a name. It must not be empty: an empty one comes from a shell variable that is not set."""
     if not text:
         raise argparse.ArgumentTypeError("expected a name, got an empty one")
     return text
 
 
 def add_tag_option(parser: argparse.ArgumentParser, text: str) -> None:
-    """Add ``--tag``, which may be given several times."""
+    """Add ``--tag``, which may be repeated."""
     parser.add_argument(
         "--tag",
         type=tag,
@@ -94,7 +94,7 @@ def add_tag_option(parser: argparse.ArgumentParser, text: str) -> None:
 
 
 def tags_of(options: argparse.Namespace) -> dict[str, str]:
-    """Return the tags that are given. Raises UsageError when a key is given twice."""
+    """Return the given tags. Raises UsageError if a key is given twice."""
     keys = [key for key, _ in options.tags]
     twice = next((key for key in keys if keys.count(key) > 1), None)
     if twice is not None:
@@ -103,7 +103,7 @@ def tags_of(options: argparse.Namespace) -> dict[str, str]:
 
 
 def add_task_options(parser: argparse.ArgumentParser) -> None:
-    """Add what steers a task; `task_settings` reads it."""
+    """Add the options of a new task; `task_settings` reads them."""
     parser.add_argument("--handler", type=name, metavar="NAME", help="what does the work (default: default)")
     parser.add_argument(
         "--param",
@@ -127,7 +127,7 @@ def add_task_options(parser: argparse.ArgumentParser) -> None:
 
 
 def task_settings(options: argparse.Namespace) -> dict[str, Any]:
-    """Return fields of a `NewTask`, beside its payload and its idempotency key."""
+    """Return the fields of a `NewTask` from the options, without payload and idempotency key."""
     return {
         "handler": options.handler,
         "parameters": dict(options.parameters),

@@ -1,4 +1,4 @@
-"""Bears errors that pass, a few in a row."""
+"""Retries after transient errors, a few times in a row."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ ERRORS_IN_A_ROW = 5
 
 
 class Patience:
-    """How much more is borne."""
+    """How many more transient errors are tolerated."""
 
     def __init__(self) -> None:
         self._left = ERRORS_IN_A_ROW
 
     def bear(self, error: TransientError, seconds_left: float = math.inf) -> None:
-        """Sleep until the next try, or raise the error when there is no patience or not so much time left."""
+        """Sleep until the next try. Raise the error if no tries or not enough time are left."""
         self._left -= 1
         if self._left < 0 or seconds_left <= error.retry_after_seconds:
             raise error
@@ -30,7 +30,7 @@ class Patience:
 
 
 def patiently(ask: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Ask, and ask again after an error that may pass. Raises it when it does not."""
+    """Call a function, and retry after transient errors. Raises the last error."""
     patience = Patience()
     while True:
         try:

@@ -10,10 +10,10 @@ from ops.json_object import JsonObject
 
 @dataclass(frozen=True)
 class Pause:
-    """A handler whose tasks wait."""
+    """A paused handler: its tasks wait."""
 
     handler: str | None
-    """None: every handler."""
+    """None means all handlers."""
     since: datetime
 
     @classmethod

@@ -1,4 +1,4 @@
-"""The commands that let tasks wait: pause, resume and pauses."""
+"""The commands pause, resume and pauses."""
 
 from __future__ import annotations
 

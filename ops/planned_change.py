@@ -1,4 +1,4 @@
-"""What a deployment would do, in the words and signs that it is shown with before somebody says yes to it."""
+"""The changes that a deployment would make, with the words and signs that the user sees before saying yes."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from ops.console import table
 
 
 class Effect(Enum):
-    """What becomes of something on Cloudflare; the value is its sign and its word."""
+    """What happens to a resource on Cloudflare; the value is its sign and its word."""
 
     CREATE = "🟢 create"
     CHANGE = "🟡 change"
     PUBLISH = "🔴 publish"
-    """What the internet reaches: the code that answers, an address."""
+    """A change that the internet sees: the code that answers, or an address."""
     DESTROY = "💥 destroy"
 
 
 WAIT, VERIFY, GATE = "⏳", "✔", "🔴 GATE"
-"""The legend's other signs: what is waited for, what was checked, where a human decides."""
+"""The other signs of the legend: something waited for, something checked, a decision of the user."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """What a preview says of one resource."""
+    """A step of a preview: what would happen to one resource."""
 
     operation: str
-    """As Pulumi calls it: ``create``, ``update``, ``replace``, ``delete``, ``same`` and others."""
+    """Pulumi's name of the operation: ``create``, ``update``, ``replace``, ``delete``, ``same`` and others."""
     urn: str
     changes: tuple[str, ...] = ()
-    """Which of its properties differ."""
+    """The properties that differ."""
 
     @property
     def is_change(self) -> bool:
-        """Whether anything is to be done."""
+        """Whether the step changes anything."""
         return self.operation in _REPLACEMENTS | _CHANGES
 
     @property
@@ -56,32 +56,32 @@ class PlannedChange:
 
     effect: Effect
     kind: str
-    """Of resource, in a word: ``Queue``."""
+    """The kind of resource, in one word: ``Queue``."""
     name: str
     changes: tuple[str, ...] = ()
     loses_data: bool = False
-    """Whether data goes with it that nothing else has."""
+    """Whether the change deletes data that exists nowhere else."""
 
 
 PUBLISHED = frozenset({"WorkersDeployment", "WorkersCustomDomain", "WorkersRoute"})
 HOLDS_DATA = frozenset({"D1Database", "WorkersKvNamespace", "Queue"})
-"""What keeps tasks or messages, beside a Worker with Durable Objects."""
+"""Resources that hold tasks or messages. A Worker with Durable Objects does so too."""
 IMMUTABLE = frozenset({"WorkerVersion"})
-"""Of which each change is a new one, while Cloudflare keeps the former one."""
+"""Resources that are replaced at each change, while Cloudflare keeps the old one."""
 SCHEMA = frozenset({"Migrations", "D1Migrations"})
-"""What goes with its database: nothing is lost by its deletion. Other resources of the task runner's own are in the
-stack's state alone, and are not shown."""
+"""Resources that are part of a database: their deletion alone loses nothing. The task runner's other own resources are
+only in the stack's state, and are not shown."""
 
 _REPLACEMENTS = frozenset({"replace", "create-replacement", "delete-replaced"})
 _CHANGES = frozenset({"create", "update", "delete", "replace", "import"})
 
 
 def plan(steps: Iterable[Step], *, has_objects: bool = False) -> list[PlannedChange]:
-    """Return what is to be done, one line a resource, the most far-reaching last.
+    """Return what will be done, one line for each resource, the change with the largest effect last.
 
     Args:
-        steps: of a preview.
-        has_objects: whether the stack's Worker has Durable Objects, which go with it.
+        steps: the steps of a preview.
+        has_objects: whether the stack's Worker has Durable Objects, which are deleted with it.
     """
     holds_data = HOLDS_DATA | {"Worker"} if has_objects else HOLDS_DATA
     operations: dict[str, Step] = {}
@@ -96,7 +96,7 @@ def plan(steps: Iterable[Step], *, has_objects: bool = False) -> list[PlannedCha
 
 
 def _is_of_cloudflare(kind: str) -> bool:
-    """Tell what is on Cloudflare from the stack itself, a provider, a component and what is in the state alone."""
+    """Tell whether a type is on Cloudflare: not the stack, a provider, a component or something in the state only."""
     return kind.startswith("cloudflare:") or kind.rsplit(":", 1)[-1] in SCHEMA
 
 
@@ -117,7 +117,7 @@ def _changes_of(step: Step, holds_data: frozenset[str]) -> Iterator[PlannedChang
 
 
 def counted(changes: Iterable[PlannedChange]) -> str:
-    """Count a plan: ``12 created, 1 published``."""
+    """Return the number of changes by kind: ``12 created, 1 published``."""
     words = {
         Effect.CREATE: "created",
         Effect.CHANGE: "changed",
@@ -132,7 +132,7 @@ SHOWN_CHANGES = 4
 
 
 def lines(changes: Iterable[PlannedChange]) -> list[str]:
-    """Show a plan."""
+    """Return the lines that show a plan."""
     rows = [
         (
             change.effect.value,

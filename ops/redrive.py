@@ -1,4 +1,4 @@
-"""Puts the tasks of dead letters through the main queue again."""
+"""Redrives dead letters: sends their tasks through the main queue again."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ STOP_POLL_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class Selection:
-    """Which letters are redriven, and how fast."""
+    """Which letters to redrive, and how fast."""
 
     limit: int | None = None
-    """At most so many; None: all."""
+    """The largest number of letters; None: all."""
     rate_per_second: float | None = None
-    """None: as fast as it goes."""
+    """Letters a second; None: as fast as possible."""
     task_ids: Collection[str] | None = None
-    """Those of these tasks alone; None: all."""
+    """Redrive only the letters of these tasks; None: all."""
 
 
 @dataclass
 class RedriveCounts:
-    """What became of the letters of a round. All but those that were redriven stay in the dead-letter queue."""
+    """The outcome of a round, in numbers of letters. Those that were not redriven stay in the dead-letter queue."""
 
     redriven: int = 0
     stale: int = 0
-    """Their task has ended otherwise since, or has begun a later run: redriven, they would run nothing."""
+    """Their task has ended in another way since, or has begun a later run: a redrive would run nothing."""
     unfinished: int = 0
-    """Their task is still at work, or the store does not show yet how it ended."""
+    """Their task is still unfinished, or the store does not show its end yet."""
     gone: int = 0
-    """Their task is not there any more: redriven, they would only come back."""
+    """Their task has expired: after a redrive they would become dead letters again."""
     repeated: int = 0
-    """Their task was redriven in this round already, and may have failed again."""
+    """Their task was already redriven in this round, and may have failed again."""
     malformed: list[DeadLetter] = field(default_factory=list[DeadLetter])
     """They name no task."""
 
 
 class _Verdict(Enum):
-    """What becomes of a letter."""
+    """What to do with a letter."""
 
     REDRIVE = auto()
     ACKNOWLEDGE = auto()  # its task was redriven by another letter of that run, or its lease ended too early
@@ -55,13 +55,13 @@ class _Verdict(Enum):
 
 
 class Redrive:
-    """One round of redriving, which runs each failed task once, however many letters it has.
+    """One round of redriving. Each failed task runs once, however many letters it has.
 
     Args:
-        letters: the round.
-        client: knows what became of the tasks.
-        is_stopped: asked between batches; when it says so, what is under way is finished, and nothing else begun.
-        report: told how many have been redriven.
+        letters: the round through the dead-letter queue.
+        client: the client that tells the state of the tasks.
+        is_stopped: called between batches. When it returns True, the current batch is finished and no other begun.
+        report: called with the number of letters redriven so far.
     """
 
     def __init__(
@@ -80,11 +80,11 @@ class Redrive:
         self.counts = RedriveCounts()
 
     def run(self) -> RedriveCounts:
-        """Redrive until no letter is left, the limit is reached, or it is stopped.
+        """Redrive until no letter is left, the limit is reached, or `is_stopped` returns True.
 
         Raises:
-            ApiError: Cloudflare's API refuses a request; what was done is in `counts`.
-            TaskRunnerError: the same of the task runner.
+            ApiError: Cloudflare's API refuses a request; `counts` has what was done before.
+            TaskRunnerError: the task runner refuses a request; `counts` has what was done before.
         """
         while not self._is_stopped() and not self._is_done():
             batch = self._letters.pull(self._batch_size())
@@ -101,7 +101,7 @@ class Redrive:
         return self.counts
 
     def missing(self) -> list[str]:
-        """Return those of the chosen tasks of which no letter was redriven."""
+        """Return those of the selected tasks that had no letter to redrive."""
         return sorted(set(self._selection.task_ids or ()) - self._chosen.keys())
 
     def _redrive(self, chosen: list[tuple[LeasedLetter, int]]) -> None:
@@ -121,11 +121,11 @@ class Redrive:
         return has_all or self._left() <= 0
 
     def _left(self) -> int:
-        """Return how many may still be redriven."""
+        """Return how many letters may still be redriven."""
         return sys.maxsize if self._selection.limit is None else self._selection.limit - self.counts.redriven
 
     def _is_meant(self, letter: DeadLetter) -> bool:
-        """Tell whether a letter is selected; those that name no task are told of in any case."""
+        """Tell whether a letter is selected. Letters without a task are always reported."""
         chosen = self._selection.task_ids
         return chosen is None or letter.task_run is None or letter.task_run.task_id in chosen
 
@@ -150,7 +150,7 @@ class Redrive:
         return _Verdict.KEEP
 
     def _judge_another(self, known: KnownLetter, chosen: KnownLetter) -> _Verdict:
-        """Judge a further letter of a task that is redriven in this round."""
+        """Decide what to do with another letter of a task that is redriven in this round."""
         if known.letter.task_run == chosen.letter.task_run or known.next_run == chosen.next_run:
             return _Verdict.ACKNOWLEDGE
         if known.state is LetterState.STALE:

@@ -1,4 +1,4 @@
-"""Waits until what was deployed is what answers: Cloudflare takes a while to get it everywhere."""
+"""Waits until the new deployment answers: Cloudflare needs a while to roll it out to all locations."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from ops.deployed_stack import TOKEN_VARIABLE, NotReadyError
 from ops.errors import ForbiddenError, TaskRunnerError, UnauthorizedError
 
 WORKER_SECONDS = 60
-"""A new workers.dev address takes a while until every location knows it, a new version some seconds."""
+"""A new workers.dev address takes a while to reach every location, a new version some seconds."""
 
 OBJECTS_SECONDS = 330
-"""A Durable Object that is at work keeps its former code for up to 300 s after a deployment, if nobody has set another
-time (https://developers.cloudflare.com/workers/versions-and-deployments/gradual-deployments/with-durable-objects/)."""
+"""A busy Durable Object keeps its old code for up to 300 s after a deployment, unless another time is set
+(https://developers.cloudflare.com/workers/versions-and-deployments/gradual-deployments/with-durable-objects/)."""
 
 ANSWERS_IN_A_ROW = 3
 POLL_SECONDS = 1
 
 
 def wait_for_worker(client: TaskRunnerClient, worker: str, version_id: str) -> None:
-    """Return when a version answers, several times in a row.
+    """Return when a version has answered several times in a row.
 
     Raises:
-        NotReadyError: it does not, or another one answers in its place.
+        NotReadyError: it does not answer in time, or another version answers instead.
     """
     answers = 0
 
@@ -41,7 +41,7 @@ def wait_for_objects(client: TaskRunnerClient, versions: Collection[str]) -> Non
     """Return when each Durable Object runs one of these versions.
 
     Raises:
-        NotReadyError: one does not, or the token may not ask.
+        NotReadyError: an object does not in time, or the token's role does not allow the question.
     """
 
     def former_ones() -> str | None:
@@ -52,7 +52,7 @@ def wait_for_objects(client: TaskRunnerClient, versions: Collection[str]) -> Non
 
 
 def _wait(found: Callable[[], str | None], seconds: float, what: str) -> None:
-    """Ask until there is nothing more to wait for."""
+    """Ask until nothing is left to wait for."""
     deadline = time.monotonic() + seconds
     while True:
         try:

@@ -13,23 +13,24 @@ from ops.task import NewTask, read_tags
 
 @dataclass(frozen=True)
 class NewSchedule:
-    """A schedule to be put: when it ticks, by `cron` or by `every_seconds`, and what is submitted then."""
+    """A new schedule: when it ticks (`cron` or `every_seconds`), and which task it submits."""
 
     cron: str | None = None
     """Five fields: minute, hour, day, month, weekday."""
     timezone: str | None = None
-    """Of the cron expression; UTC where it is None."""
+    """The time zone of the cron expression; None means UTC."""
     every_seconds: int | None = None
-    """From 60 on."""
+    """At least 60."""
     overlap: str | None = None
-    """`skip`, the default, leaves a tick out while the last task has not ended; `allow` does not."""
+    """What happens at a tick while the last task has not ended: `skip` (the default) makes no task, `allow` makes one.
+    """
     missed: str | None = None
-    """What is done about missed ticks: `skip`, `last` (the default) or `all`."""
+    """What to do about missed ticks: `skip`, `last` (the default) or `all`."""
     task: NewTask = field(default_factory=NewTask)
-    """What is submitted; without an idempotency key."""
+    """The task to submit, without an idempotency key."""
 
     def timing(self) -> dict[str, Any]:
-        """Return what the API takes beside the task's own fields."""
+        """Return the request's fields about the timing, without those of the task."""
         given = {
             "cron": self.cron,
             "timezone": self.timezone,
@@ -42,7 +43,7 @@ class NewSchedule:
 
 @dataclass(frozen=True)
 class ScheduledRun:
-    """A task that a schedule has made."""
+    """A task that a schedule made."""
 
     task_id: str
     scheduled_at: datetime
@@ -59,7 +60,7 @@ class Schedule:
 
     name: str
     owner: str
-    """`api`, or `stack` where the stack's settings declare it."""
+    """`stack` if the stack's settings declare it, otherwise `api`."""
     cron: str | None
     timezone: str
     every_seconds: int | None
@@ -74,7 +75,7 @@ class Schedule:
     tags: Mapping[str, str]
     priority: str
     callback_url: str | None
-    """The origin alone."""
+    """The callback URL without its path."""
     next_runs: tuple[datetime, ...]
     last_runs: tuple[ScheduledRun, ...]
     """Newest first."""
@@ -106,5 +107,5 @@ class Schedule:
 
 
 def body_of(schedule: NewSchedule, item: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the body of a request; `item` is the task as `POST /tasks` takes it."""
+    """Return the body of a request; `item` is the task in the form of `POST /tasks`."""
     return schedule.timing() | dict(item)

@@ -16,7 +16,7 @@ RANGES: tuple[Range, ...] = get_args(Range)
 
 @dataclass(frozen=True)
 class Counts:
-    """Tasks by status."""
+    """Numbers of tasks by status."""
 
     pending: int
     processing: int
@@ -33,12 +33,12 @@ class Counts:
 
 @dataclass(frozen=True)
 class Counted:
-    """What the counts cover: all tasks, or the newest."""
+    """What the counts cover: all tasks, or only the newest."""
 
     tasks: int
     since: datetime | None
     complete: bool
-    """Whether these are all that there are."""
+    """Whether all tasks are counted."""
 
     @classmethod
     def read(cls, counted: JsonObject) -> Counted:
@@ -48,12 +48,12 @@ class Counted:
 
 @dataclass(frozen=True)
 class FormerStore:
-    """What the store of an earlier deployment still has."""
+    """What the store of an earlier deployment still holds."""
 
     store: str
     counts: Counts
     complete: bool
-    """Whether the counts are of all its tasks, and not of the newest only."""
+    """Whether the counts cover all its tasks, and not only the newest."""
 
     @classmethod
     def read(cls, former: JsonObject) -> FormerStore:
@@ -67,7 +67,7 @@ class FormerStore:
 
     @property
     def ended(self) -> int:
-        """How many have ended, and are kept until their time to live is over."""
+        """How many have ended, and are kept until they expire."""
         return self.counts.completed + self.counts.failed + self.counts.cancelled
 
 
@@ -79,7 +79,7 @@ class DatabaseFill:
     bytes: int
     limit_bytes: int
     used: float
-    """The part of the limit that is in use."""
+    """The used part of the limit, between 0 and 1."""
 
     @classmethod
     def read(cls, fill: JsonObject) -> DatabaseFill:
@@ -89,16 +89,16 @@ class DatabaseFill:
 
 @dataclass(frozen=True)
 class QueueBacklog:
-    """What waits in the queue."""
+    """The messages that wait in the queue."""
 
     backlog: int
     oldest_age_seconds: float | None
     priorities: PriorityBacklogs | None = None
-    """What waits in the queues of each priority; None where they have none of their own."""
+    """The backlog of each priority; None if the priorities have no queues of their own."""
 
     @classmethod
     def read(cls, queue: JsonObject) -> QueueBacklog:
-        """Read it. Raises UnexpectedReplyError."""
+        """The backlogs of the queues of each priority."""
         given = queue.optional(queue.object, "priorities") if "priorities" in queue.values else None
         return cls(
             queue.integer("backlog"),
@@ -118,7 +118,7 @@ class PriorityBacklogs:
 
 @dataclass(frozen=True)
 class DeadLetterCount:
-    """What lies in the dead-letter queue."""
+    """The contents of the dead-letter queue."""
 
     count: int
     oldest_age_seconds: float | None
@@ -131,7 +131,7 @@ class DeadLetterCount:
 
 @dataclass(frozen=True)
 class Minute:
-    """What happened within a minute."""
+    """The events of one minute."""
 
     minute: datetime
     submitted: int
@@ -148,7 +148,7 @@ class Minute:
 
 @dataclass(frozen=True)
 class Latency:
-    """From submission to completion, in milliseconds."""
+    """The time from submission to completion, in milliseconds."""
 
     samples: int
     p50: float
@@ -238,7 +238,7 @@ class RunningVersion:
 
     name: str
     version: str | None
-    """None while it is one that does not tell."""
+    """None if the object's version does not report it."""
 
     @classmethod
     def read(cls, running: JsonObject) -> RunningVersion:
@@ -248,7 +248,7 @@ class RunningVersion:
 
 @dataclass(frozen=True)
 class SweeperCounts:
-    """What the sweeper has done since the store is there."""
+    """What the sweeper has done since the store was created."""
 
     expired: int
     resent: int
@@ -263,11 +263,11 @@ class SweeperCounts:
 
 @dataclass(frozen=True)
 class Stats:
-    """Statistics. `queue` and `dead_letters` are None where the engine has no queues."""
+    """Statistics. `queue` and `dead_letters` are None if the engine has no queues."""
 
     generated_at: datetime
     as_of: datetime | None
-    """When tasks were counted; None where nobody has yet."""
+    """When tasks were counted; None if they have not been counted yet."""
     counts: Counts
     counted: Counted
     former: tuple[FormerStore, ...]
@@ -277,9 +277,9 @@ class Stats:
     recent: Recent
     objects: tuple[RunningVersion, ...]
     paused: tuple[Pause, ...]
-    """Handlers whose tasks wait; none of a task runner that does not tell."""
+    """The paused handlers; empty if the task runner does not report them."""
     firing: tuple[str, ...]
-    """The names of the stack's alerts that fire; none of a task runner that does not tell."""
+    """The names of the alerts that fire; empty if the task runner does not report them."""
     sweeper: SweeperCounts
 
     @classmethod

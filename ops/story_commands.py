@@ -1,4 +1,4 @@
-"""`python -m ops task`: the whole story of a task. `python -m ops payload`: what was submitted."""
+"""`python -m ops task` shows all about a task, its attempts included; `python -m ops payload` shows its payload."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 SHOWN_CHILDREN = 20
 SHOWN_PAYLOAD_LENGTH = 2_000
-"""How much of a payload is shown beside the rest, in characters."""
+"""How many characters of a payload are shown with the other facts."""
 
 
 def add_parsers(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -71,7 +71,7 @@ def _payload(options: argparse.Namespace, console: Console) -> int:
 
 
 def _unless_refused(ask: Callable[[], T]) -> tuple[T | None, str]:
-    """Return what is answered, or why it is not shown."""
+    """Return the answer, or the reason why it is not shown."""
     try:
         return ask(), ""
     except ForbiddenError:
@@ -81,7 +81,7 @@ def _unless_refused(ask: Callable[[], T]) -> tuple[T | None, str]:
 
 
 def _payload_json(payload: bytes | None) -> dict[str, str | None]:
-    """Give a payload as a field: as text where it is text, else in base64."""
+    """Return a payload as JSON: text as it is, other bytes in base64."""
     if payload is None:
         return {"payload": None}
     try:

@@ -14,11 +14,11 @@ from ops.json_object import JsonObject
 Json: TypeAlias = Mapping[str, "Json"] | Sequence["Json"] | str | int | float | bool | None
 
 Payload: TypeAlias = bytes | Json
-"""The work's description. Bytes and strings go as they are, anything else as its JSON text."""
+"""The payload of a task. Bytes and strings are sent unchanged, anything else as JSON."""
 
 
 class Status(StrEnum):
-    """What state a task is in."""
+    """The status of a task."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -28,7 +28,7 @@ class Status(StrEnum):
 
     @property
     def has_ended(self) -> bool:
-        """Whether it stays so, unless the task is retried."""
+        """Whether the status is final, unless the task is retried."""
         return self in {Status.COMPLETED, Status.FAILED, Status.CANCELLED}
 
 
@@ -37,49 +37,54 @@ Priority = Literal["high", "normal", "low"]
 
 @dataclass(frozen=True)
 class NewTask:
-    """A task to be submitted. None stands for the stack's own setting."""
+    """A task to be submitted. A field that is None takes the stack's default."""
 
     payload: Payload = b""
     handler: str | None = None
     parameters: Mapping[str, str] = field(default_factory=dict[str, str])
-    """The handler's own."""
+    """The handler's parameters."""
     delay_seconds: int | None = None
-    """Wait before the first attempt: 0 to 86,400."""
+    """The delay before the first attempt: 0 to 86,400."""
     ttl_seconds: int | None = None
     """How long the task is kept: 60 to 604,800."""
     max_retries: int | None = None
-    """0 to 100."""
+    """How often a failed attempt is retried: 0 to 100."""
     idempotency_key: str | None = None
-    """1 to 255 visible ASCII characters. The same key and payload give the same task."""
+    """1 to 255 visible ASCII characters. Submitting the same key and payload again returns the same task."""
     replace: Literal["pending"] | None = None
-    """``pending``: the task with the key that has not started yet becomes this one, and its delay begins anew."""
+    """``pending``: if the task with this key has not started, this one replaces it, and the delay begins anew."""
     callback_url: str | None = None
-    """Where it is told that the task has ended; an empty one is none, whatever the stack and the handler say."""
+    """The URL that is called when the task has ended; an empty string means none, whatever the stack and the handler
+    say.
+    """
     on: Sequence[str] | None = None
-    """Which ends are told: completed, failed, cancelled."""
+    """For which ends it is called: completed, failed, cancelled."""
     after: Sequence[str] | None = None
-    """The ids of up to 100 tasks after which it starts."""
+    """The ids of up to 100 tasks that must end before this one starts."""
     start_when: Literal["completed", "ended"] | None = None
-    """With `after`: when all of those have completed, else this task is cancelled; or when all have ended."""
+    """With `after`: ``completed`` starts it when all of those have completed, and cancels it otherwise; ``ended``
+    starts it when all have ended.
+    """
     group: str | None = None
-    """A key whose tasks share limits: 1 to 128 visible ASCII characters; the handler's where it is not given."""
+    """A key of 1 to 128 visible ASCII characters; tasks with the same key share limits. The default is the handler's.
+    """
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
     """What it is found by: up to 8 tags. A key is a letter and up to 31 letters, digits, ``_``, ``.`` or ``-``; a value
     1 to 64 visible ASCII characters without ``"`` and ``\\``; all together 400 characters."""
     priority: Priority | None = None
-    """Which queue carries it, in a stack with priorities; the handler's where it is not given, else normal."""
+    """Which queue carries it, in a stack with priorities. The default is the handler's, else normal."""
 
 
 @dataclass(frozen=True)
 class Submission:
-    """What became of a submission."""
+    """The reply to a submission."""
 
     task_id: str
     status: Status
     is_replay: bool
-    """Whether the task was there already, by its idempotency key; `submit_many` is not told, and says False."""
+    """Whether the task existed already, found by its idempotency key. `submit_many` does not know, and says False."""
     is_replaced: bool = False
-    """Whether it took the place of a task with its idempotency key, which has its id."""
+    """Whether it replaced a pending task with its idempotency key; it has that task's id."""
 
     @classmethod
     def read(cls, reply: JsonObject, *, is_replay: bool = False) -> Submission:
@@ -94,7 +99,7 @@ class Submission:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an attempt has come, in the handler's words."""
+    """The progress of an attempt, as the handler reported it."""
 
     percent: float
     note: str | None
@@ -107,7 +112,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Failure:
-    """The error of the last attempt that failed."""
+    """The error of the last failed attempt."""
 
     name: str
     message: str
@@ -120,7 +125,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Step:
-    """A step of a task, a sleep, or an event that it waits for or has got."""
+    """A step of a task, a sleep, or an event that it waits for or has received."""
 
     name: str
     kind: str
@@ -149,26 +154,26 @@ class Step:
 
 @dataclass(frozen=True)
 class TaskSummary:
-    """A task as lists show it; the message of its error may be cut short."""
+    """A task as lists show it; the message of its error may be truncated."""
 
     task_id: str
     status: Status
     handler: str
     run: int
-    """1 for the first; a retry by hand and a redrive start the next."""
+    """The number of the run, from 1; a retry by hand or a redrive starts the next run."""
     attempts: int
-    """Of this run."""
+    """The number of attempts in this run."""
     crashes: int
-    """Attempts of this run whose isolate died; 0 of a task runner that does not tell."""
+    """How many attempts of this run ended with the death of their isolate; 0 if the task runner does not report it."""
     max_retries: int
     group: str | None
-    """The key of its group, whose limits hold for it."""
+    """The key of its group, whose limits apply to it."""
     priority: str
     """Which queue carries it: high, normal or low."""
     waiting_for: str | None
-    """What a pending task is held for: ``group`` until it has its turn in its group."""
+    """Why a pending task is held: ``group`` until its group lets it start."""
     tags: Mapping[str, str]
-    """What it is found by; none of a task runner that does not tell."""
+    """The tags by which it can be found; empty if the task runner does not report them."""
     progress: Progress | None
     error: Failure | None
     created_at: datetime
@@ -176,9 +181,9 @@ class TaskSummary:
     """When the first attempt of this run began."""
     finished_at: datetime | None
     next_attempt_at: datetime | None
-    """When a pending task is due that waits for its delay or its backoff."""
+    """When a pending task is due, if it waits for its delay or its backoff."""
     expires_at: datetime | None
-    """None while the task is held: its time to live counts from its release."""
+    """None while the task is held: its time to live begins at its release."""
 
     @classmethod
     def read(cls, task: JsonObject) -> TaskSummary:
@@ -188,14 +193,14 @@ class TaskSummary:
 
 @dataclass(frozen=True)
 class Callback:
-    """Where it is told that a task has ended, and how far that has come."""
+    """The callback of a task, and the progress of its delivery."""
 
     task_id: str | None
-    """The task that tells of it; None until there is an end to tell."""
+    """The id of the task that delivers the callback; None before the task has ended."""
     url: str
-    """The origin alone."""
+    """The callback URL without its path."""
     on: tuple[str, ...]
-    """Which ends are told."""
+    """For which ends it is called."""
     status: Status | None
 
     @classmethod
@@ -208,13 +213,13 @@ class Callback:
 
 @dataclass(frozen=True)
 class After:
-    """After which tasks a task starts."""
+    """The tasks that must end before this one starts."""
 
     task_ids: tuple[str, ...]
     start_when: str
     """``completed`` or ``ended``."""
     waits_for: tuple[str, ...]
-    """Those that have not ended; the task is held until there are none."""
+    """The ids of those that have not ended; the task is held until there are none."""
 
     @classmethod
     def read(cls, after: JsonObject) -> After:
@@ -228,15 +233,17 @@ class Task(TaskSummary):
     """A task."""
 
     result: Any
-    """What its handler returned; None while there is no result."""
+    """What its handler returned; None if there is no result."""
     callback: Callback | None
-    """None, too, of a task runner that does not tell."""
+    """None also if the task runner does not report it."""
     parent: str | None
-    """Of a callback: the id of the task that it tells of; of a task that a handler submitted: that of the handler."""
+    """For a callback, the id of the task that ended; for a task that a handler submitted, the id of that handler's
+    task.
+    """
     after: After | None = None
-    """None of a task that starts after none, and of a task runner that does not tell."""
+    """None if the task waits for no others, or the task runner does not report it."""
     steps: tuple[Step, ...] | None = None
-    """Of a task whose handler has steps, where it was asked for alone."""
+    """The steps, if the handler has steps and this one task was requested."""
 
     @classmethod
     def read(cls, task: JsonObject) -> Task:
@@ -258,11 +265,11 @@ class Task(TaskSummary):
 
 @dataclass(frozen=True)
 class Page:
-    """Some tasks of a list, newest first. It may be short, or empty, and yet not the last."""
+    """A page of a list of tasks, newest first. It may be short or empty and still not be the last page."""
 
     tasks: tuple[TaskSummary, ...]
     cursor: str | None
-    """Asks for the page after this one; None on the last."""
+    """Selects the page after this one; None on the last page."""
 
     @classmethod
     def read(cls, page: JsonObject) -> Page:

@@ -133,7 +133,7 @@ def _submit(options: argparse.Namespace, console: Console) -> int:
 
 def _payload(options: argparse.Namespace) -> bytes:
     if options.data is not None:
-        return os.fsencode(options.data)  # byte for byte, be it UTF-8 or not
+        return os.fsencode(options.data)  # the exact bytes, whether or not they are UTF-8
     if options.file is None:
         return b""
     try:
@@ -254,7 +254,7 @@ def _each(
     act: Callable[[TaskRunnerClient, str], None],
     console: Console,
 ) -> int:
-    """Act on each task; what one of them refuses does not stop the others."""
+    """Act on each task; an error of one does not stop the others."""
     exit_code, acted = SUCCESS, 0
     for task_id in task_ids:
         try:
@@ -300,7 +300,7 @@ def _metrics(options: argparse.Namespace, console: Console) -> int:
 
 
 def rows_of(tasks: Sequence[TaskSummary]) -> list[str]:
-    """Give a row for each task, below a heading."""
+    """Return a row for each task, below a heading."""
     heading = ("TASK", "STATUS", "HANDLER", "RUN", "ATTEMPTS", "AGE", "")
     return table([heading, *map(_row, tasks)]) if tasks else ["no tasks"]
 
@@ -315,7 +315,7 @@ def _tries(task: TaskSummary) -> str:
 
 
 def _remark(task: TaskSummary) -> str:
-    """Say what is worth a look: how far it is, what failed, what it waits for."""
+    """Return a remark for the list: the task's progress, its error, or what it waits for."""
     parts = list[str]()
     if task.progress and task.status is Status.PROCESSING:
         parts.append(f"{task.progress.percent:g} % {excerpt(task.progress.note or '')}".strip())
@@ -327,13 +327,13 @@ def _remark(task: TaskSummary) -> str:
 
 
 def moment_of(task: TaskSummary) -> str:
-    """Tell in a line how far a task is."""
+    """Return one line that says how far a task is."""
     attempt = f"attempt {task.attempts}" if task.attempts else ""
     return "  ".join(filter(None, (task.task_id, task.status, attempt, _remark(task))))
 
 
 def facts_of(task: Task) -> list[str]:
-    """Tell all of a task."""
+    """Return lines with all facts about a task."""
     facts: list[tuple[str, str]] = [
         ("task", task.task_id),
         ("status", task.status),
@@ -379,7 +379,7 @@ def _due(step: Step) -> str:
 
 
 def figures_of(stats: Stats) -> list[str]:
-    """Tell what statistics say, a line for each thing."""
+    """Return lines with the statistics."""
     counts = stats.counts
     rows = [
         ("tasks", ", ".join(f"{getattr(counts, status.value)} {status}" for status in Status)),

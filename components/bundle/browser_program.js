@@ -1,19 +1,19 @@
-/** Builds a program of the browser's: one module of it and all that it imports. */
+/** Builds a program for the browser: one module that contains the entry point and everything that it imports. */
 
 import { join, parse, resolve } from 'node:path';
 
 /**
  * @param {typeof import('esbuild').build} build
  * @param {string} file its entry point
- * @param {string} toolchain a folder that has `node_modules` with what it takes from npm
- * @returns {Promise<{contents: Uint8Array, inputs: Record<string, {bytesInOutput: number}>}>} the inputs by their absolute paths
+ * @param {string} toolchain a folder whose `node_modules` has the npm packages that the program imports
+ * @returns {Promise<{contents: Uint8Array, inputs: Record<string, {bytesInOutput: number}>}>} the input files, by their absolute paths
  * @throws {import('esbuild').BuildFailure}
  */
 export async function browserProgram(build, file, toolchain) {
   const root = parse(file).root;
   const { outputFiles: [program], metafile: { outputs } } = await build({
     entryPoints: [file],
-    absWorkingDir: root, // so that paths are whole
+    absWorkingDir: root, // so that esbuild reports absolute paths
     bundle: true,
     write: false,
     metafile: true,
@@ -23,7 +23,7 @@ export async function browserProgram(build, file, toolchain) {
     jsx: 'automatic',
     jsxImportSource: 'preact',
     nodePaths: [join(toolchain, 'node_modules')],
-    tsconfigRaw: {}, // those of whoever deploys are not for it
+    tsconfigRaw: {}, // the tsconfig.json of the user's project must not change the build
     minify: true,
     legalComments: 'none',
     logLevel: 'silent',

@@ -1,8 +1,8 @@
 /**
- * Builds the Worker: one module of the parts that a deployment uses, with its handlers and what they import from npm.
+ * Builds the Worker: one module that contains the parts a deployment uses, its handlers, and the npm packages that they import.
  *
- * `worker/index.js` is the entry point of every combination. It imports two modules that are no files: `task-runner:parts`
- * names the store, the engine and the handlers, and `task-runner:classes` has the classes that Cloudflare must find.
+ * `worker/index.js` is the entry point of every combination. It imports two virtual modules: `task-runner:parts` names the store, the engine and the
+ * handlers, and `task-runner:classes` exports the classes that Cloudflare must find.
  */
 
 import { createHash } from 'node:crypto';
@@ -13,54 +13,55 @@ import { gzipSync } from 'node:zlib';
 
 import { browserProgram } from './browser_program.js';
 
-/** A store or an engine; the counts are of shards, that of new tasks first. @typedef {{name: string, shardCounts: number[]}} Part */
+/** A store or an engine. The counts are numbers of shards: first the current number, then former ones. @typedef {{name: string, shardCounts: number[]}} Part */
 
 /**
  * @typedef {object} Request
  * @property {string} workerFolder
- * @property {string} toolchain a folder that has `node_modules` with esbuild and what the Worker takes from npm
- * @property {Part[]} stores that of new tasks, then former ones
- * @property {string[]} engines that of new tasks, then former ones
- * @property {string[]} handlerFolders a handler of a later one takes the place of an earlier one's
- * @property {boolean} [nodejs] whether modules of Node.js can be imported (the compatibility flag nodejs_compat)
- * @property {string} [entry] source of an entry point in place of `index.js`
- * @property {Record<string, string>} [extraHandlers] sources of further handlers, by file name
+ * @property {string} toolchain a folder whose `node_modules` has esbuild and the npm packages that the Worker imports
+ * @property {Part[]} stores the store of new tasks, then former ones
+ * @property {string[]} engines the engine of new tasks, then former ones
+ * @property {string[]} handlerFolders where two folders have a handler of the same name, the later folder wins
+ * @property {boolean} [nodejs] whether handlers can import modules of Node.js (the compatibility flag nodejs_compat)
+ * @property {string} [entry] source of an entry point that replaces `index.js`
+ * @property {Record<string, string>} [extraHandlers] sources of additional handlers, by file name
  */
 
-/** What there is of each file in a module, by its path as esbuild writes it. @typedef {Record<string, {bytesInOutput: number}>} Inputs */
+/** How many bytes of each file are in a module, by the file's path as esbuild writes it. @typedef {Record<string, {bytesInOutput: number}>} Inputs */
 
 /** A module to upload. @typedef {{name: string, contentType: string, content: Uint8Array}} Module */
 
 /**
  * @typedef {object} Bundle
- * @property {Module[]} modules the main one, `index.js`, comes first
- * @property {string[]} handlers their names
- * @property {Record<string, {bytes: number, sha256: string}>} sources what it is made of: the bytes of each that are in it, and its hash
- * @property {number} compressedBytes of all modules, as Cloudflare counts them
- * @property {string[]} remarks for whoever deploys it
+ * @property {Module[]} modules the main module, `index.js`, comes first
+ * @property {string[]} handlers the names of the handlers
+ * @property {Record<string, {bytes: number, sha256: string}>} sources the input files: how many bytes of each are in the module, and its hash
+ * @property {number} compressedBytes the size of all modules after compression, as Cloudflare counts it
+ * @property {string[]} remarks remarks to show to the user who deploys it
  */
 
-/** The build cannot be done; the message is for whoever deploys. */
+/** The Worker cannot be built; the message is written for the user who deploys it. */
 export class BundleError extends Error {}
 
 export const HANDLER_ENDINGS = ['.js', '.mjs', '.ts', '.mts'];
 
-/** What handlers import `PermanentError` and `RetryLater` from, wherever they lie. */
+/** The name of the module that exports `PermanentError` and `RetryLater`. Handlers import it by this name from any folder. */
 const HANDLER_MODULE = 'task-runner';
 
 const HANDLER_NAME = /^[a-z][a-z0-9_-]{0,63}$/;
 const MIGRATION_NAME = /^[0-9]+_.+\.sql$/;
 
-/** Files of a folder of handlers that belong there and are no handlers. */
+/** Files that may be in a folder of handlers and are not handlers. */
 const COMPANIONS = /^(\..*|_.*|.*\.(test|spec)\.[a-z]+|.*\.d\.[cm]?ts|package(-lock)?\.json|tsconfig(\..*)?\.json|node_modules|.*\.md|LICENSE.*)$/;
 
-/** What a module that is not JavaScript is uploaded as (https://developers.cloudflare.com/workers/configuration/multipart-upload-metadata/). */
+/** The content type with which a module that is not JavaScript is uploaded
+ * (https://developers.cloudflare.com/workers/configuration/multipart-upload-metadata/). */
 const CONTENT_TYPES = /** @type {Record<string, string>} */ ({
   '.js': 'application/javascript+module', '.map': 'application/source-map', '.wasm': 'application/wasm', '.bin': 'application/octet-stream',
 });
 
-/** A module of this ending is the text of the file without it: `page.css.txt` that of `page.css`. Of a `.tsx` file it is the program that a
- * browser can run. */
+/** An import with this ending gives the text of the file whose name lacks the ending: `page.css.txt` gives the text of `page.css`. For a `.tsx` file
+ * it gives the program built for the browser. */
 const TEXT_ENDING = '.txt';
 
 const STORES = /** @type {Record<string, {module: string, className: string}>} */ ({
@@ -69,7 +70,7 @@ const STORES = /** @type {Record<string, {module: string, className: string}>} *
   'durable-object': { module: './stores/durable_object.js', className: 'DurableObjectStore' },
 });
 
-/** What makes the class of those that have several shards. @type {Record<string, {module: string, className: string}>} */
+/** The function that makes the class of a store with several shards. @type {Record<string, {module: string, className: string}>} */
 const SHARDED_STORES = {
   'd1': { module: './stores/sharded_d1.js', className: 'shardedD1' },
   'durable-object': { module: './stores/durable_object.js', className: 'durableObjects' },
@@ -80,7 +81,7 @@ const ENGINES = /** @type {Record<string, {module: string, className: string}>} 
   workflow: { module: './engines/workflow.js', className: 'WorkflowEngine' },
 });
 
-/** Stores that need the sweeper; a Durable Object sees to itself. */
+/** Stores that need the sweeper. A Durable Object sweeps itself. */
 const SWEPT_STORES = ['d1', 'kv'];
 
 /**
@@ -115,7 +116,7 @@ export async function bundle(request) {
     loader: { '.sql': 'text', '.html': 'text', '.wasm': 'copy', '.bin': 'copy' },
     assetNames: '[name]-[hash]',
     nodePaths: [join(toolchain, 'node_modules')],
-    // Names of files differ between machines: without white space esbuild writes none into the code.
+    // Names of files differ between machines. With this option esbuild writes no file names into the code.
     minifyWhitespace: true,
     keepNames: true,
     legalComments: 'none',
@@ -204,8 +205,8 @@ function describe({ text, location, detail }, request) {
 
 /**
  * @param {Request} request
- * @returns {HandlerFile[]} in the order of their names
- * @throws {BundleError} one cannot be called by its name, or is none
+ * @returns {HandlerFile[]} the handlers, sorted by name
+ * @throws {BundleError} a handler's name is not allowed, or its file cannot be a handler
  */
 function findHandlers({ handlerFolders, extraHandlers = {} }) {
   /** @type {Map<string, HandlerFile>} */
@@ -231,7 +232,7 @@ function findHandlers({ handlerFolders, extraHandlers = {} }) {
  * @param {typeof import('esbuild').build} build
  * @param {HandlerFile[]} handlers
  * @param {Request} request
- * @returns {Promise<Map<string, string[]>>} the names that each handler's file exports
+ * @returns {Promise<Map<string, string[]>>} the names that the file of each handler exports
  */
 async function exportsOf(build, handlers, request) {
   const files = handlers.filter(({ source }) => source === undefined).map(({ file }) => file);
@@ -247,7 +248,7 @@ async function exportsOf(build, handlers, request) {
 /**
  * @param {Map<string, string[]>} exported
  * @param {Request} request
- * @throws {BundleError} a file exports no default, so that it is no handler
+ * @throws {BundleError} a file has no default export, so that it is not a handler
  */
 function requireDefaultExports(exported, request) {
   const bad = [...exported].filter(([, names]) => !names.includes('default')).map(([file, names]) => (
@@ -257,8 +258,8 @@ function requireDefaultExports(exported, request) {
 }
 
 /**
- * @param {[string, string[]]} handler its file, and the names that it exports itself
- * @returns {boolean} whether it exports, or hands on, a schema of its payload, for all that can be told without running it
+ * @param {[string, string[]]} handler the handler's file, and the names that the file exports itself
+ * @returns {boolean} whether it may export a schema of its payload, directly or by `export *`; that is as far as can be told without running it
  */
 function mayHaveSchema([file, names]) {
   return names.includes('payload') || /\bexport\s*\*|\bexports\b/.test(readFileSync(file, 'utf8'));
@@ -266,7 +267,8 @@ function mayHaveSchema([file, names]) {
 
 /**
  * @param {string} folder
- * @returns {string[]} the names of its files and of links to files, those to nothing too: who reads one tells of it
+ * @returns {string[]} the names of the folder's files and of its links to files; broken links are included, and the code that reads them reports the
+ *   error
  */
 function filesOf(folder) {
   return readdirSync(folder).filter((name) => statSync(join(folder, name), { throwIfNoEntry: false })?.isFile() ?? true);
@@ -285,7 +287,7 @@ function handlerName(file) {
 /**
  * @param {string} folder
  * @param {string[]} used files that are in the Worker
- * @returns {string[]} a remark on each file that nobody uses
+ * @returns {string[]} a remark on each file that nothing uses
  */
 function strangers(folder, used) {
   return filesOf(folder)
@@ -296,7 +298,7 @@ function strangers(folder, used) {
 /**
  * @param {Request} request
  * @param {HandlerFile[]} handlers
- * @param {boolean} hasSchemas whether one of them says what its payload must be
+ * @param {boolean} hasSchemas whether at least one handler exports a schema of its payload
  * @returns {import('esbuild').Plugin}
  */
 function partsPlugin(request, handlers, hasSchemas) {
@@ -378,7 +380,7 @@ function classesModule({ stores, engines, workerFolder }) {
 
 /**
  * @param {string} folder
- * @returns {string[]} in their order
+ * @returns {string[]} the names in the order in which migrations are applied
  */
 function migrationNames(folder) {
   const names = readdirSync(folder).filter((name) => name.endsWith('.sql')).sort();
@@ -390,7 +392,7 @@ function migrationNames(folder) {
 
 /**
  * @param {string} toolchain
- * @param {Inputs} ofBrowser gets those of programs of the browser's
+ * @param {Inputs} ofBrowser is called with the input files of the browser's programs
  * @returns {import('esbuild').Plugin}
  */
 function textPlugin(toolchain, ofBrowser) {
@@ -413,7 +415,7 @@ function textPlugin(toolchain, ofBrowser) {
 }
 
 /**
- * @param {boolean} isThere whether the runtime has Node.js's modules
+ * @param {boolean} isThere whether the runtime has the modules of Node.js
  * @returns {import('esbuild').Plugin}
  */
 function nodePlugin(isThere) {
@@ -425,7 +427,7 @@ function nodePlugin(isThere) {
         const name = path.startsWith('node:') ? path : `node:${path}`;
         if (isThere) return { path: name, external: true };
         if (name !== path) {
-          const own = await build.resolve(path, { ...rest, pluginData: { seen: true } }); // a package of npm may have the same name
+          const own = await build.resolve(path, { ...rest, pluginData: { seen: true } }); // an npm package may have the same name
           if (own.errors.length === 0) return own;
         }
         return { errors: [{ text: `expected nodejs_compat among compatibility_flags, because this imports ${name}` }] };
@@ -435,9 +437,9 @@ function nodePlugin(isThere) {
 }
 
 /**
- * @param {string} path as esbuild writes it, with its namespace
- * @param {string} folder from which it is written
- * @returns {string} the file; of one of the modules that are no files, its name
+ * @param {string} path the path as esbuild writes it, with its namespace
+ * @param {string} folder the folder to which the path is relative
+ * @returns {string} the file's absolute path; for a virtual module its name
  */
 function fileOf(path, folder) {
   const [, name = path] = /\b(?:text|extra|parts):(.*)$/.exec(path) ?? [];
@@ -447,7 +449,7 @@ function fileOf(path, folder) {
 /**
  * @param {string} file
  * @param {Request} request
- * @returns {string} what it is called on every machine
+ * @returns {string} a name of the file that is the same on every machine
  */
 function stableName(file, { workerFolder, handlerFolders }) {
   const packages = `${sep}node_modules${sep}`;
@@ -468,7 +470,7 @@ function posix(path) {
 }
 
 /**
- * @param {Uint8Array} contents of a source map
+ * @param {Uint8Array} contents the contents of a source map
  * @param {(source: string) => string} named
  */
 function withStableSources(contents, named) {

@@ -1,6 +1,6 @@
 /**
- * Tells which cron expressions and time zones the Worker would not take, for it takes those that croner takes: reads them as JSON from
- * standard input, and writes what is wrong as JSON.
+ * Checks cron expressions and time zones with croner, the library that the Worker uses. Reads them as JSON from standard input, and writes those that
+ * croner refuses, with the reasons, as JSON to standard output.
  */
 
 import { createRequire } from 'node:module';

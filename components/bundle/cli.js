@@ -1,4 +1,4 @@
-/** Reads a request to build a Worker as JSON from standard input, and writes the bundle, or why there is none, as JSON. */
+/** Reads a request to build a Worker as JSON from standard input. Writes the bundle, or the error, as JSON to standard output. */
 
 import { bundle, BundleError } from './bundle.js';
 

@@ -12,11 +12,12 @@ import { existsSync } from 'node:fs';
 
 import { bundle } from './bundle.js';
 
-/** What a handler made of a payload: `error` where it threw. @typedef {{result: any, error: {name: string, message: string} | null, progress: {percent: number, note: string | null}[], submitted: SubmittedTask[]}} Run */
+/** The result of running a handler. `error` is what the handler threw, null if it threw nothing.
+ * @typedef {{result: any, error: {name: string, message: string} | null, progress: {percent: number, note: string | null}[], submitted: SubmittedTask[]}} Run */
 
 /** @import { Dependency, SubmittedTask } from '../../worker/handler.js' */
 
-/** Calls the handler as an attempt does. */
+/** Calls the handler in the same way as an attempt does. */
 const entry = (/** @type {string} */ file) => `
   import * as handler from ${JSON.stringify(file)};
   import { contextOf } from './context.js';
@@ -57,9 +58,9 @@ const entry = (/** @type {string} */ file) => `
   };`;
 
 /**
- * @param {URL | string} file the handler's
+ * @param {URL | string} file the handler's file
  * @param {object} [options]
- * @param {Record<string, any>} [options.bindings] what it is to find in `context.bindings`, in Miniflare's form or plain texts
+ * @param {Record<string, any>} [options.bindings] the bindings that the handler finds in `context.bindings`, in Miniflare's form or as plain texts
  * @param {string[]} [options.compatibilityFlags]
  * @returns {Promise<HandlerUnderTest>}
  */
@@ -96,10 +97,10 @@ export class HandlerUnderTest {
   }
 
   /**
-   * @param {string | Uint8Array} payload as a task has it: text, or bytes that are no text
-   * @param {{parameters?: Record<string, string>, attempt?: number, events?: Record<string, unknown>, dependencies?: Partial<Dependency>[]}} [task] `events`
-   *   are those that come when its steps wait for them, by name; a sleep takes no time, and a step is not tried again; `dependencies` are
-   *   the tasks after which it starts. What it submits is in the run
+   * @param {string | Uint8Array} payload the payload of the task: a text, or bytes that are not text
+   * @param {{parameters?: Record<string, string>, attempt?: number, events?: Record<string, unknown>, dependencies?: Partial<Dependency>[]}} [task]
+   *   `events` are the events that the handler's steps wait for, by name. A sleep takes no time, and a failed step is not retried. `dependencies` are
+   *   the tasks after which this one starts. What the handler submits is in the result
    * @returns {Promise<Run>}
    */
   async run(payload, { parameters = {}, attempt = 1, events = {}, dependencies } = {}) {
