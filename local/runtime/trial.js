@@ -3,10 +3,9 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
-import { Miniflare, NoOpLog } from 'miniflare';
-
 import { TRIAL_CLASS, TRIAL_WORKER } from './bindings.js';
 import { PlatformError } from './errors.js';
+import { Miniflare, NoOpLog } from './miniflare.js';
 import { trialBinding } from './products.js';
 import { PARTS, versionOptions } from './worker_options.js';
 import { cleaned, invalidWorker } from './workerd_errors.js';

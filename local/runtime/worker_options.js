@@ -3,14 +3,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { kVoid } from 'miniflare';
-
 import { HOST_WORKER, STORE_WORKER, workerdBinding } from './bindings.js';
 import { serviceName } from './desired_state.js';
 import { doorName, doorSocket } from './doors.js';
 import { PlatformError } from './errors.js';
 import { guardedCode } from './guarded_code.js';
 import { log } from './log.js';
+import { kVoid } from './miniflare.js';
 import { CACHE_STORAGE, SERVICE_PREFIX } from './system/miniflare_internals.js';
 import { STORE_CLASSES, STORE_ENVIRONMENT, binding, ownModules } from './products.js';
 import { running } from './worker_groups.js';

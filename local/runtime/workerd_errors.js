@@ -4,9 +4,8 @@ import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { stripVTControlCharacters } from 'node:util';
 
-import { MiniflareCoreError } from 'miniflare';
-
 import { PlatformError } from './errors.js';
+import { MiniflareCoreError } from './miniflare.js';
 import { OWN_PARTS, RUNTIME_ENDED, SERVICE_PREFIX } from './system/miniflare_internals.js';
 import { MARK } from './system/logging.js';
 

@@ -4,10 +4,9 @@ import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { Log, LogLevel, Miniflare } from 'miniflare';
-
 import { GatewayClient } from './gateway_client.js';
 import { log } from './log.js';
+import { Log, LogLevel, Miniflare } from './miniflare.js';
 import { RUNTIME_ENDED } from './system/miniflare_internals.js';
 import { Traffic } from './traffic.js';
 import { Watchdog } from './watchdog.js';

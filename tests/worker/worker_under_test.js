@@ -2,9 +2,9 @@
 
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { Miniflare } from 'miniflare';
 
-import { bundle } from '../../components/bundle/bundle.js';
+import { Miniflare } from '../../local/runtime/miniflare.js';
+import { keptBundle } from './kept_bundle.js';
 
 // workerd has it, and Node.js not yet.
 if (!('toHex' in Uint8Array.prototype)) {
@@ -110,7 +110,7 @@ const ENGINE_BINDINGS = {
  */
 export async function startWorker({ store = 'd1', formerStores = [], engine = 'queue', handlers = {}, settings = {}, bindings = {}, face, bound = true } = {}) {
   const stores = [store, ...formerStores];
-  const { modules } = await bundle({
+  const { modules } = await keptBundle({
     workerFolder: WORKER_FOLDER, toolchain: ROOT, handlerFolders: [join(WORKER_FOLDER, 'handlers')],
     stores: stores.map((name) => STORE_PARTS[name].part), engines: [engine], entry: entry(stores, face),
     extraHandlers: Object.fromEntries(Object.entries(handlers).map(([name, source]) => [name.includes('.') ? name : `${name}.js`, source])),

@@ -1,0 +1,14 @@
+/** Miniflare, loaded as the CommonJS that it is: to import it, Node.js looks for its exports and its format, which takes almost as long as to run it. */
+
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+
+/**
+ * @typedef {import('miniflare').LogLevel} LogLevel
+ * @typedef {import('miniflare').Miniflare} Miniflare
+ */
+
+/** @type {typeof import('miniflare')} */
+const miniflare = createRequire(import.meta.url)(fileURLToPath(import.meta.resolve('miniflare')));
+
+export const { kVoid, Log, LogLevel, Miniflare, MiniflareCoreError, NoOpLog } = miniflare;
