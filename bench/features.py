@@ -45,7 +45,7 @@ _SECOND_TO_DECLARE_BY = 45
 """Later in a minute the next one is too near to declare them before it."""
 
 _LEAST_OF_A_SWEEP = 0.1
-"""What is less is the sweep's own, shared by so many."""
+"""What is less is noise of a sweep, shared by so many. What is more has a part of one or two sweeps in it."""
 
 _TICK_SECONDS = 150
 """Until all have made their task: their minute comes within two, and a sweep within one more."""
@@ -159,9 +159,9 @@ class _Counting:
         for name in names:
             self._request("PUT", f"/schedules/{name}", {}, body={"cron": f"{minute.minute} * * * *", "payload": {}})
         settled(self._runner, meter)
-        meter.reset()
         wait_seconds = (minute.replace(second=0, microsecond=0) - datetime.now(UTC)).total_seconds()
-        time.sleep(max(0.0, wait_seconds))
+        time.sleep(max(0.0, wait_seconds - _QUIET_SECONDS))
+        meter.reset()
 
         def all_have_ended() -> bool | None:
             counts = settled(self._runner, meter, _QUIET_AFTER_WAIT_SECONDS)

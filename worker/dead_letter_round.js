@@ -118,35 +118,38 @@ function judge({ of, state, next }, chosen) {
 
 /**
  * Pulls letters, at most {@link MAX_LETTERS}. A pull is one of the few that a letter has before it is dropped: where Cloudflare shows
- * all letters without one, none is pulled that comes after the last wanted one.
+ * all letters without one, only as many are pulled as it takes to come across the wanted ones. A queue promises no order.
  *
  * @param {DeadLetterQueue} queue
  * @param {Store} store
  * @param {Selection} selection
  * @param {(known: KnownLetter) => boolean} isWanted
- * @param {(letters: KnownLetter[], isPulled: boolean) => Promise<Letter[]>} settle is told of letters: of those that need not be pulled,
- *   none of which is wanted, and of those that were; settles some of the latter, and returns those
+ * @param {(letters: KnownLetter[], isPulled: boolean) => Promise<Letter[]>} settle is told of letters: of those that were pulled, some of which
+ *   it settles and returns; then of those that need not be pulled, none of which is wanted
  * @returns {Promise<{missing: number, more: boolean}>}
  */
 async function goThrough(queue, store, selection, isWanted, settle) {
   const [shown, count] = await Promise.all([queue.peek(MAX_LETTERS), queue.count()]);
-  const areAllShown = count <= shown.length;
+  const areAllShown = shown.length < MAX_LETTERS && count <= shown.length;
   const known = areAllShown ? await knownLetters(store, shown) : [];
-  const wanted = areAllShown ? known.findLastIndex(isWanted) + 1 : count;
+  const wanted = new Set(known.filter(isWanted).map(({ letter }) => letter.id));
   const missed = new Set(typeof selection === 'object' ? selection.ids : []);
-  const round = new Round(queue, Math.min(wanted, MAX_LETTERS));
+  const round = new Round(queue, areAllShown ? known.findLastIndex(isWanted) + 1 : MAX_LETTERS);
   const tell = async (/** @type {KnownLetter[]} */ letters, isPulled = true) => {
-    for (const { letter } of letters) missed.delete(letter.id);
+    for (const { letter: { id } } of letters) {
+      missed.delete(id);
+      wanted.delete(id);
+    }
     round.forget(await settle(letters, isPulled));
   };
-  const isOver = () => typeof selection === 'object' && missed.size === 0;
+  const isOver = () => (areAllShown ? wanted.size === 0 : typeof selection === 'object' && missed.size === 0);
   try {
-    await tell(known.slice(wanted), false);
     for (let pulled; !isOver() && (pulled = await round.pull()).length > 0;) await tell(await knownLetters(store, pulled));
+    await tell(known.filter(({ letter: { id } }) => !round.seen.has(id) && !wanted.has(id)), false);
   } finally {
     await round.putBack();
   }
-  return { missing: missed.size, more: round.seen < wanted && !isOver() };
+  return { missing: missed.size, more: !isOver() && (round.isCutOff || round.seen.size < count) };
 }
 
 /** Within one, no letter comes twice. */
@@ -155,28 +158,34 @@ class Round {
   #held = new Map();
   #pulls = 0;
   #end_ms = Date.now() + WORK_MS;
-  /** How many letters it has come across. */
-  seen = 0;
+  /** The ids of the letters that it has come across. @type {Set<string>} */
+  seen = new Set();
+  /** Whether it ended before the queue gave nothing more. */
+  isCutOff = false;
 
   /**
    * @param {DeadLetterQueue} queue
-   * @param {number} most letters that are pulled
+   * @param {number} first how many letters the first pull takes; the next ones take as many as there may be
    */
-  constructor(queue, most) {
+  constructor(queue, first) {
     this.queue = queue;
-    this.most = most;
+    this.first = first;
   }
 
   /** @returns {Promise<Letter[]>} some that did not come before; none when there are no more, or it has pulled enough */
   async pull() {
-    for (let empty = 0; empty < EMPTY_PULLS && this.seen < this.most && this.#pulls < MAX_PULLS && Date.now() < this.#end_ms; empty++) {
+    for (let empty = 0; empty < EMPTY_PULLS; empty++) {
+      const left = MAX_LETTERS - this.seen.size;
+      this.isCutOff = left > 0 && (this.#pulls >= MAX_PULLS || Date.now() >= this.#end_ms);
+      if (left === 0 || this.isCutOff) return [];
       if (empty > 0) await new Promise((resolve) => { setTimeout(resolve, EMPTY_PULL_MS); });
-      this.#pulls += 1;
-      const pulled = await this.queue.pull(this.most - this.seen);
-      const unseen = pulled.filter(({ id }) => !this.#held.has(id));
+      const pulled = await this.queue.pull(this.#pulls++ === 0 ? this.first : left);
+      const unseen = pulled.filter(({ id }) => !this.seen.has(id));
       // One that was seen is here again because its lease has ended: this is the new one.
-      for (const letter of pulled) this.#held.set(letter.id, letter);
-      this.seen += unseen.length;
+      for (const letter of pulled) {
+        this.#held.set(letter.id, letter);
+        this.seen.add(letter.id);
+      }
       if (unseen.length > 0) return unseen;
     }
     return [];

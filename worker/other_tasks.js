@@ -1,11 +1,10 @@
 /** What a handler has to do with other tasks: it submits some, and reads what became of those after which its own starts. */
 
-import { withAwaited } from './api/submission.js';
+import { newTask, withAwaited } from './api/submission.js';
 import { FIELDS, readItem } from './api/batches.js';
 import { acceptTasks, answerTo } from './api/intake.js';
 import { Refusal } from './api/reply.js';
 import { isObject } from './api/request.js';
-import { newTask } from './api/submission.js';
 import { bounded } from './text.js';
 
 /** @import { Dependency, SubmittedTask } from './handler.js' */

@@ -37,7 +37,6 @@ export async function sweep(store, engine, reading, whole) {
   const counts = noSweeps();
   const groupOf = (/** @type {string} */ name) => groupNamed(name, reading.handlers, reading.env);
   if (isWhole) await chore('alerts', () => checkAlerts(store, engine, reading.env)); // first: later there may be no time, or no call, left
-  await chore('parts that a deployment has changed', () => store.carryOver());
   await chore('schedules', async () => {
     const swept = await store.sweptSchedules();
     await runSchedules(store, engine, swept, { groupOf, all: all.store });
@@ -45,6 +44,7 @@ export async function sweep(store, engine, reading, whole) {
   });
   await chore('waiting tasks', async () => handOverFollowUp(all.engine, await lookAtWaiting(store, all.store)));
   await chore('rescue', () => rescue(store, engine, counts, start_ms + RESCUE_MS));
+  await chore('parts that a deployment has changed', () => store.carryOver());
   await chore('actions', async () => {
     if (!hasWork(await store.note('actions'))) return;
     await workOff(all.store, all.engine, start_ms + ACTIONS_MS);

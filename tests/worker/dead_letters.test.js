@@ -126,6 +126,18 @@ for (const store of someOf(/** @type {StoreName[]} */ ([...EVERY_STORE, 'sharded
     assert.equal((await call('POST', '/dead-letters/redrive', { all: true })).body.redriven, 0);
   });
 
+  test('are found in whatever order the queue gives them', async () => {
+    const [first] = [await fail(), await fail(), await fail()];
+    cloud.isReversed = true;
+    const [id] = cloud.letters.map((letter) => letter.id);
+    const { body } = await call('POST', '/dead-letters/redrive', { ids: [id] });
+    assert.deepEqual(body, { redriven: 1, stale: 0, unfinished: 0, gone: 0, malformed: 0, repeated: 0, missing: 0, more: false });
+    assert.deepEqual((await sent()).map((/** @type {any} */ { taskId }) => taskId), [first]);
+    assert.ok(cloud.letters.every(({ lease_id }) => lease_id === null));
+    const [, last] = cloud.letters.map((letter) => letter.id);
+    assert.deepEqual((await call('POST', '/dead-letters/purge', { ids: [last] })).body, { purged: 1, missing: 0, more: false });
+  });
+
   test('of a task that is cancelled, completed or at work are left', async () => {
     const [done, pending] = [await submit('good'), await submit()];
     await api.attempt(done);

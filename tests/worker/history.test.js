@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, mock, test } from 'node:test';
 
 import { endOf, latencyOf, submissionOf } from '../../worker/stores/buckets.js';
 import { D1Store } from '../../worker/stores/d1.js';
-import { bucketsOf, continuedHistory, countInHistory, joinHistories, mergeHistories, newHistory, RANGE_NAMES, RANGES, tells } from '../../worker/stores/history.js';
+import { bucketsOf, continuedHistory, countInHistory, joinHistories, mergeHistories, newHistory, RANGE_NAMES, RANGES, toldUntil_ms } from '../../worker/stores/history.js';
 import { KvStore } from '../../worker/stores/kv.js';
 import { newTaskId } from '../../worker/task_id.js';
 import { fakeD1 } from './fakes/d1.js';
@@ -73,11 +73,10 @@ describe('buckets', () => {
     assert.deepEqual(counts(MONDAY_MS + HOUR_MS - 1), [1, 1, 1]);
     assert.deepEqual(counts(MONDAY_MS + HOUR_MS), [0, 1, 1]);
     assert.deepEqual(counts(MONDAY_MS + DAY_MS), [0, 0, 1]);
-    assert.ok(tells(history, MONDAY_MS + 7 * DAY_MS - 1));
-    assert.ok(!tells(history, MONDAY_MS + 7 * DAY_MS));
+    assert.equal(toldUntil_ms(history), MONDAY_MS + 7 * DAY_MS);
     assert.deepEqual(counts(MONDAY_MS + 7 * DAY_MS), [0, 0, 0]);
     assert.deepEqual(history.buckets, { hour: {}, day: {}, week: {} });
-    assert.ok(!tells(undefined, 0));
+    assert.equal(toldUntil_ms(undefined), 0);
   });
 
   test('an end counts when it was, however long ago the task was submitted; one of the future, or before its submission, counts as well', () => {
@@ -288,11 +287,16 @@ describe('Durable Objects', () => {
     const submit = async (/** @type {number} */ number) => {
       await store.insert(Array.from({ length: number }, (_, index) => newTask({ taskId: newTaskId(Date.now(), index.toString(16).padStart(2, '0')) })));
     };
-    /** @param {number} time_ms */
+    /** Lets time pass, and the alarms ring that are due. @param {number} time_ms */
     const sweepAfter = async (time_ms) => {
       mock.timers.tick(time_ms);
       await new Promise((resolve) => { setImmediate(resolve); });
-      for (const { instance } of namespace.objects.values()) await instance.alarm();
+      for (const { instance, context: { storage } } of namespace.objects.values()) {
+        const alarm_ms = await storage.getAlarm();
+        if (alarm_ms === null || alarm_ms > Date.now()) continue;
+        await storage.deleteAlarm();
+        await instance.alarm();
+      }
     };
     const tables = () => [...namespace.objects.values()].map(({ sqlite }) => sqlite.all("SELECT count(*) AS count FROM sqlite_schema WHERE type = 'table'", [])[0]?.['count']);
 
@@ -302,7 +306,7 @@ describe('Durable Objects', () => {
     for (let time = 0; time < 2; time++) await sweepAfter(25 * HOUR_MS);
     for (const { sqlite, context } of namespace.objects.values()) {
       assert.equal(sqlite.all('SELECT count(*) AS count FROM tasks', [])[0]?.['count'], 0);
-      assert.equal(await context.storage.getAlarm(), null, 'an object without a task does not sweep');
+      assert.equal(await context.storage.getAlarm(), MONDAY_MS + 7 * DAY_MS, 'an object without a task does not sweep before it has nothing to tell');
     }
     mock.timers.tick(2 * DAY_MS);
     const { history } = await store.statistics();
@@ -346,6 +350,15 @@ describe('KV', () => {
     const missing = incomplete(later, 'week', Date.now()).filter((start) => start >= '23T00:00');
     assert.deepEqual([missing[0], missing.length], ['24T15:00', 10], JSON.stringify(missing));
     assert.equal(told(later, 'week', Date.now()).length, 9);
+  });
+
+  test('says of no time that it is complete while older tasks than are looked at may end', async () => {
+    await submit(2_001);
+    mock.timers.tick(HOUR_MS);
+    const { history } = await store.statistics();
+    mock.timers.tick(HOUR_MS);
+    assert.equal(incomplete(history, 'hour', Date.now()).length, 12);
+    assert.equal(incomplete((await store.statistics()).history, 'day', Date.now()).length, 48);
   });
 
   test('of two looks the larger number stands', () => {

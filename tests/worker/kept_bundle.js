@@ -25,7 +25,11 @@ export async function keptBundle(request) {
     return deserialize(readFileSync(file));
   } catch {
     const made = await bundle(request);
-    keep(file, serialize(made));
+    try {
+      keep(file, serialize(made));
+    } catch {
+      // Sources have changed meanwhile, and another process has begun to keep their bundles: this one is in hand.
+    }
     return made;
   }
 }

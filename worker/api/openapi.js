@@ -2,19 +2,15 @@
 
 import { RANGE_NAMES } from '../stores/history.js';
 import { STATUSES } from '../task.js';
-import { DEFAULT_LIST_TASKS, ID_PREFIX, LIST_TASKS, MAX_ERROR_TEXT_LENGTH } from './task.js';
+import { DEFAULT_LIST_TASKS, EVENT_NAME, EVENT_STREAM, ID_PREFIX, LIST_TASKS, MAX_ERROR_TEXT_LENGTH, WAIT_SECONDS } from './task.js';
 import {
   AFTER_SCHEMA, CALLBACK_URL_SCHEMA, CURSOR_SCHEMA, DELAY_SCHEMA, ENDS_SCHEMA, ERROR_SCHEMAS, GROUP_SCHEMA, HANDLER_SCHEMA, HEADERS, headers, IDEMPOTENCY_KEY_SCHEMA, NEW_TAG_SCHEMA, PRIORITY_SCHEMA, refusals,
   REPLACE_SCHEMA, RETRIES_SCHEMA, schemaOf, SCHEDULE_NAME_SCHEMA, SCHEMAS, START_WHEN_SCHEMA, STATUS_SCHEMA, TAG_SCHEMA, TASK_ID_SCHEMA, TTL_SCHEMA, wholeNumber,
 } from './openapi_schemas.js';
 import { LIST_LETTERS } from './dead_letters.js';
-import { EVENT_NAME } from './task.js';
 import { METRICS_TYPE } from './stats.js';
 import { jsonReply } from './reply.js';
-import { EVENT_STREAM } from './task.js';
-import { DEFAULT_HANDLER, PARAMETER_PREFIX } from './submission.js';
-import { TAG } from './submission.js';
-import { WAIT_SECONDS } from './task.js';
+import { DEFAULT_HANDLER, PARAMETER_PREFIX, TAG } from './submission.js';
 
 /** @import { Handlers } from '../handler.js' */
 /** @import { Schema } from './openapi_schemas.js' */

@@ -3,21 +3,16 @@
 import { isStoreError } from '../stores/store_error.js';
 import { workerVersion } from '../version.js';
 import { addCorsHeaders, addressOf, authenticate, authorize, limitRate, preflight } from './access.js';
-import { showAlerts } from './stats.js';
-import { listActions, showAction, startAction, stopAction } from './actions.js';
+import { showAlerts, showMetrics, showStatistics } from './stats.js';
+import { listActions, listPauses, pause, resume, showAction, startAction, stopAction } from './actions.js';
 import { showBatch, submitBatch } from './batches.js';
 import { listDeadLetters, purgeDeadLetters, redriveDeadLetters } from './dead_letters.js';
-import { sendEvent } from './task.js';
-import { listTasks } from './task.js';
-import { showMetrics } from './stats.js';
+import { cancelTask, listTasks, retryTask, sendEvent, showAttempts, showParameters, showPayload, showTask } from './task.js';
 import { showDescription } from './openapi.js';
 import { showPage, showProgram, showStyle } from './page.js';
 import { jsonReply, quoted, Refusal, storeRefusal } from './reply.js';
-import { listPauses, pause, resume } from './actions.js';
 import { deleteSchedule, listSchedules, pauseSchedule, putSchedule, resumeSchedule, showSchedule } from './schedules.js';
-import { showStatistics } from './stats.js';
 import { submitTask } from './submission.js';
-import { cancelTask, retryTask, showAttempts, showParameters, showPayload, showTask } from './task.js';
 
 /** @import { DeadLetterEnvironment } from '../dead_letter_queue.js' */
 /** @import { Engine } from '../engines/engine.js' */

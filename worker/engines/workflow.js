@@ -97,8 +97,9 @@ export class WorkflowEngine {
    * @throws {HandoverRefused}
    */
   async redrive(runs) {
-    const begun = await Promise.all(runs.map(({ taskId, run }) => this.store.retry(taskId, run - 1)));
-    await this.submit(runs.filter((_, index) => begun[index] !== null));
+    const begun = await Promise.allSettled(runs.map(({ taskId, run }) => this.store.retry(taskId, run - 1)));
+    await this.submit(runs.filter((_, index) => begun[index]?.status === 'fulfilled' && begun[index].value !== null));
+    for (const each of begun) if (each.status === 'rejected') throw each.reason;
   }
 
   /** @param {Submission} run */

@@ -169,7 +169,11 @@ const LEFT: Record<Exclude<keyof Redriven, 'redriven' | 'missing' | 'more'>, str
 async function redrive(selection: LetterSelection): Promise<string> {
   const { redriven, ...others } = await api.redriveLetters(selection);
   const left = (Object.keys(LEFT) as (keyof typeof LEFT)[]).filter((state) => others[state] > 0).map((state) => `${count(others[state])} ${LEFT[state]}`);
-  return [`${counted(redriven, 'task')} will run again.`, left.length > 0 && `Left: ${left.join(', ')}.`, leftOf(others)].filter(Boolean).join(' ');
+  const isStuck = redriven === 0 && others.more;
+  return [
+    `${counted(redriven, 'task')} will run again.`, left.length > 0 && `Left: ${left.join(', ')}.`,
+    isStuck ? 'There are more, behind those: purge those first.' : leftOf(others),
+  ].filter(Boolean).join(' ');
 }
 
 async function purge(selection: LetterSelection): Promise<string> {

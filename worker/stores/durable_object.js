@@ -13,7 +13,7 @@ import { sweep } from '../sweeper.js';
 import { workerVersion } from '../version.js';
 import { stepsVersion, versionOf } from './changes.js';
 import { askStore, REQUEST_PATIENCE_SECONDS, runner } from './connection.js';
-import { tells } from './history.js';
+import { toldUntil_ms } from './history.js';
 import { NOTE } from './note_table.js';
 import { PAUSES } from './pause_table.js';
 import { SCHEDULES } from './schedule_table.js';
@@ -221,7 +221,8 @@ export function taskObject(migrations, engineOf, { storeOf, ...parts }) {
           return found;
         });
       });
-      if (rowsWritten > 0 && await storage.getAlarm() === null) await storage.setAlarm(Date.now() + SWEEP_INTERVAL_MS);
+      const soon_ms = Date.now() + SWEEP_INTERVAL_MS;
+      if (rowsWritten > 0 && (await storage.getAlarm() ?? Infinity) > soon_ms) await storage.setAlarm(soon_ms);
       if (rowsWritten > 0) this.#tell();
       return rows;
     }
@@ -325,18 +326,24 @@ export function taskObject(migrations, engineOf, { storeOf, ...parts }) {
       const actions = /** @type {string | null} */ (storage.sql.exec(NOTE, 'actions').toArray()[0]?.['note'] ?? null);
       if (hasWork(actions)) return storage.setAlarm(Date.now() + SOONEST_SWEEP_MS);
       if (!isEmpty || schedules.length > 0) return storage.setAlarm(nextSweep(schedules, Date.now()));
-      // Kept, without a sweep, which this one has asked for by what it wrote: the next task brings one.
+      // Kept, without the sweep in a minute that this one has asked for by what it wrote: the next task brings one.
       if (actions !== null || this.#isToBeKept()) return storage.deleteAlarm();
+      const told_until_ms = this.#toldUntil_ms();
+      if (told_until_ms > Date.now()) return storage.setAlarm(told_until_ms);
       this.#isReady = false; // no await since the look at the table: no task can have come
       return storage.deleteAll();
     }
 
-    /** @returns {boolean} whether an object without tasks has something to tell: what fires, what is paused, what was done in the last week */
+    /** @returns {boolean} whether an object without tasks remembers an alert that fires, or a pause */
     #isToBeKept() {
       const { sql } = this.ctx.storage;
-      if ([sql.exec(NOTE, ALERTS_NOTE), sql.exec(PAUSES)].some((cursor) => cursor.toArray().length > 0)) return true;
-      const tally = /** @type {string | null} */ (sql.exec('SELECT tally FROM sweep_progress').one()['tally']);
-      return tally !== null && tells(JSON.parse(tally).history, Date.now());
+      return [sql.exec(NOTE, ALERTS_NOTE), sql.exec(PAUSES)].some((cursor) => cursor.toArray().length > 0);
+    }
+
+    /** @returns {number} until when its history of the last week tells something; 0 where it tells nothing */
+    #toldUntil_ms() {
+      const tally = /** @type {string | null} */ (this.ctx.storage.sql.exec('SELECT tally FROM sweep_progress').one()['tally']);
+      return tally === null ? 0 : toldUntil_ms(JSON.parse(tally).history);
     }
 
     /** Applies those migrations that the object does not have yet. */

@@ -139,11 +139,12 @@ export function bucketsOf({ since_ms, until_ms, buckets }, range, now_ms) {
 
 /**
  * @param {History | undefined} history
- * @param {number} now_ms
- * @returns {boolean} whether there is something to tell of the last week
+ * @returns {number} the Unix time at which its newest bucket of a week is told no more; 0 where there is none
  */
-export function tells(history, now_ms) {
-  return history !== undefined && Object.keys(toldBuckets(history.buckets.week, 'week', now_ms)).length > 0;
+export function toldUntil_ms(history) {
+  const { width_ms, count } = RANGES.week;
+  const starts = Object.keys(history?.buckets.week ?? {}).map(Number);
+  return starts.length === 0 ? 0 : (Math.max(...starts) + count) * width_ms;
 }
 
 /**

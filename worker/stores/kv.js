@@ -660,7 +660,7 @@ export class KvStore {
     }
     counted.minutes = recentMinutes(counted.minutes, now_ms);
     counted.isAll = tasks <= COUNTED_TASKS && walk.stoppedAt() === null;
-    if (!counted.isAll) history.since_ms = Math.max(Number(history.since_ms), Number(counted.since_ms));
+    if (!counted.isAll) history.since_ms = now_ms; // what became of older tasks is not seen
     return counted;
   }
 

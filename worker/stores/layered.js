@@ -17,6 +17,11 @@ import { mergeStatistics } from './tally.js';
 
 /** @typedef {new (env: any, patience_seconds?: number, invocation?: Invocation) => Store} StoreClass */
 
+/** How many schedules a sweep moves out of a former store, each by some statements, of which an invocation has 50 on the Free plan; and how
+ * long before its next tick none is moved. */
+const MOVED_SCHEDULES = 5;
+const TICK_MARGIN_MS = 5_000;
+
 /**
  * @param {KeptSchedule[]} schedules
  * @returns {KeptSchedule[]} of each name the first
@@ -284,24 +289,47 @@ export function layered(Present, formers) {
     async carryOver() {
       for (const { handler, paused_ms } of await this.pauses()) await this.setPause(handler, paused_ms);
       for (const { store } of this.formers) {
-        for (const kept of await store.schedules()) await this.#moveSchedule(kept, store);
+        const now_ms = Date.now();
+        const movable = (await store.schedules()).filter(({ schedule }) => this.#canMove(JSON.parse(schedule), now_ms));
+        for (const kept of movable.slice(0, MOVED_SCHEDULES)) await this.#moveSchedule(kept, store);
       }
     }
 
     /**
+     * One that is about to tick stays until it has: its store may be at it. One with a group stays where there are groups.
+     *
+     * @param {Schedule} schedule
+     * @param {number} now_ms
+     */
+    #canMove({ task: { group }, paused, next_ms }, now_ms) {
+      return (paused || next_ms === null || next_ms > now_ms + TICK_MARGIN_MS) && (!group || this.present.hasGroups);
+    }
+
+    /**
      * Puts a schedule into the present store, then takes it out of a former one. Of one that is in both, as after a sweep that was cut off,
-     * the present store's counts. One with a group stays where there are groups.
+     * the one counts that has ticked last.
      *
      * @param {KeptSchedule} kept
      * @param {Store} former
      */
     async #moveSchedule({ name, schedule }, former) {
-      const { task: { group } } = /** @type {Schedule} */ (JSON.parse(schedule));
-      if (group && !this.present.hasGroups) return;
       const isPut = await this.present.changeSchedule(name, null, schedule);
+      if (!isPut) await this.#catchUp(name, schedule);
       const isTaken = await former.changeSchedule(name, schedule, null);
       // It has ticked meanwhile, or was changed: as it is now, the next sweep moves it.
       if (isPut && !isTaken) await this.present.changeSchedule(name, schedule, null);
+    }
+
+    /**
+     * @param {string} name
+     * @param {string} other what a former store has
+     */
+    async #catchUp(name, other) {
+      const own = (await this.present.schedules()).find((kept) => kept.name === name)?.schedule;
+      if (own === undefined) return;
+      const [{ next_ms, ...definition }, former] = /** @type {[Schedule, Schedule]} */ ([JSON.parse(own), JSON.parse(other)]);
+      const isSame = definition.cron === former.cron && definition.timezone === former.timezone && definition.every_seconds === former.every_seconds;
+      if (isSame && next_ms !== null && former.next_ms !== null && former.next_ms > next_ms) await this.present.changeSchedule(name, own, JSON.stringify({ ...definition, next_ms: former.next_ms, runs: former.runs }));
     }
 
     /** @param {string} name */

@@ -25,6 +25,8 @@ export class FakeDeadLetterApi {
   shown = 100;
   /** How many pulls are answered with nothing, though there are letters. */
   emptyPulls = 0;
+  /** Whether pulls give the newest first: a queue promises no order. */
+  isReversed = false;
   #ids = 0;
   #leases = 0;
   #server = createServer((request, response) => void this.#answer(request, response));
@@ -45,7 +47,7 @@ export class FakeDeadLetterApi {
 
   /** Begins anew, with no letters. */
   reset() {
-    Object.assign(this, { letters: [], requests: [], fault: null, max_retries: 100, shown: 100, emptyPulls: 0 });
+    Object.assign(this, { letters: [], requests: [], fault: null, max_retries: 100, shown: 100, emptyPulls: 0, isReversed: false });
   }
 
   /**
@@ -116,7 +118,8 @@ export class FakeDeadLetterApi {
   /** @param {number} limit */
   #pull(limit) {
     if (this.emptyPulls-- > 0) return [];
-    const pulled = this.letters.filter(({ lease_id }) => lease_id === null).slice(0, limit);
+    const free = this.letters.filter(({ lease_id }) => lease_id === null);
+    const pulled = (this.isReversed ? free.reverse() : free).slice(0, limit);
     for (const letter of pulled) Object.assign(letter, { attempts: letter.attempts + 1, lease_id: `lease-${this.#leases++}` });
     return pulled;
   }
