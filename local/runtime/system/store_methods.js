@@ -1,4 +1,4 @@
-/** What Node tells the store of the Workers' processes, and asks it about them: `all` tells of all, others are named. */
+/** Node's calls to the store about the Workers' processes: `all` replaces the whole record, other ids name a process. */
 
 import { callsOf, finished, setProcesses } from './processes.js';
 
