@@ -98,7 +98,7 @@ class QueueBacklog:
 
     @classmethod
     def read(cls, queue: JsonObject) -> QueueBacklog:
-        """The backlogs of the queues of each priority."""
+        """Read it. Raises UnexpectedReplyError."""
         given = queue.optional(queue.object, "priorities") if "priorities" in queue.values else None
         return cls(
             queue.integer("backlog"),
@@ -109,7 +109,7 @@ class QueueBacklog:
 
 @dataclass(frozen=True)
 class PriorityBacklogs:
-    """What waits in the queues of each priority."""
+    """The backlogs of the queues of each priority."""
 
     high: QueueBacklog
     normal: QueueBacklog
