@@ -27,7 +27,7 @@ BATCH_SECONDS = 20
 
 LARGE_WORKERS = 6
 LARGE_BYTES = 8 * 2**20
-"""The code is 48 MiB in all."""
+"""The size of a large Worker's code; all of them together have 48 MiB."""
 
 PROBE_SECONDS = 0.01
 """The pause between requests to the other Worker."""

@@ -266,7 +266,7 @@ class TaskRunnerClient:
         return Page.read(self._call("GET", "/tasks", query={**query, **_tags(tags)}))
 
     def tasks(self, *, limit: int | None = None, **wanted: Unpack[Wanted]) -> Iterator[TaskSummary]:
-        """Yield at most `limit` tasks, newest first, page by page; None means all. The rest is as for `page`."""
+        """Yield at most `limit` tasks, newest first; None means all. The other arguments are those of `page`."""
         left = math.inf if limit is None else limit
         cursor = None
         while left > 0:

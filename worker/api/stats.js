@@ -57,7 +57,7 @@ async function gather({ store, engine, env }, now_ms) {
 
 /**
  * @param {Gathered} gathered
- * @param {boolean} readable whether dead letters are
+ * @param {boolean} readable whether dead letters can be read
  */
 function statisticsView({ now_ms, told, backlogs, databases, objects, pauses, alerts }, readable) {
   const { as_of_ms, fresh_until_ms, counts, since_ms, isAll, minutes, sweeper, former = [] } = told;

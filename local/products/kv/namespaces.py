@@ -82,7 +82,11 @@ async def delete_namespace(call: Call) -> Reply:
 
 
 def find(db: sqlite3.Connection, namespace_id: str, operation: str | None) -> sqlite3.Row:
-    """Read a namespace. Raises ApiError 10011 (quoted), or 10013 for each operation except a deletion (recorded)."""
+    """Read a namespace. Raises ApiError.
+
+    An invalid id has 10011 (quoted), an unknown one 10013, whose text names the operation unless it is a deletion
+    (recorded).
+    """
     if not is_id(namespace_id):
         problem = f"uuid: incorrect UUID length: {namespace_id}"
         raise ApiError(400, 10011, f"could not parse UUID from request's namespace_id: '{problem}'")

@@ -1,4 +1,4 @@
-/** Node's calls to the store about the Workers' processes: `all` replaces the whole record, other ids name a process. */
+/** Node's calls to the store about the Workers' processes: `configure` replaces the record of all of them, `finished` waits for the calls in one. */
 
 import { callsOf, finished, setProcesses } from './processes.js';
 
