@@ -1,1 +1,1 @@
-"""The benchmark: this task runner beside the Worker that it began as, and beside what teams would use instead."""
+"""The benchmark: it compares this task runner with the Worker from which it started, and with common alternatives."""

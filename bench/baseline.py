@@ -1,4 +1,4 @@
-"""A Worker with the same API, deployed with wrangler as it is: what this task runner is measured against."""
+"""The baseline: another Worker with the same API, deployed unchanged with wrangler."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COMMAND_SECONDS = 120
 
 
 class Baseline(DeployedWorker):
-    """A Worker from its source, on a local Cloudflare."""
+    """A Worker deployed from its source to a local Cloudflare."""
 
     def __init__(self, cloud: LocalCloud, source: WorkerSource) -> None:
         super().__init__("baseline", cloud, source.config["name"])
@@ -48,7 +48,7 @@ class Baseline(DeployedWorker):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._folder.cleanup()  # what it has deployed goes with the local Cloudflare
+        self._folder.cleanup()  # its deployed resources are deleted with the local Cloudflare
 
     def _wrangler(self, *words: str) -> None:
         environment = with_node() | variables(self.cloud.instance)
@@ -67,7 +67,7 @@ class Baseline(DeployedWorker):
 
 
 def _queues(config: dict[str, object]) -> list[str]:
-    """Return the names of a config's queues, dead-letter queues first: a consumer names one that is there."""
+    """Return the names of a config's queues, dead-letter queues first: a consumer must name an existing one."""
     queues: dict[str, list[dict[str, str]]] = json.loads(json.dumps(config.get("queues", {})))
     consumers, producers = queues.get("consumers", []), queues.get("producers", [])
     dead_letters = [each["dead_letter_queue"] for each in consumers if "dead_letter_queue" in each]

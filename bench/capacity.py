@@ -1,4 +1,4 @@
-"""What fits: tasks a day on Cloudflare's Free plan, and tasks that a database holds; computed, not measured there."""
+"""Capacity: how many tasks a day the Free plan carries, and how many a database holds; computed, not measured there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ AS_OF = "2026-11"
 
 @dataclass(frozen=True)
 class Daily:
-    """How much of a unit the Free plan has a day, for the whole account."""
+    """The daily allowance of a unit on the Free plan, for the whole account."""
 
     name: str
     units: int
@@ -38,14 +38,14 @@ DATABASE_BYTES = {"Free plan, 500 MB": 500_000_000, "Paid plan, 10 GB": 10_000_0
 """https://developers.cloudflare.com/d1/platform/limits/"""
 
 ROW_BYTES = 160
-"""Of a completed task without its payload and result, indexes and free space included: measured by
-``tests/bench/test_capacity.py``, which fails where a migration changes it by more than a quarter."""
+"""The size of a completed task's row without payload and result, indexes and free space included.
+``tests/bench/test_capacity.py`` measures it, and fails if a migration changes it by more than a quarter."""
 
 KEPT_BYTES = (0, 1_000, 10_000, 100_000)
 
 
 def tasks_a_day(units: Units) -> tuple[int, Daily]:
-    """Return how many tasks the Free plan carries in a day, and the unit that ends first."""
+    """Return how many tasks a day the Free plan carries, and the unit that is used up first."""
     bounds = [
         (math.floor(FREE_PLAN[unit].units / used), FREE_PLAN[unit])
         for unit, used in billed(units).items()
@@ -55,7 +55,7 @@ def tasks_a_day(units: Units) -> tuple[int, Daily]:
 
 
 def capacity_text(measured: MeasuredUnits) -> str:
-    """Write both tables, with the limits' sources."""
+    """Return both tables, with the sources of the limits."""
     return f"{_plan_table(measured.lone_tasks)}\n\n{_database_table()}"
 
 

@@ -1,4 +1,4 @@
-"""The local Cloudflare that the bench starts for itself, and its REST API."""
+"""A local Cloudflare that the benchmark starts for itself, and its REST API."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from local import Instance
 
 Json = Any
 
-_REQUEST_SECONDS = 300  # an import of a large table takes its time
+_REQUEST_SECONDS = 300  # an import of a large table takes long
 
 
 class LocalCloud:
-    """A running local Cloudflare with its state in a folder of its own. A context manager."""
+    """A running local Cloudflare with a state folder of its own. A context manager."""
 
     instance: Instance
-    """Once it runs."""
+    """Set once it is running."""
 
     def __init__(self, state_dir: Path) -> None:
         self.state_dir = state_dir
@@ -30,7 +30,7 @@ class LocalCloud:
     def __enter__(self) -> Self:
         try:
             self.instance, _ = instance.start(self.state_dir, port=0)
-        except BaseException:  # an interrupt as well: the server lives on by itself
+        except BaseException:  # for an interrupt too: the server would keep running
             instance.stop(self.state_dir)
             raise
         self._http = httpx.Client(
@@ -46,15 +46,15 @@ class LocalCloud:
         instance.stop(self.state_dir)
 
     def get(self, path: str) -> Json:
-        """Return the result of a GET below the account."""
+        """Return the result of a GET; the path is relative to the account."""
         return self._request("GET", path, None)
 
     def post(self, path: str, body: Json) -> Json:
-        """Return the result of a POST below the account."""
+        """Return the result of a POST; the path is relative to the account."""
         return self._request("POST", path, body)
 
     def patch(self, path: str, body: Json) -> Json:
-        """Return the result of a PATCH below the account."""
+        """Return the result of a PATCH; the path is relative to the account."""
         return self._request("PATCH", path, body)
 
     def upload_script(self, name: str, code: str, bindings: list[Json]) -> None:
@@ -72,7 +72,7 @@ class LocalCloud:
         return self.get(f"/workers/workers/{name}")["subdomain"]["url"]
 
     def memory_bytes(self) -> int:
-        """Return the resident memory of all its processes together."""
+        """Return the total resident memory of its processes, in bytes."""
         return resident_bytes(self.instance.pid)
 
     def _request(self, method: str, path: str, body: Json) -> Json:

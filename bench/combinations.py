@@ -1,4 +1,4 @@
-"""What a task uses on each store with each engine."""
+"""Measures what a task uses with each store and each engine."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ ENVIRONMENTS = ("dev", "stg", "uat", "prod")
 
 
 def combination(store: str, engine: str) -> str:
-    """Return the name of a store with an engine."""
+    """Return the name of a combination of store and engine."""
     return f"{store}, {engine}"
 
 
 def measure_engine(
     engine: Engine, cloud: LocalCloud, load: LoadGenerator, profile: Profile, progress: Progress
 ) -> dict[str, dict[str, Units]]:
-    """Count units with each store, side by side on one cloud."""
+    """Count units with each store; all stacks run on one cloud."""
     counted: dict[str, dict[str, Units]] = {}
     for store, env in zip(get_args(StateStore), ENVIRONMENTS, strict=False):
         name = combination(store, engine)

@@ -21,18 +21,18 @@ from bench.rivals import missing_parts
 from bench.run import PARTS, Run
 
 _NEEDED = {"steady": "throughput"}
-"""The part that another one begins with."""
+"""Parts that another part needs first."""
 
 _INTERRUPTED = 130
 
 _SLOW = {"combinations", "features", "growth"}
-"""Left out of a quick run, unless it is asked for."""
+"""Parts that a quick run leaves out, unless they are requested."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return the exit code."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or what was started would stay
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # otherwise its child processes would stay
     progress = Progress()
     try:
         folder = _measured(options, progress) if options.earlier is None else options.earlier
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _measured(options: argparse.Namespace, progress: Progress) -> Path:
-    """Measure what the options ask for; return the folder of the results."""
+    """Measure what the options request; return the folder of the results."""
     baseline = _baseline(options)
     if baseline is None:
         progress.say("neither --baseline nor --baseline-document: the comparison with a baseline is left out")

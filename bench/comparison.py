@@ -1,4 +1,4 @@
-"""Systems side by side, measured in turns, so that what the machine does meanwhile hits all alike."""
+"""Measures systems in alternating turns, so that other load on the computer affects all of them equally."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from bench.system import System
 S = TypeVar("S", bound=System)
 
 Turns = dict[str, list[dict[str, float]]]
-"""What was measured in each turn, by the system's name."""
+"""The measurements of each turn, by the system's name."""
 
 
 class Comparison:
     """Measures running systems.
 
     Attributes:
-        results: of each measurement, by its name.
+        results: the results of each measurement, by its name.
     """
 
     def __init__(self, systems: Sequence[System], load: LoadGenerator, profile: Profile, progress: Progress) -> None:
@@ -36,7 +36,7 @@ class Comparison:
         self.results: dict[str, Any] = {}
 
     def throughput(self) -> None:
-        """Submit a backlog, and work it off."""
+        """Submit a backlog, and measure how fast it is worked off."""
         profile = self._profile
         self.results["throughput"] = self._in_turns(
             "throughput",
@@ -64,7 +64,7 @@ class Comparison:
         )
 
     def steady(self) -> None:
-        """Load each at parts of its capacity, which `throughput` has found."""
+        """Load each system at parts of its capacity, which `throughput` has measured."""
         profile = self._profile
         capacities = {name: _capacity(turns) for name, turns in self.results["throughput"].items()}
         self.results["steady"] = self._in_turns(
@@ -81,7 +81,7 @@ class Comparison:
         )
 
     def delayed(self) -> None:
-        """Follow delayed tasks, where they can be asked for."""
+        """Follow delayed tasks, if the system supports delays."""
         profile = self._profile
         self.results["delayed"] = self._in_turns(
             "delayed tasks",
@@ -97,7 +97,7 @@ class Comparison:
         )
 
     def units(self) -> None:
-        """Count what a task uses of what Cloudflare bills; the count is the same every time."""
+        """Count the units a task uses that Cloudflare bills; the count is the same every time."""
         self.results["units"] = {}
         for worker in self._workers:
             counted = units.measure(
@@ -108,7 +108,7 @@ class Comparison:
                 self._progress.measured(f"units, {kind}", worker.name, values)
 
     def reload(self) -> None:
-        """Deploy each again."""
+        """Deploy each system again."""
         payload_bytes = self._profile.payload_bytes
         self.results["reload"] = self._in_turns(
             "reload",

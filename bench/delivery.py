@@ -1,4 +1,4 @@
-"""Counts what became of the tasks of a measurement: each is to be completed once."""
+"""Checks that each task of a measurement was completed exactly once."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ def delivered(system: S, measure: Callable[[S], dict[str, float]]) -> dict[str, 
     """Measure, wait for all tasks, and count them.
 
     Returns:
-        What was measured, whose `tasks` are those submitted; how many were `completed`, and their `attempts` where the
-        system tells.
+        The measurements, with `tasks`, the number of submitted tasks; how many were `completed`, and their `attempts`
+            if
+        the system reports them.
 
     Raises:
-        MeasuredSystemError: one is lost.
+        MeasuredSystemError: a task was lost.
     """
     completed_before, attempts_before = system.completed(), system.attempts()
     values = measure(system)

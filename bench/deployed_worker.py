@@ -1,4 +1,4 @@
-"""A task runner's Worker on the local Cloudflare, however it was deployed: known by its name and the API alone."""
+"""A task runner's Worker on the local Cloudflare, however it was deployed, known only by its name and the API."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class DeployedWorker:
 
     @cached_property
     def queue_ids(self) -> list[str]:
-        """The queues that it consumes."""
+        """The ids of the queues that it consumes."""
         queues = self.cloud.get("/queues?per_page=1000")
         return [
             queue["queue_id"]
@@ -48,11 +48,11 @@ class DeployedWorker:
 
     @cached_property
     def database_ids(self) -> list[str]:
-        """The D1 databases that it binds."""
+        """The ids of the D1 databases that it binds."""
         return [binding["database_id"] for binding in self.version()["bindings"] if binding["type"] == "d1"]
 
     def look_again(self) -> None:
-        """Forget which queues and databases it has, after a deployment that may have changed them."""
+        """Forget its queues and databases, after a deployment that may have changed them."""
         for name in ("queue_ids", "database_ids"):
             self.__dict__.pop(name, None)
 
@@ -65,12 +65,12 @@ class DeployedWorker:
         self._pause(is_paused=False)
 
     def backlog(self) -> int:
-        """Count messages in its queues: one is there until its batch has been worked off."""
+        """Count messages in its queues: a message stays until its batch has been worked off."""
         metrics = [self.cloud.get(f"/queues/{queue_id}/metrics") for queue_id in self.queue_ids]
         return sum(each["backlog_count"] for each in metrics)
 
     def completed(self) -> int:
-        """Count completed tasks, in the databases or page by page."""
+        """Count completed tasks, in the databases or page by page through the API."""
         if self.database_ids:
             return sum(self.query(each, COUNT_COMPLETED)[0]["tasks"] for each in self.database_ids)
         count, cursor = 0, ""
@@ -82,17 +82,17 @@ class DeployedWorker:
         return count
 
     def attempts(self) -> int | None:
-        """Count attempts, where the tasks of its databases have them."""
+        """Count attempts, if its databases have them."""
         if not self.database_ids or "batches" not in self.abilities:
             return None
         return sum(self.query(each, COUNT_ATTEMPTS)[0]["attempts"] for each in self.database_ids)
 
     def memory_bytes(self) -> int:
-        """Measure the whole local Cloudflare."""
+        """Measure the memory of the whole local Cloudflare, in bytes."""
         return self.cloud.memory_bytes()
 
     def cpu_seconds(self) -> dict[str, float]:
-        """Measure the whole local Cloudflare."""
+        """Measure the CPU time of the whole local Cloudflare, by process."""
         return cpu_seconds(self.cloud.instance.pid)
 
     def query(self, database_id: str, sql: str) -> list[dict[str, Json]]:

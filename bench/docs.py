@@ -1,4 +1,4 @@
-"""Writes what a run has found where people read it: docs, README.md, and the units of `ops cost`."""
+"""Writes the results of a run into docs, README.md, and the units of `ops cost`."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ _WHOLE = ("throughput", "lone", "steady", "delayed", "units", "reload", "memory"
 
 
 class DocsError(Exception):
-    """The docs cannot be written; the message says why, in one line."""
+    """The docs cannot be written; the message gives the reason in one line."""
 
 
 def write_docs(results: Results, folder: Path) -> None:
-    """Make a run the one that the docs quote. Raises DocsError."""
+    """Make a run the source of the docs' numbers. Raises DocsError."""
     missing = [part for part in _WHOLE if part not in results]
     if missing:
         raise DocsError(f"expected a whole run to write the docs from, this one has no {', '.join(missing)}")
@@ -58,12 +58,12 @@ def write_docs(results: Results, folder: Path) -> None:
 
 
 def write_scale(performance: Path) -> None:
-    """Write what rate so many shards reach, from the units that are in use."""
+    """Write the rates that numbers of shards reach, from the current units."""
     _fill(performance, "scale", scale_text(read_units().full_batches["d1, queue"]["d1_round_trips"]))
 
 
 def write_units(results: Results, file: Path) -> None:
-    """Write what `python -m ops cost` multiplies with prices."""
+    """Write the units that `python -m ops cost` multiplies with prices."""
     counted = dict(results["combinations"])
     if BASELINE in results["units"]:
         counted[BASELINE] = results["units"][BASELINE]
@@ -77,19 +77,19 @@ def write_units(results: Results, file: Path) -> None:
 
 
 def write_costs(readme: Path, performance: Path) -> None:
-    """Write the tables of costs from the units that are in use, and the prices with their sources."""
+    """Write the tables of costs from the current units, and the prices with their sources."""
     _fill(readme, "choice", choice_text(read_units(), read_prices()))
     _fill(performance, "cost", cost_text(read_units(), read_prices()))
     _fill(performance, "prices", price_text(read_units(), read_prices()))
 
 
 def features_text(measured: MeasuredUnits) -> str:
-    """Write a table for each store of what features add to a task, with each engine."""
+    """Return a table for each store: what features add to a task, with each engine."""
     return "\n\n".join(features_tables(measured.features))
 
 
 def choice_text(measured: MeasuredUnits, prices: PriceList) -> str:
-    """Put the costs of the stores (rows) with each engine (columns) side by side."""
+    """Return a table of costs: a row for each store, a column for each engine."""
     names = [name for name in measured.full_batches if name != BASELINE]
     stores, engines = (list(dict.fromkeys(name.split(", ")[part] for name in names)) for part in (0, 1))
     rows = [[f"`{store}`", *(_usd(measured, prices, f"{store}, {engine}") for engine in engines)] for store in stores]
@@ -102,7 +102,7 @@ def _usd(measured: MeasuredUnits, prices: PriceList, name: str) -> str:
 
 
 def cost_text(measured: MeasuredUnits, prices: PriceList) -> str:
-    """Put the costs of a million tasks side by side."""
+    """Return a table of the cost of a million tasks."""
     rows = [
         [
             name,
@@ -119,7 +119,7 @@ def cost_text(measured: MeasuredUnits, prices: PriceList) -> str:
 
 
 def estimate_text(measured: MeasuredUnits, prices: PriceList) -> str:
-    """Put side by side what comes on top of the units that are counted."""
+    """Return a table of the costs that are added to those of the counted units."""
     kinds = {
         "logs": ("log_megabytes",),
         "duration of objects": ("object_gb_seconds",),
@@ -147,7 +147,7 @@ def estimate_text(measured: MeasuredUnits, prices: PriceList) -> str:
 
 
 def price_text(measured: MeasuredUnits, prices: PriceList) -> str:
-    """List the prices of the units that are used, with their sources, and what is assumed of AWS."""
+    """Return the prices of the used units, with their sources, and the assumptions about AWS."""
     used = {unit for units in measured.full_batches.values() for unit in units} | {"queue_operations"}
     rows = [
         [f"[{price.name}]({price.source})", f"{price.usd_per_million:g}", f"{price.included:,}"]
@@ -172,7 +172,7 @@ def _fill(file: Path, marker: str, text: str) -> None:
 
 
 def replaced(document: str, marker: str, text: str) -> str:
-    """Put a text between the comments that mark its place. Raises DocsError."""
+    """Replace the text between the comments that mark its place. Raises DocsError."""
     start, end = (f"<!-- {marker}:{edge} -->" for edge in ("start", "end"))
     if document.count(start) != 1 or document.count(end) != 1:
         raise DocsError(f"expected {start} and {end} once each")

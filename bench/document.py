@@ -1,4 +1,4 @@
-"""Reads a task runner out of a Markdown document: the code blocks that a reader of it would run by hand."""
+"""Reads a task runner from a Markdown document: from the code blocks that its reader would run by hand."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _TRAILING_COMMA = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])')
 
 
 class DocumentError(Exception):
-    """A document has not what is expected of it; the message says what, in one line."""
+    """Something is missing in the document; the message says what, in one line."""
 
 
 @dataclass(frozen=True)
 class WorkerSource:
-    """A Worker as wrangler takes it.
+    """The source of a Worker, in wrangler's form.
 
     Attributes:
-        modules: text of each module, by its path.
-        schema: SQL of its D1 database; empty where it has none.
-        config: wrangler's.
+        modules: the text of each module, by its path.
+        schema: the SQL of its D1 database; empty if it has none.
+        config: wrangler's configuration.
     """
 
     modules: dict[str, str]

@@ -1,7 +1,7 @@
-"""What can go wrong with what is measured."""
+"""The errors of measured systems."""
 
 from __future__ import annotations
 
 
 class MeasuredSystemError(Exception):
-    """What is measured could not be started, refused a request, or did not come to an end in time."""
+    """A measured system could not be started, refused a request, or did not finish in time."""

@@ -1,4 +1,4 @@
-"""What a feature adds to what a task costs, in the units that Cloudflare bills."""
+"""Measures what a feature adds to the cost of a task, in the units that Cloudflare bills."""
 
 from __future__ import annotations
 
@@ -30,34 +30,35 @@ _TASKS = 3
 _WAIT_SECONDS = 1
 _QUIET_SECONDS = 0.5
 _QUIET_AFTER_WAIT_SECONDS = 3.0
-"""Longer than a task waits that is delayed or sleeps: a workflow does nothing meanwhile."""
+"""Longer than the wait of a delayed or sleeping task, during which a workflow does nothing."""
 
 _UNTIL_WAITING_SECONDS = 1.0
-"""Until a task waits for its event; nobody looks, because that would count."""
+"""The time until a task waits for its event; nothing asks, because a request would count."""
 
 _LEAST = 0.005
-"""What is less is noise: a row of a sweep, shared by some tasks."""
+"""Smaller numbers are noise: a row of a sweep, shared by several tasks."""
 
 _SCHEDULES = 50
-"""How many have a tick at the same minute: so many share what the sweep uses that makes their tasks."""
+"""How many schedules tick in the same minute: they share what the sweep uses to make their tasks."""
 
 _SECOND_TO_DECLARE_BY = 45
-"""Later in a minute the next one is too near to declare them before it."""
+"""Later in a minute the next minute is too close to declare the schedules before it."""
 
 _LEAST_OF_A_SWEEP = 0.1
-"""What is less is noise of a sweep, shared by so many. What is more has a part of one or two sweeps in it."""
+"""Smaller numbers are noise of a sweep, shared by all schedules. Larger ones include a part of one or two sweeps."""
 
 _TICK_SECONDS = 150
-"""Until all have made their task: their minute comes within two, and a sweep within one more."""
+"""The time until all have made their task: they tick within two minutes, and a sweep follows within one more."""
 
 _WITHOUT_BODY = ("GET", "DELETE")
 
 Added = dict[str, Units | None]
-"""By feature what it adds to a task, and of PLAIN_TASK what that costs; None where the combination refuses it."""
+"""What each feature adds to a task, and for PLAIN_TASK the cost of a task; None if the combination refuses the feature.
+"""
 
 
 class RefusedError(Exception):
-    """The combination has no such feature."""
+    """The combination does not support this feature."""
 
 
 def measure_features(engine: Engine, cloud: LocalCloud, progress: Progress) -> dict[str, Added]:
@@ -79,7 +80,7 @@ def measure_features(engine: Engine, cloud: LocalCloud, progress: Progress) -> d
 
 
 def difference(units: Units, *others: Units, least: float = _LEAST) -> Units:
-    """Return what some units are more than others together; what is too little to be anybody's is left out."""
+    """Return by how much some units exceed the sum of others; very small differences are left out."""
     names = sorted({*units, *(name for each in others for name in each)})
     added = {name: units.get(name, 0) - sum(each.get(name, 0) for each in others) for name in names}
     return {name: round(value, 2) for name, value in added.items() if abs(value) >= least}
@@ -92,9 +93,9 @@ class _Counting:
         self._callback_url = f"http://127.0.0.1:{port}/ended"
 
     def run(self) -> Added:
-        """Count all of them."""
+        """Count all features."""
         with metered(self._runner) as meter:
-            self._submit()  # uses what an object or an isolate does once
+            self._submit()  # does what an object or an isolate does once
             settled(self._runner, meter)
             return self._added(meter)
 
@@ -135,7 +136,7 @@ class _Counting:
                 count(lambda: self._submit({"handler": "rated", "group": "all"})), plain
             ),
             "the priority high": lambda: difference(count(lambda: self._submit({"priority": "high"})), plain),
-            # Last: where it is refused, the task that it was to start after goes on.
+            # Last: if it is refused, the other task has been started all the same.
             "to start after another task": lambda: difference(
                 count(told(lambda task_id: self._submit({"after": task_id}))), event, plain
             ),
@@ -149,7 +150,7 @@ class _Counting:
         return added
 
     def _tick(self, meter: Meter) -> Units:
-        """Return what a task of a schedule costs more than one of a batch: both come many at once."""
+        """Return how much more a task of a schedule costs than one of a batch; both are submitted in large numbers."""
         meter.reset()
         self._request("POST", "/tasks", {}, body={"tasks": [{"payload": {"n": n}} for n in range(_SCHEDULES)]})
         settled(self._runner, meter)
@@ -215,7 +216,7 @@ class _Counting:
 
 @contextmanager
 def _receiver() -> Generator[int]:
-    """Take callbacks; give the port."""
+    """Receive callbacks; yield the port."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Receiver)
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -234,4 +235,4 @@ class _Receiver(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 its name in the standard library
-        """Say nothing."""
+        """Log nothing."""

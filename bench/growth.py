@@ -1,4 +1,4 @@
-"""How cost and speed change as the work grows: one setting or size at a time, all else as in the comparison."""
+"""How cost and speed change as the work grows: one setting or size changes, all others are as in the comparison."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from bench.task_runner import Setting, TaskRunner
 from bench.task_table import fill
 
 Points = list[dict[str, float]]
-"""What was measured at each size; the size itself is the first value."""
+"""The measurements at each size; the size itself is the first value."""
 
 _LARGEST_BACKLOG_BYTES = 32 * 2**20
-"""Bounds the backlogs of large payloads."""
+"""The limit of a backlog's payloads in total."""
 
 _LISTS = {"list": "/tasks?limit=100", "failed": "/tasks?limit=100&status=failed", "stats": "/stats"}
 """Routes that read many rows, by the name of what they read."""
 
 
 class Growth:
-    """Measures one task runner, at several sizes."""
+    """Measures one task runner at several sizes."""
 
     def __init__(self, runner: TaskRunner, load: LoadGenerator, profile: Profile, progress: Progress) -> None:
         self._runner = runner
@@ -35,7 +35,7 @@ class Growth:
         self._progress = progress
 
     def with_work(self) -> dict[str, Points]:
-        """Grow batches, payloads, connections and shards, each on its own."""
+        """Increase batches, payloads, connections and shards, one at a time."""
         return {
             "batch_size": self._grow(
                 "batch_size", self._profile.batch_sizes, lambda size: self._with_settings(batch_size=size)
@@ -46,7 +46,7 @@ class Growth:
         }
 
     def with_table(self) -> dict[str, Points]:
-        """Grow the table of a task runner that has none yet."""
+        """Increase the table of a task runner that has no tasks yet."""
         return {"table_rows": self._grow("table_rows", self._profile.tables_rows, self._with_table)}
 
     def _grow(self, name: str, sizes: Sequence[int], measure: Callable[[int], dict[str, float]]) -> Points:

@@ -1,4 +1,4 @@
-"""How long one task takes from its submission to completed."""
+"""Measures how long one task takes from its submission to its completion."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _DELAYED_POLL_MS = 5
 _FOLLOWED_PER_SECOND = 10
 
 LOADS = (25, 50, 75)
-"""Percent of the capacity."""
+"""In per cent of the capacity."""
 
 
 def measure_lone(system: System, load: LoadGenerator, *, tasks: int, payload_bytes: int) -> dict[str, float]:
-    """Follow tasks one by one, with nothing else to do."""
+    """Follow tasks one by one, without other load."""
     target = Target(system.url, system.headers, payload_bytes)
     return _percentiles(load.lone(target, tasks=tasks, pause_ms=_PAUSE_MS, poll_ms=_POLL_MS))
 
@@ -24,7 +24,7 @@ def measure_lone(system: System, load: LoadGenerator, *, tasks: int, payload_byt
 def measure_steady(
     system: System, load: LoadGenerator, *, capacity: float, seconds: float, payload_bytes: int
 ) -> dict[str, float]:
-    """Follow some of many tasks that come at fixed rates, `LOADS` of the capacity, whatever the answers do."""
+    """Follow some of many tasks submitted at fixed rates, `LOADS` of the capacity, however fast the answers are."""
     target = Target(system.url, system.headers, payload_bytes)
     measured = {"tasks": 0.0}
     for percent in LOADS:
@@ -41,7 +41,7 @@ def measure_steady(
 def measure_delayed(
     system: System, load: LoadGenerator, *, tasks: int, delay_seconds: int, payload_bytes: int
 ) -> dict[str, float]:
-    """Follow delayed tasks; how late they are completed counts from the end of their delay, in milliseconds."""
+    """Follow delayed tasks; the lateness of their completion counts from the end of their delay, in milliseconds."""
     target = Target(system.url, system.headers, payload_bytes)
     seen = load.delayed(target, tasks=tasks, delay_seconds=delay_seconds, poll_ms=_DELAYED_POLL_MS)
     return {
@@ -51,12 +51,12 @@ def measure_delayed(
 
 
 def capacity(post_per_second: float, drain_per_second: float) -> float:
-    """Return the rate at which taking tasks and working them off fill all the time between them."""
+    """Return the rate at which submitting and working off together take all the time."""
     return 1 / (1 / post_per_second + 1 / drain_per_second)
 
 
 def _percentiles(seen: Load) -> dict[str, float]:
-    """Return percentiles in milliseconds; all kinds begin when the task was to be sent."""
+    """Return percentiles in milliseconds; all kinds count from the moment when the task was to be sent."""
     kinds = {"post": seen.post_ms, "completed": seen.completed_ms, "pickup": seen.pickup_ms}
     return {"tasks": float(len(seen.post_ms))} | {
         f"{kind}_p{percent}_ms": percentile(values, percent)

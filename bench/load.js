@@ -1,6 +1,6 @@
 /**
- * Sends tasks to a task runner and times what comes back. One JSON job a line on stdin, one JSON reply a line on stdout;
- * the process lives on between jobs, so that none of them pays for a cold start.
+ * Sends tasks to a task runner and measures the answers. It reads one JSON job from each line of stdin, and writes one JSON reply on each line of
+ * stdout. The process stays alive between jobs, so that no job pays for a cold start.
  */
 
 import { createInterface } from 'node:readline';
@@ -10,7 +10,7 @@ import { Pool } from 'undici';
 
 /**
  * @typedef {object} Target
- * @property {string} url of the task runner, without a slash at the end
+ * @property {string} url the task runner's URL, without a slash at the end
  * @property {Record<string, string>} headers
  * @property {number} payload_bytes
  *
@@ -23,9 +23,9 @@ import { Pool } from 'undici';
  *
  * @typedef {object} Reply
  * @property {number} seconds
- * @property {number[]} post_ms of each accepted task, from when it was to be sent
- * @property {number[]} completed_ms of each followed task, from the same moment
- * @property {number[]} pickup_ms of each followed task whose system tells when its handler began, from the same moment
+ * @property {number[]} post_ms for each accepted task the time from when it was to be sent to the answer
+ * @property {number[]} completed_ms for each followed task the time from the same moment to its completion
+ * @property {number[]} pickup_ms for each followed task, if its system reports it, the time from the same moment to the start of its handler
  * @property {number} refused
  */
 
@@ -136,10 +136,10 @@ class Client {
   }
 
   /**
-   * @param {Reply} reply takes how long it took
+   * @param {Reply} reply gets the time that it took
    * @param {number} due
    * @param {string} [path]
-   * @returns {Promise<string | null>} the task's id; null when it was refused
+   * @returns {Promise<string | null>} the task's id; null if it was refused
    */
   async post(reply, due, path = '/task') {
     const { statusCode, body } = await this.pool.request({ method: 'POST', path, headers: this.headers, body: this.body });
@@ -153,8 +153,8 @@ class Client {
   }
 
   /**
-   * @param {Reply} reply takes how long it took, once for each task
-   * @param {number} count of tasks
+   * @param {Reply} reply gets the time that it took, once for each task
+   * @param {number} count the number of tasks
    */
   async postBatch(reply, count) {
     const began = performance.now();
@@ -167,10 +167,10 @@ class Client {
   }
 
   /**
-   * @param {Reply} reply takes how long it took
+   * @param {Reply} reply gets the time that it took
    * @param {string} taskId
    * @param {number} due when it was to be sent
-   * @param {number} poll_ms between an answer and the next question
+   * @param {number} poll_ms the pause between an answer and the next question
    */
   async follow(reply, taskId, due, poll_ms) {
     while (performance.now() < due + TIMEOUT_MS) {

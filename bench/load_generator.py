@@ -1,4 +1,4 @@
-"""Sends load: the Python side of `load.js`, whose HTTP client costs a fraction of one in Python."""
+"""Sends load: the Python side of `load.js`, whose HTTP client needs a fraction of the CPU time of one in Python."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class LoadError(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """A task runner's API, and what is sent to it.
+    """A task runner's API, and the tasks sent to it.
 
     Attributes:
-        url: its address.
-        headers: of each request.
-        payload_bytes: of each task, JSON.
+        url: its URL.
+        headers: the headers of each request.
+        payload_bytes: the size of each task's payload, which is JSON.
     """
 
     url: str
@@ -35,13 +35,13 @@ class Target:
 
 @dataclass(frozen=True)
 class Load:
-    """What came of a load.
+    """The result of a load.
 
     Attributes:
-        seconds: from the first request to the last answer.
-        post_ms: of each accepted task, from when it was to be sent to the answer.
-        completed_ms: of each task that was followed, from the same moment to the poll that saw it completed.
-        pickup_ms: of each of those whose system tells when its handler began, from the same moment until then.
+        seconds: the time from the first request to the last answer.
+        post_ms: for each accepted task, the time from when it was to be sent to the answer.
+        completed_ms: for each followed task, the time from the same moment to the poll that saw it completed.
+        pickup_ms: for each followed task whose system reports it, the time from the same moment to its handler's start.
     """
 
     seconds: float
@@ -51,12 +51,12 @@ class Load:
 
     @property
     def tasks_per_second(self) -> float:
-        """Tasks accepted."""
+        """Accepted tasks a second."""
         return len(self.post_ms) / self.seconds
 
 
 class LoadGenerator:
-    """One process of Node that sends whatever load it is told to. A context manager."""
+    """A Node process that sends the requested load. A context manager."""
 
     def __enter__(self) -> Self:
         pipe = subprocess.PIPE
@@ -64,14 +64,14 @@ class LoadGenerator:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.communicate()  # ends with its standard input
+        self._process.communicate()  # it ends with its standard input
 
     def flood(self, target: Target, *, tasks: int, concurrency: int) -> Load:
-        """Submit tasks as fast as this many connections can."""
+        """Submit tasks as fast as this number of connections can."""
         return self._run("flood", target, tasks=tasks, concurrency=concurrency)
 
     def batches(self, target: Target, *, tasks: int, concurrency: int, batch: int) -> Load:
-        """Submit tasks as fast as this many connections can, so many with each request."""
+        """Submit tasks in batches as fast as this number of connections can."""
         return self._run("batches", target, tasks=tasks, concurrency=concurrency, batch=batch)
 
     def delayed(self, target: Target, *, tasks: int, delay_seconds: int, poll_ms: float) -> Load:
@@ -85,7 +85,7 @@ class LoadGenerator:
     def steady(
         self, target: Target, *, tasks_per_second: float, seconds: float, followed_per_second: float, poll_ms: float
     ) -> Load:
-        """Submit tasks at a fixed rate, whatever the answers do; some are followed until they are completed."""
+        """Submit tasks at a fixed rate, however fast the answers are; some are followed until they are completed."""
         return self._run(
             "steady",
             target,
@@ -96,7 +96,7 @@ class LoadGenerator:
         )
 
     def _run(self, kind: str, target: Target, **job: float) -> Load:
-        """Send a job and wait for its reply. Raises LoadError, also when any task was refused."""
+        """Send a job and wait for its reply. Raises LoadError, also if any task was refused."""
         to = {"url": target.url, "headers": dict(target.headers), "payload_bytes": target.payload_bytes}
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:

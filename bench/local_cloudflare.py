@@ -1,4 +1,4 @@
-"""What a change on the local Cloudflare costs, and what it does to its neighbours: `make bench-local`."""
+"""What a change on the local Cloudflare costs, and how it affects other Workers: `make bench-local`."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from bench.machine import describe, in_words
 from bench.progress import Progress
 
 ROUNDS = 5
-"""Deployments of the other Worker, and requests for queues; the worst or the middle one is shown."""
+"""How many deployments of the other Worker, and requests for queues; the worst or the median is shown."""
 
 BATCH_SECONDS = 20
-"""How long the neighbour's consumer works on its one message. It has no retries: one that is cut is lost."""
+"""How long the other Worker's consumer works on its one message. It has no retries: an interrupted message is lost."""
 
 LARGE_WORKERS = 6
 LARGE_BYTES = 8 * 2**20
-"""Together 48 MiB of code."""
+"""The size of a large Worker's code; all of them together have 48 MiB."""
 
 PROBE_SECONDS = 0.01
-"""Between the requests to the neighbour."""
+"""The pause between requests to the other Worker."""
 
 _MEBIBYTE = 2**20
 _SECONDS = 120
@@ -67,7 +67,7 @@ _OTHER = "export default {{ fetch() {{ return new Response('version {number}') }
 
 
 class Figure(NamedTuple):
-    """A line of what is printed; one without a target is for comparison."""
+    """A line of the output; one without a target is for comparison."""
 
     what: str
     measured: str
@@ -76,7 +76,7 @@ class Figure(NamedTuple):
 
 
 def main() -> int:
-    """Measure, and print a table; return the exit code: 1 when a target is missed."""
+    """Measure, and print a table; return the exit code: 1 if a target is missed."""
     progress = Progress()
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -136,7 +136,7 @@ def neighbours(cloud: LocalCloud) -> list[Figure]:
 
 
 def large_code(cloud: LocalCloud) -> list[Figure]:
-    """Create queues in an account without code and in one with much, and call something else meanwhile."""
+    """Create queues in an account without code and in one with much code, and make another call meanwhile."""
     before, _ = _queues(cloud, "empty")
     memory = cloud.memory_bytes()
     for number in range(LARGE_WORKERS):
@@ -162,7 +162,7 @@ def large_code(cloud: LocalCloud) -> list[Figure]:
 
 
 def _queues(cloud: LocalCloud, name: str) -> tuple[float, float]:
-    """Create queues; return the middle time, and the longest of another call meanwhile, in seconds."""
+    """Create queues; return the median time, and the longest time of another call meanwhile, in seconds."""
     base, headers = cloud.instance.base_url, {"Authorization": f"Bearer {cloud.instance.api_token}"}
     cloud.post("/queues", {"queue_name": f"{name}-first"})
     with _probes(f"{base}/user/tokens/verify", headers) as waits:
@@ -172,7 +172,7 @@ def _queues(cloud: LocalCloud, name: str) -> tuple[float, float]:
 
 @contextmanager
 def _probes(url: str, headers: dict[str, str] | None = None) -> Generator[list[float]]:
-    """Ask again and again; the list gets how long each answer took, in seconds."""
+    """Send requests continuously; the list gets the time of each answer, in seconds."""
     waits: list[float] = []
 
     def ask(stop: threading.Event) -> None:
@@ -186,7 +186,7 @@ def _probes(url: str, headers: dict[str, str] | None = None) -> Generator[list[f
 
 
 def _stream(url: str) -> AbstractContextManager[Future[None]]:
-    """Read an event stream; what it gives is done when that has ended."""
+    """Read an event stream; the yielded event is set when the stream has ended."""
 
     def read(stop: threading.Event) -> None:
         with _client() as client, client.stream("GET", url) as response:
@@ -199,7 +199,7 @@ def _stream(url: str) -> AbstractContextManager[Future[None]]:
 
 @contextmanager
 def _beside(work: Callable[[threading.Event], None]) -> Generator[Future[None]]:
-    """Work in a thread, until the event that it is given is set."""
+    """Run work in a thread, until the event that is passed to it is set."""
     stop = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         try:

@@ -1,4 +1,4 @@
-"""The machine that a result is of."""
+"""Describes the computer of a measurement."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def describe() -> dict[str, str | int]:
-    """Return what matters for the figures, and nothing that tells whose machine it is."""
+    """Return what matters for the numbers, and nothing that identifies its owner."""
     return {
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "processor": _processor(),

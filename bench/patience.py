@@ -1,4 +1,4 @@
-"""Waits for what takes its time."""
+"""Waits for conditions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _POLL_SECONDS = 0.02
 
 
 def eventually(probe: Callable[[], T | None], *, seconds: float, expected: str) -> T:
-    """Ask until there is an answer. Raises MeasuredSystemError when the time is up."""
+    """Call a function until it returns an answer. Raises MeasuredSystemError if the time is up."""
     deadline = time.monotonic() + seconds
     while (answer := probe()) is None:
         if time.monotonic() > deadline:

@@ -40,7 +40,7 @@ _PLAIN = ticker.StrMethodFormatter("{x:,g}")
 
 
 def draw(results: Results, folder: Path) -> list[str]:
-    """Draw what was measured into a folder; return the names of the files."""
+    """Draw the results into a folder; return the names of the files."""
     files: list[str] = []
     compared = [each for each in _COMPARED if each[0] in results]
     if compared:
@@ -66,7 +66,7 @@ def _draw_compared(results: Results, compared: Sequence[tuple[str, str, str]], f
             [each.high - each.median for each in summaries],
         ]
         axis.errorbar(medians, names, xerr=ranges, fmt="o", color="#3b6fb6", ecolor="#222222", capsize=3)
-        axis.set_xscale("log")  # whose bars would have no true length
+        axis.set_xscale("log")  # no bars there: their lengths would be meaningless
         axis.margins(x=0.05, y=0.15)
         axis.xaxis.set_major_formatter(_PLAIN)
         axis.xaxis.set_minor_formatter(ticker.NullFormatter())

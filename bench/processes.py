@@ -13,12 +13,12 @@ from typing import NamedTuple
 _PROC = Path("/proc")
 
 _USER_TICKS = 11
-"""Where a process's user time is, with its system time after it, in the fields of its stat that follow its name:
+"""The index of a process's user time in the fields of its stat after its name; the system time follows it:
 https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html."""
 
 
 _OF_WORKERS = b"unix:worker-"
-"""In the command line of a workerd that runs Workers: where it is asked for its logs."""
+"""A part of the command line of a workerd that runs Workers: its socket for logs."""
 
 
 class _Process(NamedTuple):
@@ -28,9 +28,9 @@ class _Process(NamedTuple):
 
 
 def cpu_seconds(root: int) -> dict[str, float]:
-    """Return the CPU time of a process and its descendants, by the names of their programs; none but on Linux.
+    """Return the CPU time in seconds of a process and its descendants, by program; empty except on Linux.
 
-    Of a local Cloudflare the workerd that has the stores and queues is told apart from those that run Workers.
+    In a local Cloudflare, the workerd of the stores and queues is distinguished from those that run Workers.
     """
     if sys.platform != "linux":
         return {}
@@ -49,7 +49,7 @@ def cpu_seconds(root: int) -> dict[str, float]:
 
 
 def resident_bytes(root: int) -> int:
-    """Return the resident memory of a process and of all its descendants together; shared pages count in each."""
+    """Return the total resident memory in bytes of a process and its descendants; each counts its shared pages."""
     processes = list(_linux_processes() if sys.platform == "linux" else _ps_processes())
     members = _members(root, processes)
     return sum(each.kibibytes * 1024 for each in processes if each.pid in members)
@@ -71,7 +71,7 @@ def _linux_processes() -> Iterator[_Process]:
         except (FileNotFoundError, ProcessLookupError):
             continue
         fields = dict(line.split(":", 1) for line in lines)
-        if "VmRSS" in fields:  # the kernel's own have none
+        if "VmRSS" in fields:  # kernel threads have none
             yield _Process(int(folder.name), int(fields["PPid"]), int(fields["VmRSS"].split()[0]))
 
 

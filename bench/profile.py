@@ -1,4 +1,4 @@
-"""How much is measured: enough to see where things stand, or enough to publish."""
+"""How much is measured: enough for a first impression, or enough to publish."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ class Profile:
 
     Attributes:
         name: quick or full.
-        rounds: how often each system has its turn; turns alternate.
-        backlog_tasks: submitted, then worked off, in a turn.
-        concurrency: connections that submit them.
-        payload_bytes: of a task, where nothing else is said.
-        lone_tasks: followed one by one, in a turn.
-        steady_seconds: of load at each part of the capacity, in a turn.
+        rounds: how many turns each system has; turns alternate.
+        backlog_tasks: how many tasks are submitted, then worked off, in a turn.
+        concurrency: how many connections submit them.
+        payload_bytes: the default size of a payload.
+        lone_tasks: how many tasks are followed one by one in a turn.
+        steady_seconds: how long the load at each part of the capacity lasts in a turn.
         delayed_tasks, delay_seconds: how many tasks are delayed, and for how long.
-        units_tasks: whose use of billed units is counted.
-        reloads: deployments of the same Worker that are timed.
-        redis_fsyncs: the durabilities that rivals are measured with.
-        growth_tasks: of each backlog while something grows, or memory is looked at.
-        batch_sizes, payloads_bytes, concurrencies, shards, tables_rows: the sizes that are tried, a kind at a time.
+        units_tasks: how many tasks' billed units are counted.
+        reloads: how many deployments of the same Worker are timed.
+        redis_fsyncs: the durabilities with which rivals are measured.
+        growth_tasks: the size of each backlog in the measurements of growth and memory.
+        batch_sizes, payloads_bytes, concurrencies, shards, tables_rows: the sizes that are measured, one kind at a
+            time.
     """
 
     name: str

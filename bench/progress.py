@@ -1,4 +1,4 @@
-"""Says what is going on, as it goes on."""
+"""Reports the progress of a run."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ class Progress:
         print(f"[{minutes:3d}:{seconds:02d}] {line}", file=sys.stderr, flush=True)
 
     def measured(self, what: str, system: str, values: dict[str, float]) -> None:
-        """Print what was measured."""
+        """Print a measurement."""
         numbers = ", ".join(f"{name} {value:,.4g}" for name, value in values.items())
         self.say(f"{what}: {system}: {numbers}")

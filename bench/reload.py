@@ -1,4 +1,4 @@
-"""How long a deployment takes, and how long it holds a request up."""
+"""Measures how long a deployment takes, and how long it delays a request."""
 
 from __future__ import annotations
 

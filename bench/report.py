@@ -1,4 +1,4 @@
-"""What a run leaves behind: its results, a report of them as Markdown and as one page, and the pictures in it."""
+"""The files of a run: its results, a report of them in Markdown and as one page, and the pictures in it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BASELINE, OURS, IN_LARGE_BATCHES, IN_BULK = (
     "ephemera, batches of 100",
     "Hono + BullMQ, fsync always",
 )
-"""Systems that the targets are about, as the tables have them."""
+"""The systems to which the targets apply, with their names in the tables."""
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -45,7 +45,7 @@ _PAGE = """<!doctype html>
 
 
 class Measure(NamedTuple):
-    """A line of the table of comparison: where it is in the results, and how it is called."""
+    """A line of the comparison table: its key in the results, and its name."""
 
     part: str
     key: str
@@ -84,7 +84,7 @@ MEASURES = (
 )
 
 _CPU = "cpu_ms_"
-"""Before what was done, and by which process, in a key of what was measured."""
+"""The prefix of a measurement's key; the work and the process follow."""
 
 _DELIVERED = {
     "throughput": "backlogs",
@@ -128,7 +128,7 @@ def _data_url(picture: Path) -> str:
 
 
 def sections(results: Results, pictures: Sequence[str] = ()) -> Iterator[str]:
-    """Give the report's parts, those that were measured."""
+    """Yield the parts of the report that were measured."""
     yield "# Benchmark"
     yield provenance(results)
     if "throughput" in results:
@@ -153,7 +153,7 @@ def sections(results: Results, pictures: Sequence[str] = ()) -> Iterator[str]:
 
 
 def origin(results: Results) -> str:
-    """Say when and where it was measured, and how to read the numbers."""
+    """Return when and where it was measured, and how to read the numbers."""
     return (
         f"Measured {results['made_at']} on {machine.in_words(results['machine'])}; profile "
         f"{results['profile']['name']}. Medians, with the range of the rounds; × and ÷: so many times more or less "
@@ -162,7 +162,7 @@ def origin(results: Results) -> str:
 
 
 def provenance(results: Results) -> str:
-    """Say when, where and how it was measured, and what is on disk when a POST is answered."""
+    """Return when, where and how it was measured, and what is on disk when a POST is answered."""
     profile = results["profile"]
     kinds: dict[str, list[str]] = {}
     for system, durability in results["systems"].items():
@@ -176,14 +176,14 @@ def provenance(results: Results) -> str:
 
 
 def comparison_table(results: Results, measures: Sequence[Measure] = MEASURES) -> str:
-    """Put the systems side by side, a line a measure."""
+    """Return a table of the systems, with a line for each measure."""
     systems: list[str] = list(results["systems"]) or sorted(results.get("memory", {}))
     rows = [row for measure in measures if (row := _comparison_row(results, measure, systems))]
     return table(["", *systems], rows) if rows else ""
 
 
 def delivery_table(results: Results) -> str:
-    """Say of every measurement whether each task was completed once."""
+    """Return for every measurement whether each task was completed once."""
     systems: list[str] = list(results["systems"]) or sorted(results.get("memory", {}))
     rows = [
         [label, *(_delivery(results[part].get(name, [])) for name in systems)]
@@ -206,7 +206,7 @@ def _delivery(turns: Sequence[Mapping[str, float]]) -> str:
 
 
 def cpu_table(results: Results) -> str:
-    """Put the CPU time of each system's processes side by side: for a POST, and for working a task off."""
+    """Return a table of the CPU time of each system's processes: for a POST, and for working a task off."""
     turns: Mapping[str, Sequence[Mapping[str, float]]] = results["throughput"]
     keys = sorted({key for each in turns.values() for turn in each for key in turn if key.startswith(_CPU)})
     whats = dict.fromkeys(key.removeprefix(_CPU).rpartition(": ")[0] for key in keys)
@@ -223,7 +223,7 @@ def cpu_table(results: Results) -> str:
 
 
 def targets_table(results: Results) -> str:
-    """Hold what was measured against what it is to be; what needs a system that was not measured is left empty."""
+    """Compare the measurements with the targets; a target whose system was not measured is left empty."""
     turns: Mapping[str, Sequence[Mapping[str, float]]] = results["throughput"]
     lone: Mapping[str, Sequence[Mapping[str, float]]] = results.get("lone", {})
     units = results.get("units", {}).get(OURS, {}).get("backlog", {})
@@ -275,7 +275,7 @@ def _median(turns: Sequence[Mapping[str, float]], key: str) -> float | None:
 
 
 def units_table(units: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
-    """Put units side by side: of tasks from a backlog, in full batches, and of lone tasks."""
+    """Return a table of units: of tasks from a backlog, in full batches, and of lone tasks."""
     used = [unit for unit in UNIT_LABELS if any(unit in kinds["backlog"] for kinds in units.values())]
     rows = [
         [UNIT_LABELS[unit], *(f"{_number(kinds[kind].get(unit, 0))}" for kinds in units.values() for kind in kinds)]
@@ -285,7 +285,7 @@ def units_table(units: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
 
 
 def features_tables(features: Mapping[str, Mapping[str, Mapping[str, float] | None]]) -> list[str]:
-    """Write a table a store: features (rows) with each engine (columns)."""
+    """Return a table for each store: features (rows) with each engine (columns)."""
     stores, engines = (list(dict.fromkeys(name.split(", ")[part] for name in features)) for part in (0, 1))
     return [_features_table(store, engines, features) for store in stores]
 
@@ -310,13 +310,13 @@ def _units_text(units: Mapping[str, float] | None) -> str:
 
 
 def growth_table(points: Sequence[Mapping[str, float]]) -> str:
-    """Write a line a size."""
+    """Return a table with a line for each size."""
     rows = [[f"{size:,.0f}", *map(_number, values)] for size, *values in (list(point.values()) for point in points)]
     return table([name.replace("_", " ").replace("post", "POST") for name in points[0]], rows)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Write a table; all columns but the first hold numbers."""
+    """Return a table; all columns except the first have numbers."""
     lines = [head, ["---", *("---:" for _ in head[1:])], *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
@@ -346,14 +346,14 @@ def _cell(summary: Summary | None, first: Summary | None) -> str:
 
 
 def _ratio(value: float, first: float) -> str:
-    """Say how many times more or less it is."""
+    """Return how many times larger or smaller a value is."""
     if value >= first:
         return f"×{_number(value / first)}"
     return f"÷{_number(first / value)}" if value > 0 else ""
 
 
 def _number(value: float) -> str:
-    """Write a number with three significant digits, and no more than it has."""
+    """Return a number with at most three significant digits."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}"

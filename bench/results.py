@@ -1,4 +1,4 @@
-"""Where results go: a folder for each run, with everything measured in one JSON document."""
+"""The folders of results: one for each run, with all measurements in one JSON document."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from bench.node import ROOT
 
 RESULTS_FOLDER = ROOT / "bench" / "results"
 LATEST = RESULTS_FOLDER / "latest"
-"""The run that the docs quote."""
+"""The run whose numbers the docs have."""
 
 DOCUMENT = "results.json"
 COMPARISON_PICTURE, GROWTH_PICTURE = "comparison.png", "growth.png"
 
 Results = dict[str, Any]
-"""`made_at`, `machine`, `profile`, `systems` (name to durability), and a key for each measurement that was made."""
+"""`made_at`, `machine`, `profile`, `systems` (name to durability), and a key for each measurement."""
 
 
 def new_folder(made_at: datetime) -> Path:
-    """Make the folder of a run."""
+    """Create the folder of a run."""
     folder = RESULTS_FOLDER / made_at.strftime("%Y-%m-%d-%H%M%S")
     folder.mkdir(parents=True)
     return folder

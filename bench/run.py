@@ -1,4 +1,4 @@
-"""One run: starts the systems, measures them, and keeps what was measured after every part."""
+"""One run: starts the systems, measures them, and saves the results after every part."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ from components.task_runner_args import Engine
 
 COMPARED = ("throughput", "lone", "steady", "delayed", "units", "reload")
 PARTS = (*COMPARED, "memory", "combinations", "features", "growth")
-"""In the order in which they run."""
+"""The parts in the order in which they run."""
 
 _LARGEST_BATCH = 100
 
 Maker = Callable[[LocalCloud], System]
-"""Makes a system that is not yet started; those that need no Cloudflare leave it alone."""
+"""Creates a system that is not started yet; systems without Cloudflare ignore the argument."""
 
 
 class Run:
-    """What is to be measured, and what was.
+    """What is to be measured, and the results so far.
 
     Args:
-        baseline: the Worker to be compared with; None leaves the comparison out.
-        parts: of PARTS.
-        folder: takes the results.
-        with_rivals: whether to measure what users would pick instead.
+        baseline: the Worker to compare with; None leaves the comparison out.
+        parts: some of PARTS.
+        folder: the folder for the results.
+        with_rivals: whether to measure the common alternatives.
         earlier: the results of a run that is resumed.
     """
 
@@ -74,7 +74,7 @@ class Run:
         }
 
     def measure(self) -> None:
-        """Measure all that is asked for."""
+        """Measure everything that was requested."""
         with LoadGenerator() as load:
             compared = [part for part in self._parts if part in COMPARED]
             if compared:
@@ -100,7 +100,7 @@ class Run:
                 results.save(self.results, self._folder)
 
     def _measure_memory(self, load: LoadGenerator) -> None:
-        """Measure each system alone: on one cloud nobody's memory could be told from another's."""
+        """Measure each system alone: on a shared cloud, nobody could say whose memory it is."""
         self.results["memory"] = {}
         profile = self._profile
         for make in self._makers():
@@ -139,7 +139,7 @@ class Run:
         results.save(self.results, self._folder)
 
     def _makers(self) -> list[Maker]:
-        """Return what makes the systems to compare, in the tables' order."""
+        """Return the factories of the systems to compare, in the order of the tables."""
         makers: list[Maker] = []
         if self._baseline is not None:
             makers.append(partial(Baseline, source=self._baseline))

@@ -1,4 +1,4 @@
-"""What rate so many shards reach on Cloudflare, computed from its published limits; nothing here is measured on it."""
+"""The rates that numbers of shards reach on Cloudflare, computed from its published limits, not measured there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ QUEUE_MESSAGES_PER_SECOND = 5_000
 QUEUE_SOURCE = "https://developers.cloudflare.com/queues/platform/limits/"
 
 DATABASE_QUERIES_PER_SECOND = 1_000
-"""Of one database, which runs one query at a time, when a query takes 1 ms: Cloudflare's own example."""
+"""The limit of one database, which runs one query at a time, if a query takes 1 ms: Cloudflare's own example."""
 
 DATABASE_SOURCE = "https://developers.cloudflare.com/d1/platform/limits/"
 
@@ -33,7 +33,7 @@ RATES_PER_SECOND = (500, 1_000, 2_500, 5_000, 10_000)
 
 @dataclass(frozen=True)
 class Needed:
-    """How many shards a rate needs, by what bounds it."""
+    """How many shards a rate needs, by limit."""
 
     databases: int
     storage: int
@@ -42,7 +42,7 @@ class Needed:
 
     @property
     def shards(self) -> int:
-        """As many as the tightest bound asks for."""
+        """The number that the tightest limit requires."""
         return max(self.databases, self.storage, self.queues, self.consumers)
 
 
@@ -50,8 +50,8 @@ def needed(tasks_per_second: float, round_trips: float) -> Needed:
     """Compute the shards for a rate.
 
     Args:
-        tasks_per_second: submitted and worked off.
-        round_trips: D1 queries a task.
+        tasks_per_second: tasks submitted and worked off a second.
+        round_trips: D1 queries for each task.
     """
     consumed_per_second = MAX_CONCURRENCY * BATCH_SIZE / HANDLER_SECONDS
     return Needed(
@@ -63,7 +63,7 @@ def needed(tasks_per_second: float, round_trips: float) -> Needed:
 
 
 def scale_text(round_trips: float) -> str:
-    """Put rates and the shards that they need side by side, with the limits and their sources."""
+    """Return a table of rates and the shards that they need, with the limits and their sources."""
     rows: list[list[str]] = []
     for rate in RATES_PER_SECOND:
         need = needed(rate, round_trips)
@@ -87,7 +87,7 @@ def scale_text(round_trips: float) -> str:
 
 
 def _payload_text() -> str:
-    """Say how many tasks a second fill one database by what is kept of each, and for how long."""
+    """Return how many tasks a second fill one database, by the stored size of each and the time it is kept."""
     hours = (1, 24, 168)
     rates = [
         f"{kept:,} bytes {' / '.join(f'{DATABASE_BYTES / kept / (hour * 3600):,.0f}' for hour in hours)}"

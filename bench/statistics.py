@@ -1,4 +1,4 @@
-"""Medians with their spread, and percentiles."""
+"""Medians with their range, and percentiles."""
 
 from __future__ import annotations
 

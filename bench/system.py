@@ -1,4 +1,4 @@
-"""What is measured: anything that takes tasks over the same small API."""
+"""The interface of a measured system: anything that takes tasks over the same small API."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from typing import Literal, Protocol, Self
 
 Ability = Literal["batches", "delays"]
-"""What not every system can: `POST /tasks` of many tasks, and `POST /task?delay=` seconds."""
+"""What only some systems support: `POST /tasks` with many tasks, and `POST /task?delay=` in seconds."""
 
 
 class System(Protocol):
-    """A task runner under test: `POST /task` gives a `taskId`, `GET /task/:id` its `status`. A context manager."""
+    """A task runner under test: `POST /task` returns a `taskId`, `GET /task/:id` its `status`. A context manager."""
 
     @property
     def name(self) -> str:
-        """As the tables have it."""
+        """Its name in the tables."""
         ...
 
     @property
@@ -24,21 +24,21 @@ class System(Protocol):
 
     @property
     def url(self) -> str:
-        """Of its API, without a slash at the end."""
+        """The URL of its API, without a slash at the end."""
         ...
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Of each request."""
+        """The headers of each request."""
         ...
 
     @property
     def abilities(self) -> frozenset[Ability]:
-        """What it can beside taking a task."""
+        """What it supports besides submitting a task."""
         ...
 
     def __enter__(self) -> Self:
-        """Start it; it takes tasks when this returns."""
+        """Start it; it accepts tasks when this returns."""
         ...
 
     def __exit__(self, *_: object) -> None:
@@ -46,29 +46,29 @@ class System(Protocol):
         ...
 
     def hold(self) -> None:
-        """Take tasks, and begin none."""
+        """Accept tasks without starting them."""
         ...
 
     def release(self) -> None:
-        """Begin tasks again."""
+        """Start tasks again."""
         ...
 
     def backlog(self) -> int:
-        """Return how many tasks are not done; cheap enough to be asked all the time."""
+        """Return how many tasks are not done; it must be cheap, because it is called often."""
         ...
 
     def completed(self) -> int:
-        """Return how many tasks there are that were completed."""
+        """Return how many tasks were completed."""
         ...
 
     def attempts(self) -> int | None:
-        """Return how many attempts its completed tasks have had together; None where it does not tell."""
+        """Return the total number of attempts of its completed tasks; None if it does not report them."""
         ...
 
     def memory_bytes(self) -> int:
-        """Return the resident memory of all its processes."""
+        """Return the resident memory of all its processes, in bytes."""
         ...
 
     def cpu_seconds(self) -> dict[str, float]:
-        """Return the CPU time that its processes have had, by their names; systems may share some, and have turns."""
+        """Return the CPU time in seconds of its processes, by name; systems may share some, and run in turns."""
         ...

@@ -1,4 +1,4 @@
-"""This task runner, deployed as its users deploy it."""
+"""This task runner, deployed in the same way as by its users."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class TaskRunner(DeployedWorker):
     """A stack of this project on a local Cloudflare.
 
     Args:
-        name: as the tables have it.
-        cloud: where it goes; what is deployed goes with it.
-        env: of the stack; no two on one cloud have the same.
-        settings: of the stack beside that; those that are not there have their defaults.
+        name: its name in the tables.
+        cloud: where it is deployed; what is deployed is deleted with it.
+        env: the stack's `env`; different for each stack of a cloud.
+        settings: the stack's other settings; missing ones have their defaults.
     """
 
     durability = "the task, with an fsync: a crash loses nothing, for a message that was lost is sent again"

@@ -1,4 +1,4 @@
-"""Fills a task runner's table over D1's REST API, as a day of work would."""
+"""Fills a task runner's table through D1's REST API, as a day of work would."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from bench.deployed_worker import DeployedWorker
 
 _DAY_MS = 86_400_000
 _SPREAD_MS = _DAY_MS * 9 // 10
-"""The tasks are of the last day, with a margin before the first of them expires."""
+"""The tasks are spread over the last day, with a margin before the first of them expires."""
 
 _CHUNK_ROWS = 50_000
-"""What D1 can insert within its 30 s for a query."""
+"""How many rows D1 can insert within its limit of 30 s for a query."""
 
 _FAILED_EACH = 100
-"""One of so many has failed; all others have completed."""
+"""One of this many tasks has failed; all others have completed."""
 
 _INSERT = """
 WITH RECURSIVE
@@ -32,7 +32,7 @@ _UNSEEN = "UPDATE sweep_progress SET cursor = '', first_open = NULL, expire_from
 
 
 def fill(worker: DeployedWorker, database_id: str, rows: int) -> None:
-    """Make the table hold so many tasks, if it holds fewer, of which the sweeper has seen none yet."""
+    """Fill the table up to a number of tasks, none of which the sweeper has seen yet."""
     [counted] = worker.query(database_id, "SELECT count(*) AS tasks FROM tasks")
     missing = rows - counted["tasks"]
     oldest_ms = int(time.time() * 1000) - _SPREAD_MS - 1_000

@@ -1,4 +1,4 @@
-"""How fast tasks are taken, and how fast a backlog of them is worked off."""
+"""Measures how fast tasks are accepted, and how fast a backlog of them is worked off."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.system import System
 
 MANY_CONNECTIONS = 64
 BATCH_TASKS = 100
-"""As many as `POST /tasks` takes."""
+"""The most tasks of a `POST /tasks`."""
 
 _BATCH_CONNECTIONS = 4
 _DRAIN_SECONDS = 600
@@ -21,11 +21,12 @@ _DRAIN_SECONDS = 600
 def measure(
     system: System, load: LoadGenerator, *, tasks: int, concurrency: int, payload_bytes: int
 ) -> dict[str, float]:
-    """Submit a backlog while nothing is worked off, then let go and wait until all of it is completed.
+    """Submit a backlog while delivery is paused, then resume and wait until all of it is completed.
 
     Returns:
-        `tasks` submitted. Rates (tasks a second) and the latency of a POST at this concurrency (milliseconds). CPU time
-        of each process, in milliseconds a task: for its POST, and for working it off.
+        `tasks` submitted; rates (tasks a second) and the latency of a POST at this concurrency (milliseconds); CPU time
+            of
+        each process, in milliseconds a task: for its POST, and for working it off.
     """
     return _measure(system, load, [concurrency], tasks, payload_bytes)
 
@@ -33,7 +34,7 @@ def measure(
 def measure_all(
     system: System, load: LoadGenerator, *, tasks: int, concurrency: int, payload_bytes: int
 ) -> dict[str, float]:
-    """The same, with as many tasks again over `MANY_CONNECTIONS`; and those that a system takes in batches."""
+    """The same, with as many tasks again over `MANY_CONNECTIONS`, and in batches if the system supports them."""
     measured = _measure(system, load, [concurrency, MANY_CONNECTIONS], tasks, payload_bytes)
     if "batches" not in system.abilities:
         return measured

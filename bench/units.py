@@ -1,4 +1,4 @@
-"""What a task costs in the units that Cloudflare bills."""
+"""Measures what a task uses in the units that Cloudflare bills."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ Units = dict[str, float]
 """How much of each unit a task uses."""
 
 _SWEEP = "scheduled"
-"""Runs once a minute, however many tasks there are; so it is no part of what a task costs."""
+"""What starts the sweep. It runs once a minute, however many tasks there are, so it is not part of a task's cost."""
 
 _SECONDS = 120
 _QUIET_SECONDS = 0.5
-"""Tasks have ended when nothing was counted for so long, with the queue empty."""
+"""Tasks have ended if nothing was counted for this long, with the queue empty."""
 
 _LONE_TASKS = 3
 _CONNECTIONS = 16
 
 
 def measure(worker: DeployedWorker, load: LoadGenerator, *, tasks: int, payload_bytes: int) -> dict[str, Units]:
-    """Count what tasks use that succeed at once, without what it takes to look at them.
+    """Count what tasks use that succeed at once, without the requests that look at them.
 
     Returns:
-        Of `backlog`: tasks worked off from a backlog, in full batches. Of `lone`: tasks each in a batch of its own.
+        `backlog`: units of tasks worked off from a backlog, in full batches. `lone`: units of tasks in batches of one.
     """
     target = Target(worker.url, worker.headers, payload_bytes)
     before = worker.completed()
     with metered(worker) as meter:
-        load.flood(target, tasks=1, concurrency=1)  # uses what an object or an isolate does once
+        load.flood(target, tasks=1, concurrency=1)  # does what an object or an isolate does once
         settled(worker, meter)
         backlog = _backlog(worker, load, target, meter, tasks)
         lone = _lone(worker, load, target, meter)
@@ -43,7 +43,7 @@ def measure(worker: DeployedWorker, load: LoadGenerator, *, tasks: int, payload_
 
 
 def per_task(counts: Counts, tasks: int, *, sweeps: bool = False) -> Units:
-    """Divide counts by the number of tasks, whatever has started the code; of the sweep where `sweeps` says so."""
+    """Divide counts by the number of tasks, whatever started the code; the sweep's counts only if `sweeps` says so."""
     total: Counter[str] = Counter()
     for trigger, units in counts.items():
         if sweeps or trigger != _SWEEP:
@@ -70,7 +70,7 @@ def _lone(worker: DeployedWorker, load: LoadGenerator, target: Target, meter: Me
 
 
 def settled(worker: DeployedWorker, meter: Meter, quiet_seconds: float = _QUIET_SECONDS) -> Counts:
-    """Wait until nothing runs any more; the meter alone is looked at, because that counts nothing."""
+    """Wait until nothing is running any more; only the meter is asked, because that counts nothing."""
 
     def look() -> Counts | None:
         seen = meter.read()

@@ -1,4 +1,4 @@
-"""What the Worker needs to read its dead-letter queue: no binding does it, but Cloudflare's REST API, with a token."""
+"""Lets the Worker read its dead-letter queue: no binding can do that, only Cloudflare's REST API with a token."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ DEAD_LETTER_BINDINGS = frozenset({_TOKEN, _ACCOUNT_ID, _QUEUE_ID, _API_URL})
 
 
 def dead_letter_bindings(declaration: Declaration, queue: cloudflare.Queue) -> Bindings:
-    """Return the bindings by name, of which the token alone is a secret; none where the setting is unset.
+    """Return the bindings by name; empty if the setting is unset. Only the token is a secret.
 
-    Where the API is, is said where it is not Cloudflare's own, as far as the program knows.
+    The API's address is included if the program knows that it is not Cloudflare's own.
     """
     token = declaration.args.dead_letter_api_token
     if not isinstance(token, pulumi.Output) and not token:

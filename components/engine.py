@@ -206,9 +206,12 @@ ENGINES: Mapping[str, type[QueueEngine | WorkflowEngine]] = {"queue": QueueEngin
 
 
 def recorded_engine(declaration: Declaration, part: Part) -> list[RecordedPart]:
-    """Return the queues that hold messages of tasks, for the record of the stack's parts. A Workflow is not recorded,
-    because the store knows everything that it holds. The queues of high and low priority are not recorded either: they
-    may be deleted at once, because their tasks are in the store and the sweeper sends them to the remaining queue."""  # noqa: D205, D209 one sentence
+    """Return the queues that hold messages of tasks, for the record of the stack's parts.
+
+    A Workflow is not recorded, because the store knows everything that it holds. The queues of high and low priority
+    are not recorded either: they may be deleted at once, because their tasks are in the store and the sweeper sends
+    them to the remaining queue.
+    """
     if part.name != "queue":
         return []
     names, law = declaration.names, declaration.args.jurisdiction

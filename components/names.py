@@ -16,12 +16,14 @@ is such a label on workers.dev."""
 
 @dataclass(frozen=True)
 class Names:
-    """Cloudflare's names. The component ``task-runner`` in ``dev`` has the Worker ``task-runner-dev``, the queue
-    ``task-runner-queue-dev`` and so on.
+    """The names of a component's resources on Cloudflare.
+
+    The component ``task-runner`` in ``dev`` has the Worker ``task-runner-dev``, the queue ``task-runner-queue-dev`` and
+    so on.
 
     Raises:
         ValueError: the names would not be valid for Workers, queues and databases.
-    """  # noqa: D205 the names are what it is about
+    """
 
     component: str
     env: str

@@ -292,15 +292,15 @@ def _is_webhook_secret(secret: object) -> bool:
 
 @dataclass(frozen=True)
 class CloudflareToken:
-    """An API token of Cloudflare; empty for none. A secret."""
+    """An API token of Cloudflare, which is a secret; empty for none."""
 
     permission: str
-    """What it must allow, in Cloudflare's words."""
+    """The permissions that the token needs, in Cloudflare's words."""
     is_secret: bool = field(default=True, init=False)
 
     @property
     def expected(self) -> str:
-        """The form, which is that of the provider's own token with room for longer ones."""
+        """The form: that of the provider's own token, but longer ones are accepted."""
         return f"an API token of Cloudflare with the permission {self.permission} (40 to 255 letters, digits, - or _)"
 
     def parse(self, text: str) -> object:
@@ -313,7 +313,7 @@ class CloudflareToken:
 
 
 def is_secret(rule: Rule) -> bool:
-    """Tell whether values of a rule are not to be shown."""
+    """Tell whether values of a rule must not be shown."""
     return bool(getattr(rule, "is_secret", False))
 
 

@@ -61,10 +61,10 @@ def _parsed(key: str, rule: Rule, texts: dict[str, str]) -> Any:
 
 
 def _of_this_machine(texts: dict[str, str]) -> dict[str, Any]:
-    """Return what a stack of a Cloudflare on this machine need not say.
+    """Return the settings that a stack on the local Cloudflare can leave out.
 
-    Its Worker reads dead letters with the token that ``python -m local up`` puts into the config, which opens nothing
-    but that Cloudflare.
+    Its Worker reads dead letters with the token that ``python -m local up`` adds to the config; the token is only valid
+    for that local Cloudflare.
     """
     key = "dead_letter_api_token"
     token = pulumi.Config("cloudflare").get("apiToken")

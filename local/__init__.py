@@ -1,6 +1,6 @@
-"""A Cloudflare on this machine.
+"""A local Cloudflare.
 
-What other programs use of it is here, and in `local.pulumi` for deployed stacks; the rest may change at any time.
+Other programs may use what is here, and `local.pulumi` for deployed stacks; the rest may change at any time.
 """
 
 from local.cli.environment import variables

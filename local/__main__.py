@@ -1,4 +1,4 @@
-"""`python -m local`, and `cloudflare-local`: runs the Cloudflare on this machine and deploys to it."""
+"""`python -m local`, and `cloudflare-local`: runs the local Cloudflare and deploys to it."""
 
 import argparse
 import sys
@@ -39,7 +39,7 @@ def _run() -> int:
 
 
 def _missing(error: ModuleNotFoundError) -> str:
-    """Say in one line what to do about a package that is not installed; an error of our own is raised again."""
+    """Say in one line what to do about a package that is not installed; raise an error in our own modules again."""
     if error.name is None or error.name.partition(".")[0] == __package__:
         raise error
     what = f"the Python package {error.name} is not installed"

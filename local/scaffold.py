@@ -1,9 +1,9 @@
-"""`python -m local.scaffold NAME`: begins a product's folder from the models of Cloudflare's Python SDK.
+"""`python -m local.scaffold NAME`: creates a product's folder from the models of Cloudflare's Python SDK.
 
-The SDK is generated from Cloudflare's OpenAPI document. It tells paths, fields, types and options; it does not tell
-error codes, defaults, limits and what an operation does beyond keeping what was sent. So what is written here works for
-resources that are created, listed, read, replaced, edited and deleted, and is a beginning: the rest is yours.
-Operations of another form are not written, and so answer 501.
+The SDK is generated from Cloudflare's OpenAPI document. It has paths, fields, types and options; it lacks error codes,
+defaults, limits, and what an operation does besides storing what was sent. So the generated code works for resources
+that are created, listed, read, replaced, edited and deleted. It is a start: you write the rest. Operations of another
+form are not generated, and so answer 501.
 """
 
 import argparse
@@ -30,7 +30,7 @@ _LARGEST_INTEGER = 2**53 - 1
 
 @dataclass(frozen=True)
 class Operation:
-    """One method of a resource: what the SDK calls it, its request, and the type of its body."""
+    """One method of a resource: the SDK's name of it, its request, and the type of its body."""
 
     name: str
     verb: str
@@ -40,7 +40,7 @@ class Operation:
 
 @dataclass
 class Resource:
-    """A kind of thing that can be kept: a collection's path, the id's name in an item's path, and its operations."""
+    """A kind of resource that can be stored: a collection's path, the id's name in an item's path, and operations."""
 
     name: str  # configs
     collection: str
@@ -49,12 +49,12 @@ class Resource:
 
     @property
     def one(self) -> str:
-        """Name one of them."""
+        """Return the name of one item."""
         return self.name.removesuffix("s")
 
 
 def operations(product: str) -> Iterator[tuple[str, Operation]]:
-    """Read what the SDK has of a product, by the name of the resource."""
+    """Return the SDK's operations of a product, by the name of the resource."""
     root = Path(str(importlib.import_module(f"cloudflare.resources.{product}").__path__[0]))
     for file in sorted(root.rglob("*.py")):
         parts = [product, *file.relative_to(root).with_suffix("").parts]
@@ -68,7 +68,7 @@ def operations(product: str) -> Iterator[tuple[str, Operation]]:
 
 
 def resources(product: str) -> tuple[list[Resource], list[str]]:
-    """Sort operations into resources that can be kept; the names of those of another form come second."""
+    """Sort operations into resources that can be stored; the second list names those of another form."""
     found = list(operations(product))
     kept: dict[str, Resource] = {}
     for name, operation in found:
@@ -95,7 +95,7 @@ def _kind(resource: Resource, operation: Operation) -> str | None:
 
 
 def _requests(method: ast.FunctionDef, names: dict[str, Any]) -> Iterator[Operation]:
-    """Read `self._post(path_template("/accounts/…"), body=maybe_transform({…}, params.CreateParams), …)`."""
+    """Parse `self._post(path_template("/accounts/…"), body=maybe_transform({…}, params.CreateParams), …)`."""
     for call in ast.walk(method):
         if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in _VERBS):
             continue
@@ -116,7 +116,7 @@ def _params(value: ast.expr, names: dict[str, Any]) -> Any:
 
 
 def _variants(kind: Any) -> list[Any]:
-    """Take a union apart; Required, NotRequired, Annotated and Optional tell nothing more here."""
+    """Return the members of a union; Required, NotRequired, Annotated and Optional are ignored."""
     if get_origin(kind) in (Union, UnionType):
         found = [one for part in get_args(kind) for one in _variants(part) if one is not type(None)]
         return [one for one in found if one is not object] or found
@@ -125,7 +125,7 @@ def _variants(kind: Any) -> list[Any]:
 
 
 def _members(kinds: list[Any]) -> dict[str, tuple[list[Any], bool]]:
-    """Merge objects: each field's types, and whether every one of the objects requires it."""
+    """Merge objects: each field's types, and whether all objects require it."""
     hints = [get_type_hints(kind, include_extras=True) for kind in kinds]
     found: dict[str, tuple[list[Any], bool]] = {}
     for name in dict.fromkeys(name for hint in hints for name in hint):
@@ -137,7 +137,7 @@ def _members(kinds: list[Any]) -> dict[str, tuple[list[Any], bool]]:
 
 
 def reader(name: str, kinds: list[Any], *, skip: frozenset[str] = frozenset(), partial: bool = False) -> list[str]:
-    """Write a function that reads an object of these types, and those that it needs."""
+    """Generate a function that reads an object of these types, and those that it needs."""
     lines: list[str] = []
     more: list[str] = []
     for key, (types, required) in _members(kinds).items():
@@ -177,7 +177,7 @@ def _simple(key: str, types: list[Any], required: bool) -> str:
 
 
 def routes_file(product: str, resource: Resource, others: list[str]) -> str:
-    """Write the routes of one resource."""
+    """Generate the routes of one resource."""
     one, table, made = resource.one, f"{product}_{resource.name}", resource.operations
     path_names = frozenset(re.findall(r"\{(\w+)\}", resource.collection)) | {resource.id_name}
     readers = {
@@ -313,7 +313,7 @@ _TABLE = """CREATE TABLE {name} (
 
 
 def product_file(product: str, kept: list[Resource]) -> str:
-    """Write the declaration, with a table for each resource."""
+    """Generate the declaration, with a table for each resource."""
     tables = "\n".join(_TABLE.format(name=f"{product}_{one.name}") for one in kept)
     names = ", ".join(one.name for one in kept)
     routes = ", ".join(f"*{one.name}.ROUTES" for one in kept)
@@ -325,7 +325,7 @@ def product_file(product: str, kept: list[Resource]) -> str:
 
 
 def test_file(product: str, kept: list[Resource]) -> str:
-    """Write a test that walks the SDK's methods; each reply is held against its model (test_python_sdk.py)."""
+    """Generate a test that calls the SDK's methods; each reply is checked against its model (test_python_sdk.py)."""
     names = [f"{product}.{one.name}.{operation.name}" for one in kept for operation in one.operations.values()]
     calls = "\n".join(f'    "{name}": lambda w: pytest.fail("call w.sdk.{name}"),' for name in names)
     return _TEST.format(product=product, calls=calls)
@@ -346,7 +346,7 @@ SDK_CALLS: dict[str, Callable[[Any], bool]] = {{
 
 
 def main() -> int:
-    """Write the files; none that is there is written over."""
+    """Write the files; existing ones are never overwritten."""
     parser = argparse.ArgumentParser(
         prog="python -m local.scaffold", description="Begin a product from the SDK's models."
     )

@@ -43,7 +43,7 @@ class Alerts:
     """All alerts of a stack."""
 
     url: str | None
-    """The URL to which alerts are posted, without its path; None: the stack has no alerts."""
+    """The origin of the URL to which alerts are posted; None: the stack has no alerts."""
     alerts: tuple[Alert, ...]
     untold: int
     """How many posts have not been delivered yet."""

@@ -173,7 +173,7 @@ class TaskRunnerClient:
         Args:
             tasks: the tasks of the batch.
             then: the task that starts after them. It must have neither an idempotency key nor `after`.
-            start_when: whether it starts when all have completed (the default), or when all have ended.
+            start_when: `completed` (the default) starts it when all have completed, `ended` when all have ended.
             idempotency_key: a second submission with the same key and the same batch returns the first one.
         """
         last = {"tasks": [_item(task) for task in tasks], "then": _item(then), **_given(startWhen=start_when)}
@@ -266,7 +266,7 @@ class TaskRunnerClient:
         return Page.read(self._call("GET", "/tasks", query={**query, **_tags(tags)}))
 
     def tasks(self, *, limit: int | None = None, **wanted: Unpack[Wanted]) -> Iterator[TaskSummary]:
-        """Yield at most `limit` tasks, newest first, page by page; None means all. The rest is as for `page`."""
+        """Yield at most `limit` tasks, newest first; None means all. The other arguments are those of `page`."""
         left = math.inf if limit is None else limit
         cursor = None
         while left > 0:

@@ -115,7 +115,8 @@ class DeadLetterQueue:
     def put_back(self, leased: Sequence[LeasedLetter]) -> None:
         """End the leases, so that others can pull these letters again.
 
-        Cloudflare would drop a letter that has used up its deliveries. A copy with all its deliveries replaces it.
+        Cloudflare would drop a letter that has used up its deliveries. A copy, with all its deliveries to come,
+        replaces it.
         """
         spent = [each for each in leased if each.letter.attempts >= self._max_retries and _can_be_pushed(each.letter)]
         for each in spent:

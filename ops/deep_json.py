@@ -118,7 +118,7 @@ def _key(single: str) -> str:
 
 
 def _pieces(value: Any, *, ensure_ascii: bool) -> Iterator[str]:
-    """Write JSON with an explicit stack instead of recursion; the stack holds what is unwritten, the next part last."""
+    """Write JSON with an explicit stack of what is still to be written, the next part last, instead of recursion."""
     left: list[tuple[bool, Any]] = [(True, value)]
     while left:
         is_value, each = left.pop()

@@ -75,7 +75,7 @@ class Schedule:
     tags: Mapping[str, str]
     priority: str
     callback_url: str | None
-    """The callback URL without its path."""
+    """The origin of the callback URL."""
     next_runs: tuple[datetime, ...]
     last_runs: tuple[ScheduledRun, ...]
     """Newest first."""

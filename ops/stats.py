@@ -98,7 +98,7 @@ class QueueBacklog:
 
     @classmethod
     def read(cls, queue: JsonObject) -> QueueBacklog:
-        """The backlogs of the queues of each priority."""
+        """Read it. Raises UnexpectedReplyError."""
         given = queue.optional(queue.object, "priorities") if "priorities" in queue.values else None
         return cls(
             queue.integer("backlog"),
@@ -109,7 +109,7 @@ class QueueBacklog:
 
 @dataclass(frozen=True)
 class PriorityBacklogs:
-    """What waits in the queues of each priority."""
+    """The backlogs of the queues of each priority."""
 
     high: QueueBacklog
     normal: QueueBacklog
@@ -182,7 +182,7 @@ class Recent:
 
 @dataclass(frozen=True)
 class Bucket:
-    """What happened within a bucket of a history."""
+    """The events of one bucket of a history."""
 
     start: datetime
     submitted: int
@@ -190,9 +190,9 @@ class Bucket:
     failed: int
     cancelled: int
     latency_ms: Latency | None
-    """From submission to completion; None where nothing completed."""
+    """The time from submission to completion; None if nothing completed."""
     complete: bool
-    """False where it is not over, or not all that was done in it is counted."""
+    """False if the bucket's time is not over, or not everything in it is counted."""
 
     @classmethod
     def read(cls, bucket: JsonObject) -> Bucket:
@@ -215,7 +215,7 @@ class History:
     bucket_seconds: int
     buckets: tuple[Bucket, ...]
     latency_ms: Latency | None
-    """Of all of it; exact to 11 percent, as those of the buckets."""
+    """The latency in all buckets together; exact to 11 percent, like that of each bucket."""
 
     @classmethod
     def read(cls, history: JsonObject) -> History:

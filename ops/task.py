@@ -198,7 +198,7 @@ class Callback:
     task_id: str | None
     """The id of the task that delivers the callback; None before the task has ended."""
     url: str
-    """The callback URL without its path."""
+    """The origin of the callback URL."""
     on: tuple[str, ...]
     """For which ends it is called."""
     status: Status | None

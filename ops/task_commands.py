@@ -421,7 +421,7 @@ def _percentiles(latency: Latency) -> str:
 
 
 def buckets_of(history: History) -> list[str]:
-    """Give a row for each bucket of a history, below a heading, and what they come to."""
+    """Return a row for each bucket of a history, below a heading, and the totals."""
     heading = ("UTC", *(deed.upper() for deed in DEEDS), "P50 MS", "P95 MS", "P99 MS", "")
     total = [f"last {history.range}: {_totals(history.buckets)}"]
     if history.latency_ms:

@@ -1,7 +1,7 @@
 /**
- * Actions on many tasks: to cancel, retry or delete those that a filter names. An action is worked off in pages, from the newest task to
- * the oldest, by the request that asks for it and then by sweeps. How far it has come is kept after each page, so that one that is cut off
- * is done again from there: a task that was done then is found done.
+ * Actions on many tasks: cancel, retry or delete all tasks that a filter selects. An action works through the tasks in pages, from the newest to the
+ * oldest. The request that asks for it does the first pages, sweeps do the rest. The progress is stored after each page. If the work is cut off, the
+ * last page is repeated; that is harmless, because a task that was already done is recognised.
  */
 
 import { creationTime, timePrefix } from './task_id.js';
@@ -16,14 +16,16 @@ import { withPriority } from './priority.js';
 
 /** @typedef {'cancel' | 'retry' | 'delete'} Act */
 
-/** Which tasks: all that fit whatever is not null. Times are Unix times in milliseconds, the first one included. Code of before kept no `tags`.
+/** A filter: selects tasks that match all fields that are not null. Times are Unix times in milliseconds, the first one included. Earlier code stored
+ * no `tags`.
  *
- * @typedef {{status: Status | null, handler: string | null, tags?: Tags | null, created_after_ms: number | null, created_before_ms: number | null, ids: string[] | null}} Filter
+ * @typedef {{status: Status | null, handler: string | null, tags?: Tags | null, created_after_ms: number | null, created_before_ms: number | null,
+ *   ids: string[] | null}} Filter
  */
 
 /**
- * An action as it is kept. `cursor`: where the next page begins, null at the start; `matched` are tasks that the filter names and whose
- * status allows it, `done` those that it was done to, `skipped` those that have moved on meanwhile.
+ * An action as it is stored. `cursor`: where the next page begins, null at the start; `matched` counts the tasks that the filter selects and whose
+ * status allows the action, `done` those on which it succeeded, `skipped` those that changed in the meantime.
  *
  * @typedef {object} Action
  * @property {string} id
@@ -39,14 +41,14 @@ import { withPriority } from './priority.js';
  * @property {number | null} finished_ms
  */
 
-/** The statuses that each may be done to. @type {Readonly<Record<Act, readonly Status[]>>} */
+/** The statuses that each action may be applied to. @type {Readonly<Record<Act, readonly Status[]>>} */
 export const ALLOWED = { cancel: ['pending', 'processing'], retry: ['failed', 'cancelled'], delete: ['completed', 'failed', 'cancelled'] };
 
-/** How many tasks a page has: each takes a few operations of the store, of the 1,000 that an invocation has
+/** How many tasks a page has: each takes a few operations of the store, out of the 1,000 of an invocation
  * (https://developers.cloudflare.com/workers/platform/limits/). */
 const PAGE_TASKS = 100;
 
-/** How many pages are worked off in a sweep at most. */
+/** The most pages that one sweep works through. */
 const MAX_PAGES = 20;
 
 /** How many actions are remembered, for how long, and how many may wait for their turn. */
@@ -54,32 +56,32 @@ const KEPT_ACTIONS = 20;
 const KEPT_MS = 7 * 86_400_000;
 export const MAX_RUNNING = 5;
 
-/** How often a change is tried that another one gets in the way of. */
+/** How often a change is tried when concurrent changes get in its way. */
 const TRIES = 5;
 
-/** The note that has them. */
+/** The name of the note that stores the actions. */
 const NOTE = 'actions';
 
 /**
  * @param {Store} store
- * @returns {Promise<Action[]>} newest first
+ * @returns {Promise<Action[]>} the actions, newest first
  */
 export async function actionsOf(store) {
   return JSON.parse(await store.note(NOTE) ?? '[]');
 }
 
-/** @param {string | null} note @returns {boolean} whether there is one to work off */
+/** @param {string | null} note @returns {boolean} whether an action has work left */
 export function hasWork(note) {
   return note !== null && /** @type {Action[]} */ (JSON.parse(note)).some(isRunning);
 }
 
 /**
- * Changes what is kept of actions, as it is at that moment.
+ * Changes the stored actions by compare-and-set.
  *
  * @param {Store} store
- * @param {(actions: Action[]) => Action[]} make newest first
+ * @param {(actions: Action[]) => Action[]} make makes the new list from the present one, newest first
  * @returns {Promise<Action[]>}
- * @throws {Error} others change it all the time
+ * @throws {Error} concurrent changes got in the way each time
  */
 export async function changeActions(store, make) {
   for (let time = 0; time < TRIES; time++) {
@@ -93,9 +95,9 @@ export async function changeActions(store, make) {
 
 /**
  * @param {Action[]} actions
- * @param {Action} action a new one
+ * @param {Action} action a new action
  * @param {number} now_ms
- * @returns {Action[]} without those that are too old
+ * @returns {Action[]} the actions without those that are too old
  */
 export function withAction(actions, action, now_ms) {
   const kept = actions.filter((each) => isRunning(each) || Number(each.finished_ms) > now_ms - KEPT_MS);
@@ -108,9 +110,9 @@ export function isRunning({ state }) {
 }
 
 /**
- * Works off the actions, the oldest first, page by page.
+ * Works through the actions, the oldest first, page by page.
  *
- * @param {Store} store all of it
+ * @param {Store} store the whole store
  * @param {Engine} engine
  * @param {number} end_ms Unix time after which no page is begun
  */
@@ -121,7 +123,7 @@ export async function workOff(store, engine, end_ms) {
     const page = await pageOf(store, action);
     const counts = action.dry_run ? { done: 0, skipped: 0 } : await act(store, engine, action.action, page.tasks);
     await changeActions(store, (actions) => actions.map((each) => {
-      // Where another sweep has worked off the page as well, it has counted it.
+      // If another sweep has done the page as well, that sweep has counted it.
       if (each.id !== action.id || each.cursor !== action.cursor) return each;
       const progressed = { ...each, cursor: page.cursor, matched: each.matched + page.tasks.length, done: each.done + counts.done, skipped: each.skipped + counts.skipped };
       return page.cursor === null && isRunning(each) ? { ...progressed, state: 'completed', finished_ms: Date.now() } : progressed;
@@ -132,11 +134,11 @@ export async function workOff(store, engine, end_ms) {
 /**
  * @param {Store} store
  * @param {Action} action
- * @returns {Promise<{tasks: TaskSummary[], cursor: string | null}>} null: there are no more
+ * @returns {Promise<{tasks: TaskSummary[], cursor: string | null}>} the next page of tasks; null when there are no more
  */
 async function pageOf(store, { action, filter, cursor, created_ms }) {
   const { status, handler, tags = null, created_after_ms, created_before_ms, ids } = filter;
-  const before_ms = created_before_ms ?? created_ms; // what is submitted later is not meant
+  const before_ms = created_before_ms ?? created_ms; // tasks submitted later are not selected
   const isMeant = (/** @type {TaskSummary} */ task) => (
     ALLOWED[action].includes(task.status) && (status === null || task.status === status) && (handler === null || task.handler === handler)
     && (tags === null || hasTags(task.tags, tags))
@@ -154,7 +156,7 @@ async function pageOf(store, { action, filter, cursor, created_ms }) {
 }
 
 /**
- * All of a page at the same time: a store joins what is asked at the same time.
+ * Does all tasks of a page concurrently: a store joins concurrent operations into one.
  *
  * @param {Store} store
  * @param {Engine} engine
@@ -169,7 +171,7 @@ async function act(store, engine, action, tasks) {
   return { done: done.length, skipped: results.length - done.length };
 }
 
-/** Each gives what follows; null: the task has moved on. */
+/** Each returns the follow-up of the change; null if the task has changed in the meantime. */
 const ACTS = {
   cancel: async (/** @type {Store} */ store, /** @type {TaskSummary} */ { taskId }) => store.cancel(taskId),
   retry: async (/** @type {Store} */ store, /** @type {TaskSummary} */ { taskId, run: former, max_retries, priority }) => {

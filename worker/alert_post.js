@@ -1,11 +1,11 @@
-/** Tells of alerts: a `POST` as Standard Webhooks has it (https://www.standardwebhooks.com/), signed as callbacks are. */
+/** Posts alerts to a URL in the form of Standard Webhooks (https://www.standardwebhooks.com/), signed as callbacks are. */
 
 import { readUrl } from './handlers/_delivery.js';
 import { webhookHeaders } from './signature.js';
 
 /** @import { AlertEnvironment, AlertName, AlertSettings, Post } from './alerts.js' */
 
-/** How long one may take: all of them are sent at the same time, before the sweep goes on. */
+/** How long one post may take. All of them are sent concurrently, before the sweep goes on. */
 const TIMEOUT_MS = 10_000;
 
 /** @type {Readonly<Record<AlertName, (value: number) => string>>} */
@@ -17,13 +17,13 @@ const SENTENCES = {
 };
 
 /**
- * Sends what is to be told. Of one alert the later is sent once the earlier has arrived, so that a receiver does not take it for firing that is
- * resolved.
+ * Sends the waiting posts. A later post of the same alert is sent only after the earlier one was delivered, so that a receiver does not take a
+ * resolved alert for one that fires.
  *
- * @param {Post[]} posts oldest first
+ * @param {Post[]} posts the posts, oldest first
  * @param {AlertSettings} settings
  * @param {AlertEnvironment} env
- * @returns {Promise<Set<string>>} the ids of those that have arrived; the others are logged
+ * @returns {Promise<Set<string>>} the ids of the delivered posts; failures of the others are logged
  */
 export async function postAlerts(posts, settings, env) {
   /** @type {Set<string>} */
@@ -48,7 +48,7 @@ export async function postAlerts(posts, settings, env) {
  * @param {AlertSettings} settings
  * @param {AlertEnvironment} env
  * @param {number} time_ms
- * @throws {Error} it was not taken, or may not be sent there
+ * @throws {Error} the receiver refused the post, or its host is not allowed
  */
 async function send(post, { url: text, worker }, { HTTP_ALLOWED_HOSTS, CALLBACK_SECRETS = '[]' }, time_ms) {
   const url = readUrl(text, HTTP_ALLOWED_HOSTS, 'the url of alerts');
@@ -64,7 +64,7 @@ async function send(post, { url: text, worker }, { HTTP_ALLOWED_HOSTS, CALLBACK_
 /**
  * @param {Post} post
  * @param {string} worker
- * @returns {string} JSON
+ * @returns {string} the body, as JSON
  */
 function bodyOf({ state, alert, value, limit, since_ms, at_ms }, worker) {
   return JSON.stringify({

@@ -1,9 +1,9 @@
 /**
- * Alerts: numbers that are held against limits of the stack's settings, once a minute by the cron. One that has reached its limit for long
- * enough fires, which is told to a URL; one that has fallen far enough below it is resolved, which is told as well. A note has which fire,
- * and what is still to be told: it is written before anything is sent, so that whatever is cut off is sent again, by the same id.
+ * Alerts compare numbers with limits of the stack's settings, once a minute, started by the cron trigger. An alert fires when its value has stayed at
+ * the limit for long enough. It is resolved when the value has fallen far enough below the limit. Both changes are posted to a URL. A note stores
+ * which alerts fire and which posts are waiting. It is written before anything is sent, so that an interrupted post is sent again with the same id.
  *
- * They are told by the cron itself and not by tasks: a task would wait in the very backlog that it tells of.
+ * The cron run sends the posts itself, not a task: a task would wait in the very backlog that it reports.
  */
 
 import { isStoreError } from './stores/store_error.js';
@@ -13,50 +13,52 @@ import { postAlerts } from './alert_post.js';
 /** @import { Backlog, Engine } from './engines/engine.js' */
 /** @import { Fill, Statistics, Store } from './stores/store.js' */
 
-/** What is measured; see `docs/alerts.md`. @typedef {'backlog_age_seconds' | 'dead_letters' | 'failure_percent' | 'database_percent'} AlertName */
+/** What an alert measures; see `docs/alerts.md`. @typedef {'backlog_age_seconds' | 'dead_letters' | 'failure_percent' | 'database_percent'} AlertName */
 
 /**
- * The stack's settings. `limits` has those alerts that are set. `resolve_percent`: below which part of its limit one is resolved;
- * `remind_seconds`: 0 for never; `worker`: the Worker's name, by which receivers tell stacks apart.
+ * The stack's settings. `limits` has the alerts that are set. `resolve_percent`: below which part of its limit an alert is resolved;
+ * `remind_seconds`: 0 means no reminders; `worker`: the Worker's name, by which receivers distinguish stacks.
  *
  * @typedef {object} AlertSettings
  * @property {string} worker
  * @property {string} url
  * @property {Partial<Record<AlertName, number>>} limits
- * @property {number} failure_minutes how far back failures are counted
- * @property {number} failure_min_tasks how many runs must have ended in that time
+ * @property {number} failure_minutes how many minutes back failures are counted
+ * @property {number} failure_min_tasks how many runs must have ended in those minutes
  * @property {number} hold_seconds
  * @property {number} resolve_percent
  * @property {number} remind_seconds
  */
 
-/** One that has reached its limit, since a Unix time; `fired_ms` null: not for long enough yet. `episode` is another one each time; `told_ms` is when it was
- * told last, for the `reminders`-th time beside the first.
+/** An alert that has been at its limit since a Unix time. `fired_ms` is null while that is not long enough. `episode` is a new id each time; `told_ms`
+ * is the time of the last post, and `reminders` the number of posts after the first.
  *
  * @typedef {{episode: string, since_ms: number, fired_ms: number | null, told_ms: number | null, reminders: number}} Episode
  */
 
-/** What is to be told; `value` null: the alert is not set any more. @typedef {{id: string, state: 'firing' | 'resolved', alert: string, value: number | null, limit: number | null, since_ms: number, at_ms: number}} Post */
+/** A post to be sent. `value` null: the alert is no longer set.
+ * @typedef {{id: string, state: 'firing' | 'resolved', alert: string, value: number | null, limit: number | null, since_ms: number, at_ms: number}} Post */
 
-/** What the note has. @typedef {{episodes: Partial<Record<string, Episode>>, posts: Post[]}} KeptAlerts */
+/** The contents of the note. @typedef {{episodes: Partial<Record<string, Episode>>, posts: Post[]}} KeptAlerts */
 
-/** What numbers are made of; null: it did not tell. @typedef {{told: Statistics | null, backlogs: {backlog: Backlog, deadLetters: Backlog} | null, databases: Fill[] | null}} Figures */
+/** The measurements; null: the source did not answer.
+ * @typedef {{told: Statistics | null, backlogs: {backlog: Backlog, deadLetters: Backlog} | null, databases: Fill[] | null}} Figures */
 
-/** The environment, so far as alerts read it. @typedef {{ALERTS?: string, HTTP_ALLOWED_HOSTS?: string, CALLBACK_SECRETS?: string}} AlertEnvironment */
+/** The part of the environment that alerts read. @typedef {{ALERTS?: string, HTTP_ALLOWED_HOSTS?: string, CALLBACK_SECRETS?: string}} AlertEnvironment */
 
-/** In the order in which they are shown. @type {readonly AlertName[]} */
+/** In the order in which alerts are shown. @type {readonly AlertName[]} */
 export const ALERT_NAMES = ['backlog_age_seconds', 'dead_letters', 'failure_percent', 'database_percent'];
 
-/** The note that has them; there is none while nothing has reached its limit. */
+/** The name of the note. There is no note while no alert is at its limit. */
 export const ALERTS_NOTE = 'alerts';
 
-/** How long something is tried to be told, and how many things wait for it at most: past that the oldest is given up. */
+/** How long a post is retried, and the most posts that may wait. Beyond that, the oldest is dropped. */
 const POST_TTL_MS = 86_400_000;
 const MAX_POSTS = 20;
 
 /**
  * @param {AlertEnvironment} env
- * @returns {AlertSettings | null} null: there are none
+ * @returns {AlertSettings | null} the settings; null if no alerts are set
  */
 export function alertSettings({ ALERTS }) {
   return ALERTS === undefined ? null : JSON.parse(ALERTS);
@@ -72,7 +74,7 @@ export async function keptAlerts(store) {
 
 /**
  * @param {KeptAlerts} kept
- * @returns {string[]} the names of those that fire
+ * @returns {string[]} the names of the alerts that fire
  */
 export function firingAlerts({ episodes }) {
   return ALERT_NAMES.filter((name) => (episodes[name]?.fired_ms ?? null) !== null);
@@ -87,7 +89,7 @@ function parsed(note) {
 }
 
 /**
- * @param {Store} store all of it
+ * @param {Store} store the whole store
  * @param {Engine} engine
  * @param {AlertEnvironment} env
  */
@@ -108,20 +110,20 @@ export async function checkAlerts(store, engine, env) {
   const sent = await postAlerts(next.posts, settings, env);
   if (sent.size === 0) return;
   const left = { ...next, posts: next.posts.filter(({ id }) => !sent.has(id)) };
-  // Where that is lost, or another one was faster, they are sent again: their ids tell.
+  // If this write is lost, or another sweep was faster, the posts are sent again; receivers recognise them by their ids.
   await store.changeNote(ALERTS_NOTE, note, textOf(left));
 }
 
 /**
  * @param {KeptAlerts} kept
- * @returns {string | null} null: there is nothing to remember
+ * @returns {string | null} the note's text; null if there is nothing to store
  */
 function textOf(kept) {
   return Object.keys(kept.episodes).length === 0 && kept.posts.length === 0 ? null : JSON.stringify(kept);
 }
 
 /**
- * Asks for what the alerts that are set need. What does not answer hides nothing of the rest.
+ * Measures what the set alerts need. A source that does not answer does not affect the other measurements.
  *
  * @param {AlertSettings} settings
  * @param {Store} store
@@ -159,7 +161,7 @@ async function orNull(what, ask) {
  * @param {Figures} figures
  * @param {boolean} hasQueues
  * @param {number} now_ms
- * @returns {Map<AlertName, number | null>} of each alert that is set; null: what would tell did not
+ * @returns {Map<AlertName, number | null>} the value of each alert that is set; null if its source did not answer
  */
 export function valuesOf(settings, { told, backlogs, databases }, hasQueues, now_ms) {
   /** @type {Record<AlertName, () => number | null>} */
@@ -176,7 +178,7 @@ export function valuesOf(settings, { told, backlogs, databases }, hasQueues, now
  * @param {Statistics} told
  * @param {AlertSettings} settings
  * @param {number} now_ms
- * @returns {number} of the runs that have ended in the last minutes; 0 where there were too few
+ * @returns {number} the percentage of failed runs among those that ended in the last minutes; 0 if too few ended
  */
 function failurePercent({ minutes }, { failure_minutes, failure_min_tasks }, now_ms) {
   const first = Math.floor(now_ms / MINUTE_MS) - Math.min(failure_minutes, RECENT_MINUTES) + 1;
@@ -198,7 +200,7 @@ function rounded(percent) {
 /**
  * @param {AlertSettings} settings
  * @param {AlertName} name
- * @returns {number} what its value must fall below to resolve it
+ * @returns {number} the alert is resolved when its value is below this
  */
 export function resolvesBelow({ limits, resolve_percent }, name) {
   return Number(limits[name]) * resolve_percent / 100;
@@ -207,9 +209,9 @@ export function resolvesBelow({ limits, resolve_percent }, name) {
 /**
  * @param {KeptAlerts} kept
  * @param {AlertSettings} settings
- * @param {ReadonlyMap<AlertName, number | null>} values of the alerts that are set; null leaves one as it is
+ * @param {ReadonlyMap<AlertName, number | null>} values the values of the alerts that are set; null leaves the alert unchanged
  * @param {number} now_ms
- * @returns {KeptAlerts} as it is now, with what is to be told
+ * @returns {KeptAlerts} the new state, with the posts to be sent
  */
 export function stepped(kept, settings, values, now_ms) {
   const episodes = { ...kept.episodes };
@@ -242,7 +244,7 @@ export function stepped(kept, settings, values, now_ms) {
   }
   for (const [alert, episode] of Object.entries(episodes)) {
     if (episode === undefined || values.has(/** @type {AlertName} */ (alert))) continue;
-    delete episodes[alert]; // it is not set any more
+    delete episodes[alert]; // the alert is no longer set
     if (episode.fired_ms !== null) {
       posts.push({ id: `alert-${episode.episode}-resolved`, state: 'resolved', alert, value: null, limit: null, since_ms: episode.since_ms, at_ms: now_ms });
     }
@@ -251,7 +253,7 @@ export function stepped(kept, settings, values, now_ms) {
 }
 
 /**
- * @param {Post[]} posts oldest first
+ * @param {Post[]} posts the posts, oldest first
  * @param {number} now_ms
  */
 function bounded(posts, now_ms) {

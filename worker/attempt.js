@@ -1,4 +1,4 @@
-/** Attempts at tasks: their handlers' runs, and what becomes of the tasks. */
+/** Attempts at tasks: runs their handlers and writes the outcomes. */
 
 import { chosenDelaySeconds, isPermanent, retryDelaySeconds } from './backoff.js';
 import { contextOf } from './context.js';
@@ -24,15 +24,14 @@ import { describeFailure } from './thrown.js';
 
 /** @typedef {RequestParts & {env: any}} Parts */
 
-/** How long an outcome waits for others, which are written with it; where attempts end one after the other, the time grows by so
- * much with each write, so that an invocation makes few (the Free plan has 50 queries for it,
- * https://developers.cloudflare.com/d1/platform/limits/). */
+/** How long an outcome waits for others that are written with it. If attempts end one after the other, each write adds this much to the wait, so that
+ * an invocation makes few writes (the Free plan has 50 queries for it, https://developers.cloudflare.com/d1/platform/limits/). */
 const LINGER_MS = 5;
 
-/** The wait before outcomes are offered again to a store that did not answer. */
+/** The wait before outcomes are written again to a store that did not answer. */
 const AGAIN_MS = 1_000;
 
-/** The error of a task that may have no further attempt, though none has failed last: fewer are allowed than were. @type {TaskError} */
+/** The error of a task that may have no further attempt although its last attempt did not fail: the number of allowed attempts was lowered. @type {TaskError} */
 export const ATTEMPTS_SPENT = { name: 'AttemptsSpent', message: 'it has had as many attempts as it may have' };
 
 /** @type {TaskError} */
@@ -41,23 +40,23 @@ export const CRASHED = {
   message: 'each time that it ran its isolate died, last when it ran alone: it may have used up the CPU time or the memory that an isolate has',
 };
 
-/** What became of an attempt: whose the task was when its outcome was written; `lost`: the store did not answer in time.
+/** The result of an attempt. `standing` says who held the task when its outcome was written; `lost`: the store did not answer in time.
  *
  * @typedef {{task: ClaimedTask, outcome: Outcome, standing: Standing}} Settlement
  */
 
 /**
- * Attempts tasks at the same time, each on its own, and writes what becomes of each as soon as it has ended, together with
- * whatever else has ended by then.
+ * Attempts tasks concurrently, each on its own. Each outcome is written as soon as its attempt has ended, together with the outcomes of others that
+ * have ended by then.
  *
  * @param {Parts} parts
  * @param {ClaimedTask[]} tasks
- * @param {number} end_ms Unix time until which the store is asked again when it does not answer; handlers that still run then are
- *   told by their signal that the store is lost
- * @param {(settlements: Settlement[], followUp: FollowUp) => void} onSettled called as outcomes are written, with what follows them; each
- *   task comes once
- * @returns {Promise<void>} when all have; never rejects for what a handler throws: that is the outcome's error
- * @throws what the store is at fault for, but for its being away
+ * @param {number} end_ms Unix time until which writes are retried if the store does not answer. The signals of handlers that still run then report
+ *   that the store is lost
+ * @param {(settlements: Settlement[], followUp: FollowUp) => void} onSettled called when outcomes were written, with their follow-up; each task is
+ *   reported once
+ * @returns {Promise<void>} when all have ended; it never rejects because a handler throws, which gives an outcome with an error
+ * @throws  errors of the store, except that it does not answer
  */
 export async function attemptAll(parts, tasks, end_ms, onSettled) {
   const heartbeat = new Heartbeat(parts.store);
@@ -104,11 +103,11 @@ export async function attemptAll(parts, tasks, end_ms, onSettled) {
 }
 
 /**
- * An event that came while its task was being suspended found nobody to wake.
+ * Nobody could be woken by an event that came while its task was being suspended.
  *
  * @param {Store} store
  * @param {Settlement} settlement
- * @returns {Promise<Settlement>} due at once where such an event is there, or where the store does not tell
+ * @returns {Promise<Settlement>} the settlement, due at once if such an event exists or if the store does not answer
  */
 async function untilEvent(store, settlement) {
   const { outcome, standing } = settlement;
@@ -124,7 +123,7 @@ async function untilEvent(store, settlement) {
 
 /**
  * @param {number} time_ms
- * @param {(stop: () => void) => void} [interrupt] is given what ends the wait earlier
+ * @param {(stop: () => void) => void} [interrupt] receives a function that ends the wait early
  */
 async function wait(time_ms, interrupt = () => {}) {
   /** @type {PromiseWithResolvers<void>} */
@@ -142,7 +141,7 @@ function storeLost() {
 /**
  * @param {Pick<ClaimedTask, 'max_retries'>} task
  * @param {{MAX_RETRIES: string}} env
- * @returns {number} most retries of the task: its own, else the stack's
+ * @returns {number} the most retries of the task: its own setting, else the stack's
  */
 export function maxRetries({ max_retries }, env) {
   return max_retries ?? Number(env.MAX_RETRIES);
@@ -169,19 +168,19 @@ class Attempt {
     this.running = new Running(task, (reason) => this.#lose(reason));
   }
 
-  /** Stops it without an outcome. */
+  /** Stops the attempt without an outcome. */
   loseStore() {
     this.isStoreLost = true;
     this.#lose(storeLost());
   }
 
-  /** @param {Error} reason why what it makes of the task no longer counts */
+  /** @param {Error} reason why its outcome no longer counts */
   #lose(reason) {
     this.#hasLostTask = true;
     this.#cancellation.cancel(reason);
   }
 
-  /** @returns {Promise<Outcome>} never rejects */
+  /** @returns {Promise<Outcome>} the outcome; it never rejects */
   async run() {
     const { task, env, running, heartbeat } = this;
     heartbeat.add(running);
@@ -215,7 +214,7 @@ class Attempt {
  * @param {Journal} journal
  * @param {Outcome} outcome
  * @param {Failure | null} [error]
- * @returns {Outcome} with the task's story
+ * @returns {Outcome} the outcome with the task's story
  */
 function told(journal, outcome, error = null) {
   const story = journal.after(outcome, error);
@@ -225,7 +224,7 @@ function told(journal, outcome, error = null) {
 /**
  * @param {Handlers} handlers
  * @param {string} name
- * @throws {PermanentError} the handler is gone since the task was submitted
+ * @throws {PermanentError} the handler was removed after the task was submitted
  */
 function find(handlers, name) {
   const module = Object.hasOwn(handlers, name) ? handlers[name] : undefined;
@@ -234,12 +233,12 @@ function find(handlers, name) {
 }
 
 /**
- * What becomes of a task whose attempt failed. Only the error's name is logged: its message may hold the payload.
+ * Returns the outcome of a failed attempt. Only the error's name is logged, because its message may contain the payload.
  *
  * @param {ClaimedTask} task
  * @param {any} env
  * @param {unknown} thrown
- * @param {boolean} hasLostTask an attempt that has lost its task is not its last: what became of it is not for this one to say
+ * @param {boolean} hasLostTask whether the attempt has lost its task: then it is never the last one, and another attempt decides the outcome
  */
 function failure({ taskId, handler, attempts, max_retries }, env, thrown, hasLostTask) {
   const error = describeError(thrown);

@@ -1,17 +1,17 @@
-/** How long a task waits before it is attempted again. */
+/** The backoff: how long a task waits before its next attempt. */
 
 import { MAX_DELAY_SECONDS } from './task.js';
 
-/** The stack's settings, as text. @typedef {{RETRY_DELAY_SECONDS: string, RETRY_BACKOFF: string, RETRY_MAX_DELAY_SECONDS: string}} Backoff */
+/** The stack's settings, as texts. @typedef {{RETRY_DELAY_SECONDS: string, RETRY_BACKOFF: string, RETRY_MAX_DELAY_SECONDS: string}} Backoff */
 
 /**
- * The first wait, doubled with each further attempt where the backoff is exponential, up to the longest. Of that it is
- * between half and all, so that tasks that failed together do not come back together.
+ * Returns the first delay, doubled for each further attempt if the backoff is exponential, up to the longest delay. The result is random between half
+ * of that and all of it (jitter), so that tasks that failed together do not come back together.
  *
- * @param {number} attempts how many have failed, 1 or more
+ * @param {number} attempts the number of failed attempts, 1 or more
  * @param {Backoff} env
- * @param {() => number} [random] from 0 to 1
- * @returns {number} whole seconds, from 0 to what a queue can delay a message
+ * @param {() => number} [random] a number from 0 to 1
+ * @returns {number} whole seconds, from 0 to the longest delay of a queue's message
  */
 export function retryDelaySeconds(attempts, { RETRY_DELAY_SECONDS, RETRY_BACKOFF, RETRY_MAX_DELAY_SECONDS }, random = Math.random) {
   const growth = RETRY_BACKOFF === 'exponential' ? 2 ** (attempts - 1) : 1;
@@ -19,13 +19,13 @@ export function retryDelaySeconds(attempts, { RETRY_DELAY_SECONDS, RETRY_BACKOFF
   return Math.ceil(Math.max(delay_seconds, 0) * (1 + random()) / 2);
 }
 
-/** When a task comes again whose store is away: doubled with each time in a row, up to two minutes. */
+/** The delay of a task whose store does not answer. It doubles each time in a row, up to two minutes. */
 const FIRST_RETURN_SECONDS = 1;
 const LONGEST_RETURN_SECONDS = 120;
 
 /**
- * @param {number} times in a row that the store was away, 1 or more
- * @returns {number} between half and all of the wait, for the same reason
+ * @param {number} times how often in a row the store did not answer, 1 or more
+ * @returns {number} between half of the delay and all of it, for the same reason
  */
 export function returnSeconds(times) {
   return Math.min(FIRST_RETURN_SECONDS * 2 ** times, LONGEST_RETURN_SECONDS) * (1 + Math.random()) / 2;
@@ -33,7 +33,7 @@ export function returnSeconds(times) {
 
 /**
  * @param {unknown} thrown
- * @returns {number | null} after how long the handler asks to be run again, see `RetryLater`; null when it does not say
+ * @returns {number | null} the delay that the handler asks for, see `RetryLater`; null if it does not
  */
 export function chosenDelaySeconds(thrown) {
   try {

@@ -1,6 +1,6 @@
 /**
- * Callbacks: that a task has ended is told to a URL by a task of its own, of the handler `http`, which the write that ends the task
- * makes as well. So it is retried and leaves a dead letter as any other, and makes no callback itself.
+ * Callbacks: when a task ends, a separate task of the handler `http` calls a URL. The write that ends the task also creates the callback's task. So a
+ * callback is retried and leaves a dead letter like any other task. It has no callback itself.
  */
 
 import { withPriority } from './priority.js';
@@ -11,11 +11,11 @@ import { timePrefix } from './task_id.js';
 /** @import { OwnPriority } from './priority.js' */
 /** @import { Status, TaskError } from './task.js' */
 
-/** The ends that can be told. @typedef {'completed' | 'failed' | 'cancelled'} End */
+/** The ends of a task that can call back. @typedef {'completed' | 'failed' | 'cancelled'} End */
 
-/** Where it is told, and which ends. @typedef {{url: string, on: End[]}} Callback */
+/** A callback: its URL, and the ends that call it. @typedef {{url: string, on: End[]}} Callback */
 
-/** What a table or a key has of a task that has ended. `result` is JSON text.
+/** An ended task as its row or key stores it. `result` is JSON text.
  *
  * @typedef {{taskId: string, status: Status, handler: string, run: number, attempts: number, result: string | null, error: TaskError | null,
  *   finished_ms: number}} EndedTask
@@ -24,18 +24,18 @@ import { timePrefix } from './task_id.js';
 /** @type {readonly End[]} */
 export const ENDS = /** @type {End[]} */ ([...ENDED]);
 
-/** What carries a callback. */
+/** The handler that delivers a callback. */
 export const CALLBACK_HANDLER = 'http';
 
-/** The first digit of the fourth group of an id, and what stands there in that of its callback: no id is its own callback's. */
+/** The first digit of the fourth group of an id, and its replacement in the id of the callback. So no id is that of its own callback. */
 const OTHER_VARIANT = /** @type {Record<string, string>} */ ({ 8: '9', 9: '8', a: 'b', b: 'a' });
 
-/** How many runs have ids of their own: three hexadecimal digits. The time tells the others apart. */
+/** How many runs have different ids: three hexadecimal digits. The time distinguishes further runs. */
 const RUN_MASK = 0xfff;
 
 /**
- * The id of a callback follows from its task's, from the run and from when that ended: who makes it again finds it there. It ends as
- * its task's does, and so has the same shard. `stores/callback_table.js` says the same in SQL.
+ * The id of a callback is computed from its task's id, the run and the time of its end, so that creating it again is idempotent. It ends like its
+ * task's id, and so is in the same shard. `stores/callback_table.js` computes the same in SQL.
  *
  * @param {{taskId: string, run: number, finished_ms: number}} ended
  */
@@ -55,8 +55,8 @@ export function tellsOf(callback, status) {
 
 /**
  * @param {EndedTask} task
- * @returns {string} what is told, as Standard Webhooks has it (https://www.standardwebhooks.com/). The result goes as the text that it
- *   is kept as: it may be nested deeper than can be read and written
+ * @returns {string} the callback's body in the form of Standard Webhooks (https://www.standardwebhooks.com/). The result is copied as the stored
+ *   text: it may be nested too deeply to be parsed and written again
  */
 export function callbackBody({ taskId, status, handler, run, attempts, result, error, finished_ms }) {
   const data = JSON.stringify({ taskId, status, handler, run, attempts }).slice(0, -1);
@@ -65,9 +65,9 @@ export function callbackBody({ taskId, status, handler, run, attempts, result, e
 }
 
 /**
- * @param {{taskId: string, status: Status, run: number, finished_ms: number | null, callback?: Callback | null,
- *   priority?: OwnPriority | null}} task that has ended
- * @returns {Submission[]} the first run of its callback, which has its priority, where it has one to make
+ * @param {{taskId: string, status: Status, run: number, finished_ms: number | null, callback?: Callback | null, priority?: OwnPriority | null}} task
+ *   an ended task
+ * @returns {Submission[]} the first run of its callback, with the task's priority; empty if it has no callback to make
  */
 export function callbackRuns({ taskId, status, run, finished_ms, callback, priority }) {
   if (finished_ms === null || !tellsOf(callback, status)) return [];

@@ -1,18 +1,19 @@
-/** Ends work before it is done: by a time limit, by a signal, or because nobody needs it any more. */
+/** Ends work early: by a time limit, by a signal, or because its result is no longer needed. */
 
 export class Cancellation {
-  /** Made when it is asked for: most work asks for none, and one costs a task more CPU time than all else of its attempt.
+  /** Created when it is first used: most work does not use it, and creating one takes more CPU time than the rest of an attempt.
    *
-   * @type {AbortController | null} */
+   * @type {AbortController | null}
+   */
   #controller = null;
 
-  /** Set once it is cancelled. @type {{reason: unknown} | null} */
+  /** Set once the work is cancelled. @type {{reason: unknown} | null} */
   #cancelled = null;
 
-  /** Rejects what waits for the work. @type {(reason: unknown) => void} */
+  /** Rejects the promise that waits for the work. @type {(reason: unknown) => void} */
   #reject = () => {};
 
-  /** @returns {AbortSignal} that tells the work that nobody waits for it any more */
+  /** @returns {AbortSignal} the signal that tells the work that its result is no longer needed */
   get signal() {
     this.#controller ??= new AbortController();
     if (this.#cancelled) this.#controller.abort(this.#cancelled.reason);
@@ -20,7 +21,7 @@ export class Cancellation {
   }
 
   /**
-   * Ends the work. A second call changes nothing.
+   * Cancels the work. A second call changes nothing.
    *
    * @param {unknown} reason
    */
@@ -31,21 +32,21 @@ export class Cancellation {
     this.#reject(reason);
   }
 
-  /** @param {AbortSignal} signal whose abortion ends the work, too */
+  /** @param {AbortSignal} signal a signal; when it is aborted, the work is cancelled too */
   follow(signal) {
     if (signal.aborted) this.cancel(signal.reason);
     else signal.addEventListener('abort', () => this.cancel(signal.reason), { once: true });
   }
 
   /**
-   * Waits for work until it is done, cancelled or out of time, whether or not the work heeds the signal.
+   * Waits for work until it is done, cancelled or out of time, whether or not the work obeys the signal.
    *
    * @template Result
    * @param {number} limit_seconds
    * @param {() => Result | Promise<Result>} work
    * @returns {Promise<Result>}
-   * @throws {DOMException} a `TimeoutError`: the time is up
-   * @throws the reason that it was cancelled for
+   * @throws {DOMException} a `TimeoutError`: the time limit is reached
+   * @throws  the reason of the cancellation
    */
   async limit(limit_seconds, work) {
     const timer = setTimeout(() => {

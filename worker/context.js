@@ -1,4 +1,4 @@
-/** What a handler is told of its attempt. */
+/** The context that a handler receives for an attempt. */
 
 import { webhookHeaders } from './signature.js';
 import { bounded } from './text.js';
@@ -10,19 +10,19 @@ import { bounded } from './text.js';
 /** @import { Journal, Level } from './story.js' */
 /** @import { ClaimedTask, Payload, Progress } from './task.js' */
 
-/** Longest note of a progress, in UTF-16 code units. */
+/** The longest note of a progress report, in UTF-16 code units. */
 const MAX_NOTE_LENGTH = 200;
 
-/** What handlers see of an environment; there is one for all tasks of an invocation. @type {WeakMap<object, Readonly<Record<string, any>>>} */
+/** The bindings that handlers see, by environment; all tasks of an invocation have the same one. @type {WeakMap<object, Readonly<Record<string, any>>>} */
 const BINDINGS = new WeakMap();
 
 /**
  * @param {ClaimedTask} task
- * @param {any} env the Worker's
+ * @param {any} env the Worker's environment
  * @param {Cancellation} cancellation
  * @param {(progress: Progress) => void} tell
  * @param {Pick<Steps, 'step' | 'sleep' | 'waitForEvent'>} steps
- * @param {Pick<Journal, 'log'>} journal keeps what is logged
+ * @param {Pick<Journal, 'log'>} journal stores what is logged
  * @param {Pick<OtherTasks, 'submit' | 'dependencies'>} others
  * @returns {Context}
  */
@@ -57,9 +57,9 @@ export function contextOf({ taskId, handler, attempts, parameters, parent, after
 }
 
 /**
- * @param {any} env the Worker's
- * @returns {Readonly<Record<string, any>>} what a handler may see of it: all but the tokens of those who may call,
- *   the secrets of callbacks and the token of Cloudflare's API
+ * @param {any} env the Worker's environment
+ * @returns {Readonly<Record<string, any>>} the bindings that a handler may see: all except the API's tokens, the secrets of callbacks and the token
+ *   of Cloudflare's API
  */
 export function bindingsOf(env) {
   const known = BINDINGS.get(env);
@@ -73,7 +73,7 @@ export function bindingsOf(env) {
  * @param {unknown} percent
  * @param {unknown} note
  * @returns {Progress}
- * @throws {TypeError | RangeError} it is none
+ * @throws {TypeError | RangeError} the progress is invalid
  */
 function checkedProgress(percent, note = null) {
   if (typeof percent !== 'number') throw new TypeError(`expected percent to be a number, got ${typeName(percent)}`);

@@ -1,7 +1,7 @@
 /**
- * Tasks that start after others. The row of a task that waits has the ids of those that it still waits for; the shard of each of those
- * remembers who waits for it, so that its end tells them. Whatever of this is lost, the sweeper makes good: it looks, some at a time,
- * at what has become of the tasks that others wait for. All of it may be done twice.
+ * Tasks that start after others. The row of a waiting task has the ids of the tasks that it still waits for. The shard of each of those remembers who
+ * waits for it, so that its end can release the waiting task. If any of this is lost, the sweeper repairs it: it checks, some at a time, the tasks
+ * that others wait for. Every step is idempotent.
  */
 
 import { followUpOf } from './follow_up.js';
@@ -11,25 +11,24 @@ import { ENDED } from './task.js';
 /** @import { Store } from './stores/store.js' */
 /** @import { NewTask, Status, TaskError } from './task.js' */
 
-/** After which ends of the others a task starts: when they have completed, or have ended in any way. @typedef {'completed' | 'ended'} StartWhen */
+/** Which ends of the others start a task: completion only, or any end. @typedef {'completed' | 'ended'} StartWhen */
 
 /** @typedef {{taskIds: string[], startWhen: StartWhen}} After after which tasks a task starts */
 
-/** A task, and one that it waits for. @typedef {{taskId: string, awaited: string}} Link */
+/** A waiting task, and one that it waits for. @typedef {{taskId: string, awaited: string}} Link */
 
-/** What has become of a task that another one waits for; null: it is no longer there. @typedef {Link & {status: Status | null}} LinkEnd */
+/** The state of a task that another one waits for; null: it is no longer stored. @typedef {Link & {status: Status | null}} LinkEnd */
 
 /** @type {readonly StartWhen[]} */
 export const START_WHEN = ['completed', 'ended'];
 
-/** Most tasks that one may wait for: as many as a batch has. */
+/** The most tasks that one may wait for: as many as a batch has. */
 export const MAX_AFTER = 100;
 
 /**
  * @param {After} after
- * @param {ReadonlyMap<string, Status>} statuses of those tasks
- * @returns {string[]} the ids of those that it has to wait for. One that has failed or was cancelled may be retried by hand; one that
- *   has completed may not
+ * @param {ReadonlyMap<string, Status>} statuses the statuses of those tasks
+ * @returns {string[]} the ids of the tasks that it has to wait for. A failed or cancelled task may still be retried by hand, a completed one may not
  */
 export function stillAwaited({ taskIds, startWhen }, statuses) {
   const isOver = (/** @type {Status | undefined} */ status) => status === 'completed' || (startWhen === 'ended' && status !== undefined && ENDED.has(status));
@@ -37,7 +36,7 @@ export function stillAwaited({ taskIds, startWhen }, statuses) {
 }
 
 /**
- * Has the tasks that others wait for remember these, which have just been stored, and tells these of ends that there were meanwhile.
+ * Registers stored tasks with the tasks that they wait for, and handles ends that happened in the meantime.
  *
  * @param {Store} store
  * @param {Pick<NewTask, 'taskId' | 'awaits'>[]} tasks
@@ -49,10 +48,10 @@ export async function beginWaiting(store, tasks) {
 }
 
 /**
- * The next part of the sweeper's round through the tasks that wait.
+ * Checks the next part of the waiting tasks, in the sweeper's round through all of them.
  *
- * @param {Pick<Store, 'waiting'>} part of the store whose tasks are looked at
- * @param {Store} store the whole of it
+ * @param {Pick<Store, 'waiting'>} part the part of the store whose tasks are checked
+ * @param {Store} store the whole store
  * @returns {Promise<FollowUp>}
  */
 export async function lookAtWaiting(part, store) {
@@ -63,8 +62,8 @@ export async function lookAtWaiting(part, store) {
 
 /**
  * @param {Link[]} links
- * @param {ReadonlyMap<string, Status>} statuses of the tasks that are waited for
- * @returns {LinkEnd[]} of those that have ended, or are no longer there
+ * @param {ReadonlyMap<string, Status>} statuses the statuses of the tasks that are waited for
+ * @returns {LinkEnd[]} the links to tasks that have ended, or are no longer stored
  */
 function endsOf(links, statuses) {
   return links.map((link) => ({ ...link, status: statuses.get(link.awaited) ?? null })).filter(({ status }) => status === null || ENDED.has(status));
@@ -72,7 +71,7 @@ function endsOf(links, statuses) {
 
 /**
  * @param {LinkEnd} end
- * @returns {TaskError | null} of a task that was to start when that one had completed; null where it has
+ * @returns {TaskError | null} the error of a task that was to start after completion only; null if that one has completed
  */
 export function dependencyError({ awaited, status }) {
   if (status === 'completed') return null;

@@ -1,4 +1,4 @@
-/** SHA-256, which stands for what must not be kept or compared as it is. */
+/** SHA-256, used for values that must not be stored or compared directly. */
 
 /**
  * @param {string | ArrayBuffer} value
@@ -10,7 +10,7 @@ export async function sha256(value) {
 
 /**
  * @param {string | ArrayBuffer} value
- * @returns {Promise<string>} in hexadecimal
+ * @returns {Promise<string>} the digest in hexadecimal
  */
 export async function sha256Hex(value) {
   return (await sha256(value)).toHex();

@@ -1,6 +1,6 @@
 /**
- * What follows the end of tasks: the runs of those that the same write has made or released, and the tasks that wait for it. The write
- * is what counts: a run whose hand-over is lost is found by the sweeper, because its task is due, and so is a task that was not told.
+ * The follow-up of ended tasks: the runs that the same write created or released, and the tasks that waited for the ended ones. Only the write has to
+ * succeed: if a hand-over is lost, the sweeper finds the run, because its task is due, and it also finds tasks that were not released.
  */
 
 /** @import { Engine, Submission } from './engines/engine.js' */
@@ -8,13 +8,13 @@
 /** @import { Status } from './task.js' */
 
 /**
- * `runs` to hand over: of callbacks, and of tasks that were held until then; `ended` are tasks that others wait for.
+ * `runs` are to be submitted: callbacks, and tasks that were held until then. `ended` are tasks that others wait for.
  *
  * @typedef {{runs: Submission[], ended: {taskId: string, status: Status}[]}} FollowUp
  */
 
-/** How many pages of the tasks that wait are told at once, and how deep a chain of tasks is followed in which each end brings the next. The
- * sweeper goes on with what is left. */
+/** How many pages of waiting tasks are handled at once, and how long a chain of tasks is followed in which each end causes the next. The sweeper does
+ * the rest. */
 const MAX_PAGES = 50;
 const MAX_DEPTH = 100;
 
@@ -35,11 +35,11 @@ export function mergeFollowUps(parts) {
 }
 
 /**
- * Sees to what follows the end of tasks, right after it was written.
+ * Handles the follow-up of ended tasks, right after their ends were written.
  *
  * @param {Engine} engine
  * @param {FollowUp} followUp
- * @returns {Promise<void>} never rejects
+ * @returns {Promise<void>} when it is done; it never rejects
  */
 export async function handOverFollowUp(engine, followUp) {
   try {

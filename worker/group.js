@@ -1,6 +1,6 @@
 /**
- * Groups: tasks with the same key share limits on how many of them run at once, and on how many start in a period. A handler that has limits
- * has groups of its own; the groups of the other handlers are the stack's. What is over a limit waits in the group's line, see
+ * Groups: tasks with the same key share limits on how many of them run at the same time, and on how many start in a period. A handler with limits has
+ * groups of its own; tasks of all other handlers share the stack's groups. Tasks beyond a limit wait in the group's line, see
  * `stores/group_table.js`.
  */
 
@@ -9,29 +9,30 @@ import { sha256Hex } from './digest.js';
 /** @import { Handlers } from './handler.js' */
 
 /**
- * Limits as a handler's module has them.
+ * The limits of a handler's module.
  *
  * @typedef {{concurrency?: number, rate?: {limit: number, seconds: number}}} Limits
  */
 
-/** A group with its limits; null: no such limit. @typedef {{name: string, concurrency: number | null, rate_limit: number | null, rate_seconds: number | null}} Group */
+/** A group with its limits; null: no such limit.
+ * @typedef {{name: string, concurrency: number | null, rate_limit: number | null, rate_seconds: number | null}} Group */
 
 /** The stack's limits, as texts. @typedef {{GROUP_CONCURRENCY?: string, GROUP_RATE_LIMIT?: string, GROUP_RATE_SECONDS?: string}} GroupSettings */
 
-/** What a key may be: visible ASCII, as an idempotency key is. */
+/** The pattern of a key: visible ASCII, like an idempotency key. */
 export const GROUP_KEY = /^[!-~]{1,128}$/;
 export const GROUP_KEY_IN_WORDS = '1 to 128 visible ASCII characters';
 
-/** The group of a handler with limits whose tasks name none: all of them are in it. */
+/** The key of a handler with limits whose tasks name no group: all of them share it. */
 export const WHOLE_HANDLER = '*';
 
-/** The most of each limit: at every end or start of a task as many rows of an index are read. A rate's period is as long as a message can
- * be delayed (https://developers.cloudflare.com/queues/platform/limits/). */
+/** The maximum of each limit: every end or start of a task reads that many rows of an index. A rate's period is at most as long as a message's delay
+ * (https://developers.cloudflare.com/queues/platform/limits/). */
 export const MAX_CONCURRENCY = 1_000;
 export const MAX_RATE_LIMIT = 1_000;
 export const MAX_RATE_SECONDS = 86_400;
 
-/** What no group may have is no limit. */
+/** The limits of no group: none. */
 const NO_LIMITS = { concurrency: null, rate_limit: null, rate_seconds: null };
 
 /**
@@ -44,8 +45,8 @@ export function groupName(key, handler, handlers) {
 }
 
 /**
- * @param {string} name of a group
- * @returns {string} the key that the caller gave; the name of a handler has no slash
+ * @param {string} name the name of a group
+ * @returns {string} the caller's key; a handler's name has no slash
  */
 export function groupKey(name) {
   return name.slice(name.indexOf('/') + 1);
@@ -55,7 +56,7 @@ export function groupKey(name) {
  * @param {string} name
  * @param {Handlers} handlers
  * @param {GroupSettings} env
- * @returns {Group} with the limits of the present deployment; without any where it has none any more
+ * @returns {Group} the group with the limits of the present deployment; without limits if the deployment has none any more
  */
 export function groupNamed(name, handlers, env) {
   const handler = name.slice(0, name.indexOf('/'));
@@ -69,8 +70,8 @@ export function hasLimits({ concurrency, rate_limit }) {
 }
 
 /**
- * @param {string} name of a group
- * @returns {Promise<string>} how the ids of its tasks end: they are in one shard
+ * @param {string} name the name of a group
+ * @returns {Promise<string>} the last digits of the ids of its tasks, which puts them into one shard
  */
 export async function endingOf(name) {
   return (await sha256Hex(name)).slice(0, 2);
@@ -96,7 +97,7 @@ function limitsOfStack({ GROUP_CONCURRENCY, GROUP_RATE_LIMIT, GROUP_RATE_SECONDS
 }
 
 /**
- * @param {unknown} limits of a handler's module
+ * @param {unknown} limits the limits of a handler's module
  * @returns {string | null} what is wrong with them
  */
 export function faultOfLimits(limits) {

@@ -1,6 +1,6 @@
 /**
- * What a module of `handlers/` is: its default export does a task's work, under the module's name. The next `up` deploys
- * a new one; there is no list to edit. A module whose name begins with `_` is none.
+ * A module of `handlers/`: its default export does a task's work, under the module's name. The next `up` deploys a new module; there is no list to
+ * edit. A module whose name begins with `_` is not a handler.
  */
 
 import { ENDS } from './callback.js';
@@ -14,42 +14,42 @@ import { MAX_DELAY_SECONDS } from './task.js';
 /** @import { Limits } from './group.js' */
 /** @import { Priority } from './priority.js' */
 
-/** Writes to the Worker's log, with the task's id; never hand it a payload. @typedef {(message: string, fields?: Record<string, unknown>) => void} Log */
+/** Writes to the Worker's log, with the task's id. Do not pass it a payload. @typedef {(message: string, fields?: Record<string, unknown>) => void} Log */
 
 /**
- * What a handler is told of the attempt.
+ * The context of an attempt.
  *
  * @typedef {object} Context
  * @property {string} taskId
  * @property {number} attempt 1 for the first
- * @property {AbortSignal} signal aborted when the task is cancelled or the handler's time is up: nobody waits for it any
- *   more. A running attempt learns of a cancellation within 2 seconds at first, later within a fifth of its age, and
- *   at most a minute; with KV as the store within 5 seconds at first, and up to a minute later than it would otherwise
- * @property {(percent: number, note?: string) => void} progress tells how far the attempt has come, 0 to 100, and in up to
- *   200 characters what it does; the task shows it as soon, may it be called ever so often
- * @property {Readonly<Record<string, any>>} bindings the Worker's own, but for its API tokens
- * @property {Parameters} parameters those of the submission that the module declares
- * @property {Step} step does a part of the work and keeps its result, so that no later attempt repeats it
- * @property {(name: string, seconds: number) => Promise<void>} sleep waits for up to a year; the handler is left meanwhile, and called again
- * @property {(name: string, options?: {timeoutSeconds?: number}) => Promise<{name: string, payload: any, receivedAt: string}>} waitForEvent
- *   waits for `POST /task/:id/events/:name`, a day where nothing else is said; at the end of the time it throws an `EventTimeout`
- * @property {(task: SubmittedTask) => Promise<{taskId: string, status: string}>} submit submits another task; a later attempt with the same
- *   key finds it there
- * @property {After | null} after after which tasks this one starts; null where it starts after none
- * @property {(taskIds?: string[]) => Promise<Dependency[]>} dependencies what became of those tasks, or of some of them
- * @property {CallbackContext | null} callback of a task that tells how another one has ended; null of any other
+ * @property {AbortSignal} signal aborted when the task is cancelled or the handler's time limit is reached: the result is no longer needed. A running
+ *   attempt learns of a cancellation within 2 seconds at first, later within a fifth of its age, and at most a minute. With KV as the store it learns
+ *   within 5 seconds at first, and up to a minute later than otherwise
+ * @property {(percent: number, note?: string) => void} progress reports the progress, 0 to 100, with a note of up to 200 characters; the task shows
+ *   it soon, however often it is called
+ * @property {Readonly<Record<string, any>>} bindings the Worker's own bindings, except its API tokens
+ * @property {Parameters} parameters the parameters of the submission that the module declares
+ * @property {Step} step does a part of the work and stores its result, so that later attempts do not repeat it
+ * @property {(name: string, seconds: number) => Promise<void>} sleep waits for up to a year; the handler is ended meanwhile, and called again
+ * @property {(name: string, options?: {timeoutSeconds?: number}) => Promise<{name: string, payload: any, receivedAt: string}>} waitForEvent waits for
+ *   `POST /task/:id/events/:name`, a day by default; when the time is up it throws an `EventTimeout`
+ * @property {(task: SubmittedTask) => Promise<{taskId: string, status: string}>} submit submits another task; a later attempt that uses the same key
+ *   gets the existing task
+ * @property {After | null} after the tasks that this one starts after; null if there are none
+ * @property {(taskIds?: string[]) => Promise<Dependency[]>} dependencies the outcomes of those tasks, or of some of them
+ * @property {CallbackContext | null} callback for a callback: which task has ended; null for any other task
  * @property {{debug: Log, info: Log, warn: Log, error: Log}} log
  */
 
 /**
- * How a step is tried again; where nothing is said five times, after 10 seconds and then twice as long each time, and for 600 seconds
- * each time.
+ * The retries of a step. The default is five retries, after 10 seconds and then twice as long each time, and 600 seconds for each try.
  *
- * @typedef {{retries?: {limit?: number, delaySeconds?: number, backoff?: 'constant' | 'linear' | 'exponential'}, timeoutSeconds?: number}} StepOptions
+ * @typedef {{retries?: {limit?: number, delaySeconds?: number, backoff?: 'constant' | 'linear' | 'exponential'}, timeoutSeconds?: number}}
+ *   StepOptions
  */
 
 /**
- * A step. Its name is its own within the task. It returns what the work returned, as JSON holds it, now or in an earlier attempt.
+ * A step. Its name is unique within the task. It returns what the work returned, as JSON, in this attempt or an earlier one.
  *
  * @typedef {{
  *   <Result>(name: string, work: (step: {attempt: number}) => Result | Promise<Result>): Promise<Result>,
@@ -58,32 +58,32 @@ import { MAX_DELAY_SECONDS } from './task.js';
  */
 
 /**
- * A task that a handler submits. The fields are those of a task of `POST /tasks`; `payload` may be bytes, too. `key` names it within the
- * handler's task, where nothing is said by its number in the order of submission.
+ * A task that a handler submits. The fields are those of a task of `POST /tasks`; `payload` may also be bytes. `key` identifies it within the
+ * handler's task. The default key is its number in the order of submission.
  *
  * @typedef {{handler?: string, payload?: unknown, parameters?: Parameters, delaySeconds?: number, ttlSeconds?: number, maxRetries?: number,
  *   callbackUrl?: string, on?: End[], after?: string[], startWhen?: StartWhen, group?: string, tags?: Record<string, string>, priority?: Priority, key?: string}} SubmittedTask
  */
 
 /**
- * What became of a task after which another one starts; `status` is null when it is no longer there. `isLeftOut`: its result is there, and
- * longer than what is read at once; {@link Context.dependencies} with its id gives it.
+ * The outcome of a task that another one starts after; `status` is null if it is no longer stored. `isLeftOut`: it has a result, but too long to be
+ * read together with the others; {@link Context.dependencies} with its id returns it.
  *
  * @typedef {{taskId: string, status: Status | null, error: TaskError | null, result: any, isLeftOut: boolean}} Dependency
  */
 
 /**
- * What a callback is told beside its payload.
+ * What a callback receives besides its payload.
  *
  * @typedef {object} CallbackContext
- * @property {string} parent the id of the task that it tells of
- * @property {(payload: Payload) => Promise<Record<string, string>>} headers of a request that is made now, with its signature
+ * @property {string} parent the id of the task that has ended
+ * @property {(payload: Payload) => Promise<Record<string, string>>} headers the headers of a request made now, with its signature
  */
 
 /**
- * Does the work. Its result is anything that JSON can hold, in at most 256 KiB; another one fails the attempt. What it throws is
- * kept as the task's error, with its code, its causes and the errors of an `AggregateError`, in up to 1,000 characters. Then
- * comes the next attempt; when, a {@link RetryLater} can say. After a {@link PermanentError} there is none.
+ * Does the work. It returns anything that JSON can hold, in at most 256 KiB; any other result fails the attempt. The error that it throws is stored
+ * with the task, with its code, its causes and the errors of an `AggregateError`, in up to 1,000 characters. The next attempt follows; a
+ * {@link RetryLater} can set its time. After a {@link PermanentError} there is none.
  *
  * @typedef {(payload: Payload, context: Context) => unknown} Handler
  */
@@ -93,28 +93,26 @@ import { MAX_DELAY_SECONDS } from './task.js';
  *
  * @typedef {object} HandlerModule
  * @property {Handler} default
- * @property {boolean} [steps] whether it has steps (`context.step`, `sleep`, `waitForEvent`): those are read with each attempt then
- * @property {number} [timeout_seconds] how long an attempt may take; {@link MAX_TIMEOUT_SECONDS} where it is not said
- * @property {Record<string, string>} [parameters] the parameters that the handler takes: name and what it is. A submission gives one as
- *   the query parameter `param.NAME`
- * @property {object} [payload] a JSON Schema (draft 2020-12) that a submission's payload must keep to; it is checked before the
- *   task is accepted, and `/openapi.json` shows it
- * @property {(parameters: Parameters, bindings: Readonly<Record<string, any>>) => string | null | undefined} [check] what is wrong
- *   with the parameters of a submission, in a sentence (`expected …, got …`), which refuses the task with 400; null, or nothing at
- *   all, when they are good. It must answer at once: a promise is no answer. A check that throws, or that gives anything else,
- *   refuses the task with 500 `handler_check_failed`, and of a batch no other task
- * @property {Limits} [limits] how many tasks of a group may run at once, and how many may start in a period
- * @property {(payload: Payload, parameters: Parameters) => string | null | undefined} [group] the key of a submission's group, where it names
- *   none itself; null: it is in none. Without it all tasks of a handler with limits are one group
- * @property {Priority} [priority] of its tasks, where their submission says nothing else
- * @property {{url: string, on?: End[]}} [callback] where it is told that a task of this handler has ended, and which ends, where its
- *   submission says nothing else
+ * @property {boolean} [steps] whether it has steps (`context.step`, `sleep`, `waitForEvent`): if so, they are read at each attempt
+ * @property {number} [timeout_seconds] the time limit of an attempt; the default is {@link MAX_TIMEOUT_SECONDS}
+ * @property {Record<string, string>} [parameters] the handler's parameters: name and description. A submission sets one by the query parameter
+ *   `param.NAME`
+ * @property {object} [payload] a JSON Schema (draft 2020-12) of the payload. It is checked before a task is accepted, and `/openapi.json` shows it
+ * @property {(parameters: Parameters, bindings: Readonly<Record<string, any>>) => string | null | undefined} [check] returns what is wrong with the
+ *   parameters of a submission, in a sentence (`expected …, got …`), which refuses the task with 400; it returns null or nothing if they are good. It
+ *   must answer synchronously: a promise is not an answer. A check that throws, or returns anything else, refuses the task with 500
+ *   `handler_check_failed`, and no other task of a batch
+ * @property {Limits} [limits] how many tasks of a group may run at the same time, and how many may start in a period
+ * @property {(payload: Payload, parameters: Parameters) => string | null | undefined} [group] returns the key of a submission's group, if the
+ *   submission names none; null: it is in no group. Without this function all tasks of a handler with limits are one group
+ * @property {Priority} [priority] the default priority of its tasks
+ * @property {{url: string, on?: End[]}} [callback] the default callback of its tasks: the URL, and the ends that call it
  */
 
 /** The handlers of a deployment, by name. @typedef {Readonly<Record<string, HandlerModule>>} Handlers */
 
-/** The longest time of an attempt: a minute less than the wall-clock limit of a queue consumer, which is the lease, so that
- * its outcome can be written. */
+/** The longest time of an attempt: a minute less than the wall-clock limit of a queue consumer, which is also the lease, so that the outcome can be
+ * written. */
 export const MAX_TIMEOUT_SECONDS = 14 * 60;
 
 /** An error that another attempt would meet again: the task fails at once. */
@@ -126,21 +124,21 @@ export class PermanentError extends Error {
 }
 
 /**
- * An error after which the handler wants to be run again at a time of its own choice, in place of the stack's backoff: a rate
- * limit ends then, or something is ready then. It is a failed attempt as any other: a task has `max_retries` of them, and when
- * they are spent it fails. A task that waits for long asks for more retries when it is submitted.
+ * An error after which the handler is to be run again at a time of its choice, instead of the stack's backoff: when a rate limit ends, or when
+ * something is ready. It counts as a failed attempt like any other: a task has `max_retries` of them, and fails after them. A task that waits for
+ * long needs more retries in its submission.
  *
- * The task runner looks for the property alone: an error of any class that has `retry_after_seconds` does the same.
+ * The task runner only checks the property: an error of any class that has `retry_after_seconds` has the same effect.
  */
 export class RetryLater extends Error {
   /** @override */
   name = 'RetryLater';
 
   /**
-   * @param {number} seconds from now until the next attempt, 0 to 86,400
-   * @param {string} [message] why; it is kept as the task's error
-   * @param {ErrorOptions} [options] such as a cause
-   * @throws {RangeError} seconds are out of that range
+   * @param {number} seconds from now to the next attempt, 0 to 86,400
+   * @param {string} [message] the reason, stored as the task's error
+   * @param {ErrorOptions} [options] options of `Error`, such as a cause
+   * @throws {RangeError} the seconds are out of range
    */
   constructor(seconds, message = `try again in ${seconds} seconds`, options) {
     if (typeof seconds !== 'number' || !(seconds >= 0 && seconds <= MAX_DELAY_SECONDS)) {
@@ -152,11 +150,10 @@ export class RetryLater extends Error {
 }
 
 /**
- * Refuses modules that are no handlers. It is called while the Worker starts, so that the deployment of such a module is
- * refused.
+ * Refuses modules that are not handlers. It is called while the Worker starts, so that the deployment of such a module is refused.
  *
  * @param {Handlers} handlers
- * @throws {TypeError} it names the module and what was expected
+ * @throws {TypeError} a module is not a handler; the message names it and what was expected
  */
 export function requireHandlers(handlers) {
   for (const [name, module] of Object.entries(handlers)) {
@@ -167,7 +164,7 @@ export function requireHandlers(handlers) {
 
 /**
  * @param {Partial<Record<keyof HandlerModule, unknown>>} module
- * @returns {string | null} null when there is none
+ * @returns {string | null} what is wrong; null if nothing is
  */
 function faultOf({ default: handle, timeout_seconds = MAX_TIMEOUT_SECONDS, parameters = {}, payload = {}, check = () => null, steps = false, callback, limits, group = () => null, priority = 'normal' }) {
   if (typeof steps !== 'boolean') return `expected steps to be true or false, got ${kindOf(steps)}`;

@@ -1,4 +1,4 @@
-/** Tells the store how far the attempts of a batch have come, and those attempts that have lost their task to stop. */
+/** Reports the progress of a batch's attempts to the store, and stops those attempts that have lost their task. */
 
 /** @import { Store } from './stores/store.js' */
 /** @import { AttemptName, Progress } from './task.js' */
@@ -7,29 +7,29 @@
 const FIRST_REPORT_MS = 1_000;
 
 /**
- * The time between two reports: a quarter of the batch's age, with bounds. What is new is reported earlier, but only so
- * many times. That makes at most 36 reports in {@link MAX_TIMEOUT_SECONDS}: an invocation has 50 queries on the Free plan
- * (https://developers.cloudflare.com/d1/platform/limits/), and taking ten tasks and writing the end of each needs twelve.
+ * The time between two reports: a quarter of the batch's age, with bounds. News are reported earlier, but only a limited number of times. That makes
+ * at most 36 reports in {@link MAX_TIMEOUT_SECONDS}: an invocation has 50 queries on the Free plan
+ * (https://developers.cloudflare.com/d1/platform/limits/), and claiming ten tasks and writing their outcomes needs twelve.
  */
 const INTERVAL_PER_AGE = 0.25;
 const SHORTEST_INTERVAL_MS = 2_000;
 const LONGEST_INTERVAL_MS = 60_000;
 const EARLY_REPORTS = 6;
 
-/** The shortest interval where the store is slow to settle: that is KV, which takes one write of a key a second
- * (https://developers.cloudflare.com/kv/platform/limits/), and the attempt writes its outcome too. */
+/** The shortest interval if the store settles slowly. That is KV, which accepts one write of a key a second
+ * (https://developers.cloudflare.com/kv/platform/limits/), and the attempt's outcome is a write of the same key. */
 const SHORTEST_INTERVAL_SETTLING_MS = 5_000;
 
-/** Most attempts in a report there; the next one has the others. A report is then one operation to read and at most ten to
- * write, of the 1,000 that an invocation has; taking and ending a batch of 100 needs 500. */
+/** The most attempts in a report to such a store; the next report has the others. A report is then one read and at most ten writes, out of the 1,000
+ * operations of an invocation. Claiming and settling a batch of 100 needs 500. */
 const MOST_ATTEMPTS_SETTLING = 10;
 
 /** An attempt that is running. */
 export class Running {
-  /** The latest. @type {Progress | null} */
+  /** The latest progress. @type {Progress | null} */
   progress = null;
 
-  /** What the store was told last. @type {Progress | null} */
+  /** The progress that was last reported. @type {Progress | null} */
   reported = null;
 
   /**
@@ -41,7 +41,7 @@ export class Running {
     this.stop = stop;
   }
 
-  /** What the store does not know yet; null when there is nothing. */
+  /** The progress that the store does not know yet; null if there is none. */
   get news() {
     return this.progress === this.reported ? null : this.progress;
   }
@@ -57,7 +57,7 @@ export class Heartbeat {
   #due_ms = Infinity;
   /** @type {ReturnType<typeof setTimeout> | null} */
   #timer = null;
-  /** The report that is being made. @type {Promise<void> | null} */
+  /** The report in progress. @type {Promise<void> | null} */
   #report = null;
 
   /** @param {Pick<Store, 'report' | 'settling_seconds'>} store */
@@ -71,11 +71,11 @@ export class Heartbeat {
   /** @param {Running} attempt */
   add(attempt) {
     this.#attempts.add(attempt);
-    if (this.#timer === null) this.#schedule(); // one without news makes no report earlier
+    if (this.#timer === null) this.#schedule(); // without news there is no earlier report
   }
 
   /**
-   * @param {Running} attempt one that has ended has nothing more to tell
+   * @param {Running} attempt the attempt; one that has ended reports nothing more
    * @param {Progress} progress
    */
   tell(attempt, progress) {
@@ -84,13 +84,13 @@ export class Heartbeat {
     this.#schedule();
   }
 
-  /** @param {Running} attempt that has ended */
+  /** @param {Running} attempt an attempt that has ended */
   remove(attempt) {
     this.#attempts.delete(attempt);
     if (this.#attempts.size === 0) this.#unschedule();
   }
 
-  /** Waits for the report that is being made, so that none is written after what became of the tasks. */
+  /** Waits for the report in progress, so that none is written after the outcomes. */
   async settled() {
     await this.#report;
   }
@@ -121,7 +121,7 @@ export class Heartbeat {
     });
   }
 
-  /** @returns {Running[]} as many as a report may have: those that have waited longest for it */
+  /** @returns {Running[]} as many attempts as a report may have: those that have waited longest */
   #takeTurns() {
     const attempts = [...this.#attempts].slice(0, this.most_attempts);
     for (const attempt of attempts) {
@@ -157,7 +157,7 @@ export class Heartbeat {
   }
 }
 
-/** @returns {Error} what an attempt is told that has lost its task */
+/** @returns {Error} the error given to an attempt that has lost its task */
 export function cancelled() {
   return Object.assign(new Error('the task was cancelled, or another attempt has taken it over'), { name: 'Cancelled' });
 }

@@ -1,6 +1,4 @@
-/**
- * The Worker's entry point, whatever it is made of: `components/bundle/` puts in the parts that a deployment uses.
- */
+/** The Worker's entry point for every combination of parts: `components/bundle/` inserts those of the deployment. */
 
 import { Consumer, Engine, handlers, Store, sweep, Validator } from 'task-runner:parts';
 

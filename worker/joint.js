@@ -1,59 +1,57 @@
 /**
- * Joins what concurrent requests of an isolate ask of the same place: one database, object or queue. The first goes at once; while it
- * is under way the others wait, and then the next of them asks for all that have come. There is no timer to gather them, so
- * that a lone request waits for nothing.
+ * Joins concurrent calls of an isolate to the same place: one database, object or queue. The first call goes at once. While it is in progress the
+ * others wait; then the next of them sends all that have come. No timer gathers them, so that a single call waits for nothing.
  *
- * I/O belongs to the request that began it, so each request asks within its own turn, and hands the turn on by resolving a promise of
- * the next. A request may end at any moment; the next turn does not depend on it for long.
+ * I/O belongs to the request that began it, so each request sends within its own turn, and passes the turn on by resolving a promise of the next
+ * request. A request may end at any moment; the next turn then waits only briefly.
  */
 
-/** How often the request whose turn it is gives a sign of life, how often those that wait look for one, and after how many looks in
- * vain they go on without it: two, since timers that are due after the isolate was busy come in any order. */
+/** How often the request with the turn gives a sign of life, how often the waiting ones look for it, and after how many looks without one they go on.
+ * It is two, because timers that are due after a busy time of the isolate fire in any order. */
 const BEAT_MS = 250;
 const WATCH_MS = 500;
 const MISSED_LOOKS = 2;
 
-/** How many items of others an invocation may ask for in all, less its own: D1 counts each statement against the invocation that
- * sends it, which has 50 on the Free plan (https://developers.cloudflare.com/d1/platform/limits/). */
+/** How many items of others an invocation may send in all, besides its own: D1 counts each statement against the invocation that sends it, which has
+ * 50 on the Free plan (https://developers.cloudflare.com/d1/platform/limits/). */
 const CARRIED_ITEMS = 32;
 
-/** What an invocation of the Worker brings. */
+/** An invocation of the Worker. */
 export class Invocation {
   carried_left = CARRIED_ITEMS;
 
-  /** @param {(work: Promise<unknown>) => void} [waitUntil] keeps the invocation alive until the work is done, whether or not its
-   *   client is still there */
+  /** @param {(work: Promise<unknown>) => void} [waitUntil] keeps the invocation alive until the work is done, even if its client is gone */
   constructor(waitUntil = () => {}) {
     this.waitUntil = waitUntil;
   }
 }
 
 /**
- * How much of an item there is to send, and at most to receive.
+ * How many bytes of an item there are to send, and at most to receive.
  *
  * @typedef {{bytes: number, answer_bytes: number}} Size
  */
 
-/** What is asked at once at most. Items of one caller stay together, and are asked whatever their size.
+/** The limits of one joint call. Items of one caller stay together, and are sent whatever their size.
  *
  * @typedef {{items: number, bytes: number, answer_bytes: number}} Bounds
  */
 
-/** A request's turn. */
+/** The turn of a request. */
 class Turn {
   /** How many signs of life it has given. */
   beats = 0;
 }
 
 /**
- * What a request that waits is told: its answers, or what went wrong for all; to take its turn; to ask alone.
+ * The message to a waiting request: its answers, or an error of all; or to take the turn; or to send alone.
  *
  * @template Answer
  * @typedef {{kind: 'answers', answers: Answer[]} | {kind: 'error', error: unknown} | {kind: 'turn', turn: Turn} | {kind: 'alone'}} News
  */
 
 /**
- * What a request asks. `turn` is that in which another one asks for it.
+ * The call of a request. `turn` is the turn in which another request sends it.
  *
  * @template Item, Answer
  * @typedef {{items: Item[], size: Bounds, turn: Turn | null, tell: (news: News<Answer>) => void}} Entry
@@ -61,7 +59,7 @@ class Turn {
 
 /** @template Item, Answer */
 export class Joint {
-  /** Those that wait, in their order. @type {Entry<Item, Answer>[]} */
+  /** The waiting calls, in their order. @type {Entry<Item, Answer>[]} */
   #waiting = [];
   /** @type {Turn | null} */
   #turn = null;
@@ -69,9 +67,9 @@ export class Joint {
   /**
    * @param {Bounds} bounds
    * @param {(item: Item) => Size} sizeOf
-   * @param {(error: unknown) => boolean} isPassing whether each caller may ask again after an error; after any other one
-   *   each asks alone, so that only those fail that are at fault
-   * @param {boolean} [isCounted] whether each item counts against the invocation that asks for it
+   * @param {(error: unknown) => boolean} isPassing whether each caller may try again after the error; after any other error each sends alone, so that
+   *   only the faulty calls fail
+   * @param {boolean} [isCounted] whether each item counts against the invocation that sends it
    */
   constructor(bounds, sizeOf, isPassing, isCounted = false) {
     this.bounds = bounds;
@@ -81,11 +79,11 @@ export class Joint {
   }
 
   /**
-   * Asks, alone or together with others. It may be asked twice, should the request that asks for it end meanwhile.
+   * Sends items, alone or together with others. They may be sent twice, if the request that sends them ends meanwhile.
    *
    * @param {Item[]} items
-   * @param {(items: Item[]) => Promise<Answer[]>} send an answer for each item, in their order; called within the caller's request
-   * @param {Invocation} invocation the caller's
+   * @param {(items: Item[]) => Promise<Answer[]>} send returns an answer for each item, in their order; called within the caller's request
+   * @param {Invocation} invocation the caller's invocation
    * @returns {Promise<Answer[]>}
    */
   ask(items, send, invocation) {
@@ -119,7 +117,7 @@ export class Joint {
   /**
    * @param {Entry<Item, Answer>} entry
    * @param {Promise<News<Answer>>} told
-   * @returns {Promise<News<Answer>>} to go on without the request whose turn it is, should that one have ended
+   * @returns {Promise<News<Answer>>} the message; to go on without the request with the turn, if that has ended
    */
   async #newsOf(entry, told) {
     let seen = { turn: entry.turn ?? this.#turn, beats: -1 };
@@ -133,20 +131,20 @@ export class Joint {
       if (missed < MISSED_LOOKS) continue;
       if (entry.turn) return { kind: 'alone' };
       const place = this.#waiting.indexOf(entry);
-      if (place < 0) continue; // its news is on the way
+      if (place < 0) continue; // its message is on the way
       this.#waiting.splice(place, 1);
       return { kind: 'turn', turn: this.#turn = new Turn() };
     }
   }
 
   /**
-   * Asks for as many of those that wait as there may be at once.
+   * Sends as many waiting calls as one joint call may have.
    *
    * @param {Turn} turn
    * @param {Entry<Item, Answer>} own
    * @param {(items: Item[]) => Promise<Answer[]>} send
    * @param {Invocation} invocation
-   * @returns {Promise<Answer[]>} of its own items
+   * @returns {Promise<Answer[]>} the answers to its own items
    */
   async #take(turn, own, send, invocation) {
     const others = this.#join(own, invocation);
@@ -171,7 +169,7 @@ export class Joint {
   /**
    * @param {Entry<Item, Answer>} own
    * @param {Invocation} invocation
-   * @returns {Entry<Item, Answer>[]} those that are asked with it, which wait no longer
+   * @returns {Entry<Item, Answer>[]} the calls that are sent with it; they no longer wait
    */
   #join(own, invocation) {
     const { items: most_items, bytes, answer_bytes } = this.bounds;
@@ -190,7 +188,7 @@ export class Joint {
     return this.#waiting.splice(0, count);
   }
 
-  /** @param {Turn} turn that is over; another request may have taken its own since, where this one gave no sign of life */
+  /** @param {Turn} turn the turn that is over; another request may have taken the turn meanwhile, if this one gave no sign of life */
   #handOn(turn) {
     if (this.#turn !== turn) return;
     const next = this.#waiting.shift();
@@ -199,12 +197,12 @@ export class Joint {
   }
 }
 
-/** Those of the bindings of an isolate, by name where a binding has several places. @type {WeakMap<object, Map<string, Joint<any, any>>>} */
+/** The joints of an isolate, by binding, and by name if a binding has several places. @type {WeakMap<object, Map<string, Joint<any, any>>>} */
 const JOINTS = new WeakMap();
 
 /**
  * @template {Joint<any, any>} Made
- * @param {object} binding the same in all requests
+ * @param {object} binding the same object in all requests
  * @param {string} name
  * @param {() => Made} make
  * @returns {Made}
@@ -234,7 +232,7 @@ function sum(sizes) {
  * @template Result
  * @param {number} time_ms
  * @param {Promise<Result>} promise
- * @returns {Promise<Result | null>} null when the time is up before
+ * @returns {Promise<Result | null>} the promise's value; null if the time is up first
  */
 async function within(time_ms, promise) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */

@@ -1,4 +1,4 @@
-/** What a handler has to do with other tasks: it submits some, and reads what became of those after which its own starts. */
+/** A handler's access to other tasks: it submits tasks, and reads the outcomes of those that its own task starts after. */
 
 import { newTask, withAwaited } from './api/submission.js';
 import { FIELDS, readItem } from './api/batches.js';
@@ -12,23 +12,23 @@ import { bounded } from './text.js';
 /** @import { Insertion } from './stores/store.js' */
 /** @import { ClaimedTask, NewTask } from './task.js' */
 
-/** Longest key of a submission within its task, in UTF-16 code units. */
+/** The longest key of a submission within its task, in UTF-16 code units. */
 const MAX_KEY_LENGTH = 255;
 
-/** How long the results together are, as JSON, that are read at once: an isolate has 128 MB
- * (https://developers.cloudflare.com/workers/platform/limits/) for all that it does. */
+/** The total length of results, as JSON, that are read at once: an isolate has 128 MB (https://developers.cloudflare.com/workers/platform/limits/) for
+ * everything. */
 export const MAX_RESULTS_BYTES = 4 * 1024 * 1024;
 
-/** The fields of a submission: a batch's, whose key is of the whole stack. */
+/** The fields of a submission: those of a batch's task without the idempotency key, which is unique in the whole stack. */
 const KNOWN = FIELDS.filter((name) => name !== 'idempotencyKey' && name !== 'replace');
 
 export class OtherTasks {
-  /** Of this attempt. @type {Set<string>} */
+  /** The keys of this attempt. @type {Set<string>} */
   #keys = new Set();
 
   /**
    * @param {Parts & {env: any}} parts
-   * @param {Pick<ClaimedTask, 'taskId' | 'after'>} task whose handler it is
+   * @param {Pick<ClaimedTask, 'taskId' | 'after'>} task the task whose handler runs
    */
   constructor(parts, { taskId, after }) {
     this.parts = parts;
@@ -37,13 +37,12 @@ export class OtherTasks {
   }
 
   /**
-   * Submits a task as the API does. A later attempt of the handler finds the task that an earlier one submitted with the same key, as
-   * that one submitted it.
+   * Submits a task like the API. If an earlier attempt submitted a task with the same key, that task is returned unchanged.
    *
    * @param {SubmittedTask} given
    * @returns {Promise<{taskId: string, status: string}>}
-   * @throws {TypeError} of the key; a `SubmissionRefused` for all that the API refuses: another attempt is no help where it is the
-   *   submission that is at fault
+   * @throws {TypeError} the key is invalid; a `SubmissionRefused` for everything that the API refuses: if the submission is at fault, another attempt
+   *   does not help
    */
   async submit(given) {
     if (!isObject(given)) throw new TypeError(`expected an object with a task to submit, got ${typeof given}`);
@@ -56,7 +55,7 @@ export class OtherTasks {
     try {
       const task = await this.#newTask(item, key);
       const [insertion] = /** @type {[Insertion | Error]} */ (await acceptTasks([task], this.parts));
-      const answer = answerTo(insertion instanceof Error ? insertion : { ...insertion, conflict: false }); // the first one counts
+      const answer = answerTo(insertion instanceof Error ? insertion : { ...insertion, conflict: false }); // the first submission counts
       if (answer instanceof Refusal) throw answer;
       return answer;
     } catch (error) {
@@ -73,7 +72,7 @@ export class OtherTasks {
   async #newTask({ payload, ...item }, key) {
     const body = payload instanceof Uint8Array ? { payloadBase64: payload.toBase64() } : { payload };
     const submission = readItem({ ...item, ...(payload !== undefined && body) }, this.parts.handlers, KNOWN);
-    // No key of a caller's has a line break, so none can be this one.
+    // A caller's key has no line break, so it cannot be equal.
     const own = await newTask({ ...submission, idempotencyKey: `submitted by\n${this.taskId}\n${key}` }, this.parts);
     const [task] = await withAwaited([{ ...own, submittedBy: this.taskId }], this.parts.store);
     if (task instanceof Refusal) throw task;
@@ -81,9 +80,9 @@ export class OtherTasks {
   }
 
   /**
-   * @param {string[]} [taskIds] some of those after which the task starts; all where it is not given
-   * @returns {Promise<Dependency[]>} in their order. Results that are longer than {@link MAX_RESULTS_BYTES} together are left out from
-   *   there on: whoever needs them asks for fewer at once
+   * @param {string[]} [taskIds] some of the tasks that this one starts after; the default is all
+   * @returns {Promise<Dependency[]>} the outcomes in their order. When the results together exceed {@link MAX_RESULTS_BYTES}, the rest is left out:
+   *   ask for fewer at once
    * @throws {RangeError} the task does not start after one of them
    */
   async dependencies(taskIds = this.after?.taskIds ?? []) {

@@ -1,22 +1,22 @@
-/** Asking the platform again when it does not answer. */
+/** Retries when the platform does not answer. */
 
-/** The wait after the first refusal, doubled with each further one, up to the longest; of that it is between half and all, so
- * that those who were refused together do not come back together. */
+/** The wait after the first refusal. It doubles with each further one, up to the longest, and is random between half of that and all of it, so that
+ * callers refused together do not come back together. */
 const FIRST_WAIT_MS = 50;
 const LONGEST_WAIT_MS = 2_000;
 
-/** KV takes one write a second of a key (https://developers.cloudflare.com/kv/platform/limits/): sooner is in vain. */
+/** KV accepts one write of a key a second (https://developers.cloudflare.com/kv/platform/limits/): an earlier retry is useless. */
 const TOO_MANY_WAIT_MS = 1_000;
 
 /**
- * Asks until there is an answer.
+ * Retries until there is an answer.
  *
  * @template Answer
- * @param {number} patience_seconds how long to go on asking; 0: once
- * @param {() => Promise<Answer>} ask which may be done several times
- * @param {(error: unknown) => boolean} isPassing whether to ask again after an error
+ * @param {number} patience_seconds how long to retry; 0: one try
+ * @param {() => Promise<Answer>} ask the call, which must be safe to repeat
+ * @param {(error: unknown) => boolean} isPassing whether to retry after an error
  * @returns {Promise<Answer>}
- * @throws the last error
+ * @throws  the last error
  */
 export async function patiently(patience_seconds, ask, isPassing) {
   const end_ms = Date.now() + patience_seconds * 1000;
@@ -32,7 +32,7 @@ export async function patiently(patience_seconds, ask, isPassing) {
 }
 
 /**
- * @param {number} refusals before this one
+ * @param {number} refusals the number of refusals before this one
  * @param {unknown} error
  */
 function waitAfter(refusals, error) {

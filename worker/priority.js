@@ -1,22 +1,21 @@
 /**
- * Priorities. A stack with the setting `priorities` has three queues a shard instead of one: for `high`, for `normal` and for `low`. Each has
- * a consumer of its own with a share of the batches that the store bears at once, so that no task waits behind a backlog of another
- * priority, and each goes on however much there is of the others. All have the same dead-letter queue.
+ * Priorities. A stack with the setting `priorities` has three queues for each shard instead of one: for `high`, `normal` and `low`. Each has its own
+ * consumer with a share of the concurrent batches that the store bears. So no task waits behind a backlog of another priority, and each priority
+ * makes progress. All have the same dead-letter queue.
  *
- * A task keeps its priority, and so do its messages: each way by which it comes again (retry, sweep, release, redrive) sends it to its own
- * queue. That is an order of waiting alone: any consumer may take any task, so a message in another queue does no harm. Where the setting
- * is turned off, what had a queue of its own goes to the one that is left; what was in the removed queues is sent again by the
- * sweeper, as whatever was lost.
+ * A task keeps its priority, and so do its messages: a retry, sweep, release or redrive sends it to the queue of its priority. The priority is only
+ * an order of waiting: any consumer may run any task, so a message in the wrong queue is harmless. If the setting is turned off, new messages of all
+ * priorities go to the remaining queue; the sweeper sends messages again that were in the removed queues, like any lost message.
  *
- * With `engine: workflow` there is no queue. Cloudflare starts instances as they come, up to the limit of the account or of
- * `workflow_concurrency`, and offers no order among those that wait. So a priority is refused there.
+ * With `engine: workflow` there is no queue. Cloudflare starts instances as they come, up to the limit of the account or of `workflow_concurrency`,
+ * and guarantees no order among the waiting ones. So a priority is refused there.
  */
 
 import { shardBinding } from './shards.js';
 
-/** What a submission may say. @typedef {'high' | 'normal' | 'low'} Priority */
+/** The priorities of a submission. @typedef {'high' | 'normal' | 'low'} Priority */
 
-/** One that has a queue of its own; the tasks of all others are normal. @typedef {Exclude<Priority, 'normal'>} OwnPriority */
+/** A priority that has a queue of its own; all other tasks are normal. @typedef {Exclude<Priority, 'normal'>} OwnPriority */
 
 /** The highest first. @type {readonly Priority[]} */
 export const PRIORITIES = ['high', 'normal', 'low'];
@@ -29,8 +28,8 @@ export function hasPriorities({ PRIORITIES: setting }) {
 }
 
 /**
- * @param {OwnPriority | null | undefined} priority null or nothing: normal
- * @returns {{priority?: OwnPriority}} for what says it only where there is one
+ * @param {OwnPriority | null | undefined} priority null or undefined: normal
+ * @returns {{priority?: OwnPriority}} an object with the priority, empty if there is none
  */
 export function withPriority(priority) {
   return priority ? { priority } : {};

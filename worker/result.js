@@ -1,17 +1,17 @@
-/** A handler's result, as the JSON that is kept with its task. */
+/** Converts a handler's result to the JSON that is stored with its task. */
 
 import { MAX_RESULT_BYTES } from './task.js';
 import { describeError } from './thrown.js';
 
 const ENCODER = new TextEncoder();
 
-/** What JSON writes as the primitive that it holds. */
+/** Objects that JSON writes as the primitive they hold. */
 const BOXED = ['[object Number]', '[object String]', '[object Boolean]'];
 
 /**
- * @param {unknown} result what a handler returned; nothing at all is null
+ * @param {unknown} result what a handler returned; undefined becomes null
  * @returns {string} JSON
- * @throws {TypeError} JSON cannot hold it; the error says what is at fault and where
+ * @throws {TypeError} JSON cannot represent it; the error says which value and where
  * @throws {RangeError} it is longer than a result may be
  */
 export function resultJson(result) {
@@ -19,10 +19,10 @@ export function resultJson(result) {
 }
 
 /**
- * @param {unknown} result what a handler or a step returned; nothing at all is null
+ * @param {unknown} result what a handler or a step returned; undefined becomes null
  * @param {number} limit_bytes
  * @returns {string} JSON
- * @throws {TypeError} JSON cannot hold it
+ * @throws {TypeError} JSON cannot represent it
  * @throws {RangeError} it is longer than the limit
  */
 export function keptJson(result, limit_bytes) {
@@ -41,16 +41,16 @@ function stringified(result) {
     const json = JSON.stringify(result);
     if (typeof json === 'string' && isPlain(result)) return json;
   } catch {
-    // what is wrong is found out below
+    // the error's cause is found below
   }
   return stringifiedWithCare(result);
 }
 
 /**
- * Looks at a value much faster than a function of `JSON.stringify` does, and as deep as that can go.
+ * Checks a value much faster than a replacer of `JSON.stringify` could, and as deeply as recursion allows.
  *
- * @param {unknown} result which JSON.stringify has written: it is no circle
- * @returns {boolean} whether nothing in it needs a closer look
+ * @param {unknown} result a value that JSON.stringify has written, so that it has no cycle
+ * @returns {boolean} whether nothing in it needs a closer check
  */
 function isPlain(result) {
   const left = [result];
@@ -72,7 +72,7 @@ function isPlain(result) {
 function stringifiedWithCare(result) {
   /** @type {string | null} */
   let fault = null;
-  /** Where the objects are that are being written. @type {WeakMap<object, string>} */
+  /** The paths of the objects that are being written. @type {WeakMap<object, string>} */
   const places = new WeakMap();
   /** @type {(this: any, key: string, value: unknown) => unknown} */
   const check = function (key, value) {
@@ -93,10 +93,10 @@ function stringifiedWithCare(result) {
 }
 
 /**
- * What JSON would leave out, or write as something that holds nothing of it. A property that is undefined is left out as
- * ever, and numbers that are none are null.
+ * Finds a value that JSON would omit, or write without its contents. Properties that are undefined are omitted as usual, and NaN and infinite numbers
+ * become null.
  *
- * @param {unknown} value as its `toJSON` gives it
+ * @param {unknown} value the value as its `toJSON` returns it
  * @param {unknown} original
  * @returns {string | null} its kind, in words
  */
@@ -115,7 +115,7 @@ function isTypedArray(value) {
   return ArrayBuffer.isView(value) && !(value instanceof DataView);
 }
 
-/** @param {unknown} error that JSON.stringify has thrown, or a `toJSON` or a getter */
+/** @param {unknown} error an error thrown by JSON.stringify, a `toJSON` or a getter */
 function reasonOf(error) {
   if (error instanceof RangeError && error.message.includes('call stack')) return 'it is nested too deeply';
   const { name, message } = describeError(error);

@@ -1,6 +1,6 @@
 /**
- * Schedules: each makes a task at every tick of a cron expression, or of an interval. The id of the task follows from the schedule's
- * name and the time of the tick, so that a tick makes one task however often and by how many sweeps it is looked at.
+ * Schedules: each submits a task at every tick of a cron expression or of an interval. The id of the task is computed from the schedule's name and
+ * the time of the tick, so that a tick makes one task, however many sweeps handle it.
  */
 
 import { Cron } from 'croner';
@@ -21,17 +21,17 @@ import { timePrefix } from './task_id.js';
 
 /** When a schedule ticks: one of the two. @typedef {{cron: string | null, timezone: string, every_seconds: number | null}} Timing */
 
-/** What is made at a tick; a payload that is not text is in base64; `group` is the name of one.
+/** The task made at a tick. A payload that is not text is in base64; `group` is the name of a group.
  *
  * @typedef {{handler: string, parameters: Parameters, payload: string, is_base64: boolean, delay_seconds: number, ttl_seconds: number | null,
  *   max_retries: number | null, callback: Callback | null, group?: string | null, tags?: Tags, priority?: OwnPriority}} TaskOfTick
  */
 
-/** What a schedule is to be. @typedef {Timing & {overlap: 'skip' | 'allow', missed: 'skip' | 'last' | 'all', task: TaskOfTick}} Definition */
+/** The definition of a schedule. @typedef {Timing & {overlap: 'skip' | 'allow', missed: 'skip' | 'last' | 'all', task: TaskOfTick}} Definition */
 
 /**
- * A schedule as it is kept. `declared`: the fields, as JSON, by which the stack declares it; of one that the API has made there are none. `runs` are the last ones, oldest first. Times are
- * Unix times in milliseconds.
+ * A schedule as it is stored. `declared`: the fields, as JSON, by which the stack declares it; missing for one made by the API. `runs` are the last
+ * ones, oldest first. Times are Unix times in milliseconds.
  *
  * @typedef {Definition & {declared?: string, paused: boolean, next_ms: number | null, runs: {taskId: string, tick_ms: number}[]}} Schedule
  */
@@ -39,27 +39,26 @@ import { timePrefix } from './task_id.js';
 /** How many runs a schedule remembers. */
 const KEPT_RUNS = 10;
 
-/** A tick that is found later than this was missed: sweeps come every minute, and may be slow. */
+/** A tick found later than this was missed: sweeps run every minute, and may be slow. */
 const ON_TIME_MS = 120_000;
 
-/** Most missed ticks that are made up for with `all`: the latest ones. */
+/** The most missed ticks that `all` makes up for: the latest ones. */
 export const MAX_MISSED_TICKS = 100;
 
-/** How many ticks are looked at one by one; after an outage with more of them, those of the last day are. */
+/** How many ticks are examined one by one; after an outage with more of them, only those of the last day. */
 const WALKED_TICKS = 2_000;
 const DAY_MS = 86_400_000;
 
-/** How the ids of ticks end: schedules are in the first shard, and so are their tasks, but for those of a group, which are in its shard. */
+/** The last digits of ticks' ids: schedules are in the first shard, and so are their tasks, except those of a group, which are in the group's shard. */
 const FIRST_SHARD = '00';
 
 /**
- * An interval's ticks are the multiples of it since 1970, so that an edit does not move them. In the hour that a change of the clocks
- * leaves out, a cron expression that names a time ticks at the end of it; in the hour that comes twice it ticks the first
- * time, unless its hour is `*`.
+ * An interval's ticks are its multiples since 1970, so that an edit does not move them. At a change to summer time, a cron expression that names a
+ * skipped time ticks at the end of the skipped hour. In the repeated hour it ticks only the first time, unless its hour is `*`.
  *
  * @param {Timing} timing
  * @param {number} after_ms
- * @returns {number | null} null when there is none any more
+ * @returns {number | null} the next tick; null if there is none any more
  */
 export function nextTick({ cron, timezone, every_seconds }, after_ms) {
   if (cron !== null) return cronOf(cron, timezone).nextRun(new Date(after_ms))?.getTime() ?? null;
@@ -70,16 +69,16 @@ export function nextTick({ cron, timezone, every_seconds }, after_ms) {
 /**
  * @param {string} cron five fields
  * @param {string} timezone
- * @throws {TypeError | RangeError} it is none
+ * @throws {TypeError | RangeError} the text is not a cron expression
  */
 function cronOf(cron, timezone) {
   return new Cron(cron, { timezone, mode: '5-part', paused: true });
 }
 
 /**
- * Gives a schedule another definition. It keeps what has run, and a pause; its next tick is after now, unless its timing stays as it was.
+ * Gives a schedule a new definition. It keeps its past runs and its pause. The next tick is in the future, unless the timing is unchanged.
  *
- * @param {Schedule | null} before null: it is a new one
+ * @param {Schedule | null} before null: a new schedule
  * @param {Definition} definition
  * @param {number} now_ms
  * @returns {Schedule}
@@ -95,7 +94,7 @@ export function redefined(before, definition, now_ms) {
  * @param {string} name
  * @param {number} tick_ms
  * @param {string | null} [group]
- * @returns {Promise<string>} a UUID of version 7 of the tick's time
+ * @returns {Promise<string>} a UUID of version 7 with the tick's time
  */
 export async function tickTaskId(name, tick_ms, group = null) {
   const ending = group === null ? FIRST_SHARD : await endingOf(group);
@@ -104,12 +103,12 @@ export async function tickTaskId(name, tick_ms, group = null) {
 }
 
 /**
- * Which ticks make tasks now: all that are on time; of those that were missed as the schedule says. A schedule whose tasks may not
- * overlap makes one at most.
+ * Returns the ticks that make tasks now: all that are on time, and missed ones according to the schedule. A schedule whose tasks must not overlap
+ * makes at most one.
  *
- * @param {Schedule} schedule that is due
+ * @param {Schedule} schedule a schedule that is due
  * @param {number} now_ms
- * @returns {number[]} oldest first
+ * @returns {number[]} the ticks, oldest first
  */
 export function dueTicks(schedule, now_ms) {
   const due = ticksBetween(schedule, Number(schedule.next_ms), now_ms);
@@ -124,7 +123,7 @@ export function dueTicks(schedule, now_ms) {
  * @param {Timing} timing
  * @param {number} first_ms a tick
  * @param {number} last_ms
- * @returns {number[]} the latest of them, where there are very many
+ * @returns {number[]} the ticks; only the latest if there are very many
  */
 function ticksBetween(timing, first_ms, last_ms) {
   const ticks = [];
@@ -138,13 +137,13 @@ function ticksBetween(timing, first_ms, last_ms) {
   return ticks;
 }
 
-/** What tasks with a group need: its limits, and the store of all tasks, where the schedules' has a part of them.
+/** What tasks with a group need: the group's limits, and the store of all tasks, if the schedules' store is only a part of it.
  *
  * @typedef {{groupOf?: (name: string) => Group, all?: Store}} Grouping
  */
 
 /**
- * Makes the tasks of those schedules that are due.
+ * Submits the tasks of due schedules.
  *
  * @param {Store} store
  * @param {Engine} engine
@@ -162,7 +161,7 @@ export async function runSchedules(store, engine, schedules, grouping) {
 }
 
 /**
- * First the tasks, then the schedule moves on: what is cut off in between is done again, and finds the tasks there.
+ * Stores the tasks first, then moves the schedule on. If this is interrupted in between, it is repeated and finds the tasks.
  *
  * @param {Store} store
  * @param {Engine} engine
@@ -197,7 +196,7 @@ export async function runSchedule(store, engine, { name, schedule: text }, now_m
 /**
  * @param {Schedule} schedule
  * @param {Store} home
- * @param {Store} all where its last task is, if the schedule has come from a former store since
+ * @param {Store} all the whole store, where its last task is if the schedule was moved from a former store
  * @returns {Promise<boolean>} whether its last task has not ended
  */
 async function isRunning({ runs, next_ms }, home, all) {
@@ -208,7 +207,7 @@ async function isRunning({ runs, next_ms }, home, all) {
 }
 
 /**
- * The id is of the tick's time, and so are its delay and its time to live counted; a tick that is made up for begins now.
+ * The id has the tick's time, and the delay and the time to live are counted from then. A tick that is made up for counts from now.
  *
  * @param {string} name
  * @param {Schedule} schedule

@@ -1,9 +1,10 @@
-/** Shards: the databases and queues that tasks are spread over. A task's id names its shard. */
+/** Shards: the databases and queues over which tasks are spread. A task's id determines its shard. */
 
 /**
  * @param {string} taskId
- * @param {number} count how many shards there are
- * @returns {number} from the id's last two digits, which are random, or of an idempotency key; 0 for what is no id
+ * @param {number} count the number of shards
+ * @returns {number} the shard, from the last two digits of the id, which are random or derived from an idempotency key; 0 for a text that is not an
+ *   id
  */
 export function shardOf(taskId, count) {
   const digits = Number.parseInt(taskId.slice(-2), 16);
@@ -11,8 +12,8 @@ export function shardOf(taskId, count) {
 }
 
 /**
- * @param {string} binding the first shard's
- * @param {number} number from 0
+ * @param {string} binding the binding of the first shard
+ * @param {number} number the shard's number, from 0
  * @returns {string} that shard's binding
  */
 export function shardBinding(binding, number) {
@@ -21,7 +22,7 @@ export function shardBinding(binding, number) {
 
 /**
  * @param {{SHARDS?: string}} env
- * @returns {number} how many shards new tasks are spread over
+ * @returns {number} over how many shards new tasks are spread
  */
 export function shardCount({ SHARDS = '1' }) {
   return Number(SHARDS);

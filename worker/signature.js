@@ -1,17 +1,14 @@
-/**
- * Signs what is sent, as Standard Webhooks says
- * (https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md).
- */
+/** Signs requests as in Standard Webhooks (https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md). */
 
 /** @import { Payload } from './task.js' */
 
-/** What a secret begins with; base64 follows. */
+/** The prefix of a secret; base64 follows. */
 const SECRET_PREFIX = 'whsec_';
 
 /**
- * @param {string} secretsJson a JSON list of secrets; the first one signs, and so do the others while receivers change to it
+ * @param {string} secretsJson a JSON list of secrets. The first one signs, and so do the others while receivers change to the first
  * @param {{id: string, timestamp: number, payload: Payload}} message the timestamp is a Unix time in seconds
- * @returns {Promise<Record<string, string>>} headers of the request; without a secret it is not signed
+ * @returns {Promise<Record<string, string>>} the headers of the request; without a secret it is not signed
  */
 export async function webhookHeaders(secretsJson, { id, timestamp, payload }) {
   const head = new TextEncoder().encode(`${id}.${timestamp}.`);
@@ -30,7 +27,7 @@ export async function webhookHeaders(secretsJson, { id, timestamp, payload }) {
 /**
  * @param {string} secret
  * @param {ArrayBuffer} content
- * @returns {Promise<string>} base64
+ * @returns {Promise<string>} the signature in base64
  */
 async function hmac(secret, content) {
   const bytes = Uint8Array.from(atob(secret.slice(SECRET_PREFIX.length)), (character) => character.charCodeAt(0));

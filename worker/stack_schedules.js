@@ -1,6 +1,6 @@
 /**
- * Schedules of the stack: its settings declare them, the Worker is told of them by a binding, and a sweep makes the kept ones as they are
- * declared. The newest version of the Worker that has swept decides, so that one that is rolled out in part is not undone by the other.
+ * Schedules of the stack: its settings declare them, a binding passes them to the Worker, and a sweep changes the stored ones to match. The newest
+ * version of the Worker that has swept decides, so that during a gradual rollout the older version does not undo its changes.
  */
 
 import { Refusal } from './api/reply.js';
@@ -11,31 +11,31 @@ import { redefined } from './schedules.js';
 /** @import { Schedule } from './schedules.js' */
 /** @import { KeptSchedule, Store } from './stores/store.js' */
 
-/** What a definition is read with. @typedef {Pick<Call, 'env' | 'handlers' | 'Validator'>} Reading */
+/** What is needed to read a definition. @typedef {Pick<Call, 'env' | 'handlers' | 'Validator'>} Reading */
 
-/** A schedule that is declared and was not taken, and why. @typedef {{name: string, error: string}} RefusedSchedule */
+/** A declared schedule that was refused, and the reason. @typedef {{name: string, error: string}} RefusedSchedule */
 
 /**
- * What was done last: for the version of the Worker that was uploaded at a Unix time, which declared this.
+ * What was last applied: the declaration of the Worker's version that was uploaded at a Unix time.
  *
  * @typedef {{version_ms: number, declared: string, refused: RefusedSchedule[]}} Settled
  */
 
-/** The note that has what was done last. */
+/** The name of the note with what was last applied. */
 const NOTE = 'stack-schedules';
 
-/** Nothing is declared. */
+/** An empty declaration. */
 const NONE = '[]';
 
 /**
- * Makes, changes and deletes the stack's schedules, where the kept ones are not as they are declared, and once for each version of the
- * Worker, for its handlers and defaults may be others.
+ * Creates, changes and deletes the stack's schedules. It does so if the stored ones differ from the declared ones, and once for each version of the
+ * Worker, because its handlers and defaults may differ.
  *
  * @param {Store} store
  * @param {Reading} reading
  * @param {object} known
- * @param {KeptSchedule[] | null} known.swept what this sweep has read of schedules; null: nothing
- * @param {boolean} known.isWhole whether the store is all that there is; an object keeps what it has, and is told of the first ones
+ * @param {KeptSchedule[] | null} known.swept the schedules that this sweep has read; null: none were read
+ * @param {boolean} known.isWhole whether the store is complete; an object passes what it has, and the first schedules are passed to it
  */
 export async function keepStackSchedules(store, reading, { swept, isWhole }) {
   const { SCHEDULES: declared = NONE, CF_VERSION_METADATA } = reading.env;
@@ -56,7 +56,7 @@ export async function keepStackSchedules(store, reading, { swept, isWhole }) {
 /**
  * @param {Store} store
  * @param {Reading['env']} env
- * @returns {Promise<RefusedSchedule[]>} as of the last sweep
+ * @returns {Promise<RefusedSchedule[]>} the refused schedules as of the last sweep
  */
 export async function refusedSchedules(store, { SCHEDULES }) {
   if (SCHEDULES === undefined) return [];
@@ -67,7 +67,7 @@ export async function refusedSchedules(store, { SCHEDULES }) {
 /**
  * @param {Store} store
  * @param {Reading} reading
- * @param {Map<string, string>} wanted the fields of each, JSON, by name
+ * @param {Map<string, string>} wanted the fields of each, as JSON, by name
  * @returns {Promise<RefusedSchedule[]>}
  */
 async function settle(store, reading, wanted) {
@@ -98,8 +98,8 @@ async function settle(store, reading, wanted) {
 /**
  * @param {string} name
  * @param {string} declared
- * @param {string | null} before the schedule of that name
- * @param {number} count how many schedules there are
+ * @param {string | null} before the present schedule of that name
+ * @param {number} count the number of schedules
  * @param {Reading & {store: Store}} reading
  * @returns {Promise<string>}
  * @throws {Refusal}
@@ -121,7 +121,7 @@ async function declaredAs(name, declared, before, count, reading) {
  * @param {string} name
  * @param {string | null} before
  * @param {string | null} after
- * @throws {Error} it has changed meanwhile; the next sweep does the rest
+ * @throws {Error} it was changed concurrently; the next sweep does the rest
  */
 async function change(store, name, before, after) {
   if (!await store.changeSchedule(name, before, after)) throw new Error(`schedule ${name} has changed meanwhile`);
@@ -129,7 +129,7 @@ async function change(store, name, before, after) {
 
 /**
  * @param {KeptSchedule[]} schedules
- * @returns {Map<string, string>} what declared each of those that are the stack's, by name
+ * @returns {Map<string, string>} the declarations of the stack's stored schedules, by name
  */
 function declarations(schedules) {
   return new Map(schedules.flatMap(({ name, schedule }) => {

@@ -1,6 +1,6 @@
 /**
- * The steps of a handler: named parts of its work whose results are kept, so that a later attempt does not repeat them. A step that
- * waits ends the attempt without a failure, and the task comes again when the wait is over. Nothing runs meanwhile.
+ * The steps of a handler: named parts of its work whose results are stored, so that a later attempt does not repeat them. A step that waits ends the
+ * attempt without a failure, and the task is attempted again after the wait. Nothing runs meanwhile.
  */
 
 import { chosenDelaySeconds, isPermanent } from './backoff.js';
@@ -15,36 +15,36 @@ import { describeError } from './thrown.js';
 /** @import { Store } from './stores/store.js' */
 /** @import { AttemptName, StepRecord, TaskError } from './task.js' */
 
-/** What a step has that says nothing else: as Cloudflare's own (https://developers.cloudflare.com/workflows/build/sleeping-and-retrying/). */
+/** The default retries of a step: the same as in Cloudflare Workflows (https://developers.cloudflare.com/workflows/build/sleeping-and-retrying/). */
 const DEFAULT_RETRIES = { limit: 5, delaySeconds: 10, backoff: /** @type {const} */ ('exponential') };
 const DEFAULT_TIMEOUT_SECONDS = 600;
 
-/** How long an event is waited for where nothing else is said: a day, as Cloudflare's own. */
+/** The default wait for an event: a day, as in Cloudflare Workflows. */
 const DEFAULT_EVENT_SECONDS = 86_400;
 
-/** Longest name of a step or of an event, in UTF-16 code units. */
+/** The longest name of a step or of an event, in UTF-16 code units. */
 export const MAX_STEP_NAME_LENGTH = 100;
 
-/** Most steps of a task: all of them are read with each attempt. */
+/** The most steps of a task: all of them are read at each attempt. */
 export const MAX_STEPS = 1_000;
 
-/** Longest result of a step, as JSON (https://developers.cloudflare.com/workflows/reference/limits/). */
+/** The longest result of a step, as JSON (https://developers.cloudflare.com/workflows/reference/limits/). */
 export const MAX_STEP_RESULT_BYTES = 1024 * 1024;
 
-/** Longest results of a task's steps together: they are read with each attempt, beside others, in an isolate of 128 MB. */
+/** The longest results of a task's steps in total: they are read at each attempt, concurrently with others, in an isolate of 128 MB. */
 export const MAX_RESULTS_LENGTH = 4 * 1024 * 1024;
 
 /** A timer takes no more than 2^31 ms. */
 const LONGEST_TIMER_SECONDS = 2_147_483;
 
-/** The wait before a store is asked again that did not answer. */
+/** The wait before a store that did not answer is asked again. */
 const AGAIN_MS = 1_000;
 
-/** An attempt ends and waits. */
+/** The end of an attempt whose steps wait. */
 export class Suspension {
   /**
    * @param {number} until_ms
-   * @param {string[]} events with one of which the wait is over earlier
+   * @param {string[]} events events, each of which ends the wait early
    */
   constructor(until_ms, events) {
     this.until_ms = until_ms;
@@ -52,21 +52,21 @@ export class Suspension {
   }
 }
 
-/** Steps of one attempt. */
+/** The steps of one attempt. */
 export class Steps {
-  /** Those that were there when the attempt began. @type {Promise<Map<string, StepRecord>> | null} */
+  /** The steps that were stored when the attempt began. @type {Promise<Map<string, StepRecord>> | null} */
   #kept = null;
   /** The names that this attempt has used. @type {Set<string>} */
   #used = new Set();
-  /** How long the results are that this attempt has read or written, in UTF-16 code units. */
+  /** The total length of the results that this attempt has read or written, in UTF-16 code units. */
   #length = 0;
-  /** How many steps are at work. */
+  /** How many steps are running. */
   #active = 0;
   /** @type {StepRecord[]} */
   #waiting = [];
   /** @type {PromiseWithResolvers<Suspension>} */
   #suspension = Promise.withResolvers();
-  /** What is thrown once the attempt has lost its task. @type {Error | null} */
+  /** The error that is thrown once the attempt has lost its task. @type {Error | null} */
   #lost = null;
   /** Whether the attempt has ended. */
   isOver = false;
@@ -74,7 +74,7 @@ export class Steps {
   /**
    * @param {Store} store
    * @param {AttemptName} attempt
-   * @param {(reason: Error) => void} lose is told when the attempt has lost its task
+   * @param {(reason: Error) => void} lose called when the attempt has lost its task
    */
   constructor(store, attempt, lose) {
     this.store = store;
@@ -82,7 +82,7 @@ export class Steps {
     this.lose = lose;
   }
 
-  /** Comes when all that the handler does is wait. */
+  /** A promise that resolves when everything that the handler does is waiting. */
   get suspension() {
     return this.#suspension.promise;
   }
@@ -145,7 +145,7 @@ export class Steps {
     return this.#begin(name, 'event', async (kept) => {
       if (kept?.status === 'completed') return JSON.parse(kept.result ?? 'null');
       if (kept?.status === 'failed') throw asThrown(kept.error);
-      // Written before it is looked for: whoever sends the event finds one of both.
+      // The step is written before the event is looked up, so that a concurrent sender of the event finds the step, or the step finds the event.
       const record = kept ?? await this.#keep({ ...this.#record(name, 'event', null), due_ms: Date.now() + timeoutSeconds * 1000 });
       const event = await this.#ask(() => this.store.event(this.attempt.taskId, name));
       if (event) {
@@ -176,7 +176,7 @@ export class Steps {
     try {
       const kept = (await this.#load()).get(name) ?? null;
       if (kept && kept.kind !== kind) throw permanent('StepChanged', `expected ${JSON.stringify(name)} to be a ${kept.kind} as in an earlier attempt, got a ${kind}`);
-      // What did not end well in an earlier run begins anew; what ended well is kept.
+      // A step that failed in an earlier run begins anew; a completed one keeps its result.
       return await go(kept && (kept.status === 'completed' || kept.run === this.attempt.run) ? kept : null);
     } finally {
       this.#active--;
@@ -207,7 +207,7 @@ export class Steps {
   /**
    * @param {StepRecord} step
    * @returns {Promise<StepRecord>}
-   * @throws {Error} the task is another attempt's
+   * @throws {Error} another attempt holds the task
    */
   async #keep(step) {
     this.#length += step.result?.length ?? 0;
@@ -222,7 +222,7 @@ export class Steps {
   }
 
   /**
-   * Waits, in place of the step that it is called for, for longer than the attempt lasts.
+   * Waits, in place of the step, for longer than the attempt lasts.
    *
    * @param {StepRecord} step
    * @returns {Promise<never>}
@@ -234,7 +234,7 @@ export class Steps {
     return new Promise(() => {});
   }
 
-  /** Suspends the attempt unless a step is at work; one that begins right after another one's end counts. */
+  /** Suspends the attempt unless a step is running; a step that begins right after another one's end counts as running. */
   #suspendLater() {
     if (this.#waiting.length === 0 || this.#active > 0) return;
     setTimeout(() => {
@@ -245,7 +245,7 @@ export class Steps {
   }
 
   /**
-   * Asks the store until it answers: that it is away is no failure of the handler.
+   * Calls the store until it answers: its outage is not a failure of the handler.
    *
    * @template Answer
    * @param {() => Promise<Answer>} ask
@@ -263,7 +263,7 @@ export class Steps {
   }
 }
 
-/** Of a handler that does not say that it has steps. */
+/** The steps of a handler that does not declare steps. */
 export const NO_STEPS = {
   step: noSteps,
   sleep: noSteps,
@@ -277,7 +277,7 @@ function noSteps() {
 
 /**
  * @param {TaskError | null} kept
- * @returns {Error} the same each time that the step is come by; uncaught it fails the task, for the step has had its retries
+ * @returns {Error} the error, the same each time the handler reaches the step. Uncaught, it fails the task, because the step has had its retries
  */
 function asThrown(kept) {
   const { name = 'Error', message = '' } = kept ?? {};

@@ -1,6 +1,6 @@
 /**
- * A task's story: its attempts, each with its error and what it has logged. It is kept in one column of the task's row, and written with
- * the outcome of an attempt, so that it costs no further row. A task that completes at once and logs nothing has none: its row says all.
+ * A task's story: its attempts, each with its error and its log. It is stored in one column of the task's row, and written with the outcome of an
+ * attempt, so that it costs no further row. A task that completes at once and logs nothing has no story: its row says everything.
  */
 
 import { LEASE_SECONDS } from './task.js';
@@ -11,30 +11,32 @@ import { bounded } from './text.js';
 
 /** @typedef {'debug' | 'info' | 'warn' | 'error'} Level */
 
-/** A line of `context.log`; `fields` is JSON text, cut where it is long. @typedef {{at_ms: number, level: Level, message: string, fields: string | null}} LogLine */
+/** A line of `context.log`; `fields` is JSON text, truncated if it is long.
+ * @typedef {{at_ms: number, level: Level, message: string, fields: string | null}} LogLine */
 
-/** How an attempt ended; `waiting`: its steps wait, and it goes on. @typedef {'completed' | 'failed' | 'crashed' | 'waiting'} AttemptEnd */
+/** How an attempt ended; `waiting`: its steps wait, and it continues later. @typedef {'completed' | 'failed' | 'crashed' | 'waiting'} AttemptEnd */
 
 /**
- * An attempt, as it is kept. `dropped` are the lines before those of its `log`. When one that crashed ended nobody knows.
+ * An attempt, as it is stored. `dropped` is the number of lines before those of its `log`. The end of a crashed attempt is unknown.
  *
- * @typedef {{run: number, attempt: number, started_ms: number | null, ended_ms: number | null, end: AttemptEnd, error?: Failure, log?: LogLine[], dropped?: number}} Entry
+ * @typedef {{run: number, attempt: number, started_ms: number | null, ended_ms: number | null, end: AttemptEnd, error?: Failure, log?: LogLine[],
+ *   dropped?: number}} Entry
  */
 
 /** An attempt, as it is shown. @typedef {Omit<Entry, 'end'> & {end: AttemptEnd | 'running' | 'cancelled'}} ShownAttempt */
 
-/** How many attempts are kept, the last ones; how many lines of each, the last ones; and how long a line may be, in UTF-16 code units. */
+/** How many attempts are kept; how many lines of each; how long a line may be, in UTF-16 code units. The last ones are kept. */
 export const KEPT_ATTEMPTS = 10;
 export const KEPT_LINES = 50;
 export const LINE_LENGTH = 500;
 
-/** Longest story, as JSON in UTF-8: beside the longest payload and the longest result a row of D1 has room for it (2 MB,
- * https://developers.cloudflare.com/d1/platform/limits/). */
+/** The longest story, as JSON in UTF-8: a D1 row has room for it (2 MB, https://developers.cloudflare.com/d1/platform/limits/) besides the longest
+ * payload and the longest result. */
 export const STORY_BYTES = 32 * 1024;
 
 const ENCODER = new TextEncoder();
 
-/** What an attempt has to say, while it runs. */
+/** The record of a running attempt. */
 export class Journal {
   /** @type {LogLine[]} */
   #log = [];
@@ -61,7 +63,7 @@ export class Journal {
   /**
    * @param {Pick<Outcome, 'status' | 'ended_ms'> & {suspended?: boolean}} outcome
    * @param {Failure | null} error
-   * @returns {string | null} the story with this attempt: JSON; null where there is nothing to tell that the row does not
+   * @returns {string | null} the story with this attempt, as JSON; null if it would add nothing to the row
    */
   after({ status, ended_ms, suspended = false }, error) {
     const { run, attempts, story = null } = this.task;
@@ -83,15 +85,15 @@ export class Journal {
 
 /**
  * @param {string | null} story
- * @returns {Entry[]} oldest first
+ * @returns {Entry[]} the attempts, oldest first
  */
 export function entriesOf(story) {
   return JSON.parse(story ?? '[]');
 }
 
 /**
- * Leaves out what is too much: the lines of earlier attempts first, then earlier attempts, then of the last one earlier lines, and causes.
- * A name and a message alone, which are bounded, always fit.
+ * Drops what exceeds the limit, in this order: lines of earlier attempts, earlier attempts, earlier lines of the last attempt, causes. A name and a
+ * message alone, which are bounded, always fit.
  *
  * @param {Entry[]} all
  * @returns {string} JSON
@@ -116,7 +118,7 @@ function storyOf(all) {
 
 /**
  * @param {Failure} error
- * @returns {Failure} without its deepest cause, or without its stack
+ * @returns {Failure} the error without its deepest cause, or else without its stack
  */
 function withoutDeepest({ cause, ...error }) {
   if (!cause) return { ...error, stack: null, cause: null };
@@ -125,33 +127,33 @@ function withoutDeepest({ cause, ...error }) {
 
 /**
  * @param {string | null} story
- * @param {{run: number, attempts: number, lease_expires_at: number | null}} task whose attempt has crashed
- * @returns {string} the story with that attempt; `CRASHED_STORY` says the same in SQL
+ * @param {{run: number, attempts: number, lease_expires_at: number | null}} task the task whose attempt has crashed
+ * @returns {string} the story with that attempt; `CRASHED_STORY` is the same in SQL
  */
 export function crashedStory(story, { run, attempts, lease_expires_at }) {
   const entries = entriesOf(story).slice(1 - KEPT_ATTEMPTS);
   return JSON.stringify([...entries, { run, attempt: attempts, started_ms: claimTime(lease_expires_at), ended_ms: null, end: 'crashed' }]);
 }
 
-/** The story of a row whose attempt has crashed, in SQL: of the values that the row has before. */
+/** The story of a row whose attempt has crashed, in SQL, from the row's previous values. */
 export const CRASHED_STORY = `json_insert(
   CASE WHEN json_array_length(coalesce(tasks.story, '[]')) >= ${KEPT_ATTEMPTS} THEN json_remove(tasks.story, '$[0]') ELSE coalesce(tasks.story, '[]') END,
   '$[#]', json_object('run', tasks.run, 'attempt', tasks.attempts, 'started_ms', tasks.lease_expires_at - ${LEASE_SECONDS * 1000}, 'ended_ms', NULL, 'end', 'crashed'))`;
 
 /**
  * @param {number | null} lease_expires_at Unix time in milliseconds
- * @returns {number | null} when the attempt began that holds the task
+ * @returns {number | null} when the attempt that holds the task began
  */
 function claimTime(lease_expires_at) {
   return lease_expires_at === null ? null : lease_expires_at - LEASE_SECONDS * 1000;
 }
 
 /**
- * All attempts that are known: those of the story, and the last one where only the row tells of it.
+ * Returns all known attempts: those of the story, and the last one if only the row shows it.
  *
  * @param {Pick<TaskRecord, 'status' | 'run' | 'attempts' | 'started_ms' | 'finished_ms' | 'error'>} task
  * @param {{story: string | null, lease_expires_ms: number | null}} kept
- * @returns {ShownAttempt[]} oldest first
+ * @returns {ShownAttempt[]} the attempts, oldest first
  */
 export function attemptsOf({ status, run, attempts, started_ms, finished_ms, error }, { story, lease_expires_ms }) {
   /** @type {ShownAttempt[]} */
@@ -180,7 +182,7 @@ function textOf(message) {
 
 /**
  * @param {unknown} fields
- * @returns {string | null} null of none
+ * @returns {string | null} null if there are none
  */
 function fieldsText(fields) {
   try {

@@ -1,4 +1,5 @@
-/** The sweep: checks the alerts, makes the tasks of schedules, rescues unfinished tasks whose message or consumer was lost, and deletes tasks whose time to live is over. */
+/** The sweep: checks the alerts, submits the tasks of schedules, rescues unfinished tasks whose message or consumer was lost, and deletes expired
+ * tasks. */
 
 import { hasWork, workOff } from './actions.js';
 import { checkAlerts } from './alerts.js';
@@ -14,21 +15,21 @@ import { SWEEP_GRACE_SECONDS } from './task.js';
 /** @import { Reading } from './stack_schedules.js' */
 /** @import { Store } from './stores/store.js' */
 
-/** How long a sweep rescues, from its start until when it works off actions, and how long it works in all; the next one comes after a minute. */
+/** When a sweep stops rescuing and begins to work on actions, from its start, and how long it works in all; the next sweep comes after a minute. */
 const RESCUE_MS = 25_000;
 const ACTIONS_MS = 35_000;
 const SWEEP_MS = 45_000;
 
-/** From what part of its limit on a database is told of in the log. */
+/** From this part of its limit on, a database is reported in the log. */
 export const NEARLY_FULL = 0.8;
 
 /**
- * Does what there is to do, each on its own: one that fails stops no other.
+ * Does all chores of the sweep, each on its own: if one fails, the others still run.
  *
  * @param {Store} store
  * @param {Engine} engine
  * @param {Reading} reading
- * @param {() => {store: Store, engine: Engine}} [whole] gives all of the store, where this one is an object of several
+ * @param {() => {store: Store, engine: Engine}} [whole] returns the whole store, if this one is only one of several objects
  */
 export async function sweep(store, engine, reading, whole) {
   const isWhole = whole === undefined;
@@ -36,7 +37,7 @@ export async function sweep(store, engine, reading, whole) {
   const start_ms = Date.now();
   const counts = noSweeps();
   const groupOf = (/** @type {string} */ name) => groupNamed(name, reading.handlers, reading.env);
-  if (isWhole) await chore('alerts', () => checkAlerts(store, engine, reading.env)); // first: later there may be no time, or no call, left
+  if (isWhole) await chore('alerts', () => checkAlerts(store, engine, reading.env)); // first: later there may be no time or no calls left
   await chore('schedules', async () => {
     const swept = await store.sweptSchedules();
     await runSchedules(store, engine, swept, { groupOf, all: all.store });
@@ -63,8 +64,7 @@ export async function sweep(store, engine, reading, whole) {
 }
 
 /**
- * What the cron does where each part of the store sweeps itself, which it begins once it has something: checks the alerts, and tells the stack's
- * schedules.
+ * Does the work of the cron trigger if each part of the store sweeps itself once it has tasks: checks the alerts, and creates the stack's schedules.
  *
  * @param {Store} store
  * @param {Engine} engine

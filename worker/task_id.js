@@ -3,25 +3,24 @@
  * They sort by age, so the primary key is also the index by time.
  */
 
-/** What every id looks like. */
+/** The pattern of an id. */
 export const TASK_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
 const TIMESTAMP_HEX_DIGITS = 12;
 
 /**
  * @param {number} time_ms Unix time in milliseconds
- * @param {string} [ending] hexadecimal digits, random where they are not given: tasks that share two share a shard, see
- *   `shards.js`
+ * @param {string} [ending] the last hexadecimal digits, random by default; tasks that share two are in the same shard, see `shards.js`
  * @returns {string} a new id, unique, in lower case
  */
 export function newTaskId(time_ms, ending = '') {
-  const random = crypto.randomUUID(); // version 4: the same variant and the same random digits after the version
+  const random = crypto.randomUUID(); // version 4: it has the same variant, and random digits, after the version
   const id = `${timePrefix(time_ms)}-7${random.slice('xxxxxxxx-xxxx-4'.length)}`;
   return id.slice(0, id.length - ending.length) + ending;
 }
 
 /**
- * The text before every id of that millisecond and after every id of an earlier one.
+ * Returns the text that sorts before every id of that millisecond and after every id of an earlier one.
  *
  * @param {number} time_ms Unix time in milliseconds
  */

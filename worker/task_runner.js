@@ -1,4 +1,4 @@
-/** Puts a task runner's Worker together from a store, an engine and handlers. */
+/** Assembles a task runner's Worker from a store, an engine and handlers. */
 
 import { handleRequest } from './api/router.js';
 import { requireHandlers } from './handler.js';
@@ -13,18 +13,19 @@ import { CONSUMER_PATIENCE_SECONDS, REQUEST_PATIENCE_SECONDS } from './stores/co
 /**
  * @typedef {object} Parts
  * @property {new (env: any, patience_seconds?: number, invocation?: Invocation) => Store} Store
- * @property {new (env: any, store: Store, handlers: Handlers, invocation?: Invocation) => Engine} Engine what new tasks are handed to
+ * @property {new (env: any, store: Store, handlers: Handlers, invocation?: Invocation) => Engine} Engine the class of the engine that new tasks are
+ *   submitted to
  * @property {Handlers} handlers
- * @property {new (env: any, store: Store, handlers: Handlers, invocation?: Invocation, Validator?: import('./api/request.js').ValidatorClass) => {consume(batch: MessageBatch<unknown>): Promise<void>}} [Consumer]
- *   what takes a queue's messages
- * @property {(store: Store, engine: Engine, reading: Reading) => Promise<void>} [sweep] what the cron runs
- * @property {import('./api/request.js').ValidatorClass} [Validator] of JSON Schema, where a handler has one
+ * @property {new (env: any, store: Store, handlers: Handlers, invocation?: Invocation, Validator?: import('./api/request.js').ValidatorClass) =>
+ *   {consume(batch: MessageBatch<unknown>): Promise<void>}} [Consumer] the class that consumes a queue's messages
+ * @property {(store: Store, engine: Engine, reading: Reading) => Promise<void>} [sweep] the function that the cron trigger runs
+ * @property {import('./api/request.js').ValidatorClass} [Validator] the validator of JSON Schema, if a handler has a schema
  */
 
 /**
  * @param {Parts} parts
- * @returns {ExportedHandler<any>} with the handlers that its parts need, and no others
- * @throws {TypeError} a module of `handlers/` is none
+ * @returns {ExportedHandler<any>} the Worker, with only those event handlers that its parts need
+ * @throws {TypeError} a module of `handlers/` is not a handler
  */
 export function taskRunner({ Store, Engine, handlers, Consumer, sweep, Validator }) {
   requireHandlers(handlers);
@@ -51,7 +52,7 @@ export function taskRunner({ Store, Engine, handlers, Consumer, sweep, Validator
   };
 }
 
-/** @param {ExecutionContext} [ctx] which who calls the task runner's functions in a test may leave out */
+/** @param {ExecutionContext} [ctx] tests may leave it out */
 function invocationOf(ctx) {
   return new Invocation(ctx && ((work) => ctx.waitUntil(work)));
 }

@@ -1,48 +1,48 @@
-/** What a handler threw, in words: it may throw anything, even what cannot be looked at. */
+/** Describes what a handler threw in words. It may throw any value, even one that cannot be inspected. */
 
 import { bounded } from './text.js';
 
 /** @import { TaskError } from './task.js' */
 
-/** Longest name and longest message of an error that is kept with a task, in UTF-16 code units. */
+/** The longest name and the longest message of a stored error, in UTF-16 code units. */
 const MAX_NAME_LENGTH = 100;
 const MAX_MESSAGE_LENGTH = 1_000;
 
-/** How many errors an `AggregateError` tells of, and how deep causes and such errors are followed. */
+/** How many errors of an `AggregateError` are described, and how deep causes and such errors are followed. */
 const MAX_ERRORS = 10;
 const MAX_DEPTH = 4;
 
-/** The text of a value that has none of its own, as JSON or as a text. */
+/** The text of a value without a text of its own, as JSON or as a string. */
 const SAYS_NOTHING = /^(?:|\{\}|null|\[object .*\])$/;
 
-/** What is said of a value of which nothing can be read, such as a revoked proxy. @type {TaskError} */
+/** The description of a value that cannot be read, such as a revoked proxy. @type {TaskError} */
 const UNSHOWABLE = { name: 'Error', message: 'a value that cannot be shown' };
 
 /**
- * Tells all that a thrown value says of itself: its message, its code, its causes and the errors that it is made of.
+ * Describes a thrown value: its message, its code, its causes and the errors of an aggregate.
  *
  * @param {unknown} thrown
- * @returns {TaskError} never longer than what is kept, and well-formed
+ * @returns {TaskError} the description, within the limits of what is stored, and well-formed
  */
 export function describeError(thrown) {
   const { name, message } = describe(thrown, []);
   return { name: bounded(name, MAX_NAME_LENGTH), message: bounded(message, MAX_MESSAGE_LENGTH) };
 }
 
-/** An error as an attempt's story has it. `stack` has the calls alone, one a line. @typedef {TaskError & {stack: string | null, cause: Failure | null}} Failure */
+/** An error in an attempt's story. `stack` has only the calls, one on each line. @typedef {TaskError & {stack: string | null, cause: Failure | null}} Failure */
 
-/** Longest stack that is kept, in UTF-16 code units. */
+/** The longest stored stack, in UTF-16 code units. */
 const MAX_STACK_LENGTH = 2_000;
 
-/** A line of a stack; the lines before are the message once more, of any length. */
+/** A line of a stack; the lines before repeat the message, in any length. */
 const CALL = /^\s+at .*$/gm;
 
 /**
- * Tells what a thrown value says of itself, where it was thrown, and its causes with theirs.
+ * Describes a thrown value, where it was thrown, and its causes with theirs.
  *
  * @param {unknown} thrown
- * @param {number} [depth] how many it is the cause of
- * @returns {Failure} bounded, as `describeError`
+ * @param {number} [depth] its depth in the chain of causes
+ * @returns {Failure} the description, bounded like that of `describeError`
  */
 export function describeFailure(thrown, depth = 0) {
   const isObject = typeof thrown === 'object' && thrown !== null;
@@ -57,7 +57,7 @@ export function describeFailure(thrown, depth = 0) {
 
 /**
  * @param {unknown} thrown
- * @param {unknown[]} outer the errors that this one is a cause or a part of
+ * @param {unknown[]} outer the errors of which this one is a cause or a part
  * @returns {TaskError}
  */
 function describe(thrown, outer) {
@@ -90,14 +90,14 @@ function describeObject(thrown, outer) {
 
 /**
  * @param {object} thrown
- * @param {unknown[]} outer with it
- * @returns {string[]} sentences on what it is made of and what it was caused by
+ * @param {unknown[]} outer including this one
+ * @returns {string[]} sentences on its parts and its causes
  */
 function inner(thrown, outer) {
   const given = valueAt(thrown, 'errors');
   const errors = Array.isArray(given) || isA(given, Set) ? [...given] : [];
   const cause = valueAt(thrown, 'cause');
-  // A SuppressedError: what the end of a `using` threw, and what it came in the way of.
+  // A SuppressedError: the error thrown at the end of a `using`, and the one that it suppressed.
   const suppressed = valueAt(thrown, 'suppressed');
   const error = suppressed === undefined ? undefined : valueAt(thrown, 'error');
   return [
@@ -116,13 +116,13 @@ function inner(thrown, outer) {
 function sentence(thrown, outer) {
   if (outer.includes(thrown)) return 'itself';
   const { name, message } = describe(thrown, outer);
-  // Bounded here too: causes of megabytes are not joined first and cut then.
+  // Bounded here too, so that causes of megabytes are not joined before they are cut.
   return bounded(`${name}: ${message}`, MAX_MESSAGE_LENGTH);
 }
 
 /**
  * @param {object} thrown
- * @returns {string} its own name, or that of its class where that says more
+ * @returns {string} its own name, or that of its class if that says more
  */
 function nameOf(thrown) {
   const own = textAt(thrown, 'name');
@@ -134,7 +134,7 @@ function nameOf(thrown) {
 
 /**
  * @param {object} thrown
- * @returns {string | null} such as `ECONNREFUSED`; the numbers that every `DOMException` has say nothing beside its name
+ * @returns {string | null} the code, such as `ECONNREFUSED`; the numeric code of a `DOMException` adds nothing to its name
  */
 function codeOf(thrown) {
   if (isA(thrown, DOMException)) return null;
@@ -142,7 +142,7 @@ function codeOf(thrown) {
   return (typeof code === 'string' && code !== '') || typeof code === 'number' || typeof code === 'bigint' ? String(code) : null;
 }
 
-/** @param {object} thrown that has no message; its fields may tell, or its own text */
+/** @param {object} thrown a value without a message; its fields may describe it, or its own text */
 function asText(thrown) {
   const isError = isA(thrown, Error);
   for (const show of isError ? [JSON.stringify] : [JSON.stringify, String]) {
@@ -150,7 +150,7 @@ function asText(thrown) {
       const text = show(thrown);
       if (typeof text === 'string' && !SAYS_NOTHING.test(text)) return `${isError ? 'no message; its fields are' : 'a value was thrown:'} ${text}`;
     } catch {
-      // then the next one, or its kind, is all that there is to tell
+      // fall back to the next description
     }
   }
   return isError ? 'no message' : `a value was thrown: ${Object.prototype.toString.call(thrown)}`;
@@ -159,7 +159,7 @@ function asText(thrown) {
 /**
  * @param {object} object
  * @param {string} key
- * @returns {string} empty where there is no text
+ * @returns {string} the text; empty if there is none
  */
 function textAt(object, key) {
   const value = valueAt(object, key);
@@ -169,7 +169,7 @@ function textAt(object, key) {
 /**
  * @param {any} object
  * @param {string} key
- * @returns {unknown} undefined where it cannot be read
+ * @returns {unknown} the value; undefined if it cannot be read
  */
 function valueAt(object, key) {
   try {
@@ -183,7 +183,7 @@ function valueAt(object, key) {
  * @template Kind
  * @param {unknown} value
  * @param {abstract new (...parameters: any[]) => Kind} Class
- * @returns {value is Kind} false where it cannot be told
+ * @returns {value is Kind} false if it cannot be determined
  */
 function isA(value, Class) {
   try {

@@ -1,9 +1,9 @@
 /**
- * What is wrong with a cron expression or a time zone. The library that reads them is given: the Worker has its own, and so has the check
- * before a deployment.
+ * Checks a cron expression and a time zone. The library that parses them is passed in: the Worker has its own copy, and so does the check before a
+ * deployment.
  */
 
-/** Other numbers of fields the library reads as well, with seconds or years. */
+/** The library also accepts other numbers of fields, with seconds or years; this allows only five. */
 const FIVE_FIELDS = /^\S+( +\S+){4}$/;
 
 /** @typedef {{field: 'cron' | 'timezone', expected: string}} TimingFault */
@@ -11,8 +11,7 @@ const FIVE_FIELDS = /^\S+( +\S+){4}$/;
 /**
  * @param {unknown} cron undefined: none
  * @param {unknown} timezone
- * @param {(cron: string, timezone: string) => unknown} next the next tick, null when there is none any more; throws when it is no cron
- *   expression
+ * @param {(cron: string, timezone: string) => unknown} next returns the next tick, null if there is none; throws if the text is not a cron expression
  * @returns {TimingFault | null}
  */
 export function faultOfTiming(cron, timezone, next) {
@@ -23,7 +22,7 @@ export function faultOfTiming(cron, timezone, next) {
       return next(cron, timezone) === null ? { field: 'cron', expected: 'one that ticks at some time' } : null;
     }
   } catch {
-    // It is none.
+    // not a cron expression
   }
   return { field: 'cron', expected: 'five fields (minute hour day month weekday) such as "0 9 * * 1-5"' };
 }

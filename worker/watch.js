@@ -1,7 +1,7 @@
 /**
- * When a request that waits for a change looks for it: at once when it is told, by its isolate or by a store that tells; otherwise
- * after a while. Each look is a query of the store, of which a Worker on the Free plan may make 50 a request
- * (https://developers.cloudflare.com/d1/platform/limits/): a request that may ask no more ends its wait.
+ * Decides when a request that waits for a change looks at the store: at once when it is notified, by its isolate or by a store that `tells`,
+ * otherwise after an interval. Each look is a query of the store, of which a Worker on the Free plan may make 50 in a request
+ * (https://developers.cloudflare.com/d1/platform/limits/). A request that may make no more ends its wait.
  */
 
 import { listen } from './stores/changes.js';
@@ -11,23 +11,23 @@ import { ENDED } from './task.js';
 /** @import { Store } from './stores/store.js' */
 /** @import { StepRecord, TaskRecord } from './task.js' */
 
-/** The time between two looks: short at first, since most tasks are; then the longest by which what is done elsewhere is seen late.
- * A store that tells is asked so rarely only to make sure. */
+/** The time between two looks: short at first, because most tasks are short; then the longest, which limits the delay for changes made elsewhere. A
+ * store that `tells` is looked at rarely, only as a safeguard. */
 const FIRST_INTERVAL_MS = 100;
 const INTERVAL_GROWTH = 2;
 const LONGEST_INTERVAL_MS = 1_000;
 const LONGEST_INTERVAL_TOLD_MS = 20_000;
 
-/** The same for who looks at steps as well, which is a second query. */
+/** The same if steps are looked at as well, which is a second query. */
 const LONGEST_INTERVAL_STEPS_MS = 2_500;
 
-/** The time after which who was woken looks at steps: several often change together. */
+/** How long a notified request waits before it looks at steps: several often change together. */
 const STEPS_PAUSE_MS = 100;
 
-/** Most looks at steps: a task may have a thousand of them. Who has them comes again. */
+/** The most looks at steps: a task may have a thousand of them. The client then asks again. */
 const MOST_LOOKS_AT_STEPS = 100;
 
-/** A task as it was seen; with its steps, where they are looked at. @typedef {TaskRecord & {steps?: StepRecord[]}} SeenTask */
+/** A task as it was read; with its steps, if they are looked at. @typedef {TaskRecord & {steps?: StepRecord[]}} SeenTask */
 
 /** The longest that a request waits for a task's end: 64 looks at most. */
 export const MAX_WAIT_SECONDS = 60;
@@ -43,7 +43,7 @@ export class TaskWatch {
    * @param {Store} store
    * @param {string} taskId
    * @param {number} end_ms Unix time of the last look
-   * @param {boolean} [hasSteps] whether changes of steps are looked for, too
+   * @param {boolean} [hasSteps] whether to look for changes of steps too
    */
   constructor(store, taskId, end_ms, hasSteps = false) {
     this.store = store;
@@ -59,8 +59,8 @@ export class TaskWatch {
   /**
    * Waits until the next look.
    *
-   * @param {SeenTask} task as it was at the last one
-   * @returns {Promise<boolean>} false at once when that was the last one
+   * @param {SeenTask} task the task as it was at the last look
+   * @returns {Promise<boolean>} false at once if that was the last look
    */
   async next(task) {
     const left_ms = this.end_ms - Date.now();
@@ -79,8 +79,8 @@ export class TaskWatch {
 
   /**
    * @param {SeenTask} seen
-   * @returns {Promise<SeenTask | null>} while the store does not answer, what was seen last: who was refused would come again at
-   *   once, and find the store no better
+   * @returns {Promise<SeenTask | null>} the task; while the store does not answer, the last known state, because a refused client would come again at
+   *   once and find the store no better
    */
   async again(seen) {
     try {
@@ -103,19 +103,20 @@ export class TaskWatch {
     try {
       await this.store.changed(task, interval_ms);
     } catch {
-      await scheduler.wait(interval_ms); // a store that is away is looked at no sooner
+      await scheduler.wait(interval_ms); // a store that does not answer is not looked at earlier
     }
   }
 }
 
 /**
- * `GET /task/:id?wait=`: an answer once the task has ended, or the time is up. Should the client go away, Cloudflare ends the request, and with it the wait.
+ * `GET /task/:id?wait=`: answers once the task has ended, or the time is up. If the client disconnects, Cloudflare ends the request, and with it the
+ * wait.
  *
  * @param {Store} store
  * @param {string} taskId
  * @param {number} wait_seconds
- * @returns {Promise<TaskRecord | null>} as it is in the end, or as it was when the store would tell no more; null as soon as it is
- *   not there
+ * @returns {Promise<TaskRecord | null>} its final state, or the last known state if the store did not answer any more; null as soon as it does not
+ *   exist
  */
 export async function findEnded(store, taskId, wait_seconds) {
   if (wait_seconds === 0) return store.find(taskId);

@@ -1,4 +1,4 @@
-/** One group of all its tasks, of which any number runs at once. */
+/** Puts all its tasks into one group, with a limit that none of them reaches. */
 
 export const limits = { concurrency: 1_000 };
 

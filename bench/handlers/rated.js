@@ -1,4 +1,4 @@
-/** One group of all its tasks, of which any number starts. */
+/** Puts all its tasks into one group, with a rate that none of them reaches. */
 
 export const limits = { rate: { limit: 1_000, seconds: 60 } };
 

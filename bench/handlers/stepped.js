@@ -1,6 +1,6 @@
-/** As many steps as it is told, a sleep and a wait for an event. */
+/** Runs as many steps as requested, a sleep and a wait for an event. */
 
-/** With a queue the message of a task that waits lies there for so long. */
+/** How long the message of a waiting task stays in the queue. */
 const PATIENCE_SECONDS = 6;
 
 export const steps = true;

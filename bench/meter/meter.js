@@ -1,9 +1,8 @@
 /**
- * Counts what a Worker uses in the units that Cloudflare bills, at its bindings: it stands between the Worker and them,
- * and changes nothing of what either says. Counts are kept by what has started the code: fetch, queue, scheduled, object,
- * workflow.
+ * Counts what a Worker uses in the units that Cloudflare bills. It wraps the Worker's bindings without changing their calls and answers. Units are
+ * counted by what started the code: fetch, queue, scheduled, object, workflow.
  *
- * `GET /.meter` tells the counts, `DELETE /.meter` begins anew, `POST /.meter` runs what the cron runs.
+ * `GET /.meter` returns the counts, `DELETE /.meter` resets them, `POST /.meter` runs what the cron trigger runs.
  */
 
 /** @typedef {'fetch' | 'queue' | 'scheduled' | 'object' | 'workflow'} Trigger */
@@ -22,7 +21,7 @@ const COUNTERS = new Map();
 
 /**
  * @param {Trigger} trigger
- * @returns {Count} the same each time
+ * @returns {Count} the same object each time
  */
 function counter(trigger) {
   const count = COUNTERS.get(trigger) ?? ((unit, amount = 1) => {
@@ -34,7 +33,7 @@ function counter(trigger) {
 }
 
 /**
- * The Worker's handlers, metered.
+ * Returns the Worker's handlers, metered.
  *
  * @param {ExportedHandler<any>} worker
  * @param {BindingTypes} types
@@ -69,7 +68,7 @@ export function meteredWorker(worker, types) {
 }
 
 /**
- * A class of Durable Objects, metered.
+ * Returns a Durable Object class, metered.
  *
  * @param {any} ObjectClass
  * @param {BindingTypes} types
@@ -88,7 +87,7 @@ export function meteredObject(ObjectClass, types) {
 }
 
 /**
- * A class of Workflows, metered.
+ * Returns a Workflow class, metered.
  *
  * @param {any} WorkflowClass
  * @param {BindingTypes} types
@@ -133,8 +132,8 @@ const METERED_BINDINGS = {
   durable_object_namespace: meteredObjects,
 };
 
-/** The metered binding of each real one, by who counts: a Worker may keep what it knows of a binding by the binding itself, as one
- * does that joins what concurrent requests ask of it. @type {WeakMap<Count, WeakMap<object, unknown>>} */
+/** The metered binding of each real one, by counter: the same object is returned each time, because a Worker may use a binding as a key, for instance
+ * to join concurrent calls. @type {WeakMap<Count, WeakMap<object, unknown>>} */
 const METERED = new WeakMap();
 
 /**
@@ -172,7 +171,7 @@ function meteredDatabase(database, count) {
       bind: (/** @type {unknown[]} */ ...values) => metered(statement.bind(...values)),
       all,
       run: all,
-      // The same statement as with `all`, of whose answer they show a part, without what it cost.
+      // They run the same statement as `all`, and return a part of its answer, without the cost.
       first: async (/** @type {string | undefined} */ column) => {
         const [row = null] = /** @type {Record<string, unknown>[]} */ ((await all()).results);
         return row && column !== undefined ? row[column] : row;
@@ -221,7 +220,7 @@ function meteredQueue(queue, count) {
 /**
  * @param {MessageBatch} batch
  * @param {Count} count
- * @returns {{batch: MessageBatch, settle: () => void}} to be told when the consumer has ended well
+ * @returns {{batch: MessageBatch, settle: () => void}} must be called when the consumer has succeeded
  */
 function meteredBatch(batch, count) {
   /** @type {Set<Message>} */
@@ -292,7 +291,7 @@ function meteredObjects(namespace, count) {
 }
 
 /**
- * A setting of an alarm is billed as a written row (https://developers.cloudflare.com/durable-objects/platform/pricing/).
+ * Setting an alarm is billed as a written row (https://developers.cloudflare.com/durable-objects/platform/pricing/).
  *
  * @param {any} storage
  * @param {Count} count
@@ -318,7 +317,7 @@ function meteredStorage(storage, count) {
 }
 
 /**
- * An object with some members in the place of its own. Methods run on the real object: those of the runtime take no other.
+ * Returns an object with some members replaced. Methods run on the real object: the runtime's methods accept no other.
  *
  * @template {object} T
  * @param {T} object

@@ -1,4 +1,4 @@
-"""Deploys a Worker once more with a meter between it and its bindings; its own modules go up as they are."""
+"""Deploys a Worker again with a meter between it and its bindings; its own modules are uploaded unchanged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAIN, _METER_NAME = "bench-metered.js", "bench-meter.js"
 _KEPT = ("compatibility_date", "compatibility_flags", "exports")
 
 Counts = dict[str, dict[str, int]]
-"""Units by name, by what has started the code that used them: fetch, queue, scheduled, object, workflow."""
+"""Units by name, by what started the code that used them: fetch, queue, scheduled, object, workflow."""
 
 
 class Meter:
@@ -28,16 +28,16 @@ class Meter:
         self._url = f"{worker.url}/.meter"
 
     def reset(self) -> None:
-        """Begin anew."""
+        """Reset the counts."""
         httpx.delete(self._url, trust_env=False).raise_for_status()
 
     def sweep(self) -> dict[str, int]:
-        """Run what the cron runs, and return what that uses."""
+        """Run what the cron trigger runs, and return what that uses."""
         self.reset()
         return httpx.post(self._url, trust_env=False, timeout=60).raise_for_status().json()["scheduled"]
 
     def read(self) -> Counts:
-        """Return what was counted."""
+        """Return the counts."""
         return httpx.get(self._url, trust_env=False).raise_for_status().json()
 
 
@@ -66,7 +66,7 @@ def _with_meter(version: dict[str, Any]) -> dict[str, Any]:
         f"import * as worker from './{version['main_module']}';",
         f"import {{ meteredObject, meteredWorker, meteredWorkflow }} from './{_METER_NAME}';",
         f"const types = {json.dumps(types)};",
-        f"export * from './{version['main_module']}';",  # a name that is exported below hides the one from here
+        f"export * from './{version['main_module']}';",  # an export below hides one of the same name from here
         "export default meteredWorker(worker.default, types);",
     ]
     for binding in version["bindings"]:

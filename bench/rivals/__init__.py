@@ -1,4 +1,4 @@
-"""What teams would use instead: small idiomatic applications with the same API, each on a Redis of its own."""
+"""Common alternatives: small idiomatic applications with the same API, each with a Redis of its own."""
 
 from bench.rivals.rival import missing_parts, rivals
 

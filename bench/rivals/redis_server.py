@@ -1,4 +1,4 @@
-"""A Redis of its own for each rival, with the durability that is asked for."""
+"""A separate Redis for each rival, with the requested durability."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Fsync = Literal["always", "everysec"]
 
 
 class RedisServer:
-    """A Redis that keeps an append-only file. A context manager.
+    """A Redis with an append-only file. A context manager.
 
     Args:
-        fsync: `always`: what was answered is on disk; `everysec`: a second of it may be lost.
+        fsync: `always`: everything that was answered is on disk; `everysec`: the last second may be lost.
     """
 
     def __init__(self, fsync: Fsync) -> None:
@@ -42,7 +42,7 @@ class RedisServer:
         self._process = subprocess.Popen(words, stdout=subprocess.DEVNULL)  # noqa: S603
         try:
             eventually(lambda: self.socket.exists() or None, seconds=START_SECONDS, expected="a socket of redis-server")
-        except BaseException:  # an interrupt as well: nobody else knows of the process yet
+        except BaseException:  # for an interrupt too: nothing else knows of the process yet
             self.__exit__()
             raise
         return self
@@ -54,10 +54,10 @@ class RedisServer:
 
     @property
     def pid(self) -> int:
-        """Of its process."""
+        """Its process id."""
         return self._process.pid
 
 
 def is_installed() -> bool:
-    """Tell whether there is a Redis."""
+    """Tell whether Redis is installed."""
     return shutil.which(PROGRAM) is not None

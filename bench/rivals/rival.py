@@ -1,4 +1,4 @@
-"""A rival: a Redis, an API and a worker, each a process."""
+"""A rival: a Redis, an API and a worker, each in a process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _STOP_SECONDS = 20
 
 
 class _Application(NamedTuple):
-    """The commands of a rival's processes, and where they run; RIVAL_REDIS_SOCKET tells them of their Redis."""
+    """The commands of a rival's processes, and their folder; RIVAL_REDIS_SOCKET has the path of their Redis."""
 
     folder: Path
     api: Sequence[str]
@@ -62,7 +62,7 @@ _APPLICATIONS = {"FastAPI + Celery": _CELERY, "Hono + BullMQ": _BULLMQ}
 
 
 class Rival:
-    """An application of ours on somebody else's task queue. A context manager."""
+    """A small application on another task queue. A context manager."""
 
     headers: Mapping[str, str]
 
@@ -102,22 +102,22 @@ class Rival:
         return self._http.get("/backlog").raise_for_status().json()
 
     def completed(self) -> int:
-        """Count jobs that have ended well."""
+        """Count successful jobs."""
         return self._http.get("/completed").raise_for_status().json()
 
     def memory_bytes(self) -> int:
-        """Measure Redis, the API and the worker."""
+        """Measure the memory of Redis, the API and the worker, in bytes."""
         return sum(map(resident_bytes, self._pids.values()))
 
     def cpu_seconds(self) -> dict[str, float]:
-        """Measure Redis, the API and the worker, each with what it has started."""
+        """Measure the CPU time of Redis, the API and the worker, each with its descendants."""
         return {name: sum(cpu_seconds(pid).values()) for name, pid in self._pids.items()}
 
     def attempts(self) -> None:
-        """Neither tells how often a job was attempted."""
+        """Return None: no rival reports its attempts."""
 
     def _start(self, stack: ExitStack, words: Sequence[str]) -> tuple[subprocess.Popen[str], dict[str, Any]]:
-        """Start a process, and wait until it says a line of JSON: that it is ready, and where."""
+        """Start a process, and wait until it writes a line of JSON that says that it is ready, and where."""
         environment = {**os.environ, "RIVAL_REDIS_SOCKET": str(self._redis.socket)}
         process = subprocess.Popen(  # noqa: S603
             words, cwd=self._application.folder, env=environment, stdout=subprocess.PIPE, text=True
@@ -132,7 +132,7 @@ class Rival:
 
 
 def rivals(fsyncs: Sequence[Fsync]) -> list[Callable[[object], Rival]]:
-    """Return what makes each rival with each durability; a local Cloudflare is nothing to it."""
+    """Return a factory for each rival with each durability; they ignore the local Cloudflare."""
 
     def maker(name: str, application: _Application, fsync: Fsync) -> Callable[[object], Rival]:
         return lambda _: Rival(name, application, fsync)
@@ -141,7 +141,7 @@ def rivals(fsyncs: Sequence[Fsync]) -> list[Callable[[object], Rival]]:
 
 
 def missing_parts() -> Iterator[str]:
-    """Say what is not installed that rivals need."""
+    """Yield what rivals need and is not installed."""
     if not redis_server.is_installed():
         yield f"{redis_server.PROGRAM} (Debian: apt-get install redis-server)"
     if not all(map(find_spec, ("celery", "fastapi", "redis"))):

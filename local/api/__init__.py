@@ -1,1 +1,1 @@
-"""The REST API's frame: routes, bodies, envelopes, errors."""
+"""What all routes of the REST API share: routing, bodies, envelopes, errors."""

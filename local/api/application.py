@@ -1,4 +1,4 @@
-"""The ASGI application: who may call, which route answers, and how errors look."""
+"""The ASGI application: authenticates requests, routes them, and formats errors."""
 
 import logging
 import re
@@ -37,7 +37,7 @@ class Application:
         self._open_router = Router(route for product in products() for route in product.open_routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one HTTP request, or talk to one WebSocket."""
+        """Answer one HTTP request, or serve one WebSocket."""
         if scope["type"] == "websocket":
             await self._talk(WebSocket(scope, receive, send))
         if scope["type"] != "http":
@@ -82,7 +82,7 @@ class Application:
         if found is None or not found[0].own_token:
             self._check_token(request, path)
         if found is None:
-            # Cloudflare has more than is here, so this must not look like its own 404.
+            # Cloudflare has more routes than this, so the answer must not look like its own 404.
             message = f"The local Cloudflare does not have {request.method} {path}"
             raise ApiError(501, 7000, f"No route for that URI. {message}")
         route, names = found
@@ -91,7 +91,7 @@ class Application:
         return await self._call(request, path, route, names)
 
     async def _route_open(self, request: Request, path: str) -> Response:
-        """Answer at an address that is a secret of its own, and so needs no token."""
+        """Answer at a secret address, which needs no token."""
         found = self._open_router.find(request.method, path)
         if found is None:
             raise ApiError(404, 7000, f"No route for that URI: the API is at {API_PATH}")
@@ -104,10 +104,11 @@ class Application:
         return (await route.handler(call)).response()
 
     def _check_token(self, request: Request, path: str) -> None:
-        """Let a request in by its bearer token.
+        """Check the bearer token of a request. Raises ApiError.
 
-        9106 and 6003 with 6111 are 400 and 10000 is 401 in many quoted answers of the real API; 1000 for the verify
-        route is what wrangler tells account tokens by (workers-sdk, wrangler/src/user/whoami.ts).
+        Many quoted answers of the real API have status 400 with code 9106, or 6003 with 6111, and 401 with code 10000.
+        wrangler recognises account tokens by the code 1000 of the verify route (workers-sdk,
+        wrangler/src/user/whoami.ts).
         """
         header = request.headers.get("authorization")
         if header is None and "x-auth-key" in request.headers:
@@ -132,7 +133,7 @@ class Application:
 
 
 def _socket_handler(path: str) -> SocketHandler:
-    """Find who talks to a WebSocket at this path. Raises ApiError."""
+    """Find the handler of WebSockets at this path. Raises ApiError."""
     for product in products():
         for prefix, handler in product.sockets.items():
             if path.startswith(prefix):
@@ -141,22 +142,22 @@ def _socket_handler(path: str) -> SocketHandler:
 
 
 def _local_path(request: HTTPConnection) -> str:
-    """Take the percent-encoded path of a request, from a client that is let in."""
+    """Return the percent-encoded path of a request, after checking its origin."""
     check_origin(request)
     return _raw_path(request)
 
 
 def _raw_path(request: HTTPConnection) -> str:
-    """Take the path as it came, percent-encoded: a "/" in a key is no separator."""
+    """Return the path unchanged, percent-encoded: an encoded "/" in a key is no separator."""
     raw_path: bytes = request.scope["raw_path"]
     return raw_path.decode("latin-1").partition("?")[0]
 
 
 def _refused(error: DataPlaneRefusedError) -> ApiError:
-    """Turn a refusal of the data plane into Cloudflare's words.
+    """Convert an error of the data plane to Cloudflare's code and text.
 
-    10021 with the runtime's own message is what an upload of code that does not start gets (quoted, for instance, as
-    `Uncaught Error: No such module "fleet.js". imported from "worker.js"`).
+    Code 10021 with the runtime's own message is the answer to an upload of code that does not start (quoted, for
+    instance, as `Uncaught Error: No such module "fleet.js". imported from "worker.js"`).
     """
     if error.kind == "invalid_worker":
         return ApiError(400, 10021, error.message)

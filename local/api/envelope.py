@@ -1,4 +1,4 @@
-"""Cloudflare's envelope: what every answer is wrapped in, and the errors that end a request."""
+"""Cloudflare's envelope: the JSON around every answer, and the errors that end a request."""
 
 from collections.abc import AsyncIterable
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-Json = Any  # what json.loads gives
+Json = Any  # what json.loads returns
 
-# The provider repeats 409, 429 and 5xx for minutes unless it is told not to; none of ours gets better by repeating.
+# The provider repeats 409, 429 and 5xx for minutes unless told not to; for our errors repeating is useless.
 _NO_RETRY = {"x-should-retry": "false"}
 
 
@@ -33,19 +33,19 @@ class ApiError(Exception):
         self.message = message
         self.chain = chain or []
         self.meta = meta
-        self.also = also or []  # further messages, errors of the same code
+        self.also = also or []  # further messages, which are errors with the same code
 
 
 @dataclass(frozen=True)
 class Page:
-    """Which part of a list this is. Pages count from 1; a page past the end is empty."""
+    """A part of a list. Pages count from 1; a page past the end is empty."""
 
     number: int
     size: int
     total: int
 
     def cut(self, items: list[Json]) -> list[Json]:
-        """Take this page's items out of the whole list."""
+        """Return this page's items of the whole list."""
         start = (self.number - 1) * self.size
         return items[start : start + self.size]
 
@@ -62,7 +62,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Reply:
-    """A successful answer: 200, as Cloudflare does for creates and deletes alike, unless a route is known to differ."""
+    """A successful answer. Its status is 200, for creates and deletes too, unless a route is known to differ."""
 
     result: Json
     info: dict[str, Json] | None = None
@@ -79,7 +79,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class RawReply:
-    """A successful answer that is bytes, at once or as they come, outside of the envelope."""
+    """A successful answer without the envelope: bytes, complete or as a stream."""
 
     content: bytes | AsyncIterable[bytes]
     headers: dict[str, str]
@@ -88,7 +88,7 @@ class RawReply:
 
     def response(self) -> Response:
         """Send the bytes as they are."""
-        # As a header, and not as a media type, to which a charset would be added.
+        # Set as a header, because a charset would be added to a media type.
         headers = {"content-type": self.content_type, **self.headers}
         if isinstance(self.content, bytes):
             return Response(self.content, self.status, headers)
@@ -96,7 +96,7 @@ class RawReply:
 
 
 def error_response(error: ApiError) -> JSONResponse:
-    """Wrap an error in the envelope: one short line of JSON, for clients print it as it is."""
+    """Wrap an error in the envelope: one short line of JSON, because clients print it unchanged."""
     entry: dict[str, Json] = {"code": error.code, "message": error.message}
     if error.chain:
         entry["error_chain"] = [{"code": code, "message": message} for code, message in error.chain]
@@ -108,5 +108,5 @@ def error_response(error: ApiError) -> JSONResponse:
 
 
 def now() -> str:
-    """Tell the time as Cloudflare writes it: RFC 3339, UTC, microseconds."""
+    """Return the present time as Cloudflare writes it: RFC 3339, UTC, microseconds."""
     return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,7 +1,7 @@
-"""The fields of a request body, read one by one.
+"""Reads the fields of a request body one by one.
 
-What is wrong is said in the words of the validator behind Cloudflare's API (recorded: "Invalid property: name =>
-Required", "Expected object, received string"); which code and which frame go around them is the product's own.
+Errors have the words of the validator behind Cloudflare's API (recorded: "Invalid property: name => Required",
+"Expected object, received string"). Each product has its own code and sentence around them.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -23,7 +23,7 @@ class Fields:
         self._path = path
 
     def path(self, name: str) -> str:
-        """Name a field from the body's root: settings.batch_size."""
+        """Return the path of a field from the body's root: settings.batch_size."""
         return f"{self._path}.{name}" if self._path else name
 
     def wrong(self, name: str, problem: str) -> ApiError:
@@ -31,11 +31,11 @@ class Fields:
         return self.invalid(self.path(name), problem)
 
     def has(self, name: str) -> bool:
-        """Tell whether a field is there and not null."""
+        """Tell whether a field exists and is not null."""
         return self.values.get(name) is not None
 
     def required(self, name: str) -> Json:
-        """Read a field of any type that must be there."""
+        """Read a required field of any type."""
         if name not in self.values:
             raise self.wrong(name, "Required")
         return self.values[name]
@@ -48,7 +48,7 @@ class Fields:
         return value
 
     def required_text(self, name: str) -> str:
-        """Read a string that must be there and not be empty."""
+        """Read a required string that is not empty."""
         text = self.text(name)
         if text is None:
             raise self.wrong(name, "Required")
@@ -84,7 +84,7 @@ class Fields:
         return value
 
     def integer(self, name: str, low: int, high: int) -> int | None:
-        """Read a whole number between two bounds, both included; 5.0 is one, as JSON has no integers."""
+        """Read a whole number between two bounds, both included; 5.0 is accepted, because JSON has no integers."""
         value = self.number(name, low, high)
         if value is not None and value != int(value):
             raise self.wrong(name, "Expected integer, received float")
@@ -96,14 +96,14 @@ class Fields:
         return None if value is None else Fields(value, self.invalid, self.path(name))
 
     def required_fields(self, name: str) -> "Fields":
-        """Read an object that must be there."""
+        """Read a required object."""
         found = self.fields(name)
         if found is None:
             raise self.wrong(name, "Required")
         return found
 
     def required_choice(self, name: str, options: Iterable[str]) -> str:
-        """Read a string that must be there and be one of the options."""
+        """Read a required string that must be one of the options."""
         self.required_text(name)
         return str(self.choice(name, options))
 
@@ -129,7 +129,7 @@ class Fields:
 
 
 def unparsable(path: str, problem: str) -> ApiError:
-    """Make the error about a body that Workers' API and its neighbours have: queues, tails, routes, domains."""
+    """Return the error for an invalid body in the API of Workers, queues, tails, routes and domains."""
     return ApiError(400, 10026, f"Could not parse request body: {path or 'body'}: {problem}")
 
 
@@ -141,17 +141,17 @@ def array(value: Json, invalid: Invalid, path: str = "") -> list[Json]:
 
 
 def objects(items: Iterable[Json], invalid: Invalid) -> list[Fields]:
-    """Read objects, each named by its place."""
+    """Read objects, each named by its position."""
     return [Fields(item, invalid, str(index)) for index, item in enumerate(items)]
 
 
 def given(values: dict[str, Json]) -> dict[str, Json]:
-    """Leave out what was not sent."""
+    """Drop the values that are None."""
     return {name: value for name, value in values.items() if value is not None}
 
 
 def read_with(reader: "Callable[[Fields], dict[str, Json]]", part: "Fields | None") -> dict[str, Json] | None:
-    """Read an object that may be missing."""
+    """Return a reader of an object that may be missing."""
     return None if part is None else reader(part)
 
 

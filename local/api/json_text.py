@@ -1,4 +1,4 @@
-r"""JSON that came from outside, read as strictly as it is written again: Python's own reader takes more than is JSON.
+r"""Reads JSON strictly, so that it can be written again: Python's own reader accepts more than JSON.
 
 >>> parse(b'["\\ud83d\\ude00", "\\ud800"]')
 ['😀', '�']
@@ -11,13 +11,13 @@ import re
 from local.api.envelope import Json
 
 _HALF_ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")
-_HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair: no text in UTF-8 holds one
+_HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair: UTF-8 cannot encode one alone
 
 
 def parse(text: str | bytes) -> Json:
-    """Read JSON. Raises ValueError, for NaN, infinities, numbers that overflow and what is nested too deeply as well.
+    """Read JSON. Raises ValueError also for NaN, infinities, numbers that overflow and texts nested too deeply.
 
-    Half a surrogate pair becomes U+FFFD, as in JavaScript and Go once such a text is written.
+    A lone surrogate becomes U+FFFD, as it does in JavaScript and Go when such a text is written.
     """
     whole = text if isinstance(text, str) else text.decode(json.detect_encoding(text))
     try:
@@ -30,7 +30,7 @@ def parse(text: str | bytes) -> Json:
 
 
 def compact(value: Json) -> bytes:
-    """Write JSON in UTF-8 as short as it can be, as JavaScript does: what limits on sizes are about."""
+    """Write JSON in UTF-8 as short as JavaScript does; limits on sizes refer to this form."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 

@@ -1,4 +1,4 @@
-"""Bodies of multipart/form-data, which carry bytes beside text."""
+"""Bodies of multipart/form-data, which can contain bytes."""
 
 import secrets
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ _BARE_LINE_END = b"\n"
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a form. `filename` and `content_type` are empty when the part does not say."""
+    """One part of a form. `filename` and `content_type` are empty if the part does not have them."""
 
     name: str
     filename: str
@@ -29,9 +29,9 @@ def boundary_of(content_type: str) -> str | None:
 
 
 def form_parts(body: bytes, boundary: str) -> list[Part]:
-    r"""Split a form into its parts, in order. Raises ValueError for a body that is none.
+    r"""Split a form into its parts, in order. Raises ValueError for an invalid body.
 
-    Lines may end in a line feed alone when the first one does; Cloudflare takes such forms as well.
+    Lines may end in a line feed alone if the first one does; Cloudflare accepts such forms too.
 
     >>> form_parts(b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--b--\r\n', "b")
     [Part(name='a', filename='', content_type='', content=b'1')]
@@ -46,7 +46,7 @@ def form_parts(body: bytes, boundary: str) -> list[Part]:
 
 
 def write_form(parts: Iterable[Part]) -> tuple[bytes, str]:
-    """Join parts to a form: its bytes and its content type."""
+    """Join parts to a form; return its bytes and its content type."""
     boundary = secrets.token_hex(16)
     body = b"".join(_written(part, boundary) for part in parts)
     return body + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"

@@ -1,7 +1,8 @@
-"""Who may ask: programs on this machine, and not the web pages that its user looks at.
+"""Refuses requests of web pages: only programs on this computer may use the API.
 
-A page can make a browser send requests to loopback. A name of its own that resolves to 127.0.0.1 (DNS rebinding) shows
-in Host; a request from another site shows in Origin and, of browsers since 2023, in Sec-Fetch-Site.
+A page can make a browser send requests to the loopback address. If the page's own host name resolves to 127.0.0.1 (DNS
+rebinding), the Host header shows it. A request from another site has an Origin header and, in browsers since 2023,
+Sec-Fetch-Site.
 """
 
 from urllib.parse import urlsplit
@@ -11,11 +12,11 @@ from starlette.requests import HTTPConnection
 from local.api.envelope import ApiError
 
 _LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
-_HTTP_PORT = 80  # of an address that names none
+_HTTP_PORT = 80  # of an address without a port
 
 
 def check_origin(request: HTTPConnection) -> None:
-    """Let in who asks for loopback and this very port, and is no page of another site. Raises ApiError."""
+    """Accept a request to the loopback address and this port that no other site's page sent. Raises ApiError."""
     headers = request.headers
     _, port = request.scope["server"]
     origin = headers.get("origin")
@@ -28,7 +29,7 @@ def check_origin(request: HTTPConnection) -> None:
 
 
 def _address(url: str) -> tuple[str | None, int]:
-    """Read host and port of an URL; no host when it is none, as the `null` of a page without an origin."""
+    """Return host and port of a URL; no host if it is not a URL, such as the `null` of a page without an origin."""
     try:
         parts = urlsplit(url)
         return parts.hostname, parts.port or _HTTP_PORT

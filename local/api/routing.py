@@ -1,7 +1,7 @@
-"""Routes and the calls they answer.
+"""Routes and the calls that they answer.
 
-A path is split before it is decoded: a key that holds "/" comes as %2F and stays one segment. Only a {name*}, the last
-of a template, takes all that is left, slashes and all.
+A path is split before it is decoded: a key with an encoded "/" (%2F) stays one segment. A {name*} at the end of a
+template matches all remaining segments with their slashes.
 """
 
 import re
@@ -19,7 +19,7 @@ from local.core.cloud import Cloud
 
 @dataclass(frozen=True)
 class Call:
-    """One request, already let in."""
+    """One authenticated request."""
 
     cloud: Cloud
     method: str
@@ -31,23 +31,23 @@ class Call:
 
     @property
     def content_type(self) -> str:
-        """Tell the body's content type; empty when the request does not say."""
+        """The body's content type; empty if the request has none."""
         return self.headers.get("content-type", "")
 
     @property
     def bearer(self) -> str:
-        """Tell the token that came with it."""
+        """The token that the request sent."""
         return self.headers.get("authorization", "").removeprefix("Bearer ")
 
     @property
     def source(self) -> str:
-        """Name the kind of client, as versions and deployments do; wrangler warns before it changes what is not its."""
+        """The kind of client, as versions and deployments record it; wrangler warns before it changes others'."""
         return "wrangler" if self.headers.get("user-agent", "").startswith("wrangler/") else "api"
 
     def chosen_id(self, kind: str, form: re.Pattern[str], invalid: Invalid) -> str | None:
-        """Read the id that something new shall have, which only this machine lets choose; None: any.
+        """Read the id for a new resource, which only the local Cloudflare lets a client choose; None: a random one.
 
-        Raises the product's error for one that does not fit, and for one whose former data may still be open.
+        Raises the product's error for an invalid id, and for one whose deleted resource's data may still be in use.
         """
         chosen = self.headers.get("cf-local-id")
         if chosen is not None and not form.fullmatch(chosen):
@@ -58,9 +58,9 @@ class Call:
         return chosen
 
     def json(self, malformed: Invalid) -> Json:
-        """Parse the body whatever its content type says: wrangler labels JSON text/plain.
+        """Parse the body, whatever its content type: wrangler labels JSON text/plain.
 
-        Raises what `malformed`, the product's own, makes of a body that is not JSON.
+        If the body is not JSON, it raises the product's error that `malformed` returns.
         """
         try:
             return json_text.parse(self.body or b"null")
@@ -68,16 +68,16 @@ class Call:
             raise malformed("", f"Request body is not valid JSON: {error}") from error
 
     def fields(self, invalid: Invalid, malformed: Invalid | None = None) -> Fields:
-        """Parse the body as an object; `malformed` is for products that tell such a body from one that does not fit."""
+        """Parse the body as an object. Products with their own error for a body that is not JSON pass `malformed`."""
         return Fields(self.json(malformed or invalid), invalid)
 
     def argument(self, name: str) -> str | None:
-        """Read a query parameter; the last one wins when it comes twice."""
+        """Read a query parameter; if it is repeated, the last one counts."""
         values = self.query.get(name)
         return values[-1] if values else None
 
     def moment(self, name: str, invalid: Invalid) -> datetime | None:
-        """Read a query parameter that is a time as in RFC 3339; one without offset is in UTC."""
+        """Read a query parameter with a time in RFC 3339; without an offset it is in UTC."""
         text = self.argument(name)
         if not text:
             return None
@@ -108,13 +108,13 @@ Handler = Callable[[Call], Awaitable[Reply | RawReply]]
 
 @dataclass(frozen=True)
 class Route:
-    """One line of a product's table: method, path with {names}, and what answers it."""
+    """One line of a product's table: method, path with {names}, and the function that answers it."""
 
     method: str
     path: str
     handler: Handler
     largest_body_bytes: int = LARGEST_BODY_BYTES
-    own_token: bool = False  # takes a bearer token that is not the API's, and checks it
+    own_token: bool = False  # takes a bearer token of its own, not the API's, and checks it itself
 
 
 class Router:
@@ -124,7 +124,7 @@ class Router:
         self._routes = [(route, route.path.strip("/").split("/")) for route in routes]
 
     def find(self, method: str, raw_path: str) -> tuple[Route, dict[str, str]] | None:
-        """Match a percent-encoded path. A literal segment goes before a {name}, so order in a table does not matter."""
+        """Find the route for a percent-encoded path. A literal segment wins over a {name}, in whatever order."""
         segments = [unquote(segment) for segment in raw_path.lstrip("/").split("/")]
         matches = [
             (route, template, cut)
@@ -138,7 +138,7 @@ class Router:
 
 
 def whole_number(text: str) -> int | None:
-    """Read digits; None for anything else, and for more of them than Python reads."""
+    """Read digits; None for anything else, and for more digits than Python reads."""
     try:
         return int(text) if text.isdecimal() else None
     except ValueError:
@@ -151,7 +151,7 @@ def parse_query(raw: bytes) -> dict[str, list[str]]:
 
 
 def _cut(segments: list[str], template: list[str]) -> list[str]:
-    """Make one segment of those that a template takes together; elsewhere a slash at the end says nothing."""
+    """Join the segments that a template's {name*} takes; elsewhere a trailing slash is ignored."""
     if template[-1].endswith("*}"):
         before = len(template) - 1
         return [*segments[:before], "/".join(segments[before:])]

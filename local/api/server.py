@@ -1,4 +1,4 @@
-"""One process: the REST API in front of the data plane that it supervises. What `python -m local serve` runs."""
+"""One process with the REST API, which supervises the data plane: `python -m local serve`."""
 
 import asyncio
 import logging
@@ -26,19 +26,20 @@ from local.products.tails import tails
 from local.runtime.data_plane_client import DataPlaneAwayError, DataPlaneClient, DataPlaneRefusedError
 from local.runtime.data_plane_process import DataPlaneProcess
 
-_GRACE_SECONDS = 5  # for requests that run when the server is told to stop
-_KEEP_ALIVE_SECONDS = 75  # longer than a client lets a connection lie idle, so that none closes under a request
+_GRACE_SECONDS = 5  # for requests that are running when the server is told to stop
+_KEEP_ALIVE_SECONDS = 75  # longer than clients keep idle connections, so that the server closes none under a request
 _PORT_SETTING = "port"
 _LOOK_SECONDS = 0.5
 
 _LASTING_PORTS = range(10_000, 30_000, 50)
-"""What port 0 is chosen from, with room for Workers after each: below those that systems give to connections (Linux
-from 32,768 on). A connection keeps its port for a minute after its end; the instance could not come back on that."""
+"""The range for port 0. It leaves room for the Workers' ports after it, and is below the ports that systems give to
+connections (Linux from 32,768 on). A connection keeps its port for a minute after its end, so an instance could not
+restart on such a port."""
 
 
 def serve(state_dir: Path, port: int | None = None, *, checks_browsers: bool = True) -> None:
-    """Serve until SIGTERM or SIGINT. Raises InstanceError when the folder or the port is taken."""
-    os.umask(instance.PRIVATE_UMASK)  # of the data plane too, which writes most of the files
+    """Serve until SIGTERM or SIGINT. Raises InstanceError if the folder or the port is in use."""
+    os.umask(instance.PRIVATE_UMASK)  # for the data plane too, which writes most of the files
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s: %(message)s")
     instance.prepare(state_dir)
     with InstanceLock(state_dir) as lock:
@@ -105,7 +106,7 @@ async def _start(cloud: Cloud) -> None:
 
 
 def _look_after(lock: InstanceLock, server: "_Server", log: LogFile, cloud: Cloud) -> None:
-    """Let go of what is old, and stop once the state folder was deleted: nobody could find this instance any more."""
+    """Delete old data, and stop once the state folder was deleted: nobody could find this instance any more."""
     if not lock.is_in_place():
         server.stop()
         return
@@ -116,7 +117,7 @@ def _look_after(lock: InstanceLock, server: "_Server", log: LogFile, cloud: Clou
 
 
 class _Server(uvicorn.Server):
-    """A uvicorn that leaves signals to us: it would raise them again at its end, before our own clean-up."""
+    """A uvicorn that leaves signals to us: it would raise them again when it stops, before our own clean-up."""
 
     def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
@@ -150,8 +151,8 @@ def _listen_on_any() -> socket.socket:
 
 
 def _listen(port: int) -> socket.socket:
-    """Take the port. Raises InstanceError with a line to act upon."""
-    # asyncio turns Nagle's algorithm off only where the protocol is named; with it on, an answer takes 40 ms more.
+    """Open the port. Raises InstanceError with a line that says what to do."""
+    # asyncio turns Nagle's algorithm off only if the protocol is named; with it on, an answer takes 40 ms more.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

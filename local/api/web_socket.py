@@ -1,7 +1,7 @@
-"""The server's side of WebSockets, for clients as they are.
+"""The server's side of WebSockets, adapted to clients that break the standard.
 
-A client must mask what it sends (RFC 6455, 5.3), and the libraries close the connection of one that does not. wrangler
-does not, in the first message of its tail (workers-sdk, wrangler/src/tail/createTail.ts), and Cloudflare takes it.
+A client must mask what it sends (RFC 6455, 5.3), and libraries close the connection if it does not. wrangler does not
+mask the first message of its tail (workers-sdk, wrangler/src/tail/createTail.ts), and Cloudflare accepts it.
 """
 
 from collections.abc import Iterator
@@ -11,23 +11,23 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 _NO_MASK = bytes(4)  # of zeros: it changes nothing
 _MASKED = 0x80
 _SHORT_LENGTH = 0x7F
-_LENGTH_BYTES = {126: 2, 127: 8}  # that follow a length which means "see below"
+_LENGTH_BYTES = {126: 2, 127: 8}  # how many bytes of length follow these codes
 _SMALLEST_HEADER = 2
 
 
 class Masker:
-    r"""Adds a mask to frames that have none, in a stream that may be cut anywhere.
+    r"""Adds a mask to frames without one, in a stream that may be split anywhere.
 
     >>> Masker().feed(b"\x81\x02hi").hex(" ")
     '81 82 00 00 00 00 68 69'
     """
 
     def __init__(self) -> None:
-        self._waiting = b""  # a header that has not come whole
-        self._left = 0  # bytes of the payload under way
+        self._waiting = b""  # an incomplete header
+        self._left = 0  # how many bytes of the current payload are still to come
 
     def feed(self, data: bytes) -> bytes:
-        """Take what came, and give what can be passed on."""
+        """Take received bytes, and return those that can be passed on."""
         self._waiting += data
         return b"".join(self._pieces())
 
@@ -51,18 +51,18 @@ class Masker:
         short = header[1] & _SHORT_LENGTH
         self._left = int.from_bytes(header[2:]) if short in _LENGTH_BYTES else short
         if header[1] & _MASKED:
-            self._left += len(_NO_MASK)  # its own comes before the payload
+            self._left += len(_NO_MASK)  # the frame's own mask comes before the payload
             return header
         return bytes([header[0], header[1] | _MASKED]) + header[2:] + _NO_MASK
 
 
 class TolerantWebSocket(WebSocketsSansIOProtocol):
-    """Uvicorn's protocol, which takes unmasked frames as well."""
+    """Uvicorn's protocol, which also accepts unmasked frames."""
 
     _masker: Masker | None = None
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes from the client; those before the handshake's end are HTTP."""
+        """Take bytes from the client; those before the end of the handshake are HTTP."""
         if self.handshake_complete:
             self._masker = self._masker or Masker()
             data = self._masker.feed(data)

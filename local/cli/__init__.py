@@ -1,1 +1,1 @@
-"""The command line, and a running instance seen from outside."""
+"""The command line, and the client's view of a running instance."""

@@ -1,4 +1,4 @@
-"""`python -m local adopt`: stores and zones with an id of one's choice, which a wrangler configuration names."""
+"""`python -m local adopt`: creates stores and zones with given ids, such as a wrangler configuration has."""
 
 import argparse
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from local.cli.api_client import ApiClient
 from local.cli.instance import InstanceError
 
-ID_HEADER = "Cf-Local-Id"  # of a request that creates something: the id that it shall have
+ID_HEADER = "Cf-Local-Id"  # the header of a creating request with the id that the new resource is to have
 
 
 @dataclass(frozen=True)
 class _Kind:
-    """What can be adopted: where it is created, the field of its name, and that of its id."""
+    """What can be adopted: the path that creates it, the field of its name, and the field of its id."""
 
     path: str
     name_field: str
@@ -28,7 +28,7 @@ _KINDS = {
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
+    """Add the command's arguments."""
     parser.add_argument("kind", choices=_KINDS, help="what to create")
     parser.add_argument("name", metavar="NAME", help="its name; of a KV namespace its title, of a zone its domain")
     parser.add_argument(
@@ -37,7 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def adopt(api: ApiClient, kind: str, name: str, identity: str | None) -> str:
-    """Create it, and give its id. Raises InstanceError with the API's own words."""
+    """Create the resource, and return its id. Raises InstanceError with the API's own message."""
     what = _KINDS[kind]
     if identity is not None and what.id_field == what.name_field:
         msg = f"a {kind} bucket is known by its name alone: leave --id out"

@@ -1,4 +1,4 @@
-"""The REST API of a running instance, as the commands call it."""
+"""A client of a running instance's REST API, for the commands."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ _PAGE_SIZE = 50
 
 
 class ApiClient:
-    """Calls one instance. Every method raises InstanceError, in the API's own words when it refuses."""
+    """A client of one instance. Every method raises InstanceError, with the API's own message if it refuses."""
 
     def __init__(self, running: Instance, *, seconds: float = _CALL_SECONDS) -> None:
         self.running = running
@@ -23,7 +23,7 @@ class ApiClient:
 
     @classmethod
     def of(cls, state_dir: Path) -> Self:
-        """Find the instance of a state folder. Raises InstanceError when none runs."""
+        """Find the instance of a state folder. Raises InstanceError if none is running."""
         running = Instance.find(state_dir)
         if running is None:
             msg = f"not running (state in {state_dir}): start it with `python -m local start`"
@@ -37,7 +37,7 @@ class ApiClient:
         self._http.close()
 
     def call(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Any:
-        """Call a path under the account, or from the root on when it begins with a slash, and give the result."""
+        """Call a path, and return the result. It is relative to the account, or begins with a slash."""
         return self._envelope(method, path, json=body, headers=headers)["result"]
 
     def all(self, path: str) -> list[dict[str, Any]]:
@@ -52,7 +52,7 @@ class ApiClient:
             page += 1
 
     def one(self, path: str) -> Any:
-        """Read one thing."""
+        """Read one resource."""
         return self.call("GET", path)
 
     def _envelope(self, method: str, path: str, **more: Any) -> dict[str, Any]:

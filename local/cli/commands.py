@@ -16,13 +16,13 @@ from local.core.product import StatusTable
 from local.core.registry import products
 from local.runtime import node_parts
 
-_NOT_RUNNING = 3  # exit code, as service managers have it
+_NOT_RUNNING = 3  # exit code, the same as that of service managers
 _HIGHEST_PORT = 65_535
-_STATUS_SECONDS = 5  # for each of its questions: what does not answer shall not hold up the rest
+_STATUS_SECONDS = 5  # for each question of the status, so that a part that does not answer does not delay the others
 
 
 def add_parsers(subparsers: Any) -> None:
-    """Add the commands of the server to the command line."""
+    """Add the commands to the command line."""
     start = add_command(subparsers, "start", _start, "start the local Cloudflare in the background")
     serve = add_command(subparsers, "serve", _serve, "run the local Cloudflare in the foreground")
     for parser in (start, serve):
@@ -114,7 +114,7 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _print_status(api: ApiClient, table: StatusTable) -> bool:
-    """Print a part of the status; False when the instance did not tell it, which a busy Worker can bring about."""
+    """Print a part of the status. Return False if the instance did not answer, for instance when a Worker is busy."""
     try:
         rows = table.rows(api)
     except InstanceError as error:

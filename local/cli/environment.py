@@ -1,4 +1,4 @@
-"""The variables that point wrangler, Terraform, Pulumi and Cloudflare's SDKs at an instance."""
+"""The environment variables that point wrangler, Terraform, Pulumi and Cloudflare's SDKs at an instance."""
 
 import json
 import shlex
@@ -11,7 +11,7 @@ Variables = dict[str, str]
 
 
 def variables(running: Instance) -> Variables:
-    """Name what each client reads: none of them reads both addresses."""
+    """Return the variables that each client reads: none of them reads both addresses."""
     return {
         "CLOUDFLARE_API_BASE_URL": running.base_url,  # wrangler
         "CLOUDFLARE_BASE_URL": running.base_url,  # the Terraform and Pulumi providers, and the SDKs

@@ -1,7 +1,7 @@
-"""A running local Cloudflare, seen from outside: found, started and stopped by its state folder.
+"""A running local Cloudflare as a client sees it: found, started and stopped by its state folder.
 
-The server holds an exclusive lock on `<state>/instance.lock` for as long as it lives, so "is it running" is a question
-to the kernel and not to a pid file. What the file says (pid, port) is only believed while it is locked.
+The server holds an exclusive lock on `<state>/instance.lock` as long as it lives, so the kernel knows whether it is
+running, and no pid file is needed. The file's contents (pid, port) count only while it is locked.
 """
 
 import atexit
@@ -22,20 +22,20 @@ from local.cli.processes import ProcessRecord, stop_group
 from local.core.credentials import ACCOUNT_VARIABLE, LOCAL_ACCOUNT_ID, mint_token, read_token
 
 DEFAULT_STATE_DIR = Path(".local")
-DEFAULT_PORT = 9780  # 8787 is wrangler's; Workers get the free ports after this one
+DEFAULT_PORT = 9780  # 8787 is wrangler's; Workers get free ports after this one
 API_PATH = "/client/v4"
-PRIVATE_UMASK = 0o077  # files of the instance are its user's alone: state and logs hold secrets
+PRIVATE_UMASK = 0o077  # only the user may read the instance's files: state and logs contain secrets
 _PRIVATE_FILE = 0o600
 _PRIVATE_FOLDER = 0o700
 
-START_SECONDS = 60  # a first start on a busy machine; a usual one takes two
-STOP_SECONDS = 30  # the server drains running requests before it goes
-_ANSWER_SECONDS = 5  # for a request that needs neither database nor data plane
-_LOCK_SECONDS = 2  # a reader holds the lock for an instant only
+START_SECONDS = 60  # for a first start on a busy computer; a usual one takes two
+STOP_SECONDS = 30  # the server finishes running requests before it stops
+_ANSWER_SECONDS = 5  # for a request that needs neither the database nor the data plane
+_LOCK_SECONDS = 2  # a reader holds the lock only for a moment
 _POLL_SECONDS = 0.05
-_RECORD_BYTES = 256  # one width for all: a record replaces another in one write, and no reader sees half of one
+_RECORD_BYTES = 256  # all records have this size: one write replaces a record, and no reader sees half of one
 
-_servers: list["subprocess.Popen[bytes]"] = []  # they outlive us; a handle that is dropped would warn of that
+_servers: list["subprocess.Popen[bytes]"] = []  # they outlive this process; Python would warn of a dropped handle
 
 
 @atexit.register
@@ -45,7 +45,7 @@ def _let_go() -> None:
 
 
 class InstanceError(Exception):
-    """The local Cloudflare cannot be started or stopped; the message says why, in one line."""
+    """The local Cloudflare cannot be started or stopped; the message gives the reason in one line."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,11 @@ class Instance:
     base_url: str
     api_token: str
     account_id: str
-    checks_browsers: bool = True  # whether the Workers' ports refuse what pages of other sites must not do
+    checks_browsers: bool = True  # whether Workers' ports refuse requests of other sites' pages
 
     @classmethod
     def find(cls, state_dir: Path = DEFAULT_STATE_DIR) -> "Instance | None":
-        """Find the instance that serves this state folder and is ready; None when there is none."""
+        """Find the instance that serves this state folder and is ready; None if there is none."""
         record = _read_lock(state_dir)
         if record is None or record["port"] is None:
             return None
@@ -77,7 +77,7 @@ class Instance:
         )
 
     def answers(self) -> bool:
-        """Tell whether it answers a request: one that was killed a moment ago still holds its lock, and does not."""
+        """Tell whether it answers a request. An instance that was just killed may still hold its lock, and does not."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_ANSWER_SECONDS)
         try:
             connection.request(
@@ -92,9 +92,9 @@ class Instance:
 
 
 class InstanceLock:
-    """The server's side: holds the state folder, and tells the world where it listens.
+    """The server's lock: it holds the state folder, and publishes the server's port.
 
-    Raises InstanceError when another process holds the folder.
+    Raises InstanceError if another process holds the folder.
     """
 
     def __init__(self, state_dir: Path) -> None:
@@ -107,18 +107,18 @@ class InstanceLock:
         self._write(port=None)
 
     def announce(self, port: int, *, checks_browsers: bool = True) -> None:
-        """Say that the instance is ready on this port, and whether Workers' ports check browsers."""
+        """Record that the instance is ready on this port, and whether Workers' ports check browsers."""
         self._write(port=port, checks_browsers=checks_browsers)
 
     def is_in_place(self) -> bool:
-        """Tell whether the folder is still there, and is the one that was taken."""
+        """Tell whether the folder still exists, and is the same one as at the start."""
         try:
             return os.path.samestat(self._path.stat(), os.fstat(self._file.fileno()))
         except FileNotFoundError:
             return False
 
     def release(self) -> None:
-        """Let go of the folder."""
+        """Release the folder."""
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -130,7 +130,7 @@ class InstanceLock:
     def _take(self) -> None:
         deadline = time.monotonic() + _LOCK_SECONDS
         while not _try_lock(self._file.fileno()):
-            # A server must not be waited for: we would take over when it is stopped.
+            # Do not wait for a server's lock: this process would take over when that server is stopped.
             if _is_held_by_a_server(self._path) or time.monotonic() > deadline:
                 msg = f"another local Cloudflare already runs on {self._path.parent}"
                 raise InstanceError(msg)
@@ -143,10 +143,10 @@ class InstanceLock:
 
 
 def start(state_dir: Path, port: int | None = None, *, checks_browsers: bool = True) -> tuple[Instance, bool]:
-    """Start an instance in the background and wait until it is ready; True when this call started it.
+    """Start an instance in the background and wait until it is ready. Return True if this call started it.
 
-    `checks_browsers` says whether Workers' ports refuse unknown names and writes by pages of other sites.
-    Raises InstanceError with the server's own last words when it does not come up.
+    `checks_browsers` says whether Workers' ports refuse unknown host names, and writes by other sites' pages. Raises
+    InstanceError with the server's last lines of output if it does not start.
     """
     deadline = time.monotonic() + START_SECONDS
     running = _await_holder(state_dir, deadline)
@@ -156,7 +156,7 @@ def start(state_dir: Path, port: int | None = None, *, checks_browsers: bool = T
     command = [sys.executable, "-m", "local", "serve", "--state", str(state_dir)]
     command += [] if port is None else ["--port", str(port)]
     command += [] if checks_browsers else ["--no-browser-checks"]
-    with log_path.open("ab") as log:  # of two starts at once both may write
+    with log_path.open("ab") as log:  # two starts at the same time may both write
         log_path.chmod(_PRIVATE_FILE)
         own_words = log.tell()
         server = subprocess.Popen(  # noqa: S603
@@ -167,11 +167,11 @@ def start(state_dir: Path, port: int | None = None, *, checks_browsers: bool = T
         instance = Instance.find(state_dir)
         if instance is not None and instance.answers():
             started = instance.pid == server.pid
-            if not started:  # ours came too late, and would try again once the other one is stopped
+            if not started:  # our server came too late; it would try again once the other one is stopped
                 server.kill()
                 server.wait()
             return instance, started
-        # Of two starts at once one server gives up: then the other's instance is the answer, once it is ready.
+        # If two starts run at the same time, one server gives up; the other one is the result, once it is ready.
         if server.poll() is not None and not _is_held(state_dir):
             raise InstanceError(_last_words(log_path, own_words))
         time.sleep(_POLL_SECONDS)
@@ -181,7 +181,7 @@ def start(state_dir: Path, port: int | None = None, *, checks_browsers: bool = T
 
 
 def stop(state_dir: Path) -> bool:
-    """Stop the instance and wait until all its processes are gone. False when none was running."""
+    """Stop the instance and wait until all its processes have ended. Return False if none was running."""
     record = _read_lock(state_dir)
     running = record is not None
     if record is not None:
@@ -197,7 +197,7 @@ def stop(state_dir: Path) -> bool:
 
 
 def prepare(state_dir: Path) -> Path:
-    """Make the state folder, readable by its owner alone: it holds secrets. Returns it."""
+    """Create the state folder, readable by its owner only, because it contains secrets. Return it."""
     state_dir.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
     state_dir.chmod(_PRIVATE_FOLDER)
     (state_dir / "logs").mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
@@ -206,22 +206,22 @@ def prepare(state_dir: Path) -> Path:
 
 
 def server_log_path(state_dir: Path) -> Path:
-    """Tell where a server that runs in the background prints."""
+    """Return the file for the output of a server that runs in the background."""
     return state_dir / "logs" / "server.log"
 
 
 def is_state_dir(state_dir: Path) -> bool:
-    """Tell whether a folder is one of ours, before it is deleted."""
+    """Tell whether a folder is a state folder. It is checked before the folder is deleted."""
     return _lock_path(state_dir).is_file()
 
 
 def record_data_plane(state_dir: Path, process: ProcessRecord) -> None:
-    """Note the leader of the data plane's process group, for whoever cleans up after a crash."""
+    """Record the leader of the data plane's process group, for the clean-up after a crash."""
     _data_plane_path(state_dir).write_text(json.dumps(asdict(process)))
 
 
 def stop_leftovers(state_dir: Path, *, grace_seconds: float = 1) -> None:
-    """End what a killed server left behind: its data plane goes by itself when its standard input closes."""
+    """Stop what a killed server left behind. Its data plane normally ends by itself when its standard input closes."""
     try:
         leader = ProcessRecord(**json.loads(_data_plane_path(state_dir).read_text()))
     except (FileNotFoundError, ValueError, TypeError):
@@ -231,14 +231,14 @@ def stop_leftovers(state_dir: Path, *, grace_seconds: float = 1) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """Make the server's own: what is printed reaches the log at once, and `local` is found from any folder."""
+    """Return the server's environment: its output is not buffered, and `local` is found from any folder."""
     here = str(Path(__file__).resolve().parents[2])
     paths = [here, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     return {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _await_holder(state_dir: Path, deadline: float) -> Instance | None:
-    """Wait for whoever holds the folder to answer, or to be gone: then None."""
+    """Wait until the holder of the folder answers, or is gone; then return None."""
     while _read_lock(state_dir) is not None:
         instance = Instance.find(state_dir)
         if instance is not None and instance.answers():
@@ -267,12 +267,12 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def _read_lock(state_dir: Path) -> dict[str, Any] | None:
-    """Read what the holder of the folder says of itself; None when nobody holds it (or has said nothing yet)."""
+    """Read the record of the folder's holder; None if nobody holds it, or the holder has written no record yet."""
     return _living_record(_lock_path(state_dir)) if _is_held(state_dir) else None
 
 
 def _is_held(state_dir: Path) -> bool:
-    """Tell whether anybody holds the folder: a server that took it this moment has said nothing of itself yet."""
+    """Tell whether anybody holds the folder, even a server that has just taken it and has written no record yet."""
     try:
         with _lock_path(state_dir).open() as file:
             return not _try_lock(file.fileno())
@@ -281,7 +281,7 @@ def _is_held(state_dir: Path) -> bool:
 
 
 def _is_held_by_a_server(lock_path: Path) -> bool:
-    """Tell a server's lock from that of a reader, who holds it for an instant and writes nothing."""
+    """Distinguish a server's lock from that of a reader, which holds it for a moment and writes nothing."""
     return _living_record(lock_path) is not None
 
 

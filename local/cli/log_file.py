@@ -1,4 +1,4 @@
-"""The instance's log: one JSON object a line in `<state>/logs/cloudflare.log`, and its rendering for people."""
+"""The instance's log: one JSON object on each line of `<state>/logs/cloudflare.log`, and its text form for people."""
 
 import itertools
 import json
@@ -14,45 +14,45 @@ from typing import Any, TextIO
 
 _LARGEST_BYTES = 20_000_000
 RETENTION = timedelta(days=7)
-"""https://developers.cloudflare.com/workers/observability/logs/workers-logs/#limits, of the paid plan"""
+"""https://developers.cloudflare.com/workers/observability/logs/workers-logs/#limits, the paid plan's"""
 _FOLLOW_SECONDS = 0.2
 
 Entry = dict[str, Any]  # time, source (api, data-plane, worker), level, message, worker?
 
 
 def log_path(state_dir: Path) -> Path:
-    """Tell where an instance logs."""
+    """Return the path of an instance's log."""
     return state_dir / "logs" / "cloudflare.log"
 
 
 class LogFile:
-    """Appends entries, to a file that the data plane appends to as well, and moves it away once it is large or old."""
+    """Appends entries to a file, to which the data plane appends too. Once it is large or old it is renamed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = _open(path)
-        self._begin: datetime | None = None  # of the first entry; None: not known yet
+        self._begin: datetime | None = None  # the time of the first entry; None: not known yet
 
     def write(self, source: str, level: str, message: str, **more: Any) -> None:
-        """Append an entry of this moment."""
+        """Append an entry with the present time."""
         self.append(
             {"time": datetime.now(UTC).isoformat(), "source": source, "level": level, "message": message, **more}
         )
 
     def append(self, entry: Entry) -> None:
-        """Append an entry as it is. One that finds no room on the disk is dropped: what it tells of must go on."""
+        """Append an entry. If the disk is full it is dropped, because what it reports must go on."""
         line = (json.dumps(entry) + "\n").encode()
         with suppress(OSError):
             written = self._file.write(line)
             if written != len(line):
                 self._file.truncate(
                     self._file.seek(0, os.SEEK_END) - written
-                )  # a torn line would spoil the next one too
+                )  # a truncated line would corrupt the next one too
 
     def rotate(self, moment: datetime | None = None) -> None:
-        """Begin a new file when this one is large or old, and delete the one before when all of it is old.
+        """Begin a new file if this one is large or old. Delete the previous one once all of it is old.
 
-        Nobody else does; the data plane follows. `moment` is now.
+        Only this process does so; the data plane follows. `moment` is the present time.
         """
         oldest = (moment or datetime.now(UTC)) - RETENTION
         with suppress(OSError):
@@ -77,12 +77,12 @@ class LogFile:
 
 
 def _open(path: Path) -> FileIO:
-    """Open a log to append to, unbuffered: a buffer would keep what the disk had no room for, and fail again."""
+    """Open a log for appending, unbuffered: a buffer would keep what did not fit on the disk, and fail again."""
     return FileIO(path, "a")
 
 
 def rotate_output(path: Path) -> None:
-    """Begin a new file for what this process prints, when it prints into this one and that has become large."""
+    """Begin a new file for this process's output, if it goes to this file and that has become large."""
     with suppress(OSError):
         file = path.stat()
         if file.st_size <= _LARGEST_BYTES or not os.path.samestat(file, os.fstat(sys.stderr.fileno())):
@@ -95,7 +95,7 @@ def rotate_output(path: Path) -> None:
 
 
 def read(path: Path, *, follow: bool) -> Iterator[Entry]:
-    """Read all entries that are kept, and go on with new ones for ever when following."""
+    """Read all entries that are kept; when following, wait for new ones for ever."""
     oldest = datetime.now(UTC) - RETENTION
     entries = itertools.chain(_read(_moved(path), follow=False), _read(path, follow=follow))
     yield from (entry for entry in entries if _time_of(entry) >= oldest)
@@ -111,14 +111,14 @@ def _read(path: Path, *, follow: bool) -> Iterator[Entry]:
                 yield json.loads(line)
             elif not follow:
                 return
-            elif path.exists() and path.stat().st_ino != _inode(file):  # the log was moved away under us
+            elif path.exists() and path.stat().st_ino != _inode(file):  # the log was renamed while it was read
                 yield from _read(path, follow=True)
             else:
                 time.sleep(_FOLLOW_SECONDS)
 
 
 def _moved(path: Path) -> Path:
-    """Tell where a log is moved to: cloudflare.log.1, which is overwritten."""
+    """Return the name of the previous log: cloudflare.log.1, which is overwritten."""
     return path.with_suffix(".log.1")
 
 
@@ -127,7 +127,7 @@ def _time_of(entry: Entry) -> datetime:
 
 
 def render(entry: Entry) -> str:
-    """Render an entry as `12:30:05 my-worker  warn  text`, in local time."""
+    """Format an entry as `12:30:05 my-worker  warn  text`, in local time."""
     at = _time_of(entry).astimezone().strftime("%H:%M:%S")
     who = entry.get("worker") or entry["source"]
     level = "" if entry["level"] in ("log", "info") else f"{entry['level']}: "
@@ -135,7 +135,7 @@ def render(entry: Entry) -> str:
 
 
 def _whole_line(file: TextIO) -> str | None:
-    """Read a line, unless the writer is in the middle of it."""
+    """Read a line, unless the writer has not finished it."""
     position = file.tell()
     line = file.readline()
     if line.endswith("\n"):

@@ -1,4 +1,4 @@
-"""Command line parsers, as all commands that work on a state folder have them."""
+"""Command line parsers with the options that all commands on a state folder share."""
 
 import argparse
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from local.cli.instance import DEFAULT_STATE_DIR
 def add_command(
     subparsers: Any, name: str, run: Callable[[argparse.Namespace], int], text: str
 ) -> argparse.ArgumentParser:
-    """Add a command with `--state`; `run` gives its exit code."""
+    """Add a command with `--state`; `run` returns its exit code."""
     parser: argparse.ArgumentParser = subparsers.add_parser(name, help=text, description=text)
     parser.add_argument(
         "--state",

@@ -1,7 +1,7 @@
-"""Processes seen by pid: whether one is still the one that was recorded, and the end of a whole group.
+"""Processes by pid: whether a recorded process is still running, and how to end a whole process group.
 
-A pid alone proves nothing, because it is used again after a crash or a reboot; so a record holds the boot and the
-start time as well. Works without `ps` on Linux (small images have none) and with it elsewhere.
+A pid alone proves nothing, because it is reused after a crash or a reboot; so a record also has the boot id and the
+start time. On Linux this works without `ps`, which small images lack; elsewhere `ps` is used.
 """
 
 import os
@@ -18,7 +18,7 @@ _POLL_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class ProcessRecord:
-    """One process of one boot of this machine."""
+    """One process, identified within one boot of this computer."""
 
     pid: int
     started: str
@@ -26,14 +26,14 @@ class ProcessRecord:
 
     @classmethod
     def of(cls, pid: int) -> "ProcessRecord":
-        """Describe a process that runs now. Raises ProcessLookupError when there is none."""
+        """Describe a running process. Raises ProcessLookupError if there is none."""
         started = _start_time(pid)
         if started is None:
             raise ProcessLookupError(pid)
         return cls(pid, started, _boot())
 
     def is_running(self) -> bool:
-        """Whether this very process still runs."""
+        """Whether this process, and not another one with its pid, is still running."""
         return self.boot == _boot() and self.started == _start_time(self.pid)
 
     def group_is_running(self) -> bool:
@@ -42,19 +42,19 @@ class ProcessRecord:
             return False
         started = _start_time(self.pid)
         if started is not None and started != self.started:
-            return False  # the pid belongs to somebody else now
+            return False  # the pid now belongs to another process
         return bool(_group_members(self.pid))
 
 
 def stop_group(leader: ProcessRecord, *, grace_seconds: float) -> None:
-    """Wait for a group to end by itself, kill what is left, and return when nothing of it runs."""
+    """Wait for a group to end by itself, kill what is left, and return when none of it is running."""
     if not wait_until_gone(leader, grace_seconds):
         _signal_group(leader.pid, signal.SIGKILL)
         wait_until_gone(leader, 10)
 
 
 def wait_until_gone(leader: ProcessRecord, seconds: float) -> bool:
-    """Wait until no process of the group is left. False when some still run after the given time."""
+    """Wait until no process of the group is left. Return False if some are still running after the given time."""
     deadline = time.monotonic() + seconds
     while leader.group_is_running():
         if time.monotonic() > deadline:
@@ -66,7 +66,7 @@ def wait_until_gone(leader: ProcessRecord, seconds: float) -> bool:
 def _signal_group(pgid: int, number: signal.Signals) -> None:
     try:
         os.killpg(pgid, number)
-    except (ProcessLookupError, PermissionError):  # macOS says EPERM for a group of zombies
+    except (ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
         return
 
 
@@ -77,7 +77,7 @@ def _boot() -> str:
 
 
 def _start_time(pid: int) -> str | None:
-    """Read the start time of a living process, as text to compare. None when it is gone or a zombie."""
+    """Return the start time of a living process, as text to compare. None if it has ended or is a zombie."""
     if sys.platform == "linux":
         stat = _linux_stat(pid)
         return None if stat is None or stat[0] in "ZX" else stat[19]
@@ -95,7 +95,7 @@ def _group_members(pgid: int) -> list[int]:
 
 
 def _linux_stat(pid: int) -> list[str] | None:
-    """Split the fields of /proc/PID/stat from the third (state) on: the second, the name, may hold spaces."""
+    """Return the fields of /proc/PID/stat from the third (state) on: the second one, the name, may contain spaces."""
     try:
         text = (_PROC / str(pid) / "stat").read_text()
     except (FileNotFoundError, ProcessLookupError):

@@ -1,10 +1,10 @@
-"""What commands print."""
+"""Prints lines and tables."""
 
 import sys
 
 
 def print_line(line: str) -> None:
-    """Print a line at once, also into a pipe."""
+    """Print a line without buffering, also to a pipe."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 

@@ -1,1 +1,1 @@
-"""The state of one instance, and the one way to change it."""
+"""The state of one instance, and the only way to change it."""

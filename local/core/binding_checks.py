@@ -1,4 +1,4 @@
-"""What products use to read their bindings."""
+"""Functions with which products read their bindings."""
 
 import sqlite3
 
@@ -8,12 +8,12 @@ from local.core.product import StoredBinding
 
 
 def exists(db: sqlite3.Connection, table: str, column: str, value: str) -> bool:
-    """Tell whether a row is there."""
+    """Tell whether a row exists."""
     return db.execute(f"SELECT 1 FROM {table} WHERE {column} = ?", (value,)).fetchone() is not None  # noqa: S608 our own names
 
 
 def must_have(part: Fields, what: str) -> ApiError:
-    """Make the error for an incomplete binding (quoted: "binding DB of type d1 must have … specified")."""
+    """Return the error for an incomplete binding (quoted: "binding DB of type d1 must have … specified")."""
     message = f"binding {part.values['name']} of type {part.values['type']} must have {what} specified"
     return ApiError(400, 10021, message)
 
@@ -24,12 +24,12 @@ def nothing_more(_: sqlite3.Connection, part: Fields) -> StoredBinding:  # noqa:
 
 
 def check_environment(part: Fields) -> None:
-    """Refuse what only Workers with environments of their own have, which Cloudflare has deprecated."""
+    """Refuse the field of Workers with environments of their own, which Cloudflare has deprecated."""
     if part.text("environment") not in (None, "", "production"):
         refuse_elsewhere(part, "environment")
 
 
 def refuse_elsewhere(part: Fields, name: str) -> None:
-    """Refuse a field that is not here. Raises ApiError."""
+    """Refuse a field that is not supported here. Raises ApiError."""
     if part.values.get(name):
         raise ApiError(501, 10021, f"The local Cloudflare does not have {part.path(name)} of a binding")

@@ -1,4 +1,4 @@
-"""The cloud that all products share: its state, its data plane, and the one way to change both."""
+"""The cloud that all products share: its state, its data plane, and the only way to change both."""
 
 import asyncio
 import logging
@@ -24,23 +24,23 @@ _log = logging.getLogger(__name__)
 _TOKEN_KEY_SETTING = "asset_token_key"  # noqa: S105 a name
 _TOKEN_KEY_BYTES = 32
 
-# The data plane says these before anything changed in it. Whatever else it says may come after.
+# Errors that the data plane reports before it changes anything. All other errors may come after a change.
 _CERTAIN_REFUSALS = frozenset({"invalid_worker", "port_in_use", "bad_request"})
 
 
 @dataclass
 class Change:
-    """A change under way: the open transaction, and what must happen in the data plane before it is committed."""
+    """A change in progress: the open transaction, and the steps in the data plane before it is committed."""
 
     db: sqlite3.Connection
     final_steps: list[Callable[[], Awaitable[object]]] = field(default_factory=list[Callable[[], Awaitable[object]]])
 
     def add_tombstone(self, kind: str, data_id: str) -> None:
-        """Have data deleted after the commit: once they are gone, nothing could be taken back."""
+        """Schedule the deletion of data after the commit: once data is deleted, the change cannot be rolled back."""
         self.db.execute("INSERT INTO tombstones VALUES (?, ?)", (kind, data_id))
 
     def before_commit(self, step: Callable[[], Awaitable[object]]) -> None:
-        """Add a step that runs once the data plane has taken the new configuration."""
+        """Add a step that runs after the data plane has accepted the new configuration."""
         self.final_steps.append(step)
 
 
@@ -62,13 +62,13 @@ class Cloud:
         self.data_plane = data_plane
         self.credentials = credentials
         self.origin = f"http://127.0.0.1:{port}"
-        self.first_port = port + 1  # Workers get the free ports from here on
+        self.first_port = port + 1  # Workers get the free ports after this one
         self.presigned_files = PresignedFiles()
         self.tail_subscribers = TailSubscribers()
         self.faults = FaultRules(data_plane)
         self._checks_browsers = checks_browsers
         self._store = store
-        self.deleted: set[tuple[str, str]] = set()  # kinds and ids of data that went since the start
+        self.deleted: set[tuple[str, str]] = set()  # kinds and ids of data deleted since the start
         self._lock = asyncio.Lock()
 
     @property
@@ -78,12 +78,12 @@ class Cloud:
 
     @property
     def asset_token_key(self) -> bytes:
-        """The key that signs tokens of asset uploads; there is one from the first start on."""
+        """The key that signs tokens of asset uploads; it is created at the first start."""
         return bytes.fromhex(self._store.setting(_TOKEN_KEY_SETTING) or "")
 
     async def start(self) -> None:
-        """Bring the data plane to the committed state. Raises DataPlaneRefusedError or DataPlaneAwayError."""
-        self._store.writer.execute("DELETE FROM worker_tails")  # whoever listened to the server before is gone
+        """Apply the committed state to the data plane. Raises DataPlaneRefusedError or DataPlaneAwayError."""
+        self._store.writer.execute("DELETE FROM worker_tails")  # listeners of the previous server are gone
         if self._store.setting(_TOKEN_KEY_SETTING) is None:
             self._store.remember(_TOKEN_KEY_SETTING, secrets.token_hex(_TOKEN_KEY_BYTES))
         await self._delete_unused_assets()
@@ -96,8 +96,9 @@ class Cloud:
     async def change(self) -> AsyncGenerator[Change]:
         """Change state and data plane together or not at all, one change at a time.
 
-        The body edits the open transaction; the whole configuration that follows from it goes to the data plane; only
-        what the data plane took is committed. Raises DataPlaneRefusedError when it refuses, and nothing has changed.
+        The body edits the open transaction. Then the whole resulting configuration is sent to the data plane, and it is
+        committed only if the data plane accepts it. If it refuses, nothing has changed, and DataPlaneRefusedError is
+        raised.
         """
         async with self._lock:
             change = Change(self._store.writer)
@@ -118,7 +119,7 @@ class Cloud:
                     await step()
                 change.db.execute("COMMIT")
             except BaseException:
-                if change.db.in_transaction:  # SQLite has ended it by itself when the disk is full
+                if change.db.in_transaction:  # SQLite ends the transaction by itself if the disk is full
                     change.db.execute("ROLLBACK")
                 if in_doubt:
                     await self._return()
@@ -130,11 +131,11 @@ class Cloud:
             await self._delete_tombstoned_data()
 
     def _configuration(self, db: sqlite3.Connection) -> Config:
-        """Describe all that shall run, and how."""
+        """Return the configuration of everything that is to run."""
         return configuration(db) | {"browser_checks": self._checks_browsers}
 
     async def _delete_tombstoned_data(self) -> None:
-        """Delete the data of what is gone. What cannot be deleted is tried again after the next change or start."""
+        """Delete the data of deleted resources. If that fails, it is tried again after the next change or start."""
         try:
             for row in self.db.execute("SELECT kind, id FROM tombstones").fetchall():
                 self.deleted.add((row["kind"], row["id"]))
@@ -144,14 +145,14 @@ class Cloud:
             _log.exception("data of what was deleted could not be deleted; the next change tries again")
 
     async def _lay_out_assets(self, db: sqlite3.Connection) -> None:
-        """Make the folders that versions serve and that are not there yet."""
+        """Create the missing folders of files that versions serve."""
         for site in asset_manifests.sites(db):
             if not self.asset_files.is_laid_out(site.name):
                 contents = asset_manifests.contents(db, site.manifest_id)
                 await asyncio.to_thread(self.asset_files.lay_out, site.name, contents, site.texts)
 
     async def _delete_unused_assets(self) -> None:
-        """Delete files and folders that the committed state does not know. What cannot be deleted is tried again."""
+        """Delete files and folders that the committed state does not contain. If that fails, it is tried again."""
         sites = {site.name for site in asset_manifests.sites(self.db)}
         try:
             await asyncio.to_thread(self.asset_files.keep_only, asset_manifests.digests(self.db), sites)
@@ -159,7 +160,7 @@ class Cloud:
             _log.exception("files of assets that nothing uses could not be deleted; the next start tries again")
 
     async def _delete_unused_code(self) -> None:
-        """Delete the code of versions that are gone. What cannot be deleted is tried again."""
+        """Delete the code of deleted versions. If that fails, it is tried again."""
         digests = {row["sha256"] for row in self.db.execute("SELECT DISTINCT sha256 FROM worker_modules")}
         try:
             await asyncio.to_thread(self.code.keep_only, digests)
@@ -167,7 +168,7 @@ class Cloud:
             _log.exception("code that nothing uses could not be deleted; the next start tries again")
 
     async def _return(self) -> None:
-        """Put the configuration of the committed state in force again."""
+        """Apply the configuration of the committed state again."""
         try:
             await self.data_plane.apply(self._configuration(self.db), force=True)
         except (DataPlaneRefusedError, DataPlaneAwayError):

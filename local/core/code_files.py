@@ -1,4 +1,4 @@
-"""Code on disk: each module's content once, in a file named by its SHA-256. What runs is told its names alone."""
+"""Code on disk: each module's content once, in a file named by its SHA-256. The data plane only receives the names."""
 
 import hashlib
 import os
@@ -9,12 +9,12 @@ from uuid import uuid4
 
 Module = dict[str, str]  # name, content_type, sha256
 
-_YOUNG_SECONDS = 3600  # an upload under way has files that no version names yet; it takes no longer
+_YOUNG_SECONDS = 3600  # an upload takes no longer; until its end no version names its files
 
 
 @dataclass(frozen=True)
 class NewModule:
-    """A module as it was uploaded."""
+    """A module of an upload."""
 
     name: str
     content_type: str
@@ -29,7 +29,7 @@ class CodeFiles:
         folder.mkdir(parents=True, exist_ok=True)
 
     def keep(self, modules: list[NewModule]) -> list[Module]:
-        """Write modules, durably."""
+        """Write modules and sync them to the disk."""
         kept = [
             {"name": module.name, "content_type": module.content_type, "sha256": self.store(module.content)}
             for module in modules
@@ -38,7 +38,7 @@ class CodeFiles:
         return kept
 
     def store(self, content: bytes) -> str:
-        """Write one content, and give its SHA-256."""
+        """Write one content, and return its SHA-256."""
         digest = hashlib.sha256(content).hexdigest()
         path = self._folder / digest
         try:
@@ -57,11 +57,11 @@ class CodeFiles:
         return (self._folder / digest).read_bytes()
 
     def size(self, digest: str) -> int:
-        """Tell the bytes of a content."""
+        """Return the size of a content in bytes."""
         return (self._folder / digest).stat().st_size
 
     def keep_only(self, digests: set[str]) -> None:
-        """Delete what no version needs, unless an upload under way may."""
+        """Delete what no version needs, except files that an upload in progress may need."""
         oldest = time.time() - _YOUNG_SECONDS
         for path in self._folder.iterdir():
             if path.name not in digests and path.stat().st_mtime < oldest:

@@ -1,4 +1,4 @@
-"""Who may call the local Cloudflare: its token, its account, and what the environment adds to them."""
+"""Authentication in the local Cloudflare: its token and its account, and those in the environment."""
 
 import hashlib
 import hmac
@@ -17,11 +17,11 @@ ACCOUNT_VARIABLE = "CLOUDFLARE_ACCOUNT_ID"
 
 
 _TOKEN_FILE = "api_token"  # noqa: S105 a name
-_TOKEN_BYTES = 32  # 43 characters: the provider wants ^[0-9A-Za-z\-_]{40,80}$ of a token
+_TOKEN_BYTES = 32  # 43 characters: the provider requires ^[0-9A-Za-z\-_]{40,80}$ for a token
 
 
 def mint_token(state_dir: Path) -> None:
-    """Give a state folder a token of its own, readable by its owner alone, unless it has one."""
+    """Create the token of a state folder, readable by its owner only, if it has none."""
     path = state_dir / _TOKEN_FILE
     if path.exists():
         return
@@ -29,14 +29,14 @@ def mint_token(state_dir: Path) -> None:
     with os.fdopen(descriptor, "w") as file:
         file.write(secrets.token_urlsafe(_TOKEN_BYTES))
     try:
-        with suppress(FileExistsError):  # of two starts at once the first one's counts, and nobody reads half of it
+        with suppress(FileExistsError):  # of two concurrent starts the first token counts, and nobody reads half of one
             os.link(name, path)
     finally:
         Path(name).unlink()
 
 
 def read_token(state_dir: Path) -> str:
-    """Read the token of a state folder. Raises FileNotFoundError for a folder that never had an instance."""
+    """Read the token of a state folder. Raises FileNotFoundError if the folder never had an instance."""
     return (state_dir / _TOKEN_FILE).read_text()
 
 
@@ -46,22 +46,22 @@ def _digest(token: str) -> str:
 
 @dataclass(frozen=True)
 class Credentials:
-    """The tokens (as SHA-256 digests) and the account ids that this instance answers to."""
+    """The tokens (as SHA-256 digests) and the account ids that this instance accepts."""
 
     token_digests: frozenset[str]
     account_ids: frozenset[str]
 
     @classmethod
     def of(cls, token: str, environment: Mapping[str, str] = os.environ) -> "Credentials":
-        """Take the folder's token, and the user's own token and account id when the environment names them."""
+        """Accept the folder's token, and the user's own token and account id if the environment has them."""
         tokens = {token, environment.get(TOKEN_VARIABLE, "")} - {""}
         accounts = {LOCAL_ACCOUNT_ID, environment.get(ACCOUNT_VARIABLE, "")} - {""}
         return cls(frozenset(map(_digest, tokens)), frozenset(accounts))
 
     def knows_token(self, token: str) -> bool:
-        """Whether a request with this bearer token is let in."""
+        """Whether this bearer token is accepted."""
         digest = _digest(token)
-        # All are compared, each in constant time: how long it takes tells nothing about any of them.
+        # All are compared, each in constant time, so that the duration reveals nothing about them.
         return sum(hmac.compare_digest(digest, known) for known in self.token_digests) > 0
 
     def knows_account(self, account_id: str) -> bool:

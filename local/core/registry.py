@@ -1,4 +1,4 @@
-"""The products that are here: every folder of `products/` that has a `product.py`."""
+"""The products: every folder of `products/` that has a `product.py`."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -26,7 +26,7 @@ def binding_types() -> Mapping[str, BindingType]:
 
 
 def method_of(kind: str, name: str) -> Method:
-    """Find a method of a kind of objects. Raises LookupError for one that no product declares."""
+    """Find a method of a kind of objects. Raises LookupError if no product declares it."""
     for product in products():
         if name in product.objects.get(kind, {}):
             return product.objects[kind][name]
@@ -35,12 +35,12 @@ def method_of(kind: str, name: str) -> Method:
 
 
 def configuration(db: Any) -> Config:
-    """Describe everything that shall run, from the state alone."""
+    """Return the configuration of everything that is to run; it depends on the state only."""
     return {key: value for product in products() for key, value in product.configure(db).items()}
 
 
 def pulumi_types() -> dict[str, Any]:
-    """Find what the deploy can make, by type token: TYPES of each product's `pulumi.py`."""
+    """Return the resource types that the deployment supports, by type token: TYPES of each product's `pulumi.py`."""
     files = sorted(PRODUCTS_FOLDER.glob("*/pulumi.py"))
     modules = [import_module(f"{folder.__name__}.{file.parent.name}.pulumi") for file in files]
     return {token: spec for module in modules for token, spec in module.TYPES.items()}

@@ -1,6 +1,6 @@
 """The state of the cloud, in one SQLite file.
 
-A reader sees what is committed; the writer's changes are seen by nobody until the data plane runs them.
+A reader sees the committed state. The writer's changes become visible when the data plane runs them.
 """
 
 import base64
@@ -11,7 +11,7 @@ from local.core.code_files import CodeFiles
 from local.core.product import SchemaStep
 from local.core.registry import products
 
-# What every instance has, beside the tables of its products.
+# The tables of every instance, besides those of its products.
 _SETTINGS = """
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
@@ -33,7 +33,7 @@ CREATE TABLE schema_versions (       -- how many steps of its own each product h
     version INTEGER NOT NULL
 );
 """
-_VERSION_A_PRODUCT = 8  # SQLite's user_version, which was the one version of all up to 7
+_VERSION_A_PRODUCT = 8  # SQLite's user_version; up to 7 it was the version of all tables
 
 
 class Store:
@@ -47,17 +47,17 @@ class Store:
         self.reader = _connect(path)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the connections."""
         self.reader.close()
         self.writer.close()
 
     def setting(self, name: str) -> str | None:
-        """Read a remembered value."""
+        """Read a setting."""
         row = self.reader.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
         return None if row is None else row["value"]
 
     def remember(self, name: str, value: str) -> None:
-        """Remember a value; it is committed at once."""
+        """Write a setting; it is committed at once."""
         self.writer.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
 
     def _store_code(self, content_base64: str) -> str:
@@ -78,7 +78,7 @@ class Store:
                 self.writer.executescript(f"BEGIN;{step.sql}{_noted(owner, number)}COMMIT;")
 
     def _count_steps(self, single_version: int) -> None:
-        """Note which steps of each product a file of a single version has had."""
+        """Record which steps of each product a file with a single version has had."""
         had = {
             owner: sum(step.single_version is not None and step.single_version <= single_version for step in steps)
             for owner, steps in _schemas().items()
@@ -88,7 +88,7 @@ class Store:
 
 
 def _noted(owner: str, version: int) -> str:
-    """Write SQL, for it runs in a script; an owner is the name of a folder."""
+    """Return SQL, because it runs in a script; an owner is the name of a folder."""
     return f"INSERT OR REPLACE INTO schema_versions VALUES ('{owner}', {version});"  # noqa: S608
 
 
@@ -108,6 +108,6 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None)
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")  # what was acknowledged survives a power cut, not only a crash
+    connection.execute("PRAGMA synchronous = FULL")  # acknowledged changes survive a power cut, not only a crash
     connection.execute("PRAGMA foreign_keys = ON")
     return connection

@@ -1,7 +1,7 @@
-"""Deploys a Pulumi Python program to the Cloudflare on this machine without the Pulumi CLI.
+"""Deploys a Pulumi Python program to the local Cloudflare without the Pulumi CLI.
 
-It stands in for the Pulumi engine and the Cloudflare provider, for the resource types of this project and for a stack
-whose API is on a loopback address. The program is the same file that the real CLI runs.
+It replaces the Pulumi engine and the Cloudflare provider, for the resource types of this project and for a stack whose
+API is on a loopback address. The program is the same file that the real CLI runs.
 """
 
 from importlib import import_module
@@ -33,7 +33,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load what other programs use when they use it: the Cloudflare runs without Pulumi's packages."""
+    """Load what other programs use only on demand: the local Cloudflare runs without Pulumi's packages."""
     if name not in _MODULES:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)

@@ -1,6 +1,7 @@
-"""Pulumi's own format of a stack's state, version 3, as `pulumi stack export --show-secrets` writes it.
+"""A stack's state in Pulumi's own format, version 3, as `pulumi stack export --show-secrets` writes it.
 
-Names and shapes: sdk/go/common/apitype/core.go of the Pulumi repository (UntypedDeployment, DeploymentV3, ResourceV3).
+Names and structure: sdk/go/common/apitype/core.go of the Pulumi repository (UntypedDeployment, DeploymentV3,
+ResourceV3).
 """
 
 import json
@@ -19,17 +20,18 @@ _OPERATIONS: dict[Operation, str] = {"create": "creating", "update": "updating",
 _CIPHERTEXT = "ciphertext"
 _PLAINTEXT = "plaintext"
 _DEFAULT = "default"
-# The packages of providers that the engine starts by itself, with what gives their version; a dynamic one has none.
+# Packages of the default providers, which the engine starts by itself, with the distribution that gives the version; a
+# dynamic provider has none.
 _DISTRIBUTIONS = {"cloudflare": "pulumi_cloudflare", "pulumi-python": None}
 
 
 def write(state: State, stack: str, project: str) -> dict[str, Any]:
-    """Write a state as a document. Every custom resource names its provider, as the Pulumi CLI's engine wants it."""
+    """Return a state as a document. Every custom resource names its provider, as the Pulumi CLI's engine requires."""
     providers = {package: _default_provider(package, stack, project) for package in _default_packages(state)}
     return {
         "version": VERSION,
         "deployment": {
-            "manifest": {"time": "0001-01-01T00:00:00Z", "magic": "", "version": ""},  # no CLI has a part in it
+            "manifest": {"time": "0001-01-01T00:00:00Z", "magic": "", "version": ""},  # no CLI was involved
             "resources": [*providers.values(), *(_written(resource, state, providers) for resource in state.resources)],
             "pending_operations": [
                 {
@@ -44,7 +46,7 @@ def write(state: State, stack: str, project: str) -> dict[str, Any]:
 
 
 def read(document: Mapping[str, Any]) -> State:
-    """Read a document that `write`, or the Pulumi CLI, has written. Raises DeployError for encrypted secrets."""
+    """Read a document written by `write` or by the Pulumi CLI. Raises DeployError for encrypted secrets."""
     deployment: dict[str, Any] = document["deployment"]
     resources = [item for item in _objects(deployment, "resources") if not _is_default(item)]
     operations: dict[str, Operation] = {word: operation for operation, word in _OPERATIONS.items()}
@@ -74,7 +76,7 @@ def _default_packages(state: State) -> list[str]:
 
 
 def _default_provider(package: str, stack: str, project: str) -> dict[str, Any]:
-    """Describe the provider that the engine starts where the program names none, as the Pulumi CLI names it."""
+    """Return the default provider, which the engine starts if the program names none, with the Pulumi CLI's name."""
     distribution = _DISTRIBUTIONS.get(package)
     try:
         found = None if distribution is None else version(distribution)
@@ -143,7 +145,7 @@ def _read(item: Mapping[str, Any]) -> Resource:
 
 
 def _sealed(properties: Properties) -> Any:
-    """Write secrets as the CLI shows them: their JSON, as plain text, under the mark."""
+    """Write secrets in the CLI's form: their JSON as plain text, with the secret mark."""
 
     def seal(node: Any) -> Any:
         if not is_secret(node):

@@ -1,4 +1,4 @@
-"""The command line of the deploy: up, preview, refresh, destroy, output."""
+"""The commands of the deployment: up, preview, refresh, destroy, output."""
 
 import argparse
 import contextlib
@@ -17,7 +17,8 @@ from local.pulumi.errors import DeployError
 if TYPE_CHECKING:
     from local.pulumi.deployment import Deployment, Outcome
 
-# The Pulumi SDK takes a second to import; only a command that is run pays for it, so the rest is imported there.
+# Importing the Pulumi SDK takes a second, and not every command needs it; so the rest is imported inside of the
+# functions.
 
 _DEFAULT_STACK = "local"
 
@@ -28,13 +29,13 @@ _COMMANDS = {
     "destroy": "delete everything that the stack has made",
 }
 
-# The provider's SDK makes a million objects that stay. With garbage looked for as often as by default (700), its import
-# takes a quarter more CPU time.
+# The provider's SDK creates a million permanent objects. With the default threshold (700) of the garbage collector, its
+# import takes a quarter more CPU time.
 _GC_THRESHOLD = 100_000
 
 
 def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:  # pyright: ignore[reportPrivateUsage]
-    """Add the commands to `python -m local`; each sets `run`, a function of the arguments that gives the exit code."""
+    """Add the commands to `python -m local`; each sets `run`, which takes the arguments and returns the exit code."""
     for name, description in _COMMANDS.items():
         parser = subparsers.add_parser(name, help=description, description=description)
         _add_stack_options(parser)
@@ -123,7 +124,7 @@ def _deploy_json(arguments: argparse.Namespace) -> int:
     from local.pulumi.wire import hide
 
     display = JsonDisplay()
-    # What the program prints is not part of the document.
+    # The program's output is not part of the document.
     with contextlib.redirect_stdout(sys.stderr), _deployment(arguments, display) as deployment:
         outcome = _command(deployment, arguments.command)()
     document = {
@@ -138,7 +139,7 @@ def _deploy_json(arguments: argparse.Namespace) -> int:
 
 
 def _report(outcome: "Outcome") -> int:
-    """Write what went wrong; give the exit code."""
+    """Write the errors; return the exit code."""
     if outcome.trace:
         sys.stderr.write(outcome.trace)
     for error in outcome.errors:
@@ -163,7 +164,7 @@ def _deployment(arguments: argparse.Namespace, display: Any) -> "Deployment":
 
 
 def _confirmed(arguments: argparse.Namespace, lost: list[str]) -> bool:
-    """Say which data would go, in red, and ask. Where nobody can be asked, a `destroy` goes on: its name says it."""
+    """Show in red which data would be lost, and ask. Without a terminal `destroy` goes on: its name says it."""
     if arguments.delete_data:
         return True
     red, plain = ("\x1b[31m", "\x1b[0m") if sys.stderr.isatty() and "NO_COLOR" not in os.environ else ("", "")

@@ -1,4 +1,4 @@
-"""What a deploy would delete with data in it."""
+"""Finds the data that a deployment would delete."""
 
 from collections.abc import Iterable
 
@@ -10,10 +10,10 @@ from local.pulumi.urn import label
 
 
 def lost_data(steps: Iterable[Step], state: State, planned: State, types: ResourceTypes) -> list[str]:
-    """Name what these steps delete or replace although data goes with it, and what: `Queue a (5 messages)`.
+    """Return the resources with data that these steps delete or replace, with that data: `Queue a (5 messages)`.
 
-    `state` is what there is, `planned` what there would be. What is retained keeps its data. A store that is gone
-    already has none. Only reads from the API.
+    `state` is the present state, `planned` the future one. Retained resources keep their data. A store that no longer
+    exists has none. It only reads from the API.
     """
     lost: list[str] = []
     for urn in dict.fromkeys(step.urn for step in steps if step.action in (Action.DELETE, Action.REPLACE)):

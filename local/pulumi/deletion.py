@@ -1,4 +1,4 @@
-"""Which resource to delete first, and which not at all."""
+"""The order of deletions, and the protection of resources."""
 
 from collections.abc import Collection
 
@@ -8,7 +8,7 @@ from local.pulumi.urn import label
 
 
 def deletion_order(resources: Collection[Resource]) -> list[Resource]:
-    """Sort for deletion: the reverse of the order they were made in, but none before a resource that needs it."""
+    """Sort for deletion: the reverse of the order of creation, but no resource before those that need it."""
     waiting = list(resources)
     ordered: list[Resource] = []
     while waiting:
@@ -21,14 +21,14 @@ def deletion_order(resources: Collection[Resource]) -> list[Resource]:
 
 
 def refuse_protected(resources: Collection[Resource]) -> None:
-    """Raise StepError when one of these is protected."""
+    """Raise StepError if one of these is protected."""
     for resource in resources:
         if resource.protect and not resource.replaced:
             raise protected_error(resource, "deleted")
 
 
 def protected_error(resource: Resource, fate: str) -> StepError:
-    """Say that a protected resource would be deleted or replaced, and what to do."""
+    """Return the error that a protected resource would be deleted or replaced, with what the user can do."""
     return StepError(
         resource.urn,
         f"{label(resource.urn)} would be {fate}, but it is protected: nothing was touched. If you mean it, set "

@@ -1,4 +1,4 @@
-"""The commands on a stack: up, preview, refresh, destroy. Each gives an Outcome and keeps the state file true."""
+"""The operations on a stack: up, preview, refresh, destroy. Each returns an Outcome and keeps the state correct."""
 
 import contextlib
 import io
@@ -28,7 +28,7 @@ from local.pulumi.steps import Action, Display, Severity, Step
 from local.pulumi.target import Target
 from local.pulumi.wire import Properties
 
-# What stands before what would be lost; how to allow it is the command line's to say.
+# The beginning of the message about data that would be lost; the command line adds how to allow it.
 _WOULD_DELETE = "it would delete data:"
 
 
@@ -39,7 +39,7 @@ def _refuse(_lost: list[str]) -> bool:
 
 @dataclass
 class Outcome:
-    """What came of a command. `errors` is empty when all went well; `outputs` are the stack's, secrets marked."""
+    """The outcome of an operation. `errors` is empty on success; `outputs` are the stack's, with secrets marked."""
 
     tally: Counter[Action]
     outputs: Properties
@@ -49,11 +49,11 @@ class Outcome:
 
 
 class Deployment:
-    """One stack of the program in a folder, deployed to a local instance whose state folder keeps its state too.
+    """One stack of the program in a folder, deployed to a local instance; the instance's folder has its state too.
 
     A context manager: it holds connections to the API.
 
-    Raises DeployError when the stack is not for this machine, or its configuration is wrong.
+    Raises DeployError if the stack is not for the local Cloudflare, or its configuration is wrong.
     """
 
     def __init__(
@@ -85,13 +85,13 @@ class Deployment:
         self._api.close()
 
     def preview(self) -> Outcome:
-        """Tell what `up` would do, and touch nothing."""
+        """Return what `up` would do, without doing it."""
         state = copy_of(self._file.load())
         self._settle(state)
         return self._play(state, _unsaved, self._display, dry_run=True)
 
     def up(self) -> Outcome:
-        """Bring the stack to what the program says; what a preview refuses is refused before anything is touched."""
+        """Deploy the program's present state. Whatever a preview would refuse is refused before anything changes."""
         with self._file.locked():
             state = self._file.load()
             if self._settle(state):
@@ -106,7 +106,7 @@ class Deployment:
             return self._play(state, self._file.save, self._display, dry_run=False)
 
     def refresh(self) -> Outcome:
-        """Make the state say what is really there."""
+        """Update the state from the API."""
         with self._file.locked(), self._interrupts() as interrupted:
             state = self._file.load()
             self._settle(state)
@@ -124,7 +124,7 @@ class Deployment:
             return outcome
 
     def destroy(self) -> Outcome:
-        """Delete everything that the stack has made."""
+        """Delete all resources of the stack."""
         with self._file.locked():
             state = self._file.load()
             self._settle(state)
@@ -143,21 +143,21 @@ class Deployment:
             return _outcome(engine)
 
     def _data_loss_refused(self, steps: Iterable[Step], state: State, planned: State) -> Outcome | None:
-        """Ask about data that would go. Gives what becomes of the command when it must not; None: it may go on."""
+        """Ask about data that would be lost. Return the operation's outcome if that is refused; None: go on."""
         lost = self._program.call(lambda: lost_data(steps, state, planned, self._types))
         if not lost or self._confirm(lost):
             return None
         return Outcome(Counter(), state.outputs, [f"nothing was touched: {_WOULD_DELETE} {', '.join(lost)}"])
 
     def _settle(self, state: State) -> bool:
-        """Take up what an interrupted run left; whether there was anything."""
+        """Resolve what an interrupted run left; return whether there was anything."""
         notes = self._program.call(lambda: settle_pending(state, self._types))
         for note in notes:
             self._display.message("info", note)
         return bool(notes)
 
     def _rehearse(self, state: State, display: Display) -> Outcome:
-        """Play `up` without its effects, and without the program's own printing, which is to appear once."""
+        """Run `up` without its effects, and without the program's own output, which must appear only once."""
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             outcome = self._play(state, _unsaved, display, dry_run=True)
@@ -179,9 +179,9 @@ class Deployment:
 
     @contextlib.contextmanager
     def _interrupts(self, interrupt: Callable[[], Any] = lambda: None) -> Generator[list[int]]:
-        """Turn Ctrl-C and SIGTERM into a call of `interrupt`; a second one acts as usual.
+        """Turn Ctrl-C and SIGTERM into a call of `interrupt`; a second signal acts as usual.
 
-        Gives the list of signals that came.
+        Yields the list of received signals.
         """
         came: list[int] = []
 
@@ -205,28 +205,28 @@ class Deployment:
 
 
 class _Rehearsal:
-    """Watches a rehearsal: keeps the steps, and the program's messages, which are shown only when it fails."""
+    """The display of a rehearsal. It stores steps and messages, which are shown only if the rehearsal fails."""
 
     def __init__(self) -> None:
         self._messages: list[tuple[Severity, str, str]] = []
         self.steps: list[Step] = []
 
     def started(self, step: Step) -> None:
-        """Show nothing."""
+        """Ignore it."""
 
     def finished(self, step: Step, seconds: float) -> None:  # noqa: ARG002 the interface's
-        """Keep it."""
+        """Store it."""
         self.steps.append(step)
 
     def failed(self, step: Step, seconds: float) -> None:
-        """Show nothing."""
+        """Ignore it."""
 
     def message(self, severity: Severity, text: str, urn: str = "") -> None:
-        """Keep it."""
+        """Store it."""
         self._messages.append((severity, text, urn))
 
     def replay(self, display: Display) -> None:
-        """Show what was kept."""
+        """Show what was stored."""
         for severity, text, urn in self._messages:
             display.message(severity, text, urn)
 
@@ -240,4 +240,4 @@ def _outcome(engine: Engine, failure: DeployError | None = None) -> Outcome:
 
 
 def _unsaved(_state: State) -> None:
-    """Keep nothing (previews)."""
+    """Save nothing (for previews)."""

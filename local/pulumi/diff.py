@@ -1,4 +1,4 @@
-"""What differs between two sets of inputs, path by path."""
+"""The differences between two sets of inputs, path by path."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -16,7 +16,7 @@ _ANY = "*"
 
 @dataclass(frozen=True)
 class Change:
-    """One input that differs; `old` or `new` is None where it is absent. Secrets in them stay marked."""
+    """One input that differs; `old` or `new` is None if it is absent. Secrets in them stay marked."""
 
     path: Path
     old: Any
@@ -26,7 +26,7 @@ class Change:
 
     @property
     def where(self) -> str:
-        """The path as people write it: `settings.maxRetries`, `modules[index.js].contentBase64`."""
+        """The path in a readable form: `settings.maxRetries`, `modules[index.js].contentBase64`."""
         text = ""
         for step in self.path:
             plain = isinstance(step, str) and step.isidentifier()
@@ -36,18 +36,18 @@ class Change:
 
 @dataclass(frozen=True)
 class Diff:
-    """What separates a deployed resource from what the program wants; no changes means nothing to do."""
+    """The differences between a deployed resource and what the program wants; without any there is nothing to do."""
 
     changes: tuple[Change, ...] = ()
     delete_before_replace: bool = False
 
     @property
     def replaces(self) -> bool:
-        """Whether the resource has to be made anew."""
+        """Whether the resource must be replaced."""
         return any(change.replaces for change in self.changes)
 
     def replacing_on(self, patterns: Collection[str]) -> "Diff":
-        """Make a change under any of these property paths a replacement (the option replace_on_changes)."""
+        """Make a change below any of these property paths a replacement (the option replace_on_changes)."""
         paths = [parse_path(pattern) for pattern in patterns]
         changes = tuple(
             replace(change, replaces=change.replaces or any(_overlap(path, change.path) for path in paths))
@@ -59,9 +59,9 @@ class Diff:
 def compare(
     old: Mapping[str, Any], new: Mapping[str, Any], keyed_lists: Mapping[str, str] | None = None
 ) -> tuple[Change, ...]:
-    """List what differs; absent and null are the same.
+    """Return the differences; absent and null are the same.
 
-    `keyed_lists` names top-level lists whose order means nothing, each with the property that identifies an element.
+    `keyed_lists` names top-level lists whose order has no meaning, each with the property that identifies an element.
     """
     keyed = keyed_lists or {}
     changes: list[Change] = []
@@ -106,7 +106,7 @@ def _item(items: list[Any], index: int) -> Any:
 
 
 def _by_key(value: Any, key: str) -> Any:
-    """Turn a list into an object by its elements' names; leave it alone when that would lose elements."""
+    """Convert a list to an object by its elements' names; return it unchanged if that would lose elements."""
     if not is_list(value):
         return value
     named = {str(unwrap(item.get(key))): item for item in value if is_object(item)}
@@ -114,7 +114,7 @@ def _by_key(value: Any, key: str) -> Any:
 
 
 def parse_path(pattern: str) -> Path:
-    """Read a property path as Pulumi's options write it: `a.b[0]["c"]`, with * for any step."""
+    """Parse a property path in the syntax of Pulumi's options: `a.b[0]["c"]`, with * for any step."""
     steps: list[str | int] = []
     for quoted, index, plain in _PATH_STEP.findall(pattern):
         steps.append(int(index) if index.isdigit() else quoted or index or plain)
@@ -122,12 +122,12 @@ def parse_path(pattern: str) -> Path:
 
 
 def _overlap(pattern: Path, path: Path) -> bool:
-    """Whether one lies within the other."""
+    """Tell whether one of the paths contains the other."""
     return all(_ANY in (wanted, step) or wanted == step for wanted, step in zip(pattern, path, strict=False))
 
 
 def keep_old(old: Mapping[str, Any], new: Mapping[str, Any], patterns: Collection[str]) -> Properties:
-    """Give the new inputs with the old values at these property paths (the option ignore_changes)."""
+    """Return the new inputs with the old values at these property paths (the option ignore_changes)."""
     result: Properties = dict(new)
     for pattern in patterns:
         path = parse_path(pattern)
@@ -138,7 +138,7 @@ def keep_old(old: Mapping[str, Any], new: Mapping[str, Any], patterns: Collectio
 
 
 def _with_old(old: Any, new: Any, path: Path) -> Any:
-    """Copy `old` at `path` over `new`; what the path does not reach stays as it is."""
+    """Copy `old` at `path` over `new`; everything outside of the path is unchanged."""
     step, rest = path[0], path[1:]
     old, new = unwrap(old) if rest else old, unwrap(new) if rest else new
     if is_list(old) and is_list(new):

@@ -1,4 +1,4 @@
-"""Shows a deploy to people: one line per step when it is done, and what is under way on the last line of a terminal."""
+"""Shows a deployment to people: one line for each finished step, and the current steps on a terminal's last line."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from local.pulumi.urn import label, name_of, type_of
 from local.pulumi.wire import UNKNOWN, Properties, hide
 
 _TICK_SECONDS = 0.1
-_REMINDER_SECONDS = 10  # without a terminal, say this often that a step still runs
+_REMINDER_SECONDS = 10  # without a terminal, how often to report that a step is still running
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _MAX_VALUE_CHARACTERS = 60
 _MODULE_DEPTH = 2  # of a path: modules, and one of them
@@ -29,7 +29,7 @@ _RESET = "\x1b[0m"
 
 @dataclass(frozen=True)
 class _Look:
-    """How an action is written: its sign, its word (done, under way, foretold) and its ANSI colour."""
+    """How an action is shown: its sign, its word (past, present, future) and its ANSI colour."""
 
     sign: str
     word: str
@@ -50,19 +50,19 @@ _SEVERITY_COLOURS: dict[Severity, str] = {"info": "", "warning": "\x1b[33m", "er
 
 
 class ConsoleDisplay:
-    """Writes to a stream; with colours and a live line if it is a terminal."""
+    """Writes to a stream; to a terminal with colours and a live line."""
 
     def __init__(self, stream: TextIO = sys.stdout) -> None:
         self._stream = stream
         self._live = stream.isatty()
         self._colours = self._live and "NO_COLOR" not in os.environ
-        self._lock = threading.RLock()  # a signal may come, and want to write, while its thread is writing
+        self._lock = threading.RLock()  # a signal handler may write while its own thread is writing
         self._running: dict[str, tuple[Step, float]] = {}
         self._reminded: dict[str, float] = {}
 
     @contextmanager
     def watching(self) -> Generator[None]:
-        """Keep the live line moving meanwhile."""
+        """Update the live line in the background."""
         ended = threading.Event()
         ticker = threading.Thread(target=self._tick, args=(ended,), daemon=True)
         ticker.start()
@@ -80,7 +80,7 @@ class ConsoleDisplay:
             self._running[step.urn] = (step, time.monotonic())
 
     def finished(self, step: Step, seconds: float) -> None:
-        """Write its line, and what differs."""
+        """Write its line, and the differences."""
         with self._lock:
             self._running.pop(step.urn, None)
             if step.action is not Action.SAME:
@@ -90,7 +90,7 @@ class ConsoleDisplay:
                     self._write(f"       {describe(change)}")
 
     def failed(self, step: Step, seconds: float) -> None:
-        """Write its line; the message comes at the end."""
+        """Write its line; the error message comes at the end."""
         with self._lock:
             self._running.pop(step.urn, None)
             self._line(f" !  {_LOOKS[step.action].word:<8}", step, seconds, _SEVERITY_COLOURS["error"], "failed")
@@ -102,7 +102,7 @@ class ConsoleDisplay:
             self._write(f"{self._painted(severity, _SEVERITY_COLOURS[severity])}: {about}{text}")
 
     def write(self, text: str = "") -> None:
-        """Write a line of its own."""
+        """Write a separate line."""
         with self._lock:
             self._write(text)
 
@@ -120,7 +120,7 @@ class ConsoleDisplay:
             self._clear()
             self._stream.write(f"{text}\n")
             self._stream.flush()
-        except BrokenPipeError:  # whoever read has gone, as `head` does; the deployment goes on to its end
+        except BrokenPipeError:  # the reader has ended, as `head` does; the deployment continues
             self._live = False
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
@@ -167,14 +167,14 @@ class JsonDisplay:
         self._lock = threading.Lock()
 
     def started(self, step: Step) -> None:
-        """Take no note: only its end counts."""
+        """Ignore it: only the end of a step counts."""
 
     def finished(self, step: Step, seconds: float) -> None:
-        """Keep it."""
+        """Store it."""
         self._keep(step, seconds, failed=False)
 
     def failed(self, step: Step, seconds: float) -> None:
-        """Keep it."""
+        """Store it."""
         self._keep(step, seconds, failed=True)
 
     def message(self, severity: Severity, text: str, urn: str = "") -> None:
@@ -195,7 +195,7 @@ class JsonDisplay:
 
 
 def describe(change: Change) -> str:
-    """Write a change for people: `~ settings.maxRetries: 5 → 7`, secrets hidden."""
+    """Return a change in a readable form: `~ settings.maxRetries: 5 → 7`, with secrets hidden."""
     mark = " (replaces)" if change.replaces else ""
     module = _module(change)
     if module is not None:
@@ -215,7 +215,7 @@ _CODE = {"contentBase64", "contentSha256", "contentFile"}
 
 
 def _module(change: Change) -> str | None:
-    """Tell of a module by its name that its code differs; None for any other change."""
+    """Return the name of a module whose code differs; None for any other change."""
     if len(change.path) < _MODULE_DEPTH or change.path[0] != "modules":
         return None
     name, *rest = change.path[1:]
@@ -229,7 +229,7 @@ def _module(change: Change) -> str | None:
 
 
 def brief(value: Any) -> str:
-    """Write a value on one short line."""
+    """Return a value on one short line."""
     if value == UNKNOWN:
         return "(known after up)"
     text = json.dumps(hide(value), ensure_ascii=False).replace(f'"{UNKNOWN}"', "(known after up)")
@@ -239,7 +239,7 @@ def brief(value: Any) -> str:
 
 
 def output_lines(outputs: Properties) -> list[str]:
-    """Write a stack's outputs for people, secrets hidden."""
+    """Return a stack's outputs as lines, with secrets hidden."""
     width = max(map(len, outputs), default=0)
     lines = [f"  {name:<{width}}  {_readable(value)}" for name, value in sorted(outputs.items())]
     return ["Outputs:", *lines] if lines else []
@@ -251,7 +251,7 @@ def _readable(value: Any) -> str:
 
 
 def summary(tally: Counter[Action], *, foretold: bool, complete: bool) -> str:
-    """Count what was done, or would be: `2 created, 5 unchanged`; `8, nothing changed` when that is all there is."""
+    """Return what was done, or would be: `2 created, 5 unchanged`; `8, nothing changed` if there is nothing else."""
     unchanged = tally[Action.SAME]
     if complete and 0 < tally.total() == unchanged:
         return f"{unchanged}, {'nothing to change' if foretold else 'nothing changed'}"

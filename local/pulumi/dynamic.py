@@ -1,6 +1,6 @@
-"""Dynamic resources: the provider class that came with the resource is loaded and called in this process.
+"""Dynamic resources: the resource's serialised provider class is loaded and called in this process.
 
-It follows what Pulumi's own dynamic provider process does, so a provider cannot tell the difference.
+It behaves like Pulumi's own process for dynamic providers, so that a provider cannot tell the difference.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _T = TypeVar("_T")
 
 
 class DynamicType:
-    """Drives every dynamic resource; `config` is the stack's, by keys with a namespace."""
+    """Drives every dynamic resource; `config` is the stack's config by keys with a namespace."""
 
     def __init__(self, config: Mapping[str, str], project: str) -> None:
         self._config = config
@@ -37,7 +37,7 @@ class DynamicType:
 
     @property
     def deletes(self) -> bool:
-        """Always: the provider decides."""
+        """Always true: the provider decides."""
         return True
 
     def check(self, old: Resource | None, inputs: Properties) -> Properties:
@@ -51,7 +51,7 @@ class DynamicType:
         return {**_from_provider(result.inputs), _PROVIDER_KEY: inputs[_PROVIDER_KEY]}
 
     def diff(self, old: Resource, inputs: Properties) -> Diff:
-        """Ask the provider; one that does not say gets a comparison of the inputs, without its own code."""
+        """Ask the provider; if it does not say, compare the inputs, without the provider's own code."""
         news = reveal(inputs)
         provider = self._load(news if news[_PROVIDER_KEY] != UNKNOWN else reveal(old.inputs))
         olds = _for_provider(_state_of(old))
@@ -68,25 +68,25 @@ class DynamicType:
         return Diff(changes, bool(result.delete_before_replace))
 
     def preview(self, old: Resource | None, inputs: Properties) -> Properties:  # noqa: ARG002 the interface's
-        """Know nothing but the inputs: a dynamic provider cannot be asked before the deed."""
+        """Return the inputs: a dynamic provider cannot predict its outputs."""
         return inputs
 
     def create(self, inputs: Properties) -> Created:
-        """Have the provider make it."""
+        """Let the provider create it."""
         provider = self._load(inputs)
         result = _guarded(lambda: provider.create(_for_provider(inputs)))
         outputs = _from_provider(result.outs or {})
         return Created(str(result.id), {**outputs, _PROVIDER_KEY: inputs[_PROVIDER_KEY]})
 
     def update(self, old: Resource, inputs: Properties) -> Properties:
-        """Have the provider change it."""
+        """Let the provider update it."""
         provider = self._load(inputs)
         olds = _for_provider(_state_of(old))
         result = _guarded(lambda: provider.update(old.id, olds, _for_provider(inputs)))
         return {**_from_provider(result.outs or {}), _PROVIDER_KEY: inputs[_PROVIDER_KEY]}
 
     def read(self, resource: Resource) -> Found | None:
-        """Have the provider look; no id means gone."""
+        """Let the provider read it; an answer without an id means that it is gone."""
         state = _state_of(resource)
         provider = self._load(state)
         result = _guarded(lambda: provider.read(resource.id, _for_provider(state)))
@@ -100,21 +100,21 @@ class DynamicType:
         return Found(result.id, inputs, outputs, drift)
 
     def delete(self, resource: Resource) -> None:
-        """Have the provider delete it."""
+        """Let the provider delete it."""
         state = _state_of(resource)
         provider = self._load(state)
         _guarded(lambda: provider.delete(resource.id, _for_provider(state)))
 
     def find(self, inputs: Properties) -> Found | None:  # noqa: ARG002 the interface's
-        """Find nothing: what makes such a resource unique is the provider's secret."""
+        """Find nothing: only the provider knows what makes such a resource unique."""
         return None
 
     def contents(self, resource: Resource, planned: Properties | None) -> str:  # noqa: ARG002 the interface's
-        """Not known: what a provider makes is its own."""
+        """Return nothing: only the provider knows its data."""
         return ""
 
     def created_at(self, found: Found) -> str:  # noqa: ARG002 the interface's
-        """Not known."""
+        """Return nothing: it is not known."""
         return ""
 
     def _load(self, properties: Properties) -> ResourceProvider:
@@ -136,7 +136,7 @@ class DynamicType:
 
 
 def _state_of(resource: Resource) -> Properties:
-    """Give what a provider gets as the old state: the outputs, with the newest code that the program sent."""
+    """Return the old state for a provider: the outputs, with the newest code that the program sent."""
     inputs = reveal(resource.inputs)
     return {**reveal(resource.outputs), _PROVIDER_KEY: inputs.get(_PROVIDER_KEY)}
 
@@ -157,7 +157,7 @@ def _from_provider(properties: Mapping[str, Any]) -> Properties:
 
 
 def _guarded(call: Callable[[], _T]) -> _T:
-    """Run the provider's code; whatever it raises becomes a DeployError that keeps its words."""
+    """Run the provider's code; whatever it raises becomes a DeployError with the same text."""
     try:
         return call()
     except DeployError:
@@ -168,7 +168,7 @@ def _guarded(call: Callable[[], _T]) -> _T:
 
 
 def _origin(error: Exception) -> str:
-    """Say where in the provider's code it was raised."""
+    """Return where in the provider's code it was raised."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -1,7 +1,7 @@
-"""Carries out what the program registers: decides each resource's step, performs it, and keeps the state true.
+"""Carries out what the program registers: decides each resource's step, performs it, and keeps the state correct.
 
-Pulumi's SDK registers a resource only when everything it depends on has been made, and calls from several threads, so
-independent resources are made side by side and no order has to be worked out here.
+Pulumi's SDK registers a resource only when everything that it depends on is done, and calls from several threads. So
+independent resources are created concurrently, and no order has to be computed here.
 """
 
 import threading
@@ -31,7 +31,7 @@ _SUPPORTED_PROVIDER = "pulumi:providers:cloudflare"
 
 @dataclass(frozen=True)
 class Registered:
-    """The answer to a registration; an id of "" is not known yet (previews only)."""
+    """The answer to a registration; an empty id is not known yet (only in previews)."""
 
     urn: str
     id: str
@@ -39,9 +39,9 @@ class Registered:
 
 
 class Engine:
-    """One run over a stack. With `dry_run` it plays on the state it is given and calls nothing that changes anything.
+    """One run over a stack. With `dry_run` it changes only the state that it is given.
 
-    `save` is called after every change of the state. `failures` holds what went wrong, in order.
+    `save` is called after every change of the state. `failures` has the errors, in order.
     """
 
     def __init__(
@@ -72,11 +72,11 @@ class Engine:
         self._deleted_early: set[str] = set()
 
     def interrupt(self) -> None:
-        """Take up nothing new; what is under way goes on to its end."""
+        """Start no more steps; steps in progress are finished."""
         self.interrupted = True
 
     def register(self, goal: Goal) -> Registered:
-        """Bring one resource to what the program wants. Raises StepError, or StoppedError when the run has ended."""
+        """Create or update one resource as the program wants. Raises StepError, or StoppedError after the run's end."""
         with self._underway():
             try:
                 return self._register(goal)
@@ -87,14 +87,14 @@ class Engine:
                 raise self._note(StepError(goal.urn, f"{label(goal.urn)}: {error}")) from error
 
     def set_outputs(self, urn: str, outputs: Properties) -> None:
-        """Take the outputs of the stack or of a component; they are stored when the whole run has succeeded."""
+        """Take the outputs of the stack or of a component; they are stored once the whole run has succeeded."""
         with self._lock:
             self._outputs[urn] = outputs
 
     def finish(self, *, complete: bool) -> None:
-        """Delete what was replaced and what the program no longer has, and save.
+        """Delete replaced resources and those that the program no longer has, and save.
 
-        When the program or a step failed (not `complete`), only wait for what is under way, and save.
+        If the program or a step failed (not `complete`), only wait for steps in progress, and save.
         """
         with self._idle:
             self._idle.wait_for(lambda: self._active == 0)
@@ -114,7 +114,7 @@ class Engine:
                     self.state.outputs = outputs
 
     def delete(self, going: list[Resource]) -> None:
-        """Delete these, one after the other, dependents first. A failure ends it and is noted."""
+        """Delete these one after the other, dependents first. A failure is recorded and ends it."""
         try:
             refuse_protected(going)
             leaving = {resource.urn for resource in going}
@@ -159,7 +159,7 @@ class Engine:
         return self._register_local(goal, old)
 
     def _take_alias(self, goal: Goal) -> None:
-        """Give a resource that was deployed under an earlier name its new one."""
+        """Rename a resource that was deployed under an earlier name."""
         if self.state.find(goal.urn):
             return
         for alias in goal.aliases:
@@ -168,7 +168,7 @@ class Engine:
                 return
 
     def _register_local(self, goal: Goal, old: Resource | None) -> Registered:
-        """Note a component, the stack or a provider: they exist in the state only."""
+        """Record a component, the stack or a provider: they exist in the state only."""
         resource_id = ""
         if goal.custom:
             if goal.type != _SUPPORTED_PROVIDER:
@@ -254,7 +254,7 @@ class Engine:
         return self._create(goal, inputs, resource_type, Step(Action.REPLACE, goal.urn, diff.changes))
 
     def _delete_for_replacement(self, old: Resource) -> None:
-        """Delete a resource before its successor is made, and before it what cannot be without it."""
+        """Delete a resource before its replacement is created, after those that depend on it."""
         with self._lock:
             going = [old, *self._bound_to(old)]
         refuse_protected([resource for resource in going if resource is not old])
@@ -263,7 +263,7 @@ class Engine:
             self._delete(resource, set(), note="before its replacement")
 
     def _bound_to(self, old: Resource) -> list[Resource]:
-        """List what has to be replaced with `old`, because an input that comes from it cannot change in place."""
+        """Return resources that must be replaced with `old`, because an input that comes from it cannot be updated."""
         bound = {old.urn}
         found: list[Resource] = []
         for resource in self.state.resources:
@@ -277,7 +277,7 @@ class Engine:
         return found
 
     def _delete(self, resource: Resource, leaving: set[str], note: str = "") -> None:
-        """Delete one resource, unless the option retain_on_delete or deleted_with spares the call."""
+        """Delete one resource; the options retain_on_delete and deleted_with avoid the API call."""
 
         def commit(_: None) -> None:
             self.state.resources.remove(resource)
@@ -307,9 +307,9 @@ class Engine:
         foretold: _T,
         commit: Callable[[_T], None],
     ) -> None:
-        """Do a step: note in the state that it begins, call, and store what came of it in the same stroke.
+        """Do a step: record in the state that it begins, make the call, and store its result with the end of the step.
 
-        A note that stays tells the next run that the call may have taken effect.
+        If the record is still there, the next run knows that the call may have taken effect.
         """
         if self.dry_run:
             with self._lock:
@@ -348,7 +348,7 @@ class Engine:
         self._display.finished(step, seconds)
 
     def _place(self, resource: Resource) -> None:
-        """Put a resource where its registration belongs in the order, in place of its former self."""
+        """Put a resource at its registration's place in the order, replacing its earlier entry."""
         former = self.state.find(resource.urn)
         if former:
             self.state.resources.remove(former)
@@ -357,7 +357,7 @@ class Engine:
 
 
 def _created(resource_type: ResourceType, inputs: Properties) -> Created:
-    """Create; when the API refuses because the name is taken, say what to do about it."""
+    """Create; if the API refuses because the name is taken, add what the user can do."""
     try:
         return resource_type.create(inputs)
     except ApiError as error:
@@ -380,7 +380,7 @@ def _taken(resource_type: ResourceType, inputs: Properties) -> str:
 
 
 def _marked(outputs: Properties, inputs: Properties, goal: Goal) -> Properties:
-    """Mark the outputs that came from secret inputs, and those that the program declares secret."""
+    """Mark outputs that come from secret inputs, and those that the program declares secret."""
     return {
         key: secret(value) if key in goal.secret_outputs or has_secret(inputs.get(key)) else value
         for key, value in outputs.items()

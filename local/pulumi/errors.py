@@ -1,15 +1,15 @@
-"""What can go wrong in a deploy, told apart by who has to act."""
+"""The errors of a deployment, distinguished by who has to act."""
 
 NOT_FOUND = 404
 _SERVER_ERROR = 500
 
 
 class DeployError(Exception):
-    """The deploy cannot go on; the message is for the user and says what to do."""
+    """The deployment cannot go on; the message tells the user what to do."""
 
 
 class StepError(DeployError):
-    """One step failed: `urn` is the resource it was about."""
+    """One step failed: `urn` is its resource."""
 
     def __init__(self, urn: str, message: str) -> None:
         super().__init__(message)
@@ -17,11 +17,11 @@ class StepError(DeployError):
 
 
 class StoppedError(DeployError):
-    """A resource was registered after the deploy had stopped, because of a failed step or an interrupt."""
+    """A resource was registered after the deployment had stopped, because of a failed step or an interrupt."""
 
 
 class ProgramError(DeployError):
-    """The program itself failed; `trace` holds its own frames when the exception was not meant for users."""
+    """The program itself failed; `trace` has its own frames if the exception was not written for users."""
 
     def __init__(self, message: str, trace: str = "") -> None:
         super().__init__(message)
@@ -35,7 +35,7 @@ class CheckError(DeployError):
 class ApiError(DeployError):
     """Cloudflare's API refused, or did not answer.
 
-    `status` is the HTTP status (0: no answer). `outcome_unknown` is true when the request may have taken effect.
+    `status` is the HTTP status (0: no answer). `outcome_unknown` is true if the request may have taken effect.
     """
 
     def __init__(self, message: str, status: int) -> None:

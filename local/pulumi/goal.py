@@ -1,4 +1,4 @@
-"""What the program wants of one resource: a registration, read from Pulumi's request."""
+"""The desired state of one resource: a registration, read from Pulumi's request."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from local.pulumi.wire import Properties, from_struct
 
 @dataclass(frozen=True)
 class Goal:
-    """A resource as the program registered it, options included. `aliases` are URNs that it may have had."""
+    """A resource as the program registered it, options included. `aliases` are URNs that it may have had before."""
 
     urn: str
     type: str
@@ -34,7 +34,7 @@ class Goal:
     aliases: tuple[str, ...] = ()
 
     def resource(self, resource_id: str, inputs: Properties, outputs: Properties) -> Resource:
-        """Give what the state keeps of it."""
+        """Return the resource for the state."""
         return Resource(
             urn=self.urn,
             type=self.type,
@@ -55,7 +55,7 @@ class Goal:
 def goal_from_request(
     request: resource_pb2.RegisterResourceRequest, stack: str, project: str, aliases_of: Mapping[str, tuple[str, ...]]
 ) -> Goal:
-    """Read a registration; `aliases_of` knows the parents' aliases. Raises DeployError for what is not supported."""
+    """Read a registration; `aliases_of` returns the parents' aliases. Raises DeployError for unsupported features."""
     urn = make_urn(stack, project, request.parent, request.type, request.name)
     _refuse_unsupported(request)
     dependencies = {key: sorted(value.urns) for key, value in request.propertyDependencies.items()}
@@ -93,7 +93,7 @@ def _refuse_unsupported(request: resource_pb2.RegisterResourceRequest) -> None:
 def _aliases(
     request: resource_pb2.RegisterResourceRequest, urn: str, stack: str, project: str, parent_aliases: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """List the URNs that the resource may have had: its own aliases, and those that follow from its parent's."""
+    """Return the URNs that the resource may have had: from its own aliases, and from its parent's."""
     given = cast("Iterable[alias_pb2.Alias]", request.aliases)  # pyright: ignore[reportUnknownMemberType] its stubs
     own = [_alias_urn(alias, request, stack, project) for alias in given]
     inherited: list[str] = []
@@ -115,5 +115,5 @@ def _alias_urn(alias: alias_pb2.Alias, request: resource_pb2.RegisterResourceReq
 
 
 def _inherited_name(name: str, parent_name: str, old_parent_name: str) -> str:
-    """Follow the custom of naming children after their parent: the prefix is renamed with it."""
+    """Rename a child with its parent if it is named after it, as is usual: its prefix is replaced."""
     return old_parent_name + name[len(parent_name) :] if name.startswith(parent_name) else name

@@ -1,4 +1,4 @@
-"""The resource monitor and the engine log that Pulumi's SDK talks to, in this process instead of over gRPC."""
+"""The resource monitor and the engine log that Pulumi's SDK calls, in this process instead of over gRPC."""
 
 import threading
 from typing import NoReturn
@@ -26,7 +26,7 @@ _SEVERITIES: dict[int, Severity] = {
 
 
 class Monitor:
-    """Answers the SDK's calls, which come from several threads. Method names are the protocol's."""
+    """Answers the SDK's calls, which come from several threads. The method names are the protocol's."""
 
     def __init__(self, engine: Engine, project: str, stack: str) -> None:
         self._engine = engine
@@ -36,13 +36,13 @@ class Monitor:
         self._lock = threading.Lock()
 
     def GetDeploymentInfo(self, _request: empty_pb2.Empty) -> resource_pb2.DeploymentInfo:  # noqa: N802
-        """Say which features the engine has; the SDK refuses the program's use of others."""
+        """Return which features the engine has; the SDK refuses programs that use others."""
         return resource_pb2.DeploymentInfo(supportedFeatures=_FEATURES)
 
     def RegisterResource(  # noqa: N802
         self, request: resource_pb2.RegisterResourceRequest
     ) -> resource_pb2.RegisterResourceResponse:
-        """Bring a resource to what the program wants."""
+        """Create or update a resource as the program wants it."""
         with self._lock:
             goal = goal_from_request(request, self._stack, self._project, self._aliases)
             self._aliases[goal.urn] = goal.aliases
@@ -65,22 +65,22 @@ class Monitor:
         _refuse(f"the function {request.tok}")
 
     def Call(self, request: resource_pb2.ResourceCallRequest) -> NoReturn:  # noqa: N802
-        """Refuse a resource's method."""
+        """Refuse a method of a resource."""
         _refuse(f"the method {request.tok}")
 
     def ReadResource(self, request: resource_pb2.ReadResourceRequest) -> NoReturn:  # noqa: N802
-        """Refuse to look up a resource that the stack does not own."""
+        """Refuse to read a resource that the stack does not own."""
         _refuse(f"reading an existing resource ({request.type} {request.name})")
 
     def __getattr__(self, name: str) -> NoReturn:
-        """Refuse everything else that the protocol has."""
+        """Refuse all other methods of the protocol."""
         if name.startswith("__"):
             raise AttributeError(name)
         _refuse(f"the engine feature {name}")
 
 
 class EngineLog:
-    """Takes what the program says with pulumi.log."""
+    """Takes the program's messages from pulumi.log."""
 
     def __init__(self, display: Display) -> None:
         self._display = display

@@ -9,15 +9,15 @@ from local.pulumi.wire import Properties, reveal
 
 
 def read_outputs(state_dir: Path, stack: str = "local", project: str = "") -> Properties:
-    """Give a stack's outputs in plain, secrets included. `project` is needed only when several have such a stack.
+    """Return a stack's outputs in plain text, secrets included. `project` is only needed if several have such a stack.
 
-    Raises DeployError when the stack is not deployed, or is not the only one.
+    Raises DeployError if the stack is not deployed, or there are several.
     """
     return reveal(stack_outputs(state_dir, stack, project))
 
 
 def stack_outputs(state_dir: Path, stack: str, project: str = "") -> Properties:
-    """Give a stack's outputs, secrets marked; the same errors."""
+    """Return a stack's outputs with secrets marked; it raises the same errors."""
     check_name("stack", stack)
     files = sorted((state_dir / "stacks").glob(f"{project or '*'}/{stack}.json"))
     if len(files) > 1:

@@ -1,4 +1,4 @@
-"""Runs the Pulumi program in this process, as the Pulumi CLI's Python language host would in its own."""
+"""Runs the Pulumi program in this process, as the Pulumi CLI's Python language host does in its own."""
 
 import asyncio
 import contextlib
@@ -27,11 +27,11 @@ from local.pulumi.stack_config import StackConfig
 _T = TypeVar("_T")
 
 _ENTRY = "__main__.py"
-# Each resource under way holds a thread of the SDK's event loop.
+# Each step in progress uses a thread of the SDK's event loop.
 _PARALLEL_STEPS = 16
-# What `pulumi.get_organization()` says without a Pulumi account.
+# The value of `pulumi.get_organization()` without a Pulumi account.
 _ORGANIZATION = "organization"
-# Pulumi's SDK wraps this function of pickle each time that it writes a dynamic provider, and never unwraps it: a
+# Pulumi's SDK wraps this function of pickle each time that it serialises a dynamic provider, and never unwraps it: a
 # process that runs many programs would end in a RecursionError.
 _PICKLER, _WRAPPED = pickle._Pickler, "_batch_setitems"  # pyright: ignore
 _UNWRAPPED = getattr(_PICKLER, _WRAPPED)
@@ -47,7 +47,7 @@ class Program:
     def run(self, monitor: Monitor, log: EngineLog, *, dry_run: bool) -> None:
         """Run it to its end, registering resources with the monitor.
 
-        Raises ProgramError when the program failed, and the engine's own DeployError when that ended it.
+        Raises ProgramError if the program failed, or the engine's own DeployError if that ended it.
         """
         if not (self.folder / _ENTRY).is_file():
             raise DeployError(f"there is no {_ENTRY} in {self.folder.resolve()}: run this in the folder of the program")
@@ -55,7 +55,7 @@ class Program:
             contextvars.copy_context().run(self._run, monitor, log, dry_run)
 
     def call(self, function: Callable[[], _T]) -> _T:
-        """Call a function as if from the program: its folder, its modules, its configuration (dynamic resources)."""
+        """Call a function as the program would: with its folder, modules and configuration (for dynamic resources)."""
 
         def configured() -> _T:
             self._configure(None, None, dry_run=False)
@@ -66,7 +66,7 @@ class Program:
 
     @contextlib.contextmanager
     def environment(self) -> Generator[None]:
-        """Stand in the program's folder; its modules are imported anew, and forgotten afterwards."""
+        """Work in the program's folder. Its modules are imported anew, and removed afterwards."""
         before = set(sys.modules)
         folder = str(self.folder.resolve())
         with contextlib.chdir(folder):
@@ -128,7 +128,7 @@ _OWN_FOLDER = str(Path(__file__).parent)
 
 @contextlib.contextmanager
 def _no_garbage_collection() -> Generator[None]:
-    """Let a program import: the classes of pulumi_cloudflare stay, and looks for garbage among them take a second."""
+    """Turn off garbage collection during imports: pulumi_cloudflare's classes stay, and a collection takes a second."""
     gc.disable()
     try:
         yield
@@ -138,9 +138,9 @@ def _no_garbage_collection() -> Generator[None]:
 
 @contextlib.contextmanager
 def _event_loop() -> Generator[asyncio.AbstractEventLoop]:
-    """Give the SDK an event loop of its own, and leave none of its tasks behind.
+    """Give the SDK an event loop of its own, and end all its tasks.
 
-    Its complaints are dropped: when a resource fails, the SDK leaves the futures of those after it unawaited.
+    The loop's warnings are dropped: if a resource fails, the SDK does not await the futures of later ones.
     """
     loop = asyncio.new_event_loop()
     loop.set_exception_handler(lambda _loop, _context: None)
@@ -161,7 +161,7 @@ def _event_loop() -> Generator[asyncio.AbstractEventLoop]:
 
 
 def _belongs_to(module: ModuleType, folder: Path) -> bool:
-    """Whether a module is part of the program, and neither of an environment in its folder nor of this package."""
+    """Tell whether a module belongs to the program, not to an environment in its folder or to this package."""
     file = getattr(module, "__file__", None)
     if not isinstance(file, str) or "site-packages" in file:
         return False

@@ -1,4 +1,4 @@
-"""Takes up what an interrupted deploy left half done: asks the API how each step ended, and corrects the state."""
+"""Recovers from an interrupted deployment: asks the API how each pending step ended, and corrects the state."""
 
 from datetime import datetime, timedelta
 
@@ -7,14 +7,14 @@ from local.pulumi.state import PendingOperation, Resource, State
 from local.pulumi.urn import label
 from local.pulumi.wire import mark_like, reveal
 
-# How much earlier than the step an object may seem to have been made (clocks, rounding to seconds).
+# By how much an object's creation may seem to be earlier than the step (clocks, rounding to seconds).
 _CLOCK_SLACK = timedelta(seconds=2)
 
 
 def settle_pending(state: State, types: ResourceTypes) -> list[str]:
-    """Resolve every pending operation of the state, and tell what was found, a sentence each.
+    """Resolve every pending operation of the state, and return what was found, one sentence for each.
 
-    Only reads from the API. Raises DeployError when it cannot be asked.
+    Only reads from the API. Raises DeployError if the API does not answer.
     """
     notes: list[str] = []
     while state.pending:
@@ -28,7 +28,7 @@ def settle_pending(state: State, types: ResourceTypes) -> list[str]:
 
 
 def _settle_create(state: State, pending: PendingOperation, resource_type: ResourceType) -> str:
-    """Adopt the object if it was made; exactly it: the same unique name, and not older than the step."""
+    """Adopt the object if it was created: it must have the same unique name, and not be older than the step."""
     wanted = pending.resource
     found = resource_type.find(reveal(wanted.inputs))
     former = state.find(wanted.urn)
@@ -43,7 +43,7 @@ def _settle_create(state: State, pending: PendingOperation, resource_type: Resou
 
 
 def _settle_change(state: State, pending: PendingOperation, resource_type: ResourceType) -> str:
-    """Look at what an update or a delete has left."""
+    """Read what an update or a delete has left."""
     subject = (pending.resource.urn, pending.resource.id)
     resource = next((item for item in state.resources if (item.urn, item.id) == subject), None)
     if resource is None:

@@ -1,4 +1,4 @@
-"""Reads every resource back from the API, and makes the state say what is there."""
+"""Reads every resource from the API, and updates the state."""
 
 import time
 from collections import Counter
@@ -16,7 +16,7 @@ from local.pulumi.wire import mark_like
 def refresh(
     state: State, save: Callable[[State], None], types: ResourceTypes, display: Display, stopped: Callable[[], bool]
 ) -> Counter[Action]:
-    """Read each resource: one that is gone leaves the state, changed inputs replace those in it.
+    """Read each resource: a missing one is removed from the state, changed inputs replace those in it.
 
     `save` is called after each change. Raises StepError at the first resource that cannot be read.
     """

@@ -1,4 +1,4 @@
-"""What the engine needs to know of a kind of resource, and which kinds there are."""
+"""What the engine needs to know about a type of resource, and which types there are."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from local.pulumi.wire import Properties
 
 @dataclass(frozen=True)
 class Created:
-    """A resource that was just made: its id, and what the API said of it (plain, without secret marks)."""
+    """A resource that was just created: its id, and the API's reply (plain, without secret marks)."""
 
     id: str
     outputs: Properties
@@ -20,9 +20,9 @@ class Created:
 
 @dataclass(frozen=True)
 class Found:
-    """A resource as it is now: its id, the inputs that would make it so, and its outputs (plain).
+    """A resource as it is now: its id, the inputs that would create it, and its outputs (plain).
 
-    `drift` is what differs from the stored outputs, where the next deploy looks at these too.
+    `drift` has the differences from the stored outputs, if the next deployment compares these too.
     """
 
     id: str
@@ -32,15 +32,15 @@ class Found:
 
 
 class ResourceType(Protocol):
-    """How one kind of resource is checked, compared, made, changed, read and deleted.
+    """How one type of resource is checked, compared, created, updated, read and deleted.
 
-    Inputs are plain (no secret marks) except in `diff`, which gets them as they are stored. The methods that call out
-    raise DeployError, of which ApiError tells whether the call may have taken effect.
+    Inputs are plain (no secret marks) except in `diff`, which gets them as they are stored. Methods that call the API
+    raise DeployError; its subclass ApiError says whether the call may have taken effect.
     """
 
     @property
     def deletes(self) -> bool:
-        """Whether `delete` does anything: some things go with their parent."""
+        """Whether `delete` does anything: some resources are deleted with their parent."""
         ...
 
     def check(self, old: Resource | None, inputs: Properties) -> Properties:
@@ -52,40 +52,40 @@ class ResourceType(Protocol):
         ...
 
     def preview(self, old: Resource | None, inputs: Properties) -> Properties:
-        """Foretell the outputs of a create (no `old`) or an update; what only the API can tell is UNKNOWN or absent."""
+        """Predict the outputs of a create (no `old`) or an update; those only the API knows are UNKNOWN or absent."""
         ...
 
     def create(self, inputs: Properties) -> Created:
-        """Make it."""
+        """Create it."""
         ...
 
     def update(self, old: Resource, inputs: Properties) -> Properties:
-        """Change it in place, and give its outputs."""
+        """Update it in place, and return its outputs."""
         ...
 
     def read(self, resource: Resource) -> Found | None:
-        """Look at it; None when it is gone."""
+        """Read it; None if it is gone."""
         ...
 
     def delete(self, resource: Resource) -> None:
-        """Delete it; one that is already gone is fine."""
+        """Delete it; if it is gone already, that is fine."""
         ...
 
     def find(self, inputs: Properties) -> Found | None:
-        """Find the one object that has these inputs' unique name; None when there is none, or no such thing."""
+        """Find the object that has these inputs' unique name; None if there is none, or names are not unique."""
         ...
 
     def contents(self, resource: Resource, planned: Properties | None) -> str:
-        """Tell what data would go, such as "5 messages", if it became what is planned, or (None) went; "" for none."""
+        """Return the data ("5 messages", or "") that would be lost by an update to `planned` or (None) a deletion."""
         ...
 
     def created_at(self, found: Found) -> str:
-        """When it was made, as an RFC 3339 time; "" when it does not say."""
+        """Return its creation time in RFC 3339; "" if it is not known."""
         ...
 
 
 class ResourceTypes:
-    """The kinds of resources that can be deployed, by type token or by its prefix up to the last colon."""
+    """The types of resources that can be deployed, by type token or by its prefix up to the last colon."""
 
     def __init__(self, by_token: Mapping[str, ResourceType], dynamic: ResourceType, dynamic_prefix: str) -> None:
         self._by_token = by_token
@@ -93,7 +93,7 @@ class ResourceTypes:
         self._dynamic_prefix = dynamic_prefix
 
     def get(self, token: str) -> ResourceType:
-        """Find a kind. Raises DeployError, with the kinds that there are, for another one."""
+        """Find a type. Raises DeployError, with the existing types, for an unknown one."""
         if token.startswith(self._dynamic_prefix):
             return self._dynamic
         if token not in self._by_token:

@@ -1,4 +1,4 @@
-"""A stack's configuration, as the Pulumi CLI computes it: Pulumi.yaml's defaults, then Pulumi.<stack>.yaml."""
+"""A stack's configuration, computed as the Pulumi CLI does: Pulumi.yaml's defaults, then Pulumi.<stack>.yaml."""
 
 import ipaddress
 import json
@@ -17,7 +17,7 @@ from local.pulumi.names import check_name
 PROJECT_FILE = "Pulumi.yaml"
 _BASE_URL = "cloudflare:baseUrl"
 _API_TOKEN = "cloudflare:apiToken"  # noqa: S105 a key's name
-# Replaced by the running instance's own, so what the stack says (even encrypted) does not matter.
+# Replaced by the running instance's own values, so the stack's (even encrypted ones) do not matter.
 _OVERRIDDEN = {_BASE_URL, _API_TOKEN}
 
 _KEY = re.compile(r"[\w.-]+:[\w.-]+(?:[\[.][\w\"\].-]*)?", re.ASCII)
@@ -27,7 +27,7 @@ _SCALAR_TYPES = frozenset({"string", "integer", "boolean"})
 
 @dataclass(frozen=True)
 class StackConfig:
-    """What a program of this stack reads: every value as a string, by its full key; and which keys are secret."""
+    """The configuration that a program of this stack reads: strings by their full keys; and which keys are secret."""
 
     project: str
     stack: str
@@ -36,11 +36,11 @@ class StackConfig:
 
     @property
     def base_url(self) -> str:
-        """The API that the stack names, "" for Cloudflare itself."""
+        """The API that the stack names; "" for Cloudflare itself."""
         return self.values.get(_BASE_URL, "")
 
     def require_loopback(self) -> None:
-        """Refuse a stack that is not meant for this machine. Raises DeployError."""
+        """Refuse a stack that is not for the local Cloudflare. Raises DeployError."""
         if _is_loopback(self.base_url):
             return
         target = self.base_url or "Cloudflare itself"
@@ -51,13 +51,13 @@ class StackConfig:
         )
 
     def for_instance(self, base_url: str, api_token: str) -> "StackConfig":
-        """Give the same configuration with the running instance's address and token in it."""
+        """Return the same configuration with the running instance's address and token."""
         values = {**self.values, _BASE_URL: base_url, _API_TOKEN: api_token}
         return StackConfig(self.project, self.stack, values, self.secret_keys | {_API_TOKEN})
 
 
 def project_name(project_dir: Path) -> str:
-    """Read the project's name. Raises DeployError when there is no usable Pulumi.yaml."""
+    """Read the project's name. Raises DeployError if there is no usable Pulumi.yaml."""
     name = _read_yaml(project_dir / PROJECT_FILE, "run this command in the folder of a Pulumi program").get("name")
     if not isinstance(name, str) or not name:
         raise DeployError(f"{PROJECT_FILE} has no `name`")
@@ -66,7 +66,7 @@ def project_name(project_dir: Path) -> str:
 
 
 def load_config(project_dir: Path, stack: str) -> StackConfig:
-    """Compute a stack's configuration. Raises DeployError that lists every value that is wrong or missing."""
+    """Compute a stack's configuration. Raises DeployError that lists every wrong or missing value."""
     check_name("stack", stack)
     project = project_name(project_dir)
     file_name = f"Pulumi.{stack}.yaml"
@@ -84,9 +84,9 @@ def load_config(project_dir: Path, stack: str) -> StackConfig:
 
 
 def set_value(project_dir: Path, stack: str, key: str, value: str) -> None:
-    """Set one value in a stack's file, and leave every other line as it is. Raises DeployError.
+    """Set one value in a stack's file, and leave all other lines unchanged. Raises DeployError.
 
-    As `pulumi config set` does, it takes true, false and whole numbers for what they are.
+    Like `pulumi config set`, it recognises true, false and whole numbers.
     """
     check_name("stack", stack)
     full_key = key if ":" in key else f"{project_name(project_dir)}:{key}"
@@ -122,7 +122,7 @@ def _names(line: str, key: str) -> bool:
 
 
 def read_values(path: Path, hint: str = "") -> dict[str, Any]:
-    """Read what is under a file's `config:`; keys are texts, whatever YAML takes them for. Raises DeployError."""
+    """Read what is below `config:` in a file; keys are strings, whatever YAML takes them for. Raises DeployError."""
     config: object = _read_yaml(path, hint).get("config")
     if not isinstance(config, dict | None):
         got = json.dumps(config, default=str)
@@ -144,7 +144,7 @@ class _Reader:
         self.problems: list[str] = []
 
     def declare(self, key: str, declaration: Any, given: Mapping[str, Any]) -> None:
-        """Take one entry of Pulumi.yaml's `config`: a schema with a default, or a plain value."""
+        """Read one entry of Pulumi.yaml's `config`: a schema with a default, or a plain value."""
         full_key = key if ":" in key else f"{self._project}:{key}"
         if not isinstance(declaration, dict):
             self.values[full_key] = _as_text(declaration)
@@ -164,7 +164,7 @@ class _Reader:
             )
 
     def take(self, key: str, value: Any) -> None:
-        """Take one value of the stack's own file."""
+        """Read one value of the stack's own file."""
         if ":" not in key:
             self.problems.append(f"{self._file_name}: key {key} needs a namespace: write {self._project}:{key}")
         elif key in _OVERRIDDEN and not isinstance(value, str):
@@ -177,21 +177,20 @@ class _Reader:
         elif isinstance(value, dict | list) and self._types.get(key) in _SCALAR_TYPES:
             self.problems.append(
                 f"{self._file_name}: {key} must be of type {self._types[key]}, got a "
-                f"{'list' if isinstance(value, list) else 'mapping'}"  # not its text: it may be a secret
+                f"{'list' if isinstance(value, list) else 'mapping'}"  # not its text, which may be a secret
             )
         elif value is not None:
-            # Whether a text is the integer or the boolean that is wanted is for the program to say: it judges all of
-            # its values together.
+            # The program checks whether a text is the wanted integer or boolean: it checks all of its values together.
             self.values[key] = _as_text(value)
 
 
 def _as_text(value: Any) -> str:
-    """Write a value as the program reads it; YAML has scalars that JSON has not (dates)."""
+    """Return a value as the program reads it; YAML has scalars that JSON lacks (dates)."""
     return json.dumps(value, default=str) if isinstance(value, bool | int | float | dict | list) else str(value)
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """Refuses a key that is there twice, as the Pulumi CLI does; PyYAML alone would let the last one win."""
+    """Refuses duplicate keys, as the Pulumi CLI does; PyYAML itself would take the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()

@@ -1,4 +1,4 @@
-"""What is known about a deployed stack."""
+"""The state of a deployed stack."""
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -11,13 +11,13 @@ Operation = Literal["create", "update", "delete"]
 
 
 def timestamp() -> str:
-    """Give the time now, as it is written in the state file."""
+    """Return the present time in the state file's format."""
     return datetime.now(UTC).isoformat()
 
 
 @dataclass
 class Resource:
-    """A deployed resource. `inputs` and `outputs` keep their secrets marked; `replaced` ones only wait for deletion."""
+    """A deployed resource. `inputs` and `outputs` keep their secret marks; `replaced` ones only wait for deletion."""
 
     urn: str
     type: str
@@ -36,11 +36,11 @@ class Resource:
 
     @property
     def is_real(self) -> bool:
-        """Whether there is anything outside of the state: not so for components, the stack and providers."""
+        """Whether it exists outside of the state, unlike components, the stack and providers."""
         return self.custom and not self.type.startswith(PROVIDER_TYPE_PREFIX)
 
     def needs(self) -> set[str]:
-        """Name every resource that has to outlive this one."""
+        """Return every resource that must exist as long as this one."""
         provider_urn = self.provider.rpartition("::")[0]
         urns = {self.parent, provider_urn, self.deleted_with, *self.dependencies}
         return urns.union(*self.property_dependencies.values()) - {""}
@@ -48,9 +48,9 @@ class Resource:
 
 @dataclass
 class PendingOperation:
-    """A step that was begun; found in a file, it tells that a deploy was interrupted in the middle of it.
+    """A step that has begun. If it is found in a file, a deployment was interrupted during the step.
 
-    `resource` is what the step would have stored: for an update, the resource with its old inputs.
+    `resource` is what the step would have stored; for an update, it is the resource with its old inputs.
     """
 
     operation: Operation
@@ -60,18 +60,18 @@ class PendingOperation:
 
 @dataclass
 class State:
-    """Everything known about a stack. `resources` is ordered: none needs a later one."""
+    """The state of a stack. `resources` is ordered: no resource needs a later one."""
 
     resources: list[Resource] = field(default_factory=list[Resource])
     pending: list[PendingOperation] = field(default_factory=list[PendingOperation])
     outputs: Properties = field(default_factory=dict[str, Any])
 
     def find(self, urn: str) -> Resource | None:
-        """Find the living resource of this name; those that wait for their deletion are not it."""
+        """Find the current resource of this name, not one that waits for its deletion."""
         return next((resource for resource in self.resources if resource.urn == urn and not resource.replaced), None)
 
     def rename(self, old: str, new: str) -> None:
-        """Give a resource another URN, wherever it is mentioned (aliases)."""
+        """Give a resource another URN wherever it occurs (for aliases)."""
 
         def renamed(urn: str) -> str:
             return new if urn == old else urn
@@ -87,7 +87,7 @@ class State:
 
 
 def copy_of(state: State) -> State:
-    """Copy a state so that a preview can play on it; property values are shared, as nothing changes them in place."""
+    """Copy a state for a preview to change; property values are shared, because nothing changes them in place."""
     return State(
         resources=[replace(resource) for resource in state.resources],
         pending=[replace(pending, resource=replace(pending.resource)) for pending in state.pending],

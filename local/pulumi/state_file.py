@@ -1,4 +1,4 @@
-"""What a stack has deployed: a JSON file that its owner alone can read, replaced whole after each step."""
+"""The file with a stack's state: JSON, readable by its owner only, replaced as a whole after each step."""
 
 import fcntl
 import json
@@ -13,7 +13,7 @@ from local.pulumi.errors import DeployError
 from local.pulumi.names import check_name
 from local.pulumi.state import PendingOperation, Resource, State
 
-# The format of releases before this one had its own, with this number.
+# The number of the format that releases before this one wrote.
 _OWN_VERSION = 1
 _PRIVATE = 0o600
 
@@ -21,7 +21,7 @@ _PRIVATE = 0o600
 class StateFile:
     """The file of one stack: `<state>/stacks/<project>/<stack>.json`, with a lock file beside it.
 
-    Raises DeployError for a name that is none.
+    Raises DeployError for an invalid name.
     """
 
     def __init__(self, state_dir: Path, project: str, stack: str) -> None:
@@ -32,7 +32,7 @@ class StateFile:
         self._project = project
 
     def load(self) -> State:
-        """Read the state; a stack never deployed has an empty one. Raises DeployError when it cannot be read."""
+        """Read the state; a stack never deployed has an empty one. Raises DeployError if it cannot be read."""
         try:
             document = json.loads(self.path.read_text())
         except FileNotFoundError:
@@ -49,7 +49,7 @@ class StateFile:
         return checkpoint.read(document)
 
     def save(self, state: State) -> None:
-        """Replace the file by this state, whole or not at all."""
+        """Replace the file by this state, atomically."""
         document = checkpoint.write(state, self._stack, self._project)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         scratch = self.path.with_suffix(".json.new")
@@ -62,12 +62,12 @@ class StateFile:
         scratch.replace(self.path)
 
     def remove(self) -> None:
-        """Forget a stack that has nothing left."""
+        """Delete the state of a stack that has no resources left."""
         self.path.unlink(missing_ok=True)
 
     @contextmanager
     def locked(self) -> Generator[None]:
-        """Keep other deploys of this stack out. Raises DeployError when one is under way."""
+        """Keep other deployments of this stack out. Raises DeployError if one is running."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.with_suffix(".lock").open("a+") as file:
             try:

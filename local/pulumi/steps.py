@@ -1,4 +1,4 @@
-"""What a deploy does to one resource, and who is told about it."""
+"""The steps of a deployment, and their display."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -22,7 +22,7 @@ class Action(Enum):
 
 @dataclass(frozen=True)
 class Step:
-    """One action on one resource, with what differs; `note` says what the action alone would not."""
+    """One action on one resource, with the differences; `note` has what the action alone does not say."""
 
     action: Action
     urn: str
@@ -31,20 +31,20 @@ class Step:
 
 
 class Display(Protocol):
-    """Whoever watches a deploy. Called from several threads."""
+    """The display of a deployment. It is called from several threads."""
 
     def started(self, step: Step) -> None:
-        """Take note that a step began; exactly one of the next two follows."""
+        """Show that a step began; exactly one of the next two follows."""
         ...
 
     def finished(self, step: Step, seconds: float) -> None:
-        """Take note that it is done (in a preview: that it would be)."""
+        """Show that it is done (in a preview: that it would be)."""
         ...
 
     def failed(self, step: Step, seconds: float) -> None:
-        """Take note that it failed; the message comes with the deploy's result."""
+        """Show that it failed; the error message comes with the deployment's result."""
         ...
 
     def message(self, severity: Severity, text: str, urn: str = "") -> None:
-        """Pass on what the program or the engine has to say."""
+        """Show a message of the program or of the engine."""
         ...

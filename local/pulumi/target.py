@@ -1,4 +1,4 @@
-"""Where a deploy goes."""
+"""The target of a deployment."""
 
 from dataclasses import dataclass
 
@@ -16,10 +16,10 @@ class Target:
     api_token: str
 
     def check_provider(self, inputs: Properties) -> None:
-        """Refuse a provider of the program's own that names another API, or another way in. Raises DeployError.
+        """Refuse an explicit provider that names another API, or other credentials. Raises DeployError.
 
-        With the Pulumi CLI, a provider takes nothing from the stack's configuration: one without an address would
-        deploy to Cloudflare itself.
+        With the Pulumi CLI, such a provider ignores the stack's configuration: without an address it would deploy to
+        Cloudflare itself.
         """
         given = {key: value for key, value in reveal(inputs).items() if value is not None}
         more = sorted(set(given) - _HONOURED)

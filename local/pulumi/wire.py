@@ -1,7 +1,7 @@
-"""Property values as Pulumi sends them, held as plain JSON.
+"""Property values as Pulumi sends them, represented as plain JSON.
 
-A secret is an object with Pulumi's signature around the value, an unknown (in previews) is Pulumi's sentinel string.
-Numbers that are integral are ints, so that they are written and compared as people write them.
+A secret is an object with Pulumi's signature around the value; an unknown (in previews) is Pulumi's sentinel string.
+Numbers that are integral are ints, so that they are written and compared like integers.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,7 +32,7 @@ def is_list(value: object) -> TypeGuard[list[Any]]:
 
 
 def from_struct(struct: struct_pb2.Struct) -> Properties:
-    """Turn a protobuf struct into plain JSON; top-level nulls are dropped, as Pulumi does."""
+    """Convert a protobuf struct to plain JSON; top-level nulls are dropped, as Pulumi does."""
     return {key: _from_value(value) for key, value in struct.fields.items() if value.WhichOneof("kind") != "null_value"}
 
 
@@ -54,7 +54,7 @@ def _from_value(value: struct_pb2.Value) -> Any:
 
 
 def to_struct(properties: Mapping[str, Any]) -> struct_pb2.Struct:
-    """Turn plain JSON into the protobuf struct that the Pulumi SDK reads."""
+    """Convert plain JSON to the protobuf struct that the Pulumi SDK reads."""
     struct = struct_pb2.Struct()
     struct.update(dict(properties))
     return struct
@@ -68,12 +68,12 @@ def secret(value: Any) -> Any:
 
 
 def is_secret(value: Any) -> bool:
-    """Whether this very value is marked; a secret further inside does not count."""
+    """Whether this value itself is marked; a secret inside of it does not count."""
     return is_object(value) and value.get(_SIGNATURE_KEY) == _SECRET_SIGNATURE
 
 
 def unwrap(value: Any) -> Any:
-    """Take the outermost secret mark off."""
+    """Remove the outermost secret mark."""
     return value[_SECRET_VALUE_KEY] if is_secret(value) else value
 
 
@@ -88,12 +88,12 @@ def rewrite(value: Any, change: Callable[[Any], Any]) -> Any:
 
 
 def reveal(value: Any) -> Any:
-    """Take every secret mark off, at any depth."""
+    """Remove every secret mark, at any depth."""
     return rewrite(value, unwrap)
 
 
 def hide(value: Any) -> Any:
-    """Replace every secret by a word, for people to read."""
+    """Replace every secret by a word, to show it to people."""
     return rewrite(value, lambda node: "[secret]" if is_secret(node) else node)
 
 
@@ -110,12 +110,12 @@ def _any(value: Any, test: Callable[[Any], bool]) -> bool:
 
 
 def has_secret(value: Any) -> bool:
-    """Whether a secret is anywhere in the value."""
+    """Whether the value contains a secret at any depth."""
     return _any(value, is_secret)
 
 
 def has_unknown(value: Any) -> bool:
-    """Whether any part of the value is not known yet."""
+    """Whether the value contains an unknown at any depth."""
     return _any(value, lambda node: node == UNKNOWN)
 
 

@@ -1,1 +1,1 @@
-"""The data plane: the Node process that holds workerd, and its Python side."""
+"""The data plane: the Node process that runs workerd, and its Python side."""

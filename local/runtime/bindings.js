@@ -1,4 +1,4 @@
-/** Bindings in workerd's own words, for what products bind; and the names of Workers of ours. */
+/** Bindings in workerd's own format, for products; and the names of our own Workers. */
 
 import { fileURLToPath } from 'node:url';
 
@@ -13,31 +13,31 @@ import { PLUGIN_NAME } from './workerd_plugin.js';
  * @typedef {NonNullable<WorkerOptions['config']['env']>[string]} Env
  */
 
-/** The Worker of the store's process: it holds the objects of all products. No Worker's name can hold a colon. */
+/** The Worker of the store's process: it has the objects of all products. A Worker's name cannot contain a colon. */
 export const STORE_WORKER = 'local:store';
-/** The Worker that is in each process of Workers, by which the store and Node reach those beside it. */
+/** The Worker in each process of Workers through which the store and Node reach the others there. */
 export const HOST_WORKER = 'local:host';
-/** The name of the Worker of a trial run. */
+/** The name of the Worker in a trial run. */
 export const TRIAL_WORKER = 'trial';
-/** In a trial, a class whose objects are never called. */
+/** A class for trials, whose objects are never called. */
 export const TRIAL_CLASS = 'StandIn';
 const PLUGIN = { name: PLUGIN_NAME, package: fileURLToPath(new URL('./workerd_plugin.js', import.meta.url)) };
 
 /**
- * @param {object} binding one of `Worker.Binding` in workerd.capnp
- * @param {{services?: object[], sockets?: object[]}} [more] that the process has, as `Service` and `Socket` are there
+ * @param {object} binding a `Worker.Binding` of workerd.capnp
+ * @param {{services?: object[], sockets?: object[]}} [more] further `Service`s and `Socket`s of the process
  */
 export function workerdBinding(binding, { services = [], sockets = [] } = {}) {
   return /** @type {Env} */ ({ type: 'unsafe:workerd', dev: { plugin: PLUGIN, options: { binding, services, sockets } } });
 }
 
 /**
- * A binding that a module makes, inside the Worker, of a service.
+ * Returns a binding that a module makes of a service, inside of the Worker.
  *
  * @param {string} moduleName
- * @param {string} name of the service, in that module's `env`
+ * @param {string} name the name of the service in that module's `env`
  * @param {object} service
- * @param {Record<string, unknown>} [values] more that is in that `env`
+ * @param {Record<string, unknown>} [values] further values of that `env`
  */
 export function wrappedBinding(moduleName, name, service, values = {}) {
   const others = Object.entries(values).map(([key, value]) => ({ name: key, json: JSON.stringify(value) }));
@@ -45,26 +45,26 @@ export function wrappedBinding(moduleName, name, service, values = {}) {
 }
 
 /**
- * An entrypoint of the store that workerd's own bindings send requests to, as workerd.capnp's `ServiceDesignator`. An
- * exception of it is an answer with the status 500.
+ * Returns the `ServiceDesignator` (workerd.capnp) of an entrypoint of the store to which workerd's own bindings send requests. If the entrypoint
+ * throws, the answer has the status 500.
  *
  * @param {string} entrypoint
- * @param {object} props what it finds in `ctx.props`
+ * @param {object} props the value of its `ctx.props`
  */
 export function storeService(entrypoint, props) {
   return { name: doorName({ entrypoint, props }) };
 }
 
 /**
- * The same for calls by RPC, or where an exception shall be one for the Worker: they take a step more.
+ * The same for calls by RPC, or if the Worker is to get an exception as an exception: that takes one more step.
  *
  * @param {string} entrypoint
- * @param {object} props what it finds in `ctx.props`
+ * @param {object} props the value of its `ctx.props`
  */
 export function storeCalls(entrypoint, props) {
   const json = JSON.stringify({ entrypoint, props });
   return { name: SERVICE_PREFIX + HOST_WORKER, entrypoint: 'StoreCalls', props: { json } };
 }
 
-/** The Worker of a trial run itself, as workerd.capnp's `ServiceDesignator`. */
+/** The Worker of a trial run itself, as a `ServiceDesignator` of workerd.capnp. */
 export const TRIAL_SERVICE = { name: SERVICE_PREFIX + TRIAL_WORKER };

@@ -1,6 +1,6 @@
 /**
- * What a page on another site could do with a browser on this machine: make a name of its own lead to a Worker's port
- * (DNS rebinding), or write through it. Both are refused, for a Worker under development has often no lock of its own.
+ * Refuses what a page on another site could do with a browser on this computer: make its own host name lead to a Worker's port (DNS rebinding), or
+ * send writing requests. A Worker under development often has no access control of its own.
  */
 
 import { hostName } from './hosts.js';
@@ -11,10 +11,10 @@ const READS = new Set(['GET', 'HEAD', 'OPTIONS']);
 const HOW_TO_ALLOW = 'Start the local Cloudflare with --no-browser-checks to allow it.\n';
 
 /**
- * Why a request is refused; null: it is not.
+ * Returns why a request is refused; null: it is not.
  *
  * @param {IncomingMessage} request
- * @param {(host: string) => boolean} isKnown whether a host is this machine, or a domain of a Worker
+ * @param {(host: string) => boolean} isKnown whether a host is this computer, or a domain of a Worker
  * @returns {string | null}
  */
 export function browserRefusal({ headers, method = '' }, isKnown) {
@@ -23,7 +23,7 @@ export function browserRefusal({ headers, method = '' }, isKnown) {
     return `Host ${host} is neither a name of this machine nor a domain or route of a Worker. ${HOW_TO_ALLOW}`;
   }
   const writes = !READS.has(method) || headers.upgrade !== undefined;
-  // A browser adds no Authorization by itself: whoever did knows a secret.
+  // A browser never adds Authorization by itself: whoever did knows a secret.
   if (!writes || headers.authorization !== undefined || !isCrossSite(headers, isKnown)) return null;
   return `A page on another site (${headers.origin ?? 'unknown'}) must not write here. ${HOW_TO_ALLOW}`;
 }

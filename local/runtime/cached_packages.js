@@ -1,6 +1,6 @@
 /**
- * Lets this package's modules find their packages in the user's cache: for `node --import`, with the folder in
- * CLOUDFLARE_LOCAL_NODE_PACKAGES. Modules in that folder find theirs as ever.
+ * Lets this package's modules find npm packages in the user's cache: for `node --import`, with the folder in CLOUDFLARE_LOCAL_NODE_PACKAGES. Modules
+ * in that folder find theirs as usual.
  */
 
 import { registerHooks } from 'node:module';

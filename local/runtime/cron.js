@@ -1,11 +1,11 @@
 /**
- * Cron expressions as Cloudflare reads them (its own parser: github.com/cloudflare/saffron): five fields, times in UTC,
- * days of the week from 1 = Sunday to 7 = Saturday, ranges that may wrap around (`FRI-SUN`), and
+ * Cron expressions as Cloudflare parses them (its own parser: github.com/cloudflare/saffron): five fields, times in UTC, days of the week from 1 =
+ * Sunday to 7 = Saturday, ranges that may wrap around (`FRI-SUN`), and
  *
  * - day of the month: `L` last day, `L-3` three days before it, `15W` the weekday nearest to the 15th, `LW`, `L-3W`
  * - day of the week: `L` Saturday, `6L` the last Friday of the month, `6#2` the second Friday
  *
- * When both day fields are restricted, a day that matches one of them is enough.
+ * If both day fields are restricted, a day that matches one of them is enough.
  */
 
 import { PlatformError } from './errors.js';
@@ -35,7 +35,7 @@ const MAX_LAST_OFFSET = 30;
 const MAX_NTH = 5;
 
 /**
- * Throws a `bad_request` error for an expression that Cloudflare does not take.
+ * Throws a `bad_request` error for an expression that Cloudflare refuses.
  *
  * @param {string} expression
  * @returns {Cron}
@@ -61,7 +61,7 @@ export function parseCron(expression) {
 }
 
 /**
- * Whether the minute of a time is one of an expression's.
+ * Whether an expression matches the minute of a time.
  *
  * @param {Cron} cron
  * @param {Date} date
@@ -78,7 +78,7 @@ function invalid(expression) {
 }
 
 /**
- * A list of values, ranges and steps, as the set of its values.
+ * Returns the set of values of a list of values, ranges and steps.
  *
  * @param {string} text
  * @param {Field} field
@@ -182,7 +182,7 @@ function daysInMonth(date) {
 }
 
 /**
- * The weekday nearest to a day of a date's month, without leaving the month; NaN when the month has no such day.
+ * Returns the weekday nearest to a day of a date's month, within the month; NaN if the month has no such day.
  *
  * @param {number} day
  * @param {Date} date

@@ -1,4 +1,4 @@
-/** Fires cron triggers, each minute by the machine's clock (UTC). A minute that was missed is not made up for. */
+/** Fires cron triggers each minute by the system clock (UTC). A missed minute is not made up for. */
 
 import { cronMatches, parseCron } from './cron.js';
 
@@ -23,7 +23,7 @@ export class CronClock {
   }
 
   /**
-   * Replaces all triggers. A minute that began before, even a moment ago, still is the former ones'.
+   * Replaces all triggers. A minute that has already begun still uses the former ones.
    *
    * @param {Worker[]} workers
    */
@@ -44,7 +44,7 @@ export class CronClock {
   #tick() {
     const minute = startOfMinute();
     this.#sleep();
-    if (minute === this.#lastMinute) return; // woken a moment early
+    if (minute === this.#lastMinute) return; // the timer fired a moment early
     this.#lastMinute = minute;
     for (const { worker, expression, cron } of this.#triggers) {
       if (cronMatches(cron, new Date(minute))) this.#run(worker, expression, minute);

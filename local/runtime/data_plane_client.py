@@ -1,4 +1,4 @@
-"""The control plane's side of the data plane's internal HTTP API."""
+"""The control plane's client of the data plane's internal HTTP API."""
 
 import asyncio
 import json
@@ -13,17 +13,17 @@ from local.core.product import Config
 from local.core.registry import method_of
 
 _WAIT_SECONDS = 20  # for a data plane that is being restarted
-_APPLY_SECONDS = 180  # a reload drains what runs; a consumer may take its time
+_APPLY_SECONDS = 180  # a reload waits for running invocations, such as a consumer's
 _CALL_SECONDS = 60
 _RESTORE_PAUSE_SECONDS = 1
-_BYTES = "bytes"  # the method that takes and gives what is no JSON
-_FIELDS_HEADER = "Object-Fields"  # what describes bytes beside them: JSON, percent-encoded
+_BYTES = "bytes"  # the method whose request and answer are bytes
+_FIELDS_HEADER = "Object-Fields"  # the header with the description of the bytes: JSON, percent-encoded
 
 _T = TypeVar("_T")
 
 
 class DataPlaneRefusedError(Exception):
-    """The data plane said no: `kind` is one of invalid_worker, sql, port_in_use, not_found, bad_request, internal."""
+    """The data plane refused: `kind` is one of invalid_worker, sql, port_in_use, not_found, bad_request, internal."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(f"{kind}: {message}")
@@ -32,18 +32,18 @@ class DataPlaneRefusedError(Exception):
 
 
 class DataPlaneAwayError(Exception):
-    """The data plane did not answer: it is down, or went down in the middle of the call."""
+    """The data plane did not answer: it is down, or stopped during the call."""
 
 
 @dataclass(frozen=True)
 class OpenBytes:
-    """What describes some bytes, and the bytes, which are read once or closed."""
+    """The description of some bytes, and the bytes, which must be read once or closed."""
 
     fields: dict[str, Any]
     _response: httpx.Response
 
     async def read(self) -> AsyncGenerator[bytes]:
-        """Read the bytes as they come."""
+        """Read the bytes as they arrive."""
         try:
             async for chunk in self._response.aiter_raw():
                 yield chunk
@@ -51,26 +51,26 @@ class OpenBytes:
             await self.close()
 
     async def close(self) -> None:
-        """Read no more."""
+        """Stop reading."""
         await self._response.aclose()
 
 
 class Endpoint(Protocol):
-    """Where the data plane listens now; it changes with each restart."""
+    """The data plane's present address; it changes with each restart."""
 
     token: str
 
     async def url(self) -> str:
-        """Wait for a running data plane and tell its base address."""
+        """Wait for a running data plane and return its base address."""
         ...
 
 
 class DataPlaneClient:
-    """Calls the data plane, and gives it back its configuration after a restart."""
+    """A client of the data plane, which sends the configuration again after a restart."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self.config: Config | None = None  # what is in force; None until the data plane has taken one
-        self._kept: dict[str, Any] = {}  # bodies of the calls that a restarted data plane gets again, by path
+        self.config: Config | None = None  # the configuration in force; None until the data plane has accepted one
+        self._kept: dict[str, Any] = {}  # bodies of the calls that are repeated to a restarted data plane, by path
         self._endpoint = endpoint
         self._http = httpx.AsyncClient(
             headers={"Authorization": f"Bearer {endpoint.token}"}, timeout=_CALL_SECONDS, trust_env=False
@@ -81,16 +81,17 @@ class DataPlaneClient:
         await self._http.aclose()
 
     async def apply(self, config: Config, *, force: bool = False) -> None:
-        """Put the whole configuration in force, unless it is. When it is refused, the one before stays in force."""
+        """Apply the whole configuration, unless it is in force already. If it is refused, the previous one stays."""
         if config == self.config and not force:
             return
         await self._call("PUT", "/config", config, seconds=_APPLY_SECONDS, repeat=True)
         self.config = config
 
     async def restore(self, url: str) -> None:
-        """Give a restarted data plane the configuration in force; tries until it is taken or the process is gone.
+        """Send a restarted data plane the configuration in force; retry until it is accepted or the process has ended.
 
-        Before one was taken there is none to give: whoever sends the first one sends it again.
+        Before the first configuration was accepted there is nothing to send: the sender of the first one retries by
+        itself.
         """
         while self.config is not None:
             try:
@@ -98,22 +99,22 @@ class DataPlaneClient:
                 for path, body in self._kept.items():
                     await self._send("POST", url + path, body, seconds=_CALL_SECONDS)
             except DataPlaneRefusedError as error:
-                if error.kind != "port_in_use":  # a leftover may still hold the port for a moment
+                if error.kind != "port_in_use":  # a leftover process may still hold the port for a moment
                     raise
                 await asyncio.sleep(_RESTORE_PAUSE_SECONDS)
             else:
                 return
 
     async def validate(self, version: Config) -> Config:
-        """Run a version in a workerd of its own: {startup_time_ms, handlers, named_handlers, workflow_classes}."""
+        """Run a version in a separate workerd: {startup_time_ms, handlers, named_handlers, workflow_classes}."""
         return await self._call("POST", "/validate", version, seconds=_APPLY_SECONDS, repeat=True)
 
     async def delete_data(self, kind: str, data_id: str) -> None:
-        """Remove the data of what the configuration does not name any more: of a database, a queue…, by its id."""
+        """Delete data that the configuration no longer contains: of a database, a queue and so on, by its id."""
         await self._call("DELETE", f"/data/{kind}/{data_id}", repeat=True)
 
     async def call(self, kind: str, data_id: str, method: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Call a method of an object, as its product declares it; what it takes and gives is JSON."""
+        """Call a method of an object that its product declares; request and answer are JSON."""
         declared = method_of(kind, method)
         seconds = _APPLY_SECONDS if declared.long else _CALL_SECONDS
         path = _object_path(kind, data_id, method)
@@ -122,7 +123,7 @@ class DataPlaneClient:
         return await self._call("POST", path, dict(body or {}), seconds=seconds, repeat=declared.repeatable)
 
     async def send_bytes(self, kind: str, data_id: str, content: bytes, query: Mapping[str, str]) -> dict[str, Any]:
-        """Send bytes to an object, which are durable when this returns; gives what it says of them."""
+        """Send bytes to an object; they are durable when this returns. Return the object's description of them."""
         path = f"{_object_path(kind, data_id, _BYTES)}?{urlencode(query)}"
 
         async def send(url: str) -> dict[str, Any]:
@@ -154,7 +155,7 @@ class DataPlaneClient:
         return await self._reach(send, f"{method} {path}", repeat=repeat)
 
     async def _reach(self, send: Callable[[str], Awaitable[_T]], call: str, *, repeat: bool) -> _T:
-        """Send to a data plane that may be restarting. Only what may run twice is repeated once it was sent."""
+        """Send a request to a data plane that may be restarting. Only an idempotent one is sent a second time."""
         deadline = asyncio.get_running_loop().time() + _WAIT_SECONDS
         while True:
             try:
@@ -177,7 +178,7 @@ class DataPlaneClient:
 
 
 def _checked(response: httpx.Response) -> httpx.Response:
-    """Let an answer through that is no refusal. Raises DataPlaneRefusedError."""
+    """Return an answer that is not an error. Raises DataPlaneRefusedError."""
     if response.is_success:
         return response
     try:

@@ -1,4 +1,4 @@
-"""Runs the data plane (Node, which holds workerd), and runs it again after a crash."""
+"""Runs the data plane (Node with workerd), and restarts it after a crash."""
 
 import asyncio
 import json
@@ -17,12 +17,12 @@ from local.runtime import node_parts
 _MAIN = Path(__file__).parent / "main.js"
 _TOKEN_VARIABLE = "CLOUDFLARE_LOCAL_DATA_PLANE_TOKEN"  # noqa: S105 a name
 _READY_SECONDS = 30
-_STOP_SECONDS = 15  # the data plane ends its workerd first
-_CRASH_GRACE_SECONDS = 0.5  # what is left of a dead data plane's group gets this long to go by itself
-_SERVED_SECONDS = 1  # a run that came up and served for so long is followed by the next one at once
-_PAUSES_SECONDS = (0.0, 0.5, 1, 2, 5)  # after it, and after one, two, … in a row that did not get that far
+_STOP_SECONDS = 15  # the data plane stops its workerd first
+_CRASH_GRACE_SECONDS = 0.5  # what is left of a dead data plane's process group has this long to end by itself
+_SERVED_SECONDS = 1  # after a run that has served for this long, the next one starts at once
+_PAUSES_SECONDS = (0.0, 0.5, 1, 2, 5)  # after such a run, and after one, two, … shorter ones in a row
 _LONGEST_LINE_BYTES = 16_000_000
-_SHOWN_BYTES = 500  # of a line that makes no sense
+_SHOWN_BYTES = 500  # of a line that cannot be parsed
 
 Restore = Callable[[str], Awaitable[None]]
 TailListener = Callable[[str, dict[str, Any]], None]
@@ -31,7 +31,7 @@ TailListener = Callable[[str, dict[str, Any]], None]
 class DataPlaneProcess:
     """The data plane of one state folder.
 
-    `restore` gives a restarted one its configuration back; `on_tail_event` gets invocations, with their Worker's name.
+    `restore` sends a restarted one its configuration; `on_tail_event` gets invocations, with their Worker's name.
     """
 
     def __init__(self, state_dir: Path, log: LogFile) -> None:
@@ -41,32 +41,32 @@ class DataPlaneProcess:
         self._state_dir = state_dir
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
-        self._leader: ProcessRecord | None = None  # of its group
+        self._leader: ProcessRecord | None = None  # of the process group
         self._url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._keeper: asyncio.Task[None] | None = None
         self._readers: list[asyncio.Task[None]] = []
         self._stopping = False
 
     async def url(self) -> str:
-        """Wait for a running data plane that has its configuration, and tell its base address."""
+        """Wait for a running data plane that has its configuration, and return its base address."""
         return await asyncio.shield(self._url)
 
     async def start(self) -> None:
-        """Start the data plane and keep it running. Raises InstanceError when it does not come up."""
+        """Start the data plane and keep it running. Raises InstanceError if it does not start."""
         self._url.set_result(await self._spawn())
         self._keeper = asyncio.create_task(self._keep())
 
     async def stop(self) -> None:
-        """End the data plane and wait until nothing of it runs."""
+        """Stop the data plane and wait until all its processes have ended."""
         self._stopping = True
         if self._keeper is not None:
             self._keeper.cancel()
         if self._process is not None:
             if self._process.stdin is not None:
-                self._process.stdin.close()  # its sign to go
+                self._process.stdin.close()  # tells it to end
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._process.wait(), _STOP_SECONDS)
-        if self._leader is not None:  # not the one that the folder names: it may be another instance's by now
+        if self._leader is not None:  # not the one in the folder's record, which may belong to another instance by now
             await asyncio.to_thread(stop_group, self._leader, grace_seconds=_CRASH_GRACE_SECONDS)
         await asyncio.gather(*self._readers, return_exceptions=True)
 
@@ -77,7 +77,7 @@ class DataPlaneProcess:
             assert process is not None  # noqa: S101
             served_from = asyncio.get_running_loop().time()
             code = await self._ended(process)
-            if self._url.done():  # else somebody waits for it since the last end
+            if self._url.done():  # otherwise somebody has been waiting for it since the last end
                 self._url = asyncio.get_running_loop().create_future()
             served_seconds = asyncio.get_running_loop().time() - served_from
             crashes = 0 if served_seconds > _SERVED_SECONDS else crashes + 1
@@ -94,7 +94,7 @@ class DataPlaneProcess:
                 self._url.set_result(url)
 
     async def _ended(self, process: asyncio.subprocess.Process) -> int:
-        """Wait for a process to end, and end one whose output nobody reads any more; gives its exit code."""
+        """Wait for a process to end; stop one whose output nobody reads any more. Return its exit code."""
         exited = asyncio.create_task(process.wait())
         try:
             done, _ = await asyncio.wait({exited, *self._readers}, return_when=asyncio.FIRST_COMPLETED)
@@ -110,12 +110,12 @@ class DataPlaneProcess:
             exited.cancel()
 
     async def _end_attempt(self) -> None:
-        """End what runs, all of its group: whatever still holds a pipe of it keeps `wait` from returning."""
+        """End the whole process group: whatever still holds a pipe of it keeps `wait` from returning."""
         if self._leader is not None:
             await asyncio.to_thread(stop_group, self._leader, grace_seconds=0)
 
     async def _spawn(self) -> str:
-        """Start node; returns its address once it said that it is ready."""
+        """Start node; return its address once it reports that it is ready."""
         await asyncio.to_thread(stop_leftovers, self._state_dir, grace_seconds=_CRASH_GRACE_SECONDS)
         process = await asyncio.create_subprocess_exec(
             node_parts.node(), *node_parts.arguments(), str(_MAIN), "--state", str(self._state_dir.resolve()),
@@ -123,7 +123,7 @@ class DataPlaneProcess:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env={**os.environ, **node_parts.environment(), _TOKEN_VARIABLE: self.token},
-            start_new_session=True,  # a group of its own: Ctrl-C is ours to handle, and killpg reaches all of it
+            start_new_session=True,  # its own process group: this process handles Ctrl-C, and killpg reaches all of it
             limit=_LONGEST_LINE_BYTES,
         )  # fmt: skip
         self._process = process
@@ -153,7 +153,7 @@ class DataPlaneProcess:
         return f"http://127.0.0.1:{port}"
 
     async def _read_events(self, stdout: asyncio.StreamReader, ready: asyncio.Future[int]) -> None:
-        """Take every event. Nothing that the data plane, or who listens to it, does wrong ends the reading."""
+        """Handle every event. No error of the data plane, or of a listener, ends the reading."""
         while line := await _read_line(stdout):
             try:
                 self._take(json.loads(line), ready)
@@ -177,7 +177,7 @@ class DataPlaneProcess:
 
 
 async def _read_line(stream: asyncio.StreamReader) -> bytes:
-    """Read a line; of one that is too long, its beginning; nothing at the end."""
+    """Read a line, or the beginning of one that is too long; return nothing at the end."""
     beginning: bytes | None = None
     while True:
         try:

@@ -1,4 +1,4 @@
-/** What the control plane wants to run: the body of PUT /config, and what the parts of the data plane take from it. */
+/** The desired state: the body of PUT /config, and what the parts of the data plane read from it. */
 
 import { parseCron } from './cron.js';
 import { PlatformError } from './errors.js';
@@ -88,7 +88,7 @@ import { PlatformError } from './errors.js';
 export const NOTHING = { workers: [], queues: [], workflows: [] };
 
 /**
- * Checks the outline of a request body; its details are the control plane's business.
+ * Checks the outline of a request body; the control plane is responsible for its details.
  *
  * @param {any} body
  * @returns {DesiredState}
@@ -103,7 +103,7 @@ export function desiredState(body) {
 }
 
 /**
- * The name under which one version of a Worker runs.
+ * Returns the name under which one version of a Worker runs.
  *
  * @param {string} workerName
  * @param {string} versionId
@@ -113,7 +113,7 @@ export function serviceName(workerName, versionId) {
 }
 
 /**
- * Where a Worker's invocations go.
+ * Returns where a Worker's invocations go.
  *
  * @param {Worker | undefined} worker
  * @returns {Target[]}

@@ -1,23 +1,23 @@
 /**
- * How a Worker's process reaches the store's process: by a socket of the store, in the folder where both run. workerd's own
- * bindings speak HTTP or RPC to it; a header that workerd adds on the way out says what a request is for.
+ * How a process of Workers reaches the store's process: through a socket of the store, in the folder where both run. workerd's own bindings use HTTP
+ * or RPC on it; a header that workerd adds to outgoing requests says which binding a request is for.
  */
 
 import { BOUND_HEADER, toHeader } from './system/bound.js';
 
 /** @import { Bound } from './system/bound.js' */
 
-/** Any name; workerd asks for a host by it to begin RPC. */
+/** Any name; workerd uses it as the host when it begins RPC. */
 const RPC_HOST = 'local-rpc';
 const NAME_PREFIX = 'local:door:';
 
-/** The socket's path, in the folder where workerd runs. */
+/** The socket's path, relative to the folder where workerd runs. */
 export const DOOR_PATH = 'store/door.sock';
 
 /**
  * The socket, as workerd.capnp's `Socket`.
  *
- * @param {string} service of the store's Worker
+ * @param {string} service a service of the store's Worker
  */
 export function doorSocket(service) {
   return {
@@ -29,16 +29,16 @@ export function doorSocket(service) {
 }
 
 /**
- * The name of the service that leads to something in the store's process.
+ * Returns the name of the service that leads to something in the store's process.
  *
- * @param {Bound | null} bound null: each request says itself what it is for
+ * @param {Bound | null} bound what is bound; null: each request says itself what it is for
  */
 export function doorName(bound) {
   return NAME_PREFIX + (bound === null ? '' : toHeader(bound));
 }
 
 /**
- * All services that lead to the store's process and are named in a binding, as workerd.capnp's `Service`.
+ * Returns all services that lead to the store's process and are named in a binding, as `Service`s of workerd.capnp.
  *
  * @param {unknown} binding
  * @returns {object[]}

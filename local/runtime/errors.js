@@ -1,4 +1,4 @@
-/** Errors that cross the internal API, by kind, with the HTTP status of each. */
+/** Errors of the internal API: their kinds, with the HTTP status of each. */
 
 /** @typedef {keyof typeof STATUS} ErrorKind */
 
@@ -13,7 +13,7 @@ const STATUS = {
   internal: 500,
 };
 
-/** A failure that the control plane can tell apart. */
+/** A failure that the control plane can distinguish. */
 export class PlatformError extends Error {
   /**
    * @param {ErrorKind} kind

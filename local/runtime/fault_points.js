@@ -1,12 +1,12 @@
 /**
- * Named moments of a start and of a change, at which a test may kill this process: durability is decided there. Without
- * the variable, which only tests set, a moment passes without a look at the disk.
+ * Named moments of a start and of a change, at which a test may kill this process, because durability depends on them. Without the environment
+ * variable, which only tests set, nothing is read from the disk.
  */
 
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** The folder in which a file named after a moment asks for one kill there. */
+/** The folder in which a file named after a moment requests one kill there. */
 const FOLDER = process.env.EPHEMERA_FAULT_POINTS;
 
 /**
@@ -20,7 +20,7 @@ export function reached(point) {
   try {
     rmSync(join(FOLDER, point));
   } catch {
-    return; // nobody asked for it
+    return; // no kill was requested
   }
   process.kill(process.pid, 'SIGKILL');
 }

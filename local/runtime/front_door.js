@@ -1,4 +1,4 @@
-/** The ports of the Workers: an HTTP server each, which passes requests on to the version that they fall to. */
+/** The ports of the Workers: one HTTP server each, which passes requests on to the right version. */
 
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
@@ -24,19 +24,19 @@ import { pickTarget } from './system/percentages.js';
  */
 
 const HOST = '127.0.0.1';
-/** Longer than any client keeps an idle connection, so that none is closed while a request is on its way. */
+/** Longer than clients keep idle connections, so that none is closed while a request is on its way. */
 const KEEP_ALIVE_MS = 75_000;
 const NOTHING_DEPLOYED = 'There is nothing here yet\n';
 const RUNTIME_STOPPED = 'The Workers runtime stopped while it handled this request\n';
 const PLAIN_TEXT = { 'Content-Type': 'text/plain; charset=utf-8' };
-/** Headers about one connection, not about the request: Node writes its own. */
+/** Headers about a connection, not about the request: Node writes its own. */
 const CONNECTION_HEADERS = ['connection', 'keep-alive', 'proxy-connection', 'upgrade', 'http2-settings'];
-/** Headers that name the version for a request, or a key whose requests all get the same one. */
+/** Headers that name the version for a request, or a key; all requests with the same key go to the same version. */
 const OVERRIDES_HEADER = 'cloudflare-workers-version-overrides';
 const KEY_HEADER = 'cloudflare-workers-version-key';
 /** A member of a dictionary (RFC 8941) whose value is a string. */
 const OVERRIDE = /(?:^|,)[ \t]*([^\s,;="]+)="([^"]*)"/g;
-/** Headers that are Cloudflare's to set; the first is Miniflare's way to `request.cf`. */
+/** Headers that only Cloudflare may set; the first one is Miniflare's way to set `request.cf`. */
 const RESERVED_HEADERS = [CF_HEADER, 'cf-connecting-ip'];
 const TIME_ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
@@ -47,18 +47,16 @@ export class FrontDoor {
   #checksBrowsers = true;
   #admit;
 
-  /**
-   * @param {(pick: () => Target | null) => Promise<Admission | null>} admit waits for the process of what is picked
-   */
+  /** @param {(pick: () => Target | null) => Promise<Admission | null>} admit waits for the process of a chosen version */
   constructor(admit) {
     this.#admit = admit;
   }
 
   /**
-   * Listens on Workers' ports that are not open yet: on all of them or, with an error of kind `port_in_use`, on none.
+   * Listens on the Workers' ports that are not open yet: on all of them or, with an error of kind `port_in_use`, on none.
    *
    * @param {Worker[]} workers
-   * @returns {Promise<number[]>} the ports that are new
+   * @returns {Promise<number[]>} the new ports
    */
   async open(workers) {
     /** @type {number[]} */
@@ -88,7 +86,7 @@ export class FrontDoor {
   }
 
   /**
-   * Sends each open port's requests where its Worker runs now, and closes the ports that no Worker has any more.
+   * Routes each open port's requests to its Worker's present process, and closes ports that no Worker has any more.
    *
    * @param {DesiredState} state
    */
@@ -107,7 +105,7 @@ export class FrontDoor {
    * @returns {Promise<Door>}
    */
   async #listen(port, worker) {
-    // Any other offer, of h2c say, which Java's client makes in each request, is declined by an answer in HTTP/1.1.
+    // Offers to upgrade to another protocol, such as h2c, which Java's client makes in each request, are declined by an answer in HTTP/1.1.
     const server = createServer({
       shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket',
       maxHeaderSize: MAX_HEADER_BYTES,
@@ -116,7 +114,7 @@ export class FrontDoor {
     const door = { server, targets: [], webSockets: new Set() };
     server.on('request', (request, response) => this.#pass(door, request, response));
     server.on('upgrade', (request, socket, head) => this.#passUpgrade(door, request, socket, head));
-    // Workers may take as long over a request as they like.
+    // A Worker may take any time for a request.
     server.requestTimeout = 0;
     server.keepAliveTimeout = KEEP_ALIVE_MS;
     server.listen(port, HOST);
@@ -140,16 +138,16 @@ export class FrontDoor {
     const admission = await this.#admit(() => targetOf(incoming, this.#targets(door, incoming)));
     if (admission === null) return answerPlainly(outgoing, 404, NOTHING_DEPLOYED);
     const { answered, leave } = admission.visit;
-    if (outgoing.closed) return leave(); // the client did not wait
+    if (outgoing.closed) return leave(); // the client has disconnected
     outgoing.on('close', leave);
     try {
       const sent = await begin(admission, incoming, passedOn(incoming, CONNECTION_HEADERS));
       outgoing.on('close', () => sent.destroy());
       sent.on('error', () => answerPlainly(outgoing, 502, RUNTIME_STOPPED));
       sent.on('response', (answer) => {
-        answered(); // a stream may go on for ever
+        answered(); // a stream may never end
         passBack(answer, outgoing);
-        // What the Worker did not care to read must not stay in the client's way to its next request.
+        // The part of the request that the Worker did not read must not delay the client's next request.
         answer.on('end', () => incoming.unpipe(sent).resume());
       });
       incoming.pipe(sent);
@@ -178,7 +176,7 @@ export class FrontDoor {
       sent.on('error', () => client.destroy());
       sent.on('response', (answer) => passBack(answer, responseOn(client, incoming)));
       sent.on('upgrade', (answer, socket, answerHead) => {
-        answered(); // an open WebSocket may go on for ever
+        answered(); // an open WebSocket may never end
         door.webSockets.add(client);
         client.on('close', () => door.webSockets.delete(client));
         client.write(responseHead(answer));
@@ -196,7 +194,7 @@ export class FrontDoor {
   }
 
   /**
-   * Who answers on a port: whom the request names, or else the Worker whose port it is.
+   * Returns who answers a request: the Worker that the request names, or else the Worker of the port.
    *
    * @param {Door} door
    * @param {IncomingMessage} incoming
@@ -218,7 +216,7 @@ function begin({ service, process }, incoming, headers, agent) {
 }
 
 /**
- * The version that a request goes to. An override counts only for a version that is deployed, if with no share at all.
+ * Returns the version for a request. An override counts only for a deployed version, even one with 0 % of the traffic.
  *
  * @param {IncomingMessage} request
  * @param {Target[]} deployed
@@ -232,13 +230,13 @@ function targetOf({ headers }, deployed) {
   return key === undefined ? pickTarget(deployed) : pickTarget(deployed, chanceOf(String(key)));
 }
 
-/** @param {string} key the same of which has the same chance, from 0 to 1 */
+/** @param {string} key the same key gives the same number, from 0 to 1 */
 function chanceOf(key) {
   return createHash('sha256').update(key).digest().readUInt32BE() / 2 ** 32;
 }
 
 /**
- * A message's headers as they came, in order, without some, and with what Cloudflare adds to a request.
+ * Returns a message's headers unchanged and in order, without some, and with those that Cloudflare adds to a request.
  *
  * @param {IncomingMessage} message
  * @param {string[]} without
@@ -267,7 +265,7 @@ function passBack(answer, outgoing) {
 }
 
 /**
- * The answer to a request for a WebSocket that comes to nothing; the last one on its connection.
+ * Returns the answer to a failed WebSocket request; it is the last one on its connection.
  *
  * @param {Duplex} client
  * @param {IncomingMessage} incoming
@@ -281,7 +279,7 @@ function responseOn(client, incoming) {
 }
 
 /**
- * What `request.cf` tells: of all that it does at Cloudflare, what is true on this machine.
+ * Returns `request.cf`: of Cloudflare's fields, those that are true on this computer.
  *
  * @param {IncomingMessage} request
  */
@@ -311,7 +309,7 @@ function answerPlainly(outgoing, status, text) {
 /**
  * @param {Duplex} a
  * @param {Duplex} b
- * @param {Buffer} fromA what was read of it already
+ * @param {Buffer} fromA what was already read from it
  * @param {Buffer} fromB
  */
 function join(a, b, fromA, fromB) {

@@ -1,4 +1,4 @@
-/** Calls to the gateway of a process: of the store, or of the host Worker in one of Workers. */
+/** A client of the gateway in a process: the store's, or the host Worker's in a process of Workers. */
 
 import { once } from 'node:events';
 import { pipeline } from 'node:stream/promises';
@@ -17,7 +17,7 @@ export class GatewayClient {
 
   /**
    * @param {string} token
-   * @param {() => Promise<URL>} locate where the gateway listens now
+   * @param {() => Promise<URL>} locate returns the gateway's present address
    */
   constructor(token, locate) {
     this.#token = token;
@@ -44,7 +44,7 @@ export class GatewayClient {
   }
 
   /**
-   * Passes a request on as it is, and its answer back: bytes of any length.
+   * Passes a request and its answer on unchanged, as bytes of any length.
    *
    * @param {string} path
    * @param {IncomingMessage} request

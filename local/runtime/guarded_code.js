@@ -1,11 +1,11 @@
-/** A version's code with the modules around it that hold its classes to limits of Cloudflare that workerd does not know. */
+/** Wraps a version's code in modules that apply limits of Cloudflare which workerd does not have to its classes. */
 
 import { readFileSync } from 'node:fs';
 
 /** @import { Version } from './desired_state.js' */
 
 const PACKAGE = new URL('../', import.meta.url);
-/** Where the modules are in the Worker: no upload of the user's begins so. */
+/** The folder of these modules in the Worker: no upload of the user's has paths that begin like this. */
 const FOLDER = 'cloudflare-limits/';
 const STORAGE_LIMITS = 'products/durable_objects/runtime/storage_limits.js';
 const STEP_LIMITS = 'products/workflows/runtime/step_limits.js';
@@ -14,8 +14,8 @@ const MODULES = [STORAGE_LIMITS, STEP_LIMITS, 'runtime/system/value_sizes.js'];
 /**
  * @template {Record<string, {type: string}>} Modules
  * @param {Version & {main_module: string}} version
- * @param {Modules} modules as Miniflare takes them
- * @returns {{mainModule: string, modules: Modules}} the same modules when the version runs no such class
+ * @param {Modules} modules modules in Miniflare's form
+ * @returns {{mainModule: string, modules: Modules}} the same modules if the version runs no such class
  */
 export function guardedCode({ main_module, durable_objects = [], workflow_classes = [] }, modules) {
   const wrapped = [
@@ -38,7 +38,7 @@ export function guardedCode({ main_module, durable_objects = [], workflow_classe
 }
 
 /**
- * A class that the code does not have stays undefined: that is workerd's to tell of. Names are quoted, as they may be any text.
+ * A class that the code does not export stays undefined: workerd reports that. Names are quoted, because they may be any text.
  *
  * @param {{name: string, by: string, settings: boolean[]}} wanted
  * @param {number} index

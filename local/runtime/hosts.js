@@ -1,7 +1,6 @@
 /**
- * Who answers by name: every Worker's port takes the names of all of them, so that one port is enough. A name is
- * NAME.localhost for a Worker, VERSION-NAME.localhost or ALIAS-NAME.localhost for the preview of a version, a custom
- * domain, or one that a route matches.
+ * Routes requests by host name: every Worker's port accepts the names of all Workers, so that one port is enough. A host name is NAME.localhost for a
+ * Worker, VERSION-NAME.localhost or ALIAS-NAME.localhost for the preview of a version, a custom domain, or one that a route matches.
  */
 
 import { serviceName, targets } from './desired_state.js';
@@ -35,7 +34,7 @@ export class Hosts {
   }
 
   /**
-   * Who answers a request; undefined: nobody by this name, so that the port decides.
+   * Returns who answers a request; undefined: nobody has this host name, so that the port decides.
    *
    * @param {string} host
    * @param {string} url path and query
@@ -48,7 +47,7 @@ export class Hosts {
   }
 
   /**
-   * Whether a name is one of this machine's or of a Worker's.
+   * Whether a host name is this computer's or a Worker's.
    *
    * @param {string} host
    */
@@ -63,7 +62,7 @@ export class Hosts {
 }
 
 /**
- * The name in a Host header, without its port.
+ * Returns the host name in a Host header, without its port.
  *
  * @param {string | undefined} header
  */
@@ -90,9 +89,8 @@ function ownNames(worker) {
 }
 
 /**
- * A pattern of a route: `*` stands at the begin of the name or at the end of the path. The query is part of what the path
- * is matched with; the scheme is not looked at, for there is no TLS here
- * (https://developers.cloudflare.com/workers/configuration/routing/routes/#matching-behavior).
+ * Parses the pattern of a route: `*` is at the beginning of the host name or at the end of the path. The path is matched with its query; the scheme
+ * is ignored, because there is no TLS here (https://developers.cloudflare.com/workers/configuration/routing/routes/#matching-behavior).
  *
  * @param {string} pattern
  */
@@ -105,13 +103,13 @@ function parsePattern(pattern) {
   };
 }
 
-/** @param {string} part of a pattern: one without a wildcard before one with it, and the longer first */
+/** @param {string} part a part of a pattern: one without a wildcard sorts before one with it, and a longer one before a shorter one */
 function specificity(part) {
   return [Number(!part.includes('*')), part.length];
 }
 
 /**
- * The name counts first, then the path.
+ * The host name counts first, then the path.
  *
  * @param {Route} one
  * @param {Route} other

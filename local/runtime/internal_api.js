@@ -1,6 +1,5 @@
 /**
- * The internal HTTP API, which the control plane calls. JSON in and out, but for bytes of objects, which come and go as they
- * are; a bearer token on every request.
+ * The internal HTTP API, which the control plane calls. Requests and answers are JSON, except the bytes of objects. Every request has a bearer token.
  */
 
 import { timingSafeEqual } from 'node:crypto';
@@ -19,7 +18,7 @@ import { MAX_HEADER_BYTES } from './workerd_http.js';
  * @typedef {(context: Context, body: any, ...names: string[]) => Promise<object> | object} Route
  */
 
-/** Longer than any client keeps an idle connection, so that none is closed while a request is on its way. */
+/** Longer than clients keep idle connections, so that none is closed while a request is on its way. */
 const KEEP_ALIVE_MS = 75_000;
 
 /** @type {[method: string, path: RegExp, route: Route][]} */
@@ -48,7 +47,7 @@ export function createInternalApi(context) {
       answer(response, 200, await route(context, await body(request), ...names));
     } catch (error) {
       const { status, kind, message } = asPlatformError(error);
-      if (response.headersSent) response.destroy(); // in the middle of an object
+      if (response.headersSent) response.destroy(); // in the middle of an object's bytes
       else answer(response, status, { error: { kind, message } });
     }
   });
@@ -82,7 +81,7 @@ function authorize({ headers }, token) {
 
 /**
  * @param {IncomingMessage} request
- * @returns {[Route, string[]]} and the names in its path
+ * @returns {[Route, string[]]} the route, and the names in its path
  */
 function findRoute({ method, url = '' }) {
   for (const [routeMethod, path, route] of ROUTES) {

@@ -1,27 +1,27 @@
-/** What the data plane says: lines of the log, which it writes itself, and events on stdout, for the control plane. */
+/** The data plane's output: lines of the log, which it writes itself, and events on stdout for the control plane. */
 
 import { LogFile } from './log_file.js';
 
 /** @typedef {'debug' | 'log' | 'info' | 'warn' | 'error'} Level */
 
-/** Events of Workers that may wait for a control plane that does not read; more are dropped. */
+/** How many bytes of Workers' events may wait for a control plane that does not read; further events are dropped. */
 const LONGEST_BACKLOG_BYTES = 16_000_000;
 
 /** @type {LogFile | null} */
 let file = null;
 
-/** @param {string} path of the log */
+/** @param {string} path the path of the log */
 export function openLog(path) {
   file = new LogFile(path);
 }
 
-/** @param {number} port of the internal API */
+/** @param {number} port the port of the internal API */
 export function announceReady(port) {
   emit({ event: 'ready', port });
 }
 
 /**
- * A line of the data plane itself.
+ * Logs a line of the data plane itself.
  *
  * @param {Level} level
  * @param {string} message
@@ -31,7 +31,7 @@ export function log(level, message) {
 }
 
 /**
- * Invocations of a user's Worker that somebody listens to.
+ * Reports invocations of a user's Worker that somebody listens to.
  *
  * @param {string} worker
  * @param {object[]} tailEvents
@@ -42,7 +42,7 @@ export function reportEvents(worker, tailEvents) {
 }
 
 /**
- * Lines of a user's Worker.
+ * Logs lines of a user's Worker.
  *
  * @param {string} worker
  * @param {{time: number, level: string, message: string}[]} lines

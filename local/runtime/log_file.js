@@ -1,12 +1,9 @@
-/**
- * The instance's log: a JSON object a line, appended to the file that the control plane appends to as well, and which it
- * moves away when it has grown large.
- */
+/** The instance's log: one JSON object on each line. The control plane appends to the same file, and renames it when it has grown large. */
 
 import { closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, statSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 
-/** Readable by its owner alone: Workers print secrets. */
+/** Readable by its owner only: Workers may print secrets. */
 const PRIVATE_FILE = 0o600;
 
 export class LogFile {
@@ -14,14 +11,14 @@ export class LogFile {
   #file = -1;
   #inode = -1;
 
-  /** @param {string} path of the file; its folder is made */
+  /** @param {string} path the file; its folder is created */
   constructor(path) {
     mkdirSync(dirname(path), { recursive: true });
     this.#path = path;
   }
 
   /**
-   * Appends entries. Ones that find no room on the disk are dropped: what they tell of must go on.
+   * Appends entries. If the disk is full they are dropped, because what they report must go on.
    *
    * @param {object[]} entries
    */
@@ -32,11 +29,11 @@ export class LogFile {
       const written = writeSync(this.#file, lines);
       if (written !== lines.length) this.#cutTornLine(written);
     } catch {
-      // no room at all, or no folder any more
+      // the disk is full, or the folder is gone
     }
   }
 
-  /** Opens the file of this name anew when the open one was moved away. */
+  /** Opens the file again if the open one was renamed. */
   #followMove() {
     if (statSync(this.#path, { throwIfNoEntry: false })?.ino === this.#inode) return;
     if (this.#file >= 0) closeSync(this.#file);
@@ -45,7 +42,7 @@ export class LogFile {
     this.#inode = fstatSync(this.#file).ino;
   }
 
-  /** @param {number} written bytes of it */
+  /** @param {number} written how many bytes of the line were written */
   #cutTornLine(written) {
     const { size } = fstatSync(this.#file);
     ftruncateSync(this.#file, size - written);

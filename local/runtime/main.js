@@ -1,6 +1,6 @@
 /**
- * The data plane: `node main.js --state DIR`, with CLOUDFLARE_LOCAL_DATA_PLANE_TOKEN in the environment. It lives as long as
- * its stdin stays open, so it cannot outlive the process that holds the other end.
+ * The data plane: `node main.js --state DIR`, with CLOUDFLARE_LOCAL_DATA_PLANE_TOKEN in the environment. It ends when its stdin is closed, so it
+ * cannot outlive the process at the other end.
  */
 
 import { mkdirSync, rmSync } from 'node:fs';
@@ -12,10 +12,10 @@ import { reached } from './fault_points.js';
 import { announceReady, openLog } from './log.js';
 import { superviseWorkerd } from './workerd_supervisor.js';
 
-/** Time for an orderly end; state is on disk at any time, so it need not be long. */
+/** The time for an orderly shutdown; it can be short, because the state is on disk at any time. */
 const SHUTDOWN_MS = 2_000;
 
-/** In the state folder. */
+/** Relative to the state folder. */
 const LOG_FILE = join('logs', 'cloudflare.log');
 
 const { state } = parseArgs({ options: { state: { type: 'string' } } }).values;
@@ -28,14 +28,14 @@ if (!state || !token) {
 const stateDir = resolve(state);
 openLog(join(stateDir, LOG_FILE));
 const temporary = join(stateDir, 'tmp');
-rmSync(temporary, { recursive: true, force: true }); // a killed process cannot clean up after itself
+rmSync(temporary, { recursive: true, force: true }); // a killed process cannot delete its temporary files
 mkdirSync(temporary, { recursive: true });
 process.env.TMPDIR = temporary;
-process.chdir(temporary); // sockets of processes have paths in it: a whole path may be too long for one
+process.chdir(temporary); // the paths of sockets have a length limit, so they are relative to this folder
 superviseWorkerd();
 
 enableCompileCache(join(stateDir, 'compile-cache'));
-// Loaded late, so that Miniflare, which is large, comes out of the cache.
+// Imported late, so that Miniflare, which is large, is loaded from the compile cache.
 const { Platform } = await import('./platform.js');
 const { createInternalApi } = await import('./internal_api.js');
 

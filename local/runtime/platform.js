@@ -1,4 +1,4 @@
-/** The running platform: the store's process, the processes of the Workers, and all that must change together with them. */
+/** The running platform: the store's process, the processes of the Workers, and everything that must change together with them. */
 
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
@@ -26,11 +26,11 @@ import { WorkerdProcess } from './workerd_process.js';
  * @import { WorkerGroup } from './worker_groups.js'
  */
 
-/** How often products delete what was to be kept for a while only. */
+/** How often products delete data whose retention is over. */
 const SWEEP_MS = 5_000;
-/** Where the control plane lays out what versions serve. */
+/** The folder in which the control plane creates the files that versions serve. */
 const SITES_FOLDER = join('assets', 'sites');
-/** Where it keeps modules' contents, each in a file named by its SHA-256. */
+/** The folder with modules' contents, each in a file named by its SHA-256. */
 const CODE_FOLDER = 'modules';
 
 export class Platform {
@@ -39,7 +39,7 @@ export class Platform {
   #store;
   #processes;
   #state = NOTHING;
-  /** Whether a state was accepted: from then on, changes start what they bring. */
+  /** Whether a state was accepted: after that, changes start what they add. */
   #isAccepted = false;
   /** @type {Map<string, string>} the settings that were told, by kind and id */
   #told = new Map();
@@ -50,7 +50,7 @@ export class Platform {
   #sweeper = setInterval(() => this.#sweep().catch((error) => log('warn', `what has been kept for long enough stays for now: ${error.message}`)), SWEEP_MS);
 
   /**
-   * @param {string} stateDir for what outlives this process
+   * @param {string} stateDir the folder for what outlives this process
    * @param {string} temporary the folder in which it runs
    */
   constructor(stateDir, temporary) {
@@ -69,7 +69,7 @@ export class Platform {
       sockets: [DOOR_PATH],
       workers: () => storeOptions({ token, start: (id) => this.#processes.start(id) }),
       onStart: () => this.#wake(),
-      onLost: () => process.exit(1), // whoever supervises this process starts a new one
+      onLost: () => process.exit(1), // the supervisor of this process starts a new one
     });
     this.#processes = new WorkerProcesses({
       token,
@@ -84,7 +84,7 @@ export class Platform {
     });
   }
 
-  /** The process ids of what runs: of the store, and of each process of Workers. */
+  /** The process ids of the store and of each process of Workers. */
   get health() {
     const processes = this.#processes.all.map(({ group, process, isRetired }) => (
       { pid: process.pid, services: group.services, is_retired: isRetired }
@@ -93,7 +93,7 @@ export class Platform {
   }
 
   /**
-   * Makes a state the one that runs. When it fails, with `invalid_worker` or `port_in_use`, the state before stays.
+   * Makes a state the running one. If it fails, with `invalid_worker` or `port_in_use`, the previous state stays.
    *
    * @param {DesiredState} next
    * @returns {Promise<void>}
@@ -103,7 +103,7 @@ export class Platform {
   }
 
   /**
-   * Tries an upload. Throws an `invalid_worker` error, with workerd's own message, for one that does not start.
+   * Tries an upload. Throws an `invalid_worker` error, with workerd's own message, if it does not start.
    *
    * @param {Version} version
    */
@@ -146,10 +146,10 @@ export class Platform {
   }
 
   /**
-   * Deletes the data of what is not in the state any more.
+   * Deletes data that the state no longer contains.
    *
    * @param {string} kind
-   * @param {string} id that nothing else will have
+   * @param {string} id its id, which nothing else will have
    */
   async deleteData(kind, id) {
     if (STANDING[kind]?.leaves) await this.call(kind, id, 'destroy', {});
@@ -162,7 +162,7 @@ export class Platform {
     await Promise.all([this.#processes.stop(), this.#store.stop()]);
   }
 
-  /** Ends processes that nobody needs, and deletes what was to be kept for a while only. */
+  /** Ends processes that nothing needs, and deletes data whose retention is over. */
   async #sweep() {
     if (!this.#isAccepted) return;
     this.#processes.endIdle();
@@ -196,7 +196,7 @@ export class Platform {
     }
   }
 
-  /** @param {DesiredState} next whose processes are there */
+  /** @param {DesiredState} next a state whose processes are running */
   async #commit(next) {
     reached('change: processes started');
     const before = this.#state;
@@ -208,7 +208,7 @@ export class Platform {
     await this.#tellProcesses();
     await this.#tellSettings();
     reached('change: told');
-    // They lose their data when that is asked for: the state before may be put in force again.
+    // Their data is deleted only on request: the previous state may be applied again.
     for (const [kind, { settings, leaves }] of Object.entries(STANDING)) {
       if (!leaves) continue;
       const left = gone(settings(before), settings(next));
@@ -217,7 +217,7 @@ export class Platform {
     }
   }
 
-  /** Tells a store that has just started all that it is to know: nothing in it does anything by itself before that. */
+  /** Tells a store that has just started everything that it needs: before that, nothing in it starts by itself. */
   async #wake() {
     this.#told.clear();
     await this.#tellProcesses();
@@ -231,7 +231,7 @@ export class Platform {
     await this.#store.call(objectPath('processes', 'all', 'configure'), { processes: this.#processes.told, is_awake });
   }
 
-  /** Tells what stands in the state its settings, if they are others than before. */
+  /** Sends new settings to the objects in the state. */
   async #tellSettings() {
     for (const [kind, { settings, inWorkers }] of Object.entries(STANDING)) {
       const news = Object.entries(settings(this.#state)).filter(([id, told]) => this.#isNews(`${kind}/${id}`, told));
@@ -243,8 +243,8 @@ export class Platform {
   }
 
   /**
-   * Tells a process of Workers, which has just started, what stands in it; and the store about the guests in it, so that
-   * they go on.
+   * Sends their settings to the objects in a process of Workers that has just started, and tells the store about these objects, so that they are
+   * resumed.
    *
    * @param {WorkerdProcess} process
    * @param {WorkerGroup | null} group null: it is not in use yet
@@ -261,7 +261,7 @@ export class Platform {
     }
   }
 
-  /** Tells what stands in the store its settings again, but for guests of processes: it looks for what it has to do. */
+  /** Sends the settings to the objects in the store again, except those in processes of Workers, so that they find their pending work. */
   async #awaken() {
     const hosted = new Set(guests(this.#state).map(({ kind }) => kind));
     for (const [kind, { settings, inWorkers }] of Object.entries(STANDING)) {
@@ -281,7 +281,7 @@ export class Platform {
   }
 
   /**
-   * @param {string} name of the Worker
+   * @param {string} name the Worker's name
    * @param {string} cron
    * @param {number} scheduledTime
    */
@@ -298,7 +298,7 @@ export class Platform {
 /**
  * @param {Record<string, object>} before
  * @param {Record<string, object>} after
- * @returns {Record<string, object>} an empty body for each id that is not there any more
+ * @returns {Record<string, object>} an empty body for each id that no longer exists
  */
 function gone(before, after) {
   return Object.fromEntries(Object.keys(before).filter((id) => !(id in after)).map((id) => [id, {}]));

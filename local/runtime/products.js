@@ -1,7 +1,7 @@
 /**
- * The products, as the Node process sees them: every `products/NAME/runtime/node.js`. Beside it stands what our own Workers
- * do for them. `calls.js` has methods by kind, and `worker.js` entrypoints and classes, of the store's Worker; of the host
- * Worker, which is in each process of Workers, those are `host_calls.js` and `host.js`.
+ * The products in the Node process: every `products/NAME/runtime/node.js`. The same folder has code for our own Workers. `calls.js` has methods by
+ * kind, and `worker.js` entrypoints and classes, of the store's Worker; `host_calls.js` and `host.js` have those of the host Worker, which is in each
+ * process of Workers.
  */
 
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
@@ -14,19 +14,19 @@ import { PlatformError } from './errors.js';
  * @import { ObjectFiles } from './object_files.js'
  *
  * @typedef {object} BindingKind
- * @property {(binding: any, version: Version) => unknown} live a stored binding as Miniflare's options have it
- * @property {(binding: any) => unknown} [trial] what stands in for it while an upload is tried: code that is being loaded may make a
- *   handle of it and more of that, and cannot call anything. Without one, the trial has the live binding.
+ * @property {(binding: any, version: Version) => unknown} live a stored binding in Miniflare's form
+ * @property {(binding: any) => unknown} [trial] its replacement while an upload is tried: code that is being loaded may create handles of it, and
+ *   cannot call anything. Without a replacement, the trial has the live binding.
  *
  * @typedef {object} ObjectClass a Durable Object class that the store's Worker exports
  * @property {string} binding the store's name for its namespace
  * @property {string} uniqueKey fixed, because the folder of the objects' files is named by it
- * @property {boolean} [preventEviction] for objects whose timers live in memory
+ * @property {boolean} [preventEviction] for objects whose timers are in memory
  *
  * @typedef {object} Standing things that are told their settings whenever the runtime starts, and do nothing before that
- * @property {(state: DesiredState) => Record<string, object>} settings by id
- * @property {boolean} [leaves] they have the methods `retire` and `destroy` for those that go
- * @property {boolean} [inWorkers] they are in each process of Workers, and not in the store
+ * @property {(state: DesiredState) => Record<string, object>} settings the settings by id
+ * @property {boolean} [leaves] they have the methods `retire` and `destroy` for removed objects
+ * @property {boolean} [inWorkers] they are in each process of Workers, not in the store
  *
  * @typedef {object} Guest something of a product that runs in the process of a Worker, because it calls that Worker's code;
  *   it has files of its own, which only one process may have open. Its kind stands in the store, with the method `drain`,
@@ -34,31 +34,29 @@ import { PlatformError } from './errors.js';
  * @property {string} kind
  * @property {string} id
  * @property {string | null} worker null: it has no code now
- * @property {string} folder of its files, in that of all resources
- * @property {Record<string, Env>} environment what the host Worker binds for it
+ * @property {string} folder the folder of its files, relative to that of all resources
+ * @property {Record<string, Env>} environment further bindings of the host Worker for it
  *
  * @typedef {object} NodeProduct
  * @property {Record<string, BindingKind>} [bindings] by type
  * @property {Record<string, ObjectClass>} [classes] by name
- * @property {Record<string, string>} [movedFolders] where files of objects are now, by where they were in earlier releases
- * @property {Record<string, Env>} [environment] more that the store's Worker binds
+ * @property {Record<string, string>} [movedFolders] the present folders of objects' files, by their folders in earlier releases
+ * @property {Record<string, Env>} [environment] further bindings of the store's Worker
  * @property {Record<string, Standing>} [standing] by kind
  * @property {(state: DesiredState) => Guest[]} [guests]
- * @property {(
- *   state: DesiredState, call: (kind: string, id: string, method: string, body: object) => Promise<any>, files: ObjectFiles
- * ) => Promise<void>} [sweep] deletes what was to be kept for a while only; called every few seconds
+ * @property {( state: DesiredState, call: (kind: string, id: string, method: string, body: object) => Promise<any>, files: ObjectFiles ) =>
+ *   Promise<void>} [sweep] deletes data whose retention is over; called every few seconds
  * @property {Record<string, (files: ObjectFiles, id: string) => void>} [remove] deletes data from the disk, by kind
- * @property {Record<string, Record<string, (files: ObjectFiles, id: string) => object>>} [answers] calls that need no runtime, by
- *   kind and method
- * @property {Record<string, Record<string, (body: any, pass: () => Promise<any>) => Promise<object>>>} [relays] calls that the
- *   Node process takes part in, by kind and method; `pass` passes one on
+ * @property {Record<string, Record<string, (files: ObjectFiles, id: string) => object>>} [answers] calls that need no runtime, by kind and method
+ * @property {Record<string, Record<string, (body: any, pass: () => Promise<any>) => Promise<object>>>} [relays] calls in which the Node process takes
+ *   part, by kind and method; `pass` passes a call on
  */
 
 const PACKAGE = new URL('../', import.meta.url);
 const NAMES = readdirSync(new URL('products/', PACKAGE)).sort();
 const SYSTEM_FOLDER = 'runtime/system';
 const MAIN_MODULE = `${SYSTEM_FOLDER}/main.js`;
-/** The files in which our own Workers' methods and exports are, of the runtime itself and of products. */
+/** The files with methods and exports of our own Workers, of the runtime itself and of products. */
 const FILES = {
   store: { calls: ['store_methods.js', 'runtime/calls.js'], exports: ['object_binding.js', 'runtime/worker.js'] },
   host: { calls: ['host_methods.js', 'runtime/host_calls.js'], exports: ['dispatcher.js', 'store_calls.js', 'runtime/host.js'] },
@@ -78,10 +76,10 @@ export const BINDINGS = Object.assign({}, ...PRODUCTS.map(({ bindings }) => bind
 export const STANDING = Object.assign({}, ...PRODUCTS.map(({ standing }) => standing));
 
 /**
- * A binding to the real thing.
+ * A binding to the real resource.
  *
  * @param {Binding} wanted
- * @param {Version} version that has it
+ * @param {Version} version the version that has it
  */
 export function binding(wanted, version) {
   const kind = BINDINGS[wanted.type];
@@ -105,7 +103,7 @@ export const STORE_CLASSES = PRODUCTS.flatMap((product) => Object.entries(produc
 /** @type {Record<string, Env>} */
 export const STORE_ENVIRONMENT = Object.assign({}, ...PRODUCTS.map(({ environment }) => environment));
 
-/** Folders of objects' files, each with where an earlier release had it and where it is now. */
+/** Folders of objects' files: where an earlier release had each, and where it is now. */
 export const MOVED_FOLDERS = PRODUCTS.flatMap((product) => Object.entries(product.movedFolders ?? {}));
 
 /** @param {DesiredState} state */
@@ -114,8 +112,8 @@ export function guests(state) {
 }
 
 /**
- * The modules of one of our Workers, named by their paths in this package, so that their imports are those of the files.
- * The main one names what every product brings.
+ * Returns the modules of one of our Workers, named by their paths in this package, so that their imports are valid there. The main module imports
+ * what every product adds.
  *
  * @param {'store' | 'host'} which
  */
@@ -137,7 +135,7 @@ export function ownModules(which) {
 }
 
 /**
- * @param {string[]} calls paths of modules
+ * @param {string[]} calls the paths of modules
  * @param {string[]} exports
  */
 function mainModule(calls, exports) {
@@ -153,7 +151,7 @@ function mainModule(calls, exports) {
   return lines.join('\n');
 }
 
-/** @param {string} folder of the package; one that is not there has none */
+/** @param {string} folder a folder of the package; a missing one has no files */
 function filesIn(folder) {
   const url = new URL(`${folder}/`, PACKAGE);
   if (!existsSync(url)) return [];

@@ -1,14 +1,11 @@
-/**
- * Invocations on their way into a process: counted, so that whoever wants to end it can wait for them, and held while
- * another process takes over.
- */
+/** Counts invocations on their way into a process, so that its end can wait for them, and holds them back while another process takes over. */
 
 /** @typedef {{answered: () => void, leave: () => void}} Visit what is to be called once it is answered, and at its end */
 
 export class Traffic {
-  /** All that came in so far. */
+  /** The number of all invocations so far. */
   begun = 0;
-  /** When the last one left, in milliseconds since 1970. */
+  /** When the last invocation ended, in Unix milliseconds. */
   lastLeft = Date.now();
   #unanswered = 0;
   #inside = 0;
@@ -23,7 +20,7 @@ export class Traffic {
   }
 
   /**
-   * Waits while traffic is held, then counts one invocation in.
+   * Waits while traffic is held back, then counts one invocation.
    *
    * @returns {Promise<Visit>}
    */
@@ -50,7 +47,7 @@ export class Traffic {
     return { answered, leave };
   }
 
-  /** Lets nobody in from now on. */
+  /** Holds back all invocations from now on. */
   hold() {
     if (this.#closed) return;
     this.#closed = new Promise((resolve) => (this.#open = resolve));
@@ -62,7 +59,7 @@ export class Traffic {
   }
 
   /**
-   * Waits until all that are inside have been answered, or the time is up: a stream may last for ever.
+   * Waits until all present requests have been answered, or the time is up: a stream may never end.
    *
    * @param {number} milliseconds
    */
@@ -71,7 +68,7 @@ export class Traffic {
   }
 
   /**
-   * Waits until all have left, or the time is up.
+   * Waits until all invocations have ended, or the time is up.
    *
    * @param {number} milliseconds
    */

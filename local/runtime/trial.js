@@ -1,4 +1,4 @@
-/** A trial run of an upload in a workerd of its own: does it start, how long does that take, what does it export? */
+/** A trial run of an upload in a separate workerd: whether it starts, how long that takes, and what it exports. */
 
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -16,16 +16,16 @@ import { cleaned, invalidWorker } from './workerd_errors.js';
  * @typedef {{startup_time_ms: number, handlers: string[], named_handlers: {name: string, handlers: string[]}[], workflow_classes: string[]}} Trial
  */
 
-/** Cloudflare allows 1 s of CPU time; this is time by the clock, on a machine that may be busy. */
+/** Cloudflare allows 1 s of CPU time; this is wall-clock time, on a computer that may be busy. */
 const STARTUP_LIMIT_MS = 5_000;
 const STARTUP_TOO_LONG = 'Script startup exceeded CPU time limit.';
 const MAIN_MODULE = '__trial.js';
 const MAIN_SOURCE = readFileSync(new URL('./trial_worker/trial.js', import.meta.url), 'utf8');
 
-/** How many uploads' outcomes are kept. */
+/** How many uploads' results are kept. */
 const REMEMBERED = 500;
 
-/** Trials of uploads: one like another is not tried again. */
+/** Trials of uploads. An upload that is equal to an earlier one is not tried again. */
 export class Trials {
   #code;
   /** @type {Map<string, Promise<Trial>>} the latest last */
@@ -37,8 +37,8 @@ export class Trials {
   }
 
   /**
-   * Throws an `invalid_worker` error, with workerd's own message, for an upload that does not start. One that failed is
-   * tried each time: that may have been for a value that is not part of what makes uploads alike.
+   * Throws an `invalid_worker` error, with workerd's own message, for an upload that does not start. A failed upload is tried each time: the reason
+   * may be a value that the comparison ignores.
    *
    * @param {Version} version
    * @returns {Promise<Trial>}
@@ -59,7 +59,7 @@ export class Trials {
 }
 
 /**
- * All that the outcome of a trial depends on, but for the values of variables.
+ * Returns everything on which the result of a trial depends, except the values of variables.
  *
  * @param {Version} version
  */
@@ -100,12 +100,12 @@ async function tryVersion(version, code) {
     if (error instanceof DOMException) throw new PlatformError('invalid_worker', STARTUP_TOO_LONG);
     throw invalidWorker(error);
   } finally {
-    await miniflare.dispose().catch(() => {}); // rejects again when the start failed
+    await miniflare.dispose().catch(() => {}); // rejects again if the start failed
   }
 }
 
 /**
- * The modules that a script in the service worker syntax is to find as globals, by their names there.
+ * Returns the modules that a script in the service worker syntax finds as globals, by their names there.
  *
  * @param {Version} version
  */
@@ -118,7 +118,7 @@ function parts({ bindings }) {
  * @param {string} code
  */
 function trialWorker(version, code) {
-  // A script in the service worker syntax is tried as a CommonJS module, with globals as it will find them.
+  // A script in the service worker syntax is tried as a CommonJS module, with its globals.
   const options = versionOptions(TRIAL_WORKER, { ...version, service_worker: false }, code, trialBinding);
   const { manifest } = options.config;
   if (!manifest) throw new TypeError('expected a manifest');

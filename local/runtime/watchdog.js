@@ -1,4 +1,4 @@
-/** Notices when workerd answers no more: it has one thread, and a Worker that never ends keeps it from everyone. */
+/** Detects that workerd no longer answers: it has one thread, and a Worker that never ends blocks everyone. */
 
 const PING_INTERVAL_MS = 5_000;
 
@@ -11,10 +11,10 @@ export class Watchdog {
   #next;
 
   /**
-   * @param {() => Promise<unknown>} ready resolves when it runs; a start takes as long as it takes
+   * @param {() => Promise<unknown>} ready resolves when it is running; a start may take any time
    * @param {() => Promise<unknown>} ping
-   * @param {() => void} bite what to do when a ping stays unanswered
-   * @param {number} limitMs for how long it may
+   * @param {() => void} bite called when a ping is not answered in time
+   * @param {number} limitMs the time limit of a ping
    */
   constructor(ready, ping, bite, limitMs) {
     this.#ready = ready;
@@ -40,7 +40,7 @@ export class Watchdog {
       limit = setTimeout(this.#bite, this.#limitMs);
       await this.#ping();
     } catch {
-      // It crashed or is being reloaded, which others take care of.
+      // It crashed or is being reloaded, which is handled elsewhere.
     } finally {
       clearTimeout(limit);
       if (this.#next) this.start();

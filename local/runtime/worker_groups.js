@@ -1,6 +1,6 @@
 /**
- * Which Workers share a process: those that are bound to one another, by a service, by Durable Objects or as tail
- * consumers, since that is inside one workerd. What calls a Worker's code, as a workflow's engine does, is its guest.
+ * Determines which Workers share a process: those that are bound to each other, by a service, by Durable Objects or as tail consumers, because such
+ * bindings only work inside of one workerd. An object of ours that calls a Worker's code, such as a workflow's engine, is its guest.
  */
 
 import { serviceName } from './desired_state.js';
@@ -21,7 +21,7 @@ import { guests } from './products.js';
  *   versions, and `folders` are those of objects, in that of all resources, whose files only one process may have open
  */
 
-/** The bindings that name a Worker. */
+/** The types of bindings that name a Worker. */
 const NAMES_A_WORKER = ['service', 'durable_object_namespace'];
 
 /**
@@ -47,7 +47,7 @@ export function workerGroups(state) {
 }
 
 /**
- * All versions of a Worker that run: the deployed ones, and those with a preview.
+ * Returns all versions of a Worker that run: the deployed ones, and those with a preview.
  *
  * @param {Worker} worker
  * @returns {Version[]}
@@ -57,7 +57,7 @@ export function running({ versions, previews = [] }) {
 }
 
 /**
- * The names of the Workers that a Worker is bound to.
+ * Returns the names of the Workers that a Worker is bound to.
  *
  * @param {Worker} worker
  */
@@ -93,7 +93,7 @@ function group(workers, groupGuests) {
   return {
     workers,
     guests: groupGuests,
-    // Ports, percentages and schedules do not run inside a process: they change without it.
+    // Ports, percentages and schedules are not part of a process: they change without it.
     signature: JSON.stringify([workers.map((worker) => [worker.name, running(worker)]), groupGuests]),
     services: workers.flatMap((worker) => running(worker).map(({ id }) => serviceName(worker.name, id))),
     folders: [...new Set([...namespaces.map((id) => `${OBJECTS_FOLDER}/${id}`), ...groupGuests.map(({ folder }) => folder)])],

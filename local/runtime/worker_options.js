@@ -1,4 +1,4 @@
-/** Miniflare's options of each process: of the store's with its Worker, and of Workers' with one for each version and the host Worker. */
+/** Miniflare's options for each process: the store's with its Worker, and those of Workers, with one Worker for each version and the host Worker. */
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -27,13 +27,13 @@ import { codeBinding } from './workerd_plugin.js';
  */
 
 const OWN_COMPATIBILITY_DATE = '2026-06-01';
-/** What runs where a Worker is assets alone; nothing calls it. */
+/** The code of a Worker with assets only; nothing calls it. */
 const NO_CODE = { mainModule: 'index.js', modules: { 'index.js': /** @type {const} */ ({ type: 'esm', contents: 'export default {}' }) } };
 const LOOPBACK = '127.0.0.1';
-/** For whoever debugs a Worker; workerd has no use for it. */
+/** For debuggers; workerd does not use it. */
 const SOURCE_MAP = 'application/source-map';
 
-/** Cloudflare's content types of modules, as Miniflare's types. */
+/** Cloudflare's content types of modules, with Miniflare's types. */
 const MODULE_TYPES = /** @type {const} */ ({
   'application/javascript+module': 'esm',
   'text/javascript+module': 'esm',
@@ -45,11 +45,11 @@ const MODULE_TYPES = /** @type {const} */ ({
   'text/plain': 'text',
 });
 
-/** Bindings to parts of the upload, as Miniflare's options; only the service worker syntax has them. */
+/** Bindings to parts of the upload, with Miniflare's options; only the service worker syntax supports them. */
 export const PARTS = { wasm_module: 'wasmBindings', data_blob: 'dataBlobBindings' };
 
 /**
- * All Workers of a group; the host Worker is the first, which answers what no other Worker claims.
+ * Returns all Workers of a group. The host Worker is the first one, which answers requests that no other Worker claims.
  *
  * @param {WorkerGroup} group
  * @param {Host} host
@@ -61,10 +61,9 @@ export function groupOptions(group, host, folders) {
 }
 
 /**
- * The store's Worker, which no deployment changes.
+ * Returns the store's Worker, which no deployment changes.
  *
- * @param {{token: string, start: (process: string) => Promise<void>}} store `start` is asked for a Worker's process that
- *   does not run
+ * @param {{token: string, start: (process: string) => Promise<void>}} store `start` is called for a Worker's process that is not running
  * @returns {WorkerOptions[]}
  */
 export function storeOptions({ token, start }) {
@@ -83,7 +82,7 @@ export function storeOptions({ token, start }) {
 }
 
 /**
- * One version, as it runs live and in a trial.
+ * Returns one version, for live use and for a trial.
  *
  * @param {string} name
  * @param {Version} version
@@ -111,7 +110,7 @@ export function versionOptions(name, version, code, bind = binding) {
 }
 
 /**
- * A script in the service worker syntax, and its bindings to parts of the upload.
+ * Returns a script in the service worker syntax, with its bindings to parts of the upload.
  *
  * @param {Version} version
  * @param {ReturnType<typeof modules>} uploaded
@@ -140,7 +139,7 @@ function runningVersions(worker, { sites, code }) {
 }
 
 /**
- * A namespace's files are named by its id, so that its objects outlive versions and names.
+ * The folder of a namespace's files is named by its id, so that its objects outlive versions and names.
  *
  * @param {ObjectClass} hosted
  */
@@ -212,11 +211,11 @@ function hostWorker({ services, guests }, { token, receive, cache }) {
 }
 
 /**
- * A Worker of ours.
+ * Returns a Worker of ours.
  *
  * @param {'store' | 'host'} which
  * @param {string} name
- * @param {string} token that its gateway asks for
+ * @param {string} token the token that its gateway requires
  * @param {Record<string, Env>} env
  * @param {WorkerOptions['config']['exports']} exports
  * @returns {WorkerOptions}
@@ -237,9 +236,9 @@ function ownWorker(which, name, token, env, exports) {
 }
 
 /**
- * Answers a Worker of ours.
+ * Answers requests of our own Workers.
  *
- * @param {string} failure what is said of an error
+ * @param {string} failure the log's text about an error
  * @param {(text: string) => void | Promise<void>} answer
  */
 function handler(failure, answer) {
@@ -251,7 +250,7 @@ function handler(failure, answer) {
     try {
       await answer(Buffer.concat(await request.toArray()).toString());
     } catch (error) {
-      log('warn', `${failure}: ${error}`); // workerd ended in the middle of it, say
+      log('warn', `${failure}: ${error}`); // for instance, workerd has ended during the request
       response.statusCode = 503;
       return response.end(String(error));
     }

@@ -1,4 +1,4 @@
-/** The processes of Workers: one for each group, started when it is asked for, and replaced when the group changes. */
+/** The processes of Workers: one for each group, started on demand, and replaced when the group changes. */
 
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -34,16 +34,16 @@ import { WorkerdProcess } from './workerd_process.js';
  * @typedef {{group: WorkerGroup, process: WorkerdProcess, isRetired: boolean}} WorkerProcess
  */
 
-/** How long requests, batches and steps under way are waited for where objects pass from one process to another. */
+/** How long to wait for running requests, batches and steps when objects move from one process to another. */
 const DRAIN_MS = 10_000;
-/** The longest that a process outlives its Workers: Cloudflare's limit by the clock for a batch or a cron. */
+/** The longest that a process outlives its Workers: Cloudflare's wall-clock limit of a batch or a cron. */
 const RETIREMENT_MS = 900_000;
 /** Cloudflare's limit of `waitUntil` after the answer. */
 const WAIT_UNTIL_MS = 30_000;
 const ENDED_POLL_MS = 250;
-/** So many processes may lie idle; the ones that nobody has asked longest for end, and start again when they are needed. */
+/** How many processes may be idle. The least recently used ones are ended, and start again on demand. */
 const MOST_IDLE = 8;
-/** Longer than `waitUntil` may go on. */
+/** Longer than `waitUntil` may take. */
 const IDLE_MS = 60_000;
 
 export class WorkerProcesses {
@@ -65,12 +65,12 @@ export class WorkerProcesses {
     this.#surroundings = surroundings;
   }
 
-  /** All, retired ones among them. */
+  /** All processes, retired ones included. */
   get all() {
     return [...this.#current.values(), ...this.#retired];
   }
 
-  /** What the store is told of those that are in use. */
+  /** What the store is told about the processes in use. */
   get told() {
     return [...this.#current.values()].map(({ group, process }) => ({
       id: process.id,
@@ -82,10 +82,10 @@ export class WorkerProcesses {
   }
 
   /**
-   * Lets an invocation in, to the process of a version; waits while that is being replaced, and then picks anew.
+   * Admits an invocation to the process of a version; waits while that is being replaced, and then picks again.
    *
    * @param {() => Target | null} pick
-   * @returns {Promise<Admission | null>} null when nothing is picked
+   * @returns {Promise<Admission | null>} null if nothing is picked
    */
   async admit(pick) {
     for (;;) {
@@ -101,7 +101,7 @@ export class WorkerProcesses {
   /**
    * Runs the `scheduled` handler of a Worker.
    *
-   * @param {() => Target[]} targets of the Worker, looked at when it can run
+   * @param {() => Target[]} targets returns the Worker's targets, when it can run
    * @param {string} cron
    * @param {number} scheduledTime
    */
@@ -117,7 +117,7 @@ export class WorkerProcesses {
   }
 
   /**
-   * Starts a process that the store asks for.
+   * Starts a process on the store's request.
    *
    * @param {string} id
    */
@@ -129,24 +129,24 @@ export class WorkerProcesses {
   }
 
   /**
-   * Calls all processes that run.
+   * Calls all running processes.
    *
    * @param {string} path
    * @param {object} body
    */
   async callEach(path, body) {
     const running = this.all.filter(({ process }) => process.runs);
-    await Promise.all(running.map(({ process }) => process.call(path, body).catch(() => {}))); // one may just end, or restart
+    await Promise.all(running.map(({ process }) => process.call(path, body).catch(() => {}))); // one may just be ending or restarting
   }
 
   /**
-   * Makes groups the ones that run. One that ran before, unchanged, notices nothing. Where objects pass from one process
-   * to another, the former one ends first, since only one may have their files open; others end when all that is under way
-   * in them has. When a group does not start, all is as before, and the error is Miniflare's.
+   * Makes groups the running ones. An unchanged group that is running is not affected. If objects move from one process to another, the former
+   * process ends first, because only one may have their files open; other processes end when all their work has ended. If a group does not start,
+   * everything is as before, and the error is Miniflare's.
    *
    * @param {WorkerGroup[]} groups
-   * @param {{starts: boolean, commit: () => Promise<void>}} options whether the new ones are started now; `commit` sends
-   *   invocations where they belong, once the processes are there
+   * @param {{starts: boolean, commit: () => Promise<void>}} options whether the new processes are started now; `commit` routes invocations, once the
+   *   processes exist
    */
   async change(groups, { starts, commit }) {
     const wanted = new Set(groups.map(({ signature }) => signature));
@@ -210,13 +210,13 @@ export class WorkerProcesses {
       debugSocket: debugSocket(id),
       workers: () => groupOptions(group, { token, receive, cache: made(join(process.folder, 'cache')) }, folders),
       onStart: () => this.#surroundings.started(process, this.#isCurrent(process, group) ? group : null),
-      onLost: () => {}, // it starts when it is asked for
+      onLost: () => {}, // it starts again on demand
     });
     return { group, process, isRetired: false };
   }
 
   /**
-   * Whether a process is the one in which a group runs.
+   * Whether a group still runs in a process.
    *
    * @param {WorkerdProcess} process
    * @param {WorkerGroup} group
@@ -226,8 +226,8 @@ export class WorkerProcesses {
   }
 
   /**
-   * Makes what waited for objects to pass to another process go on: of processes that have them now, the guests, and
-   * queues, whose batches had nobody to go to.
+   * Resumes what waited while objects moved to another process: guests of the processes that have them now, and queues, whose batches had no
+   * consumer.
    *
    * @param {WorkerProcess[]} candidates
    */
@@ -236,14 +236,14 @@ export class WorkerProcesses {
     await tell();
     for (const { group, process } of candidates) {
       if (!this.#isCurrent(process, group)) continue;
-      // One that was to be replaced, and was not, starts again: alarms of its objects ask nobody to.
+      // A process that was to be replaced, and was not, starts again: nothing else would start it for its objects' alarms.
       await (process.runs ? started(process, group) : process.start());
     }
     await awaken();
   }
 
   /**
-   * Ends processes whose objects others take over.
+   * Ends processes whose objects move to others.
    *
    * @param {WorkerProcess[]} yielding
    */
@@ -268,7 +268,7 @@ export class WorkerProcesses {
   }
 
   /**
-   * Ends a process when all that is under way in it has ended.
+   * Ends a process when all its work has ended.
    *
    * @param {WorkerProcess} one
    */
@@ -290,19 +290,19 @@ export class WorkerProcesses {
   }
 
   /**
-   * Waits until nothing that the store has called runs in a process any more, or the time is up.
+   * Waits until no calls of the store are running in a process any more, or the time is up.
    *
    * @param {WorkerdProcess} process
    * @param {number} milliseconds
-   * @returns {Promise<{is_finished: boolean, begun: number, last_ended_ms: number}>} and how many calls there ever were
+   * @returns {Promise<{is_finished: boolean, begun: number, last_ended_ms: number}>} and how many calls there were in all
    */
   #finished(process, milliseconds) {
     return this.#surroundings.store.call(objectPath('processes', process.id, 'finished'), { milliseconds });
   }
 
   /**
-   * Waits for the work that invocations go on with after their answers. A Worker alone reports the end of each invocation;
-   * where Workers call one another, nobody knows which one has.
+   * Waits for the work that invocations do after their answers (`waitUntil`). A Worker alone reports the end of each invocation; if Workers call each
+   * other, it is unknown which one has ended.
    *
    * @param {WorkerProcess} one
    */
@@ -316,7 +316,7 @@ export class WorkerProcesses {
     }
   }
 
-  /** After a start of everything: what has objects may have alarms, which nobody asks for. Others start when they are asked. */
+  /** After a start of everything, starts the processes with objects, which may have alarms that no request triggers. Other processes start on demand. */
   async #startInTheBackground() {
     const { files } = this.#surroundings;
     for (const { group, process } of [...this.#current.values()]) {
@@ -325,7 +325,7 @@ export class WorkerProcesses {
     }
   }
 
-  /** Ends processes that nobody needs now, when there are many. Objects may have alarms, so theirs stay. */
+  /** Ends processes that are not needed now, if there are many. Objects may have alarms, so their processes stay. */
   endIdle() {
     const since = Date.now() - IDLE_MS;
     const idle = [...this.#current.values()]
@@ -341,14 +341,14 @@ export class WorkerProcesses {
   }
 
   /**
-   * Ends an idle process, unless something has come for it meanwhile; the next one who comes starts it again.
+   * Ends an idle process, unless a request has come meanwhile; the next request starts it again.
    *
    * @param {WorkerdProcess} process
    */
   async #end(process) {
     process.traffic.hold();
     try {
-      await null; // until it is known as one that ends
+      await null; // until it is marked as ending
       await this.#surroundings.tell();
       const { is_finished, last_ended_ms } = await this.#finished(process, 0);
       if (is_finished && last_ended_ms < Date.now() - IDLE_MS && process.traffic.isIdle) await process.stop();
@@ -369,7 +369,7 @@ function made(folder) {
   return folder;
 }
 
-/** @param {string} id of a process */
+/** @param {string} id the process's id */
 function debugSocket(id) {
   return join(id, 'debug.sock');
 }

@@ -1,4 +1,4 @@
-/** What workerd and Miniflare say, made fit for a user's eyes. */
+/** Converts messages of workerd and Miniflare for users. */
 
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -9,18 +9,18 @@ import { MiniflareCoreError } from './miniflare.js';
 import { OWN_PARTS, RUNTIME_ENDED, SERVICE_PREFIX } from './system/miniflare_internals.js';
 import { MARK } from './system/logging.js';
 
-/** Lines that workerd writes about itself, and not for a Worker. */
+/** Lines that workerd writes about itself, not for a Worker. */
 const RUNTIME_LINE = /^(workerd|kj|capnp)\/\S+:\d+:/;
 
-/** The scheme of module paths, and the folders where this program, its packages and scratch files are. */
+/** The scheme of module paths, and the folders of this program, its packages and temporary files. */
 const MACHINE_PATHS = new RegExp(
   ['file:///', ...[fileURLToPath(new URL('../../', import.meta.url)), `${tmpdir()}/`].map((path) => RegExp.escape(path))].join('|'),
   'g',
 );
 
 /**
- * Why a configuration does not run. A workerd that ended without a word was ended by somebody else, and nothing is wrong
- * with the Worker.
+ * Returns the error of a configuration that does not run. If workerd ended without a message, something else ended it, and nothing is wrong with the
+ * Worker.
  *
  * @param {unknown} error what Miniflare threw
  */
@@ -31,7 +31,7 @@ export function refusedWorker(error) {
 }
 
 /**
- * A refused configuration, with workerd's own message.
+ * Returns the error of a refused configuration, with workerd's own message.
  *
  * @param {unknown} error what Miniflare threw
  */
@@ -42,8 +42,8 @@ export function invalidWorker(error) {
 }
 
 /**
- * A message without colours, and without what is only of this machine and of Miniflare: a Worker is called by its name, and
- * files by their names in the upload.
+ * Returns a message without colours, and without paths of this computer and names of Miniflare: it has the Worker's own name, and the names of files
+ * in the upload.
  *
  * @param {string} message
  */
@@ -59,8 +59,7 @@ export function cleaned(message) {
 }
 
 /**
- * The part of workerd's output that belongs into the log. Console output of Workers comes by the tail Worker, which
- * knows whose it is.
+ * Returns the part of workerd's output that belongs into the log. Console output of Workers comes through the tail Worker, which knows the Worker.
  *
  * @param {string} message
  * @returns {string | null}
@@ -76,7 +75,7 @@ function messageOf(error) {
 }
 
 /**
- * What workerd said before it ended.
+ * Returns what workerd said before it ended.
  *
  * @param {unknown} error
  */
@@ -85,10 +84,10 @@ function spokenLines(error) {
 }
 
 /**
- * The message in a line of workerd's structured log.
+ * Returns the message in a line of workerd's structured log.
  *
  * @param {string} line
- * @returns {string[]} none for any other line
+ * @returns {string[]} undefined for any other line
  */
 function spokenByRuntime(line) {
   try {

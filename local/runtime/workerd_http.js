@@ -1,4 +1,4 @@
-/** HTTP to workerd's sockets, which go away for a moment whenever workerd starts anew. */
+/** HTTP to workerd's sockets, which are gone for a moment whenever workerd restarts. */
 
 import { once } from 'node:events';
 import { Agent, request } from 'node:http';
@@ -8,20 +8,20 @@ import { PlatformError } from './errors.js';
 /** @import { ClientRequest, RequestOptions } from 'node:http' */
 
 /**
- * Of a request or an answer: Cloudflare takes 128 KB of headers each way, and a URL of 16 KB
+ * The most bytes of headers in a request or an answer: Cloudflare accepts 128 KB of headers each way, and a URL of 16 KB
  * (https://developers.cloudflare.com/workers/platform/limits/#request-and-response-limits). Node counts both.
  */
 export const MAX_HEADER_BYTES = (128 + 16) * 1024;
 
-/** workerd closes an idle connection after 5 s; ours go first, so that none is used while it closes. */
+/** workerd closes an idle connection after 5 s; ours are closed earlier, so that none is used while workerd closes it. */
 const IDLE_CONNECTION_MS = 2_000;
-/** How long to wait for a workerd that is starting, and how often to look. */
+/** How long to wait for a workerd that is starting, and how often to check. */
 const PATIENCE_MS = 10_000;
 const POLL_MS = 50;
 
 /**
- * workerd closes a connection when a Worker has answered without reading a long request. The answer is worth reading
- * all the same, so writing in vain is no error here; a connection that broke without an answer is one for its reader.
+ * workerd closes a connection when a Worker has answered without reading a long request. The answer is valid all the same, so a failed write is not
+ * an error here; if the connection breaks without an answer, the reader gets an error.
  */
 class ForgivingAgent extends Agent {
   /**
@@ -41,10 +41,10 @@ class ForgivingAgent extends Agent {
 const agent = new ForgivingAgent({ keepAlive: true, timeout: IDLE_CONNECTION_MS });
 
 /**
- * Begins a request as soon as somebody listens. The caller listens to its events and ends it. Throws an `internal`
- * error when workerd does not come back.
+ * Begins a request as soon as the socket is open. The caller listens to its events and ends it. Throws an `internal` error if workerd does not come
+ * back.
  *
- * @param {() => Promise<URL>} locate where the socket is now
+ * @param {() => Promise<URL>} locate returns the socket's present address
  * @param {RequestOptions} options
  * @returns {Promise<ClientRequest>}
  */
@@ -53,7 +53,7 @@ export async function beginRequest(locate, options) {
   do {
     const { hostname, port } = await locate();
     const sent = request({ agent, maxHeaderSize: MAX_HEADER_BYTES, ...options, hostname, port });
-    sent.on('error', () => {}); // a refused connection is seen below
+    sent.on('error', () => {}); // a refused connection is handled below
     if (await isConnected(sent)) return sent;
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   } while (Date.now() < deadline);

@@ -1,7 +1,7 @@
 /**
- * A Miniflare plugin for what Miniflare has no option for, in workerd's own configuration language (workerd.capnp):
- * `{type: 'unsafe:workerd', dev: {plugin: {name: 'workerd', package: <this file>}, options: {binding, services, sockets}}}`
- * in a Worker's environment. Services that lead to the store's process come with the bindings that name them.
+ * A Miniflare plugin for features without a Miniflare option, in workerd's own configuration language (workerd.capnp): `{type: 'unsafe:workerd', dev:
+ * {plugin: {name: 'workerd', package: <this file>}, options: {binding, services, sockets}}}` in a Worker's environment. Services that lead to the
+ * store's process come with the bindings that name them.
  */
 
 import { readFileSync } from 'node:fs';
@@ -13,7 +13,7 @@ import { RATE_LIMIT_WRAPPER_FILE } from './system/miniflare_internals.js';
 
 export const PLUGIN_NAME = 'workerd';
 
-/** Makes a rate limit of a service: Miniflare's. */
+/** Miniflare's module that makes a rate limit from a service. */
 const RATE_LIMIT_MODULE = {
   name: 'local:rate-limit',
   esModule: readFileSync(new URL(RATE_LIMIT_WRAPPER_FILE, packageFolder('miniflare')), 'utf8'),
@@ -21,14 +21,14 @@ const RATE_LIMIT_MODULE = {
 };
 export const RATE_LIMIT_WRAPPER = RATE_LIMIT_MODULE.name;
 
-/** A wrapped binding that is nothing but the service in it: Miniflare takes no notice of that, and changes nothing. */
+/** A wrapped binding that returns the service in it: Miniflare does not recognise it, and changes nothing. */
 const SERVICE_MODULE = {
   name: 'local:service',
   esModule: 'export default ({ service }) => service;',
   internal: true,
 };
 
-/** A wrapped binding to a namespace of Durable Objects whose calls can be made to fail. */
+/** A wrapped binding to a Durable Object namespace whose calls can be made to fail. */
 const OBJECT_NAMESPACE_MODULE = {
   name: 'local:object-namespace',
   esModule: readFileSync(new URL('../products/durable_objects/runtime/namespace_binding.js', import.meta.url), 'utf8'),
@@ -36,8 +36,8 @@ const OBJECT_NAMESPACE_MODULE = {
 };
 
 /**
- * @param {{className: string, serviceName: string}} durableObjectNamespace as workerd names them
- * @param {object} draws the service that is asked for faults, as workerd.capnp's `ServiceDesignator`
+ * @param {{className: string, serviceName: string}} durableObjectNamespace in workerd's form
+ * @param {object} draws the service that decides about faults, as a `ServiceDesignator` of workerd.capnp
  */
 export function objectNamespaceBinding(durableObjectNamespace, draws) {
   const innerBindings = [
@@ -48,9 +48,9 @@ export function objectNamespaceBinding(durableObjectNamespace, draws) {
 }
 
 /**
- * A binding to a Worker's own code, past the router that Miniflare puts before one with assets.
+ * Returns a binding to a Worker's own code, past the router that Miniflare adds to a Worker with assets.
  *
- * @param {string} service as workerd names it
+ * @param {string} service in workerd's form
  */
 export function codeBinding(service) {
   return { wrapped: { moduleName: SERVICE_MODULE.name, innerBindings: [{ name: 'service', service: { name: service } }] } };
@@ -81,7 +81,7 @@ export const plugins = {
   },
 };
 
-/** @param {string} name of an installed package */
+/** @param {string} name the name of an installed package */
 function packageFolder(name) {
   const entry = import.meta.resolve(name);
   return entry.slice(0, entry.lastIndexOf(`/${name}/`) + name.length + 2);

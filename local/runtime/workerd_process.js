@@ -1,4 +1,4 @@
-/** One workerd, which Miniflare holds: it starts when it is asked for, and again after a crash. */
+/** One workerd, run by Miniflare: it starts on demand, and again after a crash. */
 
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -31,10 +31,10 @@ import { supervision } from './workerd_supervisor.js';
  *   start, a restart too, before anybody else is told of it; `onLost` when it crashed and cannot be started again
  */
 
-/** Cloudflare's default for the CPU time of one invocation. */
+/** Cloudflare's default limit of an invocation's CPU time. */
 const CPU_LIMIT_SECONDS = 30;
 const PID_FILE = 'workerd.pid';
-/** For how long a request waits for another Miniflare, and how often it looks. */
+/** How long a request waits for another Miniflare, and how often it checks. */
 const REPLACEMENT_MS = 10_000;
 const REPLACEMENT_POLL_MS = 20;
 
@@ -45,7 +45,7 @@ export class WorkerdProcess {
   #miniflare = null;
   /** @type {Promise<void> | null} */
   #started = null;
-  /** The last end. */
+  /** Resolves when the last stop has ended. */
   #stopped = Promise.resolve();
   #gateway;
   #watchdog;
@@ -66,7 +66,7 @@ export class WorkerdProcess {
     return this.#description.id;
   }
 
-  /** For what it has only while it runs. */
+  /** The folder for files that it needs only while it runs. */
   get folder() {
     return join(this.#description.temporary, this.id);
   }
@@ -75,7 +75,7 @@ export class WorkerdProcess {
     return this.#miniflare !== null;
   }
 
-  /** The process id of workerd; null when it does not run, or is just being started. */
+  /** The process id of workerd; null if it is not running, or is just being started. */
   get pid() {
     try {
       return this.#miniflare && Number(readFileSync(this.#pidFile, 'utf8'));
@@ -89,7 +89,7 @@ export class WorkerdProcess {
   }
 
   /**
-   * Starts it, unless it runs. Throws what Miniflare throws when it does not start.
+   * Starts it, unless it is running. Throws Miniflare's error if it does not start.
    *
    * @returns {Promise<void>}
    */
@@ -104,7 +104,7 @@ export class WorkerdProcess {
     return this.#started;
   }
 
-  /** Ends it; a start that comes meanwhile comes after it. */
+  /** Stops it; a start that is requested meanwhile happens afterwards. */
   stop() {
     const started = this.#started;
     this.#started = null;
@@ -113,18 +113,18 @@ export class WorkerdProcess {
     return this.#stopped;
   }
 
-  /** @param {Promise<void> | null} started the start before */
+  /** @param {Promise<void> | null} started the previous start */
   async #stop(started) {
     await started?.catch(() => {});
     const miniflare = this.#miniflare;
     this.#miniflare = null;
     this.#watchdog.stop();
-    await miniflare?.dispose().catch(() => {}); // rejects again when it had not come back from a crash
+    await miniflare?.dispose().catch(() => {}); // rejects again if it had not recovered from a crash
     rmSync(this.folder, { recursive: true, force: true });
   }
 
   /**
-   * The socket of one of its Workers. Starts it, and waits while it is being restarted after a crash.
+   * Returns the address of one of its Workers' sockets. Starts it, and waits while it is being restarted after a crash.
    *
    * @param {string} worker
    * @returns {Promise<URL>}
@@ -136,7 +136,7 @@ export class WorkerdProcess {
     try {
       return await miniflare.unsafeGetDirectURL(worker);
     } catch (error) {
-      // It could not restart after a crash: another one takes its place.
+      // It could not be restarted after a crash: another one replaces it.
       for (const deadline = Date.now() + REPLACEMENT_MS; this.#miniflare === miniflare; await sleep(REPLACEMENT_POLL_MS)) {
         if (Date.now() > deadline) throw error;
       }
@@ -165,7 +165,7 @@ export class WorkerdProcess {
     const miniflare = new Miniflare({
       host: '127.0.0.1',
       port: 0,
-      cf: false, // the alternative asks the network at every start
+      cf: false, // the alternative makes a network request at every start
       enableDevRegistry: false,
       logRequests: false,
       log: new MiniflareLog(() => this.#replace()),
@@ -189,7 +189,7 @@ export class WorkerdProcess {
     await this.#description.onStart();
   }
 
-  /** Another Miniflare in place of one that could not restart: it takes other ports, say. */
+  /** Replaces a Miniflare that could not be restarted, for instance by one with other ports. */
   async #replace() {
     try {
       await this.stop();
@@ -210,7 +210,7 @@ export class WorkerdProcess {
   }
 }
 
-/** Miniflare's own warnings, as lines of the log. */
+/** Writes Miniflare's own warnings to the log. */
 class MiniflareLog extends Log {
   #onLost;
 
@@ -226,7 +226,7 @@ class MiniflareLog extends Log {
    */
   error(error) {
     super.error(error);
-    if (error.code === RUNTIME_ENDED) this.#onLost(); // said when workerd crashed and cannot be restarted
+    if (error.code === RUNTIME_ENDED) this.#onLost(); // reported when workerd crashed and cannot be restarted
   }
 
   /**

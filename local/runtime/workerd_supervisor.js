@@ -1,4 +1,4 @@
-/** Ties every workerd that Miniflare starts to this process: see workerd_supervisor.sh. */
+/** Ends every workerd that Miniflare starts together with this process: see workerd_supervisor.sh. */
 
 import { subscribe } from 'node:diagnostics_channel';
 import { createRequire } from 'node:module';
@@ -9,16 +9,16 @@ import { WORKERD_VARIABLE } from './system/miniflare_internals.js';
 /** @import { ChildProcess } from 'node:child_process' */
 
 /**
- * What workerd_supervisor.sh is to do for one workerd, as its environment.
+ * Returns the environment that tells workerd_supervisor.sh what to do for one workerd.
  *
- * @param {{pidFile: string, sockets: string[], debugSocket?: string | undefined}} wanted where it writes workerd's pid, and
- *   the paths that workerd listens on, which a killed one leaves behind
+ * @param {{pidFile: string, sockets: string[], debugSocket?: string | undefined}} wanted the file for workerd's pid, and the paths of the sockets,
+ *   which a killed workerd leaves behind
  */
 export function supervision({ pidFile, sockets, debugSocket = '' }) {
   return { WORKERD_PID_FILE: pidFile, WORKERD_SOCKETS: [...sockets, debugSocket].join(' ').trim(), WORKERD_DEBUG_SOCKET: debugSocket };
 }
 
-/** To be called before the first Miniflare starts. */
+/** Must be called before the first Miniflare starts. */
 export function superviseWorkerd() {
   process.env.WORKERD_BINARY ??= createRequire(import.meta.resolve('miniflare'))('workerd').default;
   process.env[WORKERD_VARIABLE] = fileURLToPath(new URL('./workerd_supervisor.sh', import.meta.url));
@@ -29,13 +29,13 @@ export function superviseWorkerd() {
 }
 
 /**
- * Miniflare waits until workerd has read its configuration. Of one that has ended before that, Node tells the exit alone:
- * it closes the pipe without an error, and Miniflare would wait for ever.
+ * Miniflare waits until workerd has read its configuration. If workerd ends before that, Node only reports the exit: it closes the pipe without an
+ * error, and Miniflare would wait for ever.
  *
  * @param {ChildProcess} child
  */
 function reportUnread({ stdin }) {
   if (stdin === null || stdin.writableFinished) return;
-  stdin.on('error', () => {}); // there need not be anybody else who listens
+  stdin.on('error', () => {}); // there may be no other listener
   stdin.emit('error', new Error('it has not read its configuration'));
 }

@@ -1,51 +1,50 @@
-/** Who may call: tokens with roles, rates, and the origins of browsers. */
+/** Access to the API: tokens with roles, rate limits, and the origins of browsers. */
 
 import { sha256 } from '../digest.js';
 import { Refusal } from './reply.js';
 
 /** @import { Call } from './router.js' */
 
-/** What a token may do: submit tasks and look at those whose id it knows; read everything; or all. */
+/** The roles of a token: submit tasks and look at those whose id it knows; read everything; or do everything. */
 export const ROLES = /** @type {const} */ (['submit', 'read', 'operate']);
 
 /** @typedef {(typeof ROLES)[number]} Role */
 
-/** Who calls: the name and the role of the token. @typedef {{name: string, role: Role}} Caller */
+/** The caller: the name and the role of its token. @typedef {{name: string, role: Role}} Caller */
 
-/** A token as the Worker knows it: by its SHA-256. @typedef {Caller & {digest: Uint8Array<ArrayBuffer>}} KnownToken */
+/** A token as the Worker stores it: by its SHA-256. @typedef {Caller & {digest: Uint8Array<ArrayBuffer>}} KnownToken */
 
-/** How a program is told to send a token; and how a browser is made to ask its user for one, which it does for the first
- * challenge alone. */
+/** The challenge that asks a program for a token, and the one that makes a browser ask its user for it. A browser reads only the first challenge. */
 const CHALLENGE = 'Bearer realm="task-runner"';
 const PAGE_CHALLENGE = 'Basic realm="task-runner", charset="UTF-8"';
 
 const CREDENTIALS = /^(Bearer|Basic) +(\S+) *$/i;
 
-/** Methods that change nothing. */
+/** HTTP methods that change nothing. */
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
 
-/** The tokens that this isolate has read, and the text that it read them from. @type {{text: string, tokens: KnownToken[]} | null} */
+/** The tokens that this isolate has parsed, and the text that they were parsed from. @type {{text: string, tokens: KnownToken[]} | null} */
 let lastRead = null;
 
 /**
  * @param {Call} call
- * @returns {Promise<Caller | null>} null where no token is asked for
- * @throws {Refusal} there is no valid token, or a browser sent it for another site
+ * @returns {Promise<Caller | null>} the caller; null if the stack has no tokens
+ * @throws {Refusal} there is no valid token, or a browser sent it on behalf of another site
  */
 export async function authenticate({ request, url, env }) {
   if (env.API_TOKENS === undefined) return null;
   const given = credentials(request);
   const caller = given && findCaller(await sha256(given.token), env.API_TOKENS);
   if (!caller) throw unauthorized(request, given ? 'another one' : 'none');
-  // A browser sends a Basic password by itself, whatever page makes it.
+  // A browser adds a Basic password by itself, whichever page makes the request.
   if (given.scheme === 'basic' && !SAFE_METHODS.has(request.method)) requireSameOrigin(request, url);
   return caller;
 }
 
 /**
- * @param {Caller | null} caller null where no token is asked for
- * @param {readonly Role[]} roles that may do what is asked for, beside `operate`
- * @throws {Refusal} the caller's is none of them
+ * @param {Caller | null} caller null if the stack has no tokens
+ * @param {readonly Role[]} roles the roles that are allowed, besides `operate`
+ * @throws {Refusal} the caller's role is not allowed
  */
 export function authorize(caller, roles) {
   if (caller === null || caller.role === 'operate' || roles.includes(caller.role)) return;
@@ -55,7 +54,7 @@ export function authorize(caller, roles) {
 
 /**
  * @param {Request} request
- * @returns {{scheme: 'bearer' | 'basic', token: string} | null} with Basic, the token is the password
+ * @returns {{scheme: 'bearer' | 'basic', token: string} | null} the token; with Basic it is the password
  */
 function credentials(request) {
   const [, scheme = '', value = ''] = CREDENTIALS.exec(request.headers.get('Authorization') ?? '') ?? [];
@@ -77,7 +76,7 @@ function password(value) {
 }
 
 /**
- * Compares with every token, and digests instead of tokens, so that the time it takes tells nothing.
+ * Compares with every token, and compares digests instead of tokens, so that the duration reveals nothing.
  *
  * @param {Uint8Array<ArrayBuffer>} digest
  * @param {string} text the binding `API_TOKENS`
@@ -89,7 +88,7 @@ function findCaller(digest, text) {
 }
 
 /**
- * @param {string} text a JSON list of tokens: their names, roles and digests in hexadecimal
+ * @param {string} text a JSON list of tokens: their names, roles and SHA-256 digests in hexadecimal
  * @returns {KnownToken[]}
  */
 function readTokens(text) {
@@ -124,12 +123,12 @@ function unauthorized({ headers }, got) {
 }
 
 /**
- * Counts a request. It is counted for its address before anything else is looked at, so that guesses and floods without a
- * token are limited too; and for its token, which may come from many addresses.
+ * Counts a request against the rate limits. It is counted for its address before anything else is checked, so that guesses and floods without a token
+ * are limited too. It is also counted for its token, which may be used from many addresses.
  *
  * @param {Call} call
- * @param {string} key what stands for whoever sends it
- * @throws {Refusal} too many have come
+ * @param {string} key what identifies the sender
+ * @throws {Refusal} too many requests have come
  */
 export async function limitRate({ env }, key) {
   if (!env.RATE_LIMITER) return;
@@ -144,17 +143,17 @@ export function addressOf({ request }) {
   return `address ${request.headers.get('CF-Connecting-IP') ?? ''}`;
 }
 
-/** Beside those that a page may always send and read (https://fetch.spec.whatwg.org/#cors-safelisted-request-header). */
+/** The headers that a page may send and read, besides those that are always allowed (https://fetch.spec.whatwg.org/#cors-safelisted-request-header). */
 const REQUEST_HEADERS = 'Authorization, Content-Type, Idempotency-Key, Last-Event-ID';
 const REPLY_HEADERS = 'Caller-Role, Idempotent-Replayed, Request-Id, Retry-After, WWW-Authenticate';
 
-/** How long a browser may rely on a preflight: the longest that Chromium does. */
+/** How long a browser may cache a preflight: the maximum of Chromium. */
 const MAX_AGE_SECONDS = 7_200;
 
 /**
  * @param {Call} call
- * @param {readonly string[]} methods that the path has
- * @returns {Response | null} null when the request is no preflight, or its origin is not one of those
+ * @param {readonly string[]} methods the methods that the path supports
+ * @returns {Response | null} the reply; null if the request is no preflight, or its origin is not allowed
  */
 export function preflight(call, methods) {
   const { request } = call;
@@ -171,7 +170,7 @@ export function preflight(call, methods) {
 }
 
 /**
- * Tells the browser whether the page may read the reply.
+ * Adds the headers that tell the browser whether the page may read the reply.
  *
  * @param {Call} call
  * @param {Response} reply

@@ -1,4 +1,4 @@
-/** What an operator does to many tasks: `/actions` cancels, retries or deletes them; `/pauses` lets them wait. */
+/** Operations on many tasks: `/actions` cancels, retries or deletes them; `/pauses` pauses their handlers. */
 
 import { actionsOf, ALLOWED, changeActions, isRunning, MAX_RUNNING, withAction, workOff } from '../actions.js';
 import { ALL_HANDLERS } from '../stores/pause_table.js';
@@ -15,16 +15,16 @@ import { HANDLER_NAME } from './task.js';
 
 export const ACTS = /** @type {Act[]} */ (Object.keys(ALLOWED));
 
-/** Most ids in a filter, and the longest body. */
+/** The most ids in a filter, and the longest body. */
 export const MAX_IDS = 500;
 const MAX_BYTES = 64 * 1024;
 
 const FILTER_FIELDS = ['status', 'handler', 'tags', 'createdAfter', 'createdBefore', 'ids'];
 
-/** Of ISO 8601 what says a moment: with its offset. */
+/** An ISO 8601 time with a UTC offset. */
 const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})$/;
 
-/** How long the request itself works it off, after the answer; sweeps do the rest. */
+/** How long the request itself works on the action, after its answer; sweeps do the rest. */
 const WORK_MS = 10_000;
 
 /** @param {Call} call */
@@ -64,7 +64,7 @@ export async function showAction({ url, store }, id) {
 }
 
 /**
- * The page that is being worked off is finished. One that has ended stays as it is.
+ * The present page is finished first. An action that has ended stays as it is.
  *
  * @param {Call} call
  * @param {string} id
@@ -145,7 +145,7 @@ function readIds(ids) {
 /**
  * @param {string} name
  * @param {unknown} value
- * @returns {number | null} a Unix time in milliseconds
+ * @returns {number | null} the Unix time in milliseconds
  */
 function time(name, value) {
   if (value === undefined) return null;
@@ -187,7 +187,7 @@ export async function listPauses({ url, store }) {
 
 /**
  * @param {Call} call
- * @param {string} [handler] every handler where there is none
+ * @param {string} [handler] all handlers if it is missing
  */
 export async function pause({ url, store, handlers }, handler) {
   readQuery(url, []);
@@ -197,7 +197,7 @@ export async function pause({ url, store, handlers }, handler) {
 }
 
 /**
- * One that the Worker has no longer can be resumed, too: its tasks fail then, for that reason.
+ * A handler that was removed from the Worker can be resumed too: its tasks then fail with that error.
  *
  * @param {Call} call
  * @param {string} [handler]
@@ -216,7 +216,7 @@ async function pausesOf(store) {
 
 /**
  * @param {Pause[]} pauses
- * @returns {{handler: string | null, since: string | null}[]} handler null: every handler
+ * @returns {{handler: string | null, since: string | null}[]} the pauses; `handler` null means all handlers
  */
 export function pausesView(pauses) {
   return pauses.map(({ handler, paused_ms }) => ({ handler: handler === ALL_HANDLERS ? null : handler, since: isoTime(paused_ms) }));

@@ -1,6 +1,6 @@
 /**
- * `POST /tasks`: up to a hundred tasks in one request, each accepted or refused on its own; with `then`, a batch with a task at its end, and
- * `/batches/:id`. Such a batch is its last task, which starts after all others, and has its id.
+ * `POST /tasks`: up to a hundred tasks in one request, each accepted or refused on its own; with `then`, a batch with a last task, and
+ * `/batches/:id`. A batch is identified by its last task, which starts after all others: both have the same id.
  */
 
 import { stillAwaited } from '../dependencies.js';
@@ -30,8 +30,8 @@ export async function submitBatch(call) {
 }
 
 /**
- * All of its tasks are taken in, or none that is at fault: the last one is of all of them. Where the store fails in between, the
- * same request with the same key takes in what is missing.
+ * Stores all tasks of the batch, or none if one of them is invalid, because the last task depends on all others. If the store fails in between, the
+ * same request with the same key stores the missing tasks.
  *
  * @param {Call} call
  * @param {{items: unknown[], then: unknown, startWhen: unknown}} batch
@@ -40,9 +40,9 @@ async function submitWithThen(call, batch) {
   requireHolding(call.store, 'then');
   const key = textLike('Idempotency-Key', call.request.headers.get('Idempotency-Key') ?? undefined, IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_IN_WORDS);
   const startWhen = readStartWhen(batch.startWhen);
-  // What it starts after is the batch's, and so is its key.
+  // The batch sets what its last task starts after, and its key.
   const last = { ...readItem(batch.then, call.handlers, OWN_FIELDS), idempotencyKey: keyOf(key, 'then') };
-  await newTask(last, call); // whatever is at fault is found before a task is stored
+  await newTask(last, call); // finds every error before a task is stored
   const tasks = await Promise.all(batch.items.map((item, index) => numbered(index, async () => {
     const submission = readItem(item, call.handlers);
     return newTask({ ...submission, idempotencyKey: submission.idempotencyKey ?? keyOf(key, String(index)) }, call);
@@ -62,7 +62,7 @@ async function submitWithThen(call, batch) {
 /**
  * @param {Call} call
  * @param {Submission & {after: NonNullable<Submission['after']>}} submission
- * @param {Map<string, Status>} statuses of the others
+ * @param {Map<string, Status>} statuses the statuses of the others
  * @returns {Promise<Insertion | Error>}
  */
 async function submitLast(call, submission, statuses) {
@@ -74,7 +74,7 @@ async function submitLast(call, submission, statuses) {
 /**
  * @param {string | null} key
  * @param {string} part
- * @returns {string | null} of a part of the batch; no key of a caller's has a line break, so none can be this one
+ * @returns {string | null} the key of a part of the batch; a caller's key has no line break, so it cannot be equal
  */
 function keyOf(key, part) {
   return key === null ? null : `batch\n${key}\n${part}`;
@@ -84,7 +84,7 @@ function keyOf(key, part) {
  * @template Result
  * @param {number} index
  * @param {() => Promise<Result>} read
- * @throws {Refusal} it says which task of the batch is at fault
+ * @throws {Refusal} the error says which task of the batch is invalid
  */
 async function numbered(index, read) {
   try {
@@ -97,7 +97,7 @@ async function numbered(index, read) {
 
 /**
  * @template Result
- * @param {number} index of a task of the batch, from 0
+ * @param {number} index the index of a task of the batch, from 0
  * @param {Result | Refusal} result
  * @returns {Result}
  * @throws {Refusal}
@@ -128,28 +128,28 @@ export async function showBatch({ url, store, env }, batchId) {
   });
 }
 
-// The tasks of a request, one by one.
+// The tasks of a request, each on its own.
 
-/** Most tasks of a batch: as many as a queue's sendBatch takes (https://developers.cloudflare.com/queues/platform/limits/). */
+/** The most tasks of a batch: as many as a queue's sendBatch takes (https://developers.cloudflare.com/queues/platform/limits/). */
 export const MAX_BATCH_TASKS = 100;
 
-/** Longest body: it and what it becomes must fit in a Worker's 128 MB. */
+/** The longest body: the body and what is made of it must fit into a Worker's 128 MB. */
 const MAX_BATCH_BYTES = 10 * 1024 * 1024;
 
-/** Where a number may stand that no double holds as it is written; to look at every value takes thirty times as long. */
+/** Matches a text that may contain a number which a double cannot represent exactly. A check of every value would take thirty times as long. */
 const LONG_NUMBER = /[\d.]{16}|\d[eE]/;
 
-/** Of a body. */
+/** The fields of a request body. */
 const BATCH_FIELDS = ['tasks', 'then', 'startWhen'];
 
-/** Of a task in a body. */
+/** The fields of a task in a request body. */
 export const FIELDS = ['payload', 'payloadBase64', 'handler', 'parameters', 'delaySeconds', 'ttlSeconds', 'maxRetries', 'idempotencyKey', 'replace', 'callbackUrl', 'on', 'after', 'startWhen', 'group', 'tags', 'priority'];
 
-/** What such a task says of itself alone: neither a key of the caller's, nor what it starts after. */
+/** The fields of a task that is part of something else: without an idempotency key, and without the tasks it starts after. */
 export const OWN_FIELDS = FIELDS.filter((name) => !['idempotencyKey', 'replace', 'after', 'startWhen'].includes(name));
 
 /**
- * Takes in tasks of which each is accepted or refused on its own.
+ * Submits tasks, each of which is accepted or refused on its own.
  *
  * @param {Call} call
  * @param {unknown[]} items
@@ -188,7 +188,7 @@ async function readBatch({ request, url }) {
 }
 
 /**
- * Keeps a number that a double would change, such as an id of 64 bits, as its text.
+ * Keeps a number that a double would change, such as a 64-bit id, as its text.
  *
  * @type {Reviver}
  */
@@ -258,10 +258,10 @@ function readParameters(parameters, known) {
 }
 
 /**
- * What the body of a `POST /task` would be.
+ * Returns the payload that the body of a `POST /task` would give.
  *
- * @param {unknown} payload any JSON; a text stands for itself
- * @param {unknown} payloadBase64 its bytes
+ * @param {unknown} payload any JSON; a string is used as it is
+ * @param {unknown} payloadBase64 the payload's bytes in base64
  * @returns {Payload}
  * @throws {Refusal}
  */
@@ -295,7 +295,7 @@ function fromBase64(text) {
 
 /**
  * @param {unknown} value
- * @returns {value is string} a text that UTF-8 can hold
+ * @returns {value is string} whether the value is a string that UTF-8 can encode
  */
 function isText(value) {
   return typeof value === 'string' && value.isWellFormed();

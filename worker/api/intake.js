@@ -1,7 +1,7 @@
 /**
- * Takes new tasks in. A task that is stored is accepted, and nobody waits for more: its run is handed to the engine after the answer.
- * Should the platform not take it, this isolate hands it over with the next ones, and so does the sweeper, also when the isolate ends
- * before. What waits so is bounded: past that, new tasks are refused.
+ * Stores new tasks and submits them to the engine. A task is accepted once it is stored: the answer waits for nothing more, and the run is submitted
+ * to the engine afterwards. If the platform refuses it, this isolate submits it together with later runs. The sweeper submits it too, also if the
+ * isolate ends first. The number of waiting runs is limited: beyond that, new tasks are refused.
  */
 
 import { beginWaiting } from '../dependencies.js';
@@ -18,20 +18,19 @@ import { Refusal, storeRefusal } from './reply.js';
 /** @import { Parts } from './router.js' */
 
 /**
- * A task that is stored is accepted. Of those with the same idempotency key the first is stored, and the others are
- * held against it.
+ * Stores new tasks; a stored task is accepted. If several have the same idempotency key, the first is stored and the others are compared with it.
  *
  * @param {NewTask[]} tasks
  * @param {Parts} parts
- * @returns {Promise<(Insertion | Error)[]>} one each, in their order; an error where its part of the store does not take it
- * @throws {Refusal} too many tasks wait to be handed over
- * @throws {Error} the store's: it takes none of them
+ * @returns {Promise<(Insertion | Error)[]>} an answer for each task, in their order; an error if its part of the store does not accept it
+ * @throws {Refusal} too many runs wait to be submitted to the engine
+ * @throws {Error} the store's error, if it accepts none of them
  */
 export async function acceptTasks(tasks, { store, engine, invocation }) {
   const { chosen, conflicting } = choose(tasks);
   await requireRoom(engine);
   const inserted = await store.insert([...chosen.values()]);
-  // Where no part of the store takes any, it is as if it had a single one.
+  // If no part of the store accepts any task, this behaves like a store with a single part.
   if (inserted.every((insertion) => insertion instanceof Error)) throw inserted[0];
   const insertions = new Map([...chosen.values()].map((task, index) => [task, /** @type {Insertion | Error} */ (inserted[index])]));
   handOver(engine, [...insertions].flatMap(([task, insertion]) => runsOf(task, insertion)), invocation);
@@ -47,8 +46,8 @@ export async function acceptTasks(tasks, { store, engine, invocation }) {
 
 /**
  * @param {NewTask[]} tasks
- * @returns {{chosen: Map<string, NewTask>, conflicting: Set<NewTask>}} the tasks to store, each of another identity: the first, or the last
- *   that replaces those before it; and those that are another one than that with their key was
+ * @returns {{chosen: Map<string, NewTask>, conflicting: Set<NewTask>}} the tasks to store, each with a different identity: the first with its key, or
+ *   the last that replaces earlier ones; and the tasks that conflict with an earlier one with the same key
  */
 function choose(tasks) {
   /** @type {Map<string, NewTask>} */
@@ -64,7 +63,7 @@ function choose(tasks) {
 }
 
 /**
- * @param {NewTask[]} tasks that wait for others, and are stored
+ * @param {NewTask[]} tasks stored tasks that wait for others
  * @param {Store} store
  * @param {Engine} engine
  */
@@ -81,7 +80,7 @@ async function letWait(tasks, store, engine) {
 /**
  * @param {NewTask} task
  * @param {Insertion | Error} insertion
- * @returns {Run[]} its own to be handed over, and those that follow it
+ * @returns {Run[]} the task's own run to submit, and the runs that follow it
  */
 export function runsOf(task, insertion) {
   const own = runOf(task, insertion);
@@ -89,8 +88,8 @@ export function runsOf(task, insertion) {
 }
 
 /**
- * What is to be handed over of a task: nothing more of one that was there and has been attempted since. One that is still
- * pending may have lost its message, and a second message is harmless.
+ * Returns the run to submit. An existing task whose attempts have begun needs nothing. A pending one may have lost its message, and a second message
+ * is harmless.
  *
  * @param {NewTask} task
  * @param {Insertion | Error} insertion
@@ -100,14 +99,14 @@ function runOf({ taskId: ownId, delay_seconds, max_retries, priority }, insertio
   if (insertion instanceof Error) return null;
   const { taskId, run, status, conflict, isHeld, isReplaced = false } = insertion;
   if (conflict || isHeld || status !== 'pending') return null;
-  if (isReplaced && run === 1) return null; // the message that it had is earlier, and waits
+  if (isReplaced && run === 1) return null; // its message is due earlier, and is still in the queue
   const due_ms = isReplaced || run === 1 ? creationTime(isReplaced ? ownId : taskId) + delay_seconds * 1000 : 0; // a run by hand has no delay
   return { taskId, run, max_retries, delay_seconds: Math.max(0, Math.ceil((due_ms - Date.now()) / 1000)), ...withPriority(priority) };
 }
 
 /**
  * @param {Insertion | Error} insertion
- * @returns {{taskId: string, status: Status, replaced?: true} | Refusal} what the client is told of it
+ * @returns {{taskId: string, status: Status, replaced?: true} | Refusal} what the client is told about it
  */
 export function answerTo(insertion) {
   if (insertion instanceof Error) return storeRefusal(insertion);
@@ -124,38 +123,38 @@ function identity({ taskId, idempotency }) {
 }
 
 /**
- * How many runs may wait in an isolate for an engine that takes none: what the slower engine takes in ten seconds
- * (a workflow: 100 instances a second, https://developers.cloudflare.com/workflows/reference/limits/), so that nothing that was
- * accepted waits long once the platform takes runs again. Each isolate counts its own.
+ * How many runs may wait in an isolate for an engine that refuses them. It is what the slower engine accepts in ten seconds (a workflow: 100
+ * instances a second, https://developers.cloudflare.com/workflows/reference/limits/), so that no accepted task waits long once the platform accepts
+ * runs again. Each isolate counts its own.
  */
 export const MAX_WAITING_RUNS = 1_000;
 
-/** How many are handed over at once beside new ones, and how long nothing else tries that meanwhile. */
+/** How many waiting runs are submitted together with new ones, and how long no other request tries the same. */
 const CHUNK_RUNS = 100;
 const TURN_MS = 1_000;
 
-/** After how long a run that is on its way counts as one that waits, and may be handed over by another request. */
+/** After this time a run that is being submitted counts as waiting, and another request may submit it. */
 const LATE_MS = 5_000;
 
-/** When a client is to try again, at the earliest. */
+/** The earliest time at which a client should retry. */
 const RETRY_AFTER_SECONDS = 1;
 
-/** A run that the engine has not taken yet. Its delay ends at a Unix time; `offered_ms` is when it was offered last, 0 if it was refused.
+/** A run that the engine has not accepted yet. Its delay ends at a Unix time; `offered_ms` is when it was last submitted, 0 if it was refused.
  *
  * @typedef {Omit<Run, 'delay_seconds'> & {due_ms: number, offered_ms: number}} WaitingRun
  */
 
-/** Those of this isolate, oldest first. @type {Set<WaitingRun>} */
+/** The waiting runs of this isolate, oldest first. @type {Set<WaitingRun>} */
 const waiting = new Set();
 
-/** When a request took its turn to hand over what waits. A request may be cut off at any moment, so a turn ends by itself. */
+/** When a request took its turn to submit the waiting runs. A request may be cut off at any moment, so a turn ends by itself. */
 let turn_ms = 0;
 
-/** When the engine said that it would take runs again. */
+/** When the engine said that it would accept runs again. */
 let retry_after_seconds = RETRY_AFTER_SECONDS;
 
 /**
- * Asked before a run is stored. While there is no room, one request a second finds out whether the engine takes runs again.
+ * Checked before a run is stored. While there is no room, one request a second tests whether the engine accepts runs again.
  *
  * @param {Engine} engine
  * @throws {Refusal} too many runs wait
@@ -171,7 +170,7 @@ export async function requireRoom(engine) {
 }
 
 /**
- * Hands over runs that are stored, after the answer.
+ * Submits stored runs to the engine, after the answer.
  *
  * @param {Engine} engine
  * @param {Run[]} runs
@@ -184,7 +183,7 @@ export function handOver(engine, runs, invocation) {
   invocation.waitUntil(offer(engine, offered).then((isTaken) => (isTaken ? handOverWaiting(engine) : undefined)));
 }
 
-/** Those that were refused, and those that have been on their way for too long: their request may have been cut off. */
+/** The runs that were refused, and those whose submission takes too long: their request may have been cut off. */
 function late() {
   const now_ms = Date.now();
   return [...waiting].filter(({ offered_ms }) => now_ms - offered_ms >= LATE_MS);
@@ -203,7 +202,7 @@ async function handOverWaiting(engine) {
 /**
  * @param {Engine} engine
  * @param {WaitingRun[]} runs
- * @returns {Promise<boolean>} false: logged, and not all of them are handed over
+ * @returns {Promise<boolean>} false: not all of them are submitted, and the error is logged
  */
 async function offer(engine, runs) {
   const now_ms = Date.now();

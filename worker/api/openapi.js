@@ -1,4 +1,4 @@
-/** `GET /openapi.json`: every route, as OpenAPI 3.1 (https://spec.openapis.org/oas/v3.1.1) describes it. */
+/** `GET /openapi.json`: describes every route in OpenAPI 3.1 (https://spec.openapis.org/oas/v3.1.1). */
 
 import { RANGE_NAMES } from '../stores/history.js';
 import { STATUSES } from '../task.js';
@@ -17,23 +17,23 @@ import { DEFAULT_HANDLER, PARAMETER_PREFIX, TAG } from './submission.js';
 /** @import { Code } from './reply.js' */
 /** @import { Call } from './router.js' */
 
-/** What any route but the open one may answer; and what those that change something may. @type {Code[]} */
+/** The error codes of every route except the open one, and those of routes that change something. @type {Code[]} */
 const ANY = ['unauthorized', 'forbidden', 'rate_limited', 'internal_error', 'store_unavailable'];
 /** @type {Code[]} */
 const ANY_CHANGE = [...ANY, 'forbidden_origin', 'store_full'];
 
-/** What may be answered where a run begins, and where tasks are submitted. @type {Code[]} */
+/** The error codes of routes that start a run, and of routes that submit tasks. @type {Code[]} */
 const ANY_RUN = [...ANY_CHANGE, 'backlog_full'];
 /** @type {Code[]} */
 const ANY_SUBMISSION = [...ANY_RUN, 'incomplete_body', 'invalid_json', 'invalid_parameter', 'payload_too_large'];
 
-/** What may be answered where Cloudflare is asked about dead letters. @type {Code[]} */
+/** The error codes of routes that ask Cloudflare about dead letters. @type {Code[]} */
 const ANY_LETTERS = ['invalid_parameter', 'dead_letters_off', 'dead_letter_token_refused', 'dead_letter_queue_refused', 'dead_letter_queue_unavailable'];
 
-/** Of the API, not of the Worker: `docs/api.md` says what changes it. */
+/** The version of the API, not of the Worker: `docs/api.md` says what changes it. */
 const API_VERSION = '1.0.0';
 
-/** What the operations are grouped by. */
+/** The groups of operations. */
 const TAGS = {
   tasks: 'To submit tasks, follow them, cancel them and run them again.',
   schedules: 'What makes a task at each tick.',
@@ -55,7 +55,7 @@ const EVENT_NAME_PARAMETER = { name: 'name', in: 'path', required: true, schema:
 const ANY_HANDLER_PARAMETER = { name: 'handler', in: 'path', required: true, schema: HANDLER_SCHEMA };
 const SCHEDULE_PARAMETER = { name: 'name', in: 'path', required: true, schema: SCHEDULE_NAME_SCHEMA };
 
-/** What can be done with the task that a reply names. */
+/** The operations on the task that a reply names. */
 const LINKS = Object.fromEntries(['getTask', 'cancelTask', 'retryTask'].map((operationId) => [
   operationId, { operationId, parameters: { taskId: '$response.body#/taskId' } },
 ]));
@@ -66,8 +66,8 @@ export function showDescription({ handlers, url }) {
 }
 
 /**
- * @param {Handlers} handlers of this deployment
- * @param {string} origin where it is
+ * @param {Handlers} handlers the handlers of this deployment
+ * @param {string} origin the deployment's origin
  */
 export function describe(handlers, origin) {
   return {
@@ -209,7 +209,7 @@ function submitTask(handlers) {
 
 /**
  * @param {Handlers} handlers
- * @returns {Schema} of any payload; the handlers that have schemas are named
+ * @returns {Schema} the schema of any payload; its text names the handlers that have schemas of their own
  */
 function payloadSchema(handlers) {
   const schemas = Object.entries(handlers).flatMap(([name, { payload }]) => (
@@ -220,7 +220,7 @@ function payloadSchema(handlers) {
 
 /**
  * @param {Handlers} handlers
- * @returns {object[]} a parameter for each that one of them takes
+ * @returns {object[]} a parameter for each one that some handler takes
  */
 function handlerParameters(handlers) {
   const uses = Object.entries(handlers).flatMap(([handler, { parameters = {} }]) => (
@@ -376,9 +376,9 @@ function file(tag, operationId, summary, type, schema = { type: 'string' }) {
 
 /**
  * @param {Tag} tag
- * @param {string} operationId which makes the name of a method in SDKs that are generated
+ * @param {string} operationId the id; generated SDKs name their methods after it
  * @param {string} summary
- * @param {Record<string, Record<string, unknown>>} responses by status
+ * @param {Record<string, Record<string, unknown>>} responses the responses by status
  * @param {object[]} [parameters]
  */
 function operation(tag, operationId, summary, responses, parameters = []) {
@@ -394,12 +394,12 @@ function query(name, schema) {
   return { name, in: 'query', schema };
 }
 
-/** @param {...string} names of {@link LINKS} */
+/** @param {...string} names names of {@link LINKS} */
 function links(...names) {
   return Object.fromEntries(names.map((name) => [name, { $ref: `#/components/links/${name}` }]));
 }
 
-/** @param {string} name of a schema */
+/** @param {string} name the name of a schema */
 function json(name) {
   return { description: name, content: { 'application/json': { schema: schemaOf(name) } } };
 }

@@ -1,4 +1,4 @@
-/** What the API's JSON is made of, as JSON Schema (2020-12, which is OpenAPI 3.1's). */
+/** The API's JSON as JSON Schema (2020-12, the dialect of OpenAPI 3.1). */
 
 import { ALLOWED } from '../actions.js';
 import { ALERT_NAMES } from '../alerts.js';
@@ -26,7 +26,7 @@ import { EVERY_SECONDS, MAX_SCHEDULES, MISSED, MISSED_IN_WORDS, OVERLAPS, SCHEDU
 
 /** @typedef {Readonly<Record<string, any>>} Schema */
 
-/** @param {string} name of a component */
+/** @param {string} name the name of a component */
 export const schemaOf = (name) => ({ $ref: `#/components/schemas/${name}` });
 
 /** @type {Schema} */
@@ -63,7 +63,7 @@ const TAGS_SCHEMA = {
   description: `What tasks are found by. ${TAG_RULES}`,
 };
 
-/** Of a query, where each comes on its own. @type {Schema} */
+/** The schema of a tag in a query, where each tag is a parameter of its own. @type {Schema} */
 export const TAG_SCHEMA = {
   type: 'array', uniqueItems: true, items: { type: 'string', pattern: `${TAG_KEY.source.slice(0, -1)}:${TAG_VALUE.source.slice(1)}` }, maxItems: MAX_TAGS,
 };
@@ -180,7 +180,7 @@ const RELATED_TASKS = {
   },
 };
 
-/** What a task says of itself alone, as `OWN_FIELDS` of `batch.js`. @type {Record<string, Schema>} */
+/** The fields of a task that is part of something else, as in `OWN_FIELDS` of `batches.js`. @type {Record<string, Schema>} */
 const OWN_FIELDS = {
   payload: { description: 'A text as it is, anything else as its JSON; {} where there is none.' },
   payloadBase64: { type: 'string', contentEncoding: 'base64', description: 'The bytes of the payload, in place of `payload`.' },
@@ -516,7 +516,7 @@ export const SCHEMAS = {
 
 /**
  * @param {Record<string, Schema>} optional
- * @param {Schema} schema of an object
+ * @param {Schema} schema a schema of an object
  * @returns {Schema}
  */
 function withOptional(optional, schema) {
@@ -524,7 +524,7 @@ function withOptional(optional, schema) {
 }
 
 /**
- * @param {Record<string, Schema>} properties all of which are always there
+ * @param {Record<string, Schema>} properties the properties, all of which are required
  * @returns {Schema}
  */
 export function object(properties) {
@@ -533,7 +533,7 @@ export function object(properties) {
 
 /**
  * @param {Record<string, Schema>} more
- * @returns {Schema} what a client is told of a task that was accepted
+ * @returns {Schema} the reply to an accepted task
  */
 function accepted(more) {
   const always = object({ ...more, taskId: TASK_ID_SCHEMA, status: STATUS_SCHEMA });
@@ -607,7 +607,7 @@ const ERRORS = {
   store_full: { description: 'The store has no room for new tasks.' },
 };
 
-/** A schema for each code. @type {Record<string, Schema>} */
+/** A schema for each error code. @type {Record<string, Schema>} */
 export const ERROR_SCHEMAS = Object.fromEntries(Object.entries(ERRORS).map(([code, { description, extras = {}, optional = {} }]) => {
   const { properties, ...schema } = object({ error: { type: 'string', description: 'A sentence for people.' }, code: { const: code }, ...extras });
   return [code, { ...schema, properties: { ...properties, ...optional }, description }];
@@ -631,7 +631,7 @@ export function headers(names) {
   return Object.fromEntries(names.map((name) => [name, { $ref: `#/components/headers/${name}` }]));
 }
 
-/** Every header that a reply may have of its own. */
+/** Every header that a reply may add. */
 export const HEADERS = {
   Allow: { description: 'The methods that the path has.', required: true, schema: { type: 'string' } },
   'Retry-After': { description: 'Seconds after which to try again.', required: true, schema: { type: 'integer' } },

@@ -1,10 +1,10 @@
-/** The dashboard: a page, its style and its program, which calls the API as any client does. */
+/** The dashboard: a page, its style and its program, which calls the API like any other client. */
 
 import style from '../page/dashboard.css.txt';
 import html from '../page/dashboard.html.txt';
 import program from '../page/main.tsx.txt';
 
-/** The page loads nothing of another origin, and sends nothing there. */
+/** The page loads nothing from other origins, and sends nothing there. */
 const HEADERS = Object.freeze({
   'Content-Security-Policy':
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",

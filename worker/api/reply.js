@@ -1,4 +1,4 @@
-/** What the API answers: JSON, with ISO 8601 times; and where it does not do what it was asked, one shape with a code that programs can rely on. */
+/** The API's answers: JSON with ISO 8601 times. Every error has the same shape, with a code that programs can rely on. */
 
 import { StoreFull, StoreUnavailable } from '../stores/store_error.js';
 import { NO_TAGS } from '../tags.js';
@@ -9,7 +9,7 @@ import { bounded } from '../text.js';
 /** @import { StepRecord, TaskRecord, TaskSummary } from '../task.js' */
 /** @import { Environment } from './router.js' */
 
-/** A task changes, so no cache may keep what was said of it. */
+/** A task changes, so no cache may store an answer about it. */
 export const UNCACHED = Object.freeze({ 'Cache-Control': 'no-store' });
 
 /** @param {string} json */
@@ -25,7 +25,7 @@ export function jsonReply(body, { status = 200, headers } = {}) {
   return Response.json(body, { status, headers: { ...UNCACHED, ...headers } });
 }
 
-/** The HTTP status that each code comes with. */
+/** The HTTP status of each error code. */
 export const STATUS_OF_CODE = Object.freeze({
   incomplete_body: 400,
   invalid_json: 400,
@@ -62,10 +62,10 @@ export const STATUS_OF_CODE = Object.freeze({
 
 /** @typedef {keyof typeof STATUS_OF_CODE} Code */
 
-/** Longest part of a caller's value that an error repeats. */
+/** The longest part of a caller's value that an error repeats. */
 export const QUOTED_LENGTH = 50;
 
-/** A request that is refused; the message is a sentence for the caller. */
+/** A refused request; the message is a sentence for the caller. */
 export class Refusal extends Error {
   /** @override */
   name = 'Refusal';
@@ -74,7 +74,7 @@ export class Refusal extends Error {
    * @param {Code} code
    * @param {string} message
    * @param {object} [more]
-   * @param {Record<string, unknown>} [more.extras] what the body has beside `error` and `code`
+   * @param {Record<string, unknown>} [more.extras] further fields of the body, besides `error` and `code`
    * @param {Record<string, string>} [more.headers]
    */
   constructor(code, message, { extras = {}, headers = {} } = {}) {
@@ -90,8 +90,8 @@ export class Refusal extends Error {
 }
 
 /**
- * @param {string} parameter its name
- * @param {string} expected what it should have been
+ * @param {string} parameter the parameter's name
+ * @param {string} expected what a good value is
  * @param {unknown} got
  */
 export function invalidParameter(parameter, expected, got) {
@@ -99,7 +99,7 @@ export function invalidParameter(parameter, expected, got) {
 }
 
 /**
- * @param {Error} error of the store
+ * @param {Error} error an error of the store
  * @returns {Refusal}
  */
 export function storeRefusal(error) {
@@ -113,22 +113,22 @@ export function storeRefusal(error) {
   });
 }
 
-/** @param {string} taskId as it stands in the path */
+/** @param {string} taskId the id as it is in the path */
 export function taskNotFound(taskId) {
   if (!TASK_ID.test(taskId)) return new Refusal('task_not_found', `expected the id of a task, as its submission was answered with, got ${quoted(taskId)}`);
   return new Refusal('task_not_found', `there is no task ${taskId}: it was never submitted, or its time to live is over`);
 }
 
 /**
- * @param {unknown} value anything that JSON.parse gives
- * @returns {string} as an error repeats it
+ * @param {unknown} value any value that JSON.parse returns
+ * @returns {string} the value as an error repeats it
  */
 export function quoted(value) {
   return bounded(JSON.stringify(value) ?? 'nothing', QUOTED_LENGTH);
 }
 
 /**
- * A task with its result, which goes as the text that it is kept as: it may be nested deeper than can be read and written.
+ * Returns a task with its result. The result is copied as the stored text: it may be nested too deeply to be parsed and written again.
  *
  * @param {TaskRecord} task
  * @param {Environment} env
@@ -144,7 +144,7 @@ export function taskJson(task, env, steps = null) {
 }
 
 /**
- * Of the URL its origin alone: paths and queries often are secrets, and whoever may read tasks reads this.
+ * Shows only the origin of the URL: paths and queries often are secrets, and everybody who may read tasks sees this.
  *
  * @param {TaskRecord} task
  */
@@ -160,7 +160,7 @@ function afterView({ after }) {
 }
 
 /**
- * A task in a list, which has everything but the result.
+ * Returns a task as lists show it: everything except the result.
  *
  * @param {TaskSummary} task
  * @param {Environment} env
@@ -179,12 +179,12 @@ function state({ taskId, status, handler, run, attempts, crashes, max_retries, p
 
 /**
  * @param {StepRecord[]} steps
- * @returns {object[]} in the order of their starts, without results
+ * @returns {object[]} the steps in the order of their starts, without results
  */
 function stepsView(steps) {
   const now_ms = Date.now();
   return steps.toSorted((one, other) => one.started_ms - other.started_ms).map(({ name, kind, status, attempts, started_ms, finished_ms, due_ms, error }) => {
-    const hasSlept = kind === 'sleep' && due_ms !== null && due_ms <= now_ms; // nobody writes that it is over
+    const hasSlept = kind === 'sleep' && due_ms !== null && due_ms <= now_ms; // nothing is written when a sleep ends
     return {
       name, kind, status: hasSlept ? 'completed' : status, attempts, error,
       startedAt: isoTime(started_ms), finishedAt: isoTime(hasSlept ? due_ms : status === 'waiting' ? null : finished_ms),

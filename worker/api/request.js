@@ -1,4 +1,4 @@
-/** What a request brings, checked: its body under a limit, payloads, query parameters, and fields of JSON. */
+/** Reads and checks a request: its body, up to a limit, payloads, query parameters, and fields of JSON. */
 
 import { bounded } from '../text.js';
 import { describeError } from '../thrown.js';
@@ -6,25 +6,25 @@ import { invalidParameter, quoted, QUOTED_LENGTH, Refusal } from './reply.js';
 
 /** @import { Payload } from '../task.js' */
 
-/** How much more than the limit is read and dropped of a caller who was let in: a client that may not send it all finds its
- * connection closed, and no answer. */
+/** How much beyond the limit is read and dropped for an authenticated caller: a client that cannot send its whole body would see a closed connection
+ * and no answer. */
 const DROPPED_BYTES = 32 * 1024 * 1024;
 
 /**
  * @param {Request} request
  * @param {number} limit_bytes
  * @returns {Promise<Uint8Array<ArrayBuffer>>} the whole body
- * @throws {Refusal} it is longer than the limit, or breaks off
+ * @throws {Refusal} the body is longer than the limit, or the connection breaks
  */
 export async function readBody(request, limit_bytes) {
   const told_bytes = Number(request.headers.get('Content-Length') ?? NaN);
-  // HTTP keeps to a length that is told, and all in one go costs less than chunk by chunk.
+  // HTTP guarantees a declared length, and reading all at once costs less than chunk by chunk.
   const isShort = told_bytes <= limit_bytes;
   try {
     return isShort ? whole(new Uint8Array(await request.arrayBuffer()), limit_bytes) : await readChunks(request, limit_bytes);
   } catch (error) {
     if (error instanceof Refusal) throw error;
-    // Nothing but the connection can fail here; it may yet carry an answer.
+    // Only the connection can fail here, and it may still carry an answer.
     throw new Refusal('incomplete_body', 'expected a whole body, got one that broke off: send the request again');
   }
 }
@@ -54,7 +54,7 @@ export function tooLarge(limit_bytes) {
 /**
  * @param {Uint8Array<ArrayBuffer>} body
  * @param {number} limit_bytes
- * @throws {Refusal} it is longer than the limit, which a Worker can do that calls this one
+ * @throws {Refusal} the body is longer than the limit, which is possible when another Worker calls this one
  */
 function whole(body, limit_bytes) {
   if (body.byteLength > limit_bytes) throw tooLarge(limit_bytes);
@@ -63,7 +63,7 @@ function whole(body, limit_bytes) {
 
 /**
  * @param {Uint8Array[]} chunks
- * @param {number} length their total
+ * @param {number} length their total length
  */
 function concatenate(chunks, length) {
   const all = new Uint8Array(length);
@@ -75,19 +75,19 @@ function concatenate(chunks, length) {
   return all;
 }
 
-/** Written as digits only, and exact. */
+/** A whole number in digits only, small enough to be exact. */
 const DIGITS = /^\d{1,15}$/;
 
 /**
  * @param {URL} url
- * @param {readonly string[]} known the names of those that there may be
- * @param {readonly string[]} [former] names that are still read, which no error tells of
- * @param {string} [several] the one that may come several times, and is read apart
+ * @param {readonly string[]} known the names that are allowed
+ * @param {readonly string[]} [former] former names that are still read, but that errors do not mention
+ * @param {string} [several] the name that may be repeated; its values are read separately
  * @returns {Record<string, string>}
- * @throws {Refusal} there is another one, or one comes twice
+ * @throws {Refusal} a name is unknown, or one is repeated
  */
 export function readQuery({ searchParams }, known, former = [], several) {
-  /** A handler may call a parameter `__proto__`. @type {Record<string, string>} */
+  /** A handler may name a parameter `__proto__`. @type {Record<string, string>} */
   const query = Object.create(null);
   for (const [name, value] of searchParams) {
     if (!former.includes(name)) requireKnown(name, known, 'query parameter');
@@ -112,7 +112,7 @@ export function requireKnown(name, known, kind) {
 
 /**
  * @param {string | undefined} text
- * @returns {number | string | undefined} the number that it writes, if it does
+ * @returns {number | string | undefined} the number, if the text is one
  */
 export function fromDigits(text) {
   return text !== undefined && DIGITS.test(text) ? Number(text) : text;
@@ -121,9 +121,9 @@ export function fromDigits(text) {
 /**
  * @template {number | null} Default
  * @param {string} name
- * @param {unknown} value undefined where it is not given
- * @param {readonly [number, number]} range smallest and largest
- * @param {Default} otherwise where it is not given
+ * @param {unknown} value undefined if it is not given
+ * @param {readonly [number, number]} range the smallest and the largest number
+ * @param {Default} otherwise the value if it is not given
  * @returns {number | Default}
  * @throws {Refusal}
  */
@@ -135,9 +135,9 @@ export function wholeNumber(name, value, [smallest, largest], otherwise) {
 
 /**
  * @param {string} name
- * @param {unknown} value undefined where it is not given
+ * @param {unknown} value undefined if it is not given
  * @param {RegExp} pattern
- * @param {string} what it matches, in words
+ * @param {string} what what the pattern matches, in words
  * @returns {string | null}
  * @throws {Refusal}
  */
@@ -155,10 +155,10 @@ export function isObject(value) {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-// A task's payload, from what came.
+// A task's payload from a request body.
 
 /**
- * What JSON.parse asks of each value, with the text of a primitive (https://tc39.es/proposal-json-parse-with-source/).
+ * The arguments that JSON.parse passes for each value, with the source text of a primitive (https://tc39.es/proposal-json-parse-with-source/).
  *
  * @typedef {(name: string, value: unknown, context: {source: string}) => unknown} Reviver
  */
@@ -170,7 +170,7 @@ const UTF_8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
  * @param {Uint8Array<ArrayBuffer>} bytes
- * @returns {Payload} none at all is an empty JSON object
+ * @returns {Payload} the payload; an empty body gives an empty JSON object
  */
 export function toPayload(bytes) {
   if (bytes.byteLength === 0) return '{}';
@@ -184,7 +184,7 @@ export function toPayload(bytes) {
 /**
  * @param {string | null} contentType
  * @param {Payload} payload
- * @throws {Refusal} it is said to be JSON, and is not
+ * @throws {Refusal} the content type says JSON, and the payload is not
  */
 export function requireDeclaredJson(contentType, payload) {
   if (contentType !== null && JSON_TYPE.test(contentType)) parseJson(payload, `the Content-Type ${contentType.slice(0, 50)} says`);
@@ -192,7 +192,7 @@ export function requireDeclaredJson(contentType, payload) {
 
 /**
  * @param {Payload} payload
- * @param {string} saysWho that it should be JSON
+ * @param {string} saysWho who says that it should be JSON
  * @param {Reviver} [reviver]
  * @returns {unknown}
  * @throws {Refusal} it is not JSON
@@ -207,13 +207,13 @@ export function parseJson(payload, saysWho, reviver) {
   throw new Refusal('invalid_json', `expected the body to be JSON, as ${saysWho}, got ${got}`);
 }
 
-/** A fault; `instanceLocation` is a JSON pointer with `#` before it. @typedef {{instanceLocation: string, error: string}} Fault */
+/** A validation error; `instanceLocation` is a JSON pointer after a `#`. @typedef {{instanceLocation: string, error: string}} Fault */
 
 /** @typedef {{validate(value: unknown): {valid: boolean, errors: Fault[]}}} Validator */
 
 /** @typedef {new (schema: any, draft: '2020-12', shortCircuit: boolean) => Validator} ValidatorClass */
 
-/** Most faults that a refusal tells of. */
+/** The most validation errors that a refusal reports. */
 const TOLD_FAULTS = 10;
 
 /** @type {WeakMap<object, Validator>} */
@@ -223,14 +223,14 @@ const VALIDATORS = new WeakMap();
  * @param {Payload} payload
  * @param {object} schema
  * @param {ValidatorClass} Validator
- * @param {string} handler its name
- * @throws {Refusal} the payload is no JSON, or does not keep to the schema: that is the caller's fault; or the schema cannot be
- *   followed: that is the handler's
+ * @param {string} handler the handler's name
+ * @throws {Refusal} the payload is not JSON, or does not match the schema, which is the caller's fault; or the schema is invalid, which is the
+ *   handler's
  */
 export function requireValid(payload, schema, Validator, handler) {
   const { valid, errors } = validate(parseJson(payload, `the handler ${handler} takes it`), schema, Validator, handler);
   if (valid) return;
-  // A fault in a part is told of the whole as well, in general words: only the innermost say what to do.
+  // An error in a part is also reported for the whole, in general words. Only the innermost errors say what to do.
   const inner = errors.filter(({ instanceLocation: place }) => !errors.some(({ instanceLocation: other }) => other.startsWith(`${place}/`)));
   const faults = inner.slice(0, TOLD_FAULTS).map(({ instanceLocation, error }) => ({ path: instanceLocation.slice(1), message: error }));
   const said = faults.map(({ path, message }) => `${path || '/'}: ${message}`).join(' ');
@@ -241,9 +241,9 @@ export function requireValid(payload, schema, Validator, handler) {
  * @param {unknown} value
  * @param {object} schema
  * @param {ValidatorClass} Validator
- * @param {string} handler its name
+ * @param {string} handler the handler's name
  * @returns {{valid: boolean, errors: Fault[]}}
- * @throws {Refusal} the schema cannot be followed
+ * @throws {Refusal} the schema is invalid
  */
 function validate(value, schema, Validator, handler) {
   try {

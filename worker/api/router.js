@@ -1,4 +1,4 @@
-/** The HTTP API: which request is answered by what. */
+/** The HTTP API: routes each request to the function that answers it. */
 
 import { isStoreError } from '../stores/store_error.js';
 import { workerVersion } from '../version.js';
@@ -22,9 +22,9 @@ import { submitTask } from './submission.js';
 /** @import { Role } from './access.js' */
 /** @import { ValidatorClass } from './request.js' */
 
-/** What is asked of a path; GET stands for HEAD, too. @typedef {Partial<Record<'GET' | 'POST' | 'PUT' | 'DELETE', Answer>>} Methods */
+/** The operations of a path; GET also serves HEAD. @typedef {Partial<Record<'GET' | 'POST' | 'PUT' | 'DELETE', Answer>>} Methods */
 
-/** Paths as OpenAPI writes them. @type {Readonly<Record<string, Methods>>} */
+/** Paths in the syntax of OpenAPI. @type {Readonly<Record<string, Methods>>} */
 export const ROUTES = {
   '/health': { GET: ({ env }) => jsonReply({ status: 'ok', version: workerVersion(env) }) },
   '/task': { POST: submitTask },
@@ -60,10 +60,11 @@ export const ROUTES = {
   '/dashboard.js': { GET: showProgram },
 };
 
-/** The one that needs no token. */
+/** The only path that needs no token. */
 const OPEN_PATH = '/health';
 
-/** What a token with the role `submit` may do. With `read` it may do whatever a GET does, but for what others have submitted; with `operate` all. */
+/** What a token with the role `submit` may do. The role `read` allows every GET except those that show what others have submitted; `operate` allows
+ * everything. */
 const SUBMITTER = new Set(['POST /task', 'POST /tasks', 'GET /task/{taskId}', 'GET /batches/{batchId}']);
 const OPERATOR = new Set(['GET /task/{taskId}/parameters', 'GET /task/{taskId}/payload']);
 
@@ -78,7 +79,7 @@ const PATTERNS = Object.entries(ROUTES).map(([path, methods]) => (
  * @returns {Promise<Response>}
  */
 export async function handleRequest(request, env, parts) {
-  // Cloudflare's own name of a request is in its logs, too.
+  // Cloudflare's own id of the request, which its logs also contain.
   const requestId = request.headers.get('CF-Ray') ?? crypto.randomUUID();
   /** @type {Call} */
   const call = { ...parts, request, requestId, env, url: new URL(request.url), role: null };
@@ -91,7 +92,7 @@ export async function handleRequest(request, env, parts) {
 
 /**
  * @param {Call} call
- * @returns {Promise<Response>} a refusal, too
+ * @returns {Promise<Response>} the response, also if it is an error
  */
 async function answer(call) {
   try {
@@ -104,7 +105,7 @@ async function answer(call) {
 /**
  * @param {unknown} error
  * @param {Call} call
- * @returns {Refusal} the caller's fault, the platform's or, where it is neither, ours: of that the caller learns no more
+ * @returns {Refusal} the caller's error, the platform's, or else ours, of which the caller learns no details
  */
 function refusalOf(error, { request: { method }, requestId, url: { pathname: path } }) {
   if (error instanceof Refusal) return error;
@@ -139,11 +140,11 @@ async function route(call) {
 }
 
 /**
- * Lets a request in. The body of one that is not let in is not read.
+ * Lets a request in. The body of a refused request is not read.
  *
  * @param {Call} call
- * @param {string} operation its method and its path as OpenAPI writes it
- * @throws {Refusal} there are too many of them, it has no valid token, or one that may not do this
+ * @param {string} operation the method, and the path as OpenAPI writes it
+ * @throws {Refusal} there are too many requests, the request has no valid token, or the token's role does not allow it
  */
 async function admit(call, operation) {
   await limitRate(call, addressOf(call));
@@ -166,35 +167,35 @@ function findRoute(pathname) {
   return null;
 }
 
-/** What a deployment is made of, and what the request brings.
+/** The parts of a deployment, and the data of the request.
  *
  * @typedef {{store: Store, engine: Engine, handlers: Handlers, Validator?: ValidatorClass | undefined, invocation: Invocation}} Parts
  */
 
 /**
- * The Worker's bindings and settings, so far as the API reads them; without `API_TOKENS` anybody may call.
+ * The Worker's bindings and settings that the API reads. Without `API_TOKENS` anybody may call.
  *
  * @typedef {object} Environment
- * @property {string} MAX_RETRIES of tasks that do not say otherwise
- * @property {string} [DELIVERY_DELAY_SECONDS] of tasks that do not say otherwise; none where it is not given
- * @property {string} [API_TOKENS] JSON: name, role and SHA-256 of each
+ * @property {string} MAX_RETRIES the default for tasks
+ * @property {string} [DELIVERY_DELAY_SECONDS] the default for tasks; no delay if it is missing
+ * @property {string} [API_TOKENS] JSON: the name, role and SHA-256 of each token
  * @property {RateLimit} [RATE_LIMITER]
  * @property {string} [RATE_LIMIT_PERIOD_SECONDS]
  * @property {WorkerVersionMetadata} [CF_VERSION_METADATA]
- * @property {string} [CORS_ORIGINS] separated by single spaces
- * @property {string} [HTTP_ALLOWED_HOSTS] separated by single spaces
- * @property {string} [GROUP_CONCURRENCY] how many tasks of a group of the stack's may run at once
- * @property {string} [GROUP_RATE_LIMIT] how many may start in `GROUP_RATE_SECONDS`
+ * @property {string} [CORS_ORIGINS] origins separated by single spaces
+ * @property {string} [HTTP_ALLOWED_HOSTS] hosts separated by single spaces
+ * @property {string} [GROUP_CONCURRENCY] how many tasks of one of the stack's groups may run at the same time
+ * @property {string} [GROUP_RATE_LIMIT] how many tasks of a group may start in `GROUP_RATE_SECONDS`
  * @property {string} [GROUP_RATE_SECONDS]
- * @property {string} [PRIORITIES] `true` where high and low tasks have queues of their own
- * @property {string} [CALLBACK_URL] of tasks whose submission and handler have no callback
- * @property {string} [CALLBACK_ON] which ends it is told, separated by single spaces; all where it is not given
- * @property {string} [CALLBACK_SECRETS] JSON: a list of secrets
+ * @property {string} [PRIORITIES] `true` if high and low priority have queues of their own
+ * @property {string} [CALLBACK_URL] the callback of tasks whose submission and handler set none
+ * @property {string} [CALLBACK_ON] which ends call it, separated by single spaces; all if it is missing
+ * @property {string} [CALLBACK_SECRETS] JSON: a list of signing secrets
  * @property {string} [ALERTS] JSON: `AlertSettings`
- * @property {string} [SCHEDULES] JSON: those that the stack declares, each as a PUT takes it and with its name
+ * @property {string} [SCHEDULES] JSON: the stack's schedules, each in the form of a PUT with its name
  */
 
-/** A request on its way through the API; `role` is what whoever sends it may do, null before that is known.
+/** A request on its way through the API; `role` is the sender's role, null before it is known.
  *
  * @typedef {Parts & {request: Request, requestId: string, url: URL, env: Environment & DeadLetterEnvironment, role: Role | null}} Call
  */

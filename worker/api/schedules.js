@@ -1,4 +1,4 @@
-/** `/schedules`: what makes tasks at set times; and how a `PUT`, or the stack's settings, say it. */
+/** `/schedules`: manages schedules, which submit tasks at set times. Also reads their definitions from a `PUT` or from the stack's settings. */
 
 import { groupKey } from '../group.js';
 import { withPriority } from '../priority.js';
@@ -16,13 +16,13 @@ import { newTask } from './submission.js';
 /** @import { NewTask } from '../task.js' */
 /** @import { Call } from './router.js' */
 
-/** The longest body. */
+/** The longest request body. */
 const MAX_SCHEDULE_BYTES = 64 * 1024;
 
-/** How many of the next ticks are shown. */
+/** How many future ticks are shown. */
 const SHOWN_TICKS = 3;
 
-/** How often a change is tried that another one, or a sweep, gets in the way of. */
+/** How often a change is tried when a concurrent change, or a sweep, gets in its way. */
 const TRIES = 5;
 
 /** @param {Call} call */
@@ -42,7 +42,7 @@ export async function showSchedule({ url, store }, name) {
 }
 
 /**
- * An edit makes no task at once: the schedule's next tick is after now, unless its timing stays as it was.
+ * An edit submits no task at once: the next tick is in the future, unless the timing is unchanged.
  *
  * @param {Call} call
  * @param {string} name
@@ -85,7 +85,7 @@ export function pauseSchedule(call, name) {
 }
 
 /**
- * What would have been made meanwhile is not made up for.
+ * Ticks missed during the pause are not made up for.
  *
  * @param {Call} call
  * @param {string} name
@@ -108,11 +108,11 @@ async function setPaused({ url, store }, name, paused) {
 }
 
 /**
- * Changes a schedule as it is at that moment; a sweep may move it on meanwhile.
+ * Changes a schedule by compare-and-set; a sweep may move it on at the same time.
  *
  * @param {Store} store
  * @param {string} name
- * @param {(before: Schedule | null, count: number) => Schedule | null} make null: it is to go
+ * @param {(before: Schedule | null, count: number) => Schedule | null} make makes the new schedule; null deletes it
  * @returns {Promise<KeptSchedule>}
  * @throws {Refusal}
  */
@@ -142,7 +142,7 @@ async function find(store, name) {
 /**
  * @param {string} name
  * @param {Schedule | null} schedule
- * @throws {Refusal} it is the stack's
+ * @throws {Refusal} the schedule belongs to the stack
  */
 function requireOfApi(name, schedule) {
   if (schedule?.declared === undefined) return;
@@ -155,7 +155,7 @@ function scheduleNotFound(name) {
 }
 
 /**
- * What of it may be a secret is not shown: the payload, and of a callback all but its origin.
+ * Hides what may be a secret: the payload, and all of the callback URL except its origin.
  *
  * @param {KeptSchedule} kept
  */
@@ -176,16 +176,16 @@ function view({ name, schedule: text }) {
   };
 }
 
-// A schedule's definition, from a `PUT` or from the stack's settings.
+// The definition of a schedule, from a `PUT` or from the stack's settings.
 
 export const SCHEDULE_NAME = /^[a-z][a-z0-9_-]{0,63}$/;
 export const OVERLAPS = /** @type {const} */ (['skip', 'allow']);
 export const MISSED = /** @type {const} */ (['skip', 'last', 'all']);
 
-/** The sweeper comes once a minute, so nothing ticks faster; the longest interval is a year. */
+/** The sweeper runs once a minute, so nothing ticks faster; the longest interval is a year. */
 export const EVERY_SECONDS = /** @type {const} */ ([60, 31_536_000]);
 
-/** Most schedules, which a sweep reads together. */
+/** The most schedules; a sweep reads all of them together. */
 export const MAX_SCHEDULES = 100;
 
 const TIMING_FIELDS = ['cron', 'timezone', 'everySeconds', 'overlap', 'missed'];
@@ -264,6 +264,6 @@ function taskOfTick({ handler, parameters, payload, delay_seconds, ttl_seconds, 
   };
 }
 
-/** In the description of the API. */
+/** For the description of the API. */
 export const MISSED_IN_WORDS = 'What is done about ticks that were missed by more than two minutes: nothing (skip), one task in their place '
   + `unless a tick is due in time (last), or a task for each of the latest ${MAX_MISSED_TICKS} (all, with overlap allow).`;

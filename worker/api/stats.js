@@ -1,4 +1,4 @@
-/** `GET /stats`, `/metrics` and `/alerts`: how much there is, how much waits, how fast it goes, and which alerts fire. */
+/** `GET /stats`, `/metrics` and `/alerts`: numbers of tasks, backlogs, rates, and which alerts fire. */
 
 import { deadLetterQueueOf } from '../dead_letter_queue.js';
 import { ALERT_NAMES, alertSettings, firingAlerts, keptAlerts, resolvesBelow, valuesOf } from '../alerts.js';
@@ -16,12 +16,12 @@ import { readQuery, textLike } from './request.js';
 /** @import { EndTotals } from '../stores/tally.js' */
 /** @import { Call } from './router.js' */
 
-/** How long an answer is given again. */
+/** How long an answer is reused. */
 const FRESH_MS = 5_000;
 
-/** What was gathered at a Unix time. @typedef {Awaited<ReturnType<typeof gather>>} Gathered */
+/** The numbers gathered at a Unix time. @typedef {Awaited<ReturnType<typeof gather>>} Gathered */
 
-/** The last that this isolate has gathered. @type {Gathered | null} */
+/** The numbers that this isolate gathered last. @type {Gathered | null} */
 let last = null;
 
 const RANGE = new RegExp(`^(?:${RANGE_NAMES.join('|')})$`);
@@ -36,7 +36,7 @@ export async function showStatistics(call) {
 
 /**
  * @param {Call} call
- * @returns {Promise<Gathered>} of up to {@link FRESH_MS} ago
+ * @returns {Promise<Gathered>} numbers that are at most {@link FRESH_MS} old
  */
 export async function gathered(call) {
   const now_ms = Date.now();
@@ -57,7 +57,7 @@ async function gather({ store, engine, env }, now_ms) {
 
 /**
  * @param {Gathered} gathered
- * @param {boolean} readable whether dead letters are
+ * @param {boolean} readable whether dead letters can be read
  */
 function statisticsView({ now_ms, told, backlogs, databases, objects, pauses, alerts }, readable) {
   const { as_of_ms, fresh_until_ms, counts, since_ms, isAll, minutes, sweeper, former = [] } = told;
@@ -90,7 +90,7 @@ function backlogView(backlog, now_ms) {
 /**
  * @param {Backlogs['priorities']} priorities
  * @param {number} now_ms
- * @returns {object | null} null: they have no queues of their own
+ * @returns {object | null} null if the priorities have no queues of their own
  */
 function prioritiesView(priorities, now_ms) {
   return priorities ? Object.fromEntries(Object.entries(priorities).map(([priority, backlog]) => [priority, backlogView(backlog, now_ms)])) : null;
@@ -98,7 +98,8 @@ function prioritiesView(priorities, now_ms) {
 
 /**
  * @param {Engine} engine
- * @returns {ReturnType<Engine['backlogs']>} null as well while the platform does not tell: the rest is worth an answer without it
+ * @returns {ReturnType<Engine['backlogs']>} the backlogs; null also if the platform does not answer, because the other numbers are useful without
+ *     them
  */
 async function backlogsOf(engine) {
   try {
@@ -147,12 +148,12 @@ function throughput(minutes, now_ms) {
   });
 }
 
-// `GET /metrics`: what `GET /stats` gathers, and what has happened since it is counted, for Prometheus and what reads its format.
+// `GET /metrics`: the numbers of `GET /stats` and the counters, in the text format of Prometheus and compatible systems.
 
-/** Of the text (https://prometheus.io/docs/specs/om/open_metrics_spec/). */
+/** The content type (https://prometheus.io/docs/specs/om/open_metrics_spec/). */
 export const METRICS_TYPE = 'application/openmetrics-text; version=1.0.0; charset=utf-8';
 
-/** Ends whose latency is told: a cancelled task says nothing of how long its work takes. */
+/** The ends whose latency is measured: a cancelled task does not show how long its work takes. */
 const LATENCY_ENDS = new Set(['completed', 'failed']);
 
 /** @param {Call} call */
@@ -164,8 +165,8 @@ export async function showMetrics(call) {
 
 /**
  * @param {Gathered} gathered
- * @param {string | null} version of the Worker that answers
- * @returns {Family[]} those without a sample as well: their names and what they are
+ * @param {string | null} version the version of the Worker that answers
+ * @returns {Family[]} the metric families; those without samples are included with their name and description
  */
 export function families({ now_ms, told, backlogs, databases, pauses, alerts }, version) {
   const { counts, isAll, as_of_ms, parts, former = [] } = told;
@@ -196,7 +197,7 @@ export function families({ now_ms, told, backlogs, databases, pauses, alerts }, 
 
 /**
  * @param {Backlogs} backlogs
- * @returns {{labels: Labels, backlog: Backlog}[]} of each priority, where they have queues of their own
+ * @returns {{labels: Labels, backlog: Backlog}[]} the backlog of each queue, by priority if priorities have queues of their own
  */
 function queuesOf({ backlog, priorities }) {
   if (!priorities) return [{ labels: {}, backlog }];
@@ -214,8 +215,8 @@ function sample(value, labels = {}) {
 
 /**
  * @param {string} label
- * @param {Readonly<Record<string, number>>} values by the label's value
- * @param {Labels} [labels] further ones
+ * @param {Readonly<Record<string, number>>} values the values by the label's value
+ * @param {Labels} [labels] further labels
  */
 function byLabel(label, values, labels = {}) {
   return Object.entries(values).map(([each, value]) => sample(value, { ...labels, [label]: each }));
@@ -242,11 +243,11 @@ function bucketBound(seconds) {
 
 // The text format of OpenMetrics 1.0 (https://prometheus.io/docs/specs/om/open_metrics_spec/).
 
-/** By name; a value may be any text. @typedef {Readonly<Record<string, string>>} Labels */
+/** Labels by name; a value may be any text. @typedef {Readonly<Record<string, string>>} Labels */
 
-/** `suffix` is what its name has after the family's. @typedef {{suffix: string, labels: Labels, value: number}} Sample */
+/** A sample; `suffix` is what its name has after the family's name. @typedef {{suffix: string, labels: Labels, value: number}} Sample */
 
-/** What is told of one thing. Where it has a unit, its name ends in it.
+/** A metric family. If it has a unit, its name ends in the unit.
  *
  * @typedef {{name: string, type: 'gauge' | 'counter' | 'histogram' | 'info', unit?: string, help: string, samples: Sample[]}} Family
  */
@@ -283,7 +284,7 @@ function escaped(text) {
   return text.toWellFormed().replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('"', '\\"');
 }
 
-// `GET /alerts`: the stack's alerts, what they measure now, and which of them fire.
+// `GET /alerts`: the stack's alerts, their present values, and which of them fire.
 
 /** @param {Call} call */
 export async function showAlerts(call) {

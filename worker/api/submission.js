@@ -1,6 +1,6 @@
 /**
- * What a submission says, read and checked. Of `POST /task` the body is the payload, untouched, and the query has the settings; a task of a
- * batch or of a schedule has both in JSON.
+ * Reads and checks submissions. In `POST /task` the body is the payload, unchanged, and the query has the settings. A task of a batch or of a
+ * schedule has both in JSON.
  */
 
 import { ENDS } from '../callback.js';
@@ -30,7 +30,7 @@ import { fromDigits, isObject, readBody, readQuery, requireDeclaredJson, require
 /** @import { Idempotency, NewTask, Parameters, Payload } from '../task.js' */
 /** @import { Call, Environment } from './router.js' */
 
-/** A tag as a query parameter, which may come several times, and tags as a field. */
+/** The name of a tag as a query parameter, which may be repeated, and of all tags as a field. */
 export const TAG = 'tag';
 const TAGS_FIELD = 'tags';
 
@@ -72,32 +72,33 @@ export async function submitTask(call) {
 }
 
 /**
- * What a client asks for, in range; `delay_seconds` null: the stack's; `priority` null: the handler's.
+ * A checked submission. `delay_seconds` null: the stack's default; `priority` null: the handler's default.
  *
  * @typedef {Omit<NewTask, 'taskId' | 'idempotency' | 'delay_seconds' | 'callback' | 'group' | 'priority'>
  *   & {delay_seconds: number | null, idempotencyKey: string | null, callback: AskedCallback, group: string | null, priority: Priority | null}} Submission
  */
 
-/** The query parameters of every task. They are named as the fields of a batch's tasks and of replies are.
+/** The query parameters of every task. They have the same names as the fields of a batch's tasks and of replies.
  *
- * @type {readonly string[]} */
+ * @type {readonly string[]}
+ */
 const SETTINGS = ['handler', 'delaySeconds', 'ttlSeconds', 'maxRetries', 'callbackUrl', 'on', 'replace', 'after', 'startWhen', 'group', TAG, 'priority'];
 
-/** How settings were named in queries at first; these names are still read. @type {Readonly<Record<string, string>>} */
+/** The first names of settings in queries; they are still read. @type {Readonly<Record<string, string>>} */
 const FORMER_NAMES = { delaySeconds: 'delay', ttlSeconds: 'ttl', maxRetries: 'max_retries', callbackUrl: 'callback_url' };
 
-/** What a handler's parameter begins with in a query, so that it cannot be taken for a setting. */
+/** The prefix of a handler's parameter in a query, so that it cannot be mistaken for a setting. */
 export const PARAMETER_PREFIX = 'param.';
 
 /**
  * @param {Record<string, string>} query
- * @param {string[]} own the handler's parameters
+ * @param {string[]} own the names of the handler's parameters
  * @returns {Parameters}
  * @throws {Refusal}
  */
 function parametersOf(query, own) {
   return Object.fromEntries(own.flatMap((name) => {
-    // At first a parameter had no prefix. One that has a setting's name still needs it.
+    // Parameters without the prefix are still read, as in the first version. One that has a setting's name needs the prefix.
     const isSetting = SETTINGS.includes(name) || Object.values(FORMER_NAMES).includes(name);
     const [, value] = eitherOf(query, PARAMETER_PREFIX + name, isSetting ? undefined : name);
     return value === undefined ? [] : [[name, value]];
@@ -106,8 +107,8 @@ function parametersOf(query, own) {
 
 /**
  * @param {Record<string, string>} query
- * @param {string} name of a setting that is a number
- * @returns {[string, string | number | undefined]} the name that it was given by, and what was given
+ * @param {string} name the name of a numeric setting
+ * @returns {[string, string | number | undefined]} the name under which it was given, and its value
  */
 function digitsOf(query, name) {
   const [used, value] = eitherOf(query, name, FORMER_NAMES[name]);
@@ -118,8 +119,8 @@ function digitsOf(query, name) {
  * @param {Record<string, string>} query
  * @param {string} name
  * @param {string | undefined} formerName
- * @returns {[string, string | undefined]} the name that is used, and the value
- * @throws {Refusal} both are
+ * @returns {[string, string | undefined]} the name that was used, and the value
+ * @throws {Refusal} both names are used
  */
 function eitherOf(query, name, formerName) {
   if (formerName === undefined || query[formerName] === undefined) return [name, query[name]];
@@ -130,25 +131,25 @@ function eitherOf(query, name, formerName) {
 /** The handler of a task that names none. */
 export const DEFAULT_HANDLER = 'default';
 
-/** Longest parameters of a task together, as JSON in UTF-16 code units: as long as a URL can be
+/** The longest parameters of a task in total, as JSON in UTF-16 code units: as long as a URL can be
  * (https://developers.cloudflare.com/workers/platform/limits/). */
 const MAX_PARAMETERS_LENGTH = 16_384;
 
-/** Longest sentence of a handler on what is wrong with parameters, in UTF-16 code units. */
+/** The longest sentence in which a handler explains what is wrong with parameters, in UTF-16 code units. */
 const MAX_FAULT_LENGTH = 1_000;
 
-/** What an idempotency key may be: visible ASCII, as a header's value can be. */
+/** The pattern of an idempotency key: visible ASCII, which a header's value can hold. */
 export const IDEMPOTENCY_KEY = /^[!-~]{1,255}$/;
 export const IDEMPOTENCY_KEY_IN_WORDS = '1 to 255 visible ASCII characters';
 
-/** Which tasks a submission can take the place of. */
+/** The status of tasks that a submission can replace. */
 export const REPLACEABLE = 'pending';
 
 /**
- * @param {unknown} value undefined where it is not given
+ * @param {unknown} value undefined if it is not given
  * @param {string | null} idempotencyKey
- * @param {string} keyName what the caller calls the key
- * @returns {boolean} whether it replaces the task with its key that has not started
+ * @param {string} keyName the caller's name of the key
+ * @returns {boolean} whether it replaces the task with the same key, if that has not started
  * @throws {Refusal}
  */
 export function readReplace(value, idempotencyKey, keyName) {
@@ -174,10 +175,10 @@ export function findHandler(handlers, name) {
 }
 
 /**
- * @param {Submission} submission of a handler that is there, with parameters that it knows
+ * @param {Submission} submission a submission whose handler exists and accepts its parameters
  * @param {Pick<Call, 'handlers' | 'env' | 'Validator' | 'store'>} call
  * @returns {Promise<NewTask>}
- * @throws {Refusal} the handler finds fault with its parameters or its payload, or fails at looking at them
+ * @throws {Refusal} the handler refuses the parameters or the payload, or its check fails
  */
 export async function newTask(submission, call) {
   const { handlers, env, Validator } = call;
@@ -194,36 +195,36 @@ export async function newTask(submission, call) {
   const priority = priorityOf(task, module, env);
   const idempotency = idempotencyKey === null ? null : await idempotencyOf(idempotencyKey, task, group);
   const delay_seconds = task.delay_seconds ?? Number(env.DELIVERY_DELAY_SECONDS ?? 0);
-  // Tasks of a group, or with the same key, have the same last digits, so that they meet in the same shard of a store.
+  // Tasks of a group, or with the same key, have the same last digits of the id, so that they are in the same shard of a store.
   const ending = group ? await endingOf(group.name) : idempotency?.key.slice(0, 2);
   return { taskId: newTaskId(Date.now(), ending), ...task, delay_seconds, idempotency, callback, group, priority };
 }
 
 /**
- * Lets the handler look at a submission's parameters.
+ * Calls the handler's check of a submission's parameters.
  *
- * @param {string} handler its name
+ * @param {string} handler the handler's name
  * @param {HandlerModule} module
  * @param {Parameters} parameters
  * @param {Readonly<Record<string, any>>} bindings
- * @throws {Refusal} it finds fault with them: that is the caller's fault; or it throws, or answers with what is no answer: that
- *   is the handler's
+ * @throws {Refusal} the handler refuses them, which is the caller's fault; or it throws or returns something else than an answer, which is the
+ *   handler's fault
  */
 function checkParameters(handler, module, parameters, bindings) {
   const name = `check of handler ${handler}`;
   /** @type {unknown} */
   let fault;
   try {
-    fault = module.check?.({ ...parameters }, bindings); // a copy: what is stored is what came
+    fault = module.check?.({ ...parameters }, bindings); // a copy, so that the handler cannot change what is stored
   } catch (thrown) {
     const error = describeError(thrown);
     console.error(`${name} failed`, { handler, error: error.name, message: error.message, stack: stackOf(thrown) });
-    // What it threw may tell of bindings, which are none of the caller's business.
+    // The error may contain values of bindings, which the caller must not see.
     throw new Refusal('handler_check_failed', `expected ${name} to say what is wrong with the parameters, if anything; it threw ${error.name}: the log says more`);
   }
   if (fault === null || fault === undefined) return;
   if (typeof fault === 'string' && fault !== '') throw new Refusal('invalid_parameter', bounded(fault, MAX_FAULT_LENGTH));
-  if (fault instanceof Promise) fault.catch(() => {}); // nobody waits for it
+  if (fault instanceof Promise) fault.catch(() => {}); // nobody waits for the promise
   const got = fault === '' ? 'an empty text' : fault instanceof Promise ? 'a promise, which nobody waits for' : `a value of type ${typeof fault}`;
   console.error(`${name} failed`, { handler, got });
   throw new Refusal('handler_check_failed', `expected ${name} to return null or a sentence, got ${got}`);
@@ -239,7 +240,7 @@ function stackOf(thrown) {
 }
 
 /**
- * A key counts within its group: that of another group may be in another shard.
+ * A key is unique within its group: the same key in another group may be in another shard.
  *
  * @param {string} key
  * @param {Omit<Submission, 'idempotencyKey'>} task
@@ -249,7 +250,7 @@ function stackOf(thrown) {
 async function idempotencyOf(key, { handler, parameters, payload, delay_seconds, ttl_seconds, max_retries, callback, after, tags, priority }, group) {
   /** @type {unknown[]} */
   const settings = [handler, Object.entries(parameters).sort(), delay_seconds, ttl_seconds, max_retries];
-  if (callback.url !== null || callback.on !== null) settings.push([callback.url, callback.on]); // others keep the fingerprint that they had
+  if (callback.url !== null || callback.on !== null) settings.push([callback.url, callback.on]); // submissions without a callback keep their former fingerprint
   if (after) settings.push(after);
   if (tags) settings.push({ tags });
   if (priority) settings.push({ priority });
@@ -260,15 +261,15 @@ async function idempotencyOf(key, { handler, parameters, payload, delay_seconds,
 
 // The callback of a submission: its own, else the handler's, else the stack's.
 
-/** What a submission says of it; null where it says nothing. An empty URL: none, whatever the defaults are.
+/** The callback settings of a submission; null if not given. An empty URL means no callback, whatever the defaults are.
  *
  * @typedef {{url: string | null, on: End[] | null}} AskedCallback
  */
 
 /**
- * @param {unknown} url undefined where it is not given
+ * @param {unknown} url undefined if it is not given
  * @param {unknown} on a list of ends
- * @param {string} urlName what the caller calls the URL
+ * @param {string} urlName the caller's name of the URL
  * @returns {AskedCallback}
  * @throws {Refusal}
  */
@@ -279,11 +280,11 @@ export function readCallback(url, on, urlName) {
 
 /**
  * @param {AskedCallback} asked
- * @param {string} handler its name
+ * @param {string} handler the handler's name
  * @param {HandlerModule} module
  * @param {Environment} env
  * @returns {Callback | null}
- * @throws {Refusal} there is none that `on` could be of, or its host may not be delivered to
+ * @throws {Refusal} `on` is given without a callback, or the URL's host is not allowed
  */
 export function callbackOf({ url, on }, handler, module, env) {
   const usual = defaultCallback(handler, module, env);
@@ -303,7 +304,7 @@ export function callbackOf({ url, on }, handler, module, env) {
  * @param {HandlerModule} module
  * @param {Environment} env
  * @returns {Callback | null}
- * @throws {Refusal} the handler's may not be delivered to, which is no fault of the caller's
+ * @throws {Refusal} the host of the handler's URL is not allowed, which is not the caller's fault
  */
 function defaultCallback(handler, { callback }, env) {
   if (callback) {
@@ -345,10 +346,10 @@ function readEnds(on) {
   throw invalidParameter('on', `some of ${ENDS.join(', ')}, each once`, on);
 }
 
-// After which tasks a new one starts: `after` and `startWhen` of a submission.
+// The tasks that a new one starts after: `after` and `startWhen` of a submission.
 
 /**
- * @param {unknown} after a list of ids; undefined where it is not given
+ * @param {unknown} after a list of ids; undefined if it is not given
  * @param {unknown} startWhen
  * @returns {After | null}
  * @throws {Refusal}
@@ -380,8 +381,8 @@ export function readStartWhen(startWhen) {
 
 /**
  * @param {Store} store
- * @param {string} parameter that needs it
- * @throws {Refusal} nothing can be held in the store
+ * @param {string} parameter the parameter that needs it
+ * @throws {Refusal} the store cannot hold tasks
  */
 export function requireHolding(store, parameter) {
   const refusal = refusalToHold(store, parameter);
@@ -400,11 +401,11 @@ function refusalToHold({ holds }, parameter) {
 }
 
 /**
- * Finds out which tasks those that start after others have to wait for.
+ * Finds out which tasks new ones have to wait for.
  *
  * @param {(NewTask | Refusal)[]} tasks
  * @param {Store} store
- * @returns {Promise<(NewTask | Refusal)[]>} in their order; one that names a task that is not there is refused
+ * @returns {Promise<(NewTask | Refusal)[]>} the tasks in their order; one that names a missing task is refused
  */
 export async function withAwaited(tasks, store) {
   const named = tasks.flatMap((task) => (task instanceof Refusal ? [] : task.after?.taskIds ?? []));
@@ -433,10 +434,10 @@ export async function withAwaited(tasks, store) {
 // The group of a submission: its own, else what its handler says.
 
 /**
- * @param {{handler: string, payload: Payload, parameters: Parameters, group: string | null}} task `group` is the key that was asked for
- * @param {HandlerModule} module its handler
+ * @param {{handler: string, payload: Payload, parameters: Parameters, group: string | null}} task the task; `group` is the requested key
+ * @param {HandlerModule} module the handler's module
  * @param {Pick<Call, 'handlers' | 'env' | 'store'>} call
- * @returns {Group | null} null: it is in none
+ * @returns {Group | null} the group; null if it is in none
  * @throws {Refusal}
  */
 export function groupOf({ handler, payload, parameters, group: asked }, module, { handlers, env, store }) {
@@ -466,7 +467,7 @@ function faultOf(group, handler, isPossible) {
  * @param {Payload} payload
  * @param {Parameters} parameters
  * @returns {string | null}
- * @throws {Refusal} the handler's function fails, or gives what is no key: that is the handler's fault
+ * @throws {Refusal} the handler's function throws, or returns an invalid key, which is the handler's fault
  */
 function keyOf(handler, module, payload, parameters) {
   if (!module.group) return module.limits ? WHOLE_HANDLER : null;
@@ -482,15 +483,15 @@ function keyOf(handler, module, payload, parameters) {
   }
   if (key === null || key === undefined) return null;
   if (typeof key === 'string' && GROUP_KEY.test(key)) return key;
-  if (key instanceof Promise) key.catch(() => {}); // nobody waits for it
+  if (key instanceof Promise) key.catch(() => {}); // nobody waits for the promise
   throw new Refusal('handler_check_failed', `expected ${name} to give ${GROUP_KEY_IN_WORDS}, or null, got ${typeof key === 'string' ? quoted(key) : typeof key}`);
 }
 
 // The priority of a submission: its own, else its handler's.
 
 /**
- * @param {unknown} value undefined where it is not given
- * @returns {Priority | null} null: the handler's
+ * @param {unknown} value undefined if it is not given
+ * @returns {Priority | null} the priority; null means the handler's
  * @throws {Refusal}
  */
 export function readPriority(value) {
@@ -501,11 +502,11 @@ export function readPriority(value) {
 }
 
 /**
- * @param {{handler: string, priority: Priority | null}} task `priority` is what was asked for
- * @param {HandlerModule} module its handler
+ * @param {{handler: string, priority: Priority | null}} task the task; `priority` is the requested one
+ * @param {HandlerModule} module the handler's module
  * @param {PrioritySettings} env
- * @returns {OwnPriority | null} null: normal
- * @throws {Refusal} the stack has none
+ * @returns {OwnPriority | null} the priority; null means normal
+ * @throws {Refusal} the stack has no priorities
  */
 export function priorityOf({ handler, priority: asked }, module, env) {
   const priority = asked ?? module.priority ?? 'normal';
@@ -516,11 +517,11 @@ export function priorityOf({ handler, priority: asked }, module, env) {
   throw new Refusal('handler_check_failed', `the priority of handler ${handler} is of no use: ${fault}`);
 }
 
-// Tags as requests have them: in a query one by one (`tag=key:value`), in JSON an object.
+// Tags in requests: one parameter each in a query (`tag=key:value`), an object in JSON.
 
 /**
  * @param {URL} url
- * @returns {Tags | null} null: there are none
+ * @returns {Tags | null} the tags; null if there are none
  * @throws {Refusal}
  */
 export function tagsOfQuery({ searchParams }) {
@@ -537,8 +538,8 @@ export function tagsOfQuery({ searchParams }) {
 }
 
 /**
- * @param {unknown} value undefined where it is not given
- * @returns {Tags | null} null: there are none
+ * @param {unknown} value undefined if it is not given
+ * @returns {Tags | null} the tags; null if there are none
  * @throws {Refusal}
  */
 export function tagsOfField(value) {
@@ -548,7 +549,7 @@ export function tagsOfField(value) {
 }
 
 /**
- * @param {string} name what the caller calls them
+ * @param {string} name the caller's name of them
  * @param {Record<string, unknown>} given
  * @returns {Tags | null}
  * @throws {Refusal}

@@ -1,4 +1,4 @@
-/** Tasks that are there: to look at one, to cancel it, to run it again, to send it an event; to follow it; and the list of them. */
+/** Existing tasks: show, cancel, retry, delete, send an event, follow, and list. */
 
 import { handOverFollowUp } from '../follow_up.js';
 import { GROUP_KEY, GROUP_KEY_IN_WORDS } from '../group.js';
@@ -59,14 +59,12 @@ export async function showParameters({ url, store }, taskId) {
   const { handler, parent } = await find(store, taskId);
   const kept = await store.story(taskId);
   if (!kept) throw taskNotFound(taskId);
-  // Whoever may see a task's parameters has not therefore made its callback, whose URL often is a secret.
+  // A caller who may see a task's parameters did not make its callback, whose URL is often a secret.
   const parameters = parent === null ? kept.parameters : { ...kept.parameters, url: URL.parse(kept.parameters['url'] ?? '')?.origin ?? '' };
   return jsonReply({ taskId, handler, parameters });
 }
 
-/**
- * A payload is anything that anybody submitted: no browser is to show it, or to run what is in it.
- */
+/** Anybody may have submitted the payload: no browser may display it or run its contents. */
 const DOWNLOAD = Object.freeze({
   'Content-Type': 'application/octet-stream', 'X-Content-Type-Options': 'nosniff', 'Content-Security-Policy': "default-src 'none'; sandbox", ...UNCACHED,
 });
@@ -119,7 +117,7 @@ export async function retryTask({ url, store, engine, invocation }, taskId) {
 /**
  * @param {Store} store
  * @param {string} taskId
- * @throws {Refusal} it is not there
+ * @throws {Refusal} there is no such task
  */
 export async function find(store, taskId) {
   const task = await store.find(taskId);
@@ -128,9 +126,9 @@ export async function find(store, taskId) {
 }
 
 /**
- * Keeps from the store what cannot be in it, and what it may not even take as a key.
+ * Keeps ids from the store that cannot be in it, or that it would refuse as a key.
  *
- * @param {string} taskId as it stands in the path
+ * @param {string} taskId the id as it is in the path
  * @throws {Refusal}
  */
 export function requireTaskId(taskId) {
@@ -150,25 +148,25 @@ function wrongStatus(status, expected) {
 export const LIST_TASKS = /** @type {const} */ ([1, 100]);
 export const DEFAULT_LIST_TASKS = 20;
 
-/** The name of a handler, be it deployed or not: a task may be older than the deployment. */
+/** The name of a handler, deployed or not: a task may be older than the deployment. */
 export const HANDLER_NAME = /^[a-z][a-z0-9_-]{0,63}$/;
 
-/** The digits that an id begins with, and what comes after all that begin so. */
+/** The first digits of an id, or what sorts after all ids with these first digits. */
 export const CURSOR = /^[0-9a-f-]{1,36}g?$/;
 
 const ERROR_TEXT = /^[^]{1,200}$/;
 const STATUS = new RegExp(`^(?:${STATUSES.join('|')})$`);
 
-/** The beginning of an id, or all of it. */
+/** The beginning of an id, or a whole id. */
 export const ID_PREFIX = /^[0-9a-f-]{1,36}$/;
 
-/** A time with its offset, as RFC 3339 has it (https://www.rfc-editor.org/rfc/rfc3339#section-5.6). */
+/** A time with its offset, as in RFC 3339 (https://www.rfc-editor.org/rfc/rfc3339#section-5.6). */
 const TIME = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)$/;
 
-/** Longest text that is looked for in errors, in UTF-16 code units. */
+/** The longest text that is searched in errors, in UTF-16 code units. */
 export const MAX_ERROR_TEXT_LENGTH = 200;
 
-/** What comes after every id that begins as a text does. */
+/** Appended to a text, it sorts after every id that begins with the text. */
 const AFTER = 'g';
 
 /** @param {Call} call */
@@ -178,7 +176,7 @@ export async function listTasks({ url, store, env }) {
   const after = timeOf('createdAfter', query['createdAfter']);
   const before = timeOf('createdBefore', query['createdBefore']);
   const cursor = textLike('cursor', query['cursor'], CURSOR, 'one that a list gave');
-  // Ids sort by age, so a time and the beginning of an id are both bounds of ids.
+  // Ids sort by creation time, so a time and the beginning of an id are both bounds of ids.
   const ends = [cursor, id && id + AFTER, before].filter((end) => end !== null).sort();
   const { tasks, cursor: next } = await store.list({
     status: /** @type {Status | null} */ (textLike('status', query['status'], STATUS, `one of ${STATUSES.join(', ')}`)),
@@ -197,7 +195,7 @@ export async function listTasks({ url, store, env }) {
 /**
  * @param {string} name
  * @param {string | undefined} text
- * @returns {string | null} what comes before every id of that millisecond
+ * @returns {string | null} a text that sorts before every id of that millisecond
  * @throws {import('./reply.js').Refusal}
  */
 function timeOf(name, text) {
@@ -208,13 +206,13 @@ function timeOf(name, text) {
   return timePrefix(Math.max(0, time_ms));
 }
 
-// `POST /task/:id/events/:name`: tells a task of what its handler waits for, or will.
+// `POST /task/:id/events/:name`: sends a task an event that its handler waits for, now or later.
 
-/** What an event may be called. */
+/** The allowed names of an event. */
 export const EVENT_NAME = new RegExp(`^[A-Za-z0-9_.-]{1,${MAX_STEP_NAME_LENGTH}}$`);
 
 /**
- * The first event of a name counts, so that it may be sent again. It is kept whether or not the handler waits for it yet.
+ * The first event of a name counts, so that sending it again is harmless. It is stored even if the handler does not wait for it yet.
  *
  * @param {Call} call
  * @param {string} taskId
@@ -243,14 +241,14 @@ export async function sendEvent({ request, url, store, engine, invocation, handl
 
 // `GET /task/:id` as a stream of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
 
-/** How long a stream lasts, after which its client comes again: 43 looks at most, or 20 of two queries at a task with steps, as many as the Free
- * plan has with room to spare; whoever is told of more changes ends when these are spent. */
+/** How long a stream lasts; its client then reconnects. That is at most 43 looks at the store, or 20 of two queries each for a task with steps, which
+ * the Free plan allows with some reserve. A stream with more changes ends when these looks are used up. */
 const STREAM_SECONDS = 40;
 
-/** After how long the client of a stream that has ended comes again. */
+/** How long the client waits before it reconnects after the end of a stream. */
 const RECONNECT_MS = 1_000;
 
-/** What keeps a connection alive and tells whether there is still a client. */
+/** A comment that keeps a connection alive and shows whether the client is still there. */
 const NOTHING_NEW = ':\n\n';
 
 export const EVENT_STREAM = 'text/event-stream';
@@ -262,7 +260,7 @@ function wantsStream({ method, headers }) {
 }
 
 /**
- * A client that has seen the end comes again all the same: 204 is what tells it not to.
+ * A client reconnects even after it has seen the end; the status 204 tells it to stop.
  *
  * @param {Call} call
  * @param {TaskRecord} task
@@ -276,8 +274,8 @@ function streamTask(call, task) {
 
 /**
  * @param {Call} call
- * @param {TaskRecord} first the task as it is now
- * @returns {AsyncGenerator<string>} events up to the task's end
+ * @param {TaskRecord} first the task's present state
+ * @returns {AsyncGenerator<string>} the events up to the task's end
  */
 async function* eventsOf({ store, env, handlers }, first) {
   const watch = new TaskWatch(store, first.taskId, Date.now() + STREAM_SECONDS * 1000, hasSteps(handlers, first));
@@ -285,7 +283,7 @@ async function* eventsOf({ store, env, handlers }, first) {
     yield `retry: ${RECONNECT_MS}\n\n`;
     let sent = '';
     /** @type {SeenTask | null} */
-    let task = await watch.again(first); // it may have changed before anybody listened
+    let task = await watch.again(first); // the task may have changed before this began to listen
     for (; task; task = await watch.again(task)) {
       const json = taskJson(task, env, task.steps);
       yield json === sent ? NOTHING_NEW : `id: ${eventId(task)}\nevent: task\ndata: ${json}\n\n`;
@@ -299,8 +297,7 @@ async function* eventsOf({ store, env, handlers }, first) {
 
 /**
  * @param {AsyncGenerator<string>} texts
- * @returns {ReadableStream<Uint8Array>} which asks for a text only when the one before is sent, and so for no more once
- *   its client is gone
+ * @returns {ReadableStream<Uint8Array>} a stream that takes a text only after the one before was sent, and so takes no more once its client is gone
  */
 function bytesOf(texts) {
   const encoder = new TextEncoder();

@@ -1,7 +1,7 @@
 /**
- * Carries tasks to their handler over a Cloudflare Queue. Delivery is at least once and in no order, so every step
- * here is safe to repeat; the store's claims decide. A message becomes a dead letter only when no task can be made of it; that of a
- * task whose attempts are spent is written when it has failed.
+ * Delivers tasks to their handlers through a Cloudflare Queue. Delivery is at least once and unordered, so every step here is idempotent, and the
+ * store's claims decide who runs a task. A message becomes a dead letter of its own only if it names no task. The dead letter of a task with no
+ * attempts left is written when the task fails.
  */
 
 import { attemptAll, ATTEMPTS_SPENT, CRASHED } from '../attempt.js';
@@ -28,36 +28,36 @@ import { TaskMessages } from './task_messages.js';
 /** @import { Outgoing } from './returns.js' */
 /** @import { TaskMessage } from './task_messages.js' */
 
-/** A sendBatch takes 100 messages of 256 KB together (https://developers.cloudflare.com/queues/platform/limits/). */
+/** The limits of a sendBatch: 100 messages, 256 KB together (https://developers.cloudflare.com/queues/platform/limits/). */
 const SEND_BATCH_MESSAGES = 100;
 const SEND_BATCH_BYTES = 256_000;
 
-/** How much a message of ours is taken for, see `task_messages.js`: a batch of the largest is as much as a queue takes. */
+/** The assumed size of a message, see `task_messages.js`: a batch of the largest ones is as much as a queue accepts. */
 const MESSAGE_BYTES = 256;
 const ENDED_BYTES = 96;
 
-/** How long a queue keeps a message at most (https://developers.cloudflare.com/queues/platform/limits/). */
+/** The longest time that a queue keeps a message (https://developers.cloudflare.com/queues/platform/limits/). */
 const MAX_RETENTION_SECONDS = 14 * 86_400;
 
-/** How long a batch may be worked on: the wall-clock limit of a consumer (15 minutes,
- * https://developers.cloudflare.com/queues/platform/limits/) less what it takes to let the rest come again. */
+/** How long a batch may take: the wall-clock limit of a consumer (15 minutes, https://developers.cloudflare.com/queues/platform/limits/) minus the
+ * time to return the remaining messages. */
 const BATCH_MS = 14.5 * 60_000;
 
-/** A task that runs alone is begun only so early in a batch that it has the time that it may take. One that still waits then is sent
- * anew, so that it does not wait for those before it, which may take as long. */
+/** A task that must run alone is started only this early in a batch, so that it has all its allowed time. If it still waits then, it is sent again, so
+ * that it does not wait for those before it, which may take as long. */
 const ALONE_BEFORE_MS = 20_000;
 
-/** Fewest retries of a message, whatever a task has: the platform must be able to deliver again what an isolate had that died.
- * `components/engine.py` sets the consumers so. */
+/** The fewest retries of a message, whatever its task allows: the platform must be able to deliver the messages of a dead isolate again.
+ * `components/engine.py` configures the consumers so. */
 const LEAST_RETRIES = 1;
 
-/** How long a consumer goes on offering messages to a queue that refuses them. */
+/** How long a consumer retries sending to a queue that refuses messages. */
 const CONSUMER_PATIENCE_SECONDS = 20;
 
-/** A message that has not come this long after it was due is given up for lost, whatever else is in the queue. */
+/** A message that has not come this long after it was due counts as lost, whatever else is in the queue. */
 const LOST_AFTER_SECONDS = 15 * 60;
 
-/** Messages come in no order: one sent so long before another that has come should have come, too. */
+/** Messages are unordered: if a message has come, those sent this much earlier should have come too. */
 const DISORDER_SECONDS = 10;
 
 /**
@@ -69,9 +69,10 @@ const DISORDER_SECONDS = 10;
 export class QueueEngine {
   hasQueues = true;
 
-  /** Messages sent before these Unix times, of each queue, have come or are lost; as of this sweep.
+  /** For each queue: messages sent before this Unix time have come or are lost. Measured once per sweep.
    *
-   * @type {Promise<Map<string, Passage>> | null} */
+   * @type {Promise<Map<string, Passage>> | null}
+   */
   #passages = null;
 
   /**
@@ -79,7 +80,7 @@ export class QueueEngine {
    * @param {Store} store
    * @param {Handlers} handlers
    * @param {Invocation} [invocation]
-   * @param {ValidatorClass} [Validator] of the payloads of tasks that handlers submit
+   * @param {ValidatorClass} [Validator] validates the payloads of tasks that handlers submit
    */
   constructor(env, store, handlers, invocation = new Invocation(), Validator = undefined) {
     this.env = env;
@@ -89,7 +90,7 @@ export class QueueEngine {
     this.Validator = Validator;
   }
 
-  /** What attempts need. */
+  /** The parts that attempts need. */
   get parts() {
     const { env, store, handlers, invocation, Validator } = this;
     return { env, store, handlers, invocation, Validator, engine: this };
@@ -99,24 +100,24 @@ export class QueueEngine {
    * Sends a message for each run.
    *
    * @param {Submission[]} runs
-   * @throws {HandoverRefused} a queue did not take all
+   * @throws {HandoverRefused} a queue did not accept all
    */
   submit(runs) {
     return this.#submit(runs, {});
   }
 
   /**
-   * Sends the same messages as `python -m ops dlq redrive`, which begin their runs themselves.
+   * Sends the same messages as `python -m ops dlq redrive`; each begins its run itself.
    *
    * @param {Submission[]} runs
-   * @throws {HandoverRefused} a queue did not take all
+   * @throws {HandoverRefused} a queue did not accept all
    */
   redrive(runs) {
     return this.#submit(runs, { redrive: true });
   }
 
   /**
-   * Its message may come much later; this one comes now.
+   * The task's own message may come much later; this additional one comes now.
    *
    * @param {Submission} run
    */
@@ -125,8 +126,8 @@ export class QueueEngine {
   }
 
   /**
-   * Works off a batch: each task on its own, so that one hurts none of the others. What cannot be done now, because the store is
-   * away or a task must wait, comes again, and no attempt is spent.
+   * Works through a batch, each task on its own, so that an error of one does not affect the others. A task that cannot run now, because the store
+   * does not answer or the task must wait, is delivered again without using up an attempt.
    *
    * @param {MessageBatch<unknown>} batch
    */
@@ -146,8 +147,8 @@ export class QueueEngine {
   }
 
   /**
-   * Sends again the messages of open tasks that are lost. Which are, a queue does not tell; but what was sent before a message that
-   * has come, has come or is lost. Where no other message tells, the oldest task's is sent again first, as a probe.
+   * Sends the lost messages of unfinished tasks again. A queue does not say which messages are lost. But if a message has come, everything sent
+   * before it has come or is lost. If there is no such message, the oldest task's message is sent first, as a probe.
    *
    * @param {OpenTask[]} tasks
    * @throws {HandoverRefused}
@@ -194,7 +195,7 @@ export class QueueEngine {
   }
 
   /**
-   * Writes the dead letters of tasks that have failed. One too many is harmless: a redrive starts failed tasks only.
+   * Writes the dead letters of failed tasks. A duplicate is harmless: a redrive starts failed tasks only.
    *
    * @param {{taskId: string, run: number, priority?: OwnPriority}[]} failed
    */
@@ -207,8 +208,8 @@ export class QueueEngine {
 
   /**
    * @param {string} taskId
-   * @returns {boolean} whether a task of that id was there and its time to live is over, for all that the id tells: one that
-   *   a store does not have that sees each task at once
+   * @returns {boolean} whether the id is that of a task that has expired, as far as the id shows. It is used for a task that is missing from a store
+   *     that shows every task at once
    */
   hasOutlived(taskId) {
     const age_seconds = (Date.now() - creationTime(taskId)) / 1000;
@@ -216,15 +217,15 @@ export class QueueEngine {
     return age_seconds > life_seconds && age_seconds < MAX_RETENTION_SECONDS;
   }
 
-  /** Most retries of a message. */
+  /** The most retries of a message. */
   get max_retries() {
     return Math.max(Number(this.env.MAX_RETRIES), LEAST_RETRIES);
   }
 
   /**
-   * A consumer whose isolate dies retries its whole batch, and a message at its last delivery becomes a dead letter then, whatever its
-   * task was. So the last delivery is not worked on; and where there are three, messages are sent anew one
-   * delivery before it, for the isolate may die just then, too.
+   * If a consumer's isolate dies, its whole batch is retried, and messages at their last delivery become dead letters, whatever the state of their
+   * tasks. So the last delivery is not worked on. If there are three deliveries or more, messages are sent again one delivery earlier, because the
+   * isolate may die just then too.
    *
    * @param {TaskMessages} messages
    */
@@ -243,10 +244,10 @@ export class QueueEngine {
   }
 
   /**
-   * Sends the batch's messages anew, which gives them new deliveries.
+   * Sends the batch's messages again, which gives them new deliveries.
    *
    * @param {TaskMessages} messages
-   * @returns {Promise<boolean>} false when the queue did not take them
+   * @returns {Promise<boolean>} false if the queue did not accept them
    */
   async #renew(messages) {
     const all = messages.allSuccessors();
@@ -266,7 +267,7 @@ export class QueueEngine {
    */
   async #resend(tasks, sent_at_ms) {
     const taskIds = tasks.map(({ taskId }) => taskId);
-    // Marked first: what writes whole entries must not do it after a consumer has begun.
+    // Marked first: a store that writes whole entries must not do that after a consumer has begun.
     await this.store.markSent(taskIds, sent_at_ms);
     try {
       await this.submit(tasks.map((task) => ({ ...task, delay_seconds: 0 })));
@@ -279,7 +280,7 @@ export class QueueEngine {
   /**
    * @param {Outgoing[]} outgoing
    * @param {number} patience_seconds
-   * @throws {HandoverRefused} a queue did not take all; the others did
+   * @throws {HandoverRefused} a queue did not accept all; the others did
    */
   async #send(outgoing, patience_seconds) {
     const byQueue = Map.groupBy(outgoing, ({ body }) => this.#queueOf(body));
@@ -291,7 +292,7 @@ export class QueueEngine {
     }
   }
 
-  /** @returns {Promise<Map<string, Passage>>} of each queue, by its binding */
+  /** @returns {Promise<Map<string, Passage>>} the time of each queue, by its binding */
   async #measurePassages() {
     const probes = await this.store.probes();
     return new Map(await Promise.all(this.#queues().map(async ({ binding, queue }) => (
@@ -320,7 +321,7 @@ export class QueueEngine {
 
   /**
    * @param {{taskId: string, priority?: OwnPriority}} task
-   * @returns {string} the binding of its queue; without one of its priority that of its shard
+   * @returns {string} the binding of its queue; if its priority has none, that of its shard
    */
   #queueOf({ taskId, priority = undefined }) {
     const shard = shardOf(taskId, shardCount(this.env));
@@ -328,7 +329,7 @@ export class QueueEngine {
     return own && boundQueue(this.env, own) ? own : queueBinding('normal', shard);
   }
 
-  /** @returns {{binding: string, priority: Priority, queue: Queue<TaskMessage>}[]} those of shards that the deployment has left as well */
+  /** @returns {{binding: string, priority: Priority, queue: Queue<TaskMessage>}[]} the queues, also those of shards that the deployment no longer uses */
   #queues() {
     return PRIORITIES.flatMap((priority) => {
       const queues = [];
@@ -338,14 +339,14 @@ export class QueueEngine {
   }
 }
 
-/** How far a queue has come: what was sent before that Unix time has come or is lost; whether a probe is on its way.
+/** How far a queue has come: messages sent before that Unix time have come or are lost; and whether a probe is in the queue.
  *
  * @typedef {{lostBefore_ms: number, isProbed: boolean}} Passage
  */
 
-/** What is done with a batch. */
+/** The work on one batch. */
 class Work {
-  /** Failures that are being written and what follows them, beside the attempts. @type {Promise<void>[]} */
+  /** Failures that are being written with their follow-ups, concurrently with the attempts. @type {Promise<void>[]} */
   #beside = [];
   #hasWarned = false;
 
@@ -362,7 +363,7 @@ class Work {
     this.end_ms = end_ms;
   }
 
-  /** Those that may have killed an isolate run after the others, each alone; the ones that did it least first. */
+  /** Tasks that may have killed an isolate run after the others, each alone; those with the fewest crashes first. */
   async do() {
     const alone_before_ms = Date.now() + ALONE_BEFORE_MS;
     const suspects = await this.#attempt(this.messages.deliveries(), false, alone_before_ms);
@@ -376,8 +377,8 @@ class Work {
   /**
    * @param {Delivery[]} deliveries
    * @param {boolean} isAlone
-   * @param {number} alone_before_ms Unix time at which those come again that must run alone
-   * @returns {Promise<{delivery: Delivery, crashes: number}[]>} those that must run alone
+   * @param {number} alone_before_ms Unix time at which tasks that must run alone are returned
+   * @returns {Promise<{delivery: Delivery, crashes: number}[]>} the tasks that must run alone
    */
   async #attempt(deliveries, isAlone, alone_before_ms) {
     if (deliveries.length === 0) return [];
@@ -408,11 +409,11 @@ class Work {
     switch (answer.kind) {
       case 'wait': return returns.add(taskId, answer.until_ms);
       case 'later': return returns.add(taskId, Date.now());
-      // The platform has delivered the attempt's own message twice at once, and an ack of one is an ack of both: it comes again when that
-      // attempt is over, should its isolate die before it is done.
+      // The platform has delivered the attempt's own message twice, and an ack of one would ack both. It is delivered again when that attempt is
+      // over, in case its isolate dies first.
       case 'held': return answer.isOwn ? returns.add(taskId, Date.now() + LEASE_SECONDS * 1000) : messages.yield(taskId);
-      case 'unreleased': return messages.ack(taskId); // its release sends another
-      // Should an isolate have died before it wrote the dead letter, this is the time.
+      case 'unreleased': return messages.ack(taskId); // the task's release sends another message
+      // If an isolate died before it wrote the dead letter, it is written now.
       case 'over': return answer.hasFailed && messages.deliveriesOf(taskId) > 1 ? this.#fail([{ taskId, run }]) : messages.ack(taskId);
       case 'spent': return this.#abandon(delivery, answer.attempts, ATTEMPTS_SPENT);
       case 'crashed': return this.#abandon(delivery, answer.attempts, CRASHED);
@@ -459,10 +460,10 @@ class Work {
   }
 
   /**
-   * Writes dead letters, and is done with the messages then; should that fail, they come again for it.
+   * Writes dead letters, then acknowledges the messages. If the write fails, the messages are delivered again.
    *
    * @param {{taskId: string, run: number}[]} failed
-   * @param {() => Promise<void>} [before] what is written first
+   * @param {() => Promise<void>} [before] is called first
    */
   #fail(failed, before = async () => {}) {
     const letters = failed.map(({ taskId, run }) => ({ taskId, run, ...withPriority(this.messages.priorityOf(taskId)) }));
@@ -475,7 +476,7 @@ class Work {
     ));
   }
 
-  /** @param {string} taskId whose store is away, and which no attempt of this batch holds any more */
+  /** @param {string} taskId the task whose store does not answer, and that no attempt of this batch holds any more */
   comeAgain(taskId) {
     this.returns.add(taskId, Date.now() + returnSeconds(this.messages.timesAway(taskId)) * 1000, 'released');
   }
@@ -484,7 +485,7 @@ class Work {
 /**
  * @param {Env} env
  * @param {string} binding
- * @returns {Queue<TaskMessage> | undefined} undefined: the deployment has no such queue
+ * @returns {Queue<TaskMessage> | undefined} the queue; undefined if the deployment has no such queue
  */
 function boundQueue(env, binding) {
   return /** @type {Record<string, any>} */ (env)[binding];
@@ -500,7 +501,7 @@ function together(backlogs) {
 }
 
 /**
- * Sends messages together with those that other requests send to the same queue.
+ * Sends messages together with those that concurrent requests send to the same queue.
  *
  * @param {Queue<TaskMessage>} queue
  * @param {Outgoing[]} outgoing
@@ -518,7 +519,7 @@ async function sendAll(queue, outgoing, patience_seconds, invocation) {
 
 /**
  * @param {Queue<TaskMessage>} queue
- * @param {Outgoing[]} outgoing as many as a batch takes
+ * @param {Outgoing[]} outgoing as many as one batch may have
  * @returns {Promise<null[]>}
  */
 async function sendTogether(queue, outgoing) {
@@ -539,8 +540,8 @@ function isPassing(error) {
 }
 
 /**
- * Offers messages to a queue until it takes them: it refuses more than 5,000 a second
- * (https://developers.cloudflare.com/queues/platform/limits/). One sent twice is harmless.
+ * Retries until the queue accepts the messages: it refuses more than 5,000 a second (https://developers.cloudflare.com/queues/platform/limits/). A
+ * duplicate is harmless.
  *
  * @param {number} patience_seconds
  * @param {() => Promise<unknown>} send
@@ -551,8 +552,8 @@ async function offer(patience_seconds, send) {
 
 /**
  * @param {Pick<Outgoing, 'delay_seconds'>} outgoing
- * @returns {{delaySeconds: number}} said even when it is none, which keeps the queue's own delay from the message
- *   (https://developers.cloudflare.com/queues/configuration/javascript-apis/#queuesendoptions)
+ * @returns {{delaySeconds: number}} the option; it is set even for no delay, so that the queue's default delay does not apply
+ *     (https://developers.cloudflare.com/queues/configuration/javascript-apis/#queuesendoptions)
  */
 function delay({ delay_seconds }) {
   return { delaySeconds: Math.min(delay_seconds, MAX_DELAY_SECONDS) };

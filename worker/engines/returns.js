@@ -1,6 +1,6 @@
 /**
- * How tasks of a batch come again. A queue carries out a `retry()` only when the batch's handler returns, which may be as late as its
- * slowest task; so what is due before then is sent anew, and only the rest is retried.
+ * Returns tasks of a batch to the queue. A queue carries out a `retry()` only when the batch's handler has returned, which may be as late as its
+ * slowest task. So tasks that are due earlier are sent as new messages, and only the rest is retried.
  */
 
 import { MAX_DELAY_SECONDS } from '../task.js';
@@ -9,17 +9,17 @@ import { MAX_DELAY_SECONDS } from '../task.js';
 
 /** A message with its delay. @typedef {{body: TaskMessage, delay_seconds: number}} Outgoing */
 
-/** How long after it is due a task waits for the end of its batch, which saves a message. */
+/** How long a due task waits for the end of its batch, which saves a message. */
 const GRACE_MS = 200;
 
 export class Returns {
-  /** When each task is due, and what became of its claim. @type {Map<string, {at_ms: number, claim: OwnClaim}>} */
+  /** When each task is due, and the state of its claim. @type {Map<string, {at_ms: number, claim: OwnClaim}>} */
   #waiting = new Map();
   /** @type {ReturnType<typeof setTimeout> | null} */
   #timer = null;
   /** @type {Promise<void>} */
   #sending = Promise.resolve();
-  /** Those that are being sent anew. @type {ReadonlySet<string>} */
+  /** The tasks that are being sent again. @type {ReadonlySet<string>} */
   #sent = new Set();
   #isFinishing = false;
 
@@ -35,7 +35,7 @@ export class Returns {
   /**
    * @param {string} taskId
    * @param {number} at_ms Unix time when it is due
-   * @param {OwnClaim} [claim] one that is released is told of in a message that is sent anew, for a retry cannot tell
+   * @param {OwnClaim} [claim] the state of its claim; a released claim is reported in a new message, because a retry cannot carry it
    */
   add(taskId, at_ms, claim = 'none') {
     this.#waiting.set(taskId, { at_ms, claim });
@@ -43,10 +43,10 @@ export class Returns {
   }
 
   /**
-   * Keeps a task from coming again: it is worked on in this batch after all.
+   * Stops a task's return: it is worked on in this batch after all.
    *
    * @param {string} taskId
-   * @returns {boolean} false: it is too late for that
+   * @returns {boolean} false: it is too late
    */
   withdraw(taskId) {
     if (this.#sent.has(taskId)) return false;
@@ -55,7 +55,7 @@ export class Returns {
     return isWaiting;
   }
 
-  /** Lets come again what still waits: the batch ends. */
+  /** Retries the tasks that still wait: the batch ends. */
   async finish() {
     this.#isFinishing = true;
     this.#unschedule();
@@ -103,14 +103,14 @@ export class Returns {
     }
   }
 
-  /** @param {string} taskId that could not be sent */
+  /** @param {string} taskId the task that could not be sent */
   #postpone(taskId) {
     const waiting = this.#waiting.get(taskId);
     if (waiting) this.#waiting.set(taskId, { ...waiting, at_ms: Math.max(waiting.at_ms, Date.now() + RESEND_MS) });
   }
 }
 
-/** How long a message that was refused waits before it is offered again. */
+/** How long a refused message waits before it is sent again. */
 const RESEND_MS = 5_000;
 
 /** @param {number} at_ms */

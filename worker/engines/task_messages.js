@@ -1,15 +1,17 @@
-/** A batch's messages by the task that each names. */
+/** The messages of a batch, grouped by the task that each names. */
 
 import { isOwnPriority, withPriority } from '../priority.js';
 import { TASK_ID } from '../task_id.js';
 
 /**
- * What the queue carries: a task's name and run, and its priority, which its successors and its dead letter have from it; its payload stays in the store. A redrive of a dead letter starts that run itself;
- * any other message finds it started. A message that takes another one's place, so that this one is not moved to the
- * dead-letter queue or need not wait for its batch, tells of it: its `deliveries` so far, how often in a row its store was `away`, and whose attempts have `ended`. It
- * makes claims of its own, for the other one may still come: its end may not have been heard, nor that this one was sent.
+ * The body of a message: a task's id and run, and its priority, which its successors and its dead letter inherit. The payload stays in the store. A
+ * redrive of a dead letter starts its run itself; every other message finds its run started. A successor replaces a message, so that the message does
+ * not become a dead letter or need not wait for its batch. It carries the message's state: its `deliveries` so far, how often in a row its store was
+ * `away`, and whose attempts have `ended`. It makes claims of its own, because the replaced message may still come: the queue may not have received
+ * its ack, and the sender may not have heard that the successor was sent.
  *
- * @typedef {{taskId: string, run: number, priority?: OwnPriority, redrive?: boolean, deliveries?: number, away?: number, ended?: Ended[]}} TaskMessage
+ * @typedef {{taskId: string, run: number, priority?: OwnPriority, redrive?: boolean, deliveries?: number, away?: number, ended?: Ended[]}}
+ *   TaskMessage
  */
 
 /** @import { OwnPriority } from '../priority.js' */
@@ -17,37 +19,39 @@ import { TASK_ID } from '../task_id.js';
 
 /** @typedef {{message: Message<unknown>, body: TaskMessage, deliveries: number}} Named */
 
-/** What became of the claim that a delivery made: none was made; it has ended, and the store was told; it has ended in an isolate that
- * lives, though the store may not know. @typedef {'none' | 'ended' | 'released'} OwnClaim */
+/** The state of the claim that a delivery made: none was made; it has ended, and the store knows; it has ended in an isolate that lives, though the
+ * store may not know. @typedef {'none' | 'ended' | 'released'} OwnClaim */
 
-/** Longest name of a holder: Cloudflare's message ids have 32 characters. */
+/** The longest name of a holder: Cloudflare's message ids have 32 characters. */
 const MAX_HOLDER_LENGTH = 40;
 
-/** Of how many messages one tells that their attempts have ended: the latest. Those before them came longer ago than a lease lasts,
- * for messages come again later each time. */
+/** Of how many messages, the latest, a message says that their attempts have ended. Earlier ones came longer ago than a lease lasts, because the
+ * delays grow. */
 const MAX_ENDED = 24;
 
-/** How many deliveries of a message itself count for its store being away: the queue may have taken no message that says so, but a
- * handler that failed makes them, too. */
+/** How many deliveries of a message itself count as failures of its store. The queue may have accepted no successor that says so; but failed attempts
+ * cause such deliveries too. */
 const COUNTED_DELIVERIES = 4;
 
 export class TaskMessages {
-  /** Of each task all that name its run; several when a message was sent more than once; the most delivered first.
+  /** For each task all messages that name its run, the most delivered first; there are several if a message was sent more than once.
    *
-   * @type {Map<string, [Named, ...Named[]]>} */
+   * @type {Map<string, [Named, ...Named[]]>}
+   */
   #groups = new Map();
 
-  /** Those that wait for a batch of their own: they name an earlier run than a redrive does, which may be of a run that has not failed.
+  /** Messages that wait for a batch of their own: they name an earlier run than a redrive does, and that run may not have failed.
    *
-   * @type {Named[]} */
+   * @type {Named[]}
+   */
   #postponed = [];
 
   /**
-   * A message that names no task is retried, which takes it to the dead-letter queue in the end; one of an earlier run
-   * than another one's is done with, unless that one's run may not have begun.
+   * A message that names no task is retried until it becomes a dead letter. A message of an earlier run than another message's is acknowledged,
+   * unless the later run may not have begun.
    *
    * @param {readonly Message<unknown>[]} messages
-   * @param {number} max_retries of a message, after which a further one makes it a dead letter
+   * @param {number} max_retries the retries of a message, after which a further one makes it a dead letter
    */
   constructor(messages, max_retries) {
     this.max_retries = max_retries;
@@ -61,25 +65,25 @@ export class TaskMessages {
     }
   }
 
-  /** The tasks that the messages name and that are not done with. */
+  /** The tasks that the messages name and that are not acknowledged yet. */
   get taskIds() {
     return [...this.#groups.keys()];
   }
 
-  /** @returns {number} how often the one of them has been delivered that came most often, this time included */
+  /** @returns {number} the number of deliveries of the most delivered message, this one included */
   mostDeliveries() {
     return Math.max(0, ...[...this.#groups.values()].flat().concat(this.#postponed).map(({ message }) => message.attempts));
   }
 
   /**
    * @param {string} taskId
-   * @returns {boolean} whether its message is at its last delivery, so that it can come again only if it is sent anew
+   * @returns {boolean} whether its message is at its last delivery, so that it can only come again as a new message
    */
   isLast(taskId) {
     return this.#groups.get(taskId)?.some(({ message }) => message.attempts > this.max_retries) ?? false;
   }
 
-  /** @returns {Delivery[]} one for each task */
+  /** @returns {Delivery[]} one delivery for each task */
   deliveries() {
     const claim = crypto.randomUUID();
     return [...this.#groups].map(([taskId, group]) => ({
@@ -94,7 +98,7 @@ export class TaskMessages {
 
   /**
    * @param {string} taskId
-   * @returns {number} how often its message was delivered, and those whose place it took
+   * @returns {number} how often its message and the messages that it replaced were delivered
    */
   deliveriesOf(taskId) {
     return this.#groups.get(taskId)?.[0].deliveries ?? 0;
@@ -102,7 +106,7 @@ export class TaskMessages {
 
   /**
    * @param {string} taskId
-   * @returns {OwnPriority | undefined} of its message; undefined: normal
+   * @returns {OwnPriority | undefined} the priority of its message; undefined: normal
    */
   priorityOf(taskId) {
     return this.#groups.get(taskId)?.[0].body.priority;
@@ -110,7 +114,7 @@ export class TaskMessages {
 
   /**
    * @param {string} taskId
-   * @returns {number} how often its store was away before, in a row and as far as can be told, this time included
+   * @returns {number} how often in a row its store did not answer, as far as is known, this time included
    */
   timesAway(taskId) {
     const [first] = this.#groups.get(taskId) ?? [];
@@ -120,7 +124,7 @@ export class TaskMessages {
   /**
    * @param {string} taskId
    * @param {OwnClaim} claim
-   * @returns {TaskMessage[]} what takes the place of its message; none when that is done with
+   * @returns {TaskMessage[]} the messages that replace its message; empty if it is acknowledged
    */
   successors(taskId, claim) {
     const group = this.#groups.get(taskId);
@@ -129,24 +133,24 @@ export class TaskMessages {
     return [claim === 'released' ? { ...successor, away: away + 1 } : successor];
   }
 
-  /** @returns {TaskMessage[]} what takes the place of all messages, see {@link ackAll} */
+  /** @returns {TaskMessage[]} the messages that replace all messages, see {@link ackAll} */
   allSuccessors() {
     return [...this.#groups.values()].map((group) => successorOf(group, 'none')).concat(this.#postponed.map((each) => successorOf([each], 'none')));
   }
 
-  /** Is done with all messages. */
+  /** Acknowledges all messages. */
   ackAll() {
     for (const taskId of this.taskIds) this.ack(taskId);
     for (const { message } of this.#postponed.splice(0)) message.ack();
   }
 
-  /** Lets those come again that wait for a batch of their own. */
+  /** Retries the messages that wait for a batch of their own. */
   retryPostponed() {
     for (const named of this.#postponed.splice(0)) this.#again(named, 1);
   }
 
   /**
-   * Is done with a task, in this batch.
+   * Acknowledges all messages of a task.
    *
    * @param {string} taskId
    */
@@ -155,7 +159,7 @@ export class TaskMessages {
   }
 
   /**
-   * Lets one message of a task come again and is done with the others: in batches of their own each would ask for the task.
+   * Retries one message of a task and acknowledges the others: in different batches each would claim the task.
    *
    * @param {string} taskId
    * @param {number} delay_seconds
@@ -167,18 +171,18 @@ export class TaskMessages {
   }
 
   /**
-   * Lets all messages of a task come again that is not there: each becomes a dead letter in the end.
+   * Retries all messages of a missing task: each becomes a dead letter in the end.
    *
    * @param {string} taskId
-   * @param {number | null} delay_seconds null: the consumer's own retry delay
+   * @param {number | null} delay_seconds null: the consumer's default retry delay
    */
   retryAll(taskId, delay_seconds) {
     for (const { message } of this.#take(taskId)) message.retry(delay_seconds === null ? undefined : { delaySeconds: delay_seconds });
   }
 
   /**
-   * Is done with the message that asked for a task that another attempt holds. Its copies come again: one of them may be the
-   * attempt's own, and is needed should that one crash.
+   * Acknowledges the message that tried to claim a task held by another attempt. Its copies are retried: one of them may be the attempt's own
+   * message, and is needed if that attempt crashes.
    *
    * @param {string} taskId
    */
@@ -189,8 +193,8 @@ export class TaskMessages {
   }
 
   /**
-   * Lets a message come again, unless that would make it a dead letter, though its task may not have failed: the store has the task, and
-   * the sweeper sends it a message. A redrive has nobody else who knows of it.
+   * Retries a message, unless that would make it a dead letter although its task may not have failed: the store has the task, and the sweeper sends
+   * it a new message. A redrive is always retried, because nobody else knows of it.
    *
    * @param {Named} named
    * @param {number} delay_seconds
@@ -219,7 +223,7 @@ export class TaskMessages {
 
   /**
    * @param {string} taskId
-   * @returns {Named[]} its messages, which are no longer here
+   * @returns {Named[]} its messages, which are removed here
    */
   #take(taskId) {
     const group = this.#groups.get(taskId) ?? [];
@@ -229,17 +233,17 @@ export class TaskMessages {
 }
 
 /**
- * A delivery that made no claim ends none: should the queue deliver it twice at once, the other one may be at work under its name.
+ * A delivery that made no claim ends none: if the queue delivers it twice, the other delivery may be working under its name.
  *
  * @param {Named[]} group
- * @returns {Ended[]} attempts of the deliveries before these
+ * @returns {Ended[]} the attempts of the earlier deliveries
  */
 function endedBefore(group) {
   return group.flatMap(({ message, body }) => [...body.ended ?? [], { holder: message.id, delivery: message.attempts - 1, released: 0 }]);
 }
 
 /**
- * @param {[Named, ...Named[]]} group of a task
+ * @param {[Named, ...Named[]]} group the messages of a task
  * @param {OwnClaim} claim
  * @returns {TaskMessage}
  */
@@ -251,12 +255,12 @@ function successorOf(group, claim) {
 }
 
 /**
- * @param {unknown} body which anybody with the API token may have sent
- * @returns {TaskMessage | null} null when it names no task
+ * @param {unknown} body the body, which anybody with the API token may have sent
+ * @returns {TaskMessage | null} the message; null if it names no task
  */
 function readMessage(body) {
   const { taskId, run = 1, priority, redrive, deliveries, away, ended } = /** @type {Partial<TaskMessage>} */ (body ?? {});
-  // What cannot be an id is kept from the store: KV refuses some keys, and with them the whole batch.
+  // A text that cannot be an id is kept from the store: KV refuses some keys, and then the whole batch fails.
   const isNamed = typeof taskId === 'string' && TASK_ID.test(taskId) && Number.isInteger(run) && run > 0;
   if (!isNamed) return null;
   return {
@@ -269,8 +273,8 @@ function readMessage(body) {
 }
 
 /**
- * @param {Ended[]} ended the latest last
- * @returns {Ended[]} one of each holder that has had a delivery, as many as a message has
+ * @param {Ended[]} ended the holders, the latest last
+ * @returns {Ended[]} one entry for each holder that had a delivery, as many as a message can carry
  */
 function endedOf(ended) {
   /** @type {Map<string, Ended>} */

@@ -1,4 +1,4 @@
-/** What a workflow instance does: attempts its task, in one step that is repeated until the task has ended. */
+/** The class of a Workflow instance: it attempts its task in one step, which is repeated until the task has ended. */
 
 import { WorkflowEntrypoint } from 'cloudflare:workers';
 import { NonRetryableError } from 'cloudflare:workflows';
@@ -19,29 +19,30 @@ import { instanceId, WAKE, WorkflowEngine } from './workflow.js';
 /** @import { TaskError } from '../task.js' */
 /** @import { TaskParams } from './workflow.js' */
 
-/** The time that an attempt may take: that of a queue's consumer, so that handlers need not know their engine. */
+/** The longest time of an attempt. It is the same as with a queue's consumer, so that handlers need not know their engine. */
 const ATTEMPT_TIMEOUT = '15 minutes';
 const ATTEMPT_MS = 14.5 * 60_000;
 
-/** The shortest wait of a workflow. */
+/** The shortest sleep of a workflow. */
 const SHORTEST_WAIT_MS = 1_000;
 
-/** As often as a step may be repeated (https://developers.cloudflare.com/workflows/reference/limits/): the task's own retries end it,
- * and what is the store's fault does not count. */
+/** The maximum number of repetitions of a step (https://developers.cloudflare.com/workflows/reference/limits/). The task's own retries end it earlier,
+ * and failures of the store do not count. */
 const STEP_RETRIES = 10_000;
 
 /**
- * Makes the class of the workflow.
+ * Creates the class of the workflow.
  *
  * @param {new (env: any, patience_seconds?: number, invocation?: Invocation) => Store} Store
  * @param {Handlers} handlers
- * @param {ValidatorClass} [Validator] of the payloads of tasks that handlers submit
+ * @param {ValidatorClass} [Validator] validates the payloads of tasks that handlers submit
  */
 export function taskWorkflow(Store, handlers, Validator = undefined) {
   return class TaskWorkflow extends WorkflowEntrypoint {
     /**
-     * One step, so that a task costs one; a delay is another, and so is each wait of a handler's own steps and what follows it. It can be
-     * repeated: the store's claims decide. An instance that names no task ends errored after the stack's retries, as a message would end in the dead-letter queue.
+     * Uses one step, so that a task costs one. A delay is another step, and so is each wait of the handler's own steps and the attempt after it.
+     * Steps can be repeated: the store's claims decide who runs a task. An instance that names no task ends errored after the stack's retries, as a
+     * message would end in the dead-letter queue.
      *
      * @override
      * @param {Readonly<WorkflowEvent<TaskParams>>} event
@@ -55,22 +56,22 @@ export function taskWorkflow(Store, handlers, Validator = undefined) {
         if (!pause) return;
         const wait_ms = Math.max(pause.until_ms - Date.now(), SHORTEST_WAIT_MS);
         if (!pause.hasEvents) await step.sleep(`sleep ${number}`, wait_ms);
-        // One that ends by its time is as good as one that ends by an event: the handler's step tells them apart.
+        // It makes no difference whether the wait ends by its time or by an event: the handler's step tells them apart.
         else await step.waitForEvent(`event ${number}`, { type: WAKE, timeout: wait_ms }).catch(() => {});
       }
     }
 
     /**
      * @param {WorkflowStep} step
-     * @param {{taskId: string | undefined, run: number, number: number}} which attempt since its steps waited last, from 1 on
-     * @returns {Promise<Pause | null>} null: the task has ended, or is none of this instance any more
+     * @param {{taskId: string | undefined, run: number, number: number}} which the attempt's number since its steps last waited, from 1 on
+     * @returns {Promise<Pause | null>} the next pause; null: the task has ended, or no longer belongs to this instance
      */
     async attempt(step, { taskId, run, number }) {
       let wait_ms = 0;
       let times_away = 0;
       /** @type {Ended[]} */
       let ended = [];
-      // The default, exponential, would multiply what the function says.
+      // The default, exponential backoff, would multiply the delay that the function returns.
       const retries = { limit: STEP_RETRIES, delay: () => wait_ms, backoff: /** @type {const} */ ('constant') };
       return step.do(number === 1 ? 'attempt' : `attempt ${number}`, { retries, timeout: ATTEMPT_TIMEOUT }, async ({ attempt }) => {
         const invocation = new Invocation((work) => this.ctx.waitUntil(work));
@@ -104,9 +105,9 @@ export function taskWorkflow(Store, handlers, Validator = undefined) {
   };
 }
 
-/** How a task's steps wait: until a time, or for an event that may come earlier. @typedef {{until_ms: number, hasEvents: boolean}} Pause */
+/** The wait of a task's steps: until a time, or until an event that may come earlier. @typedef {{until_ms: number, hasEvents: boolean}} Pause */
 
-/** When a task is to be attempted again, and what the step says of it; null: its store is away, and no attempt holds it any more.
+/** When to attempt a task again, and what its step says about it; null: its store does not answer, and no attempt holds the task any more.
  *
  * @typedef {{at_ms: number | null, error: Error}} Next
  */
@@ -127,7 +128,7 @@ async function attemptTask(parts, delivery) {
     case 'unreleased': return { pause: { until_ms: Date.now() + MAX_WAIT_SECONDS * 1000, hasEvents: true } }; // its release wakes it
     case 'absent': return 'absent';
     case 'wait': {
-      // Where the attempt before died once its wait was written, an event may come before that time: only a pause hears of it.
+      // If the previous attempt died after its wait was written, an event may come before that time: only a pause receives it.
       if (await waitsForEvent(store, taskId)) return { pause: { until_ms: answer.until_ms, hasEvents: true } };
       return { at_ms: answer.until_ms, error: new Error('the task is not due yet') };
     }

@@ -1,4 +1,4 @@
-/** Carries tasks to their handler in Cloudflare Workflows: one instance a run, named after its task. */
+/** Delivers tasks to their handlers through Cloudflare Workflows: one instance for each run, named after its task. */
 
 import { handOverFollowUp } from '../follow_up.js';
 import { Invocation, Joint, jointOf } from '../joint.js';
@@ -8,20 +8,20 @@ import { HANDOVER_PATIENCE_SECONDS, HandoverRefused } from './engine.js';
 /** @import { OpenTask, Store } from '../stores/store.js' */
 /** @import { Engine, Submission } from './engine.js' */
 
-/** What an instance is given: its submission; the payload stays in the store. @typedef {Submission} TaskParams */
+/** The parameters of an instance: its submission. The payload stays in the store. @typedef {Submission} TaskParams */
 
 /** A createBatch takes 100 instances (https://developers.cloudflare.com/workflows/reference/limits/). */
 const CREATE_BATCH_INSTANCES = 100;
 const BOUNDS = { items: CREATE_BATCH_INSTANCES, bytes: Infinity, answer_bytes: Infinity };
 const SMALL = { bytes: 0, answer_bytes: 0 };
 
-/** Instances that will not run again by themselves; one that somebody terminated stays so. */
+/** The statuses of instances that will not run again by themselves; a terminated instance stays terminated. */
 const ENDED = new Set(['errored', 'complete']);
 
-/** The type of the event that lets an instance go on. */
+/** The type of the event that resumes an instance. */
 export const WAKE = 'wake';
 
-/** How many instances are asked at once: each is a request, of the 1,000 that an invocation has
+/** How many instances are queried concurrently: each is a request, out of the 1,000 of an invocation
  * (https://developers.cloudflare.com/workers/platform/limits/#subrequests). */
 const ASKED_AT_ONCE = 50;
 
@@ -42,9 +42,8 @@ export class WorkflowEngine {
   }
 
   /**
-   * Creates an instance for each run; those that have one keep it, so that the same may be asked again. That of one that was held waits to
-   * be woken. Cloudflare creates 100
-   * instances a second (https://developers.cloudflare.com/workflows/reference/limits/).
+   * Creates an instance for each run. An existing instance is kept, so that this can be repeated. The instance of a run that was held waits to be
+   * woken. Cloudflare creates 100 instances a second (https://developers.cloudflare.com/workflows/reference/limits/).
    *
    * @param {Submission[]} runs
    * @throws {HandoverRefused}
@@ -73,8 +72,7 @@ export class WorkflowEngine {
   }
 
   /**
-   * Creates the instances that are missing, starts those again that ended without their task, and ends tasks whose instance
-   * somebody terminated.
+   * Creates missing instances, restarts those that ended before their task did, and ends tasks whose instance was terminated by hand.
    *
    * @param {OpenTask[]} tasks
    * @throws {HandoverRefused}
@@ -113,7 +111,7 @@ export class WorkflowEngine {
   }
 
   async backlogs() {
-    return null; // instances start by themselves, and those that failed stay where they are
+    return null; // instances start by themselves, and failed ones stay where they are
   }
 
   /** @param {WorkflowInstanceCreateOptions<TaskParams>[]} instances */
@@ -129,7 +127,7 @@ export class WorkflowEngine {
     const ended = tasks.filter((_, index) => ENDED.has(statuses[index] ?? ''));
     const terminated = tasks.filter((_, index) => statuses[index] === 'terminated');
     const again = [...missing, ...ended];
-    // One that waits though its task is due has not heard of an event. An event that nobody waits for does no harm.
+    // An instance that waits although its task is due has missed an event. An event that nobody waits for is harmless.
     await Promise.all(tasks.filter((_, index) => statuses[index] === 'waiting').map((task) => this.wake({ ...task, delay_seconds: 0 })));
     if (terminated.length > 0) {
       const error = { name: 'InstanceTerminated', message: 'the workflow instance was terminated before its task had ended' };
@@ -146,7 +144,7 @@ export class WorkflowEngine {
 
   /**
    * @param {OpenTask} task
-   * @returns {Promise<string | null>} null when there is no such instance
+   * @returns {Promise<string | null>} the status; null if there is no such instance
    */
   async #instanceStatus(task) {
     try {
@@ -168,7 +166,7 @@ function isPassing(error) {
   return !(error instanceof TypeError);
 }
 
-/** @param {Pick<Submission, 'taskId' | 'run'>} run of which the first has the task's id */
+/** @param {Pick<Submission, 'taskId' | 'run'>} run the run; the first one has the task's id */
 export function instanceId({ taskId, run }) {
   return run === 1 ? taskId : `${taskId}-${run}`;
 }

@@ -1,11 +1,11 @@
-/** The hosts that a handler may send requests to: those of the setting `http_allowed_hosts`, and no others. */
+/** The hosts to which a handler may send requests: only those of the setting `http_allowed_hosts`. */
 
 const DEFAULT_PORTS = /** @type {Record<string, string>} */ ({ 'http:': '80', 'https:': '443' });
 
 /**
  * @param {URL} url
- * @param {string | undefined} hosts separated by spaces: `host` on its scheme's default port, `host:port`, and
- *   `*.example.com` for what ends so, which `example.com` itself does not
+ * @param {string | undefined} hosts separated by spaces: `host` on its scheme's default port, `host:port`, and `*.example.com` for its subdomains,
+ *   but not for `example.com` itself
  */
 export function isAllowed(url, hosts = '') {
   return hosts.toLowerCase().split(' ').filter(Boolean).some((host) => matches(url, host));

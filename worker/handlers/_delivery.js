@@ -1,4 +1,4 @@
-/** A request that the handler `http` is to make, as its parameters tell it. */
+/** The request that the handler `http` is to send, read from its parameters. */
 
 import { MAX_TIMEOUT_SECONDS, PermanentError } from '../handler.js';
 import { isAllowed } from './_allowed_hosts.js';
@@ -10,18 +10,17 @@ import { isAllowed } from './_allowed_hosts.js';
  * @property {URL} url
  * @property {string} method
  * @property {Headers} headers
- * @property {string[]} expected statuses, such as `200`, and classes of them, such as `2xx`
+ * @property {string[]} expected statuses such as `200`, and classes of statuses such as `2xx`
  * @property {number} timeout_seconds
  */
 
-/** Methods that send the payload, and those whose requests have no content
- * (https://www.rfc-editor.org/rfc/rfc9110#section-9.3). */
+/** Methods that send the payload, and those whose requests have no content (https://www.rfc-editor.org/rfc/rfc9110#section-9.3). */
 const METHODS_WITH_BODY = ['POST', 'PUT', 'PATCH'];
 const METHODS_WITHOUT_BODY = ['GET', 'HEAD', 'DELETE'];
 
 const DEFAULT_TIMEOUT_SECONDS = 30;
 
-/** Longest parameter, in characters: less than a request's URL may have (16 KB,
+/** The longest parameter, in characters: shorter than a request's URL may be (16 KB,
  * https://developers.cloudflare.com/workers/platform/limits/#request-and-response-limits). */
 const MAX_PARAMETER_LENGTH = 8_192;
 
@@ -31,7 +30,7 @@ const QUOTED_LENGTH = 50;
 /** A header's name and value (https://www.rfc-editor.org/rfc/rfc9110#section-5). */
 const HEADER = /^([!#$%&'*+.^_`|~0-9a-z-]+):[ \t]*([\t\x20-\x7e]*)$/i;
 
-/** Headers that belong to the connection, to Cloudflare or to this handler. */
+/** Headers that are set by the connection, by Cloudflare or by this handler. */
 const RESERVED_HEADER = new RegExp(`^(?:${[
   'connection', 'content-length', 'expect', 'host', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'proxy-.*',
   'cdn-loop', 'cf-.*', 'forwarded', 'true-client-ip', 'via', 'x-forwarded-.*', 'x-real-ip',
@@ -44,7 +43,7 @@ const STATUS = /^[2-5](?:\d\d|xx)$/;
  * @param {Parameters} parameters
  * @param {Readonly<Record<string, any>>} bindings
  * @returns {Delivery}
- * @throws {PermanentError} they are of no use; the message says what was expected
+ * @throws {PermanentError} a parameter is invalid; the message says what was expected
  */
 export function readDelivery({ url, method = 'POST', header = '', expected_status = '2xx', timeout_seconds }, bindings) {
   return {
@@ -62,9 +61,9 @@ export function hasBody(method) {
 }
 
 /**
- * @param {string | undefined} text which may hold secrets: errors repeat its host alone
+ * @param {string | undefined} text the URL. It may contain secrets: errors only repeat its host
  * @param {string | undefined} allowedHosts
- * @param {string} [name] of the parameter that has it
+ * @param {string} [name] the name of the parameter
  * @throws {PermanentError}
  */
 export function readUrl(text, allowedHosts, name = 'url') {
@@ -88,7 +87,7 @@ function readMethod(text) {
   return method;
 }
 
-/** @param {string} text a header a line; errors repeat no values */
+/** @param {string} text one header on each line; errors repeat no values */
 function readHeaders(text) {
   requireLength('header', text);
   const headers = new Headers();

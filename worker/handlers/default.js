@@ -1,4 +1,4 @@
-/** The handler of a task that asks for none: it fingerprints its payload. */
+/** The handler of a task that names none: it returns a fingerprint of its payload. */
 
 /** @import { Payload } from '../task.js' */
 

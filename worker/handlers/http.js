@@ -1,4 +1,4 @@
-/** Delivers the payload to a URL, to hosts that the setting `http_allowed_hosts` names. */
+/** Sends the payload to a URL whose host the setting `http_allowed_hosts` names. */
 
 import { Cancellation } from '../cancellation.js';
 import { PermanentError } from '../handler.js';
@@ -10,22 +10,21 @@ import { retryAfterSeconds } from './_retry_after.js';
 /** @import { Parameters, Payload } from '../task.js' */
 /** @import { Delivery } from './_delivery.js' */
 
-/** How much of an answer is read, in bytes, and how much of an unexpected one is told, in characters. */
+/** How much of an answer is read, in bytes, and how much of an unexpected one an error repeats, in characters. */
 const MAX_BODY_BYTES = 64 * 1024;
 const TOLD_BODY_LENGTH = 200;
 
-/** Control characters but for tabs and line ends: JSON needs six bytes for each, and the result must not outgrow its limit. */
+/** Control characters except tabs and line ends: JSON needs six bytes for each, and the result must not exceed its limit. */
 const CONTROL_CHARACTERS = /[\x00-\x08\x0b\x0c\x0e-\x1f]/g;
 
 /**
- * Statuses that find fault with the request and may yet be another one at the next attempt: a timeout, a connection that
- * led to the wrong server, too early, too many requests (https://www.rfc-editor.org/rfc/rfc9110#section-15.5), and the
- * conflict with an attempt that has the same idempotency key and is not done with
+ * Client errors that may not occur at the next attempt: a timeout, a connection to the wrong server, too early, too many requests
+ * (https://www.rfc-editor.org/rfc/rfc9110#section-15.5), and the conflict with an unfinished attempt that has the same idempotency key
  * (https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-idempotency-key-header#section-2.6).
  */
 const PASSING_STATUSES = [408, 409, 421, 425, 429];
 
-/** Redirects that say of themselves that they will stay (https://www.rfc-editor.org/rfc/rfc9110#section-15.4). */
+/** Permanent redirects (https://www.rfc-editor.org/rfc/rfc9110#section-15.4). */
 const LASTING_REDIRECTS = [301, 308];
 
 export const parameters = {
@@ -51,7 +50,7 @@ export function check(given, bindings) {
   }
 }
 
-/** What was answered; the body as text, cut where it is too long.
+/** The answer; its body as text, truncated if it is too long.
  *
  * @typedef {{status: number, contentType: string | null, body: string, isTruncated: boolean}} Answer
  */
@@ -60,8 +59,8 @@ export function check(given, bindings) {
  * @param {Payload} payload
  * @param {Context} context
  * @returns {Promise<Answer>}
- * @throws {PermanentError} the parameters are of no use, or the host may no longer be delivered to
- * @throws {UnexpectedStatus} permanent where another attempt would be answered just so
+ * @throws {PermanentError} a parameter is invalid, or the host is no longer allowed
+ * @throws {UnexpectedStatus} permanent if another attempt would get the same answer
  */
 export default async function deliver(payload, context) {
   const delivery = readDelivery(context.parameters, context.bindings);
@@ -90,7 +89,7 @@ async function exchange({ url, method, headers }, payload, { taskId, attempt, ca
   return { answer, retryAfter: response.headers.get('Retry-After') };
 }
 
-/** An answer that is none of the expected ones; it may say when to try again. */
+/** An answer with an unexpected status; it may say when to try again. */
 class UnexpectedStatus extends Error {
   /** @override */
   name = 'UnexpectedStatus';
@@ -98,7 +97,7 @@ class UnexpectedStatus extends Error {
   /**
    * @param {Answer} answer
    * @param {string[]} expected
-   * @param {string | null} retryAfter the header's value
+   * @param {string | null} retryAfter the value of the header
    */
   constructor({ status, body }, expected, retryAfter) {
     super(`expected status ${expected.join(', ')}, got ${status}: ${bounded(body, TOLD_BODY_LENGTH)}`);
@@ -109,7 +108,7 @@ class UnexpectedStatus extends Error {
 }
 
 /**
- * Whether the same request would be answered just so again: it is at fault, or its URL is another one for good.
+ * Whether the same request would get the same answer again: the request is wrong, or its URL has moved for good.
  *
  * @param {number} status
  */
@@ -138,7 +137,7 @@ function contentType(payload) {
 
 /**
  * @param {Response} response
- * @returns {Promise<Pick<Answer, 'body' | 'isTruncated'>>} of a longer body only the beginning is read
+ * @returns {Promise<Pick<Answer, 'body' | 'isTruncated'>>} the text; of a longer body only the beginning is read
  */
 async function readText({ body }) {
   const decoder = new TextDecoder();

@@ -1,27 +1,27 @@
-/** Tells those who wait for a task of what is done with it in the same isolate. What is done elsewhere a store tells, or a look finds. */
+/** Notifies those who wait for a task of changes made in the same isolate. Changes made elsewhere are reported by the store, or found by polling. */
 
 /** @import { Invocation } from '../joint.js' */
 /** @import { AttemptName, Progress, StepRecord, TaskRecord } from '../task.js' */
 /** @import { StoreClass } from './layered.js' */
 /** @import { Abandoned, ClaimAnswer, Settled } from './store.js' */
 
-/** One who waits, until a Unix time: its request may have been cut off before; `hasSteps`: for changes of the task's steps as well.
+/** A listener, until a Unix time, because its request may be cut off earlier; `hasSteps`: it also listens to changes of the task's steps.
  *
  * @typedef {{end_ms: number, tell: () => void, hasSteps: boolean}} Listener
  */
 
-/** By the tasks' ids; those who began to listen first come first. @type {Map<string, Set<Listener>>} */
+/** Listeners by task id; the tasks listened to first come first. @type {Map<string, Set<Listener>>} */
 const LISTENERS = new Map();
 
-/** How many tasks are looked through, whenever somebody begins to listen, for those who have gone. */
+/** For how many tasks expired listeners are removed whenever a new one is added. */
 const CLEANED_TASKS = 4;
 
 /**
  * @param {string} taskId
- * @param {number} end_ms Unix time from which it is not told any more
- * @param {() => void} tell is called when something of the task may have changed; within the request that changed it
- * @param {boolean} [hasSteps] also when one of its steps has
- * @returns {() => void} ends it
+ * @param {number} end_ms Unix time after which it is not notified any more
+ * @param {() => void} tell called when the task may have changed, within the request that changed it
+ * @param {boolean} [hasSteps] also when one of its steps has changed
+ * @returns {() => void} a function that ends the listening
  */
 export function listen(taskId, end_ms, tell, hasSteps = false) {
   clean();
@@ -39,13 +39,13 @@ function clean() {
   for (const [taskId, listeners] of LISTENERS.entries().take(CLEANED_TASKS)) {
     for (const listener of listeners) if (listener.end_ms < now_ms) listeners.delete(listener);
     LISTENERS.delete(taskId);
-    if (listeners.size > 0) LISTENERS.set(taskId, listeners); // the others have their turn
+    if (listeners.size > 0) LISTENERS.set(taskId, listeners); // moved to the end, so that the other tasks are cleaned next
   }
 }
 
 /**
  * @param {Iterable<string>} taskIds
- * @param {boolean} isStep whether it is a step of theirs that has changed
+ * @param {boolean} isStep whether only a step has changed
  */
 function tell(taskIds, isStep) {
   if (LISTENERS.size === 0) return;
@@ -54,10 +54,10 @@ function tell(taskIds, isStep) {
   }
 }
 
-/** What changes a step alone. */
+/** The method that changes only a step. */
 const KEEP_STEP = 'keepStep';
 
-/** Which tasks may have changed by what a method did: of its result and its parameters. @type {Record<string, (result: any, given: any) => Iterable<string>>} */
+/** Which tasks a method may have changed, from its result and its parameters. @type {Record<string, (result: any, given: any) => Iterable<string>>} */
 const CHANGED = {
   claim: (/** @type {Map<string, ClaimAnswer>} */ answers) => [...answers].flatMap(([taskId, { kind }]) => (kind === 'claimed' ? [taskId] : [])),
   settle: (/** @type {Settled} */ { standings }) => standings.keys(),
@@ -69,7 +69,7 @@ const CHANGED = {
 };
 
 /**
- * Makes a store of whose changes those hear who listen in the same isolate.
+ * Wraps a store so that its changes notify the listeners in the same isolate.
  *
  * @param {StoreClass} Store
  * @returns {StoreClass}
@@ -97,12 +97,12 @@ export function telling(Store) {
   };
 }
 
-/** What tells one state of a task's steps from another. @typedef {{count: number, ended: number, attempts: number, due_ms: number | null}} StepsVersion */
+/** Distinguishes states of a task's steps. @typedef {{count: number, ended: number, attempts: number, due_ms: number | null}} StepsVersion */
 
 /**
  * @param {Pick<TaskRecord, 'status' | 'run' | 'attempts' | 'crashes' | 'progress'>} task
- * @param {StepsVersion} [steps] where they count, too
- * @returns {string} another one once something of the task has changed
+ * @param {StepsVersion} [steps] the steps, if they count too
+ * @returns {string} a text that differs once the task has changed
  */
 export function versionOf({ status, run, attempts, crashes, progress }, steps) {
   const own = [status, run, attempts, crashes, progress && [progress.percent, progress.note]];
@@ -111,7 +111,7 @@ export function versionOf({ status, run, attempts, crashes, progress }, steps) {
 
 /**
  * @param {StepRecord[]} steps
- * @returns {StepsVersion} as an object's table tells it
+ * @returns {StepsVersion} the same as an object's table computes
  */
 export function stepsVersion(steps) {
   const due = steps.flatMap(({ due_ms }) => due_ms ?? []);

@@ -1,13 +1,13 @@
-/** The children of a task in a table of tasks: what its handler has submitted, and its callbacks. They are in an index. */
+/** The children of a task in a table of tasks: the tasks that its handler submitted, and its callbacks. They are in an index. */
 
 import { TAGS_OF } from './tag_table.js';
 
 const PARENT = 'coalesce(submitted_by, parent)';
 
 /**
- * The ids and tags that a list of children looks at, newest first: those before ?1, and not before ?4, at most ?3.
+ * The ids and tags that a list of children examines, newest first: those before ?1, and not before ?4, at most ?3.
  *
- * @param {number} place of the parameter that is the parent's id
+ * @param {number} place the number of the parameter with the parent's id
  */
 export function childrenWindow(place) {
   return `

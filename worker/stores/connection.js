@@ -1,4 +1,4 @@
-/** Calls to the place that holds task state, repeated while it is the platform that fails. */
+/** Calls to the place that holds task state, retried while the platform fails. */
 
 import { Joint, jointOf } from '../joint.js';
 import { patiently } from '../patience.js';
@@ -7,28 +7,28 @@ import { faultOf, InvocationSpent, StoreFull, StoreUnavailable } from './store_e
 /** @import { Invocation } from '../joint.js' */
 /** @import { Row, Run, Statement } from './task_table.js' */
 
-/** How long a store goes on asking where nothing else is said: a client waits for it. */
+/** How long a store retries by default: a client waits for it. */
 export const REQUEST_PATIENCE_SECONDS = 5;
 
-/** What works off tasks lets them come again instead, and those of other parts of the store need not wait. */
+/** A consumer retries for a shorter time: it can return tasks to the queue instead, and tasks in other parts of the store need not wait. */
 export const CONSUMER_PATIENCE_SECONDS = 2;
 
 /**
- * Statements that are joined: as many as the Free plan lets an invocation ask for, less its own
- * (https://developers.cloudflare.com/d1/platform/limits/), and so much to send and to receive as leaves room in the 32 MiB of a call
+ * Limits of joint calls: as many statements as the Free plan lets an invocation send, besides its own
+ * (https://developers.cloudflare.com/d1/platform/limits/), and as many bytes to send and to receive as leave room in the 32 MiB of a call
  * (https://developers.cloudflare.com/workers/runtime-apis/rpc/#limitations) and in an isolate.
  */
 const BOUNDS = { items: 32, bytes: 4 * 1024 * 1024, answer_bytes: 24 * 1024 * 1024 };
 
-/** How many bytes a row's answer is taken for where nothing is said. */
+/** The assumed size of a row's answer, by default. */
 const ANSWER_BYTES = 64 * 1024;
 
 /**
- * Makes what runs a table's statements.
+ * Creates the function that runs a table's statements.
  *
  * @param {object} place
  * @param {object} place.binding
- * @param {string} place.name of the object or database, where the binding has several
+ * @param {string} place.name the name of the object or database, if the binding has several
  * @param {boolean} place.isCounted whether the platform counts each statement against the invocation
  * @param {number} patience_seconds
  * @param {Invocation} invocation
@@ -41,7 +41,7 @@ export function runner({ binding, name, isCounted }, patience_seconds, invocatio
     let isJoined = way === 'joined';
     return askStore(way === 'once' ? 0 : patience_seconds, () => {
       if (!isJoined) return send(statements);
-      isJoined = false; // what comes again comes alone: it may be what failed the others
+      isJoined = false; // a repeated call is sent alone: it may be what failed the others
       return joint.ask(statements, send, invocation);
     });
   };
@@ -56,11 +56,11 @@ function sizeOf({ sql, parameters, answer_bytes = ANSWER_BYTES }) {
 
 /**
  * @template Answer
- * @param {number} patience_seconds 0 for what may be done once only
+ * @param {number} patience_seconds 0 for a call that must not be repeated
  * @param {() => Promise<Answer>} ask
  * @returns {Promise<Answer>}
  * @throws {StoreUnavailable | StoreFull}
- * @throws what the call itself is at fault for, as it came
+ * @throws  the error of a call that is itself at fault, unchanged
  */
 export async function askStore(patience_seconds, ask) {
   try {

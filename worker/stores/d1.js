@@ -17,7 +17,7 @@ export class D1Store extends TaskTable {
    * @param {Env} env
    * @param {number} [patience_seconds]
    * @param {Invocation} [invocation]
-   * @param {string} [name] of the database, in what is told of it
+   * @param {string} [name] the name of the database in reports and errors
    */
   constructor(env, patience_seconds = REQUEST_PATIENCE_SECONDS, invocation = new Invocation(), name = 'DB') {
     const place = { binding: env.DB, name: '', isCounted: true };

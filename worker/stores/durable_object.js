@@ -1,6 +1,6 @@
 /**
- * Task state in Durable Objects: several of them, each with a table of the tasks whose ids are its own. Each
- * sweeps its table itself, and is emptied with its last task, once there is nothing to tell of the last week.
+ * Task state in Durable Objects. There are several objects, each with a table of the tasks whose ids belong to it. Each object sweeps its own table.
+ * It is emptied with its last task, once the last week has no statistics to show.
  */
 
 import { DurableObject } from 'cloudflare:workers';
@@ -33,12 +33,12 @@ import { TaskTable } from './task_table.js';
 
 /** @typedef {TableSettings & {TASK_DO: DurableObjectNamespace, JURISDICTION?: DurableObjectJurisdiction}} Env of the class that `taskObject` makes */
 
-/** How many objects there are where nothing else is said. One takes about 1,000 requests a second
- * (https://developers.cloudflare.com/durable-objects/platform/limits/); a list asks all of them. */
+/** The default number of objects. One object handles about 1,000 requests a second
+ * (https://developers.cloudflare.com/durable-objects/platform/limits/); a list queries all of them. */
 const OBJECTS = 4;
 
-/** How long statistics stand, for each object: an open page asks all of them five things each time, and the Free plan has 100,000
- * requests of objects in a day (https://developers.cloudflare.com/durable-objects/platform/pricing/). */
+/** How long statistics are reused, for each object. An open page queries each of them five times, and the Free plan has 100,000 object requests a day
+ * (https://developers.cloudflare.com/durable-objects/platform/pricing/). */
 const FRESH_SECONDS_AN_OBJECT = 7;
 
 /** How often an object with tasks sweeps its table. */
@@ -48,7 +48,7 @@ const SOONEST_SWEEP_MS = 1_000;
 /** The largest database of an object (https://developers.cloudflare.com/durable-objects/platform/limits/). */
 const OBJECT_LIMIT_BYTES = 10e9;
 
-/** What an object is asked.
+/** The interface of an object.
  *
  * @typedef {{run(statements: Statement[]): Promise<Row[][]>, size(): Promise<number>, workerVersion(): Promise<string | null>,
  *   changed(taskId: string, version: string, wait_ms: number): Promise<void>, stepsChanged(taskId: string, version: string, wait_ms: number): Promise<void>}} TaskObjectStub
@@ -100,13 +100,13 @@ class ObjectTable extends TaskTable {
 
 /**
  * @param {number} shards
- * @returns {number} how many objects that is: one shard, which is what a stack has that says nothing, is {@link OBJECTS}
+ * @returns {number} the number of objects; one shard, the default, is {@link OBJECTS}
  */
 function objectCount(shards) {
   return shards === 1 ? OBJECTS : shards;
 }
 
-/** @param {number[]} shardCounts those of new tasks, then those of earlier deployments */
+/** @param {number[]} shardCounts the present number of shards, then those of earlier deployments */
 export function durableObjects(shardCounts) {
   const counts = shardCounts.map(objectCount);
   const names = Array.from({ length: Math.max(...counts) }, (_, number) => `tasks-${number}`);
@@ -118,7 +118,7 @@ export function durableObjects(shardCounts) {
      */
     constructor(env, patience_seconds = REQUEST_PATIENCE_SECONDS, invocation = new Invocation()) {
       const namespace = env.JURISDICTION ? env.TASK_DO.jurisdiction(env.JURISDICTION) : env.TASK_DO;
-      // A stub each time: one whose object was reset fails for ever
+      // A new stub each time: a stub whose object was reset fails for ever
       // (https://developers.cloudflare.com/durable-objects/best-practices/error-handling/).
       const stub = (/** @type {string} */ name) => /** @type {TaskObjectStub} */ (/** @type {unknown} */ (namespace.getByName(name)));
       super(names.map((name) => new ObjectTable(name, () => stub(name), patience_seconds, invocation, env)), counts);
@@ -126,7 +126,7 @@ export function durableObjects(shardCounts) {
 
     /**
      * @override
-     * @returns {AsyncGenerator<OpenTask[]>} none: each object sees to its own
+     * @returns {AsyncGenerator<OpenTask[]>} nothing: each object rescues its own tasks
      */
     async *open() {}
 
@@ -137,7 +137,7 @@ export function durableObjects(shardCounts) {
 
     /** @override */
     async waiting() {
-      return []; // each object looks at its own
+      return []; // each object checks its own tasks
     }
 
     /** @override */
@@ -162,14 +162,14 @@ export function durableObjects(shardCounts) {
 
 export const DurableObjectStore = durableObjects([1]);
 
-/** As `stepsVersion`. */
+/** The same as `stepsVersion`. */
 const STEPS_VERSION = `
   SELECT count(*) AS count, coalesce(sum(status <> 'waiting'), 0) AS ended, coalesce(sum(attempts), 0) AS attempts, max(due_at) AS due_ms
   FROM steps WHERE taskId = ?`;
 
 /**
  * @param {string} taskId
- * @returns {string} what those wait for who wait for a change of its steps as well
+ * @returns {string} the key of those who also wait for a change of the task's steps
  */
 function stepsOf(taskId) {
   return `${taskId} steps`;
@@ -178,7 +178,7 @@ function stepsOf(taskId) {
 /**
  * @param {KeptSchedule[]} schedules
  * @param {number} now_ms
- * @returns {number} when the next tick is, no later than an object sweeps anyway, and not at once should a tick fail
+ * @returns {number} the time of the next tick, but no later than the regular sweep, and not at once if a tick fails
  */
 function nextSweep(schedules, now_ms) {
   const ticks = schedules.map(({ schedule }) => /** @type {Schedule} */ (JSON.parse(schedule)))
@@ -187,11 +187,11 @@ function nextSweep(schedules, now_ms) {
 }
 
 /**
- * Makes the class of the objects.
+ * Creates the class of the objects.
  *
- * @param {string[]} migrations SQL, in their order; those of D1
- * @param {(env: any, store: Store) => Engine} engineOf what hands a task over again
- * @param {Pick<Reading, 'handlers' | 'Validator'> & {storeOf: (env: any) => Store}} parts `storeOf` gives the store of all objects
+ * @param {string[]} migrations the SQL migrations in their order; the same as D1's
+ * @param {(env: any, store: Store) => Engine} engineOf creates the engine that submits a task again
+ * @param {Pick<Reading, 'handlers' | 'Validator'> & {storeOf: (env: any) => Store}} parts `storeOf` returns the store of all objects
  */
 export function taskObject(migrations, engineOf, { storeOf, ...parts }) {
   return class TaskObject extends /** @type {typeof DurableObject<TableSettings & VersionSettings & GroupSettings>} */ (DurableObject) {
@@ -200,14 +200,14 @@ export function taskObject(migrations, engineOf, { storeOf, ...parts }) {
     /** Those who wait for a change, by task, or by the {@link stepsOf} of one. @type {Map<string, Set<() => void>>} */
     #waiting = new Map();
 
-    /** What was last known of the tasks that somebody waits for. @type {Map<string, string | null>} */
+    /** The last known version of each task that somebody waits for. @type {Map<string, string | null>} */
     #versions = new Map();
 
     /**
      * Runs statements on the object's table, in one transaction.
      *
      * @param {Statement[]} statements
-     * @returns {Promise<Row[][]>} of each
+     * @returns {Promise<Row[][]>} the result of each statement
      */
     async run(statements) {
       const { storage } = this.ctx;
@@ -228,10 +228,10 @@ export function taskObject(migrations, engineOf, { storeOf, ...parts }) {
     }
 
     /**
-     * Waits until a task is not as it was, or the time is up.
+     * Waits until a task's version has changed, or the time is up.
      *
      * @param {string} taskId
-     * @param {string} version as it was, see `versionOf`
+     * @param {string} version the known version, see `versionOf`
      * @param {number} wait_ms
      */
     async changed(taskId, version, wait_ms) {
@@ -239,7 +239,7 @@ export function taskObject(migrations, engineOf, { storeOf, ...parts }) {
     }
 
     /**
-     * The same, with the task's steps.
+     * The same for the task with its steps.
      *
      * @param {string} taskId
      * @param {string} version
@@ -250,7 +250,7 @@ export function taskObject(migrations, engineOf, { storeOf, ...parts }) {
     }
 
     /**
-     * @param {string} what a task, or the steps of one as well
+     * @param {string} what a task, or a task with its steps
      * @param {string} version
      * @param {number} wait_ms
      */
@@ -271,7 +271,7 @@ export function taskObject(migrations, engineOf, { storeOf, ...parts }) {
       this.#versions.delete(what);
     }
 
-    /** Tells those who wait for a task that has changed. */
+    /** Notifies those who wait for a changed task. */
     #tell() {
       for (const [what, waiting] of this.#waiting) {
         const version = this.#version(what);
@@ -282,8 +282,8 @@ export function taskObject(migrations, engineOf, { storeOf, ...parts }) {
     }
 
     /**
-     * @param {string} what a task, or the steps of one as well
-     * @returns {string | null} null of a task that is not there
+     * @param {string} what a task, or a task with its steps
+     * @returns {string | null} the version; null if there is no such task
      */
     #version(what) {
       this.#migrate();
@@ -298,18 +298,18 @@ export function taskObject(migrations, engineOf, { storeOf, ...parts }) {
       }, steps ? /** @type {StepsVersion} */ (sql.exec(STEPS_VERSION, taskId).one()) : undefined);
     }
 
-    /** @returns {number} of the database, in bytes */
+    /** @returns {number} the size of the database, in bytes */
     size() {
       return this.ctx.storage.sql.databaseSize;
     }
 
-    /** @returns {string | null} the Worker's, whose code this object runs: after a deployment it keeps the former one for a while */
+    /** @returns {string | null} the version of the Worker whose code this object runs: after a deployment it keeps the old code for a while */
     workerVersion() {
       return workerVersion(this.env);
     }
 
     /**
-     * Sweeps the table. With the last task everything else goes too, unless something is to be told or remembered of what was.
+     * Sweeps the table. With the last task everything else is deleted too, unless the object still has something to show or to remember.
      *
      * @override
      */
@@ -326,15 +326,15 @@ export function taskObject(migrations, engineOf, { storeOf, ...parts }) {
       const actions = /** @type {string | null} */ (storage.sql.exec(NOTE, 'actions').toArray()[0]?.['note'] ?? null);
       if (hasWork(actions)) return storage.setAlarm(Date.now() + SOONEST_SWEEP_MS);
       if (!isEmpty || schedules.length > 0) return storage.setAlarm(nextSweep(schedules, Date.now()));
-      // Kept, without the sweep in a minute that this one has asked for by what it wrote: the next task brings one.
+      // The object is kept, but without a sweep: writing in this one has scheduled another, which is cancelled here. The next task schedules one.
       if (actions !== null || this.#isToBeKept()) return storage.deleteAlarm();
       const told_until_ms = this.#toldUntil_ms();
       if (told_until_ms > Date.now()) return storage.setAlarm(told_until_ms);
-      this.#isReady = false; // no await since the look at the table: no task can have come
+      this.#isReady = false; // there was no await since the table was checked: no task can have come
       return storage.deleteAll();
     }
 
-    /** @returns {boolean} whether an object without tasks remembers an alert that fires, or a pause */
+    /** @returns {boolean} whether an object without tasks is still needed for an alert that fires, or a pause */
     #isToBeKept() {
       const { sql } = this.ctx.storage;
       return [sql.exec(NOTE, ALERTS_NOTE), sql.exec(PAUSES)].some((cursor) => cursor.toArray().length > 0);
@@ -346,7 +346,7 @@ export function taskObject(migrations, engineOf, { storeOf, ...parts }) {
       return tally === null ? 0 : toldUntil_ms(JSON.parse(tally).history);
     }
 
-    /** Applies those migrations that the object does not have yet. */
+    /** Applies the migrations that the object lacks. */
     #migrate() {
       if (this.#isReady) return;
       const { sql } = this.ctx.storage;

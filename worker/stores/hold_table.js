@@ -1,7 +1,7 @@
 /**
- * Held tasks in a table of tasks: pending ones that nobody is to attempt before something releases them. Such a task is due as late as a
- * time can be, so that no claim and no sweep takes it for due, and it does not expire; its column `hold` has what counts from its
- * release. One that ends while it is held is seen to by the trigger `end_hold`, see `migrations/`.
+ * Held tasks in a table of tasks: pending tasks that must not be attempted until they are released. A held task is due at the latest possible time,
+ * so that no claim and no sweep finds it due, and it does not expire. Its column `hold` stores what counts from its release. If it ends while it is
+ * held, the trigger `end_hold` handles it, see `migrations/`.
  */
 
 import { withPriority } from '../priority.js';
@@ -11,11 +11,11 @@ import { HELD_UNTIL_MS, TASK_TTL_SECONDS } from '../task.js';
 /** @import { NewTask } from '../task.js' */
 /** @import { Row } from './task_table.js' */
 
-/** As `isHeld`. */
+/** The same as `isHeld`. */
 export const IS_HELD = (/** @type {string} */ task) => `(${task}.status = 'pending' AND ${task}.due_at >= ${HELD_UNTIL_MS})`;
 
 /**
- * What a task has in its columns that is stored as a held one.
+ * The columns of a task that is stored as held.
  *
  * @param {Pick<NewTask, 'delay_seconds' | 'ttl_seconds'>} task
  */
@@ -25,10 +25,10 @@ export function heldColumns({ delay_seconds, ttl_seconds }) {
 }
 
 /**
- * Makes held tasks due, each after its own delay, from when its time to live counts: ?2 is now, in milliseconds. To be run in the
- * transaction that ends what they waited for. A task that is not held is left as it is.
+ * Makes held tasks due, each after its own delay, and starts their time to live: ?2 is now, in milliseconds. It must run in the transaction that ends
+ * what they waited for. A task that is not held is left unchanged.
  *
- * @param {string} ids SQL that gives the ids of the tasks
+ * @param {string} ids SQL that returns the ids of the tasks
  */
 export const RELEASE = (ids) => {
   const due_at = "?2 + coalesce(hold ->> 'delay_seconds', 0) * 1000";
@@ -40,9 +40,9 @@ export const RELEASE = (ids) => {
 };
 
 /**
- * @param {Row[]} rows that `RELEASE` gives
- * @param {number} now_ms its ?2
- * @returns {Submission[]} the runs to hand over
+ * @param {Row[]} rows rows of `RELEASE`
+ * @param {number} now_ms the ?2 of the statement
+ * @returns {Submission[]} the runs to submit
  */
 export function releasedRuns(rows, now_ms) {
   return rows.map(({ taskId, run, max_retries, due_at, priority }) => (

@@ -1,30 +1,30 @@
-/** The tasks of a KV namespace, newest first. KV lists keys in ascending order only, so this asks by prefix, the last first. */
+/** Lists the tasks of a KV namespace, newest first. KV lists keys in ascending order only, so this lists prefix by prefix, the last prefix first. */
 
 import { timePrefix } from '../task_id.js';
 
 /** @import { Kv } from './patient_kv.js' */
 
-/** How many lists one walk takes at most: they are dear. */
+/** The most list operations of one walk: they are expensive. */
 const LISTS = 20;
 
-/** The digits of an id that are its time; and how many of them a walk begins with: 50 days, many times a task's life. */
+/** The digits of an id that are its time, and with how many of them a walk begins: 50 days, many times a task's life. */
 const TIME_DIGITS = 12;
 const ROOT_DIGITS = 4;
 const ROOT_MS = 16 ** (TIME_DIGITS - ROOT_DIGITS);
 
-/** An isolate's clock may run ahead of another's. */
+/** The clocks of isolates may differ by this much. */
 const SKEW_MS = 60_000;
 
 const DIGITS_LAST_FIRST = [...'fedcba9876543210'];
 
-/** After every id that begins with what stands before it. */
+/** Appended to a text, it sorts after every id that begins with the text. */
 const AFTER = 'g';
 
 /**
  * @param {Kv} kv
  * @param {string | null} cursor only ids before it
- * @returns {{keys: AsyncGenerator<KVNamespaceListKey<any>>, stoppedAt: () => string | null}} keys in descending order; once
- *   they are done, the cursor that goes on where the walk had taken its lists, null when it came to the end
+ * @returns {{keys: AsyncGenerator<KVNamespaceListKey<any>>, stoppedAt: () => string | null}} keys in descending order; at the end the cursor at which
+ *   to continue when the walk has used up its lists, null when it has reached the end
  */
 export function newestFirst(kv, cursor) {
   const now_ms = Date.now() + SKEW_MS;
@@ -61,7 +61,7 @@ function timeDigits(time_ms) {
   return timePrefix(time_ms).replace('-', '');
 }
 
-/** @param {string} digits the first ones of an id */
+/** @param {string} digits the first digits of an id */
 function idPrefix(digits) {
   const dash = timePrefix(0).indexOf('-');
   return digits.length > dash ? `${digits.slice(0, dash)}-${digits.slice(dash)}` : digits;

@@ -1,6 +1,6 @@
 /**
- * The store of a deployment that has changed its `state_store`: new tasks go to the present store; those in the former
- * ones are read and finished there, for as long as `former_state_stores` lists them.
+ * The store of a deployment whose `state_store` was changed. New tasks go to the present store. Tasks in former stores are read and finished there,
+ * as long as `former_state_stores` lists the store.
  */
 
 import { mergeFollowUps } from '../follow_up.js';
@@ -17,14 +17,14 @@ import { mergeStatistics } from './tally.js';
 
 /** @typedef {new (env: any, patience_seconds?: number, invocation?: Invocation) => Store} StoreClass */
 
-/** How many schedules a sweep moves out of a former store, each by some statements, of which an invocation has 50 on the Free plan; and how
- * long before its next tick none is moved. */
+/** How many schedules a sweep moves out of a former store: each takes a few statements, and an invocation has 50 on the Free plan. A schedule
+ * that ticks within the margin is not moved. */
 const MOVED_SCHEDULES = 5;
 const TICK_MARGIN_MS = 5_000;
 
 /**
  * @param {KeptSchedule[]} schedules
- * @returns {KeptSchedule[]} of each name the first
+ * @returns {KeptSchedule[]} the first schedule of each name
  */
 function firstOfEach(schedules) {
   return [...new Map(schedules.toReversed().map((kept) => [kept.name, kept])).values()].sort((one, other) => (one.name < other.name ? -1 : 1));
@@ -32,7 +32,7 @@ function firstOfEach(schedules) {
 
 /**
  * @param {StoreClass} Present
- * @param {Record<string, StoreClass>} formers by their names in `former_state_stores`
+ * @param {Record<string, StoreClass>} formers the former stores by their names in `former_state_stores`
  * @returns {StoreClass}
  */
 export function layered(Present, formers) {
@@ -54,7 +54,7 @@ export function layered(Present, formers) {
     }
 
     /**
-     * An idempotency key is known to the store that its task is in.
+     * An idempotency key is only known to the store that has its task.
      *
      * @param {NewTask[]} tasks
      */
@@ -253,7 +253,7 @@ export function layered(Present, formers) {
       return (await this.#all((store) => store.waiting())).flat();
     }
 
-    /** The present store's, and those of former ones that were not moved yet. */
+    /** The present store's schedules, and those of former stores that are not moved yet. */
     async schedules() {
       return firstOfEach((await this.#all((store) => store.schedules())).flat());
     }
@@ -272,7 +272,7 @@ export function layered(Present, formers) {
       return this.#first((store) => store.changeSchedule(name, before, after), false);
     }
 
-    /** Those of any store: one that is new has none yet. */
+    /** The pauses of all stores: a new store has none yet. */
     async pauses() {
       const all = (await this.#all((store) => store.pauses())).flat();
       return [...new Map(all.map((pause) => [pause.handler, pause])).values()].sort((one, other) => (one.handler < other.handler ? -1 : 1));
@@ -296,7 +296,8 @@ export function layered(Present, formers) {
     }
 
     /**
-     * One that is about to tick stays until it has: its store may be at it. One with a group stays where there are groups.
+     * A schedule that is about to tick stays until it has ticked: its own store may be at work on it. A schedule with a group stays in a store
+     * that supports groups.
      *
      * @param {Schedule} schedule
      * @param {number} now_ms
@@ -306,8 +307,8 @@ export function layered(Present, formers) {
     }
 
     /**
-     * Puts a schedule into the present store, then takes it out of a former one. Of one that is in both, as after a sweep that was cut off,
-     * the one counts that has ticked last.
+     * Moves a schedule: stores it in the present store, then deletes it from the former one. If it is in both, as after an interrupted sweep,
+     * the one that has ticked last counts.
      *
      * @param {KeptSchedule} kept
      * @param {Store} former
@@ -316,7 +317,7 @@ export function layered(Present, formers) {
       const isPut = await this.present.changeSchedule(name, null, schedule);
       if (!isPut) await this.#catchUp(name, schedule);
       const isTaken = await former.changeSchedule(name, schedule, null);
-      // It has ticked meanwhile, or was changed: as it is now, the next sweep moves it.
+      // It has ticked or was changed meanwhile: the next sweep moves its new state.
       if (isPut && !isTaken) await this.present.changeSchedule(name, schedule, null);
     }
 
@@ -363,11 +364,11 @@ export function layered(Present, formers) {
     }
 
     /**
-     * Asks one store after the other, the present one first, until one has an answer.
+     * Calls one store after the other, the present one first, until one has an answer.
      *
      * @template Result
      * @param {(store: Store) => Promise<Result>} ask
-     * @param {Result} none what a store says that does not have the task
+     * @param {Result} none the answer of a store that does not have the task
      */
     async #first(ask, none) {
       for (const store of this.stores) {

@@ -1,4 +1,4 @@
-/** Who may work on a task. Stores with SQL decide it in their statement, and by this only tell why a task was not taken. */
+/** Decides who may work on a task. SQL stores decide in their statements, and use this only to say why a task was not claimed. */
 
 import { ENDED, HELD_UNTIL_MS, MAX_CRASHES } from '../task.js';
 
@@ -6,7 +6,7 @@ import { ENDED, HELD_UNTIL_MS, MAX_CRASHES } from '../task.js';
 /** @import { ClaimAnswer, Delivery } from './store.js' */
 
 /**
- * What of a task decides; times are Unix times in milliseconds.
+ * The fields that decide; times are Unix times in milliseconds.
  *
  * @typedef {object} Leased
  * @property {Status} status
@@ -21,7 +21,7 @@ import { ENDED, HELD_UNTIL_MS, MAX_CRASHES } from '../task.js';
  * @property {string | null} claim
  */
 
-/** Clocks differ a little: a task that is due so soon is due. */
+/** Clocks differ a little: a task that is due this soon counts as due. */
 export const EARLY_MS = 50;
 
 /**
@@ -35,18 +35,18 @@ export function isOpen({ status, lease_expires_at }, now_ms) {
 
 /**
  * @param {Pick<Leased, 'status' | 'due_at'>} task
- * @returns {boolean} whether nobody is to attempt it before something releases it
+ * @returns {boolean} whether it must not be attempted until it is released
  */
 export function isHeld({ status, due_at }) {
   return status === 'pending' && (due_at ?? 0) >= HELD_UNTIL_MS;
 }
 
 /**
- * @param {Leased} task which is being worked on
+ * @param {Leased} task a task in the status processing
  * @param {Pick<Delivery, 'holder' | 'delivery' | 'ended'>} delivery
  * @param {number} now_ms
- * @returns {boolean} whether the attempt that has it is over without an outcome: its lease has run out, or what carries the
- *   task comes again, which it does only then
+ * @returns {boolean} whether the attempt that holds it is over without an outcome: its lease has expired, or its message or instance was delivered
+ *   again, which happens only afterwards
  */
 export function isAbandoned({ lease_expires_at, holder, delivery: delivered }, { holder: by, delivery, ended }, now_ms) {
   return (lease_expires_at ?? 0) <= now_ms || (holder === by && (delivered ?? 0) < delivery)
@@ -64,9 +64,8 @@ function isReleased({ holder, delivery: delivered }, { ended }) {
 /**
  * @param {Leased} task
  * @param {Delivery} delivery
- * @param {{now_ms: number, max_retries: number, isAlone: boolean}} settings the stack's retries; whether the task would run
- *   alone
- * @returns {'take' | 'take over' | 'behind' | Exclude<ClaimAnswer, {kind: 'claimed' | 'absent' | 'unreachable' | 'later'}>} `take over`
+ * @param {{now_ms: number, max_retries: number, isAlone: boolean}} settings the stack's retries, and whether the task would run alone
+ * @returns {'take' | 'take over' | 'behind' | Exclude<ClaimAnswer, {kind: 'claimed' | 'absent' | 'unreachable' | 'later'}>} the verdict; `take over`
  *   is a crash; `behind`: the delivery is ahead of the task
  */
 export function verdictOn(task, delivery, { now_ms, max_retries, isAlone }) {
@@ -84,11 +83,11 @@ export function verdictOn(task, delivery, { now_ms, max_retries, isAlone }) {
   return isAlone ? 'take over' : { kind: 'suspect', crashes: task.crashes };
 }
 
-/** How long the message of a redrive waits while its task's handler is paused: the sweeper does not know of it, so it must come again. */
+/** How long the message of a redrive waits while its task's handler is paused. The sweeper does not know of it, so it must be delivered again. */
 const PAUSED_REDRIVE_MS = 10 * 60_000;
 
 /**
- * @param {Pick<Delivery, 'run'>} delivery that could have a task, were its handler not paused
+ * @param {Pick<Delivery, 'run'>} delivery a delivery that could claim the task if its handler were not paused
  * @param {Pick<Leased, 'run'>} task
  * @param {number} now_ms
  * @returns {ClaimAnswer}
@@ -98,7 +97,7 @@ export function whilePaused({ run }, task, now_ms) {
 }
 
 /**
- * @param {Leased} task of a run before the delivery's
+ * @param {Leased} task a task whose run is earlier than the delivery's
  * @param {Delivery} delivery
  */
 function verdictOnRedrive({ run, status }, delivery) {

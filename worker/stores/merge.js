@@ -1,4 +1,4 @@
-/** Joins what several stores say, for those that are made of others. */
+/** Merges the answers of several stores, for stores that consist of others. */
 
 import { mergeFollowUps } from '../follow_up.js';
 
@@ -6,12 +6,12 @@ import { mergeFollowUps } from '../follow_up.js';
 /** @import { ClaimAnswer, Delivery, Page, Settled, Standing, Store } from './store.js' */
 
 /**
- * @param {Page[]} pages each newest first
+ * @param {Page[]} pages the pages, each newest first
  * @param {number} limit
  * @returns {Page}
  */
 export function mergePages(pages, limit) {
-  // A store has looked at its tasks down to its cursor, so below the newest of the cursors something may be missing.
+  // Each store has searched its tasks down to its cursor, so tasks may be missing below the newest of the cursors.
   const cut = pages.reduce((newest, { cursor }) => (cursor && cursor > newest ? cursor : newest), '');
   const tasks = pages.flatMap((page) => page.tasks)
     .filter(({ taskId }) => taskId >= cut)
@@ -21,13 +21,13 @@ export function mergePages(pages, limit) {
 }
 
 /**
- * Asks several parts of a store, and hears all of them before it tells of one that failed.
+ * Calls several parts of a store, and waits for all of them before it throws the error of one.
  *
  * @template Part, Answer
  * @param {Part[]} parts
  * @param {(part: Part) => Promise<Answer>} ask
  * @returns {Promise<Answer[]>}
- * @throws the first error
+ * @throws  the first error
  */
 export async function askAll(parts, ask) {
   const answers = await Promise.allSettled(parts.map(ask));
@@ -38,12 +38,12 @@ export async function askAll(parts, ask) {
 }
 
 /**
- * The pages of several parts of a store, one part after the other, each whether or not another one fails.
+ * Yields the pages of several parts of a store, one part after the other, even if another part fails.
  *
  * @template Page
  * @param {AsyncGenerator<Page>[]} parts
  * @returns {AsyncGenerator<Page>}
- * @throws the first error, at the end
+ * @throws  the first error, at the end
  */
 export async function* pagesOf(parts) {
   /** @type {unknown[]} */
@@ -59,7 +59,7 @@ export async function* pagesOf(parts) {
 }
 
 /**
- * What a part of a store answers to a claim; a part that is down answers of each task that it is.
+ * Claims tasks in a part of a store. If the part does not answer, it returns `unreachable` for each task.
  *
  * @param {Pick<Store, 'claim'>} part
  * @param {Delivery[]} deliveries
@@ -75,12 +75,12 @@ export async function claimFrom(part, deliveries, isAlone) {
   }
 }
 
-/** How much each answer to a write tells: an attempt's task is in one place only. @type {readonly Standing[]} */
+/** Answers to a write, by how much they say; an attempt's task is in one place only. @type {readonly Standing[]} */
 const TELLING = ['superseded', 'lost', 'ours'];
 
 /**
  * @param {Map<string, Standing>[]} parts
- * @returns {Map<string, Standing>} of each task what tells most
+ * @returns {Map<string, Standing>} for each task the answer that says most
  */
 export function mergeStandings(parts) {
   /** @type {Map<string, Standing>} */

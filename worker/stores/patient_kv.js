@@ -1,4 +1,4 @@
-/** A KV namespace whose operations are repeated while KV fails: each of them may be, for it only sets or tells a value. */
+/** A KV namespace whose operations are retried while KV fails. Each of them is idempotent: it only writes or reads a value. */
 
 import { askStore } from './connection.js';
 

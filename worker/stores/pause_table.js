@@ -1,9 +1,9 @@
 /**
- * Pauses in a table of SQLite. A claim looks at them in its own statement: where there is none, that reads nothing. Tasks of a paused
- * handler are left as they are, and their messages go; once the handler is resumed the sweeper finds the tasks, and sends them.
+ * Pauses in a table of SQLite. A claim checks them in its own statement: if there are none, that reads no rows. Tasks of a paused handler stay
+ * unchanged, and their messages are acknowledged. Once the handler is resumed the sweeper finds the tasks and sends new messages.
  */
 
-/** Every handler. */
+/** Stands for all handlers. */
 export const ALL_HANDLERS = '*';
 
 /** @param {string} task */

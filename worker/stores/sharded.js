@@ -1,4 +1,4 @@
-/** A store made of shards: a task's id tells which of them has it. */
+/** A store that consists of shards: a task's id determines its shard. */
 
 import { mergeFollowUps } from '../follow_up.js';
 import { shardOf } from '../shards.js';
@@ -15,8 +15,8 @@ import { mergeStatistics } from './tally.js';
 export class ShardedStore {
   /**
    * @param {Store[]} shards
-   * @param {number[]} counts over how many of them new tasks are spread, then tasks of earlier deployments: those are looked
-   *   for where either has them
+   * @param {number[]} counts over how many of them new tasks are spread, then the numbers of earlier deployments: a task is searched in each shard
+   *   that may have it
    */
   constructor(shards, counts = [shards.length]) {
     this.shards = shards;
@@ -28,7 +28,7 @@ export class ShardedStore {
   }
 
   /**
-   * @param {NewTask[]} tasks those with the same idempotency key belong to the same shard, see `newTaskId`
+   * @param {NewTask[]} tasks the tasks; those with the same idempotency key belong to the same shard, see `newTaskId`
    * @returns {Promise<(Insertion | Error)[]>}
    */
   async insert(tasks) {
@@ -254,7 +254,7 @@ export class ShardedStore {
   }
 
   /**
-   * The first shard, which tells of it, comes last: until then it is to be asked for again.
+   * The first shard, which lists the pauses, comes last: if another one fails, the pause is not listed, and the caller can repeat it.
    *
    * @param {string} handler
    * @param {number | null} paused_ms
@@ -299,12 +299,12 @@ export class ShardedStore {
   }
 
   /**
-   * Asks one shard after the other that may have a task, until one has an answer.
+   * Calls one shard after the other that may have a task, until one has an answer.
    *
    * @template Result
    * @param {string} taskId
    * @param {(shard: Store) => Promise<Result>} ask
-   * @param {Result} none what a shard says that does not have it
+   * @param {Result} none the answer of a shard that does not have it
    */
   async #first(taskId, ask, none) {
     for (const number of this.#homes(taskId)) {
@@ -319,7 +319,7 @@ export class ShardedStore {
    * @param {Item[]} items
    * @param {(item: Item) => string} idOf
    * @param {(shard: Store, group: Item[]) => Promise<Result>} ask
-   * @returns {Promise<Result[]>} of each shard that may have one of the items
+   * @returns {Promise<Result[]>} the answers of each shard that may have one of the items
    */
   #each(items, idOf, ask) {
     return askAll([...this.#groups(items, idOf)], ([number, group]) => ask(this.#shard(number), group));
@@ -329,7 +329,7 @@ export class ShardedStore {
    * @template Item
    * @param {Item[]} items
    * @param {(item: Item) => string} idOf
-   * @returns {Map<number, Item[]>} by the shards that may have them
+   * @returns {Map<number, Item[]>} the items by the shards that may have them
    */
   #groups(items, idOf) {
     /** @type {Map<number, Item[]>} */
@@ -342,7 +342,7 @@ export class ShardedStore {
 }
 
 /**
- * @param {Map<string, ClaimAnswer>[]} parts what each shard says that may have the task: one that is down may be the one
+ * @param {Map<string, ClaimAnswer>[]} parts the answers of all shards that may have the task; one that does not answer may have it
  * @returns {Map<string, ClaimAnswer>}
  */
 export function mergeClaims(parts) {

@@ -1,4 +1,4 @@
-/** Task state in several D1 databases: each runs one query at a time, so more of them take more tasks. */
+/** Task state in several D1 databases. Each runs one query at a time, so more databases take more tasks. */
 
 import { shardBinding } from '../shards.js';
 import { D1Store } from './d1.js';
@@ -6,7 +6,7 @@ import { ShardedStore } from './sharded.js';
 
 /** @import { Invocation } from '../joint.js' */
 
-/** @param {number[]} counts how many databases new tasks are spread over, then those of earlier deployments */
+/** @param {number[]} counts the number of databases of new tasks, then those of earlier deployments */
 export function shardedD1(counts) {
   return class ShardedD1Store extends ShardedStore {
     /**

@@ -1,6 +1,6 @@
-/** What a store throws when the platform is at fault: nothing of it counts against a task or a caller. */
+/** The errors of a store when the platform is at fault: they never count against a task or a caller. */
 
-/** The store did not answer, or answered that it cannot now; what was asked may have been done all the same. */
+/** The store did not answer, or cannot answer now. The operation may have been done all the same. */
 export class StoreUnavailable extends Error {
   /** @override */
   name = 'StoreUnavailable';
@@ -15,10 +15,10 @@ export class StoreUnavailable extends Error {
   }
 }
 
-/** This invocation may ask the store no more; the next one may. */
+/** This invocation may make no more calls to the store; the next one may. */
 export class InvocationSpent extends StoreUnavailable {}
 
-/** The store has no room for more. */
+/** The store is full. */
 export class StoreFull extends Error {
   /** @override */
   name = 'StoreFull';
@@ -29,26 +29,26 @@ export function isStoreError(error) {
   return error instanceof StoreUnavailable || error instanceof StoreFull;
 }
 
-/** SQLite's codes that come and go: https://www.sqlite.org/rescode.html. Every other one is the statement's fault. */
+/** SQLite's transient error codes: https://www.sqlite.org/rescode.html. All other codes mean that the statement is wrong. */
 const PASSING_SQLITE = /SQLITE_(?:BUSY|LOCKED|IOERR|INTERRUPT|NOMEM|PROTOCOL|CANTOPEN|READONLY)/;
 const SQLITE = /SQLITE_[A-Z]+|D1_(?:TYPE_ERROR|COLUMN_NOTFOUND)/;
 
-/** D1's text (https://developers.cloudflare.com/d1/observability/debug-d1/#error-list), and SQLite's in a Durable Object. */
+/** The message of D1 (https://developers.cloudflare.com/d1/observability/debug-d1/#error-list), and that of SQLite in a Durable Object. */
 const FULL = /SQLITE_FULL|Exceeded maximum DB size|database or disk is full/i;
 
-/** A key-value operation that KV will never take (https://developers.cloudflare.com/kv/api/write-key-value-pairs/). */
+/** An operation that KV will always refuse (https://developers.cloudflare.com/kv/api/write-key-value-pairs/). */
 const REFUSED_BY_KV = /^KV \w+ failed: 4(?!08|29)\d\d /;
 
-/** An invocation has a number of calls (https://developers.cloudflare.com/workers/platform/limits/#subrequests): another one
- * in the same invocation is refused just so. */
+/** An invocation may make a limited number of calls (https://developers.cloudflare.com/workers/platform/limits/#subrequests): further calls in the
+ * same invocation are refused too. */
 const INVOCATION_SPENT = /too many (?:subrequests|api requests)|single worker invocation/i;
 
 /**
- * Tells what is at fault when a call to D1, to a Durable Object or to KV throws. What is not known is held for passing: to
- * try again costs little, and a message given up costs a task.
+ * Classifies an error of a call to D1, to a Durable Object or to KV. An unknown error counts as transient: a retry costs little, while giving up a
+ * message costs a task.
  *
  * @param {unknown} error
- * @returns {'bug' | 'full' | 'spent' | 'passing'} `bug`: the call itself; `spent`: this invocation may make no further calls
+ * @returns {'bug' | 'full' | 'spent' | 'passing'} `bug`: the call itself is wrong; `spent`: this invocation may make no further calls
  */
 export function faultOf(error) {
   const text = String(error);

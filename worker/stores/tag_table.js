@@ -1,27 +1,26 @@
-/** Tags in a table of tasks. Those that have some are in an index, in which the list of a tag looks for it. */
+/** Tags in a table of tasks. Tagged tasks are in a partial index, which the list by tag searches. */
 
 /** @import { Tags } from '../tags.js' */
 
 /**
- * The tags of a row of which is known whether it has some (`isTagged`), read from the index: in a task's row they come after its payload,
- * which would be read first. Of a task without tags no further row is read.
+ * The tags of a row, given whether it has any (`isTagged`), read from the index: in the table's row they come after the payload, which would be read
+ * first. For a task without tags no further row is read.
  *
  * @param {string} task
  */
 export const TAGS_OF = (task) => `CASE WHEN ${task}.isTagged THEN (
   SELECT tagged.tags FROM tasks AS tagged INDEXED BY tasks_tagged WHERE tagged.tags IS NOT NULL AND tagged.taskId = ${task}.taskId) END`;
 
-/** The ids and tags that a list of a tag looks at, newest first: those before ?1, and not before ?4, at most ?3. */
+/** The ids and tags that a list by tag examines, newest first: those before ?1, and not before ?4, at most ?3. */
 export const TAGGED_WINDOW = `
   SELECT taskId, tags AS ownTags FROM tasks INDEXED BY tasks_tagged WHERE tags IS NOT NULL AND taskId < ?1 AND taskId >= ?4
   ORDER BY taskId DESC LIMIT ?3`;
 
 /**
- * Of rows with their tags those that have all that are asked for. Keys and values have nothing that JSON writes in another way, so that a
- * tag is a part of the text.
+ * Selects the rows that have all requested tags. Keys and values contain nothing that JSON escapes, so that a tag is a substring of the JSON.
  *
- * @param {number} count how many are asked for
- * @param {number} first which parameter has the first one
+ * @param {number} count the number of requested tags
+ * @param {number} first the number of the first one's parameter
  */
 export function hasAllTags(count, first) {
   return Array.from({ length: count }, (_, index) => `instr(ownTags, ?${first + index})`).join(' AND ');
@@ -29,7 +28,7 @@ export function hasAllTags(count, first) {
 
 /**
  * @param {Tags} tags
- * @returns {string[]} each as it stands in the JSON of a task's tags
+ * @returns {string[]} each tag as it is written in the JSON of a task's tags
  */
 export function tagTexts(tags) {
   return Object.entries(tags).map(([key, value]) => `"${key}":"${value}"`);

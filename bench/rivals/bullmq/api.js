@@ -37,7 +37,7 @@ app.get('/task/:id', async (context) => {
   return context.json({ taskId, status: STATUSES[state] ?? 'pending' });
 });
 
-// For the bench alone.
+// Only for the benchmark.
 app.post('/hold', async (context) => context.json(await queue.pause() ?? {}));
 app.post('/release', async (context) => context.json(await queue.resume() ?? {}));
 app.get('/backlog', async (context) => {

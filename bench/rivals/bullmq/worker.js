@@ -1,10 +1,10 @@
-/** What works tasks off: `node worker.js` with RIVAL_REDIS_SOCKET. */
+/** The worker that runs tasks: `node worker.js` with RIVAL_REDIS_SOCKET. */
 
 import { createHash } from 'node:crypto';
 
 import { Worker } from 'bullmq';
 
-/** Jobs at once; those of the bench do not wait for anything, so that more would bring nothing. */
+/** Concurrent jobs; the benchmark's jobs do not wait for anything, so that more would not be faster. */
 const CONCURRENCY = 50;
 
 const worker = new Worker('tasks', async ({ data: { payload } }) => ({

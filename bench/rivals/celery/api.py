@@ -20,7 +20,7 @@ store = redis.Redis(unix_socket_path=REDIS_SOCKET)
 
 @api.post("/task")
 async def submit(request: Request) -> dict[str, str]:
-    """Take a task."""
+    """Submit a task."""
     payload = (await request.body()).decode()
     result = await run_in_threadpool(work.delay, payload)
     return {"taskId": result.id, "status": "pending"}
@@ -28,40 +28,40 @@ async def submit(request: Request) -> dict[str, str]:
 
 @api.get("/task/{task_id}")
 def status(task_id: str) -> dict[str, str]:
-    """Tell where a task is; Celery takes one that it does not know for pending."""
+    """Return the status of a task; Celery returns pending for an unknown one."""
     return {"taskId": task_id, "status": STATUSES.get(app.AsyncResult(task_id).state, "pending")}
 
 
-# For the bench alone.
+# Only for the benchmark.
 
 
 @api.post("/hold")
 def hold() -> None:
-    """Stop consuming, and wait until what was taken ahead is done."""
+    """Stop consuming, and wait until the prefetched messages are done."""
     app.control.cancel_consumer(QUEUE, reply=True)
 
 
 @api.post("/release")
 def release() -> None:
-    """Consume again."""
+    """Resume consuming."""
     app.control.add_consumer(QUEUE, reply=True)
 
 
 @api.get("/backlog")
 def backlog() -> int:
-    """Count messages in the queue, and those that are being worked on."""
+    """Count messages in the queue, and those in progress."""
     return store.llen(QUEUE) + store.hlen(UNACKNOWLEDGED)
 
 
 @api.get("/completed")
 def completed() -> int:
-    """Count results of success."""
+    """Count results with the state success."""
     keys = list(store.scan_iter(RESULTS, count=10_000))
     results = [text for start in range(0, len(keys), 1_000) for text in store.mget(keys[start : start + 1_000])]
     return sum(json.loads(text)["status"] == "SUCCESS" for text in results if text)
 
 
-# Of TCP by name: only then does asyncio switch off Nagle's algorithm, which holds each answer back for 40 ms.
+# TCP must be named explicitly: only then does asyncio switch off Nagle's algorithm, which delays each answer by 40 ms.
 listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
 listening.bind(("127.0.0.1", 0))
 listening.listen()

@@ -1,4 +1,4 @@
-"""What works tasks off, with Celery: `celery --app tasks worker`."""
+"""The worker that runs tasks, with Celery: `celery --app tasks worker`."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from celery.signals import worker_ready
 REDIS_SOCKET = os.environ["RIVAL_REDIS_SOCKET"]
 DAY_SECONDS = 86_400
 PREFETCH = 64
-"""Messages that a process takes ahead; Celery's guide advises 50 to 150 for short tasks."""
+"""How many messages a process prefetches; Celery's guide advises 50 to 150 for short tasks."""
 
 _url = f"redis+socket://{REDIS_SOCKET}"
 app = Celery("tasks", broker=_url, backend=_url)
@@ -25,7 +25,7 @@ app.conf.update(
 
 @app.task(max_retries=5)
 def work(payload: str) -> dict[str, str | int]:
-    """Measure a payload."""
+    """Return the length and the hash of a payload."""
     data = payload.encode()
     return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 

@@ -7,7 +7,7 @@ from local.core.product import BindingType, StoredBinding
 
 
 def _analytics_engine(_: sqlite3.Connection, part: Fields) -> StoredBinding:
-    return {"dataset": part.text("dataset") or part.required_text("name")}  # documented, of wrangler's configuration
+    return {"dataset": part.text("dataset") or part.required_text("name")}  # documented for wrangler's configuration
 
 
 BINDINGS = {"analytics_engine": BindingType(_analytics_engine)}

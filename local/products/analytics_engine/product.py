@@ -1,4 +1,4 @@
-"""Workers Analytics Engine: points are taken and dropped."""
+"""Workers Analytics Engine: data points are accepted and dropped."""
 
 from local.core.product import Product
 from local.products.analytics_engine import bindings

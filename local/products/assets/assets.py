@@ -1,7 +1,7 @@
-"""Static assets of a version: the files that it serves, and how.
+"""Static assets of a version: the files that it serves, and their configuration.
 
-https://developers.cloudflare.com/workers/static-assets/direct-upload/; fields as in the API reference.
-Texts marked (quoted) are of the real API, quoted in public code; the others, and all codes, are ours.
+https://developers.cloudflare.com/workers/static-assets/direct-upload/; fields as in the API reference. Texts marked
+(quoted) are texts of the real API that public code quotes; the other texts, and all codes, are ours.
 """
 
 import json
@@ -21,20 +21,20 @@ _NOT_FOUND_HANDLING = ("none", "404-page", "single-page-application")
 _TEXTS = ("_headers", "_redirects")
 _GONE = "The manifest of these assets is gone: upload them again"
 
-Assets = dict[str, Any]  # as stored: `site`, the folder; `manifest_id`; `config`, as it was sent
+Assets = dict[str, Any]  # as stored: `site`, the folder's name; `manifest_id`; `config`, as it was sent
 
 
 def are_sent(body: Fields) -> bool:
-    """Tell whether an upload has files, its own or those of the version before; a configuration alone is none."""
+    """Tell whether an upload has files, its own or those of the previous version; a configuration is not enough."""
     part = body.fields("assets")
     return bool(body.flag("keep_assets") or (part and part.text("jwt")))
 
 
 def read(db: sqlite3.Connection, token_key: bytes, body: Fields, previous: sqlite3.Row | None) -> Assets | None:
-    """Read what an upload says of assets; None when it has none. Raises ApiError.
+    """Read the assets of an upload; None if it has none. Raises ApiError.
 
-    A token comes before `keep_assets`, which brings the files of the previous version, and its configuration unless the
-    upload has one. A configuration alone is taken, and has nothing to apply to: the provider's acceptance tests.
+    A token wins over `keep_assets`, which reuses the files of the previous version, and its configuration if the upload
+    has none. A configuration alone is accepted and has no effect, as the provider's acceptance tests expect.
     """
     part = body.fields("assets") or Fields({}, body.invalid, "assets")
     kept: Assets = {} if previous is None else json.loads(previous["upload"]).get("assets") or {}
@@ -55,7 +55,7 @@ def read(db: sqlite3.Connection, token_key: bytes, body: Fields, previous: sqlit
 
 
 def check(assets: Assets | None, bindings: list[dict[str, Any]], *, has_code: bool) -> None:
-    """Refuse what does not go together. Raises ApiError."""
+    """Refuse settings that contradict each other. Raises ApiError."""
     bound = any(binding["type"] == "assets" for binding in bindings)
     if bound and assets is None:
         raise ApiError(400, 10021, "Cannot use an assets binding without assets")  # quoted (alchemy-run/alchemy #914)
@@ -64,19 +64,19 @@ def check(assets: Assets | None, bindings: list[dict[str, Any]], *, has_code: bo
 
 
 def keep(db: sqlite3.Connection, version_id: str, assets: Assets) -> None:
-    """Write what a version serves. Raises ApiError when the manifest went since it was read."""
+    """Store what a version serves. Raises ApiError if the manifest was deleted since it was read."""
     if not asset_manifests.exists(db, assets["manifest_id"]):
         raise ApiError(400, 10021, _GONE)
     asset_manifests.serve(db, version_id, Site(assets["site"], assets["manifest_id"], _texts(assets["config"])))
 
 
 def describe(assets: Assets | None) -> dict[str, Json]:
-    """Describe a version's assets as fields of its description: the configuration, and never a token."""
+    """Return a version's assets as fields of its description: the configuration, but never a token."""
     return {} if assets is None else {"assets": {"config": assets["config"]}}
 
 
 def runnable(assets: Assets) -> dict[str, Json]:
-    """Describe assets as the data plane serves them; `run_worker_first` is a flag or a list of patterns."""
+    """Return the assets for the data plane; `run_worker_first` is a boolean or a list of patterns."""
     config: dict[str, Json] = assets["config"]
     names = ("html_handling", "not_found_handling", "base_path")
     return {"site": assets["site"], "run_worker_first": _code_first(config)} | {
@@ -103,7 +103,7 @@ def _assets(db: sqlite3.Connection, manifest_id: str, config: Fields | None) -> 
 
 
 def _code_first(config: dict[str, Json]) -> bool | list[str] | None:
-    """Tell what runs before assets are looked for; `serve_directly` is the older name, the other way round."""
+    """Return which requests run code before assets are searched; `serve_directly` is the older, inverted name."""
     if config.get("run_worker_first") is None and config.get("serve_directly") is not None:
         return not config["serve_directly"]
     return config.get("run_worker_first")

@@ -1,9 +1,9 @@
-"""Asset files on disk: each content once, under its SHA-256, and a folder for each set of files that versions serve.
+"""Asset files on disk: each content once, named by its SHA-256, and a folder for each set of files that versions serve.
 
     <state>/assets/files/<sha256>            a content
     <state>/assets/sites/<name>/<path>       hard links to contents, laid out as they are served
 
-What a client calls a file names nothing in `files`. In `sites` it does, so its path is one that `is_safe` takes.
+Names from clients are not used in `files`. They are used in `sites`, so each path must pass `is_safe`.
 """
 
 import hashlib
@@ -14,11 +14,11 @@ from pathlib import Path
 from uuid import uuid4
 
 _LONGEST_NAME_BYTES = 255  # of a file, on Linux and macOS
-_LONGEST_PATH_BYTES = 2048  # leaves room for the folder's own path in the 4,096 of Linux
+_LONGEST_PATH_BYTES = 2048  # leaves room for the state folder's path in Linux's limit of 4,096
 
 
 class AssetFiles:
-    """The files of one instance. Nothing here is the only copy of a name: what is laid out follows from the state."""
+    """The files of one instance. The folders can be created again at any time: the state has all names."""
 
     def __init__(self, folder: Path) -> None:
         self._files = folder / "files"
@@ -27,17 +27,17 @@ class AssetFiles:
             path.mkdir(parents=True, exist_ok=True)
 
     def store(self, contents: Iterable[bytes]) -> list[str]:
-        """Write contents, durably, and give the SHA-256 of each."""
+        """Write contents, sync them to the disk, and return the SHA-256 of each."""
         digests = [self._store(content) for content in contents]
         _sync(self._files)
         return digests
 
     def is_laid_out(self, site: str) -> bool:
-        """Tell whether a site's folder is there; it is complete when it is."""
+        """Tell whether a site's folder exists; if so, it is complete."""
         return (self._sites / site).is_dir()
 
     def lay_out(self, site: str, files: Mapping[str, str], texts: Mapping[str, str]) -> None:
-        """Make a site's folder, of {path: SHA-256} and of {name: text}."""
+        """Create a site's folder from {path: SHA-256} and {name: text}."""
         draft = self._sites / f"draft-{uuid4().hex}"
         draft.mkdir()
         for path, digest in files.items():
@@ -71,7 +71,7 @@ class AssetFiles:
 
 
 def site_name(files: Mapping[str, str], texts: Mapping[str, str]) -> str:
-    """Name a site after all that it consists of: the same files and texts have the same folder."""
+    """Return a site's name, which is computed from its contents: the same files and texts have the same folder."""
     whole = hashlib.sha256()
     for part in (files, texts):
         for name, value in sorted(part.items()):
@@ -80,7 +80,7 @@ def site_name(files: Mapping[str, str], texts: Mapping[str, str]) -> str:
 
 
 def is_safe(path: str) -> bool:
-    """Tell whether a path, from the slash that it begins with, stays within its folder and can be a file there."""
+    """Tell whether a path, which begins with a slash, stays within its folder and can be a file name there."""
     names = path.encode().split(b"/")
     return (
         names[0] == b""
@@ -102,7 +102,7 @@ def _link(content: Path, target: Path) -> None:
         target.hardlink_to(content)
     except FileExistsError:
         raise
-    except OSError:  # a file system without hard links, or one with enough of them to this content
+    except OSError:  # the file system has no hard links, or too many to this content
         shutil.copy2(content, target)
 
 

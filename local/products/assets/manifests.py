@@ -1,7 +1,7 @@
-"""Asset manifests: which files belong together, by path, hash and size, and what is known of each file.
+"""Asset manifests: the files of a site, by path, hash and size, and which of them are uploaded.
 
-A manifest lives for as long as its token or a version that serves it; a file for as long as a manifest that names it.
-A hash is whatever the client calls a content: Cloudflare takes any of 32 hexadecimal digits.
+A manifest exists as long as its token or a version that serves it; a file exists as long as a manifest that names it.
+The client chooses the hash of a content: Cloudflare accepts any 32 hexadecimal digits.
 """
 
 import sqlite3
@@ -24,7 +24,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class File:
-    """A file that was uploaded: what its client calls it, and the content that it has."""
+    """An uploaded file: the client's hash, and its content."""
 
     hash: str
     size: int
@@ -52,22 +52,22 @@ def insert(db: sqlite3.Connection, script_name: str, entries: Iterable[Entry]) -
 
 
 def exists(db: sqlite3.Connection, manifest_id: str) -> bool:
-    """Tell whether a manifest is still there."""
+    """Tell whether a manifest still exists."""
     return db.execute("SELECT 1 FROM asset_manifests WHERE id = ?", (manifest_id,)).fetchone() is not None
 
 
 def prolong(db: sqlite3.Connection, manifest_id: str) -> None:
-    """Keep a manifest for as long as a token that is issued now."""
+    """Keep a manifest as long as a token issued now."""
     db.execute("UPDATE asset_manifests SET expires_at = ? WHERE id = ?", (_expiry(), manifest_id))
 
 
 def expire(db: sqlite3.Connection, script_name: str) -> None:
-    """Let go of a script's manifests: tokens for them are worth nothing from now on."""
+    """Expire a script's manifests: their tokens become invalid."""
     db.execute("UPDATE asset_manifests SET expires_at = 0 WHERE script_name = ?", (script_name,))
 
 
 def sizes(db: sqlite3.Connection, manifest_id: str) -> dict[str, set[int]]:
-    """Tell the sizes that a manifest gives to each hash."""
+    """Return the sizes of a manifest's files, by hash."""
     found: dict[str, set[int]] = {}
     rows = db.execute("SELECT hash, size FROM asset_manifest_entries WHERE manifest_id = ?", (manifest_id,))
     for row in rows:
@@ -76,7 +76,7 @@ def sizes(db: sqlite3.Connection, manifest_id: str) -> dict[str, set[int]]:
 
 
 def missing(db: sqlite3.Connection, manifest_id: str) -> list[tuple[str, int]]:
-    """List hash and size of each file that is still to be uploaded."""
+    """Return hash and size of each file that is not uploaded yet."""
     rows = db.execute(
         "SELECT DISTINCT e.hash, e.size FROM asset_manifest_entries e LEFT JOIN asset_files f USING (hash, size)"
         " WHERE e.manifest_id = ? AND f.hash IS NULL ORDER BY e.hash, e.size",
@@ -86,13 +86,13 @@ def missing(db: sqlite3.Connection, manifest_id: str) -> list[tuple[str, int]]:
 
 
 def remember(db: sqlite3.Connection, files: Iterable[File]) -> None:
-    """Write files that were uploaded. One that is known stays what it was: versions may serve it."""
+    """Store uploaded files. A known file stays unchanged, because versions may serve it."""
     rows = [(file.hash, file.size, file.sha256) for file in files]
     db.executemany("INSERT OR IGNORE INTO asset_files VALUES (?, ?, ?)", rows)
 
 
 def contents(db: sqlite3.Connection, manifest_id: str) -> dict[str, str]:
-    """Tell the SHA-256 of each path's content."""
+    """Return the SHA-256 of the content of each path."""
     rows = db.execute(
         "SELECT e.path, f.sha256 FROM asset_manifest_entries e JOIN asset_files f USING (hash, size)"
         " WHERE e.manifest_id = ? ORDER BY e.path",
@@ -102,18 +102,18 @@ def contents(db: sqlite3.Connection, manifest_id: str) -> dict[str, str]:
 
 
 def serve(db: sqlite3.Connection, version_id: str, site: Site) -> None:
-    """Note what a version serves."""
+    """Record what a version serves."""
     row = (version_id, site.manifest_id, site.name, site.texts.get("_headers"), site.texts.get("_redirects"))
     db.execute("INSERT INTO worker_version_assets VALUES (?, ?, ?, ?, ?)", row)
 
 
 def sites(db: sqlite3.Connection) -> list[Site]:
-    """Read what all versions serve, each folder once."""
+    """Return what all versions serve, each folder once."""
     return [_site(row) for row in db.execute("SELECT * FROM worker_version_assets GROUP BY site").fetchall()]
 
 
 def forget_unused(db: sqlite3.Connection) -> bool:
-    """Delete manifests that no token and no version needs, and the files of them alone; False when all are needed."""
+    """Delete manifests that no token or version needs, and their unused files; return False if all are needed."""
     unused = db.execute(
         "DELETE FROM asset_manifests WHERE expires_at <= ?"
         " AND id NOT IN (SELECT manifest_id FROM worker_version_assets)",
@@ -126,7 +126,7 @@ def forget_unused(db: sqlite3.Connection) -> bool:
 
 
 def digests(db: sqlite3.Connection) -> set[str]:
-    """Tell the SHA-256 of each content that is needed."""
+    """Return the SHA-256 of each needed content."""
     return {row["sha256"] for row in db.execute("SELECT sha256 FROM asset_files")}
 
 

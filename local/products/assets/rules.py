@@ -1,6 +1,6 @@
-"""Rules of `run_worker_first`: the paths that code answers before assets, and, after `!`, those that it doesn't.
+"""Rules of `run_worker_first`: the paths that code answers before assets, and, after `!`, the exceptions.
 
-What is wrong with them is what workers-sdk's `parseStaticRouting` finds wrong, in its words.
+They are checked as in workers-sdk's `parseStaticRouting`, with the same messages.
 """
 
 from local.api.fields import Fields
@@ -11,7 +11,7 @@ _LONGEST_RULE_CHARACTERS = 100
 
 
 def check_rules(config: Fields) -> None:
-    """Raise ApiError for rules that cannot be followed."""
+    """Raise ApiError for invalid rules."""
     rules = config.texts(_FIELD) or []
     problem = _problem_of_all(rules) or next(filter(None, (_problem(rule, rules) for rule in rules)), None)
     if problem:

@@ -1,6 +1,6 @@
 """Tokens of asset uploads: JSON Web Tokens (RFC 7519), signed with HMAC-SHA256 and a key of this instance.
 
-A token names a manifest and says what it is good for, so one for uploading redeems nothing.
+A token names a manifest and a purpose, so a token for uploading cannot be used as a completion token.
 """
 
 import base64
@@ -12,17 +12,17 @@ from typing import Any, Literal
 
 Use = Literal["upload", "completion"]
 
-LIFETIME_SECONDS = 3600  # documented of both kinds (static-assets/direct-upload)
+LIFETIME_SECONDS = 3600  # documented for both kinds (static-assets/direct-upload)
 
 _HEADER = {"alg": "HS256", "typ": "JWT"}
 
 
 class TokenError(Exception):
-    """A token that is not ours, too old, or good for something else; the message says which."""
+    """The token is not ours, has expired, or has another purpose; the message says which."""
 
 
 def issue(key: bytes, manifest_id: str, use: Use) -> str:
-    """Make a token, which expires after LIFETIME_SECONDS."""
+    """Create a token, which expires after LIFETIME_SECONDS."""
     issued = int(time.time())
     claims = {"sub": manifest_id, "use": use, "iat": issued, "exp": issued + LIFETIME_SECONDS}
     signed = f"{_encoded(_HEADER)}.{_encoded(claims)}"
@@ -30,12 +30,12 @@ def issue(key: bytes, manifest_id: str, use: Use) -> str:
 
 
 def read(key: bytes, token: str, use: Use) -> str:
-    """Name the manifest of a token. Raises TokenError."""
+    """Return the manifest that a token names. Raises TokenError."""
     signed, _, signature = token.rpartition(".")
     if not hmac.compare_digest(_base64url(_signature(key, signed)).encode(), signature.encode()):
         msg = "the token's signature is not valid"
         raise TokenError(msg)
-    claims = _decoded(signed.partition(".")[2])  # signed by us, so it has the claims that we gave it
+    claims = _decoded(signed.partition(".")[2])  # we signed it, so it has the claims that we put in
     if claims["exp"] <= time.time():
         msg = "the token has expired"
         raise TokenError(msg)

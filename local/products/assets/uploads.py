@@ -1,6 +1,6 @@
-"""Uploads of static assets: a session for a manifest, then the files that are not known yet, in buckets.
+"""Uploads of static assets: a session for a manifest, then the missing files, in buckets.
 
-https://developers.cloudflare.com/workers/static-assets/direct-upload/; what it does not say is marked as ours.
+https://developers.cloudflare.com/workers/static-assets/direct-upload/; what that page does not say is marked as ours.
 """
 
 import asyncio
@@ -22,19 +22,20 @@ from local.products.workers.workers import check_name
 MAX_FILE_BYTES = 25 * 1024 * 1024
 # https://developers.cloudflare.com/workers/platform/limits/#static-assets, paid plan
 MAX_FILES = 100_000
-# Ours: a bucket goes up in one request, a third larger in base64, and no request may have more than 100 MB.
+# Ours: a bucket is uploaded in one request, a third larger in base64, and a request may have at most 100 MB.
 _BUCKET_BYTES = 40 * 1024 * 1024
 _BUCKET_FILES = 1_000
 
 _HASH = re.compile(r"[0-9a-f]{32}")  # documented: "a 32 hexadecimal character hash of the file"
-_RESERVED = frozenset({"/.assetsignore", "/_headers", "/_redirects"})  # they steer how files are served
+_RESERVED = frozenset({"/.assetsignore", "/_headers", "/_redirects"})  # these files control how files are served
 _CREATED, _ACCEPTED = 201, 202
 
 
 async def begin(call: Call) -> Reply:
-    """POST /workers/scripts/{script_name}/assets-upload-session: the script need not exist.
+    """POST /workers/scripts/{script_name}/assets-upload-session: the script need not exist yet.
 
-    Answers the hashes to upload, in buckets, and a token for that; with nothing to upload, the completion token.
+    Answers with the hashes to upload, in buckets, and a token for the upload; if nothing is missing, with the
+    completion token.
     """
     body = call.fields(_invalid)
     script_name = call.path["script_name"]
@@ -48,15 +49,15 @@ async def begin(call: Call) -> Reply:
 
 
 async def upload(call: Call) -> Reply:
-    """POST /workers/assets/upload?base64=true: a form with a part a file, named by its hash, its content in base64.
+    """POST /workers/assets/upload?base64=true: a form with one part for each file: its hash, and its content in base64.
 
-    The token is that of the session. Once nothing is missing any more it is 201 with the completion token.
+    It takes the session's token. When nothing is missing any more, it answers 201 with the completion token.
     """
     manifest_id = _session(call)
     if call.argument("base64") != "true":
         raise ApiError(400, 10021, "Invalid asset upload: expected ?base64=true, and contents in base64")
     contents = _contents(read_parts(call), asset_manifests.sizes(call.cloud.db, manifest_id))
-    async with call.cloud.change() as change:  # which keeps the files from being taken for forgotten ones meanwhile
+    async with call.cloud.change() as change:  # so that the files are not deleted as unused meanwhile
         digests = await asyncio.to_thread(call.cloud.asset_files.store, contents.values())
         named = zip(contents.items(), digests, strict=True)
         files = [File(name, len(content), sha256) for (name, content), sha256 in named]
@@ -69,7 +70,7 @@ async def upload(call: Call) -> Reply:
 
 
 def _session(call: Call) -> str:
-    """Name the manifest that a token lets upload. Raises ApiError; its text is ours."""
+    """Return the manifest for which a token allows uploads. Raises ApiError; its text is ours."""
     try:
         manifest_id = asset_tokens.read(call.cloud.asset_token_key, call.bearer, "upload")
     except asset_tokens.TokenError as error:
@@ -125,7 +126,7 @@ def _buckets(missing: list[tuple[str, int]]) -> list[list[str]]:
 
 
 def _contents(parts: list[Part], sizes: dict[str, set[int]]) -> dict[str, bytes]:
-    """Read the files of a form, by hash. Raises ApiError for one that the manifest does not have like that."""
+    """Read the files of a form, by hash. Raises ApiError for a file whose hash or size is not in the manifest."""
     found: dict[str, bytes] = {}
     for part in parts:
         if part.name not in sizes:

@@ -1,4 +1,4 @@
-"""Containers, of which there are none here: wrangler looks for a Worker's before it deletes the Worker."""
+"""Containers. There are none here: wrangler looks for those of a Worker before it deletes the Worker."""
 
 from local.api.envelope import Reply
 from local.api.routing import Call, Route

@@ -1,4 +1,4 @@
-"""Containers, of which there are none."""
+"""Containers; there are none here."""
 
 from local.core.product import Product
 from local.products.containers import applications

@@ -1,4 +1,4 @@
-"""Bindings of databases. Texts marked (quoted) are of the real API, quoted in public code."""
+"""Bindings of databases. Texts marked (quoted) are texts of the real API that public code quotes."""
 
 import sqlite3
 
@@ -9,7 +9,7 @@ from local.core.product import BindingType, StoredBinding
 
 
 def _d1(db: sqlite3.Connection, part: Fields) -> StoredBinding:
-    """Read a D1 binding; `id` is the older name of `database_id`, and both are accepted and answered."""
+    """Read a D1 binding. `id` is the older name of `database_id`; both are accepted and returned."""
     database_id = part.text("database_id") or part.text("id")
     if not database_id:  # quoted
         raise must_have(part, "a valid `database_id`")

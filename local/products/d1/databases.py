@@ -1,7 +1,7 @@
 """D1: databases, and SQL in them.
 
-Codes and texts marked (recorded) are of answers of the real API, recorded on 2026-09-29 and published in
-chenhunghan/flare-operator, test/recordings; (quoted) ones are quoted by users in public code and issues.
+Codes and texts marked (recorded) come from answers of the real API, recorded on 2026-09-29 and published in
+chenhunghan/flare-operator, test/recordings; those marked (quoted) are quoted by users in public code and issues.
 """
 
 import asyncio
@@ -27,8 +27,8 @@ _JURISDICTIONS = ("eu", "fedramp", "us")
 _REPLICATION_MODES = ("auto", "disabled")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,63}")
 _ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_EMPTY_FILE_BYTES = 8192  # recorded, of a database without tables
-_HOME = "WEUR"  # where a database runs when nobody said where
+_EMPTY_FILE_BYTES = 8192  # recorded for a database without tables
+_HOME = "WEUR"  # the region of a database for which none was chosen
 
 
 async def create_database(call: Call) -> Reply:
@@ -59,7 +59,7 @@ async def create_database(call: Call) -> Reply:
 
 
 async def list_databases(call: Call) -> Reply:
-    """GET /d1/database: `name` searches within names. Items have no region and no read_replication (recorded)."""
+    """GET /d1/database: `name` matches parts of names. Items have no region and no read_replication (recorded)."""
     name = call.argument("name") or ""
     rows = call.cloud.db.execute("SELECT * FROM d1_databases ORDER BY created_on, uuid").fetchall()
     found = [row for row in rows if name in row["name"]]
@@ -69,16 +69,16 @@ async def list_databases(call: Call) -> Reply:
 
 
 async def get_database(call: Call) -> Reply:
-    """GET /d1/database/{database_id}: by id, or by name as wrangler does; `fields` picks some."""
+    """GET /d1/database/{database_id}: by id, or by name as wrangler does; `fields` selects fields."""
     details = await _details(call, find(call.cloud.db, call.path["database_id"]))
     chosen = call.argument("fields")
     return Reply(details if chosen is None else {k: v for k, v in details.items() if k in chosen.split(",")})
 
 
 async def update_database(call: Call) -> Reply:
-    """PUT and PATCH /d1/database/{database_id}: nothing but read_replication can change, and null leaves it unset.
+    """PUT and PATCH /d1/database/{database_id}: only read_replication can change; null leaves it unset.
 
-    The provider sends the name along, and null for a read_replication that the program does not set.
+    The provider also sends the name, and null for a read_replication that the program does not set.
     """
     body = call.fields(invalid)
     if body.has("name") and call.method == "PUT":
@@ -94,7 +94,7 @@ async def update_database(call: Call) -> Reply:
 
 
 async def delete_database(call: Call) -> Reply:
-    """DELETE /d1/database/{database_id}, also of one that a Worker binds, as Cloudflare does."""
+    """DELETE /d1/database/{database_id}: Cloudflare deletes even a database that a Worker binds."""
     async with call.cloud.change() as change:
         row = find(change.db, call.path["database_id"])
         change.db.execute("DELETE FROM d1_databases WHERE uuid = ?", (row["uuid"],))
@@ -103,12 +103,12 @@ async def delete_database(call: Call) -> Reply:
 
 
 async def query(call: Call) -> Reply:
-    """POST /d1/database/{database_id}/query: rows as objects, one result a statement."""
+    """POST /d1/database/{database_id}/query: rows as objects, one result for each statement."""
     return Reply(await _run(call, "objects"))
 
 
 async def raw(call: Call) -> Reply:
-    """POST /d1/database/{database_id}/raw: rows as arrays, with their columns."""
+    """POST /d1/database/{database_id}/raw: rows as arrays, with the names of their columns."""
     return Reply(await _run(call, "arrays"))
 
 
@@ -150,7 +150,7 @@ def check_statements(parts: list[str]) -> None:
 
 
 def no_statements() -> ApiError:
-    """Make the error for SQL that says nothing."""
+    """Return the error for SQL without a statement."""
     return ApiError(400, 7500, "No SQL statements detected.")
 
 
@@ -175,8 +175,8 @@ def _base(row: sqlite3.Row) -> dict[str, Json]:
 async def _details(call: Call, row: sqlite3.Row) -> dict[str, Json]:
     """Describe a database in full.
 
-    The real API always names a read_replication; here it is left out until it is set, because the provider would
-    otherwise propose to unset it for ever (provider bug, terraform-provider-cloudflare #6309).
+    The real API always returns a read_replication. Here it is left out until it is set, because otherwise the provider
+    would propose for ever to unset it (provider bug, terraform-provider-cloudflare #6309).
     """
     details = _base(row) | await _measure(call, row["uuid"])
     details["running_in_region"] = (row["location"] or _HOME).upper()
@@ -186,7 +186,7 @@ async def _details(call: Call, row: sqlite3.Row) -> dict[str, Json]:
 
 
 async def _measure(call: Call, database_id: str) -> dict[str, Json]:
-    """Count tables and bytes; of a database that nobody has used yet, without creating it."""
+    """Return the number of tables and bytes; an unused database is not created for it."""
     sql = "SELECT count(*) AS tables FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_cf\\_%' ESCAPE '\\'"
     try:
         body: dict[str, Json] = {"queries": [{"sql": sql, "params": []}], "format": "objects"}
@@ -204,7 +204,7 @@ def _name(body: Fields) -> str:
 
 
 def _location(body: Fields) -> str | None:
-    """Read primary_location_hint; the API knows it in capitals too (recorded in an error's list of options)."""
+    """Read primary_location_hint; the API also accepts it in capitals (recorded in an error's list of options)."""
     hint = body.text("primary_location_hint")
     if hint is not None and hint.lower() not in _LOCATIONS:
         options = one_of(location.upper() for location in _LOCATIONS)
@@ -221,7 +221,7 @@ def _replication(body: Fields) -> str | None:
 
 
 def invalid(path: str, problem: str) -> ApiError:
-    """Make D1's error about a field, 7400 (recorded shape: "Invalid property: name => Required")."""
+    """Return D1's error about a field, 7400 (recorded form: "Invalid property: name => Required")."""
     where = f"Invalid property: {path} => {problem}" if path else f"The request is malformed: {problem}"
     return ApiError(400, 7400, where)
 

@@ -1,7 +1,7 @@
 """D1 databases as SQL files: import and export.
 
-Both are done when the request that starts them is answered, so there is nothing to wait for; polling is answered all
-the same. The shapes are those of Cloudflare's API reference (d1/database, import and export).
+Both are finished when the request that starts them is answered, so there is nothing to wait for; polling is answered
+all the same. The formats are those of Cloudflare's API reference (d1/database, import and export).
 """
 
 import asyncio
@@ -21,9 +21,9 @@ _SQL_TYPE = "application/sql"
 
 
 async def import_file(call: Call) -> Reply:
-    """POST /d1/database/{database_id}/import: `init` gives an address for the file, `ingest` runs what came there.
+    """POST /d1/database/{database_id}/import: `init` returns an address for the file, `ingest` runs the uploaded file.
 
-    A script runs as a whole or not at all.
+    A script runs completely or not at all.
     """
     row = d1.find(call.cloud.db, call.path["database_id"])
     body = call.fields(d1.invalid)
@@ -37,7 +37,7 @@ async def import_file(call: Call) -> Reply:
 
 
 async def export_file(call: Call) -> Reply:
-    """POST /d1/database/{database_id}/export: the whole database or some tables, as SQL at an address of its own."""
+    """POST /d1/database/{database_id}/export: the database or some tables, as SQL, at an address of its own."""
     row = d1.find(call.cloud.db, call.path["database_id"])
     body = call.fields(d1.invalid)
     body.required_text("output_format")
@@ -66,7 +66,7 @@ async def export_file(call: Call) -> Reply:
 
 
 async def receive(call: Call) -> RawReply:
-    """PUT /d1-imports/{key}: answers as R2 does, with the MD5 of what came."""
+    """PUT /d1-imports/{key}: answers like R2, with the MD5 of the body."""
     file = call.cloud.presigned_files.find(call.path["key"])
     if file is None:
         raise _expired()
@@ -141,7 +141,7 @@ def _md5(content: bytes) -> str:
 
 
 def _expired() -> ApiError:
-    return ApiError(403, 10035, "Request has expired")  # both are ours; R2 answers XML
+    return ApiError(403, 10035, "Request has expired")  # code and text are ours; R2 answers XML
 
 
 _DATABASE = "/accounts/{account_id}/d1/database/{database_id}"

@@ -1,10 +1,10 @@
-"""SQL text cut into statements, in one pass."""
+"""Splits SQL text into statements, in one pass."""
 
 import re
 
-# Quotes, comments and names as SQLite reads them (https://www.sqlite.org/lang_keywords.html, /lang_comment.html).
-# What is not closed takes the rest of the text. Each alternative begins with a character of its own, and none gives
-# back what it took: the time is linear, whatever the text.
+# Quotes, comments and names as SQLite parses them (https://www.sqlite.org/lang_keywords.html, /lang_comment.html). An
+# unclosed one takes the rest of the text. Each alternative begins with a different character, and none backtracks: the
+# time is linear, whatever the text.
 _COMMENT = r"--[^\n]*+|/\*(?:[^*]|\*(?!/))*+(?:\*/)?"
 _QUOTED = r"'[^']*+(?:''[^']*+)*+'?|\"[^\"]*+(?:\"\"[^\"]*+)*+\"?|`[^`]*+(?:``[^`]*+)*+`?|\[[^\]]*+\]?"
 _BLANK = rf"(?:\s++|{_COMMENT})*+"
@@ -18,9 +18,9 @@ _NOTHING = re.compile(rf"{_BLANK};?\Z")
 
 
 def statements(sql: str) -> list[str]:
-    r"""Split a script into its statements, without those that hold comments only.
+    r"""Split a script into its statements, without those that contain only comments.
 
-    Quotes, comments and the body of a trigger hold semicolons too. The last statement needs none.
+    Quotes, comments and the body of a trigger may contain semicolons. The last statement needs none.
 
     >>> statements("SELECT ';'; -- two\nSELECT 2")
     ["SELECT ';';", '-- two\nSELECT 2']
@@ -41,7 +41,7 @@ def statements(sql: str) -> list[str]:
 
 
 def _end(sql: str, start: int) -> int:
-    """Find where the statement that begins at `start` ends: behind its semicolon, or with the text."""
+    """Return where the statement that begins at `start` ends: after its semicolon, or at the end of the text."""
     end = _next_semicolon(sql, start)
     if not _TRIGGER.match(sql, start, end):
         return end

@@ -15,9 +15,9 @@ _HOST = (
 
 
 def _durable_object_namespace(db: sqlite3.Connection, part: Fields) -> StoredBinding:
-    """Read a class's binding; its namespace is found when the upload is kept, for the same upload may create it.
+    """Read a class's binding. Its namespace is found when the upload is stored, because the same upload may create it.
 
-    A namespace that is there can be named by its id as well.
+    An existing namespace can also be named by its id.
     """
     refuse_elsewhere(part, "dispatch_namespace")
     check_environment(part)

@@ -1,8 +1,8 @@
-"""Durable Object namespaces: which classes of a Worker have one, and how a version's upload changes that.
+"""Durable Object namespaces: which classes of a Worker have one, and how a version's upload changes them.
 
-A version declares its classes by `exports`, which are reconciled with what is provisioned, or by `migrations`, which
-are steps with tags. Scenarios, codes and rules are documented (API reference, "exports_reconciliation"; "Durable
-Object class exports"); texts marked (quoted) are of the real API, quoted in public code and issues.
+A version declares its classes by `exports`, which are reconciled with the provisioned classes, or by `migrations`,
+which are steps with tags. Scenarios, codes and rules are documented (API reference, "exports_reconciliation"; "Durable
+Object class exports"); texts marked (quoted) are texts of the real API, quoted in public code and issues.
 """
 
 import json
@@ -19,7 +19,7 @@ from local.products.workers import workers
 
 _PAGE_SIZE = 20
 _LARGEST_PAGE = 1000
-_OBJECTS = 1000  # a list of objects
+_OBJECTS = 1000  # the page size of a list of objects
 _LARGEST_OBJECTS = 10_000
 _STORAGES = ("sqlite", "legacy-kv")
 _STATES = ("created", "deleted", "renamed", "transferred", "expecting-transfer")
@@ -30,7 +30,7 @@ Binding = dict[str, Any]
 
 @dataclass
 class Lifecycle:
-    """What an upload says of its classes: the entries of `exports`, or one migration, or nothing."""
+    """An upload's declaration of its classes: the entries of `exports`, or one migration, or nothing."""
 
     exports: dict[str, dict[str, Json]] | None = None
     migrations: dict[str, Json] | None = None
@@ -38,10 +38,10 @@ class Lifecycle:
 
 @dataclass
 class _Plan:
-    """What is to become of a Worker's namespaces, {class name: row}, and what of that is told."""
+    """The new state of a Worker's namespaces, {class name: row}, and the changes to report."""
 
     provisioned: dict[str, sqlite3.Row]
-    created: dict[str, bool] = field(default_factory=dict[str, bool])  # class name -> whether with SQLite
+    created: dict[str, bool] = field(default_factory=dict[str, bool])  # class name -> whether it uses SQLite
     deleted: list[str] = field(default_factory=list[str])
     renamed: dict[str, str] = field(default_factory=dict[str, str])
     info: list[dict[str, Json]] = field(default_factory=list[dict[str, Json]])
@@ -52,11 +52,11 @@ class _Plan:
         return bool(self.created or self.deleted or self.renamed)
 
     def names(self) -> set[str]:
-        """Name the classes that have a namespace afterwards."""
+        """Return the classes that have a namespace afterwards."""
         return {self.renamed.get(name, name) for name in self._kept} | set(self.created)
 
     def origin(self, name: str) -> str | None:
-        """Name the provisioned class whose namespace a class has afterwards."""
+        """Return the provisioned class whose namespace a class has afterwards."""
         return next((old for old in self._kept if self.renamed.get(old, old) == name), None)
 
     @property
@@ -76,7 +76,7 @@ async def list_namespaces(call: Call) -> Reply:
 
 
 async def list_objects(call: Call) -> Reply:
-    """GET /workers/durable_objects/namespaces/{namespace_id}/objects: those that hold data, by id."""
+    """GET /workers/durable_objects/namespaces/{namespace_id}/objects: objects that have data, by id."""
     namespace_id = call.path["namespace_id"]
     if not _exists(call.cloud.db, namespace_id):
         raise ApiError(404, 10066, "The requested Durable Object namespace could not be found.")  # both are ours
@@ -105,10 +105,10 @@ def read_lifecycle(body: Fields) -> Lifecycle:
 
 
 def apply_lifecycle(db: sqlite3.Connection, worker: sqlite3.Row, upload: dict[str, Any], *, deploys: bool) -> list[str]:
-    """Reconcile a Worker's namespaces with an upload, and note in the upload what came of it.
+    """Reconcile a Worker's namespaces with an upload, and record the result in the upload.
 
-    Gives the ids of the namespaces whose data is to be deleted. Raises ApiError, 10211 for a change of classes in a
-    version that is not deployed at once.
+    Returns the ids of the namespaces whose data is to be deleted. Raises ApiError: 10211 if a version that is not
+    deployed at once changes classes.
     """
     lifecycle = Lifecycle(upload["exports"], upload["migrations"])
     classes: list[str] = upload["classes"]
@@ -165,7 +165,7 @@ def check_deployable(db: sqlite3.Connection, worker_id: str, upload: dict[str, A
 
 
 def describe(upload: Mapping[str, Any]) -> dict[str, Json]:
-    """Describe what a version says of its classes; tombstones are left out, as documented."""
+    """Return a version's declaration of its classes; tombstones are left out, as documented."""
     shown: dict[str, Json] = {}
     exports: dict[str, dict[str, Json]] | None = upload.get("exports")
     if exports is not None:
@@ -226,7 +226,7 @@ def _reconcile(
     exports: Mapping[str, dict[str, Json]],
     classes: Collection[str],
 ) -> None:
-    """Compare `exports` with what is provisioned and with the code, and report everything that disagrees at once."""
+    """Compare `exports` with the provisioned classes and with the code, and report all problems at once."""
     declared = {name: entry for name, entry in exports.items() if entry["type"] == "durable-object"}
     problems = [_missing(plan, name) for name in plan.provisioned if name not in declared]
     renames = {name: str(entry["renamed_to"]) for name, entry in declared.items() if _state(entry) == "renamed"}
@@ -292,7 +292,7 @@ def _note_stale(plan: _Plan, name: str) -> None:
 
 
 def _binders(db: sqlite3.Connection, namespace_id: str, owner: str) -> list[str]:
-    """Name the other Workers whose deployed versions bind a namespace."""
+    """Return the other Workers whose deployed versions bind a namespace."""
     rows = db.execute(
         "SELECT w.name, v.upload FROM workers w JOIN worker_deployments d ON d.worker_id = w.id"
         " JOIN json_each(d.versions) part JOIN worker_versions v ON v.id = part.value ->> 'version_id'"
@@ -379,7 +379,7 @@ def _migrate_deleted(plan: _Plan, name: str) -> None:
 
 
 def _check_migrated(plan: _Plan, classes: Collection[str], bound: Collection[str]) -> None:
-    """Compare what all steps come to with the code: a class may have had another name, or an end, in between."""
+    """Compare the result of all steps with the code: in between, a class may have had another name, or been deleted."""
     for migration, names in (("new", plan.created), ("renamed", plan.renamed.values())):
         for name in names:
             if name not in classes:  # quoted
@@ -422,7 +422,7 @@ def _detail(scenario: str, class_name: str, message: str) -> dict[str, Json]:
 
 
 def _fail(problems: list[dict[str, Json]]) -> None:
-    """Raise 100402 with every problem, in words (quoted) and as `meta.details`, which wrangler shows."""
+    """Raise 100402 with every problem, as text (quoted) and as `meta.details`, which wrangler shows."""
     if not problems:
         return
     told = [
@@ -449,7 +449,7 @@ def _summary(plan: _Plan) -> dict[str, Json]:
 
 
 def _remember(db: sqlite3.Connection, worker: sqlite3.Row, lifecycle: Lifecycle) -> str | None:
-    """Note how a Worker declares its classes, and give its migration tag."""
+    """Record how a Worker declares its classes, and return its migration tag."""
     tag: str | None = worker["migration_tag"]
     mode: str | None = worker["class_lifecycle"]
     if lifecycle.exports is not None:

@@ -1,4 +1,4 @@
-"""Durable Objects: namespaces, and the objects in them."""
+"""Durable Objects: namespaces and their objects."""
 
 from local.core.product import Method, Product
 from local.products.durable_objects import bindings, namespaces

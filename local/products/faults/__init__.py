@@ -1,1 +1,1 @@
-"""Faults on request."""
+"""Injected faults."""

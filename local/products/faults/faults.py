@@ -1,6 +1,6 @@
-"""Faults on request: `/local/faults`, which Cloudflare does not have. docs/bad-day.md says what they are for.
+"""Injected faults: `/local/faults`, which Cloudflare does not have. docs/bad-day.md explains their purpose.
 
-Errors have codes of their own: 1400 for a request that does not fit, 1404 for a rule or resource that is not there.
+Errors have codes of their own: 1400 for an invalid request, 1404 for a rule or resource that does not exist.
 """
 
 import secrets
@@ -17,7 +17,7 @@ from local.products.faults.rules import LARGEST_COUNT, FaultRule
 _LARGEST_SEED = 2**32 - 1
 _LARGEST_NUMBER = 2**31 - 1
 _LONGEST_LATENCY_MS = 900_000  # no invocation of a consumer lasts longer
-_KILL_MS = (0.0, 1_000.0)  # so that an invocation dies at any moment of its work, and not before it has begun
+_KILL_MS = (0.0, 1_000.0)  # so that an invocation dies at any moment of its work, but not before it has begun
 _LONGEST_SECONDS = 7 * 86_400
 _FIELDS = frozenset(
     ("product", "error", "resource", "on", "rate", "nth", "per_second", "latency_ms", "seed", "for_seconds")
@@ -25,7 +25,7 @@ _FIELDS = frozenset(
 
 
 async def set_fault(call: Call) -> Reply:
-    """POST /local/faults: puts a rule in force for every call after the answer.
+    """POST /local/faults: sets a rule, which applies to every call after the answer.
 
     {product, error, resource?, on?, rate?, nth?, per_second?, latency_ms?, seed?, for_seconds?}
     """
@@ -38,17 +38,17 @@ async def set_fault(call: Call) -> Reply:
 
 
 async def list_faults(call: Call) -> Reply:
-    """GET /local/faults: all rules that were not cleared, with counts; also those whose time is over."""
+    """GET /local/faults: all rules that were not cleared, with counts, expired ones included."""
     return Reply([_describe(rule) for rule in await call.cloud.faults.read()])
 
 
 async def clear_faults(call: Call) -> Reply:
-    """DELETE /local/faults: ends all rules, and tells their last counts."""
+    """DELETE /local/faults: clears all rules, and returns their last counts."""
     return Reply([_describe(rule) for rule in await call.cloud.faults.clear()])
 
 
 async def clear_fault(call: Call) -> Reply:
-    """DELETE /local/faults/{fault_id}: ends one rule, and tells its last counts."""
+    """DELETE /local/faults/{fault_id}: clears one rule, and returns its last counts."""
     fault_id = call.path["fault_id"]
     ended = await call.cloud.faults.clear(fault_id)
     if not ended:
@@ -100,7 +100,7 @@ def _rule(db: sqlite3.Connection, body: Fields) -> FaultRule:
 
 
 def _which(kind: Kind, body: Fields) -> dict[str, Any]:
-    """Read which calls are hit: those above a limit, or the nth, or some at a rate, or all."""
+    """Read which calls are affected: those above a limit, the nth, a random part, or all."""
     rate = body.number("rate", 0, 1)
     nth = body.integer("nth", 1, _LARGEST_NUMBER)
     per_second = body.integer("per_second", 0, _LARGEST_NUMBER)
@@ -129,7 +129,7 @@ def _calls(product: FaultProduct, kind: Kind, body: Fields) -> tuple[str, ...] |
 
 
 def _latency(error: str, kind: Kind, body: Fields) -> tuple[float, float] | None:
-    """Read milliseconds: one number, or the lowest and the highest of a range."""
+    """Read a latency in milliseconds: one number, or the bounds of a range."""
     value = body.values.get("latency_ms")
     if value is None:
         if error == LATENCY:
@@ -149,7 +149,7 @@ def _is_latency(value: Json) -> bool:
 
 
 def _resource(db: sqlite3.Connection, product_name: str, wanted: str | None) -> tuple[str, str] | None:
-    """Find a resource by id or name. Raises ApiError 1404, with the names that there are."""
+    """Find a resource by id or name. Raises ApiError 1404, with the names that exist."""
     if wanted is None:
         return None
     rows = db.execute(f"{PRODUCTS[product_name].resources} ORDER BY name").fetchall()

@@ -1,18 +1,18 @@
-"""What can go wrong on request: the kinds of faults of each product, in Cloudflare's words.
+"""The kinds of faults of each product that can be injected, with Cloudflare's messages.
 
 Texts are those of https://developers.cloudflare.com/d1/observability/debug-d1/ ("List of D1_ERRORs"),
 https://developers.cloudflare.com/queues/platform/limits/,
 https://developers.cloudflare.com/kv/api/write-key-value-pairs/#limits-to-kv-writes-to-the-same-key and
-https://developers.cloudflare.com/durable-objects/observability/troubleshooting/. Those marked (quoted) are of the
-real service, quoted in public code and issues.
+https://developers.cloudflare.com/durable-objects/observability/troubleshooting/. Those marked (quoted) are messages of
+the real service, quoted in public code and issues.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-# before: the call is not made; after: it is made, and its answer is lost; delay: it is made later; limit: what is more
-# in a second is not made; kill: the invocation ends in the middle of it (runtime/rules.js).
+# before: the call is not made; after: it is made, and its answer is lost; delay: it is made later; limit: calls above a
+# rate per second are not made; kill: the invocation ends in the middle (runtime/rules.js).
 Effect = Literal["before", "after", "delay", "limit", "kill"]
 
 LATENCY = "latency"
@@ -22,25 +22,25 @@ _ERROR_STATUS = 500
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of fault, and what a Worker sees of it."""
+    """One kind of fault, and its effect on a Worker."""
 
     effect: Effect
     about: str
     message: str = ""
-    status: int | None = None  # of the answer; None: an exception
-    properties: Mapping[str, bool] = field(default_factory=dict[str, bool])  # of the exception
-    calls: tuple[str, ...] | None = None  # that it concerns; None: all of the product
-    per_second: int = 0  # a limit's default
-    per_key: bool = False  # a limit for each key, and not for the whole resource
+    status: int | None = None  # the status of the answer; None: an exception
+    properties: Mapping[str, bool] = field(default_factory=dict[str, bool])  # the properties of the exception
+    calls: tuple[str, ...] | None = None  # the calls that it affects; None: all of the product
+    per_second: int = 0  # the default of a limit
+    per_key: bool = False  # the limit is for each key, not for the whole resource
 
 
 @dataclass(frozen=True)
 class FaultProduct:
-    """A product, its kinds of faults, and how its resources are found: `resources` selects id and name of each."""
+    """A product, its kinds of faults, and its resources: the SQL `resources` selects id and name of each."""
 
     kinds: Mapping[str, Kind]
     resources: str
-    calls: tuple[str, ...] | None  # None: they have any name
+    calls: tuple[str, ...] | None  # None: methods can have any name
 
 
 def _d1(message: str, about: str, effect: Effect = "before", calls: tuple[str, ...] | None = None) -> Kind:
@@ -108,8 +108,8 @@ _KV = {
     LATENCY: _latency("an operation"),
 }
 
-# What they mean: https://developers.cloudflare.com/durable-objects/best-practices/error-handling/; which of them an
-# error has is quoted.
+# The properties' meaning: https://developers.cloudflare.com/durable-objects/best-practices/error-handling/; which error
+# has which of them is quoted.
 _RETRYABLE = {"retryable": True}
 _OVERLOADED = {"overloaded": True}
 _RESET = {"durableObjectReset": True, "remote": True}

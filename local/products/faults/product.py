@@ -1,4 +1,4 @@
-"""Faults on request, which Cloudflare does not have: docs/bad-day.md."""
+"""Injected faults, which Cloudflare does not have: docs/bad-day.md."""
 
 from local.core.product import Listing, Method, Product, StatusTable
 from local.products.faults import faults

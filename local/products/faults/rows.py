@@ -1,10 +1,10 @@
-"""Faults on the command line, in rows of cells."""
+"""Faults as rows of cells, for the command line."""
 
 from typing import Any
 
 
 def row(fault: dict[str, Any]) -> tuple[str, ...]:
-    """Describe a fault in a row of cells."""
+    """Return a fault as a row of cells."""
     resource = "" if fault["resource"] is None else f" of {fault['resource']['name']}"
     calls = "" if fault["on"] is None else f" on {', '.join(fault['on'])}"
     until = "over" if fault["status"] == "over" else f"until {fault['expires_on'] or 'cleared'}"

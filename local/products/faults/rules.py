@@ -1,4 +1,4 @@
-"""The rules of faults on request that are in force: in memory alone, so a restart ends them."""
+"""The current rules of injected faults: they are only in memory, so a restart ends them."""
 
 import asyncio
 from dataclasses import dataclass
@@ -8,22 +8,22 @@ from typing import Any
 from local.products.faults.kinds import PRODUCTS, Kind
 from local.runtime.data_plane_client import DataPlaneClient
 
-LARGEST_COUNT = 100  # each call looks at each rule
-_ALL = "all"  # there is one list of them
+LARGEST_COUNT = 100  # each call is checked against each rule
+_ALL = "all"  # the id of the only list
 
 
 @dataclass
 class FaultRule:
-    """Which calls of a product go wrong, and how many have.
+    """A rule: which calls of a product fail, and how many have failed.
 
-    Of `rate` (0 to 1), `nth` (a call's number from 1) and `per_second` one is set. Times are epoch seconds.
+    Exactly one of `rate` (0 to 1), `nth` (a call's number from 1) and `per_second` is set. Times are epoch seconds.
     """
 
     id: str
     product: str
     error: str
     resource: tuple[str, str] | None  # id and name; None: all of the product
-    calls: tuple[str, ...] | None  # None: all that the kind concerns
+    calls: tuple[str, ...] | None  # None: all calls that the kind affects
     rate: float | None
     nth: int | None
     per_second: int | None
@@ -36,16 +36,16 @@ class FaultRule:
 
     @property
     def kind(self) -> Kind:
-        """What kind of fault it is."""
+        """Its kind of fault."""
         return PRODUCTS[self.product].kinds[self.error]
 
     @property
     def is_over(self) -> bool:
-        """Tell whether its time is over."""
+        """Tell whether it has expired."""
         return self.until is not None and self.until <= datetime.now(UTC).timestamp()
 
     def runnable(self) -> dict[str, Any]:
-        """Describe it as the data plane takes it: `FaultRule` in runtime/rules.js."""
+        """Return it in the data plane's form: `FaultRule` in runtime/rules.js."""
         kind = self.kind
         return {
             "id": self.id,
@@ -69,7 +69,7 @@ class FaultRule:
 
 
 class FaultRules:
-    """All rules of an instance, here and in its data plane."""
+    """All rules of an instance, in the control plane and in the data plane."""
 
     def __init__(self, data_plane: DataPlaneClient) -> None:
         self._data_plane = data_plane
@@ -77,21 +77,21 @@ class FaultRules:
         self._lock = asyncio.Lock()
 
     async def read(self) -> list[FaultRule]:
-        """Read all rules with their counts, in the order in which they were set."""
+        """Return all rules with their counts, in the order in which they were set."""
         async with self._lock:
             if self._rules:
                 self._count(await self._data_plane.call("faults", _ALL, "counts"))
             return self._rules
 
     async def add(self, rule: FaultRule) -> None:
-        """Put one more rule in force: for every call after this. Raises OverflowError when there are too many."""
+        """Add a rule, which applies to every later call. Raises OverflowError if there are too many."""
         async with self._lock:
             if len(self._rules) >= LARGEST_COUNT:
                 raise OverflowError
             await self._put([*self._rules, rule])
 
     async def clear(self, rule_id: str | None = None) -> list[FaultRule]:
-        """End one rule, or all; gives what was ended, with its last counts."""
+        """End one rule, or all; return the ended rules with their last counts."""
         async with self._lock:
             ended = [rule for rule in self._rules if rule_id in (None, rule.id)]
             if ended:

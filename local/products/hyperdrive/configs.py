@@ -1,7 +1,7 @@
 """Hyperdrive configurations. Begun by `python -m local.scaffold`; fields as in the API reference.
 
-The codes, 2008 for a body that does not fit, 2016 for a configuration that is not there and 2017 for a name that is
-taken, are not documented: they are ours.
+The codes are not documented, and are ours: 2008 for an invalid body, 2016 for a configuration that does not exist, 2017
+for a name that is taken.
 """
 
 import json
@@ -17,12 +17,12 @@ _LARGEST_PAGE = 1000
 _SCHEMES = ("postgres", "postgresql", "mysql")
 _LARGEST_PORT = 65_535
 _DEFAULT_PORTS = {"postgres": 5432, "postgresql": 5432, "mysql": 3306}  # documented
-_MAX_CONNECTIONS = 100  # of a paid account, documented
+_MAX_CONNECTIONS = 100  # the limit of a paid account, documented
 _DEFAULT_CONNECTIONS = 60
 _LONGEST_AGE_SECONDS = 3600  # developers.cloudflare.com/hyperdrive/concepts/query-caching, "max_age"
 _SECRETS = ("password", "access_client_secret")  # "the API never returns this write-only value"
 
-# What needs a network, an account or a certificate that are not here, and the words that say so.
+# Settings that need a network, an account or a certificate that do not exist here, with the error text.
 _ELSEWHERE = {
     "origin.access_client_id": "databases behind Cloudflare Tunnel",
     "origin.access_client_secret": "databases behind Cloudflare Tunnel",
@@ -59,17 +59,17 @@ async def get_config(call: Call) -> Reply:
 
 
 async def replace_config(call: Call) -> Reply:
-    """PUT /hyperdrive/configs/{hyperdrive_id}: all fields anew."""
+    """PUT /hyperdrive/configs/{hyperdrive_id}: replaces all fields."""
     return await _write(call, _read(call.fields(_invalid), partial=False), keep=False)
 
 
 async def edit_config(call: Call) -> Reply:
-    """PATCH /hyperdrive/configs/{hyperdrive_id}: the fields that are sent; an empty name leaves the name as it is."""
+    """PATCH /hyperdrive/configs/{hyperdrive_id}: changes the fields that are sent; an empty name changes nothing."""
     return await _write(call, _read(call.fields(_invalid), partial=True), keep=True)
 
 
 async def delete_config(call: Call) -> Reply:
-    """DELETE /hyperdrive/configs/{hyperdrive_id}: also of one that a Worker binds, which loses the binding."""
+    """DELETE /hyperdrive/configs/{hyperdrive_id}: even one that a Worker binds, which loses the binding."""
     async with call.cloud.change() as change:
         row = _find(change.db, call.path["hyperdrive_id"])
         change.db.execute("DELETE FROM hyperdrive_configs WHERE id = ?", (row["id"],))
@@ -77,7 +77,7 @@ async def delete_config(call: Call) -> Reply:
 
 
 async def restart_config(call: Call) -> Reply:
-    """POST /hyperdrive/configs/{hyperdrive_id}/restart: there is no pool of connections here; the time is noted."""
+    """POST /hyperdrive/configs/{hyperdrive_id}/restart: there is no connection pool here; only the time is recorded."""
     async with call.cloud.change() as change:
         row = _find(change.db, call.path["hyperdrive_id"])
         change.db.execute("UPDATE hyperdrive_configs SET restarted_on = ? WHERE id = ?", (now(), row["id"]))
@@ -115,7 +115,7 @@ def _read(body: Fields, *, partial: bool) -> dict[str, Json]:
 
 
 def _refuse_elsewhere(body: Fields) -> None:
-    """Refuse what cannot be here. Raises ApiError 501."""
+    """Refuse settings that cannot work here. Raises ApiError 501."""
     origin = body.fields("origin")
     for path, what in _ELSEWHERE.items():
         first, _, inner = path.partition(".")
@@ -137,7 +137,7 @@ def _origin(part: Fields, *, partial: bool) -> dict[str, Json]:
 
 
 def _caching(part: Fields) -> dict[str, Json]:
-    """Read caching; its times are not kept while it is disabled (documented)."""
+    """Read caching; its times are dropped while it is disabled (documented)."""
     disabled = part.flag("disabled") or False
     times = {name: part.integer(name, 0, _LONGEST_AGE_SECONDS) for name in ("max_age", "stale_while_revalidate")}
     return {"disabled": disabled} | ({} if disabled else given(times))

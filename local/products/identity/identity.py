@@ -1,4 +1,4 @@
-"""Who is calling: token, user, accounts, memberships. What `wrangler whoami` reads."""
+"""The caller's identity: token, user, accounts, memberships. `wrangler whoami` reads them."""
 
 from local.api.envelope import ApiError, Json, Page, Reply
 from local.api.routing import Call, Route
@@ -13,7 +13,7 @@ AUTHOR_ID = _USER_ID
 
 
 async def verify_token(_: Call) -> Reply:
-    """GET /user/tokens/verify and /accounts/{account_id}/tokens/verify: the same for either kind of token.
+    """GET /user/tokens/verify and /accounts/{account_id}/tokens/verify: the same answer for both kinds of token.
 
     The message is the one of Cloudflare's documentation (create-token).
     """
@@ -36,7 +36,7 @@ async def get_user(_: Call) -> Reply:
 
 
 async def list_accounts(call: Call) -> Reply:
-    """GET /accounts: of a `name`; in `direction` (asc, desc) of their ids."""
+    """GET /accounts: filtered by `name`, ordered by id in `direction` (asc, desc)."""
     name = call.argument("name")
     found = [account for account in _accounts(call) if name in (None, account["name"])]
     page = _page(call, len(found))
@@ -50,7 +50,7 @@ async def get_account(call: Call) -> Reply:
 
 
 async def list_memberships(call: Call) -> Reply:
-    """GET /memberships: of a `name` or `account.name`, which are one, and of a `status`; the order is by id."""
+    """GET /memberships: filtered by `name` or `account.name`, which are the same, and by `status`; ordered by id."""
     name = call.argument("name") or call.argument("account.name")
     status = call.argument("status")
     accounts = [account for account in _accounts(call) if name in (None, account["name"])]

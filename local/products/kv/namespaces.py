@@ -1,8 +1,8 @@
 """Workers KV namespaces.
 
-Codes are those that Cloudflare documents for KV ("Workers KV namespace errors"; a list of them is kept in wrangler
-1.x, src/commands/kv). Texts marked (quoted) are of the real API, quoted in public code and issues; (recorded) ones: see
-d1.py.
+Codes are those that Cloudflare documents for KV ("Workers KV namespace errors"; wrangler 1.x has a list of them,
+src/commands/kv). Texts marked (quoted) are texts of the real API, quoted in public code and issues; those marked
+(recorded) are explained in d1/databases.py.
 """
 
 import re
@@ -41,7 +41,7 @@ async def create_namespace(call: Call) -> Reply:
 
 
 async def list_namespaces(call: Call) -> Reply:
-    """GET /storage/kv/namespaces: ordered by `order` (id, title) and `direction` (asc, desc)."""
+    """GET /storage/kv/namespaces: sorted by `order` (id, title) and `direction` (asc, desc)."""
     column = call.argument("order") or "id"
     direction = call.argument("direction") or "asc"
     if column not in ("id", "title"):
@@ -61,7 +61,7 @@ async def get_namespace(call: Call) -> Reply:
 
 
 async def rename_namespace(call: Call) -> Reply:
-    """PUT /storage/kv/namespaces/{namespace_id}: the title is all that can change."""
+    """PUT /storage/kv/namespaces/{namespace_id}: only the title can change."""
     title = _title(call.fields(invalid))
     async with call.cloud.change() as change:
         row = find(change.db, call.path["namespace_id"], "rename namespace")
@@ -73,7 +73,7 @@ async def rename_namespace(call: Call) -> Reply:
 
 
 async def delete_namespace(call: Call) -> Reply:
-    """DELETE /storage/kv/namespaces/{namespace_id}: with all its values, also of one that a Worker binds."""
+    """DELETE /storage/kv/namespaces/{namespace_id}: with all its values, even if a Worker binds it."""
     async with call.cloud.change() as change:
         row = find(change.db, call.path["namespace_id"], None)
         change.db.execute("DELETE FROM kv_namespaces WHERE id = ?", (row["id"],))
@@ -82,7 +82,11 @@ async def delete_namespace(call: Call) -> Reply:
 
 
 def find(db: sqlite3.Connection, namespace_id: str, operation: str | None) -> sqlite3.Row:
-    """Read a namespace. Raises ApiError 10011 (quoted); 10013 names each operation but a deletion (recorded)."""
+    """Read a namespace. Raises ApiError.
+
+    An invalid id has 10011 (quoted), an unknown one 10013, whose text names the operation unless it is a deletion
+    (recorded).
+    """
     if not is_id(namespace_id):
         problem = f"uuid: incorrect UUID length: {namespace_id}"
         raise ApiError(400, 10011, f"could not parse UUID from request's namespace_id: '{problem}'")
@@ -94,12 +98,12 @@ def find(db: sqlite3.Connection, namespace_id: str, operation: str | None) -> sq
 
 
 def is_id(text: str) -> bool:
-    """Tell whether a text has the form of a namespace's id."""
+    """Tell whether a text has the form of a namespace id."""
     return _ID.fullmatch(text) is not None
 
 
 def invalid(path: str, problem: str) -> ApiError:
-    """Make KV's error about a field, 10012 ("malformed value")."""
+    """Return KV's error about a field, 10012 ("malformed value")."""
     return ApiError(400, 10012, f"could not parse request body: '{path or 'body'}: {problem}'")
 
 

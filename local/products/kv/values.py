@@ -1,4 +1,4 @@
-"""Keys and values of Workers KV, one by one and in bulk. Codes and texts are as in kv_namespaces.py."""
+"""Keys and values of Workers KV, one by one and in bulk. Codes and texts are explained in kv/namespaces.py."""
 
 import base64
 import binascii
@@ -22,15 +22,15 @@ MIN_TTL_SECONDS = 60
 
 # https://developers.cloudflare.com/api/resources/kv/subresources/namespaces/
 _MAX_BULK_PAIRS = 10_000
-_MAX_BULK_KEYS = 100  # of a bulk get
+_MAX_BULK_KEYS = 100  # the limit of a bulk get
 _SMALLEST_LIST = 10
 _LARGEST_LIST = 1000
 
-_FOREVER = (1 << 53) - 1  # the largest whole number that JSON carries everywhere
+_FOREVER = (1 << 53) - 1  # the largest whole number that every JSON parser reads exactly
 
 
 async def put_value(call: Call) -> Reply:
-    """PUT …/values/{key}: the body is the value, or a form of `value` and `metadata`; replaces all there was."""
+    """PUT …/values/{key}: the body is the value, or a form with `value` and `metadata`; it replaces the old pair."""
     namespace_id, key = _namespace(call, "put"), _key(call.path["key"])
     value, metadata = _value_and_metadata(call)
     query = Fields({name: _whole_number(call, name) for name in ("expiration", "expiration_ttl")}, invalid)
@@ -40,7 +40,7 @@ async def put_value(call: Call) -> Reply:
 
 
 async def get_value(call: Call) -> RawReply:
-    """GET …/values/{key}: the bytes as they are; when they expire is said in a header."""
+    """GET …/values/{key}: the bytes unchanged; a header says when they expire."""
     namespace_id, key = _namespace(call, "get"), _key(call.path["key"])
     entry = await _entry(call, namespace_id, key)
     expiration = entry["expiration"]
@@ -49,20 +49,20 @@ async def get_value(call: Call) -> RawReply:
 
 
 async def delete_value(call: Call) -> Reply:
-    """DELETE …/values/{key}: of a key that is not there, too."""
+    """DELETE …/values/{key}: succeeds even if the key does not exist."""
     namespace_id, key = _namespace(call, "delete"), _key(call.path["key"])
     await call.cloud.data_plane.call("kv", namespace_id, "delete", {"keys": [key]})
     return Reply(None)
 
 
 async def get_metadata(call: Call) -> Reply:
-    """GET …/metadata/{key}: null when there is none."""
+    """GET …/metadata/{key}: null if there is none."""
     namespace_id, key = _namespace(call, "get"), _key(call.path["key"])
     return Reply(_metadata_of(await _entry(call, namespace_id, key)))
 
 
 async def list_keys(call: Call) -> Reply:
-    """GET …/keys: by `prefix`, `limit` at a time; an empty `cursor` in the answer means that there are no more."""
+    """GET …/keys: by `prefix`, `limit` at a time; an empty `cursor` in the answer marks the last page."""
     namespace_id = _namespace(call, "list keys")
     prefix, cursor = call.argument("prefix") or "", call.argument("cursor")
     limit = _whole_number(call, "limit")
@@ -82,7 +82,7 @@ async def list_keys(call: Call) -> Reply:
 
 
 async def put_values(call: Call) -> Reply:
-    """PUT …/bulk: an array of {key, value, base64, expiration, expiration_ttl, metadata}, of which none is wrong."""
+    """PUT …/bulk: an array of {key, value, base64, expiration, expiration_ttl, metadata}; one error refuses all."""
     namespace_id = _namespace(call, "put")
     pairs = [_bulk_pair(item) for item in objects(_array(call), invalid)]
     await call.cloud.data_plane.call("kv", namespace_id, "put", {"pairs": pairs})
@@ -98,7 +98,7 @@ async def delete_values(call: Call) -> Reply:
 
 
 async def get_values(call: Call) -> Reply:
-    """POST …/bulk/get: {keys, type: text | json, withMetadata}; null stands for a key that is not there."""
+    """POST …/bulk/get: {keys, type: text | json, withMetadata}; a missing key has the value null."""
     namespace_id = _namespace(call, "get")
     body = call.fields(invalid)
     keys = [_bulk_key(item, f"keys.{index}") for index, item in enumerate(body.items("keys") or [])]
@@ -121,7 +121,7 @@ def _namespace(call: Call, operation: str) -> str:
 
 
 async def _entries(call: Call, namespace_id: str, keys: list[str]) -> list[dict[str, Any] | None]:
-    """Read values: {value_base64, expiration, metadata} each, or None."""
+    """Read values: each is {value_base64, expiration, metadata}, or None."""
     return (await call.cloud.data_plane.call("kv", namespace_id, "get", {"keys": keys}))["entries"]
 
 
@@ -159,7 +159,7 @@ def _value_and_metadata(call: Call) -> tuple[bytes, Json]:
 
 
 def _pair(key: str, value: bytes, metadata: Json, expiration: int | None) -> dict[str, Any]:
-    """Describe a pair to the data plane."""
+    """Return a pair in the form of the data plane."""
     if len(value) > MAX_VALUE_BYTES:
         raise ApiError(413, 10024, f"Value length of {len(value)} exceeds limit of {MAX_VALUE_BYTES}.")
     text = None if metadata is None else json.dumps(metadata, ensure_ascii=False, separators=(",", ":"))
@@ -191,9 +191,9 @@ def _bulk_key(key: Json, path: str) -> str:
 
 
 def _expiration(part: Fields) -> int | None:
-    """Tell when a key expires, in epoch seconds; of both settings the time to live counts (documented).
+    """Return when a key expires, in epoch seconds; if both settings are given, the time to live counts (documented).
 
-    The texts are what the binding says (quoted: "KV PUT failed: 400 Invalid expiration_ttl of 30. …").
+    The texts are the binding's (quoted: "KV PUT failed: 400 Invalid expiration_ttl of 30. …").
     """
     ttl = part.integer("expiration_ttl", -_FOREVER, _FOREVER)
     expiration = part.integer("expiration", -_FOREVER, _FOREVER)

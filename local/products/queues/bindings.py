@@ -1,4 +1,4 @@
-"""Bindings of queues. Texts marked (quoted) are of the real API, quoted in public code."""
+"""Bindings of queues. Texts marked (quoted) are texts of the real API that public code quotes."""
 
 import sqlite3
 

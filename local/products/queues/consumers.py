@@ -1,6 +1,6 @@
-"""Queue consumers: a Worker that is pushed to, or an HTTP client that pulls. One a queue.
+"""Queue consumers: a Worker to which messages are pushed, or an HTTP client that pulls them. A queue has one consumer.
 
-Where codes and texts come from: see queues.py.
+Codes and texts are explained in queues.py.
 """
 
 import json
@@ -27,7 +27,7 @@ _WORKER_DEFAULTS = {
     "batch_size": 10,
     "max_retries": 3,
     "max_wait_time_ms": 5000,
-    "max_concurrency": None,  # as many as the platform likes
+    "max_concurrency": None,  # no limit but the platform's
     "retry_delay": 0,
 }
 _PULL_DEFAULTS = {"batch_size": 5, "max_retries": 3, "visibility_timeout_ms": 30_000, "retry_delay": 0}
@@ -67,7 +67,7 @@ async def get_consumer(call: Call) -> Reply:
 
 
 async def replace_consumer(call: Call) -> Reply:
-    """PUT /queues/{queue_id}/consumers/{consumer_id}: a full replacement, the type too; the id stays."""
+    """PUT /queues/{queue_id}/consumers/{consumer_id}: replaces all settings, even the type; the id stays."""
     body = call.fields(_invalid, queues.malformed)
     async with call.cloud.change() as change:
         queue = queues.find(change.db, call.path["queue_id"])
@@ -91,7 +91,7 @@ async def delete_consumer(call: Call) -> Reply:
 
 
 def _read(db: sqlite3.Connection, queue: sqlite3.Row, body: Fields) -> dict[str, Any]:
-    """Read a consumer of either type, complete with its defaults."""
+    """Read a consumer of either type, with its defaults."""
     consumer_type = body.choice("type", _TYPES)
     if consumer_type is None:
         raise body.wrong("type", "Required")
@@ -99,7 +99,7 @@ def _read(db: sqlite3.Connection, queue: sqlite3.Row, body: Fields) -> dict[str,
     read = _worker_settings(settings) if consumer_type == "worker" else _pull_settings(settings)
     return {
         "type": consumer_type,
-        # The provider changes a type with the old script_name still in the body: for http_pull it means nothing.
+        # When the provider changes the type, the body still has the old script_name; for http_pull it is ignored.
         "worker_id": _worker_id(db, body) if consumer_type == "worker" else None,
         "dead_letter_queue_id": _dead_letter_queue_id(db, queue, body),
         "settings": json.dumps(read),
@@ -116,14 +116,14 @@ def _worker_id(db: sqlite3.Connection, body: Fields) -> str:
 
 
 def check_queue_handler(db: sqlite3.Connection, version_ids: list[str]) -> None:
-    """Refuse versions that cannot take messages, and none at all. Raises ApiError 11001 (quoted)."""
+    """Refuse versions without a queue handler, and an empty list of versions. Raises ApiError 11001 (quoted)."""
     rows = [db.execute("SELECT handlers FROM worker_versions WHERE id = ?", (v,)).fetchone() for v in version_ids]
     if not rows or any("queue" not in json.loads(row["handlers"]) for row in rows):
         raise queue_handler_missing()
 
 
 def queue_handler_missing() -> ApiError:
-    """Make the error for a consumer without a queue handler (quoted)."""
+    """Return the error for a consumer without a queue handler (quoted)."""
     message = (
         "Queue handler is missing. Please see our docs for more information about creating handlers:"
         " https://developers.cloudflare.com/queues/configuration/javascript-apis/#consumer."
@@ -132,9 +132,9 @@ def queue_handler_missing() -> ApiError:
 
 
 def _dead_letter_queue_id(db: sqlite3.Connection, queue: sqlite3.Row, body: Fields) -> str | None:
-    """Find the dead letter queue; a missing one is created, as documented (queues/configuration/dead-letter-queues)."""
+    """Find the dead letter queue. A missing one is created, as documented (queues/configuration/dead-letter-queues)."""
     name = body.text("dead_letter_queue")
-    if name == queue["name"]:  # code and text are ours; messages would go round for ever
+    if name == queue["name"]:  # code and text are ours; messages would circulate for ever
         raise ApiError(400, 100127, f"The queue '{name}' cannot be its own dead letter queue")
     return queues.create_missing(db, name, now()) if name else None
 
@@ -172,7 +172,7 @@ def _describe(db: sqlite3.Connection, queue_id: str, consumer_id: str) -> dict[s
 
 
 def _invalid(path: str, problem: str) -> ApiError:
-    """Make the error about the settings: 100127 (wrangler/src/queues/constants.ts), or 10026 about the rest."""
+    """Return the error about the settings: 100127 (wrangler/src/queues/constants.ts), or 10026 for the rest."""
     if path.startswith("settings"):
         return ApiError(400, 100127, f"The specified consumer settings are invalid: {path}: {problem}")
     return unparsable(path, problem)

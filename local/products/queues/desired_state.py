@@ -1,4 +1,4 @@
-"""Queues as the data plane runs them."""
+"""The data plane's configuration of queues."""
 
 import json
 import sqlite3
@@ -8,7 +8,7 @@ from local.core.product import Config
 
 
 def configure(db: sqlite3.Connection) -> Config:
-    """Describe all queues to the data plane."""
+    """Return the configuration of all queues."""
     return {"queues": _queues(db)}
 
 

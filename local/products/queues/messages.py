@@ -1,7 +1,7 @@
 """Queue messages: push, pull, peek, acknowledge.
 
-Codes are documented at https://developers.cloudflare.com/queues/reference/error-codes/. Texts marked (quoted) are of
-the real API, quoted in public code.
+Codes are documented at https://developers.cloudflare.com/queues/reference/error-codes/. Texts marked (quoted) are texts
+of the real API that public code quotes.
 """
 
 import base64
@@ -21,8 +21,8 @@ MAX_BATCH_BYTES = 256_000
 MAX_BATCH_MESSAGES = 100
 MAX_DELAY_SECONDS = 86_400
 
-_CONTENT_TYPES = ("json", "text")  # bytes and v8 come from Workers alone
-_PULL_BATCH_SIZE = 5  # documented default of a pull
+_CONTENT_TYPES = ("json", "text")  # only Workers can send bytes and v8
+_PULL_BATCH_SIZE = 5  # documented default
 
 
 async def push_message(call: Call) -> Reply:
@@ -33,7 +33,7 @@ async def push_message(call: Call) -> Reply:
 
 
 async def push_batch(call: Call) -> Reply:
-    """POST /queues/{queue_id}/messages/batch: all or none; the batch's delay is for messages without their own."""
+    """POST /queues/{queue_id}/messages/batch: all or none; the batch's delay applies to messages without their own."""
     queue_id = _queue_id(call)
     body = call.fields(_invalid, queues.malformed)
     parts = body.objects("messages")
@@ -75,7 +75,7 @@ async def pull_messages(call: Call) -> Reply:
 
 
 async def peek_messages(call: Call) -> Reply:
-    """POST /queues/{queue_id}/messages/peek: looks, and leases nothing."""
+    """POST /queues/{queue_id}/messages/peek: reads messages without leasing them."""
     queue_id = _queue_id(call)
     batch_size = _optional_fields(call).integer("batch_size", 1, MAX_BATCH_SIZE) or _PULL_BATCH_SIZE
     peeked = await call.cloud.data_plane.call("queues", queue_id, "peek", {"batch_size": batch_size})
@@ -83,7 +83,7 @@ async def peek_messages(call: Call) -> Reply:
 
 
 async def acknowledge(call: Call) -> Reply:
-    """POST /queues/{queue_id}/messages/ack: settles leases, done or to be tried again."""
+    """POST /queues/{queue_id}/messages/ack: ends leases; each message is acknowledged or retried."""
     queue_id = _queue_id(call)
     body = call.fields(_invalid, queues.malformed)
     acks = [{"lease_id": part.required_text("lease_id")} for part in body.objects("acks") or []]
@@ -100,7 +100,7 @@ async def acknowledge(call: Call) -> Reply:
 
 
 def _queue_id(call: Call) -> str:
-    """Find the queue; these routes say 10104 (documented) where the others say 11000."""
+    """Find the queue; these routes answer 10104 (documented) where the others answer 11000."""
     try:
         return queues.find(call.cloud.db, call.path["queue_id"])["id"]
     except ApiError as error:
@@ -127,9 +127,9 @@ def _message(part: Fields, batch_delay: int | None) -> dict[str, Any]:
 
 
 def _encoded(part: Fields, content_type: str) -> bytes:
-    """Encode a body. A string that does not say it is text is refused (quoted: Expected object, received string).
+    """Encode a body. A string not declared as text is refused (quoted: Expected object, received string).
 
-    The same rule is taken to hold for null, numbers and booleans; arrays pass, for they are objects to JavaScript.
+    We assume the same rule for null, numbers and booleans; arrays are accepted, because they are objects in JavaScript.
     """
     value = part.values["body"]
     if content_type == "text":
@@ -150,7 +150,7 @@ def _delay(part: Fields, *, code: int) -> int | None:
 
 
 def _pulled(message: dict[str, Any]) -> dict[str, Json]:
-    """Describe a message. json and bytes come in base64, text as it is (docs: queues/configuration/pull-consumers)."""
+    """Return a message. json and bytes are in base64, text is unchanged (docs: queues/configuration/pull-consumers)."""
     body = message["body_base64"]
     if message["content_type"] == "text":
         body = base64.b64decode(body).decode(errors="replace")
@@ -172,7 +172,7 @@ def _optional_fields(call: Call) -> Fields:
 
 
 def _invalid(path: str, problem: str) -> ApiError:
-    """Make the error for a body that does not fit: 10207 (quoted: Expected object, received string at "body")."""
+    """Return the error for an invalid body: 10207 (quoted: Expected object, received string at "body")."""
     return ApiError(400, 10207, f'{problem} at "{path}"' if path else problem)
 
 

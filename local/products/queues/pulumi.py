@@ -22,7 +22,7 @@ QUEUE = RestSpec(
 
 
 def _consumer_reply(reply: Properties, _inputs: Properties) -> Properties:
-    """Cloudflare takes `script_name` and answers `script`."""
+    """Rename a field: Cloudflare's requests have `script_name`, its answers `script`."""
     script = reply.get("script") or reply.get("script_name")
     return {**reply, "script_name": script} if script else reply
 
@@ -31,9 +31,9 @@ CONSUMER = RestSpec(
     collection="/accounts/{account_id}/queues/{queue_id}/consumers",
     item="/accounts/{account_id}/queues/{queue_id}/consumers/{consumer_id}",
     id_field="consumer_id",
-    pulumi_id="missing ID",  # the bridge's own words; a program has to use consumer_id
+    pulumi_id="missing ID",  # the Terraform bridge's own text; a program has to use consumer_id
     replace_on=frozenset({"accountId", "queueId"}),
-    sticky=frozenset({"scriptName"}),  # a change of type still sends the old one
+    sticky=frozenset({"scriptName"}),  # a change of type still sends the old value
     reply=_consumer_reply,
     find="/accounts/{account_id}/queues/{queue_id}/consumers",
 )

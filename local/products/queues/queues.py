@@ -1,8 +1,8 @@
-"""Queues: the queues themselves, their metrics, and purging.
+"""Queues, their metrics, and purging.
 
-Codes and texts marked (recorded) are of answers of the real API, recorded on 2026-09-29 and published in
-chenhunghan/flare-operator, test/recordings; (quoted) ones are quoted by users in public code and issues; a code alone
-comes from the typed errors of alchemy-run/distilled, which are observed on the real API.
+Codes and texts marked (recorded) come from answers of the real API, recorded on 2026-09-29 and published in
+chenhunghan/flare-operator, test/recordings; those marked (quoted) are quoted by users in public code and issues; a code
+alone comes from the typed errors of alchemy-run/distilled, which were observed on the real API.
 """
 
 import json
@@ -45,7 +45,7 @@ async def create_queue(call: Call) -> Reply:
 
 
 async def list_queues(call: Call) -> Reply:
-    """GET /queues: `name` may come several times, and each names a queue exactly."""
+    """GET /queues: `name` may be repeated, and each matches one queue exactly."""
     names = call.query.get("name", [])
     rows = call.cloud.db.execute("SELECT * FROM queues ORDER BY created_on, id").fetchall()
     found = [row for row in rows if not names or row["name"] in names]
@@ -60,19 +60,19 @@ async def get_queue(call: Call) -> Reply:
 
 
 async def replace_queue(call: Call) -> Reply:
-    """PUT /queues/{queue_id}: a setting that is left out goes back to its default (recorded)."""
+    """PUT /queues/{queue_id}: a setting that is left out gets its default (recorded)."""
     return await _update(call, _DEFAULTS, name_required=True)
 
 
 async def patch_queue(call: Call) -> Reply:
-    """PATCH /queues/{queue_id}: what is left out stays (recorded)."""
+    """PATCH /queues/{queue_id}: a setting that is left out is unchanged (recorded)."""
     return await _update(call, {}, name_required=False)
 
 
 async def delete_queue(call: Call) -> Reply:
-    """DELETE /queues/{queue_id}: its messages and its own consumer go with it.
+    """DELETE /queues/{queue_id}: its messages and its own consumer are deleted with it.
 
-    Refused while a deployed Worker binds it or another queue's consumer names it as its dead letter queue.
+    Refused while a deployed Worker binds it, or another queue's consumer names it as its dead letter queue.
     """
     async with call.cloud.change() as change:
         row = find(change.db, call.path["queue_id"])
@@ -90,7 +90,7 @@ async def get_metrics(call: Call) -> Reply:
 
 
 async def start_purge(call: Call) -> Reply:
-    """POST /queues/{queue_id}/purge: the messages are gone when it answers."""
+    """POST /queues/{queue_id}/purge: the messages are deleted before it answers."""
     body = call.fields(_invalid, malformed)
     if body.flag("delete_messages_permanently") is not True:
         raise body.wrong("delete_messages_permanently", "must be true to confirm that messages are deleted")
@@ -102,7 +102,7 @@ async def start_purge(call: Call) -> Reply:
 
 
 async def get_purge(call: Call) -> Reply:
-    """GET /queues/{queue_id}/purge: the last one; the API types `completed` as text."""
+    """GET /queues/{queue_id}/purge: the last purge; the API's type of `completed` is text."""
     row = find(call.cloud.db, call.path["queue_id"])
     started = row["purge_started_on"]
     return Reply({"completed": "false" if started is None else "true", "started_at": started or ""})
@@ -129,7 +129,7 @@ def insert_queue(
     jurisdiction: str | None,
     chosen_id: str | None = None,
 ) -> str:
-    """Write a new queue and return its id."""
+    """Store a new queue and return its id."""
     queue_id = chosen_id or uuid.uuid4().hex
     db.execute(
         "INSERT INTO queues (id, name, created_on, modified_on, jurisdiction, delivery_delay, delivery_paused,"
@@ -141,7 +141,7 @@ def insert_queue(
 
 
 def create_missing(db: sqlite3.Connection, name: str, moment: str) -> str:
-    """Make sure that a queue of this name exists, with default settings, and return its id."""
+    """Create a queue of this name with default settings if there is none, and return its id."""
     row = find_by_name(db, name)
     if row is not None:
         return row["id"]
@@ -150,7 +150,7 @@ def create_missing(db: sqlite3.Connection, name: str, moment: str) -> str:
 
 
 def describe(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Json]:
-    """Describe a queue with its producers and consumers."""
+    """Return a queue with its producers and consumers."""
     producers = [{"type": "worker", "script": name} for name in _producers(db, row["id"])]
     consumers = [
         describe_consumer(db, consumer)
@@ -177,7 +177,7 @@ def describe(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Json]:
 
 
 def describe_consumer(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Json]:
-    """Describe a consumer. Answers say `script` where requests say `script_name` (provider PR #6420); both are here."""
+    """Return a consumer. Answers have `script` where requests have `script_name` (provider PR #6420); this has both."""
     queue_names = {queue["id"]: queue["name"] for queue in db.execute("SELECT id, name FROM queues").fetchall()}
     description: dict[str, Json] = {
         "consumer_id": row["id"],
@@ -239,7 +239,7 @@ def _check_name(name: str) -> None:
 
 
 def _producers(db: sqlite3.Connection, queue_id: str) -> list[str]:
-    """Name the Workers whose deployed versions bind a queue."""
+    """Return the Workers whose deployed versions bind a queue."""
     return [
         worker["name"]
         for worker in db.execute("SELECT id, name FROM workers ORDER BY name").fetchall()
@@ -254,7 +254,7 @@ def _bound_queues(db: sqlite3.Connection, version_id: str) -> set[str]:
 
 
 def _refuse_if_bound(db: sqlite3.Connection, row: sqlite3.Row) -> None:
-    """Raise ApiError 11005 (quoted)."""
+    """Raise ApiError 11005 if a Worker binds it (quoted)."""
     workers = _producers(db, row["id"])
     if workers:
         name = row["name"]
@@ -266,7 +266,7 @@ def _refuse_if_bound(db: sqlite3.Connection, row: sqlite3.Row) -> None:
 
 
 def _refuse_if_dead_letter_queue(db: sqlite3.Connection, row: sqlite3.Row) -> None:
-    """Raise ApiError 11005 (quoted, perhaps not to its end)."""
+    """Raise ApiError 11005 if another queue uses it (quoted, perhaps not completely)."""
     user = db.execute(
         "SELECT 1 FROM queue_consumers WHERE dead_letter_queue_id = ?1 AND queue_id <> ?1", (row["id"],)
     ).fetchone()
@@ -276,12 +276,12 @@ def _refuse_if_dead_letter_queue(db: sqlite3.Connection, row: sqlite3.Row) -> No
 
 
 def malformed(_path: str, problem: str) -> ApiError:
-    """Make Queues' error for a body that is not JSON (documented: queues/reference/error-codes)."""
+    """Return Queues' error for a body that is not JSON (documented: queues/reference/error-codes)."""
     return ApiError(400, 10208, problem)
 
 
 def _invalid(path: str, problem: str) -> ApiError:
-    """Make the error about a queue's settings: 100128 (wrangler/src/queues/constants.ts), or 10026 about the rest."""
+    """Return the error about a queue's settings: 100128 (wrangler/src/queues/constants.ts), or 10026 for the rest."""
     if path.startswith("settings"):
         return ApiError(400, 100128, f"The specified queue settings are invalid: {path}: {problem}")
     return unparsable(path, problem)

@@ -1,4 +1,4 @@
-"""Bindings of buckets. Texts marked (quoted) are of the real API, quoted in public code."""
+"""Bindings of buckets. Texts marked (quoted) are texts of the real API that public code quotes."""
 
 import sqlite3
 
@@ -20,7 +20,7 @@ def _r2_bucket(db: sqlite3.Connection, part: Fields) -> StoredBinding:
 
 
 def bucket_of(db: sqlite3.Connection, binding: StoredBinding) -> str | None:
-    """Find the bucket that a binding names; None when there is none."""
+    """Find the bucket that a binding names; None if there is none."""
     row = db.execute(
         "SELECT id FROM r2_buckets WHERE name = ? AND jurisdiction = ?",
         (binding["bucket_name"], binding.get("jurisdiction", "default")),

@@ -1,7 +1,7 @@
-"""R2 buckets. Each jurisdiction has names of its own.
+"""R2 buckets. Names are unique within each jurisdiction.
 
 Codes are those of "Error codes" in R2's documentation, https://developers.cloudflare.com/r2/api/error-codes/; texts
-marked (quoted) are of the real API, quoted in public code and issues.
+marked (quoted) are texts of the real API, quoted in public code and issues.
 """
 
 import base64
@@ -20,7 +20,7 @@ STORAGE_CLASSES = ("Standard", "InfrequentAccess")
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")  # documented, with code 10005
 _LOCATIONS = ("apac", "eeur", "enam", "weur", "wnam", "oc")
-_DEFAULT_LOCATION = "ENAM"  # where there is no hint, Cloudflare takes the location next to the caller
+_DEFAULT_LOCATION = "ENAM"  # without a hint, Cloudflare chooses the location closest to the caller
 _PAGE_SIZE = 20
 _LARGEST_PAGE = 1000
 
@@ -38,7 +38,7 @@ async def create_bucket(call: Call) -> Reply:
         "id": uuid.uuid4().hex,
         "name": name,
         "jurisdiction": _jurisdiction(call),
-        "location": hint.upper(),  # as it is answered (terraform-provider-cloudflare#5819)
+        "location": hint.upper(),  # in the form of answers (terraform-provider-cloudflare#5819)
         "storage_class": body.choice("storageClass", STORAGE_CLASSES) or STORAGE_CLASSES[0],
         "creation_date": now(),
     }
@@ -54,7 +54,7 @@ async def create_bucket(call: Call) -> Reply:
 
 
 async def list_buckets(call: Call) -> Reply:
-    """GET /r2/buckets: of one jurisdiction, by `name_contains`, `start_after`, `direction`, and page by `cursor`."""
+    """GET /r2/buckets: of one jurisdiction, filtered by `name_contains`, `start_after`, `direction`; by `cursor`."""
     direction = call.argument("direction") or "asc"
     if direction not in ("asc", "desc"):
         raise invalid("direction", f"expected asc or desc, got '{direction}'")
@@ -74,7 +74,7 @@ async def get_bucket(call: Call) -> Reply:
 
 
 async def edit_bucket(call: Call) -> Reply:
-    """PATCH /r2/buckets/{bucket_name}: the storage class, in a header, is all that can change."""
+    """PATCH /r2/buckets/{bucket_name}: only the storage class, in a header, can change."""
     storage_class = call.headers.get("cf-r2-storage-class")
     if storage_class not in STORAGE_CLASSES:
         raise invalid("cf-r2-storage-class", f"expected one of {', '.join(STORAGE_CLASSES)}, got '{storage_class}'")
@@ -85,7 +85,7 @@ async def edit_bucket(call: Call) -> Reply:
 
 
 async def delete_bucket(call: Call) -> Reply:
-    """DELETE /r2/buckets/{bucket_name}: of one that is empty, also when a Worker binds it."""
+    """DELETE /r2/buckets/{bucket_name}: the bucket must be empty, but a Worker may bind it."""
     async with call.cloud.change() as change:
         row = find(call, change.db)
         listed = await call.cloud.data_plane.call("r2", row["id"], "list", {"limit": 1})
@@ -109,13 +109,13 @@ def find(call: Call, db: sqlite3.Connection | None = None) -> sqlite3.Row:
 def page_size(call: Call, *, default: int, largest: int) -> int:
     """Read `per_page`. Raises ApiError."""
     size = whole_number(call.argument("per_page") or str(default)) or 0
-    if not 1 <= size <= largest:  # quoted of S3's MaxKeys, and Miniflare's text
+    if not 1 <= size <= largest:  # quoted for S3's MaxKeys, and Miniflare's text
         raise ApiError(400, 10022, f"MaxKeys params must be positive integer <= {largest}.")
     return size
 
 
 def invalid(path: str, problem: str) -> ApiError:
-    """Make R2's error about an argument, 10029; the text is ours."""
+    """Return R2's error about an argument, 10029; the text is ours."""
     return ApiError(400, 10029, f"Invalid argument: {path or 'body'}: {problem}")
 
 

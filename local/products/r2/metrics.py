@@ -1,7 +1,7 @@
-"""What buckets hold, by GraphQL: the one question to Cloudflare's analytics that `wrangler r2 bucket info` asks.
+"""The contents of buckets by GraphQL: the only query of Cloudflare's analytics that `wrangler r2 bucket info` sends.
 
-The types are Cloudflare's (https://developers.cloudflare.com/r2/platform/metrics-analytics/, "Storage") as far as they
-go here; a query that asks for more is answered 501.
+The types are a part of Cloudflare's (https://developers.cloudflare.com/r2/platform/metrics-analytics/, "Storage"); a
+query that needs other types is answered 501.
 """
 
 import json
@@ -37,14 +37,14 @@ _SCHEMA = build_schema(
     type R2StorageDimensions { bucketName: String!, datetime: Time! }
     """
 )
-_PRESENT = timedelta(minutes=5)  # only what is stored now is known: a question about earlier has no answer
+_PRESENT = timedelta(minutes=5)  # only the present contents are known: a query about an earlier time has no answer
 
 _Accounts = Callable[..., list[dict[str, Any]]]
 _Groups = Callable[..., Coroutine[Any, Any, list[dict[str, Json]]]]
 
 
 async def answer_query(call: Call) -> RawReply:
-    """POST /graphql: {query, variables, operationName}; what is wrong with a query is said with status 200, too."""
+    """POST /graphql: {query, variables, operationName}; an error in a query has the status 200 too."""
     body = call.fields(_invalid)
     query, variables = body.required_text("query"), body.fields("variables")
     _check_is_here(query)
@@ -60,11 +60,11 @@ async def answer_query(call: Call) -> RawReply:
 
 
 def _check_is_here(query: str) -> None:
-    """Refuse a query for what Cloudflare may have and this machine has not. Raises ApiError 501."""
+    """Refuse a query for types that Cloudflare may have and that are not implemented here. Raises ApiError 501."""
     try:
         problems = validate(_SCHEMA, parse(query))
     except GraphQLSyntaxError:
-        return  # which is said when it is executed
+        return  # execution reports this error
     if problems:
         message = f"The local Cloudflare does not have POST /graphql for this query: {problems[0].message}"
         raise ApiError(501, 7000, message)
@@ -94,7 +94,7 @@ def _storage_groups(call: Call) -> _Groups:
 
 
 def _includes_the_present(wanted: dict[str, str]) -> bool:
-    """Tell whether a filter's times go around this moment. Raises GraphQLError."""
+    """Tell whether a filter's range of time includes the present. Raises GraphQLError."""
     moment = datetime.now(UTC)
     first, last = (_time(wanted.get(name), moment) for name in ("datetime_geq", "datetime_leq"))
     return first <= moment <= last + _PRESENT
@@ -112,7 +112,7 @@ def _time(text: str | None, default: datetime) -> datetime:
 
 
 def _full_name(row: sqlite3.Row) -> str:
-    """Name a bucket with its jurisdiction, as the analytics do (workers-sdk, wrangler/src/r2/helpers/bucket.ts)."""
+    """Return a bucket's name with its jurisdiction (as in workers-sdk, wrangler/src/r2/helpers/bucket.ts)."""
     return row["name"] if row["jurisdiction"] == JURISDICTIONS[0] else f"{row['jurisdiction']}_{row['name']}"
 
 

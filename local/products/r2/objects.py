@@ -1,4 +1,4 @@
-"""Objects of R2 by REST, as `wrangler r2 object` and the SDK have them. Codes and texts are as in r2_buckets.py."""
+"""Objects of R2 by REST, for `wrangler r2 object` and the SDK. Codes and texts are explained in r2/buckets.py."""
 
 import json
 import re
@@ -31,7 +31,7 @@ _CACHE_EXPIRY = "cacheExpiry"  # epoch milliseconds
 
 
 async def put_object(call: Call) -> Reply:
-    """PUT …/objects/{object_key}: the body is the object, its HTTP metadata are in the headers."""
+    """PUT …/objects/{object_key}: the body is the object, headers contain its HTTP metadata."""
     bucket, key = r2_buckets.find(call), _key(call)
     metadata = _http_metadata(call)
     query = {"key": key, "http_metadata": json.dumps(metadata)}
@@ -49,14 +49,14 @@ async def put_object(call: Call) -> Reply:
 
 
 async def get_object(call: Call) -> RawReply:
-    """GET …/objects/{object_key}: the bytes, with the metadata in headers; 304 if the caller has them."""
+    """GET …/objects/{object_key}: the bytes, with the metadata in headers; 304 if the caller has the same object."""
     bucket, key = r2_buckets.find(call), _key(call)
     try:
         opened = await call.cloud.data_plane.open_bytes("r2", bucket["id"], {"key": key})
     except DataPlaneRefusedError as error:
         if error.kind != "not_found":
             raise
-        raise ApiError(404, 10007, "The specified key does not exist.") from error  # documented, as S3 says it
+        raise ApiError(404, 10007, "The specified key does not exist.") from error  # documented, with S3's text
     headers = _headers(opened.fields)
     if _is_known(call, headers):
         await opened.close()
@@ -65,14 +65,14 @@ async def get_object(call: Call) -> RawReply:
 
 
 async def delete_object(call: Call) -> Reply:
-    """DELETE …/objects/{object_key}: of a key that is not there, too."""
+    """DELETE …/objects/{object_key}: succeeds even if the key does not exist."""
     bucket, key = r2_buckets.find(call), _key(call)
     await call.cloud.data_plane.call("r2", bucket["id"], "delete", {"key": key})
     return Reply({"key": key})
 
 
 async def list_objects(call: Call) -> Reply:
-    """GET …/objects: by `prefix`, `delimiter` and `start_after`, page by `cursor`."""
+    """GET …/objects: filtered by `prefix`, `delimiter` and `start_after`; paged by `cursor`."""
     bucket: sqlite3.Row = r2_buckets.find(call)
     size = r2_buckets.page_size(call, default=_LARGEST_PAGE, largest=_LARGEST_PAGE)
     filters = {name: call.argument(name) or None for name in ("prefix", "delimiter", "start_after", "cursor")}
@@ -108,17 +108,17 @@ def _headers(stored: dict[str, Any]) -> dict[str, str]:
 
 
 def _from_header(value: str) -> str:
-    """Read a header's bytes, which come as Latin-1, as the UTF-8 that a Worker's binding has them in."""
+    """Decode a header, which arrives as Latin-1, as the UTF-8 text that a Worker's binding shows."""
     return value.encode("latin-1").decode(errors="replace")
 
 
 def _to_header(text: str) -> str:
-    """Write the other way round. A binding takes line ends as well, which no header can have."""
+    """Encode a header. Line ends, which a binding accepts and a header cannot have, are replaced."""
     return _NO_HEADER.sub(" ", text).encode().decode("latin-1")
 
 
 def _is_known(call: Call, headers: dict[str, str]) -> bool:
-    """Tell whether the caller has the object (RFC 9110, 13.1): by its etag or else by its time."""
+    """Tell whether the caller has the object (RFC 9110, 13.1): by its etag, or else by its time."""
     etags = call.headers.get("if-none-match")
     if etags is not None:
         return etags.strip() == "*" or headers["etag"] in [etag.strip().removeprefix("W/") for etag in etags.split(",")]

@@ -4,7 +4,7 @@ from local.pulumi.cloudflare_types.rest_type import RestSpec
 from local.pulumi.wire import Properties
 
 _API_NAMES = {"location": "locationHint", "storage_class": "storageClass"}
-"""What the provider calls otherwise than the API."""
+"""Names that differ between the provider and the API."""
 
 
 def _body(body: Properties) -> Properties:

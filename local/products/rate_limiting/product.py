@@ -1,4 +1,4 @@
-"""Rate limiting: a binding, and nothing that could be created."""
+"""Rate limiting: a binding without a resource."""
 
 import sqlite3
 

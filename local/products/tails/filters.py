@@ -10,9 +10,9 @@ from local.api.envelope import Json
 from local.api.fields import Fields
 from local.products.tails.subscribers import Event
 
-_SELF = "self"  # in a filter of client addresses: whoever listens, who is on this machine
+_SELF = "self"  # in a filter of client addresses: the listener itself, which is on this computer
 
-Filter = dict[str, Any]  # one condition or more, all of which must hold
+Filter = dict[str, Any]  # one condition or more; all must match
 
 
 def read_filter(part: Fields) -> Filter:
@@ -24,7 +24,7 @@ def read_filter(part: Fields) -> Filter:
 
 
 def passes(event: Event, filters: list[Filter]) -> bool:
-    """Tell whether an event passes all filters."""
+    """Tell whether an event matches all filters."""
     return all(_CHECKS[name](event, wanted) for one in filters for name, wanted in one.items())
 
 
@@ -96,7 +96,7 @@ _CHECKS: dict[str, Callable[[Event, Any], bool]] = {
 
 
 def _request(event: Event) -> dict[str, Any]:
-    """Read the request that an event is of; of one that is not, an empty one."""
+    """Return the request of an event; an empty one if the event is not of a request."""
     about: dict[str, Any] = event["event"] or {}
     return about.get("request", {})
 

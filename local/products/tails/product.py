@@ -1,4 +1,4 @@
-"""Tails of Workers: events for those who listen."""
+"""Tails of Workers: live events for listeners."""
 
 from local.core.product import Product
 from local.products.tails import tails

@@ -1,11 +1,11 @@
-"""Who listens to tails just now: a queue of events for each."""
+"""The current listeners of tails: each has a queue of events."""
 
 import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-_LONGEST_QUEUE = 1000  # of events; Cloudflare, too, leaves events out for a client that cannot keep up
+_LONGEST_QUEUE = 1000  # of events; Cloudflare also drops events for a client that is too slow
 
 Event = dict[str, Any]
 Queue = asyncio.Queue[Event]
@@ -19,7 +19,7 @@ class TailSubscribers:
 
     @contextmanager
     def subscribe(self, tail_id: str) -> Generator[Queue]:
-        """Have the events of a tail put into a queue."""
+        """Put the events of a tail into a new queue, as long as the context lasts."""
         queue = Queue(_LONGEST_QUEUE)
         self._by_tail.setdefault(tail_id, []).append(queue)
         try:
@@ -34,7 +34,7 @@ class TailSubscribers:
         return tail_id in self._by_tail
 
     def publish(self, tail_id: str, event: Event) -> None:
-        """Give an event to all who listen to a tail."""
+        """Send an event to all listeners of a tail."""
         for queue in self._by_tail.get(tail_id, []):
             if not queue.full():
                 queue.put_nowait(event)

@@ -1,4 +1,4 @@
-"""Tails: what a Worker's invocations were, live, over a WebSocket. What `wrangler tail` reads.
+"""Tails: a Worker's invocations, live over a WebSocket, as `wrangler tail` reads them.
 
 Answers are recorded: 2026-09-29, chenhunghan/flare-operator, test/recordings.
 """
@@ -24,11 +24,11 @@ from local.products.workers import workers
 
 _LIFETIME = timedelta(hours=6)  # recorded
 PATH = "/tails/"
-_PROTOCOL = "trace-v1"  # of the WebSocket; wrangler asks for it
+_PROTOCOL = "trace-v1"  # the subprotocol of the WebSocket, which wrangler requests
 
 
 async def create_tail(call: Call) -> Reply:
-    """POST /workers/scripts/{script_name}/tails: with filters, all of which an event must pass."""
+    """POST /workers/scripts/{script_name}/tails: with filters, all of which an event must match."""
     body = Fields(call.json(unparsable) or {}, unparsable)
     filters = [tail_filters.read_filter(part) for part in body.objects("filters") or []]
     moment = datetime.now(UTC)
@@ -51,7 +51,7 @@ async def list_tails(call: Call) -> Reply:
 
 
 async def delete_tail(call: Call) -> Reply:
-    """DELETE /workers/scripts/{script_name}/tails/{tail_id}: of one that is gone already, too."""
+    """DELETE /workers/scripts/{script_name}/tails/{tail_id}: succeeds even if the tail is gone already."""
     worker = workers.find_script(call.cloud.db, call.path["script_name"])
     for row in _rows(call.cloud.db, worker["id"], call.path["tail_id"]):
         await _forget(call.cloud, row["id"])
@@ -59,7 +59,7 @@ async def delete_tail(call: Call) -> Reply:
 
 
 def publisher(cloud: Cloud) -> Callable[[str, Event], None]:
-    """Make the function that hands an event of a Worker to those who listen."""
+    """Return a function that sends an event of a Worker to the listeners."""
 
     def publish(worker_name: str, event: Event) -> None:
         rows = cloud.db.execute(
@@ -73,7 +73,7 @@ def publisher(cloud: Cloud) -> Callable[[str, Event], None]:
 
 
 async def talk(cloud: Cloud, socket: WebSocket, path: str) -> None:
-    """Send a tail's events until the client goes or the tail expires. Raises ApiError for an unknown address."""
+    """Send a tail's events until the client disconnects or the tail expires. Raises ApiError for an unknown address."""
     key = path.removeprefix(PATH)
     row = cloud.db.execute("SELECT * FROM worker_tails WHERE key = ?", (key,)).fetchone()
     if row is None:
@@ -88,12 +88,12 @@ async def talk(cloud: Cloud, socket: WebSocket, path: str) -> None:
     except TimeoutError:
         await socket.close()
     finally:
-        if not cloud.tail_subscribers.has(row["id"]):  # another connection of the same tail goes on
+        if not cloud.tail_subscribers.has(row["id"]):  # another connection to the same tail continues
             await _forget(cloud, row["id"])
 
 
 async def _pass_on(socket: WebSocket, queue: Queue) -> None:
-    """Send what comes, until the client has closed. What it says, wrangler's `debug`, has no effect here."""
+    """Send events until the client has closed the connection. Its own messages (wrangler's `debug`) have no effect."""
     sender = asyncio.create_task(_send_all(socket, queue))
     try:
         while (await socket.receive())["type"] != "websocket.disconnect":

@@ -1,6 +1,6 @@
 """Bindings of texts, of parts of the upload, and of other Workers.
 
-Texts marked (quoted) are of the real API, quoted in public code.
+Texts marked (quoted) are texts of the real API that public code quotes.
 """
 
 import sqlite3
@@ -17,7 +17,7 @@ _HOST = "SELECT id, name FROM workers WHERE name = ?"
 
 
 def _part(_: sqlite3.Connection, part: Fields) -> StoredBinding:
-    """Read a binding to a part of the upload, which only the service worker syntax has."""
+    """Read a binding of a part of the upload, which only the service worker syntax supports."""
     name = part.text("part")
     if not name:
         raise must_have(part, "a `part`")
@@ -40,13 +40,13 @@ def _json(_: sqlite3.Connection, part: Fields) -> StoredBinding:
 
 
 def _service(_: sqlite3.Connection, part: Fields) -> StoredBinding:
-    """Read a service binding, whose Worker `_check_services` looks for."""
+    """Read a service binding; `_check_service` looks for its Worker."""
     service = part.text("service")
     if not service:
         raise must_have(part, "a `service`")
     check_environment(part)
     named = {name: part.text(name) for name in ("entrypoint", "environment")}
-    props = part.fields("props")  # wrangler's, not in the API reference: the entrypoint finds them in `ctx.props`
+    props = part.fields("props")  # sent by wrangler, not in the API reference; the entrypoint finds it in `ctx.props`
     return (
         {"service": service}
         | {name: text for name, text in named.items() if text}
@@ -55,7 +55,7 @@ def _service(_: sqlite3.Connection, part: Fields) -> StoredBinding:
 
 
 def _check_service(db: sqlite3.Connection, binding: StoredBinding, uploaded: str | None) -> None:
-    """Refuse a binding to a Worker that is not there. Raises ApiError 10143 (quoted)."""
+    """Refuse a binding to a Worker that does not exist. Raises ApiError 10143 (quoted)."""
     if binding["service"] != uploaded and not exists(db, "workers", "name", binding["service"]):
         message = (
             f"Service binding '{binding['name']}' references Worker '{binding['service']}' which was not found."
@@ -66,12 +66,12 @@ def _check_service(db: sqlite3.Connection, binding: StoredBinding, uploaded: str
 
 def _locate_service(db: sqlite3.Connection, binding: StoredBinding) -> StoredBinding | None:
     if "entrypoint" in binding and binding["entrypoint"] not in desired_state.entrypoints_of(db, binding["service"]):
-        return None  # it left with a later version of that Worker
+        return None  # a later version of that Worker removed it
     return desired_state.host_of(db, binding, _HOST, binding["service"])
 
 
 def _version_metadata(binding: StoredBinding, upload: dict[str, Any], version_id: str) -> StoredBinding:
-    """Describe a version to itself."""
+    """Return a version's metadata for its own binding."""
     annotations: dict[str, str] = upload["echo"].get("annotations") or {}
     tag = annotations.get("workers/tag", "")
     metadata = {"id": version_id, "tag": tag, "timestamp": upload["uploaded_on"]}

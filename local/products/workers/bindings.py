@@ -1,6 +1,6 @@
-"""Bindings: what a version of a Worker can reach, and under which name.
+"""Bindings: what a version of a Worker can use, and by which names.
 
-Each product declares its types. Texts marked (quoted) are of the real API, quoted in public code.
+Each product declares its types. Texts marked (quoted) are texts of the real API that public code quotes.
 """
 
 import sqlite3
@@ -23,7 +23,7 @@ MAX_METADATA_BYTES = 1024 * 1024
 
 _VARIABLES = ("plain_text", "secret_text", "json")
 
-# Types that Cloudflare knows and that no product here declares (API reference, "multipart upload metadata";
+# Types that Cloudflare supports and that no product here declares (API reference, "multipart upload metadata";
 # workers-sdk, deploy-helpers/src/deploy/helpers/create-worker-upload-form.ts).
 _ELSEWHERE = frozenset(
     (
@@ -59,9 +59,9 @@ _ELSEWHERE = frozenset(
 def read_bindings(
     db: sqlite3.Connection, body: Fields, earlier: list[Binding], *, strict: bool, uploaded: str
 ) -> tuple[list[Binding], list[Binding]]:
-    """Read the bindings of an upload: its own, and those that it keeps of an earlier version.
+    """Read the bindings of an upload: its own, and those that it keeps from an earlier version.
 
-    Finds what they bind. Raises ApiError for what is not there, except the Worker that is `uploaded` itself.
+    Finds the bound resources. Raises ApiError if one does not exist, except the Worker that is `uploaded` itself.
     """
     parts = body.objects("bindings") or []
     own = [_read(db, part) for part in parts if part.values.get("type") != "inherit"]
@@ -74,9 +74,9 @@ def read_bindings(
 
 
 def in_order(bindings: list[Binding]) -> list[Binding]:
-    """Sort bindings by name. Raises ApiError for a name that comes twice.
+    """Sort bindings by name. Raises ApiError if a name occurs twice.
 
-    The order is bytewise: the provider pairs its own sorted list with the answer's by position.
+    The order is bytewise, because the provider pairs its own sorted list with the answer's by position.
     """
     found = sorted(bindings, key=lambda binding: binding["name"].encode())
     for one, other in pairwise(found):
@@ -94,13 +94,13 @@ def patched(db: sqlite3.Connection, bindings: list[Binding], patch: Fields) -> l
 
 
 def describe(binding: Binding) -> dict[str, Json]:
-    """Describe a stored binding to the outside: without our ids, and without a secret's text."""
+    """Return a stored binding for an answer: without internal ids, and without the text of a secret."""
     hidden = binding_types()[binding["type"]].hidden
     return {key: value for key, value in binding.items() if key not in hidden}
 
 
 def check_still_bound(db: sqlite3.Connection, bindings: list[Binding]) -> None:
-    """Refuse to deploy a version whose queue, KV namespace or R2 bucket was deleted since.
+    """Refuse to deploy a version whose queue, KV namespace or R2 bucket was deleted after its upload.
 
     Raises ApiError 11002, 10041 and 10085.
     """
@@ -109,9 +109,9 @@ def check_still_bound(db: sqlite3.Connection, bindings: list[Binding]) -> None:
 
 
 def check_format(bindings: list[Binding], part_names: list[str], *, service_worker: bool) -> None:
-    """Refuse what the syntax of a Worker does not have. Raises ApiError 100329 (quoted) and 10021.
+    """Refuse bindings that the Worker's syntax does not support. Raises ApiError 100329 (quoted) and 10021.
 
-    That parts cannot be bound in ES modules is said in workers-sdk#392; the text is ours.
+    workers-sdk#392 says that ES modules cannot bind parts; the text is ours.
     """
     for binding in bindings:
         named = f"Binding '{binding['name']}' of type '{binding['type']}'"
@@ -124,7 +124,7 @@ def check_format(bindings: list[Binding], part_names: list[str], *, service_work
 
 
 def check_amount(bindings: list[Binding]) -> None:
-    """Refuse more than a Worker can have. The limits are documented; code and texts are ours."""
+    """Refuse more bindings than a Worker may have. The limits are documented; code and texts are ours."""
     variables = sum(binding["type"] in _VARIABLES for binding in bindings)
     if variables > MAX_VARIABLES:
         message = f"A Worker can have at most {MAX_VARIABLES} environment variables and secrets, received {variables}"
@@ -152,7 +152,7 @@ def _check_named(db: sqlite3.Connection, bindings: list[Binding], uploaded: str 
 
 
 def check_entrypoints(db: sqlite3.Connection, bindings: list[Binding], uploaded: str, own: Collection[str]) -> None:
-    """Refuse a service binding to an entrypoint that is not there; `own` are those of the upload. Its text is ours."""
+    """Refuse a service binding to a missing entrypoint; `own` are those of the upload. The text is ours."""
     for binding in bindings:
         wanted = binding.get("entrypoint") if binding["type"] == "service" else None
         if wanted is None:
@@ -167,7 +167,7 @@ def check_entrypoints(db: sqlite3.Connection, bindings: list[Binding], uploaded:
 
 
 def _inherited(parts: list[Fields], earlier: list[Binding], *, strict: bool) -> list[Binding]:
-    """Find the bindings that an upload inherits. Raises ApiError 10057, an error for each (both texts are quoted)."""
+    """Find the bindings that an upload inherits. Raises ApiError 10057, one error for each (both texts are quoted)."""
     by_name = {binding["name"]: binding for binding in earlier}
     found: list[Binding] = []
     problems: list[str] = []

@@ -1,7 +1,7 @@
 """Cloudflare's cron expressions: five fields, UTC; a day of the week is 1 (Sunday) to 7, and never 0.
 
-The data plane reads them too (runtime/cron.js); this says what is allowed, to refuse the rest in Cloudflare's words.
-What is allowed is what Cloudflare's own parser takes: github.com/cloudflare/saffron, src/parse.rs.
+The data plane parses them too (runtime/cron.js); this module checks them, to refuse bad ones with Cloudflare's text.
+Allowed is what Cloudflare's own parser accepts: github.com/cloudflare/saffron, src/parse.rs.
 """
 
 import re
@@ -10,7 +10,8 @@ from collections.abc import Sequence
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 
-# (lowest, highest, names, what else may stand there, alone); https://developers.cloudflare.com/workers/configuration/cron-triggers/
+# (lowest, highest, names, other tokens that may stand alone);
+# https://developers.cloudflare.com/workers/configuration/cron-triggers/
 _FIELDS = (
     (0, 59, (), None),
     (0, 23, (), None),
@@ -23,7 +24,7 @@ _SPACE = re.compile(r"[ \t]+")
 
 
 def is_valid(expression: str) -> bool:
-    """Tell whether Cloudflare takes an expression.
+    """Tell whether Cloudflare accepts an expression.
 
     >>> is_valid("*/5 * * * *"), is_valid("0 9 * * MON-FRI"), is_valid("0 0 LW * *"), is_valid("0 0 * * 6#2")
     (True, True, True, True)

@@ -9,20 +9,20 @@ from local.products.workers import desired_state
 
 
 def all_of(db: sqlite3.Connection, row: sqlite3.Row) -> list[str]:
-    """Name the other Workers that bind a Worker, as a service or for its Durable Objects."""
+    """Return the other Workers that bind a Worker, as a service or for its Durable Objects."""
     names = {*by_service(db, row["name"]), *(name for name, _ in by_objects(db, row["id"]))}
     return sorted(names - {row["name"]})
 
 
 def by_service(db: sqlite3.Connection, service: str) -> Iterator[str]:
-    """Name the Workers that bind one as a service."""
+    """Return the Workers that bind a Worker as a service."""
     for worker in db.execute("SELECT id, name FROM workers ORDER BY name").fetchall():
         if any(binding.get("service") == service for binding in bindings(db, worker["id"])):
             yield worker["name"]
 
 
 def by_objects(db: sqlite3.Connection, owner_id: str) -> Iterator[tuple[str, sqlite3.Row]]:
-    """Name the Workers that bind a Worker's Durable Object namespaces, itself included, with what they bind."""
+    """Return the Workers that bind a Worker's Durable Object namespaces, itself included, with their bindings."""
     namespaces = db.execute(
         "SELECT id, class_name FROM durable_object_namespaces WHERE worker_id = ?", (owner_id,)
     ).fetchall()
@@ -32,7 +32,7 @@ def by_objects(db: sqlite3.Connection, owner_id: str) -> Iterator[tuple[str, sql
 
 
 def bindings(db: sqlite3.Connection, worker_id: str) -> Iterator[dict[str, Any]]:
-    """Read what the deployed versions of a Worker bind."""
+    """Read the bindings of a Worker's deployed versions."""
     for part in desired_state.split_of(db, worker_id):
         row = db.execute("SELECT upload FROM worker_versions WHERE id = ?", (part["version_id"],)).fetchone()
         yield from json.loads(row["upload"])["bindings"]

@@ -1,4 +1,4 @@
-"""Deployments: which versions of a Worker get which share of its traffic. The newest one is in force."""
+"""Deployments: which versions of a Worker get which share of its traffic. The newest deployment is in force."""
 
 import json
 import math
@@ -17,15 +17,15 @@ from local.products.workers import bindings, desired_state, workers
 
 _PRECISION = 0.01  # of a percentage
 _MAX_VERSIONS = 2  # https://developers.cloudflare.com/workers/versions-and-deployments/#deployments
-_PAGE_SIZE = 10  # recorded, see d1.py
+_PAGE_SIZE = 10  # recorded, see d1/databases.py
 _LARGEST_PAGE = 100
-_TRIGGERED_BY: dict[str, Json] = {"workers/triggered_by": "deployment"}  # quoted in public code, of the real API
+_TRIGGERED_BY: dict[str, Json] = {"workers/triggered_by": "deployment"}  # quoted in public code, from the real API
 
 Split = list[dict[str, Any]]  # [{version_id, percentage}]
 
 
 async def create_deployment(call: Call) -> Reply:
-    """POST /workers/scripts/{script_name}/deployments; ?force=true also back to a version with other secrets."""
+    """POST /workers/scripts/{script_name}/deployments; ?force=true allows a version with other secrets."""
     body = call.fields(_invalid)
     body.required_text("strategy")
     body.choice("strategy", ("percentage",))
@@ -41,7 +41,7 @@ async def create_deployment(call: Call) -> Reply:
 
 
 async def list_deployments(call: Call) -> Reply:
-    """GET /workers/scripts/{script_name}/deployments: newest first; `since` and `until` are included."""
+    """GET /workers/scripts/{script_name}/deployments: newest first; the bounds `since` and `until` are included."""
     worker = workers.find_script(call.cloud.db, call.path["script_name"])
     since, until = call.moment("since", _invalid), call.moment("until", _invalid)
     rows = call.cloud.db.execute(
@@ -60,7 +60,7 @@ async def get_deployment(call: Call) -> Reply:
 
 
 async def delete_deployment(call: Call) -> Reply:
-    """DELETE /workers/scripts/{script_name}/deployments/{deployment_id}: not of the one in force."""
+    """DELETE /workers/scripts/{script_name}/deployments/{deployment_id}: refused for the one in force."""
     async with call.cloud.change() as change:
         worker = workers.find_script(change.db, call.path["script_name"])
         row = _find(change.db, worker["id"], call.path["deployment_id"])
@@ -75,7 +75,7 @@ async def delete_deployment(call: Call) -> Reply:
 
 
 def insert(db: sqlite3.Connection, worker_id: str, split: Split, annotations: dict[str, Json], source: str) -> str:
-    """Put a split in force and return the deployment's id. Raises ApiError when a version cannot be deployed."""
+    """Put a split in force and return the deployment's id. Raises ApiError if a version cannot be deployed."""
     for part in split:
         row = db.execute(
             "SELECT upload FROM worker_versions WHERE id = ? AND worker_id = ?", (part["version_id"], worker_id)
@@ -98,13 +98,13 @@ def insert(db: sqlite3.Connection, worker_id: str, split: Split, annotations: di
 
 
 def version_not_found() -> ApiError:
-    """Make the error for an unknown version; the text is quoted in public code, from answers of the real API."""
+    """Return the error for an unknown version; the text is quoted in public code, from answers of the real API."""
     message = "The requested Worker version could not be found, please check the ID being passed and try again."
     return ApiError(404, 100146, message)
 
 
 def _check_secrets(db: sqlite3.Connection, worker_id: str, split: Split) -> None:
-    """Refuse to go back to a version that had other secrets when it was deployed. Raises ApiError 10220 (quoted)."""
+    """Refuse to return to a version that had other secrets when it was deployed. Raises ApiError 10220 (quoted)."""
     active = {part["version_id"] for part in desired_state.split_of(db, worker_id)}
     rows = db.execute("SELECT versions FROM worker_deployments WHERE worker_id = ?", (worker_id,)).fetchall()
     earlier = {part["version_id"] for row in rows for part in json.loads(row["versions"])} - active
@@ -142,7 +142,7 @@ def _split(body: Fields) -> Split:
 
 
 def _percentage(part: Fields) -> float:
-    """Read a share; a version with none of the traffic gets what names it (workers/…/version-overrides)."""
+    """Read a share. A version with 0 % only gets requests that name it (workers/…/version-overrides)."""
     part.required("percentage")
     percentage = part.number("percentage", 0, 100)
     if percentage is None:

@@ -1,4 +1,4 @@
-"""Workers as the data plane runs them, from the state alone."""
+"""The data plane's configuration of Workers, computed from the state only."""
 
 import json
 import sqlite3
@@ -12,12 +12,12 @@ from local.products.workers import previews
 
 
 def configure(db: sqlite3.Connection) -> Config:
-    """Describe all Workers to the data plane."""
+    """Return the configuration of all Workers."""
     return {"workers": _workers(db)}
 
 
 def runnable(upload: dict[str, Any], version_id: str, modules: list[Module]) -> dict[str, Any]:
-    """Describe one version as the data plane runs it. `upload` is the version as stored."""
+    """Return the configuration of one version. `upload` is the version as it is stored."""
     return {
         "id": version_id,
         "main_module": upload["main_module"],
@@ -41,7 +41,7 @@ def modules_of(db: sqlite3.Connection, version_id: str) -> list[Module]:
 
 
 def split_of(db: sqlite3.Connection, worker_id: str) -> list[dict[str, Any]]:
-    """Read the split in force, [{version_id, percentage}]; empty when nothing is deployed."""
+    """Read the split in force, [{version_id, percentage}]; empty if nothing is deployed."""
     row = db.execute(
         "SELECT versions FROM worker_deployments WHERE worker_id = ? ORDER BY sequence DESC LIMIT 1", (worker_id,)
     ).fetchone()
@@ -49,7 +49,7 @@ def split_of(db: sqlite3.Connection, worker_id: str) -> list[dict[str, Any]]:
 
 
 def main_version_of(db: sqlite3.Connection, worker_id: str) -> str | None:
-    """Name the deployed version with the most traffic, which hosts what only one version can; None without one."""
+    """Return the deployed version with the most traffic, which runs what only one version can; None without one."""
     split = split_of(db, worker_id)
     return max(split, key=lambda part: part["percentage"])["version_id"] if split else None
 
@@ -78,7 +78,7 @@ def _workers(db: sqlite3.Connection) -> list[Config]:
 
 
 def _previews(db: sqlite3.Connection, worker: sqlite3.Row) -> Config:
-    """Describe the names of a Worker's previews, and the versions that run for their sake alone."""
+    """Return the host names of a Worker's previews, and the versions that run only for previews."""
     hosts = previews.hosts(db, worker)
     deployed = {part["version_id"] for part in split_of(db, worker["id"])}
     alone = sorted(set(hosts.values()) - deployed)
@@ -90,7 +90,7 @@ def _previews(db: sqlite3.Connection, worker: sqlite3.Row) -> Config:
 
 
 def _tail_consumers(db: sqlite3.Connection, worker: sqlite3.Row) -> list[Config]:
-    """Describe the deployed Workers that get a Worker's tail; one that got its own would never end."""
+    """Return the deployed Workers that get a Worker's tail. A Worker never gets its own, which would not end."""
     names = {consumer["name"] for consumer in json.loads(worker["settings"])["tail_consumers"]} - {worker["name"]}
     found = [db.execute("SELECT id FROM workers WHERE name = ?", (name,)).fetchone() for name in sorted(names)]
     versions = {name: main_version_of(db, row["id"]) for name, row in zip(sorted(names), found, strict=True) if row}
@@ -111,7 +111,7 @@ def _version(db: sqlite3.Connection, version_id: str) -> Config:
 
 
 def _hosted(db: sqlite3.Connection, worker_id: str, version_id: str) -> list[Config]:
-    """Describe the Durable Object classes that run in a version: all of the Worker's, or none."""
+    """Return the Durable Object classes that run in a version: all of the Worker's, or none."""
     if version_id != main_version_of(db, worker_id):
         return []
     rows = db.execute(
@@ -125,7 +125,7 @@ def _hosted(db: sqlite3.Connection, worker_id: str, version_id: str) -> list[Con
 
 
 def entrypoints_of(db: sqlite3.Connection, worker_name: str) -> set[str]:
-    """Name what a service binding to a Worker may call: its deployed version's exports."""
+    """Return what a service binding to a Worker may call: the exports of its deployed version."""
     row = db.execute("SELECT id FROM workers WHERE name = ?", (worker_name,)).fetchone()
     version_id = None if row is None else main_version_of(db, row["id"])
     if version_id is None:
@@ -135,7 +135,7 @@ def entrypoints_of(db: sqlite3.Connection, worker_name: str) -> set[str]:
 
 
 def version_with_class(db: sqlite3.Connection, worker_id: str, class_name: str) -> str | None:
-    """Find the deployed version with most traffic of those that export a workflow class."""
+    """Find the deployed version with the most traffic among those that export a workflow class."""
     for part in sorted(split_of(db, worker_id), key=lambda part: -part["percentage"]):
         row = db.execute("SELECT upload FROM worker_versions WHERE id = ?", (part["version_id"],)).fetchone()
         if class_name in json.loads(row["upload"]).get("workflow_classes", []):
@@ -144,7 +144,7 @@ def version_with_class(db: sqlite3.Connection, worker_id: str, class_name: str) 
 
 
 def host_of(db: sqlite3.Connection, binding: Config, query: str, key: str) -> Config | None:
-    """Add to a binding the Worker (`id` and `name` of the row that `query` finds by `key`) and its main version."""
+    """Add to a binding a Worker (`id` and `name` of the row that `query` finds by `key`) and its main version."""
     row = db.execute(query, (key,)).fetchone()
     version_id = None if row is None else main_version_of(db, row["id"])
     if row is None or version_id is None:
@@ -153,7 +153,7 @@ def host_of(db: sqlite3.Connection, binding: Config, query: str, key: str) -> Co
 
 
 def _binding(binding: Config, upload: Config, version_id: str) -> Config:
-    """Describe a stored binding to the data plane, which knows things by id alone."""
+    """Return a stored binding in the form of the data plane, which identifies resources by id only."""
     kind = binding_types()[binding["type"]]
     if kind.render is not None:
         return kind.render(binding, upload, version_id)

@@ -1,7 +1,7 @@
-"""Previews: versions that answer under names of their own, whether they are deployed or not.
+"""Previews: versions that answer under host names of their own, deployed or not.
 
-https://developers.cloudflare.com/workers/configuration/previews/: a version's name begins with the first eight
-characters of its id, or with the alias that it was uploaded with; a Worker with Durable Objects has no previews.
+https://developers.cloudflare.com/workers/configuration/previews/: a version's host name begins with the first eight
+characters of its id, or with the alias of its upload; a Worker with Durable Objects has no previews.
 """
 
 import json
@@ -13,14 +13,14 @@ from local.api.fields import Fields
 
 ALIAS = "workers/alias"
 
-KEPT = 10  # of a Worker's newest versions have a preview; each runs
+KEPT = 10  # this many of a Worker's newest versions have a preview; each of them runs
 _PREFIX = 8
 _LONGEST_LABEL = 63  # of a DNS name
 _ALIAS = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 
 
 def check_alias(annotations: Fields, worker_name: str) -> None:
-    """Refuse an alias that could be no part of a name. Raises the product's error."""
+    """Refuse an alias that cannot be part of a host name. Raises the product's error."""
     alias = annotations.text(ALIAS)
     if alias is None:
         return
@@ -33,25 +33,25 @@ def check_alias(annotations: Fields, worker_name: str) -> None:
 
 
 def has_preview(db: sqlite3.Connection, worker_id: str) -> bool:
-    """Tell whether versions of a Worker may have previews: not when it has Durable Objects."""
+    """Tell whether versions of a Worker may have previews: not if it has Durable Objects."""
     row = db.execute("SELECT 1 FROM durable_object_namespaces WHERE worker_id = ?", (worker_id,)).fetchone()
     return row is None
 
 
 def suffix(worker: sqlite3.Row) -> str:
-    """Tell what follows a version's prefix, or an alias, in an address."""
+    """Return what follows a version's prefix, or an alias, in an address."""
     return f"-{worker['name']}.localhost:{worker['port']}"
 
 
 def url(db: sqlite3.Connection, worker: sqlite3.Row, version_id: str) -> str | None:
-    """Tell where a version's preview answers; None when it does not."""
+    """Return the address of a version's preview; None if it has none."""
     if version_id not in hosts(db, worker).values():
         return None
     return f"http://{version_id[:_PREFIX]}{suffix(worker)}"
 
 
 def hosts(db: sqlite3.Connection, worker: sqlite3.Row) -> dict[str, str]:
-    """Tell the names that lead to versions, {name: version id}."""
+    """Return the host names of versions, {name: version id}."""
     settings: dict[str, Any] = json.loads(worker["settings"])
     if not settings["subdomain"]["previews_enabled"] or not has_preview(db, worker["id"]):
         return {}

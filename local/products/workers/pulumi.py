@@ -39,7 +39,7 @@ _MANY_OBJECTS = 1000
 
 
 def _objects(get: Get, worker_name: str, classes: Collection[str] | None = None) -> str:
-    """Tell which Durable Objects a Worker has, of all classes or of some."""
+    """Return how many Durable Objects a Worker has, of all classes or of some."""
     found: list[str] = []
     for namespace in get(f"{_NAMESPACES}?per_page=1000"):
         if namespace["script"] == worker_name and (classes is None or namespace["class"] in classes):
@@ -54,7 +54,7 @@ def _worker_contents(get: Get, names: Properties, _planned: Properties | None) -
 
 
 def _version_contents(get: Get, names: Properties, planned: Properties | None) -> str:  # noqa: ARG001 the interface's
-    """Tell which objects go with classes that the next version declares deleted; a version by itself has no data."""
+    """Return which objects are deleted with classes that the next version deletes; a version itself has no data."""
     classes = _deleted_classes(planned or {})
     return _objects(get, get("/accounts/{account_id}/workers/workers/{worker_id}")["name"], classes) if classes else ""
 
@@ -77,13 +77,13 @@ WORKER = RestSpec(
     id_field="id",
     nested_outputs=(("subdomain", "url"),),
     body=_worker_body,
-    find="/accounts/{account_id}/workers/workers/{name}",  # the API takes a name for an id
+    find="/accounts/{account_id}/workers/workers/{name}",  # the API accepts a name as an id
     contents=_worker_contents,
 )
 
 
 def _check_version(inputs: Properties) -> Properties:
-    """Note the hash of each module that is a file, so that a change of its content is a change of the version."""
+    """Record the hash of each module that is a file, so that a change of its content is a change of the version."""
     modules = inputs.get("modules")
     return {**inputs, "modules": [_hashed(module) for module in modules]} if is_list(modules) else inputs
 
@@ -96,7 +96,7 @@ def _hashed(module: Any) -> Any:
 
 
 def _version_body(body: Properties) -> Properties:
-    """Send files as base64, bindings by name, JSON bindings as JSON."""
+    """Convert the body: files to base64, bindings sorted by name, JSON bindings to JSON."""
     body = {"usage_model": "standard", **_with_annotations(body)}
     if "modules" in body:
         body["modules"] = [_module(module) for module in body["modules"]]
@@ -124,7 +124,7 @@ def _with_annotations(body: Properties) -> Properties:
 
 
 def _version_reply(reply: Properties, inputs: Properties) -> Properties:
-    """Complete what the API leaves out or writes in another way."""
+    """Add to a reply what the API leaves out, or convert what it writes differently."""
     reply = dict(reply)
     bindings, modules = reply.get("bindings"), reply.get("modules")
     if is_list(bindings):
@@ -139,7 +139,7 @@ def _version_reply(reply: Properties, inputs: Properties) -> Properties:
 
 
 def _tombstones(exports: Any) -> Properties:
-    """Give the entries that the API takes and never shows: those of classes that are no more."""
+    """Return the entries that the API accepts and never returns: those of deleted classes."""
     if not is_object(exports):
         return {}
     return {name: entry for name, entry in exports.items() if entry.get("state") in _TOMBSTONES}
@@ -178,7 +178,7 @@ VERSION = RestSpec(
     updates=False,
     deletes=False,
     replace_on=None,
-    never_replace_on=frozenset({"contentFile"}),  # the hash tells whether the code is another
+    never_replace_on=frozenset({"contentFile"}),  # the hash shows whether the code has changed
     sticky=frozenset({"usageModel", "compatibilityFlags", "annotations", "limits", "cacheOptions"}),
     keyed_lists={"modules": "name", "bindings": "name"},
     verbatim_maps=frozenset({"exports"}),
@@ -211,7 +211,7 @@ CRON_TRIGGER = RestSpec(
     item="/accounts/{account_id}/workers/scripts/{script_name}/schedules",
     id_field="script_name",
     create_method="PUT",
-    deletes=False,  # the schedules go with the Worker
+    deletes=False,  # the schedules are deleted with the Worker
     replace_on=frozenset({"accountId", "scriptName"}),
     keyed_lists={"schedules": "cron"},
     body=lambda body: body["schedules"],

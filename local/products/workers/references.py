@@ -1,6 +1,6 @@
-"""References: which Workers bind which, and which listen to which.
+"""References: which Workers bind a Worker, and which listen to its tail.
 
-The shapes are those that wrangler reads before it deletes a Worker (workers-sdk, wrangler/src/delete.ts).
+The format is the one that wrangler reads before it deletes a Worker (workers-sdk, wrangler/src/delete.ts).
 """
 
 import json
@@ -31,7 +31,7 @@ async def get_references(call: Call) -> Reply:
 
 
 async def list_tail_producers(call: Call) -> Reply:
-    """GET /workers/tails/by-consumer/{script_name}: the Workers whose tail this one is to get."""
+    """GET /workers/tails/by-consumer/{script_name}: the Workers whose tail this Worker gets."""
     rows = call.cloud.db.execute("SELECT name, settings, created_on, updated_on FROM workers ORDER BY name").fetchall()
     return Reply(
         [

@@ -1,6 +1,6 @@
 """Cron triggers of a Worker.
 
-10100 and its two texts are of the real API, quoted in public code: "invalid cron string: 0 20 * * 0", "duplicate cron
+10100 and its two texts are the real API's, quoted in public code: "invalid cron string: 0 20 * * 0", "duplicate cron
 found: 0 0 * * *".
 """
 
@@ -13,7 +13,7 @@ from local.products.workers import cron, workers
 
 
 async def put_schedules(call: Call) -> Reply:
-    """PUT /workers/scripts/{script_name}/schedules: a bare array that replaces all; [] removes them."""
+    """PUT /workers/scripts/{script_name}/schedules: a plain array that replaces all; [] removes them."""
     crons = _crons(call.json(unparsable))
     moment = now()
     async with call.cloud.change() as change:
@@ -28,7 +28,7 @@ async def put_schedules(call: Call) -> Reply:
 
 
 async def get_schedules(call: Call) -> Reply:
-    """GET /workers/scripts/{script_name}/schedules: in the order they were sent."""
+    """GET /workers/scripts/{script_name}/schedules: in the order in which they were sent."""
     worker = workers.find_script(call.cloud.db, call.path["script_name"])
     return Reply(_describe(call.cloud.db, worker["id"]))
 

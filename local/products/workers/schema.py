@@ -1,4 +1,4 @@
-"""The tables, and what brought them from version to version."""
+"""The tables and their migrations."""
 
 from local.core.product import SchemaStep
 

@@ -1,4 +1,4 @@
-"""A Worker as a multipart form: `metadata` beside the modules, as uploads come in and as code goes out."""
+"""A Worker as a multipart form, with `metadata` and the modules, for uploads and downloads."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +26,7 @@ class ScriptForm:
 
     @property
     def main(self) -> dict[str, str | None]:
-        """Tell which part is the Worker: `main_module`, or `body_part` for one in the service worker syntax."""
+        """Return which part is the Worker: `main_module`, or `body_part` in the service worker syntax."""
         if self.metadata.has("body_part"):
             return {"main_module": None, "body_part": self.metadata.required_text("body_part")}
         return {"main_module": self.metadata.required_text("main_module"), "body_part": None}
@@ -49,7 +49,7 @@ def read_form(call: Call) -> ScriptForm:
 
 
 def read_parts(call: Call) -> list[Part]:
-    """Split a body that must be a form. Raises ApiError 10001 (quoted, of a PATCH of settings)."""
+    """Split a body that must be a form. Raises ApiError 10001 (quoted for a PATCH of settings)."""
     boundary = boundary_of(call.content_type)
     if boundary is None:
         raise ApiError(400, 10001, "Content-Type must be one of: multipart/form-data.")
@@ -60,9 +60,9 @@ def read_parts(call: Call) -> list[Part]:
 
 
 def code_reply(upload: dict[str, Any], modules: list[Module], files: CodeFiles, etag: str) -> RawReply:
-    """Send the code of a version: a part a module, the main module first, as the provider expects it.
+    """Return the code of a version: one part for each module, the main module first, as the provider expects.
 
-    A script in the service worker syntax goes as it is. A Worker that is assets alone has no content: 204.
+    A script in the service worker syntax is returned unchanged. A Worker with assets only has no content: 204.
     """
     main = upload["main_module"]
     if main is None:
@@ -83,9 +83,10 @@ def _bare_code(call: Call) -> NewModule:
 
 
 def _module(part: Part, *, by_file: bool) -> NewModule:
-    """Name a module as metadata refers to it.
+    """Return the name by which metadata refers to a module.
 
-    By file name (API reference), which wrangler gives to the part, too; a `body_part` and bindings name the part.
+    That is the file name (API reference), which wrangler also uses as the part's name; a `body_part` and bindings refer
+    to the part's name.
     """
     name = (part.filename if by_file else "") or part.name
     return NewModule(name, part.content_type or _DEFAULT_CONTENT_TYPE, part.content)

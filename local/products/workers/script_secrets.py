@@ -1,6 +1,6 @@
-"""Secrets of a Worker: bindings that are set by themselves, each time in a version that is deployed at once.
+"""Secrets of a Worker: bindings that are set separately. Each change makes a version that is deployed at once.
 
-10215 is quoted in public code with wrangler's own words for it; 10053 and 10056 are quoted with the API's.
+10215 is quoted in public code with wrangler's own text; 10053 and 10056 are quoted with the API's.
 """
 
 import json
@@ -13,11 +13,11 @@ from local.products.workers import bindings, uploads, workers
 from local.products.workers import versions as worker_versions
 
 _SECRET = "secret_text"  # noqa: S105 a type of bindings
-_TRIGGER: dict[str, Json] = {"workers/triggered_by": "secret"}  # quoted in public code, of the real API
+_TRIGGER: dict[str, Json] = {"workers/triggered_by": "secret"}  # quoted in public code, from the real API
 
 
 async def list_secrets(call: Call) -> Reply:
-    """GET /workers/scripts/{script_name}/secrets: their names, never their texts."""
+    """GET /workers/scripts/{script_name}/secrets: the names, never the texts."""
     return Reply(list(_secrets(call).values()))
 
 
@@ -50,7 +50,7 @@ async def patch_secrets(call: Call) -> Reply:
 
 
 async def delete_secret(call: Call) -> Reply:
-    """DELETE /workers/scripts/{script_name}/secrets/{secret_name}; names come encoded, whatever ?url_encoded says."""
+    """DELETE /workers/scripts/{script_name}/secrets/{secret_name}; names are encoded, whatever ?url_encoded says."""
     name = call.path["secret_name"]
     if name not in _secrets(call):
         raise _missing(name)
@@ -66,7 +66,7 @@ def _secrets(call: Call) -> dict[str, dict[str, Json]]:
 
 
 async def _change(call: Call, patch: Mapping[str, dict[str, str] | None]) -> dict[str, dict[str, Json]]:
-    """Deploy a version with other secrets, and describe all that it has."""
+    """Deploy a version with changed secrets, and return all its secrets."""
     async with call.cloud.change() as change:
         worker = workers.find_script(change.db, call.path["script_name"])
         row = worker_versions.deployed_latest(change.db, worker["id"])
@@ -82,7 +82,7 @@ async def _change(call: Call, patch: Mapping[str, dict[str, str] | None]) -> dic
 
 
 def _patched(found: list[bindings.Binding], patch: Mapping[str, dict[str, str] | None]) -> list[bindings.Binding]:
-    """Change the secrets among bindings. Raises ApiError 10056 and 10053 (both quoted) for what is none."""
+    """Change the secrets among bindings. Raises ApiError 10056 and 10053 (both quoted) for other bindings."""
     for binding in found:
         name = binding["name"]
         if name in patch and binding["type"] != _SECRET:

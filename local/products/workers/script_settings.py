@@ -19,12 +19,12 @@ _OF_THE_WORKER = ("logpush", "observability", "tags", "tail_consumers")
 
 
 async def get_script_settings(call: Call) -> Reply:
-    """GET /workers/scripts/{script_name}/script-settings: those of the Worker alone."""
+    """GET /workers/scripts/{script_name}/script-settings: only the Worker's settings."""
     return Reply(_of_worker(workers.find_script(call.cloud.db, call.path["script_name"])))
 
 
 async def patch_script_settings(call: Call) -> Reply:
-    """PATCH /workers/scripts/{script_name}/script-settings: what is left out stays, null is the default."""
+    """PATCH /workers/scripts/{script_name}/script-settings: a missing setting is unchanged, null sets the default."""
     body = call.fields(_invalid)
     given = {name: body.values[name] for name in _OF_THE_WORKER if name in body.values}
     async with call.cloud.change() as change:
@@ -34,9 +34,9 @@ async def patch_script_settings(call: Call) -> Reply:
 
 
 async def get_settings(call: Call) -> Reply:
-    """GET /workers/scripts/{script_name}/settings (recorded): the version's, and the Worker's.
+    """GET /workers/scripts/{script_name}/settings (recorded): the settings of the version and of the Worker.
 
-    Nothing may be here that was not sent, or the provider sees it as drift; without `placement` it crashes.
+    The answer must not contain what was not sent, because the provider would see drift; without `placement` it crashes.
     """
     row = workers.find_script(call.cloud.db, call.path["script_name"])
     version = scripts.current_version(call.cloud.db, row["id"])
@@ -47,9 +47,9 @@ async def get_settings(call: Call) -> Reply:
 
 @uploads.taking_uploads
 async def patch_settings(call: Call) -> Reply:
-    """PATCH /workers/scripts/{script_name}/settings: a form whose part `settings` is JSON; what is left out stays.
+    """PATCH /workers/scripts/{script_name}/settings: a form with JSON in `settings`; a missing setting is unchanged.
 
-    The code stays as well, in a version that is deployed at once.
+    The code is unchanged too. The change makes a version that is deployed at once.
     """
     parts = {part.name: part.content for part in read_parts(call)}
     try:

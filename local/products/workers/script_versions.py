@@ -1,6 +1,6 @@
 """Versions below workers/scripts, as wrangler uploads and reads them.
 
-The shapes are those of Cloudflare's API reference (workers/scripts/versions), and of recorded answers, see scripts.py.
+The formats are those of Cloudflare's API reference (workers/scripts/versions), and of recorded answers, see scripts.py.
 """
 
 import json
@@ -23,12 +23,12 @@ _MODULES_ONLY = (  # quoted
     " only supports ES Modules. See https://developers.cloudflare.com/workers/reference/migrate-to-module-workers/ for"
     " migration instructions."
 )
-_VERSION_UPLOAD = "version_upload"  # quoted in public code, of the real API
+_VERSION_UPLOAD = "version_upload"  # quoted in public code, from the real API
 
 
 @uploads.taking_uploads
 async def create_version(call: Call) -> Reply:
-    """POST /workers/scripts/{script_name}/versions: uploads a version, and deploys nothing."""
+    """POST /workers/scripts/{script_name}/versions: uploads a version without deploying it."""
     form = read_form(call)
     if form.metadata.has("body_part"):
         raise ApiError(400, 10216, _MODULES_ONLY)
@@ -45,7 +45,7 @@ async def create_version(call: Call) -> Reply:
 
 
 async def list_versions(call: Call) -> Reply:
-    """GET /workers/scripts/{script_name}/versions: newest first; ?deployable is true of all of them."""
+    """GET /workers/scripts/{script_name}/versions: newest first; all of them are ?deployable."""
     worker = workers.find_script(call.cloud.db, call.path["script_name"])
     rows = worker_versions.rows(call.cloud.db, worker["id"])
     page = call.page(len(rows), unparsable, size=_PAGE_SIZE, largest=_LARGEST_PAGE)

@@ -1,8 +1,8 @@
-"""Workers as scripts: uploaded whole, replaced in place, deployed at once; and their code, read back.
+"""Workers as scripts: uploaded as a whole, replaced in place and deployed at once; and downloads of their code.
 
-Shapes marked (recorded) are of answers of the real API, recorded on 2026-09-29 and published in
-chenhunghan/flare-operator, test/recordings; the others are those of Cloudflare's API reference (workers/scripts).
-Texts marked (quoted) are of the real API, quoted in public code.
+Formats marked (recorded) come from answers of the real API, recorded on 2026-09-29 and published in
+chenhunghan/flare-operator, test/recordings; the others are those of Cloudflare's API reference (workers/scripts). Texts
+marked (quoted) are texts of the real API that public code quotes.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ _AUTOMATIC: dict[str, Json] = {  # recorded
 
 
 async def list_scripts(call: Call) -> Reply:
-    """GET /workers/scripts: without pages (recorded); `tags`, as in one:yes,other:no, tells which a script has."""
+    """GET /workers/scripts: not paged (recorded); `tags`, such as one:yes,other:no, selects scripts by their tags."""
     wanted = _wanted_tags(call.argument("tags") or "")
     rows = call.cloud.db.execute("SELECT * FROM workers ORDER BY name").fetchall()
     shown = [describe(call.cloud.db, row) for row in rows]
@@ -37,7 +37,7 @@ async def list_scripts(call: Call) -> Reply:
 
 @uploads.taking_uploads
 async def put_script(call: Call) -> Reply:
-    """PUT /workers/scripts/{script_name}: a version that gets all traffic at once, of a Worker that need not exist."""
+    """PUT /workers/scripts/{script_name}: a version that gets all traffic at once; a missing Worker is created."""
     form = read_form(call)
     name = call.path["script_name"]
     workers.check_name(name)
@@ -54,7 +54,7 @@ async def put_script(call: Call) -> Reply:
                 uploads.deploy(call, change, row, draft, triggered_by=_UPLOAD, annotations=annotations)
             return Reply(describe(call.cloud.db, workers.find(call.cloud.db, row["id"])) | _told(draft))
         except DataPlaneRefusedError as error:
-            if error.kind != "port_in_use":  # somebody took the port between our look and the data plane's bind
+            if error.kind != "port_in_use":  # another process took the port between our check and the data plane's bind
                 raise
 
 
@@ -70,7 +70,7 @@ async def get_code(call: Call) -> RawReply:
 
 @uploads.taking_uploads
 async def put_code(call: Call) -> Reply:
-    """PUT /workers/scripts/{script_name}/content: other modules, with everything else as it is."""
+    """PUT /workers/scripts/{script_name}/content: replaces the modules, and leaves everything else unchanged."""
     form = read_form(call)
     row = workers.find_script(call.cloud.db, call.path["script_name"])
     version = worker_versions.latest(call.cloud.db, row["id"])
@@ -85,7 +85,7 @@ async def put_code(call: Call) -> Reply:
 
 
 async def delete_script(call: Call) -> Reply:
-    """DELETE /workers/scripts/{script_name}: not of one that other Workers bind, unless ?force=true."""
+    """DELETE /workers/scripts/{script_name}: refused if other Workers bind it, unless ?force=true."""
     async with call.cloud.change() as change:
         workers.delete(call, change, workers.find_script(change.db, call.path["script_name"]))
     return Reply(None)
@@ -97,7 +97,7 @@ async def get_subdomain(call: Call) -> Reply:
 
 
 async def set_subdomain(call: Call) -> Reply:
-    """POST /workers/scripts/{script_name}/subdomain: what is left out stays as it is."""
+    """POST /workers/scripts/{script_name}/subdomain: missing fields are unchanged."""
     body = call.fields(unparsable)
     body.required("enabled")
     given = {name: body.flag(name) for name in ("enabled", "previews_enabled") if body.has(name)}
@@ -110,7 +110,7 @@ async def delete_subdomain(call: Call) -> Reply:
 
 
 def describe(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Json]:
-    """Describe a Worker as a script, by the version in force (recorded, the answer to an upload)."""
+    """Return a Worker as a script, from the version in force (recorded: the answer to an upload)."""
     settings: dict[str, Json] = json.loads(row["settings"])
     return {
         "created_on": row["created_on"],
@@ -127,7 +127,7 @@ def describe(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Json]:
 
 
 def current_version(db: sqlite3.Connection, worker_id: str) -> sqlite3.Row | None:
-    """Read the version in force: the deployed one with most traffic, or else the one that was uploaded last."""
+    """Read the version in force: the deployed one with the most traffic, or else the last upload."""
     deployed = desired_state.main_version_of(db, worker_id)
     if deployed is None:
         return worker_versions.latest(db, worker_id)
@@ -158,9 +158,10 @@ def _find_or_insert(call: Call, db: sqlite3.Connection, name: str, refused_ports
 
 
 def _settings(row: sqlite3.Row, metadata: Fields) -> dict[str, Json]:
-    """Read a Worker's settings out of an upload's metadata: what is not named goes back to its default.
+    """Read a Worker's settings from an upload's metadata: a missing setting gets its default.
 
-    Tags stay, for wrangler sends them by themselves, and so does the subdomain, of which metadata knows nothing.
+    Tags are unchanged, because wrangler sends them separately, and so is the subdomain, which metadata does not
+    contain.
     """
     kept: dict[str, Json] = json.loads(row["settings"])
     names = ("subdomain",) if metadata.has("tags") else ("subdomain", "tags")
@@ -168,7 +169,7 @@ def _settings(row: sqlite3.Row, metadata: Fields) -> dict[str, Json]:
 
 
 def _told(draft: Draft) -> dict[str, Json]:
-    """Tell what the answer to an upload has beside the script's description."""
+    """Return what the answer to an upload has besides the script's description."""
     lifecycle = durable_objects.describe(draft.upload)
     main_module = draft.upload["main_module"]
     told: dict[str, Json] = {"startup_time_ms": draft.startup_time_ms}
@@ -186,7 +187,7 @@ def _describe_version(db: sqlite3.Connection, row: sqlite3.Row | None) -> dict[s
     return {
         "has_assets": bool(upload.get("assets")),
         "etag": uploads.etag(desired_state.modules_of(db, row["id"])),
-        "deployment_id": row["id"].replace("-", ""),  # of the version, in fact (recorded)
+        "deployment_id": row["id"].replace("-", ""),  # it is the version's, in fact (recorded)
         "has_modules": upload["main_module"] is not None and not upload.get("service_worker", False),
         "handlers": json.loads(row["handlers"]),
         "named_handlers": upload.get("named_handlers", []),

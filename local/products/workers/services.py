@@ -1,6 +1,6 @@
-"""Workers as services, which wrangler and the provider read: a Worker with one environment, production.
+"""Workers as services, for wrangler and the provider: a Worker with one environment, production.
 
-These routes are not documented; the shape is the one that both read (workers-sdk, deploy-helpers; the Terraform
+These routes are not documented; the format is the one that both read (workers-sdk, deploy-helpers; the Terraform
 provider's WorkersScript).
 """
 
@@ -30,7 +30,7 @@ async def get_service(call: Call) -> Reply:
 
 
 async def delete_service(call: Call) -> Reply:
-    """DELETE /workers/services/{name}: not of one that other Workers bind, unless ?force=true."""
+    """DELETE /workers/services/{name}: refused if other Workers bind it, unless ?force=true."""
     async with call.cloud.change() as change:
         workers.delete(call, change, _find(change.db, call.path["name"]))
     return Reply(None)
@@ -38,7 +38,7 @@ async def delete_service(call: Call) -> Reply:
 
 def _find(db: sqlite3.Connection, name: str) -> sqlite3.Row:
     row = db.execute("SELECT * FROM workers WHERE name = ?", (name,)).fetchone()
-    if row is None:  # quoted in public code, of the real API
+    if row is None:  # quoted in public code, from the real API
         raise ApiError(404, 10090, "This Worker does not exist on this account.")
     return row
 

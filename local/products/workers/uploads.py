@@ -1,7 +1,7 @@
-"""Uploads: the code and the bindings of one version, read, tried in a workerd of its own, and kept.
+"""Uploads: the code and the bindings of one version are read, tried in a separate workerd, and stored.
 
-Trying comes before keeping, so what does not start is refused with the runtime's message. Texts marked (quoted) are of
-the real API, quoted in public code.
+The trial comes before the storing, so that code that does not start is refused with the runtime's message. Texts marked
+(quoted) are texts of the real API that public code quotes.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from local.products.workers import bindings, deployments, desired_state, preview
 MAX_COMPRESSED_BYTES = 10 * 1024 * 1024
 MAX_BYTES = 64 * 1024 * 1024
 
-_DEFAULT_COMPATIBILITY_DATE = "2021-11-02"  # documented: what a Worker without a date runs with
+_DEFAULT_COMPATIBILITY_DATE = "2021-11-02"  # documented: the compatibility date of a Worker without one
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _CONTENT_TYPES = (
     "application/javascript+module",
@@ -48,38 +48,38 @@ _PYTHON = ("text/x-python", "text/x-python-requirement")  # as wrangler sends th
 MAX_CPU_MS = 300_000
 MAX_SUBREQUESTS = 10_000_000
 
-# https://developers.cloudflare.com/workers/versions-and-deployments/: the versions that can be deployed
+# https://developers.cloudflare.com/workers/versions-and-deployments/: the number of versions that can be deployed
 KEPT_VERSIONS = 100
 
 _PLACEMENTS = ("smart", "targeted")
 _USAGE_MODELS = ("standard", "bundled", "unbound")
-_ECHOED = ("annotations", "cache_options", "limits", "package_dependencies", "placement")  # kept, without effect here
+_ECHOED = ("annotations", "cache_options", "limits", "package_dependencies", "placement")  # stored, without effect here
 _ELSEWHERE = ("containers",)
 
 
 class OutdatedError(Exception):
-    """The version that an upload keeps something of is not the latest any more: the upload is to be read again."""
+    """An upload keeps something of a version that is not the latest any more: the upload must be read again."""
 
 
 @dataclass(frozen=True)
 class Draft:
-    """What is to become a version. `upload` is the version as it is stored, without its modules."""
+    """A future version. `upload` is the version as it is stored, without its modules."""
 
     version_id: str
     upload: dict[str, Any]
     modules: list[Module]
     handlers: list[str]
     startup_time_ms: int
-    heir_of: str | None = None  # the version that it keeps of what is there; None when it keeps nothing
+    heir_of: str | None = None  # the version from which it keeps something; None if it keeps nothing
 
     @property
     def etag(self) -> str:
-        """Fingerprint the code."""
+        """The fingerprint of the code."""
         return etag(self.modules)
 
 
 def taking_uploads(handler: Handler) -> Handler:
-    """Make a route begin again when another version came while it tried the one it got."""
+    """Make a route start again if another version was uploaded during its trial."""
 
     @wraps(handler)
     async def again(call: Call) -> Reply | RawReply:
@@ -102,8 +102,8 @@ async def prepare(
 ) -> Draft:
     """Read an upload and try it. Raises ApiError.
 
-    `previous` is the version whose bindings and assets it may keep; unless `strict`, a binding that is not there is
-    left out.
+    It may keep bindings and assets of the version `previous`. Unless `strict`, a binding whose resource does not exist
+    is left out.
     """
     if _has_code(body, modules):
         _check_modules(modules, body)
@@ -131,13 +131,13 @@ async def prepare(
 
 
 async def prepare_like(call: Call, row: sqlite3.Row, changes: Mapping[str, Json], modules: list[Module]) -> Draft:
-    """Read and try an upload that is like the latest version but for some of its metadata. Raises ApiError."""
+    """Read and try an upload that equals the latest version except for some metadata. Raises ApiError."""
     draft = await prepare(call, Fields(_metadata_of(row) | dict(changes), invalid), modules, row)
     return replace(draft, heir_of=row["id"])
 
 
 def _metadata_of(row: sqlite3.Row) -> dict[str, Json]:
-    """Describe a version as the metadata of an upload that would change nothing."""
+    """Return a version as the metadata of an upload that would change nothing."""
     upload: dict[str, Any] = json.loads(row["upload"])
     names = ("main_module", "compatibility_date", "compatibility_flags", "usage_model", "exports")
     kept = {name: value for name, value in upload["echo"].items() if name != "annotations"}
@@ -154,13 +154,13 @@ def _metadata_of(row: sqlite3.Row) -> dict[str, Json]:
 def revise(
     db: sqlite3.Connection, row: sqlite3.Row, new_bindings: list[bindings.Binding], annotations: dict[str, Json]
 ) -> Draft:
-    """Make a draft of a version's code with other bindings."""
+    """Return a draft of a version's code with other bindings."""
     upload: dict[str, Any] = json.loads(row["upload"])
     echo = {key: value for key, value in upload["echo"].items() if key != "annotations"}
     upload |= {
         "uploaded_on": now(),
         "bindings": sorted(new_bindings, key=lambda binding: binding["name"].encode()),
-        "migrations": None,  # they happened
+        "migrations": None,  # they were applied already
         "echo": echo | ({"annotations": annotations} if annotations else {}),
     }
     modules = desired_state.modules_of(db, row["id"])
@@ -169,7 +169,7 @@ def revise(
 
 
 def keep(call: Call, change: Change, worker: sqlite3.Row, draft: Draft, *, triggered_by: str | None = None) -> None:
-    """Write a version that is not deployed yet. Raises ApiError, and OutdatedError."""
+    """Store a version without deploying it. Raises ApiError, and OutdatedError."""
     _keep(call, change, worker, draft, triggered_by, deploys=False)
 
 
@@ -182,43 +182,43 @@ def deploy(
     triggered_by: str | None = None,
     annotations: dict[str, Json] | None = None,
 ) -> None:
-    """Write a version and send all traffic to it. `annotations` are the deployment's."""
+    """Store a version and send all traffic to it. `annotations` are the deployment's."""
     _keep(call, change, worker, draft, triggered_by, deploys=True)
     split = [{"percentage": 100, "version_id": draft.version_id}]
     deployments.insert(change.db, worker["id"], split, annotations or {}, call.source)
 
 
 def etag(modules: list[Module]) -> str:
-    """Fingerprint modules: the same code has the same."""
+    """Return a fingerprint of modules: the same code has the same fingerprint."""
     return hashlib.sha256(json.dumps(modules).encode()).hexdigest()
 
 
 def annotations(upload: dict[str, Any]) -> dict[str, Json]:
-    """Tell what is noted of a version: what its uploader said, and what made it."""
+    """Return a version's annotations: those of its uploader, and what created it."""
     given: dict[str, Json] = upload["echo"].get("annotations", {})
     trigger = upload.get("triggered_by")
     return given | ({} if trigger is None else {"workers/triggered_by": trigger})
 
 
 def invalid(path: str, problem: str) -> ApiError:
-    """Make the error about a field of an upload; the text is ours."""
+    """Return the error about a field of an upload; the text is ours."""
     return ApiError(400, 10021, f"Invalid Worker version: {path or 'body'}: {problem}")
 
 
 def _has_code(body: Fields, modules: list[Module]) -> bool:
-    """Tell a Worker from one that is assets alone, and so names no main module."""
+    """Distinguish a Worker with code from one with assets only, which names no main module."""
     return bool(modules) or body.has(_main_field(body)) or not assets.are_sent(body)
 
 
 def _main_field(body: Fields) -> str:
-    """Name the field that says which part is the Worker: another one for the service worker syntax."""
+    """Return the name of the field that says which part is the Worker; the service worker syntax has its own."""
     return "body_part" if body.has("body_part") else "main_module"
 
 
 def _upload(
     call: Call, body: Fields, names: list[str], previous: sqlite3.Row | None, *, strict: bool
 ) -> dict[str, Any]:
-    """Read a version without modules and assets, as it is stored."""
+    """Read a version, without modules and assets, in the form in which it is stored."""
     for name in _ELSEWHERE:
         if body.values.get(name):
             raise ApiError(501, 10021, f"The local Cloudflare does not have {name} of a Worker version")
@@ -244,18 +244,18 @@ def _upload(
         "exports": lifecycle.exports,
         "migrations": lifecycle.migrations,
         "echo": {name: body.values[name] for name in _ECHOED if body.values.get(name) is not None}
-        # The provider compares these with what its program says, null and empty being different things to it.
+        # The provider compares these with the program's values, and distinguishes null from empty.
         | {name: body.values[name] for name in ("compatibility_date", "compatibility_flags") if body.has(name)},
     }
 
 
 def _uploaded_name(call: Call) -> str:
-    """Name the Worker that an upload is for, which need not exist."""
+    """Return the name of the Worker that an upload is for; it need not exist."""
     return call.path.get("script_name") or workers.find(call.cloud.db, call.path["worker_id"])["name"]
 
 
 def _check_kept(body: Fields) -> None:
-    """Hold what is kept without effect to its types and bounds, so that a mistake shows here first."""
+    """Check types and bounds of fields that have no effect here, so that a mistake shows before a real deployment."""
     limits = body.fields("limits") or Fields({}, invalid)
     limits.integer("cpu_ms", 1, MAX_CPU_MS)
     limits.integer("subrequests", 1, MAX_SUBREQUESTS)
@@ -274,18 +274,18 @@ def _check_kept(body: Fields) -> None:
 
 
 def _keeps(body: Fields) -> bool:
-    """Tell whether an upload keeps whatever the version before it has: it may have nothing of it yet."""
+    """Tell whether an upload keeps something of the previous version, which may have nothing of it."""
     inherits = any(part.values.get("type") == "inherit" for part in body.objects("bindings") or [])
     return bool(inherits or body.texts("keep_bindings") or body.flag("keep_assets"))
 
 
 def _id_of(version: sqlite3.Row | None) -> str:
-    """Name a version; one that is not there has no name."""
+    """Return the id of a version; None if there is none."""
     return "" if version is None else version["id"]
 
 
 def media_type(content_type: str) -> str:
-    """Tell a content type without its parameters, such as a charset."""
+    """Return a content type without its parameters, such as a charset."""
     return content_type.partition(";")[0].strip()
 
 
@@ -309,7 +309,7 @@ def _check_modules(modules: list[Module], body: Fields) -> None:
 
 
 def _check_size(code: CodeFiles, modules: list[Module]) -> None:
-    """Refuse what is too large. Raises ApiError 10027 (quoted, for the free plan's 3 MiB)."""
+    """Refuse code that is too large. Raises ApiError 10027 (quoted for the free plan's 3 MiB)."""
     size = sum(code.size(module["sha256"]) for module in modules)
     too_large = size > MAX_BYTES
     if size > MAX_COMPRESSED_BYTES and not too_large:
@@ -341,7 +341,7 @@ def _keep(
 
 
 def _forget_old(db: sqlite3.Connection, worker_id: str, number: int) -> None:
-    """Delete versions that can be deployed no more, unless they are deployed, and former deployments of them."""
+    """Delete versions that cannot be deployed any more, unless they are deployed, and their former deployments."""
     deployed = [part["version_id"] for part in desired_state.split_of(db, worker_id)]
     db.execute(
         "DELETE FROM worker_versions WHERE worker_id = ? AND number <= ?"

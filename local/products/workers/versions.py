@@ -1,4 +1,4 @@
-"""Versions of a Worker: code and bindings, never changed once uploaded."""
+"""Versions of a Worker: code and bindings, which never change after the upload."""
 
 import asyncio
 import base64
@@ -19,7 +19,7 @@ from local.products.workers import bindings, deployments, desired_state, preview
 _SHORTEST_PREFIX = 8  # of a version's id, documented
 _PAGE_SIZE = 10
 _LARGEST_PAGE = 100
-_CREATE_VERSION = "create_version_api"  # quoted in public code, of the real API
+_CREATE_VERSION = "create_version_api"  # quoted in public code, from the real API
 
 
 @uploads.taking_uploads
@@ -46,7 +46,7 @@ async def list_versions(call: Call) -> Reply:
 
 
 async def get_version(call: Call) -> Reply:
-    """GET /workers/workers/{worker_id}/versions/{version_id}; ?include=modules brings the code."""
+    """GET /workers/workers/{worker_id}/versions/{version_id}; ?include=modules adds the code."""
     worker = workers.find(call.cloud.db, call.path["worker_id"])
     row = find(call.cloud.db, worker["id"], call.path["version_id"])
     include = call.argument("include")
@@ -57,10 +57,10 @@ async def get_version(call: Call) -> Reply:
 
 
 async def patch_version(call: Call) -> Reply:
-    """PATCH /workers/workers/{worker_id}/versions/{version_id}: a JSON merge patch, which makes another version.
+    """PATCH /workers/workers/{worker_id}/versions/{version_id}: a JSON merge patch, which creates a new version.
 
-    Of a version's fields it knows `env`, its bindings by name, and `annotations`: what wrangler sends. 10222 is the
-    code that wrangler expects of a Worker without versions (wrangler/src/versions/secrets); the text is ours.
+    It supports the fields `env`, the bindings by name, and `annotations`, which wrangler sends. 10222 is the code that
+    wrangler expects for a Worker without versions (wrangler/src/versions/secrets); the text is ours.
     """
     body = call.fields(uploads.invalid)
     beyond = sorted(set(body.values) - {"env", "annotations"})
@@ -81,7 +81,7 @@ async def patch_version(call: Call) -> Reply:
 
 
 async def delete_version(call: Call) -> Reply:
-    """DELETE /workers/workers/{worker_id}/versions/{version_id}: not of one that is deployed."""
+    """DELETE /workers/workers/{worker_id}/versions/{version_id}: refused for a deployed version."""
     async with call.cloud.change() as change:
         worker = workers.find(change.db, call.path["worker_id"])
         row = find(change.db, worker["id"], call.path["version_id"])
@@ -106,7 +106,7 @@ def _module(part: Fields) -> NewModule:
 
 
 async def _modules_shown(call: Call, row: sqlite3.Row) -> dict[str, Json]:
-    """Show a version's code; a Worker that is assets alone has none."""
+    """Return a version's code; a Worker with assets only has none."""
     if json.loads(row["upload"])["main_module"] is None:
         return {}
 
@@ -119,7 +119,7 @@ async def _modules_shown(call: Call, row: sqlite3.Row) -> dict[str, Json]:
 
 
 def latest(db: sqlite3.Connection, worker_id: str) -> sqlite3.Row | None:
-    """Read the version that was uploaded last; None when there is none."""
+    """Read the last uploaded version; None if there is none."""
     return next(iter(rows(db, worker_id)), None)
 
 
@@ -129,7 +129,7 @@ def rows(db: sqlite3.Connection, worker_id: str) -> list[sqlite3.Row]:
 
 
 def deployed_latest(db: sqlite3.Connection, worker_id: str) -> sqlite3.Row | None:
-    """Read the version that was uploaded last; None unless it has all traffic. Raises ApiError 10007 without one."""
+    """Read the last uploaded version; None unless it has all traffic. Raises ApiError 10007 if there is none."""
     row = latest(db, worker_id)
     if row is None:
         raise workers.not_found()
@@ -138,7 +138,7 @@ def deployed_latest(db: sqlite3.Connection, worker_id: str) -> sqlite3.Row | Non
 
 
 def find(db: sqlite3.Connection, worker_id: str, wanted: str) -> sqlite3.Row:
-    """Find a version by id, by the start of an id, or by the word latest. Raises ApiError 100146."""
+    """Find a version by its id, by the beginning of its id, or by the word latest. Raises ApiError 100146."""
     versions = rows(db, worker_id)
     if wanted == "latest":
         found = versions[:1]
@@ -169,7 +169,7 @@ def _describe(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Json]:
         "usage_model": upload["usage_model"],
         **upload["echo"],
         **({"annotations": noted} if noted else {}),
-        **({"bindings": bound} if bound else {}),  # of none the API is silent: the provider's acceptance tests
+        **({"bindings": bound} if bound else {}),  # the API leaves an empty list out: the provider's acceptance tests
         **durable_objects.describe(upload),
         **assets.describe(upload.get("assets")),
     }

@@ -1,7 +1,7 @@
-"""Workers: the things that versions, deployments and crons belong to, and the account's workers.dev name.
+"""Workers, which have versions, deployments and cron triggers; and the account's workers.dev name.
 
-Codes come from Cloudflare's OpenAPI (createWorker, editWorker); its texts are not published, so those are ours, except
-where marked (recorded), see d1.py, or (quoted).
+Codes come from Cloudflare's OpenAPI (createWorker, editWorker). Its texts are not published, so those are ours, except
+those marked (recorded), see d1/databases.py, or (quoted).
 """
 
 import json
@@ -36,7 +36,7 @@ DEFAULT_SETTINGS: dict[str, Json] = {
     "tail_consumers": [],
 }
 
-# What Cloudflare tells of observability that is not set (the Terraform provider's acceptance tests of a Worker).
+# Cloudflare's answer if observability is not set (the Terraform provider's acceptance tests of a Worker).
 _UNSET_OBSERVABILITY: dict[str, Json] = {
     "enabled": False,
     "head_sampling_rate": 1,
@@ -46,7 +46,7 @@ _UNSET_OBSERVABILITY: dict[str, Json] = {
 
 
 async def create_worker(call: Call) -> Reply:
-    """POST /workers/workers: gives the Worker a port of its own, which it keeps."""
+    """POST /workers/workers: gives the Worker a permanent port."""
     body = call.fields(_invalid)
     name, settings = _name(body), read_settings(body)
     refused: set[int] = set()
@@ -57,12 +57,12 @@ async def create_worker(call: Call) -> Reply:
                 worker_id = insert(change.db, name, settings, call.cloud.first_port, refused)
             return Reply(describe(call.cloud.db, find(call.cloud.db, worker_id)))
         except DataPlaneRefusedError as error:
-            if error.kind != "port_in_use":  # somebody took the port between our look and the data plane's bind
+            if error.kind != "port_in_use":  # another process took the port between our check and the data plane's bind
                 raise
 
 
 async def list_workers(call: Call) -> Reply:
-    """GET /workers/workers: ordered by `order_by` (updated_on, created_on, deployed_on, name) and `order`."""
+    """GET /workers/workers: sorted by `order_by` (updated_on, created_on, deployed_on, name) and `order`."""
     column = call.argument("order_by") or "updated_on"
     if column not in ("updated_on", "created_on", "deployed_on", "name"):
         raise _invalid("order_by", "Invalid enum value. Expected 'deployed_on' | 'updated_on' | 'created_on' | 'name'")
@@ -79,7 +79,7 @@ async def get_worker(call: Call) -> Reply:
 
 
 async def replace_worker(call: Call) -> Reply:
-    """PUT /workers/workers/{worker_id}: what is left out goes back to its default."""
+    """PUT /workers/workers/{worker_id}: missing settings get their defaults."""
     body = call.fields(_invalid)
     return await _update(call, _name(body), read_settings(body))
 
@@ -94,7 +94,7 @@ async def patch_worker(call: Call) -> Reply:
 
 
 async def delete_worker(call: Call) -> Reply:
-    """DELETE /workers/workers/{worker_id}: not of one that other Workers bind, unless ?force=true."""
+    """DELETE /workers/workers/{worker_id}: refused if other Workers bind it, unless ?force=true."""
     async with call.cloud.change() as change:
         delete(call, change, find(change.db, call.path["worker_id"]))
     return Reply(None)
@@ -106,7 +106,7 @@ async def get_subdomain(call: Call) -> Reply:
 
 
 async def put_subdomain(call: Call) -> Reply:
-    """PUT /workers/subdomain. It shows in no address here: Workers have ports instead."""
+    """PUT /workers/subdomain. Addresses here do not contain it: Workers have ports instead."""
     name = call.fields(_invalid).required_text("subdomain")
     if not _SUBDOMAIN.fullmatch(name):
         raise ApiError(400, 10031, f"Invalid subdomain '{name}': lowercase letters, digits and hyphens only")
@@ -124,10 +124,10 @@ def find(db: sqlite3.Connection, id_or_name: str) -> sqlite3.Row:
 
 
 def insert(db: sqlite3.Connection, name: str, settings: dict[str, Json], first_port: int, refused: set[int]) -> str:
-    """Write a new Worker, with a port of its own that is none of those refused before, and return its id.
+    """Store a new Worker, with a port that was not refused before, and return its id.
 
-    Its port is refused from now on: it turned out to be in use when this comes to be called again. Raises ApiError
-    10203 when the settings name a Tail Worker that is not there.
+    When this is called again, its port was in use, and is not tried any more. Raises ApiError 10203 if the settings
+    name a Tail Worker that does not exist.
     """
     port = _free_port(db, first_port, refused)
     refused.add(port)
@@ -141,7 +141,7 @@ def insert(db: sqlite3.Connection, name: str, settings: dict[str, Json], first_p
 
 
 def store_settings(db: sqlite3.Connection, worker_id: str, settings: dict[str, Json]) -> None:
-    """Write a Worker's settings. Raises ApiError 10203 when they newly name a Tail Worker that is not there."""
+    """Store a Worker's settings. Raises ApiError 10203 if they newly name a Tail Worker that does not exist."""
     _check_tail_workers(db, settings, json.loads(find(db, worker_id)["settings"]))
     db.execute("UPDATE workers SET settings = ?, updated_on = ? WHERE id = ?", (json.dumps(settings), now(), worker_id))
 
@@ -149,7 +149,7 @@ def store_settings(db: sqlite3.Connection, worker_id: str, settings: dict[str, J
 def delete(call: Call, change: Change, row: sqlite3.Row) -> None:
     """Delete a Worker with its versions, deployments, crons and Durable Objects.
 
-    Raises ApiError 10142 (quoted) for one that others bind unless the call forces it, and 10064 (quoted) for the
+    Raises ApiError 10142 (quoted) if others bind it, unless the call forces it, and 10064 (quoted) if it is the
     consumer of a queue.
     """
     users = dependents.all_of(change.db, row)
@@ -175,7 +175,7 @@ def delete(call: Call, change: Change, row: sqlite3.Row) -> None:
 
 
 def find_script(db: sqlite3.Connection, name: str) -> sqlite3.Row:
-    """Read a Worker by name alone, as the routes below workers/scripts do. Raises ApiError 10007."""
+    """Read a Worker by name only, as the routes below workers/scripts do. Raises ApiError 10007."""
     row = db.execute("SELECT * FROM workers WHERE name = ?", (name,)).fetchone()
     if row is None:
         raise not_found()
@@ -183,17 +183,17 @@ def find_script(db: sqlite3.Connection, name: str) -> sqlite3.Row:
 
 
 def not_found() -> ApiError:
-    """Make the error for an unknown Worker (recorded)."""
+    """Return the error for an unknown Worker (recorded)."""
     return ApiError(404, 10007, "This Worker does not exist on your account.")
 
 
 def address(row: sqlite3.Row) -> str:
-    """Tell where a Worker answers."""
+    """Return the address of a Worker."""
     return f"http://127.0.0.1:{row['port']}"
 
 
 def describe(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Json]:
-    """Describe a Worker."""
+    """Return a Worker."""
     settings: dict[str, Json] = json.loads(row["settings"])
     return {
         "id": row["id"],
@@ -210,13 +210,13 @@ def describe(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Json]:
 
 
 def tail_consumers(settings: dict[str, Json]) -> list[Json]:
-    """Describe who gets a Worker's tail as scripts do."""
+    """Return the consumers of a Worker's tail in the form of scripts."""
     consumers: list[dict[str, Json]] = settings["tail_consumers"]
     return [{"service": part["name"], **{k: v for k, v in part.items() if k != "name"}} for part in consumers]
 
 
 def without_default_observability(description: dict[str, Json]) -> dict[str, Json]:
-    """Leave out observability that is as if nobody had set it: the provider takes any mention for a difference."""
+    """Drop observability that equals the default: the provider would see any mention as a difference."""
     return {
         key: value
         for key, value in description.items()
@@ -234,7 +234,7 @@ async def _update(call: Call, name: str, settings: dict[str, Json]) -> Reply:
 
 
 def read_settings(body: Fields) -> dict[str, Json]:
-    """Read a Worker's settings whole. Observability is kept as sent: to the provider, a script's may have no more."""
+    """Read all of a Worker's settings. Observability is stored as sent, because the provider expects no more."""
     if body.has("previews_base_config"):
         raise ApiError(501, 10021, "The local Cloudflare does not have previews_base_config of a Worker")
     observability = body.fields("observability")
@@ -256,7 +256,7 @@ def read_settings(body: Fields) -> dict[str, Json]:
 
 
 def _check_tail_workers(db: sqlite3.Connection, settings: dict[str, Json], kept: dict[str, Json]) -> None:
-    """Refuse new names of Workers that are not there. Code and text are quoted (workers-sdk issue 8275)."""
+    """Refuse new names of Workers that do not exist. Code and text are quoted (workers-sdk issue 8275)."""
     wanted = {part["name"] for part in settings["tail_consumers"]} - {part["name"] for part in kept["tail_consumers"]}
     known = {row["name"] for row in db.execute("SELECT name FROM workers")}
     if wanted - known:
@@ -264,7 +264,7 @@ def _check_tail_workers(db: sqlite3.Connection, settings: dict[str, Json], kept:
 
 
 def _tail_consumer(part: Fields) -> dict[str, Json]:
-    """Read who gets a Worker's tail; a script says `service` where a Worker says `name`."""
+    """Read a consumer of a Worker's tail; a script says `service` where a Worker says `name`."""
     name = part.text("service") or part.required_text("name")
     return {key: value for key, value in part.values.items() if key != "service"} | {"name": name}
 
@@ -304,7 +304,7 @@ def _name(body: Fields) -> str:
 
 
 def check_name(name: str) -> None:
-    """Refuse what cannot be a Worker's name. Raises ApiError 10016."""
+    """Refuse a name that is not valid for a Worker. Raises ApiError 10016."""
     if not _NAME.fullmatch(name):
         message = f"Invalid Worker name '{name}': 1 to 63 lowercase letters, digits, underscores and hyphens"
         raise ApiError(400, 10016, message)
@@ -359,7 +359,7 @@ def _references(db: sqlite3.Connection, worker_id: str) -> dict[str, Json]:
 
 
 def _merge(old: Json, patch: Json) -> Json:
-    """Merge as RFC 7396 says: null removes, objects merge, anything else replaces."""
+    """Merge as in RFC 7396: null removes, objects are merged, anything else replaces."""
     if not isinstance(patch, dict):
         return patch
     merged: dict[str, Any] = dict(cast("dict[str, Any]", old)) if isinstance(old, dict) else {}

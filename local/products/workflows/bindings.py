@@ -8,7 +8,7 @@ from local.core.product import BindingType, StoredBinding
 
 
 def _workflow(_: sqlite3.Connection, part: Fields) -> StoredBinding:
-    """Read a workflow binding. The workflow need not exist: it may be created after the code is deployed (recorded)."""
+    """Read a workflow binding. The workflow need not exist: it may be created after the deployment (recorded)."""
     workflow_name, class_name, script_name = (part.text(key) for key in ("workflow_name", "class_name", "script_name"))
     if not workflow_name:
         raise must_have(part, "a valid `workflow_name`")

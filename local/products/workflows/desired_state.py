@@ -1,4 +1,4 @@
-"""Workflows as the data plane runs them."""
+"""The data plane's configuration of Workflows."""
 
 import json
 import sqlite3
@@ -8,7 +8,7 @@ from local.products.workers.desired_state import version_with_class
 
 
 def configure(db: sqlite3.Connection) -> Config:
-    """Describe all Workflows to the data plane."""
+    """Return the configuration of all Workflows."""
     return {"workflows": _workflows(db)}
 
 

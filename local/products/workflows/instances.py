@@ -1,6 +1,6 @@
-"""Instances of workflows: to create them, watch them, and make them go.
+"""Instances of workflows: create, read and control them.
 
-Codes 10400, 10401, 10405 and 10201 and the texts after workflows.api.error are of the real API (recorded in
+Codes 10400, 10401, 10405 and 10201 and the texts after workflows.api.error are the real API's (recorded in
 alchemy-run/distilled, in workers-sdk's deletion of batches, and in public bug reports).
 """
 
@@ -31,7 +31,7 @@ _COMMANDS = ("pause", "resume", "terminate", "restart")
 _PAGE_SIZE = 10
 _LARGEST_PAGE = 100
 
-# What the data plane refuses: HTTP status and code. Where no code is known, 10001 stands for it.
+# Refusals of the data plane, with HTTP status and code; 10001 stands for an unknown code.
 _REFUSALS = {
     "instance.not_found": (404, 10400),
     "instance.cannot_terminate": (400, 10401),
@@ -43,7 +43,7 @@ _REFUSALS = {
 
 
 async def create_instance(call: Call) -> Reply:
-    """POST /workflows/{workflow_name}/instances: it starts at once."""
+    """POST /workflows/{workflow_name}/instances: the instance starts at once."""
     workflow = find(call.cloud.db, call.path["workflow_name"])
     wanted = _new_instance(call.fields(invalid))
     creation = await _create(call, workflow, [wanted])
@@ -53,7 +53,7 @@ async def create_instance(call: Call) -> Reply:
 
 
 async def create_batch(call: Call) -> Reply:
-    """POST /workflows/{workflow_name}/instances/batch: up to 100; ids that are taken are left out."""
+    """POST /workflows/{workflow_name}/instances/batch: up to 100; ids that exist are left out."""
     workflow = find(call.cloud.db, call.path["workflow_name"])
     parts = array(call.json(invalid), invalid)
     if not 1 <= len(parts) <= MAX_BATCH:
@@ -64,7 +64,7 @@ async def create_batch(call: Call) -> Reply:
 
 
 async def list_instances(call: Call) -> Reply:
-    """GET /workflows/{workflow_name}/instances: newest first, by `cursor` or by `page`, which is deprecated."""
+    """GET /workflows/{workflow_name}/instances: newest first, paged by `cursor` or by `page`, which is deprecated."""
     workflow = find(call.cloud.db, call.path["workflow_name"])
     direction = _option(call, "direction", ("asc", "desc")) or "desc"
     page = call.page(0, invalid, size=_PAGE_SIZE, largest=_LARGEST_PAGE)
@@ -97,7 +97,7 @@ async def list_instances(call: Call) -> Reply:
 
 
 async def get_instance(call: Call) -> Reply:
-    """GET /workflows/{workflow_name}/instances/{instance_id}: ?order is of its steps, ?simple=true leaves them out."""
+    """GET /workflows/{workflow_name}/instances/{instance_id}: ?order sorts its steps, ?simple=true leaves them out."""
     workflow = find(call.cloud.db, call.path["workflow_name"])
     order = _option(call, "order", ("asc", "desc"))
     simple = _option(call, "simple", ("true", "false"))
@@ -119,7 +119,7 @@ async def get_instance(call: Call) -> Reply:
 
 
 async def get_step(call: Call) -> Reply:
-    """GET /workflows/{workflow_name}/instances/{instance_id}/step: by `name` and `type`, with its whole output."""
+    """GET /workflows/{workflow_name}/instances/{instance_id}/step: by `name` and `type`, with its complete output."""
     workflow = find(call.cloud.db, call.path["workflow_name"])
     name, kind = call.argument("name"), _option(call, "type", ("step", "waitForEvent"))
     if not name or not kind:
@@ -134,7 +134,7 @@ async def get_step(call: Call) -> Reply:
 
 
 async def delete_instances(call: Call) -> Reply:
-    """POST /workflows/{workflow_name}/instances/batch/delete: up to 100, each by itself.
+    """POST /workflows/{workflow_name}/instances/batch/delete: up to 100, each on its own.
 
     Undocumented; wrangler/src/workflows/commands/instances/delete.ts.
     """
@@ -174,9 +174,10 @@ async def change_status(call: Call) -> Reply:
 
 
 async def terminate_instances(call: Call) -> Reply:
-    """PUT /workflows/{workflow_name}/instances/terminate: all that have not ended, or those of one `status`.
+    """PUT /workflows/{workflow_name}/instances/terminate: all unfinished instances, or those with one `status`.
 
-    Undocumented; wrangler/src/workflows/commands/instances/terminate-all.ts. Cloudflare starts a job, here it is done.
+    Undocumented; wrangler/src/workflows/commands/instances/terminate-all.ts. Cloudflare starts a job; here it is done
+    before the answer.
     """
     workflow = find(call.cloud.db, call.path["workflow_name"])
     wanted = _option(call, "status", _UNFINISHED)
@@ -203,7 +204,7 @@ async def send_event(call: Call) -> Reply:
 
 
 async def _all_of(call: Call, workflow_id: str, status: str) -> list[str]:
-    """Read the ids of all instances in a status."""
+    """Read the ids of all instances with a status."""
     ids: list[str] = []
     while True:
         query = {"status": status, "direction": "asc", "offset": len(ids), "limit": _LARGEST_PAGE}
@@ -242,7 +243,7 @@ def _new_instance(body: Fields) -> dict[str, Json]:
 
 
 def _params(body: Fields) -> Json:
-    """Read the payload: any JSON, or a string that holds JSON, as the API's reference has it."""
+    """Read the payload: any JSON, or a string that contains JSON, as in the API reference."""
     params = body.values.get("params")
     if len(json_text.compact(params)) > MAX_PARAMS_BYTES:
         raise body.wrong("params", f"Must be at most {MAX_PARAMS_BYTES} bytes")
@@ -266,14 +267,14 @@ def _created(db: sqlite3.Connection, workflow: sqlite3.Row, instance_id: str) ->
 
 
 def _output(output: Json) -> Json:
-    """Show an output as the API's reference has it: text, a number or null; anything else as JSON."""
+    """Convert an output as in the API reference: text, a number or null; anything else as JSON."""
     plain = output is None or isinstance(output, str) or (isinstance(output, int | float) and output is not True)
     return output if plain and output is not False else json.dumps(output, ensure_ascii=False, separators=(",", ":"))
 
 
 @asynccontextmanager
 async def _refusals() -> AsyncGenerator[None]:
-    """Turn what the data plane refuses into Cloudflare's words."""
+    """Convert refusals of the data plane to Cloudflare's errors."""
     try:
         yield
     except DataPlaneRefusedError as error:

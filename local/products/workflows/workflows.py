@@ -1,8 +1,8 @@
-"""Workflows: the workflows themselves and their versions; workflow_instances.py has what runs in them.
+"""Workflows and their versions; instances.py has their instances.
 
-Codes: 10001, 10002, 10200 and 10300 are of the real API (recorded in alchemy-run/distilled and in public bug reports),
-as are the texts workflows.api.error.internal_server, .body and .workflow.not_found. The real API says no more than
-that; what follows a colon is ours. Of a script that is not there it says 500 internal_server (recorded).
+Codes 10001, 10002, 10200 and 10300 are the real API's (recorded in alchemy-run/distilled and in public bug reports),
+and so are the texts workflows.api.error.internal_server, .body and .workflow.not_found. The real API says no more; the
+text after a colon is ours. For a script that does not exist it answers 500 internal_server (recorded).
 """
 
 import json
@@ -68,7 +68,7 @@ async def put_workflow(call: Call) -> Reply:
 
 
 async def list_workflows(call: Call) -> Reply:
-    """GET /workflows: newest first; `search` looks within names."""
+    """GET /workflows: newest first; `search` matches parts of names."""
     wanted = call.argument("search") or ""
     rows = call.cloud.db.execute("SELECT * FROM workflows ORDER BY created_on DESC, name").fetchall()
     found = [row for row in rows if wanted in row["name"]]
@@ -83,7 +83,7 @@ async def get_workflow(call: Call) -> Reply:
 
 
 async def delete_workflow(call: Call) -> Reply:
-    """DELETE /workflows/{workflow_name}: its instances go with it, the Worker stays."""
+    """DELETE /workflows/{workflow_name}: deletes its instances too; the Worker stays."""
     async with call.cloud.change() as change:
         row = find(change.db, call.path["workflow_name"])
         change.db.execute("DELETE FROM workflows WHERE id = ?", (row["id"],))
@@ -123,12 +123,12 @@ def latest_version(db: sqlite3.Connection, workflow_id: str) -> sqlite3.Row:
 
 
 def not_found() -> ApiError:
-    """Make the error for an unknown workflow (recorded)."""
+    """Return the error for an unknown workflow (recorded)."""
     return ApiError(404, 10200, "workflows.api.error.workflow.not_found")
 
 
 def invalid(path: str, problem: str) -> ApiError:
-    """Make the error about a body or a parameter."""
+    """Return the error about a body or a parameter."""
     return ApiError(400, 10002, f"workflows.api.error.body: {path or 'body'}: {problem}")
 
 
@@ -147,7 +147,7 @@ def _unusable(why: str) -> ApiError:
 
 
 def _settings(body: Fields) -> dict[str, Json]:
-    """Read what a version keeps beside its class."""
+    """Read the settings that a version stores besides its class."""
     if body.items("schedules"):
         raise ApiError(501, 10002, "The local Cloudflare does not have schedules of a workflow: use a cron trigger")
     limits, concurrency = body.fields("limits"), body.fields("concurrency")
@@ -161,7 +161,7 @@ def _settings(body: Fields) -> dict[str, Json]:
 
 
 def check_retention(part: Fields | None) -> None:
-    """Refuse what is no duration: milliseconds, or a text such as "7 days"."""
+    """Refuse a value that is not a duration: milliseconds, or a text such as "7 days"."""
     for name in ("success_retention", "error_retention") if part is not None else ():
         value = part.values.get(name) if part is not None else None
         is_count = isinstance(value, int) and not isinstance(value, bool) and value > 0

@@ -1,1 +1,1 @@
-"""Zones, with the routes and custom domains that Workers have in them."""
+"""Zones, with the routes and custom domains of Workers."""

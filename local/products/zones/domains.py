@@ -1,7 +1,7 @@
-"""Custom domains: names whose requests all go to one Worker.
+"""Custom domains: host names whose requests all go to one Worker.
 
-The API reference documents /workers/domains; what is below `domains/records` and `domains/changeset` is wrangler's
-(workers-sdk, deploy-helpers/src/triggers/publish-routes.ts), in the shapes that it reads. Codes and texts are ours.
+The API reference documents /workers/domains. Routes below `domains/records` and `domains/changeset` are wrangler's
+(workers-sdk, deploy-helpers/src/triggers/publish-routes.ts), in the formats that it reads. Codes and texts are ours.
 """
 
 import sqlite3
@@ -19,7 +19,7 @@ _LARGEST_PAGE = 1000
 
 
 async def put_domain(call: Call) -> Reply:
-    """PUT /workers/domains: a name that another Worker has goes over to this one."""
+    """PUT /workers/domains: moves a host name that another Worker has to this one."""
     body = call.fields(unparsable)
     _check_environment(body)
     async with call.cloud.change() as change:
@@ -29,7 +29,7 @@ async def put_domain(call: Call) -> Reply:
 
 
 async def list_domains(call: Call) -> Reply:
-    """GET /workers/domains: of a hostname, service, environment and zone."""
+    """GET /workers/domains: filtered by hostname, service, environment and zone."""
     return Reply([_describe(row) for row in _listed(call)])
 
 
@@ -47,7 +47,7 @@ async def delete_domain(call: Call) -> Reply:
 
 
 async def list_records(call: Call) -> Reply:
-    """GET /workers/domains/records: with what of a Worker answers there."""
+    """GET /workers/domains/records: with the part of a Worker that answers there."""
     rows = _listed(call)
     page = call.page(len(rows), unparsable, size=_PAGE_SIZE, largest=_LARGEST_PAGE)
     shown = [_record(row) for row in page.cut(rows)]
@@ -60,9 +60,10 @@ async def get_record(call: Call) -> Reply:
 
 
 async def compare_script_domains(call: Call) -> Reply:
-    """POST /workers/scripts/{script_name}/domains/changeset: what a PUT of these domains would do, and nothing more.
+    """POST /workers/scripts/{script_name}/domains/changeset: what a PUT of these domains would do, without doing it.
 
-    With `replace_state=true` it tells, too, which of the Worker's would go. There is no DNS for them to conflict with.
+    With `replace_state=true` it also lists the Worker's domains that would be removed. There is no DNS to conflict
+    with.
     """
     db = call.cloud.db
     worker = workers.find_script(db, call.path["script_name"])
@@ -88,7 +89,7 @@ async def compare_script_domains(call: Call) -> Reply:
 async def put_script_domains(call: Call) -> Reply:
     """PUT /workers/scripts/{script_name}/domains/records: all custom domains of a Worker.
 
-    Raises ApiError 409 for a name that another Worker has, unless `override_existing_origin` lets it go over.
+    Raises ApiError 409 for a host name that another Worker has, unless `override_existing_origin` allows the move.
     """
     body = call.fields(unparsable)
     wanted = _origins(body.required("origins"))
@@ -103,7 +104,7 @@ async def put_script_domains(call: Call) -> Reply:
 
 
 def _attach(db: sqlite3.Connection, worker_id: str, part: Fields, *, may_take: bool = True) -> str:
-    """Give a Worker a name; returns the domain's id, which is another one when the Worker is."""
+    """Give a Worker a host name. Return the domain's id, which changes with the Worker."""
     zone, hostname = _zone_and_hostname(db, part)
     row = db.execute(f"{_SELECT} WHERE hostname = ?", (hostname,)).fetchone()
     if row is not None and row["worker_id"] == worker_id:

@@ -1,4 +1,4 @@
-"""Patterns of routes: what is one, and which are the same.
+"""Patterns of routes: checks and normalises them.
 
 https://developers.cloudflare.com/workers/configuration/routing/routes/#validity; code 10022 and its texts were once
 documented there ("Invalid Route Pattern").
@@ -13,12 +13,12 @@ _PARTS = re.compile(r"(?P<scheme>https?://)?(?P<host>[^/]*)(?P<path>/.*)?", re.I
 
 
 def host_of(pattern: str) -> str:
-    """Tell the name in a pattern, without its wildcard."""
+    """Return the host name in a pattern, without its wildcard."""
     return _split(pattern)[1].removeprefix("*").removeprefix(".")
 
 
 def normalized(pattern: str, zone_name: str) -> str:
-    """Write a pattern so that those that match the same are the same. Raises ApiError 10022 for what is none."""
+    """Normalise a pattern, so that equivalent patterns are equal. Raises ApiError 10022 for an invalid one."""
     scheme, host, path = _split(pattern)
     name = host_of(pattern)
     if "?" in pattern:

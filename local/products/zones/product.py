@@ -1,4 +1,4 @@
-"""Zones: the names that Workers answer to, by route and by custom domain."""
+"""Zones: the host names of Workers, by route and by custom domain."""
 
 import sqlite3
 
@@ -8,7 +8,7 @@ from local.products.zones.schema import SCHEMA
 
 
 def _configure(db: sqlite3.Connection) -> Config:
-    """Describe to the data plane who answers by which name."""
+    """Return the configuration of all host names: which Worker answers where."""
     named = db.execute(
         "SELECT d.hostname, w.name AS worker FROM worker_domains d JOIN workers w ON w.id = d.worker_id"
         " JOIN zones z ON z.id = d.zone_id WHERE d.enabled AND NOT z.paused ORDER BY d.hostname"
@@ -21,7 +21,7 @@ def _configure(db: sqlite3.Connection) -> Config:
 
 
 def _zones(api: Listing) -> list[tuple[str, ...]]:
-    """Show each zone, and below it who answers there."""
+    """Return a row for each zone, followed by the Workers that answer there."""
     attached = api.one("workers/domains")
     rows: list[tuple[str, ...]] = []
     for zone in api.all("/zones"):

@@ -1,7 +1,7 @@
 """Routes of Workers: patterns of addresses in a zone.
 
-10019 is quoted from the real API; 10020 and 10022 were once documented, and are seen in issues of workers-sdk. That an
-unknown route is 10009 is quoted too; its text is ours.
+10019 is quoted from the real API; 10020 and 10022 were once documented, and occur in issues of workers-sdk. That an
+unknown route has 10009 is quoted too; its text is ours.
 """
 
 import sqlite3
@@ -59,7 +59,7 @@ async def delete_route(call: Call) -> Reply:
 
 
 async def put_script_routes(call: Call) -> Reply:
-    """PUT /workers/scripts/{script_name}/routes: all routes of a Worker, in whatever zones; wrangler's way.
+    """PUT /workers/scripts/{script_name}/routes: all routes of a Worker, in any zones; wrangler uses it.
 
     Not documented. The body is [{pattern, zone_id or zone_name}] (workers-sdk, deploy-helpers/src/triggers/
     publish-routes.ts); the answer is the patterns.
@@ -76,7 +76,7 @@ async def put_script_routes(call: Call) -> Reply:
 
 
 def _place(db: sqlite3.Connection, worker_id: str, part: Fields) -> str:
-    """Give a Worker a route, unless it has it; returns its id."""
+    """Give a Worker a route, unless it has it; return its id."""
     pattern = part.required_text("pattern")
     zone = zones.chosen(db, part.text("zone_id"), part.text("zone_name"), patterns.host_of(pattern))
     row = db.execute(

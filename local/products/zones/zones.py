@@ -1,6 +1,6 @@
-"""Zones: the domains of an account, as far as Workers need them. Nothing of DNS, certificates or caching is here.
+"""Zones: the domains of an account, as far as Workers need them. DNS, certificates and caching are not implemented.
 
-1061 and its text are of the real API, quoted in public code; 1001 and 1004 with their texts are ours, in its words.
+1061 and its text are the real API's, quoted in public code; 1001 and 1004 are ours, with texts in its style.
 """
 
 import re
@@ -24,7 +24,7 @@ _ACTIVE = "active"
 _TYPES = ("full", "partial")
 _OTHER_TYPES = ("secondary", "internal")
 _PLAN = "Local"
-_NAME_SERVERS = ["one.ns.localhost", "two.ns.localhost"]  # nobody answers there
+_NAME_SERVERS = ["one.ns.localhost", "two.ns.localhost"]  # no servers answer at these names
 
 # The operators of a filter, as in `name=contains:example` (API reference, "List Zones").
 _OPERATORS: dict[str, Callable[[str, str], bool]] = {
@@ -61,7 +61,7 @@ async def create_zone(call: Call) -> Reply:
 
 
 async def list_zones(call: Call) -> Reply:
-    """GET /zones: those that fit `match` (all, any) of what is asked, in `order` and `direction`."""
+    """GET /zones: zones that match any or all filters (`match`), sorted by `order` and `direction`."""
     db = call.cloud.db
     asked = {
         "name": _filter(call.argument("name")),
@@ -89,7 +89,7 @@ async def get_zone(call: Call) -> Reply:
 
 
 async def edit_zone(call: Call) -> Reply:
-    """PATCH /zones/{zone_id}: Workers run at no route or domain of a zone that is paused."""
+    """PATCH /zones/{zone_id}: in a paused zone, Workers run at no route or domain."""
     body = call.fields(_invalid)
     if body.has("vanity_name_servers"):
         raise ApiError(501, 1001, "The local Cloudflare does not have name servers (vanity_name_servers)")
@@ -110,7 +110,7 @@ async def delete_zone(call: Call) -> Reply:
 
 
 def find(db: sqlite3.Connection, zone_id: str) -> sqlite3.Row:
-    """Read a zone by its id. Raises ApiError 7003 for what cannot be one, and 1001."""
+    """Read a zone by its id. Raises ApiError 7003 for an invalid id, and 1001 for an unknown one."""
     if not _ID.fullmatch(zone_id):
         message = f"Could not route to /client/v4/zones/{zone_id}, perhaps your object identifier is invalid?"
         raise ApiError(404, 7003, message)
@@ -121,20 +121,20 @@ def find(db: sqlite3.Connection, zone_id: str) -> sqlite3.Row:
 
 
 def zone_of(db: sqlite3.Connection, hostname: str) -> sqlite3.Row | None:
-    """Find the zone that a name is in: the longest, when one lies in another."""
+    """Find the zone that contains a host name: the longest, if one contains another."""
     rows = [row for row in db.execute("SELECT * FROM zones").fetchall() if includes(row["name"], hostname)]
     return max(rows, key=lambda row: len(row["name"]), default=None)
 
 
 def includes(zone_name: str, hostname: str) -> bool:
-    """Tell whether a name is in a zone."""
+    """Tell whether a host name is in a zone."""
     return hostname == zone_name or hostname.endswith(f".{zone_name}")
 
 
 def chosen(db: sqlite3.Connection, zone_id: str | None, zone_name: str | None, hostname: str) -> sqlite3.Row:
-    """Find the zone that was named by id or by name, or else the one that a name is in.
+    """Find the zone given by id or by name, or else the one that contains a host name.
 
-    Raises ApiError when it is not there; code and text are ours.
+    Raises ApiError if it does not exist; code and text are ours.
     """
     if zone_id:
         return find(db, zone_id)

@@ -1,4 +1,4 @@
-"""The Cloudflare resources that can be deployed: one table entry each, in the folders of their products."""
+"""The Cloudflare resources that can be deployed; each product's folder has the entries of its types."""
 
 from local.core.registry import pulumi_types
 from local.pulumi.cloudflare_types.api import Api
@@ -7,5 +7,5 @@ from local.pulumi.resource_types import ResourceType
 
 
 def cloudflare_types(api: Api) -> dict[str, ResourceType]:
-    """Give each type's driver by its token."""
+    """Return each type's driver by its token."""
     return {token: RestType(spec, api) for token, spec in pulumi_types().items()}

@@ -1,4 +1,4 @@
-"""Cloudflare's API through the official SDK: one call, its result, and errors fit for a user."""
+"""Cloudflare's API through the official SDK: makes a call, and returns its result or an error for the user."""
 
 from typing import Any, Literal, cast
 
@@ -9,7 +9,7 @@ from local.pulumi.wire import Properties
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
-# A call that may be repeated is tried three times in all; a POST makes a new object each time, so it is sent once.
+# A repeatable call is tried three times in all. A POST creates a new object each time, so it is sent once.
 _RETRIES = 2
 # A version upload starts the Worker in a scratch runtime first.
 _TIMEOUT_SECONDS = 120
@@ -24,9 +24,10 @@ class Api:
             base_url=base_url,
             api_token=api_token,
             timeout=_TIMEOUT_SECONDS,
-            http_client=cloudflare.DefaultHttpxClient(trust_env=False),  # no proxy stands between us and loopback
+            http_client=cloudflare.DefaultHttpxClient(trust_env=False),  # a proxy cannot reach the loopback address
         )
-        # The SDK prefers these over the token when the environment has them; they are for the real Cloudflare only.
+        # If the environment has these, the SDK would use them instead of the token; they are only for the real
+        # Cloudflare.
         self._client.api_email = self._client.api_key = self._client.user_service_key = None
 
     def close(self) -> None:
@@ -34,7 +35,7 @@ class Api:
         self._client.close()
 
     def call(self, method: Method, path: str, body: object = None, query: Properties | None = None) -> Any:
-        """Make a call and give the envelope's `result`. Raises ApiError."""
+        """Make a call and return the envelope's `result`. Raises ApiError."""
         options = {"params": query or {}, "max_retries": 0 if method == "POST" else _RETRIES}
         send = {
             "GET": self._client.get,
@@ -55,7 +56,7 @@ class Api:
 
 
 def _message(error: cloudflare.APIStatusError) -> str:
-    """Give Cloudflare's own words: the messages of the envelope's errors, else the body as it is."""
+    """Return Cloudflare's own text: the messages of the envelope's errors, or else the whole body."""
     body: object = error.body
     if isinstance(body, dict):
         errors = cast("list[Properties]", cast("Properties", body).get("errors") or [])

@@ -1,4 +1,4 @@
-"""Property names: Pulumi's camelCase and the API's snake_case."""
+"""Converts property names between Pulumi's camelCase and the API's snake_case."""
 
 import re
 from collections.abc import Callable, Collection
@@ -11,12 +11,12 @@ _BREAK = re.compile(r"[_/]([a-z0-9])")
 
 
 def to_snake(properties: Properties, verbatim_maps: Collection[str] = ()) -> Properties:
-    """Rename keys at every depth; the keys right inside of `verbatim_maps` (camelCase) stay."""
+    """Rename keys at every depth, except the keys directly inside of `verbatim_maps` (camelCase)."""
     return _rename(properties, lambda name: _CAPITAL.sub(r"_\1", name).lower(), verbatim_maps)
 
 
 def to_camel(properties: Properties, verbatim_maps: Collection[str] = ()) -> Properties:
-    """Rename keys at every depth; the keys right inside of `verbatim_maps` (camelCase) stay."""
+    """Rename keys at every depth, except the keys directly inside of `verbatim_maps` (camelCase)."""
     return _rename(properties, lambda name: _BREAK.sub(lambda match: match[1].upper(), name), verbatim_maps)
 
 

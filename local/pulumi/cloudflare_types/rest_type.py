@@ -1,4 +1,4 @@
-"""A Cloudflare resource as the official provider drives it over REST, described by one table entry."""
+"""A Cloudflare resource, driven over REST like the official provider does, and described by one table entry."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,11 +23,13 @@ def _same(value: Properties) -> Any:
 Get = Callable[[str], Any]  # reads the API at a path template
 
 Contents = Callable[[Get, Properties, Properties | None], str]
-"""Of an object's names and what it is to be (the API's names; None: deleted), what data would go: "5 messages", ""."""
+"""From an object's names and its planned state (the API's names; None: deleted) it returns which data would be lost: "5
+messages", or "".
+"""
 
 
 def told_at(path: str, held: Callable[[Any], str]) -> Contents:
-    """Read at one place what data an object holds; `held` tells of the answer what that is."""
+    """Return a function that reads at one path which data an object holds; `held` extracts it from the answer."""
     return lambda get, _names, _planned: held(get(path))
 
 
@@ -37,60 +39,62 @@ def _reply_as_is(reply: Properties, _inputs: Properties) -> Properties:
 
 @dataclass(frozen=True)
 class RestSpec:
-    """How one type maps to REST. Names of inputs and outputs are Pulumi's (camelCase), those of the API snake_case.
+    """How one type maps to REST. Names of inputs and outputs are Pulumi's (camelCase), names of the API are snake_case.
 
-    Path templates are filled from the inputs and the outputs; what is in a path is not sent in the body.
+    Path templates are filled from the inputs and the outputs; values in a path are not sent in the body.
     """
 
     collection: str
-    """Where it is created."""
+    """The path at which it is created."""
     item: str
-    """Where it is read, updated and deleted."""
+    """The path at which it is read, updated and deleted."""
     id_field: str
-    """The field of the API's reply that identifies it; it cannot change in an update."""
+    """The field of the API's reply that identifies it; an update cannot change it."""
     create_method: Method = "POST"
     update_method: Method = "PUT"
     updates: bool = True
-    """Whether it can change in place at all (`update_method` to `item`)."""
+    """Whether it can be updated in place (`update_method` to `item`)."""
     deletes: bool = True
-    """False: the provider sends nothing, as the object goes with its parent."""
+    """False: the provider sends nothing, because the object is deleted with its parent."""
     pulumi_id: str = ""
-    """The id that Pulumi shows, where the bridge does not know the real one."""
+    """The id that Pulumi shows, if the Terraform bridge does not know the real one."""
     replace_on: frozenset[str] | None = frozenset({"accountId"})
-    """Inputs whose change needs a new object; None: every one."""
+    """Inputs whose change requires a replacement; None: all of them."""
     never_replace_on: frozenset[str] = frozenset()
-    """Properties (at any depth) whose change is noted in place, whatever `replace_on` says."""
+    """Properties (at any depth) whose change is recorded in place, whatever `replace_on` says."""
     sticky: frozenset[str] = frozenset()
-    """Inputs that keep their value when the program stops setting them (Terraform's optional and computed)."""
+    """Inputs that keep their value if the program no longer sets them (Terraform's optional and computed)."""
     not_refreshed: frozenset[str] = frozenset()
-    """Inputs that the API does not tell."""
+    """Inputs that the API does not return."""
     in_force: str = ""
-    """The list, newest first, in a GET of `collection`: its first object is read, as the others have no effect."""
+    """The name of a list, newest first, in a GET of `collection`: its first object is read, because only that has an
+    effect.
+    """
     keyed_lists: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Lists whose order means nothing, each with the property that identifies an element."""
+    """Lists whose order has no meaning, each with the property that identifies an element."""
     verbatim_maps: frozenset[str] = frozenset()
-    """Objects (at any depth) whose keys are the user's own words."""
+    """Objects (at any depth) whose keys are the user's own."""
     query_inputs: frozenset[str] = frozenset()
-    """Inputs that go in the query string of the create."""
+    """Inputs that are sent in the query string of the create."""
     read_query: Properties = field(default_factory=dict[str, Any])
     nested_outputs: tuple[tuple[str, str], ...] = ()
-    """Outputs inside input objects (object, key) that only the API can tell."""
+    """Outputs inside of input objects (object, key) that only the API knows."""
     check: Callable[[Properties], Properties] = _same
     """Completes the inputs; raises CheckError or ValueError."""
     body: Callable[[Properties], Any] = _same
-    """Last touch on the body (API's names), defaults included."""
+    """Changes the body before it is sent (API's names), defaults included."""
     reply: Callable[[Properties, Properties], Properties] = _reply_as_is
-    """First touch on a reply (API's names), given the inputs (Pulumi's names)."""
+    """Changes a reply after it is received (API's names), given the inputs (Pulumi's names)."""
     contents: Contents | None = None
-    """Tells what data goes with it; None for what holds none."""
+    """Returns which data is deleted with it; None if it holds none."""
     find: str = ""
-    """Where objects of the same unique name are found; "" where names are not unique."""
+    """The path at which objects with the same unique name are found; "" if names are not unique."""
     unique: str = ""
-    """The input that has to be unique (the API's name); "" when `find` gives only one anyway."""
+    """The input that must be unique (the API's name); "" if `find` returns only one object anyway."""
 
 
 class RestType:
-    """Drives one type through the API, by its table entry."""
+    """Drives one type through the API, as its table entry says."""
 
     def __init__(self, spec: RestSpec, api: Api) -> None:
         self._spec = spec
@@ -98,7 +102,7 @@ class RestType:
 
     @property
     def deletes(self) -> bool:
-        """As the table says."""
+        """The value of the table entry."""
         return self._spec.deletes
 
     def check(self, old: Resource | None, inputs: Properties) -> Properties:  # noqa: ARG002 the interface's
@@ -109,7 +113,7 @@ class RestType:
             raise CheckError(str(error)) from error
 
     def diff(self, old: Resource, inputs: Properties) -> Diff:
-        """Compare inputs with inputs; `sticky` ones that are not set any more are no change."""
+        """Compare inputs with inputs; `sticky` inputs that are not set any more are not a change."""
         spec = self._spec
         found = compare(old.inputs, inputs, spec.keyed_lists)
         return Diff(tuple(self._judged(change) for change in found if not self._stays(change)))
@@ -124,7 +128,7 @@ class RestType:
         return Change(change.path, change.old, change.new, replaces, change.secret)
 
     def preview(self, old: Resource | None, inputs: Properties) -> Properties:
-        """Take the inputs as they are; of the rest, an update keeps only what identifies the object."""
+        """Return the inputs; of the other outputs, an update keeps only the ids."""
         outputs: Properties = dict(inputs)
         for parent, key in self._spec.nested_outputs:
             nested: object = inputs.get(parent)
@@ -135,7 +139,7 @@ class RestType:
         return outputs
 
     def create(self, inputs: Properties) -> Created:
-        """Send the create, and take the id from the reply."""
+        """Send the create request, and take the id from the reply."""
         spec = self._spec
         values = self._names(inputs)
         query = {name: values[name] for name in spec.query_inputs if values.get(name) is not None}
@@ -158,7 +162,7 @@ class RestType:
         return self._outputs(inputs, result)
 
     def read(self, resource: Resource) -> Found | None:
-        """Read it, and map the reply back to the inputs that are configured."""
+        """Read it, and map the reply back to the configured inputs."""
         inputs, outputs = reveal(resource.inputs), reveal(resource.outputs)
         template = self._spec.collection if self._spec.in_force else self._spec.item
         path = self._path(template, {**self._names(inputs), **self._names(outputs), "id": resource.id})
@@ -173,7 +177,7 @@ class RestType:
         return None if result is None else self._found(inputs, result)
 
     def delete(self, resource: Resource) -> None:
-        """Delete it; gone already is as good."""
+        """Delete it; if it is gone already, that is fine."""
         if not self._spec.deletes:
             return
         names = {**self._names(reveal(resource.inputs)), **self._names(reveal(resource.outputs)), "id": resource.id}
@@ -184,7 +188,7 @@ class RestType:
                 raise
 
     def find(self, inputs: Properties) -> Found | None:
-        """Look for the object of the same unique name."""
+        """Find the object with the same unique name."""
         spec = self._spec
         if not spec.find:
             return None
@@ -202,7 +206,7 @@ class RestType:
         return None
 
     def contents(self, resource: Resource, planned: Properties | None) -> str:
-        """Ask the API what data it holds that would go."""
+        """Ask the API which of its data would be lost."""
         if self._spec.contents is None:
             return ""
         names = {**self._names(reveal(resource.inputs)), **self._names(reveal(resource.outputs)), "id": resource.id}
@@ -228,7 +232,7 @@ class RestType:
         return self._spec.body({key: value for key, value in values.items() if key not in elsewhere})
 
     def _outputs(self, inputs: Properties, result: Any) -> Properties:
-        """Complete the inputs by what the API said, as the provider does: what is configured stays as configured."""
+        """Complete the inputs with the reply, as the provider does; configured values are kept."""
         return complete(inputs, self._reply(inputs, result), self._spec.keyed_lists)
 
     def _reply(self, inputs: Properties, result: Any) -> Properties:
@@ -236,7 +240,7 @@ class RestType:
         return to_camel(reply, self._spec.verbatim_maps)
 
     def _found(self, inputs: Properties, result: Any) -> Found:
-        """Map a reply to what it makes of the configured inputs."""
+        """Map a reply to the configured inputs."""
         reply = self._reply(inputs, result)
         fixed = {key for key in inputs if not _sent_in_body(key, self._spec)} | self._spec.not_refreshed
         now = project(inputs, reply, fixed, self._spec.keyed_lists)

@@ -1,4 +1,4 @@
-"""What the provider makes of configured values and the API's replies, whatever the type."""
+"""Combines configured values and the API's replies as the provider does, for all types."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from local.pulumi.wire import Properties, is_list, is_object
 
 
 def complete(inputs: Properties, reply: Properties, keyed_lists: Mapping[str, str]) -> Properties:
-    """Add to the inputs whatever else the API tells; a configured value wins over the API's."""
+    """Add to the inputs everything else that the API returns; a configured value wins over the API's."""
     return {
         key: _completed(inputs.get(key), reply.get(key), keyed_lists.get(key, ""))
         for key in [*inputs, *(key for key in reply if key not in inputs)]
@@ -27,9 +27,10 @@ def _completed(configured: Any, told: Any, key: str = "") -> Any:
 def project(
     inputs: Properties, reply: Properties, fixed: Collection[str], keyed_lists: Mapping[str, str]
 ) -> Properties:
-    """Give the inputs that would make the object as the API shows it: configured attributes only.
+    """Return the inputs that would create the object as the API shows it, with configured attributes only.
 
-    An attribute that the API does not show is dropped, so that the next deploy sets it again. `fixed` ones are kept.
+    An attribute that the API does not show is dropped, so that the next deployment sets it again. `fixed` ones are
+    kept.
     """
     now: Properties = {}
     for key, value in inputs.items():
@@ -52,7 +53,7 @@ def _projected(configured: Any, shown: Any, key: str = "") -> Any:
 
 
 def _partner(item: Any, index: int, others: list[Any], key: str) -> Any:
-    """Find the element of another list that is this one: by its key, else by its position."""
+    """Find the element of another list that corresponds to this one: by its key, or else by its position."""
     if not key:
         return others[index] if index < len(others) else None
     return next((other for other in others if other.get(key) == item.get(key)), None)

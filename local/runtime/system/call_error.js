@@ -1,4 +1,4 @@
-/** An error of a call that the control plane can tell apart: one of the kinds of PlatformError, and a text. */
+/** An error of a call that the control plane can distinguish: one of the kinds of PlatformError, and a text. */
 export class CallError extends Error {
   /**
    * @param {'bad_request' | 'sql' | 'workflow' | 'not_found'} kind

@@ -1,4 +1,4 @@
-/** What the store's process calls by RPC: the Workers' queue handlers, and objects of guests. */
+/** What the store's process calls by RPC in a process of Workers: queue handlers, and our objects there (guests). */
 
 import { WorkerEntrypoint } from 'cloudflare:workers';
 
@@ -16,11 +16,11 @@ import { WorkerEntrypoint } from 'cloudflare:workers';
 
 /** @extends {WorkerEntrypoint<Services & Namespaces>} */
 export class Dispatcher extends WorkerEntrypoint {
-  /** Answers at once: whoever sent it with a call knows by it that the call has arrived. */
+  /** Answers at once: a caller that sends it with another call learns that the call has arrived. */
   arrived() {}
 
   /**
-   * Hands a batch to a Worker's queue handler.
+   * Passes a batch to a Worker's queue handler.
    *
    * @param {string} service
    * @param {string} queueName
@@ -49,7 +49,7 @@ export class Dispatcher extends WorkerEntrypoint {
 }
 
 /**
- * What is bound by a name. Throws when nothing is.
+ * Returns the binding of a name. Throws if there is none.
  *
  * @template {object} E
  * @template {keyof E} N

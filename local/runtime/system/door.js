@@ -1,6 +1,6 @@
 /**
- * The store's end of bindings: what the Workers' processes send comes here, and goes to the entrypoint that a binding is
- * about, as if that were bound.
+ * The store's end of bindings: requests of the Workers' processes arrive here, and are passed to the entrypoint that the binding refers to, as if it
+ * were bound directly.
  */
 
 import { WorkerEntrypoint } from 'cloudflare:workers';
@@ -27,7 +27,7 @@ export function doorTo(entrypoints) {
       try {
         return await this.#find(fromHeader(request.headers.get(BOUND_HEADER))).fetch(request);
       } catch (error) {
-        // HTTP knows no exceptions: whoever sent it makes one of this again.
+        // HTTP has no exceptions: the sender converts this back to one.
         const message = error instanceof Error ? error.message : String(error);
         const headers = { [THROWN_HEADER]: toHeader({ message, properties: Object(error) }) };
         return new Response(message, { status: 500, headers });
@@ -35,7 +35,7 @@ export function doorTo(entrypoints) {
     }
 
     /**
-     * Calls a method of an entrypoint, for a binding that speaks RPC.
+     * Calls a method of an entrypoint, for a binding that uses RPC.
      *
      * @param {Bound} bound
      * @param {string} method

@@ -1,7 +1,7 @@
 /**
- * How the Node side reaches what lives in a workerd: the objects of products in the store, and what each process of Workers
- * has, by kind, id and method. A method may be called when its product's `calls.js` has it. JSON over HTTP, but for the method `bytes`, which
- * gets the request and answers it.
+ * The Node process's access to a workerd: to the objects of products in the store, and to what each process of Workers has, by kind, id and method. A
+ * method may be called if its product's `calls.js` has it. Calls are JSON over HTTP, except the method `bytes`, which gets the request and answers
+ * it.
  */
 
 /**
@@ -9,7 +9,7 @@
  * @typedef {Record<string, Record<string, (env: any, id: string, body: any) => Promise<object>>>} Calls by kind and method
  */
 
-/** The method that takes and gives what is no JSON. */
+/** The method whose request and answer are bytes. */
 const BYTES = 'bytes';
 
 /** @param {Calls} calls */
@@ -20,7 +20,7 @@ export function gateway(calls) {
      * @param {Env} env
      */
     async fetch(request, env) {
-      // The socket is open to every program on this machine, the user's Workers included.
+      // Every program on this computer can open the socket, the user's Workers included.
       if (request.headers.get('Authorization') !== `Bearer ${env.GATEWAY_TOKEN}`) return failure('unauthorized', '');
       try {
         return await answer(calls, env, request);
@@ -34,7 +34,7 @@ export function gateway(calls) {
 }
 
 /**
- * `/objects/{kind}/{id}/{method}` calls one object, `/each/{kind}/{method}` many, with a body by id.
+ * `/objects/{kind}/{id}/{method}` calls one object; `/each/{kind}/{method}` calls many, with a body by id.
  *
  * @param {Calls} calls
  * @param {Env} env
@@ -72,7 +72,7 @@ function allowed(calls, kind, method) {
 }
 
 /**
- * The Node side knows the status of each kind; a stranger, who has no token, sees one.
+ * The Node process knows the status of each kind; a caller without a token sees only one.
  *
  * @param {string} kind
  * @param {string} message

@@ -1,5 +1,5 @@
 /**
- * The name by which Node and the store speak of a guest of a Worker's process.
+ * Returns the name by which Node and the store refer to a guest: an object of ours in a process of Workers.
  *
  * @param {string} kind
  * @param {string} id

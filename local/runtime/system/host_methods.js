@@ -1,4 +1,4 @@
-/** The Workers of a process, for the Node side, by the names of their versions. */
+/** The Workers of a process, by the names of their versions, for the Node process. */
 
 import { bound } from './dispatcher.js';
 

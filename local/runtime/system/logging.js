@@ -1,6 +1,5 @@
 /**
- * What our own Workers tell the Node side: lines that it prints, which are recognised by their mark and let into the
- * log, and reports of its tail.
+ * Messages of our own Workers to the Node process: printed lines with a mark, which are written to the log, and reports of the tail.
  *
  * @typedef {{time: number, level: string, message: string}} Line
  * @typedef {{worker: string, lines: Line[], events: object[]}} TailReport `events` are whole invocations

@@ -1,29 +1,29 @@
 /**
- * All that is used of Miniflare and is not its documented interface, so that an upgrade is one diff. Each is held by
- * tests/data_plane/miniflare_internals.test.js. Node reads it, and our own Workers do.
+ * Everything that is used of Miniflare beyond its documented interface, so that an upgrade is one diff. tests/data_plane/miniflare_internals.test.js
+ * checks each. Node and our own Workers import it.
  */
 
-/** workerd's name of a Worker's service is this and the Worker's name. */
+/** workerd's name of a Worker's service is this prefix and the Worker's name. */
 export const SERVICE_PREFIX = 'core:user:';
 
-/** What Miniflare adds by itself to a configuration, as workerd's messages name it. */
+/** What Miniflare adds to a configuration by itself, as workerd's messages name it. */
 export const OWN_PARTS = /\bMINIFLARE_|"core:(?!user:)/;
 
 /** The header in which a socket of a Worker takes `request.cf`, as JSON. */
 export const CF_HEADER = 'mf-cf-blob';
 
-/** Miniflare's code for a workerd that ended while it started, or that does not come back from a crash. */
+/** Miniflare's code for a workerd that ended while it started, or could not be restarted after a crash. */
 export const RUNTIME_ENDED = 'ERR_RUNTIME_FAILURE';
 
-/** The variable that names the program which is started in workerd's place. */
+/** The environment variable with the program that is started instead of workerd. */
 export const WORKERD_VARIABLE = 'MINIFLARE_WORKERD_PATH';
 
-/** The folder of the Durable Objects of Workers, in that of all resources; each namespace's is named by its unique key. */
+/** The folder of the Durable Objects of Workers, in that of all resources; the folder of each namespace is named by its unique key. */
 export const OBJECTS_FOLDER = 'do';
 
 /**
- * The objects of products that Miniflare brings: their class in workerd's configuration, the unique key of their
- * namespace, and the folder of that namespace's files, in that of all resources.
+ * The objects of Miniflare's own products: their class in workerd's configuration, the unique key of their namespace, and the folder of that
+ * namespace's files, in that of all resources.
  */
 export const R2_OBJECTS = objects('r2:bucket', 'R2BucketObject', 'r2');
 export const RATE_LIMIT_OBJECTS = objects('ratelimit:ns', 'RateLimiterObject', 'ratelimit');
@@ -31,11 +31,11 @@ export const RATE_LIMIT_OBJECTS = objects('ratelimit:ns', 'RateLimiterObject', '
 /** The folder of buckets' contents: one for each bucket, by its name. */
 export const R2_BLOBS_FOLDER = 'r2';
 
-/** The service with the files of the Cache API. The first of this name counts, and the first Worker has no cache. */
+/** The service with the files of the Cache API. The first one of this name counts, and the first Worker has no cache. */
 export const CACHE_STORAGE = 'cache:storage';
 
 /**
- * `cf` of a request to an object of Miniflare's, which learns its own name from there.
+ * `cf` of a request to an object of Miniflare's, which tells the object its own name.
  *
  * @param {string} name
  * @returns {any}
@@ -44,11 +44,11 @@ export function namedObject(name) {
   return { miniflare: { name } };
 }
 
-/** Asks for the bookmark of a database, and carries it in the answer. */
+/** Requests the bookmark of a database, and contains it in the answer. */
 export const D1_BOOKMARK_HEADER = 'x-cf-d1-session-commit-token';
 
 /**
- * The class of a workflow's engine: an object for each instance.
+ * Returns the class of a workflow's engine, which has an object for each instance.
  *
  * @param {string} workflow its name in Miniflare
  */
@@ -56,7 +56,7 @@ export function engineClass(workflow) {
   return { className: 'Engine', serviceName: `workflows:${workflow}` };
 }
 
-/** The folder of all workflows' instances, in that of all resources; each workflow's is named by the namespace of its engine. */
+/** The folder of all workflows' instances, in that of all resources; each workflow's folder is named by the namespace of its engine. */
 export const WORKFLOWS_FOLDER = 'workflows';
 
 /** @param {string} workflow its name in Miniflare */
@@ -64,10 +64,10 @@ export function instancesNamespace(workflow) {
   return `miniflare-workflows-${workflow}`;
 }
 
-/** Modules that make a binding of the services inside it: what the Worker finds in its environment. */
+/** Modules that make a binding from the services inside of it: the result is in the Worker's environment. */
 export const D1_WRAPPER = 'cloudflare-internal:d1-api';
 export const WORKFLOW_WRAPPER = 'workflows:local-wrapped-binding';
-/** Where the one of rate limits is in the package; a process has it by itself only with rate limits of its own. */
+/** The path of the module for rate limits in the package; a process only has it by itself if it has rate limits of its own. */
 export const RATE_LIMIT_WRAPPER_FILE = 'dist/src/workers/ratelimit/ratelimit.worker.js';
 
 /**

@@ -1,4 +1,4 @@
-/** The store's end of bindings to Miniflare's objects that need nothing of ours: it passes on what workerd sends. */
+/** The store's end of bindings to Miniflare's objects that need no code of ours: it passes on what workerd sends. */
 
 import { WorkerEntrypoint } from 'cloudflare:workers';
 

@@ -1,10 +1,10 @@
 /** @import { Target } from '../desired_state.js' */
 
 /**
- * One of several versions, by chance and their shares; null when there is none.
+ * Picks one of several versions at random, weighted by their shares; null if there are none.
  *
  * @param {Target[]} targets
- * @param {number} [chance] from 0 to 1, which is not included
+ * @param {number} [chance] from 0 to 1 (excluded)
  * @returns {Target | null}
  */
 export function pickTarget(targets, chance = Math.random()) {

@@ -1,6 +1,6 @@
 /**
- * The processes in which Workers run, for those who call them from here: where each Worker and each guest of one is, whether it
- * runs, and what is being called. Node tells it; an isolate has one such record for all its objects.
+ * The processes of Workers as seen from the store: where each Worker and each guest (an object of ours there) is, whether the process is running, and
+ * which calls are in progress. Node sends this; an isolate has one such record for all its objects.
  */
 
 import { guestName } from './guest_name.js';
@@ -21,13 +21,13 @@ import { pickTarget } from './percentages.js';
 /** The host Worker, which is in each process of Workers. */
 const HOST_SERVICE = `${SERVICE_PREFIX}local:host`;
 
-/** Right after a start, this long is waited for Node, which is about to tell. */
+/** How long to wait, right after a start, for Node's information. */
 const PATIENCE_MS = 10_000;
 const POLL_MS = 10;
 
 /** @type {WorkerProcess[]} */
 let processes = [];
-/** Whether all objects have been told their settings since the start. */
+/** Whether all objects have received their settings since the start. */
 let isAwake = false;
 /** @type {Map<string, number>} calls under way, by process */
 const calls = new Map();
@@ -48,7 +48,7 @@ export function setProcesses(told) {
 }
 
 /**
- * Where one invocation goes, by the deployment's percentages; null when none of the versions is anywhere.
+ * Picks where one invocation goes, by the deployment's percentages; null if none of the versions is running anywhere.
  *
  * @param {Target[]} targets
  * @returns {{service: string, process: WorkerProcess} | null}
@@ -61,7 +61,7 @@ export function pickVersion(targets) {
 }
 
 /**
- * Where a guest of a Worker runs.
+ * Returns where a guest of a Worker runs.
  *
  * @param {string} kind
  * @param {string} id
@@ -71,13 +71,13 @@ export async function processOfGuest(kind, id) {
   return processes.find(({ guests }) => guests.includes(guestName(kind, id))) ?? null;
 }
 
-/** Waits, right after a start, until all has been told. */
+/** Waits, right after a start, until everything has been received. */
 export async function awake() {
   for (const deadline = Date.now() + PATIENCE_MS; !isAwake && Date.now() < deadline;) await scheduler.wait(POLL_MS);
 }
 
 /**
- * How often a process was called, and when the last call ended.
+ * Returns how often a process was called, and when the last call ended.
  *
  * @param {string} id
  */
@@ -86,9 +86,9 @@ export function callsOf(id) {
 }
 
 /**
- * Waits until nothing that was called from here runs in a process any more, or the time is up; tells which.
+ * Waits until no calls from here are running in a process any more, or the time is up; returns which.
  *
- * @param {string} id of the process
+ * @param {string} id the process's id
  * @param {number} milliseconds
  * @returns {Promise<boolean>}
  */
@@ -100,10 +100,10 @@ export async function finished(id, milliseconds) {
 }
 
 /**
- * Makes a call that a process is kept for.
+ * Makes a call during which a process must not be ended.
  *
  * @template T
- * @param {string} id of the process
+ * @param {string} id the process's id
  * @param {() => Promise<T>} call
  * @returns {Promise<T>}
  */
@@ -125,7 +125,7 @@ function leave(id) {
   for (const one of waiting.splice(0)) one.id === id ? one.resolve() : waiting.push(one);
 }
 
-/** How one object of ours reaches processes: a connection belongs to the object that has opened it. */
+/** One object's connections to processes: a connection belongs to the object that opened it. */
 export class Hosts {
   #env;
   /** @type {Map<string, Host>} by address */
@@ -137,7 +137,7 @@ export class Hosts {
   }
 
   /**
-   * Calls a process, which is started when it does not run. Throws Unreached when nothing of the call has run.
+   * Calls a process, which is started if it is not running. Throws Unreached if nothing of the call has run.
    *
    * @template T
    * @param {WorkerProcess} process
@@ -150,13 +150,13 @@ export class Hosts {
       return await this.#send(process.address, call);
     } catch (error) {
       if (!(error instanceof Unreached)) throw error;
-      await this.#start(process); // it crashed, or is another one by now
+      await this.#start(process); // it crashed, or was replaced
       return await this.#send(process.address, call);
     }
   }
 
   /**
-   * Starts a process that does not run.
+   * Starts a process that is not running.
    *
    * @param {WorkerProcess} process
    */
@@ -186,7 +186,7 @@ export class Hosts {
     }
     const arrived = host.arrived();
     const result = call(host);
-    result.catch(() => {}); // looked at below, unless it has not arrived
+    result.catch(() => {}); // handled below, unless the call has not arrived
     try {
       await arrived;
     } catch (error) {

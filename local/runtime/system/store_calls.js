@@ -1,4 +1,4 @@
-/** What a binding leads to whose calls are made by RPC, or may throw: the store's door, which is told what is bound. */
+/** The target of a binding whose calls use RPC, or may throw: it calls the store's door, and says which binding it is. */
 
 import { WorkerEntrypoint } from 'cloudflare:workers';
 

@@ -1,4 +1,4 @@
-/** What Node tells the store of the Workers' processes, and asks it about them: `all` tells of all, others are named. */
+/** Node's calls to the store about the Workers' processes: `configure` replaces the record of all of them, `finished` waits for the calls in one. */
 
 import { callsOf, finished, setProcesses } from './processes.js';
 

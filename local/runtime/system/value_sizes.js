@@ -1,7 +1,7 @@
-/** How many bytes a value takes where it is kept. */
+/** Computes how many bytes a value takes in storage. */
 
 const ONE_BYTE_CHARACTERS = /^[\u0000-\u00ff]*$/;
-/** Of a number, a date or a length in V8's format. */
+/** The size of a number, a date or a length in V8's format. */
 const WORD_BYTES = 9;
 
 /** @param {string} text */
@@ -21,7 +21,7 @@ function isSurrogate(unit) {
 }
 
 /**
- * About what the structured clone of a value takes, in V8's format.
+ * The approximate size of a value's structured clone, in V8's format.
  *
  * @param {unknown} value
  */
@@ -34,7 +34,7 @@ export function cloneBytes(value) {
 }
 
 /**
- * What a value takes as JSON in UTF-8; bytes and what else JSON does not have count as they are.
+ * The size of a value as JSON in UTF-8; bytes and other values that JSON lacks count with their own size.
  *
  * @param {unknown} value
  */

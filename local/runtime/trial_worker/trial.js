@@ -1,6 +1,6 @@
 /**
- * The main module of a trial run. It imports the upload when the first request comes, not at the start: workerd's
- * clock stands still at the start, and runs here. What is forbidden in the global scope is forbidden here as well.
+ * The main module of a trial run. It imports the upload at the first request, not at the start: workerd's clock does not advance during the start,
+ * but does here. What is forbidden in the global scope is forbidden here too.
  */
 
 import { DurableObject, WorkflowEntrypoint } from 'cloudflare:workers';
@@ -8,7 +8,7 @@ import { DurableObject, WorkflowEntrypoint } from 'cloudflare:workers';
 /** The events that Cloudflare lists as a Worker's handlers. */
 const EVENTS = ['fetch', 'scheduled', 'queue', 'email', 'tail', 'tailStream', 'trace', 'connect', 'test'];
 
-/** What the upload's bindings to classes lead to. */
+/** The target of the upload's bindings to classes. */
 export class StandIn extends DurableObject {}
 
 export default {
@@ -40,7 +40,7 @@ export default {
 };
 
 /**
- * Makes the global scope what a script in the service worker syntax expects, and notes what it listens to.
+ * Makes the global scope that a script in the service worker syntax expects, and records its event listeners.
  *
  * @param {object} env
  * @param {Record<string, string>} parts modules, by the names of the globals that they become

@@ -1,4 +1,4 @@
-/** Where a Worker's Analytics Engine binding writes to: workerd has checked the point, and here it ends. */
+/** The target of a Worker's Analytics Engine binding: workerd has validated the data point, and here it is dropped. */
 
 import { WorkerEntrypoint } from 'cloudflare:workers';
 
@@ -8,7 +8,7 @@ export class AnalyticsDataset extends WorkerEntrypoint {
    * @param {Request} request
    */
   async fetch(request) {
-    await request.arrayBuffer(); // workerd waits until it is read
+    await request.arrayBuffer(); // workerd waits until the body is read
     return new Response();
   }
 }

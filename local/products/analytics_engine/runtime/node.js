@@ -1,4 +1,4 @@
-/** Analytics Engine, as the Node process sees it. */
+/** Analytics Engine in the Node process. */
 
 import { TRIAL_SERVICE, storeService, workerdBinding } from '../../../runtime/bindings.js';
 

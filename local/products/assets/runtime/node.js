@@ -1,4 +1,4 @@
-/** The binding to a Worker's own assets, as the Node process sees it. */
+/** The binding to a Worker's own assets, in the Node process. */
 
 import { TRIAL_WORKER } from '../../../runtime/bindings.js';
 

@@ -1,4 +1,4 @@
-/** What a Worker's D1 binding speaks to: workerd's own client sends it statements, as HTTP requests or by RPC. */
+/** The target of a Worker's D1 binding: workerd's own client sends it statements, as HTTP requests or by RPC. */
 
 import { WorkerEntrypoint } from 'cloudflare:workers';
 
@@ -13,7 +13,7 @@ import { hasFaults, withFaults } from '../../faults/runtime/rules.js';
  * @typedef {{databaseId: string}} Props
  */
 
-/** Words that begin what changes a database. A batch is a write when one of its statements is. */
+/** Words with which a writing statement begins. A batch is a write if one of its statements is. */
 const WRITES = /\b(?:insert|update|delete|replace|create|alter|drop|vacuum|reindex)\b/i;
 
 const PATHS = ['/query', '/execute'];
@@ -49,7 +49,7 @@ export class D1Binding extends WorkerEntrypoint {
   }
 
   /**
-   * With the compatibility flag d1_binding_jsrpc.
+   * For the compatibility flag d1_binding_jsrpc.
    *
    * @param {{queries: Query[], bookmark?: string}} request
    * @returns {Promise<RpcAnswer>}
@@ -62,7 +62,7 @@ export class D1Binding extends WorkerEntrypoint {
   }
 
   /**
-   * @param {string} sql with or without something around it
+   * @param {string} sql the statement, also within a longer text
    * @returns {FaultableCall}
    */
   #call(sql) {

@@ -33,7 +33,7 @@ async function queryDatabase(env, id, { queries, format }) {
 }
 
 /**
- * Runs a script as one transaction, and tells what came of all its statements together.
+ * Runs a script as one transaction, and returns the sum of its statements' results.
  *
  * @param {Env} env
  * @param {string} id
@@ -48,7 +48,7 @@ async function importStatements(env, id, { statements }) {
 }
 
 /**
- * Writes a database as SQL.
+ * Exports a database as SQL.
  *
  * @param {Env} env
  * @param {string} id

@@ -1,6 +1,6 @@
 /**
- * A database as a SQL file that D1 takes back: no statement is longer than D1 allows, values come back as they were, and
- * whatever is made comes after what it needs. In the form of Cloudflare's own exports.
+ * Exports a database as a SQL file that D1 can import: no statement is longer than D1 allows, values are preserved exactly, and each object comes
+ * after those that it needs. The form is that of Cloudflare's own exports.
  */
 
 import { CallError } from '../../../runtime/system/call_error.js';
@@ -13,15 +13,15 @@ import { CallError } from '../../../runtime/system/call_error.js';
 
 /** https://developers.cloudflare.com/d1/platform/limits/ */
 const MAX_STATEMENT_BYTES = 100_000;
-/** Of a piece of a value: four bytes a character, and each quote is doubled. */
+/** The length of a piece of a value: a character has up to four bytes, and quotes are doubled. */
 const PIECE_CHARACTERS = 20_000;
 const PIECE_HEX_DIGITS = 80_000;
 const SCHEMA = 'SELECT name, type, sql FROM sqlite_schema WHERE sql NOT NULL ORDER BY rowid';
 const LATER = ['index', 'view', 'trigger'];
-/** What the planner knows; a table that only ANALYZE makes. */
+/** The planner's statistics, in tables that only ANALYZE can create. */
 const STATISTICS = 'sqlite_stat';
 const SEQUENCES = 'sqlite_sequence';
-/** Holds pieces of large values while a file is imported. */
+/** The table that holds pieces of large values during an import. */
 const PIECES = 'd1_export_pieces';
 
 /**
@@ -36,7 +36,7 @@ export async function dump(query, options) {
     const columns = await query(tables.map(({ name }) => `SELECT name FROM pragma_table_info(${text(name)})`));
     const names = columns.map((rows) => rows.map(([name]) => String(name)));
     const selects = options.no_data ? [] : tables.map(({ name }, index) => select(name, names[index] ?? []));
-    // In one transaction with the schema: it may have changed since.
+    // It is read in one transaction with the schema, which may have changed since.
     const [still, ...rows] = await query([SCHEMA, ...selects]);
     if (JSON.stringify(still) === JSON.stringify(schema)) {
       return [...lines(schema.map(entry), tables, names, rows, options)].map((line) => `${line}\n`).join('');
@@ -50,7 +50,7 @@ function entry([name, type, sql]) {
 }
 
 /**
- * The tables that are written; those of the sequences come last.
+ * The tables to export; those of the sequences come last.
  *
  * @param {Entry[]} schema
  * @param {Options} options
@@ -72,7 +72,7 @@ function select(table, columns) {
   return `SELECT ${columns.map(literalOf).join(', ')} FROM ${identifier(table)}`;
 }
 
-/** @param {string} column as SQL that gives its value as a literal; `quote` would end a text at its first NUL */
+/** @param {string} column a column. The result is SQL that returns its value as a literal; `quote` would end a text at its first NUL */
 function literalOf(column) {
   const name = identifier(column);
   return `CASE WHEN typeof(${name}) = 'text' AND instr(${name}, char(0)) THEN 'T' || hex(${name}) ELSE quote(${name}) END`;
@@ -81,15 +81,15 @@ function literalOf(column) {
 /**
  * @param {Entry[]} schema
  * @param {Entry[]} tables
- * @param {string[][]} columns of each table
- * @param {unknown[][][]} rows of each table; none without data
+ * @param {string[][]} columns the columns of each table
+ * @param {unknown[][][]} rows the rows of each table; none without data
  * @param {Options} options
  */
 function* lines(schema, tables, columns, rows, { no_schema, tables: only }) {
   yield 'PRAGMA defer_foreign_keys=TRUE;';
   const pieces = unusedName(schema);
   let hasPieces = false;
-  // All tables come first: a foreign key wants the other one to be there.
+  // All tables come first: a foreign key needs the other table to exist.
   if (!no_schema) for (const { name, sql } of tables) if (name !== SEQUENCES) yield creation(name, sql);
   for (const [index, { name }] of tables.entries()) {
     if (name === SEQUENCES && !no_schema) yield `DELETE FROM ${SEQUENCES};`;
@@ -113,7 +113,7 @@ function* lines(schema, tables, columns, rows, { no_schema, tables: only }) {
 
 /**
  * @param {string} name
- * @param {string} sql that made the table
+ * @param {string} sql the SQL that created the table
  */
 function creation(name, sql) {
   if (name.startsWith(STATISTICS)) return 'ANALYZE sqlite_schema;';
@@ -128,12 +128,12 @@ function unusedName(schema) {
 }
 
 /**
- * The statement that inserts a row, and those that must come before it where it would be too long.
+ * The statement that inserts a row, after those that are needed first because it would be too long.
  *
  * @param {string} table
  * @param {string[]} columns
- * @param {string[]} literals as `literalOf` gives them
- * @param {string} pieces the name of a table
+ * @param {string[]} literals literals as `literalOf` returns them
+ * @param {string} pieces the name of the table with the pieces
  * @returns {[string, ...string[]]}
  */
 function statements(table, columns, literals, pieces) {
@@ -161,7 +161,7 @@ function plain(literal) {
 }
 
 /**
- * Cuts a text into pieces of it, anything else into pieces of its hexadecimal digits.
+ * Splits a text literal into pieces of its text, any other one into pieces of its hexadecimal digits.
  *
  * @param {string} literal
  */
@@ -173,7 +173,7 @@ function cut(literal) {
 
 /**
  * @param {string} whole
- * @param {number} length in UTF-16 units; no surrogate pair is cut
+ * @param {number} length in UTF-16 units; no surrogate pair is split
  */
 function pieces(whole, length) {
   /** @type {string[]} */

@@ -1,14 +1,14 @@
-/** D1, as the Node process sees it. */
+/** D1 in the Node process. */
 
 import { join } from 'node:path';
 
 import { TRIAL_SERVICE, storeCalls, storeService, wrappedBinding } from '../../../runtime/bindings.js';
 import { D1_WRAPPER, OBJECTS_FOLDER } from '../../../runtime/system/miniflare_internals.js';
 
-/** As Miniflare's own objects had it, whose files these objects go on with: an object's id comes from it. */
+/** The name that Miniflare's own objects had: these objects continue with their files, and an object's id is derived from the name. */
 const NAMESPACE = 'miniflare-D1DatabaseObject';
 const FOLDER = join(OBJECTS_FOLDER, NAMESPACE);
-/** With it, workerd's client speaks RPC. */
+/** With this flag workerd's client uses RPC. */
 const RPC_FLAG = 'd1_binding_jsrpc';
 
 /** @type {import('../../../runtime/products.js').NodeProduct} */

@@ -1,6 +1,6 @@
 /**
- * One D1 database as a Durable Object. Miniflare's own is called by HTTP, checks each value of a request against a schema, and
- * asks SQLite two more questions about each statement.
+ * One D1 database as a Durable Object. Miniflare's own object is called by HTTP, validates each value of a request against a schema, and queries
+ * SQLite twice more for each statement.
  */
 
 import { DurableObject } from 'cloudflare:workers';
@@ -18,9 +18,9 @@ import { requireRowSizes, requireValueSizes } from './value_limits.js';
 
 const SERVED_BY = { served_by: 'miniflare.db', served_by_primary: true, total_attempts: 1 };
 const COMMENT_LINES = /^\s*--.*/gm;
-/** A statement like this changes nothing. One with a semicolon may be several. */
+/** A statement that matches changes nothing. A text with a semicolon may be several statements. */
 const READS = /^\s*select\b[^;]*;?\s*$/i;
-/** A statement that begins like this leaves the schema as it is. */
+/** A statement that begins like this leaves the schema unchanged. */
 const KEEPS_SCHEMA = /^\s*(?:select|insert|update|delete|replace|with)\b/i;
 const DEFERS = /\bdefer_foreign_keys\b/i;
 const DEFERRABLE = "SELECT 1 FROM sqlite_schema WHERE sql LIKE '%DEFERRABLE%' LIMIT 1";
@@ -30,13 +30,13 @@ const CHANGES = 'SELECT total_changes() AS total, last_insert_rowid() AS last_ro
 export class D1Object extends DurableObject {
   #sql = /** @type {SqlStorage & {prepare: (sql: string) => Statement}} */ (this.ctx.storage.sql);
   #countChanges = this.#sql.prepare(CHANGES);
-  /** Whether some table has foreign keys that are checked late; null: not known. @type {boolean | null} */
+  /** Whether some table has deferred foreign keys; null: not known. @type {boolean | null} */
   #hasDeferrable = null;
 
   /**
    * Runs statements as one transaction.
    *
-   * @param {string} body a query, or several, as JSON: a text is cheaper to pass on than what it stands for
+   * @param {string} body a query, or several, as JSON: passing a text costs less than passing the objects
    * @param {Format} format
    * @param {boolean} wantsBookmark
    * @returns {Promise<Answer>}
@@ -59,7 +59,7 @@ export class D1Object extends DurableObject {
 
   /**
    * @param {Query[]} queries
-   * @param {Query[]} large those among them that may make a row too large
+   * @param {Query[]} large those queries that may make a row too large
    * @param {Format} format
    */
   #runAll(queries, large, format) {
@@ -75,7 +75,7 @@ export class D1Object extends DurableObject {
   }
 
   /**
-   * Checks foreign keys whose check was put off to the end of the transaction: there, the runtime has no words for the error.
+   * Checks deferred foreign keys at the end of the transaction: the runtime has no message for that error.
    *
    * @param {Query[]} queries
    */

@@ -13,11 +13,11 @@ const COLUMNS = `
  * Refuses values that are too large.
  *
  * @param {Query[]} queries
- * @param {string} body that they came in
- * @returns {Query[]} those whose values could make a row too large
+ * @param {string} body the body that contained them
+ * @returns {Query[]} the queries whose values could make a row too large
  */
 export function requireValueSizes(queries, body) {
-  if (3 * body.length <= MAX_BYTES) return []; // no value in it is larger: a character has up to three bytes
+  if (3 * body.length <= MAX_BYTES) return []; // then no value in it is larger: a character has up to three bytes
   return queries.filter(({ params }) => {
     const sizes = (params ?? []).map(boundBytes);
     if (sizes.some((bytes) => bytes > MAX_BYTES)) throw tooBig();
@@ -26,9 +26,9 @@ export function requireValueSizes(queries, body) {
 }
 
 /**
- * Refuses rows that are too large, in the tables that statements mention.
+ * Refuses rows that are too large, in the tables that the statements mention.
  *
- * @param {Query[]} queries which have run, in a transaction that ends by the error
+ * @param {Query[]} queries queries that have run in the present transaction, which an error rolls back
  * @param {(sql: string) => unknown[][]} read
  */
 export function requireRowSizes(queries, read) {

@@ -1,10 +1,10 @@
 /**
- * A binding to a namespace of Durable Objects whose calls can be made to fail. It runs in the Worker's own isolate, for a
- * call to an object goes from there to the object directly.
+ * A binding to a Durable Object namespace whose calls can be made to fail. It runs in the Worker's own isolate, because a call to an object goes
+ * directly from there.
  *
- * Namespace and stubs are workerd's own objects, with a prototype that looks into each call: they can be passed on, and
- * whatever else they can do, they do. A stub answers to any name, which workerd does only for objects whose prototype it
- * knows, so the calls are made by another stub of the same object.
+ * Namespace and stubs are workerd's own objects with a replaced prototype, which intercepts each call: so they can be passed on, and keep all their
+ * other abilities. A stub accepts any method name, but workerd supports that only for objects with its own prototype, so the calls are made on a
+ * second stub of the same object.
  */
 
 /**
@@ -14,12 +14,12 @@
  */
 
 /**
- * For how long the word that there are no rules is good. Whoever sets a rule waits as long, so that it holds for every call
- * after that (`QUIET_MS` in faults/runtime/node.js).
+ * How long the knowledge that there are no rules stays valid. Setting a rule waits as long, so that it applies to every later call (`QUIET_MS` in
+ * faults/runtime/node.js).
  */
 const QUIET_MS = 10;
 const GIVES_STUB = new Set(['get', 'getByName', 'getExisting']);
-/** Methods of a stub that call no object. */
+/** Methods of a stub that do not call the object. */
 const NO_CALLS = new Set(['connect', 'constructor', 'dup', 'then', 'toString', 'valueOf', 'hasOwnProperty', 'toJSON']);
 
 /**
@@ -58,7 +58,7 @@ function watchedNamespace(namespace, calls) {
   return namespaces.give(namespace);
 }
 
-/** A prototype that looks into what is read of the one that it takes the place of. */
+/** A prototype that intercepts reads of the prototype that it replaces. */
 class Prototype {
   #read;
   /** @type {object | null} */
@@ -71,7 +71,7 @@ class Prototype {
 
   /**
    * @template {object} T
-   * @param {T} object of one kind always
+   * @param {T} object an object; always of the same kind
    */
   give(object) {
     this.#prototype ??= this.#around(Object.getPrototypeOf(object));
@@ -96,11 +96,11 @@ class Calls {
   }
 
   /**
-   * A method, or a property, of a stub: it can be called, awaited, and looked into.
+   * A method, or a property, of a stub: it can be called, awaited, and its members read.
    *
    * @param {string} name
-   * @param {Method} method workerd's
-   * @param {unknown} self what it is called on
+   * @param {Method} method workerd's method
+   * @param {unknown} self the object on which it is called
    */
   method(name, method, self) {
     /** @type {(make: () => any) => any} */
@@ -124,13 +124,13 @@ class Calls {
     if (fault === null) return make();
     if (fault.delayMs > 0) await new Promise((resolve) => setTimeout(resolve, fault.delayMs));
     if (fault.effect === 'delay') return make();
-    if (fault.effect === 'after') await Promise.resolve(make()).catch(() => {}); // its error is lost as well
+    if (fault.effect === 'after') await Promise.resolve(make()).catch(() => {}); // its own error is lost too
     throw Object.assign(new Error(fault.message), fault.properties);
   }
 }
 
 /**
- * A promise whose value can be called and looked into before it is there, as one of workerd's RPC.
+ * A promise whose value can be called and whose members can be read before it resolves, like a promise of workerd's RPC.
  *
  * @param {Promise<any>} promise
  * @returns {any}

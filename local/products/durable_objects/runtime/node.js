@@ -1,4 +1,4 @@
-/** Durable Objects of the user's Workers, as the Node process sees them. */
+/** Durable Objects of the user's Workers, in the Node process. */
 
 import { join } from 'node:path';
 

@@ -1,20 +1,19 @@
 /**
- * The limits of Durable Objects' storage that workerd leaves to Cloudflare
- * (https://developers.cloudflare.com/durable-objects/platform/limits/). This module is put into the Worker that hosts the
- * classes: it wraps the methods of storage which write, on the prototypes that all objects of the isolate share.
+ * The limits of Durable Object storage that workerd does not check (https://developers.cloudflare.com/durable-objects/platform/limits/). This module
+ * is added to the Worker that has the classes. It wraps the writing methods of storage, on the prototypes that all objects of the isolate share.
  */
 
 import { cloneBytes, utf8Bytes } from '../../../runtime/system/value_sizes.js';
 
-/** Of a SQLite-backed class: a string, a BLOB, a row; a key and its value together. */
+/** The limit of a SQLite-backed class, for a string, a BLOB, a row, and a key with its value. */
 const MAX_BYTES = 2_000_000;
-/** Of a class with key-value storage. */
+/** The limit of a class with key-value storage. */
 const MAX_OLD_KEY_BYTES = 2048;
 const MAX_OLD_VALUE_BYTES = 128 * 1024;
-/** https://developers.cloudflare.com/durable-objects/api/sqlite-storage-api/: pairs and keys of one call. */
+/** https://developers.cloudflare.com/durable-objects/api/sqlite-storage-api/: the most pairs or keys in one call. */
 const MAX_PAIRS = 128;
 const TOO_BIG = 'string or blob too big: SQLITE_TOOBIG';
-/** A row's size: `octet_length` does not read what it measures. */
+/** The size of rows: `octet_length` does not read the value that it measures. */
 const USER_TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE '\\_cf\\_%' ESCAPE '\\'";
 
 /**
@@ -29,7 +28,7 @@ const owners = new WeakMap();
 const limited = new WeakSet();
 
 /**
- * A class like another, whose objects' storage keeps Cloudflare's limits.
+ * Returns a subclass whose objects' storage has Cloudflare's limits.
  *
  * @param {ObjectClass} original
  * @param {boolean} usesSqlite
@@ -122,7 +121,7 @@ function exec({ storage }, original, self, args) {
     total += bytes;
   }
   if (total <= MAX_BYTES) return original.apply(self, args);
-  // Only then can a row of bound values be too large, and only looking tells.
+  // Only then can bound values make a row too large, and only a query shows it.
   return storage.transactionSync(() => {
     const cursor = original.apply(self, args);
     if (hasLargeRow((query) => original.call(self, query), String(args[0]))) throw new Error(TOO_BIG);
@@ -132,7 +131,7 @@ function exec({ storage }, original, self, args) {
 
 /**
  * @param {(query: string) => SqlStorageCursor<Record<string, SqlStorageValue>>} run
- * @param {string} statement which has run
+ * @param {string} statement a statement that has run
  */
 function hasLargeRow(run, statement) {
   const text = statement.toLowerCase();
@@ -152,7 +151,7 @@ function quoted(name, quote) {
   return quote + name.replaceAll(quote, quote + quote) + quote;
 }
 
-/** @param {unknown} value bound to a statement */
+/** @param {unknown} value a value bound to a statement */
 function boundBytes(value) {
   if (typeof value === 'string') return utf8Bytes(value);
   if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) return value.byteLength;

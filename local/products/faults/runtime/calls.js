@@ -1,4 +1,4 @@
-/** The rules of faults, for the Node side: there is one list of them, whose id is `all`. */
+/** The rules of faults, for the Node process: there is one list of them, whose id is `all`. */
 
 import { faultCounts, setFaults } from './rules.js';
 

@@ -1,7 +1,4 @@
-/**
- * Faults of calls that the store is no part of: the code that makes them, in a Worker's own isolate, asks here
- * first.
- */
+/** Faults of calls that do not pass the store: the code that makes them, in a Worker's own isolate, asks here first. */
 
 import { WorkerEntrypoint } from 'cloudflare:workers';
 
@@ -16,7 +13,7 @@ import { drawFault, hasFaults } from './rules.js';
 /** @extends {WorkerEntrypoint<object, Props>} */
 export class FaultDraws extends WorkerEntrypoint {
   /**
-   * Shows a call to the rules; `isQuiet` says that none of them is about this product.
+   * Checks a call against the rules; `isQuiet` says that no rule is about this product.
    *
    * @param {string} method
    * @returns {Promise<{isQuiet: boolean, fault: Fault | null}>}

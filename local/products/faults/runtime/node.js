@@ -1,4 +1,4 @@
-/** Faults on request, as the Node process sees them: it keeps the rules for a runtime that starts anew. */
+/** Injected faults in the Node process, which keeps the rules for a restarted runtime. */
 
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -6,7 +6,7 @@ import { PlatformError } from '../../../runtime/errors.js';
 
 /** @import { FaultCounts, FaultRule } from './rules.js' */
 
-/** For how long Workers' isolates may still think that there are no rules: `QUIET_MS` in durable_objects/runtime/namespace_binding.js. */
+/** How long Workers' isolates may still assume that there are no rules: `QUIET_MS` in durable_objects/runtime/namespace_binding.js. */
 const QUIET_MS = 10;
 
 /** @type {FaultRule[]} with the counts that are known here */
@@ -17,7 +17,7 @@ export default {
   standing: { faults: { settings: () => ({ all: { rules } }) } },
   relays: {
     faults: {
-      /** Puts rules in force, in place of those before, for every call after this; gives the last counts of those before. */
+      /** Replaces the rules, for every later call; returns the last counts of the previous rules. */
       async set(body, pass) {
         if (!Array.isArray(body.rules)) throw new PlatformError('bad_request', `expected rules: [...], got ${body.rules}`);
         rules = body.rules;

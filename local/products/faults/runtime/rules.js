@@ -1,8 +1,8 @@
 /**
- * Faults on request: which calls of bindings fail, how, and how often that happened. The rules come from the control
- * plane; what each kind of fault means is said there, and carried out here. docs/bad-day.md is about them.
+ * Injected faults: which calls of bindings fail, how, and how often that happened. The control plane sets the rules and defines the kinds of faults;
+ * they are carried out here. See docs/bad-day.md.
  *
- * An isolate has one such list for all its entrypoints and objects.
+ * An isolate has one list of rules for all its entrypoints and objects.
  */
 
 /**
@@ -37,21 +37,21 @@
  */
 
 const SECOND_MS = 1_000;
-/** Separates the draw of a latency from the draw of whether there is a fault. */
+/** Makes the random latency independent of whether there is a fault. */
 const LATENCY_SALT = 0x5bd1e995;
-/** So many keys are remembered before those that are a second old are looked for. */
+/** When more keys than this are remembered, those older than a second are removed. */
 const MANY_KEYS = 10_000;
 
 /** @type {FaultRule[]} */
 let rules = [];
-/** Calls of the last second, of each rule that is a limit. @type {WeakMap<FaultRule, Map<string, {since: number, used: number}>>} */
+/** The calls of the last second, for each rule that is a limit. @type {WeakMap<FaultRule, Map<string, {since: number, used: number}>>} */
 let windows = new WeakMap();
 
 /**
- * Puts rules in force, in this order, in place of those before. One that was there goes on counting.
+ * Replaces the rules, in this order. A rule that existed keeps its count.
  *
  * @param {FaultRule[]} wanted
- * @returns {FaultCounts} of the rules before
+ * @returns {FaultCounts} the counts of the previous rules
  */
 export function setFaults(wanted) {
   const counts = faultCounts();
@@ -71,11 +71,11 @@ export function hasFaults(product) {
 }
 
 /**
- * Makes a call as the rules want it: at once when there are none.
+ * Makes a call according to the rules; without rules it is made at once.
  *
  * @template T
  * @param {FaultableCall} call
- * @param {() => Promise<T>} make the call
+ * @param {() => Promise<T>} make makes the call
  * @param {(fault: Fault) => T} [answer] makes the answer of a fault that has an HTTP status
  * @returns {Promise<T>}
  */
@@ -84,12 +84,12 @@ export async function withFaults(call, make, answer = raise) {
   if (fault === null) return make();
   if (fault.delayMs > 0) await new Promise((resolve) => setTimeout(resolve, fault.delayMs));
   if (fault.effect === 'delay') return make();
-  if (fault.effect === 'after') await make().catch(() => {}); // its error is lost as well
+  if (fault.effect === 'after') await make().catch(() => {}); // its own error is lost too
   return fault.status === null ? raise(fault) : answer(fault);
 }
 
 /**
- * Shows a call to the rules. Each sees it, in their order, until one makes it fail.
+ * Checks a call against the rules, in their order, until one makes it fail.
  *
  * @param {FaultableCall} call
  * @returns {Fault | null}
@@ -125,7 +125,7 @@ function isInForce({ until_ms }) {
 }
 
 /**
- * Counts a call, and tells whether it is hit.
+ * Counts a call, and tells whether the rule affects it.
  *
  * @param {FaultRule} rule
  * @param {FaultableCall} call
@@ -138,7 +138,7 @@ function hits(rule, call) {
 }
 
 /**
- * Whether the call that was counted last is hit: its number and the seed alone decide, so a run can be repeated.
+ * Whether the last counted call is affected. Only its number and the seed decide, so that a run can be repeated.
  *
  * @param {FaultRule} rule
  */
@@ -154,7 +154,7 @@ function latency({ latency_ms, seed, seen }) {
 }
 
 /**
- * Whether a call is more than a second takes. What is refused does not count.
+ * Whether a call exceeds the rate per second. Refused calls do not count.
  *
  * @param {FaultRule} rule
  * @param {FaultableCall} call
@@ -174,7 +174,7 @@ function exceeds(rule, { resource, key = '', weight = 1 }) {
 }
 
 /**
- * A number from 0 to 1, which is not included, that looks random and follows from both arguments alone.
+ * Returns a pseudorandom number from 0 to 1 (excluded) that depends only on the arguments.
  *
  * @param {number} seed a 32-bit integer
  * @param {number} position

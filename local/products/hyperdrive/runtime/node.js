@@ -1,6 +1,6 @@
-/** Hyperdrive, as the Node process sees it: Miniflare passes a Worker's connections on to the database. */
+/** Hyperdrive in the Node process: Miniflare passes a Worker's connections on to the database. */
 
-/** In a trial; code that is being loaded cannot connect. */
+/** Used in a trial: code that is being loaded cannot connect. */
 const NOWHERE = 'postgres://trial:trial@127.0.0.1:9/trial';
 
 /** @type {import('../../../runtime/products.js').NodeProduct} */

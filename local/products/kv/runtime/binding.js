@@ -1,4 +1,4 @@
-/** What a Worker's KV binding speaks to: workerd sends it each operation as a request. */
+/** The target of a Worker's KV binding: workerd sends it each operation as a request. */
 
 import { WorkerEntrypoint } from 'cloudflare:workers';
 
@@ -77,7 +77,7 @@ export class KvBinding extends WorkerEntrypoint {
    * @param {URLSearchParams} query
    */
   async #put(key, request, query) {
-    const value = new Uint8Array(await request.arrayBuffer()); // first: workerd waits until its body is read
+    const value = new Uint8Array(await request.arrayBuffer()); // first, because workerd waits until its body is read
     const expiration = expirationOf(query.get('expiration_ttl'), query.get('expiration'));
     const metadata = request.headers.get(METADATA_HEADER);
     checkMetadata(metadata);
@@ -147,7 +147,7 @@ function parsed(text) {
 }
 
 /**
- * workerd puts the status text into the exception that the Worker sees.
+ * workerd puts the status text into the Worker's exception.
  *
  * @param {number} status
  * @param {string} message
@@ -161,7 +161,7 @@ function refusalOf({ status, message }) {
   return refusal(status ?? 500, message);
 }
 
-/** @param {string} key the last one of a page */
+/** @param {string} key the last key of a page */
 export function toCursor(key) {
   return new TextEncoder().encode(key).toBase64({ alphabet: 'base64url', omitPadding: true });
 }

@@ -1,4 +1,4 @@
-/** KV by namespace id, without a binding: the same Durable Objects that the Workers' bindings reach. */
+/** KV by namespace id, without a binding. It calls the same Durable Objects as the Workers' bindings. */
 
 import { fromCursor, toCursor } from './binding.js';
 
@@ -9,7 +9,7 @@ import { fromCursor, toCursor } from './binding.js';
  * @typedef {Attributes & {value_base64: string}} EntryReply
  */
 
-/** A call between Workers holds 32 MiB (https://developers.cloudflare.com/workers/runtime-apis/rpc/); a value has up to 25. */
+/** The size of a call between Workers, whose limit is 32 MiB (https://developers.cloudflare.com/workers/runtime-apis/rpc/); a value has up to 25. */
 const CALL_BYTES = 26 * 1024 * 1024;
 
 export default { kv: { get: getValues, put: putValues, delete: deleteValues, list: listKeys } };
@@ -67,7 +67,7 @@ async function listKeys(env, id, { prefix, limit, cursor }) {
 }
 
 /**
- * Cuts pairs into parts that fit into one call each.
+ * Splits pairs into parts that fit into one call each.
  *
  * @param {Pair[]} pairs
  */

@@ -1,16 +1,16 @@
-/** What KV accepts from a Worker (https://developers.cloudflare.com/kv/platform/limits/), in the words that it refuses with. */
+/** KV's limits for Workers (https://developers.cloudflare.com/kv/platform/limits/), with its error messages. */
 
 const MAX_KEY_BYTES = 512;
 const MAX_VALUE_BYTES = 25 * 1024 * 1024;
 const MAX_METADATA_BYTES = 1024;
 const MIN_TTL_SECONDS = 60;
 const MIN_CACHE_TTL_SECONDS = 30;
-/** Of all values that one call gets: https://developers.cloudflare.com/kv/api/read-key-value-pairs/ */
+/** The limit of all values that one call reads: https://developers.cloudflare.com/kv/api/read-key-value-pairs/ */
 const MAX_BULK_BYTES = 25 * 1024 * 1024;
 const MAX_LISTED_KEYS = 1000;
 export const MAX_BULK_KEYS = 100;
 
-/** A request that KV turns down. */
+/** A request that KV refuses. */
 export class KvRefusal extends Error {
   /**
    * @param {number} status
@@ -36,7 +36,7 @@ export function checkValue(length) {
 }
 
 /**
- * Checks for how long a value may be cached. Here nothing is: what is kept is read each time.
+ * Checks how long a value may be cached. Nothing is cached here: each read returns the stored value.
  *
  * @param {string | number | null | undefined} ttl seconds
  */
@@ -45,7 +45,7 @@ export function checkCacheTtl(ttl) {
   throw new KvRefusal(400, `Invalid cache_ttl of ${ttl}. Cache TTL must be at least ${MIN_CACHE_TTL_SECONDS}.`);
 }
 
-/** @param {number} bytes of all values of one call */
+/** @param {number} bytes the size of all values of one call */
 export function checkBulkSize(bytes) {
   if (bytes > MAX_BULK_BYTES) throw new KvRefusal(413, `Total size of request exceeds the limit of ${MAX_BULK_BYTES / 1024 / 1024}MB`);
 }
@@ -59,7 +59,7 @@ export function checkMetadata(metadata) {
 }
 
 /**
- * When a key expires. Of both settings the time to live counts.
+ * Returns when a key expires. If both settings are given, the time to live counts.
  *
  * @param {string | null} ttl
  * @param {string | null} expiration

@@ -1,4 +1,4 @@
-/** KV, as the Node process sees it. */
+/** KV in the Node process. */
 
 import { join } from 'node:path';
 

@@ -1,11 +1,11 @@
 /**
- * One KV namespace as a Durable Object. Miniflare's own keeps a value beside its database and deletes the old one as
- * soon as a new one is there, so a `get` that meets a `put` of the same key finds nothing; here both are one database.
+ * One KV namespace as a Durable Object. Miniflare's own object stores values outside its database, and deletes the old value as soon as a new one
+ * exists, so that a `get` during a `put` of the same key finds nothing. Here both are in one database.
  */
 
 import { DurableObject } from 'cloudflare:workers';
 
-/** A row of SQLite in a Durable Object holds 2 MB (https://developers.cloudflare.com/durable-objects/platform/limits/). */
+/** A row of SQLite in a Durable Object can have 2 MB (https://developers.cloudflare.com/durable-objects/platform/limits/). */
 const CHUNK_BYTES = 1_000_000;
 
 const SCHEMA = `
@@ -68,11 +68,11 @@ export class KvObject extends DurableObject {
   }
 
   /**
-   * Lists keys in the order of their UTF-8 bytes, none of which is 0xFF.
+   * Lists keys in the order of their UTF-8 bytes. None of these bytes is 0xFF.
    *
    * @param {string} prefix
    * @param {number} limit
-   * @param {string} after the last key of the page before; '' for the first page
+   * @param {string} after the last key of the previous page; '' for the first page
    * @returns {{keys: Listed[], isComplete: boolean}}
    */
   list(prefix, limit, after) {

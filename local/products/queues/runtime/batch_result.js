@@ -1,4 +1,4 @@
-/** What becomes of each message of a batch, from what the consumer's invocation reported. */
+/** Determines the fate of each message of a batch from the result of the consumer's invocation. */
 
 /**
  * @typedef {{
@@ -11,14 +11,14 @@
  */
 
 /**
- * Sorts a batch. What a handler said about one message beats what it said about the batch, and both hold when it threw
- * afterwards; a message that it said nothing about shares the fate of the invocation. (Of `ack()` and `retry()` on the
- * same message the first one counts: workerd sees to it.)
+ * Sorts the messages of a batch. A call on one message (`ack()`, `retry()`) wins over a call on the whole batch, and both count even if the handler
+ * threw afterwards. All other messages share the fate of the invocation. (If `ack()` and `retry()` are called on the same message, the first call
+ * counts: workerd does that.)
  *
  * @template {{id: string}} M
  * @param {M[]} batch
  * @param {BatchResult} result
- * @returns {{done: M[], failed: (M & {delaySeconds: number | null})[]}} a delay of null: the consumer's setting
+ * @returns {{done: M[], failed: (M & {delaySeconds: number | null})[]}} the sorted messages; a delay of null means the consumer's setting
  */
 export function settled(batch, result) {
   const acked = new Set(result.explicitAcks);

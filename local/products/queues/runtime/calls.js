@@ -1,4 +1,4 @@
-/** Queues by id, for the Node side. */
+/** Queues by id, for the Node process. */
 
 import { CallError } from '../../../runtime/system/call_error.js';
 import { checkMessages } from './limits.js';

@@ -1,6 +1,6 @@
 /**
- * Invocations of a consumer that a fault kills. workerd ends an invocation whose caller is gone, at once and in the middle
- * of whatever it does; so whoever makes such a call is somebody that can be told to go.
+ * Invocations of a consumer that a fault can kill. workerd ends an invocation at once, whatever it does, when its caller is gone. So each of these
+ * invocations has a caller of its own that can be ended.
  */
 
 import { WorkerEntrypoint } from 'cloudflare:workers';
@@ -16,10 +16,11 @@ import { drawFault } from '../../faults/runtime/rules.js';
  * @typedef {ProcessesEnv & {KILLABLE: Fetcher}} Env `KILLABLE` is a binding to `KillableInvocation`
  */
 
-/** Invocations that are to begin, by key. An isolate has one such map for all its entrypoints and objects. @type {Map<string, () => Promise<BatchResult>>} */
+/** Invocations that are about to begin, by key. An isolate has one such map for all its entrypoints and objects.
+ * @type {Map<string, () => Promise<BatchResult>>} */
 const waiting = new Map();
 
-/** Makes the invocation of its address, for as long as whoever asked for it is there. */
+/** Makes the invocation of its address, as long as its own caller exists. */
 export class KillableInvocation extends WorkerEntrypoint {
   /**
    * @override
@@ -34,21 +35,21 @@ export class KillableInvocation extends WorkerEntrypoint {
 }
 
 /**
- * Invokes a consumer, which a fault may kill. Nothing that a killed handler said counts, for that is told at an
- * invocation's end.
+ * Invokes a consumer, which a fault may kill. What a killed handler reported does not count, because results are only passed on at the end of an
+ * invocation.
  *
  * @param {Env} env
- * @param {Hosts} hosts of whoever calls this
+ * @param {Hosts} hosts the hosts of the caller
  * @param {string} worker
- * @param {(hosts: Hosts) => Promise<BatchResult>} invoke with nothing that belongs to an object: it may be called elsewhere
- * @param {BatchResult} failed what an invocation without a word comes to
+ * @param {(hosts: Hosts) => Promise<BatchResult>} invoke the invocation; it must not use anything of an object, because another context may call it
+ * @param {BatchResult} failed the result of an invocation that ended without one
  * @returns {Promise<BatchResult>}
  */
 export async function killable(env, hosts, worker, invoke, failed) {
   const fault = drawFault({ product: 'worker', resource: worker, method: 'queue' });
   if (fault === null) return invoke(hosts);
   const key = `/${crypto.randomUUID()}`;
-  waiting.set(key, () => invoke(new Hosts(env))); // connections belong to whoever opened them
+  waiting.set(key, () => invoke(new Hosts(env))); // connections belong to the context that opened them
   const death = AbortSignal.timeout(fault.delayMs);
   try {
     await env.KILLABLE.fetch(`http://invocation${key}`, { signal: death });

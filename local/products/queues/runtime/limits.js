@@ -1,6 +1,6 @@
 /**
- * What Cloudflare Queues refuses, with its wording (developers.cloudflare.com/queues/platform/limits/).
- * Both ways in, a Worker's binding and the REST API, are checked here.
+ * The limits of Cloudflare Queues, with its messages (developers.cloudflare.com/queues/platform/limits/). Messages from a Worker's binding and from
+ * the REST API are both checked here.
  */
 
 /** @import { IncomingMessage } from './store.js' */
@@ -11,7 +11,7 @@ const MAX_BATCH_BYTES = 256_000;
 const MAX_DELAY_SECONDS = 86_400;
 const CONTENT_TYPES = new Set(['json', 'text', 'bytes', 'v8']);
 
-/** What queues refuse, by the names and codes of https://developers.cloudflare.com/queues/reference/error-codes/. */
+/** The error codes of queues, by their names in https://developers.cloudflare.com/queues/reference/error-codes/. */
 export const CODES = Object.freeze({
   QueueNotFound: 10104,
   MessageMetadataInvalid: 10203,
@@ -23,7 +23,7 @@ export const CODES = Object.freeze({
   UnknownInternalError: 15000,
 });
 
-/** A message that a queue does not take. `status` is the HTTP status that Cloudflare answers, `code` its error code. */
+/** A message that a queue refuses. `status` is Cloudflare's HTTP status, `code` its error code. */
 export class Refusal extends Error {
   /**
    * @param {number} status
@@ -39,7 +39,7 @@ export class Refusal extends Error {
 }
 
 /**
- * Throws a Refusal when one message, or all of them together, pass a limit.
+ * Throws a Refusal if one message, or all of them together, exceed a limit.
  *
  * @param {IncomingMessage[]} messages
  */
@@ -60,7 +60,7 @@ function checkSize(bytes) {
   }
 }
 
-/** @param {number[]} sizes bytes */
+/** @param {number[]} sizes sizes in bytes */
 function checkBatch(sizes) {
   if (sizes.length > MAX_BATCH_MESSAGES) {
     throw new Refusal(413, 'BatchCountOutOfBounds', `batch message count of ${sizes.length} exceeds limit of ${MAX_BATCH_MESSAGES}`);

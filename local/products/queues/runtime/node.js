@@ -1,4 +1,4 @@
-/** Queues, as the Node process sees them. */
+/** Queues in the Node process. */
 
 import { STORE_WORKER, TRIAL_SERVICE, storeCalls, workerdBinding } from '../../../runtime/bindings.js';
 import { targets } from '../../../runtime/desired_state.js';
@@ -14,14 +14,14 @@ export default {
       trial: () => workerdBinding({ queue: TRIAL_SERVICE }),
     },
   },
-  // A queue's timers live in the object's memory.
+  // A queue's timers exist only in the object's memory.
   classes: { QueueObject: { binding: 'QUEUES', uniqueKey: 'local-queues', preventEviction: true } },
   environment: { KILLABLE: { type: 'worker', worker: STORE_WORKER, exportName: 'KillableInvocation' } },
   standing: { queues: { settings: queueSettings, leaves: true } },
 };
 
 /**
- * What each queue's Durable Object is told, by queue id.
+ * Returns the settings of each queue's Durable Object, by queue id.
  *
  * @param {DesiredState} state
  * @returns {Record<string, QueueSettings>}

@@ -1,8 +1,8 @@
 /**
- * One queue: a Durable Object that stores its messages and delivers them, to a consumer Worker or to pulls.
+ * One queue: a Durable Object that stores its messages and delivers them to a consumer Worker or to pull requests.
  *
- * A sender is answered after its messages are on disk (workerd holds an answer back until then). An attempt is on disk
- * before the consumer sees the message. Delivery is at least once.
+ * A sender gets its answer after its messages are on disk (workerd delays the answer until then). An attempt is on disk before the consumer sees the
+ * message. Delivery is at least once.
  */
 
 import { DurableObject } from 'cloudflare:workers';
@@ -25,34 +25,34 @@ import { settled } from './batch_result.js';
  * @typedef {{id: string, attempts: number, contentType: string, timestamp: number, body: ArrayBuffer}} ReadMessage
  */
 
-/** Cloudflare's ceiling of concurrent invocations of one consumer. */
+/** Cloudflare's limit of concurrent invocations of one consumer. */
 const MAX_CONCURRENCY = 250;
 /**
- * A batch that waited this long gets one more invocation, as each full batch does that is there when another one has been
- * worked off: https://developers.cloudflare.com/queues/configuration/consumer-concurrency/ says that Cloudflare looks then,
- * at the backlog, its growth and the failures, and names no figures.
+ * A batch that has waited this long causes one more invocation. So does each full batch that is ready when another one has ended:
+ * https://developers.cloudflare.com/queues/configuration/consumer-concurrency/ says that Cloudflare then examines the backlog, its growth and the
+ * failures, but gives no numbers.
  */
 const SCALE_UP_MS = 50;
-/** While messages come one after the other, those of so long are stored together; the first one waits for none. */
+/** While messages arrive one after the other, those of this interval are stored together; the first one does not wait. */
 const JOIN_MS = 1;
 /**
- * How long a batch that is not full waits after its first message: a Worker here has one thread, and whoever sent the
- * message is answered before its consumer takes that. Cloudflare takes longer to deliver one.
+ * How long a batch that is not full waits after its first message. A Worker here has one thread, and the sender is answered before the consumer takes
+ * the message. Cloudflare takes longer to deliver one.
  */
 const ANSWER_FIRST_MS = 5;
-/** Between the starts of two batches that are not full. Each costs the same calls, however few messages it has. */
+/** The shortest time between the starts of two batches that are not full. Each costs the same calls, however few messages it has. */
 const PACE_MS = 20;
-/** Cloudflare's limit of time by the clock for one invocation of a consumer. */
+/** Cloudflare's wall-clock limit of one invocation of a consumer. */
 const INVOCATION_LIMIT_MS = 900_000;
-/** Pause between two looks for messages whose retention has ended. */
+/** The pause between two searches for messages whose retention has ended. */
 const EXPIRY_PAUSE_MS = 1_000;
 const DEAD_LETTER_BATCH = 100;
 const DEAD_LETTER_RETRY_MS = 1_000;
-/** Cloudflare's default for a pull that names none. */
+/** Cloudflare's default visibility timeout of a pull. */
 const DEFAULT_VISIBILITY_MS = 30_000;
 /** setTimeout takes no more than 2^31 ms. */
 const LONGEST_SLEEP_MS = 3_600_000;
-/** Before a batch is sent again whose consumer's process was not there. */
+/** The pause before a batch is sent again whose consumer's process could not be reached. */
 const UNREACHED_PAUSE_MS = 500;
 /** @type {BatchResult} */
 const FAILED = {
@@ -69,22 +69,22 @@ export class QueueObject extends DurableObject {
   #hosts;
   /** @type {QueueSettings | null} null: no such queue */
   #settings;
-  /** Consumer invocations running now, and how many of them a backlog has shown to be needed. */
+  /** How many consumer invocations are running, and how many the backlog needs. */
   #running = 0;
   #scale = 1;
   #lastStart = 0;
-  /** When the last batch was handed to the consumer. */
+  /** When the last batch was given to the consumer. */
   #lastBatch = 0;
-  /** Until when pulls' leases have been searched for spent messages. */
+  /** Up to what time the leases of pulls have been searched for messages with no deliveries left. */
   #sweptUntil = 0;
-  /** No message's retention ends before. */
+  /** No message's retention ends before this time. */
   #nextExpiry = 0;
   #movingDeadLetters = false;
   /** @type {number | null} */
   #timer = null;
-  /** Those that are to be stored together; null: the next one is stored at once. @type {NewMessage[] | null} */
+  /** Messages that are to be stored together; null: the next one is stored at once. @type {NewMessage[] | null} */
   #joined = null;
-  /** When they are. @type {Promise<void>} */
+  /** Resolves when they are stored. @type {Promise<void>} */
   #stored = Promise.resolve();
 
   /**
@@ -100,7 +100,7 @@ export class QueueObject extends DurableObject {
   }
 
   /**
-   * Takes the queue's settings, and goes on with whatever is due. Told at every change and after every start.
+   * Takes the queue's settings, and continues with what is due. Called at every change and after every start.
    *
    * @param {QueueSettings} settings
    */
@@ -112,13 +112,13 @@ export class QueueObject extends DurableObject {
     this.#moveDeadLetters();
   }
 
-  /** Is no queue any more, until it is configured again. */
+  /** Stops being a queue until it is configured again. */
   retire() {
     this.#settings = null;
     this.#pump();
   }
 
-  /** Deletes all that is in it. */
+  /** Deletes all its contents. */
   async destroy() {
     this.retire();
     await this.ctx.storage.deleteAll();
@@ -129,7 +129,7 @@ export class QueueObject extends DurableObject {
    * Stores messages that passed `checkMessages`.
    *
    * @param {IncomingMessage[]} messages
-   * @returns {Promise<QueueMetrics | null>} null when the queue does not exist
+   * @returns {Promise<QueueMetrics | null>} null if the queue does not exist
    */
   async push(messages) {
     const settings = this.#settings;
@@ -146,7 +146,7 @@ export class QueueObject extends DurableObject {
     return this.#settings === null ? null : this.#store.metrics();
   }
 
-  /** Has what comes from now on stored together, for as long as something comes: each commit costs the same, however much it has. */
+  /** Stores the messages that arrive from now on together, as long as more arrive: each commit costs the same, however many messages it has. */
   #join() {
     this.#joined = [];
     this.#stored = new Promise((resolve, reject) => {
@@ -157,19 +157,19 @@ export class QueueObject extends DurableObject {
           if (messages.length > 0 && this.#settings !== null) this.#add(messages);
           resolve();
         } catch (error) {
-          reject(error); // a full disk: nobody's message is stored
+          reject(error); // the disk is full: no message is stored
         }
         if (messages.length > 0) this.#join();
       }, JOIN_MS);
     });
-    this.#stored.catch(() => {}); // it is told to those whose messages they are
+    this.#stored.catch(() => {}); // the senders of the messages get the error
   }
 
   /**
-   * Takes another queue's dead letters. Ones that are here already are not taken twice.
+   * Takes another queue's dead letters. Those that are already here are ignored.
    *
    * @param {DeadLetter[]} letters
-   * @returns {boolean} false when the queue does not exist
+   * @returns {boolean} false if the queue does not exist
    */
   accept(letters) {
     if (this.#settings === null) return false;
@@ -185,7 +185,7 @@ export class QueueObject extends DurableObject {
     this.#pump();
   }
 
-  /** @returns {QueueMetrics | null} null when the queue does not exist */
+  /** @returns {QueueMetrics | null} null if the queue does not exist */
   metrics() {
     if (this.#settings === null) return null;
     this.#expire();
@@ -219,7 +219,7 @@ export class QueueObject extends DurableObject {
   }
 
   /**
-   * The oldest messages, without a lease or an attempt.
+   * Returns the oldest messages, without a lease or an attempt.
    *
    * @param {number} limit
    * @returns {{messages: ReadMessage[], backlogCount: number}}
@@ -231,7 +231,7 @@ export class QueueObject extends DurableObject {
   }
 
   /**
-   * Ends leases: done with the message, or once more after a delay.
+   * Ends leases: acknowledges the messages, or retries them after a delay.
    *
    * @param {{lease_id: string}[]} acks
    * @param {{lease_id: string, delay_seconds?: number}[]} retries
@@ -280,7 +280,7 @@ export class QueueObject extends DurableObject {
     this.#sleepUntil(Math.min(readyAt, this.#nextExpiry, this.#nextEndOfLease()));
   }
 
-  /** When the next batch may go; Infinity: not before something changes. */
+  /** When the next batch may be delivered; Infinity: not before something changes. */
   #batchReadyAt() {
     const consumer = this.#workerConsumer();
     if (consumer === null) return Infinity;
@@ -308,10 +308,7 @@ export class QueueObject extends DurableObject {
     this.ctx.waitUntil(this.#deliverWhileReady());
   }
 
-  /**
-   * One invocation after the other, until no batch is ready. The results of one batch and the attempts of the next are
-   * one commit.
-   */
+  /** Makes one invocation after the other, until no batch is ready. The results of one batch and the attempts of the next are one commit. */
   async #deliverWhileReady() {
     try {
       while (this.#running <= this.#scale && this.#batchReadyAt() <= Date.now()) {
@@ -327,9 +324,9 @@ export class QueueObject extends DurableObject {
   }
 
   /**
-   * One more invocation for a backlog; one fewer after a failure, or where nothing waits.
+   * Allows one more invocation for a backlog; one fewer after a failure, or if nothing waits.
    *
-   * @param {boolean} isOk whether the last one succeeded
+   * @param {boolean} isOk whether the last invocation succeeded
    */
   #rescale(isOk) {
     const consumer = this.#workerConsumer();
@@ -368,7 +365,7 @@ export class QueueObject extends DurableObject {
    */
   async #invoke({ service, process }, queueName, worker, batch) {
     try {
-      await this.#hosts.reach(process); // not in the time after which a fault kills
+      await this.#hosts.reach(process); // not counted in the time after which a fault kills the invocation
       const messages = batch.map(deliverable);
       const metadata = { metrics: this.#store.metrics() };
       /** @param {Hosts} hosts */
@@ -396,10 +393,9 @@ export class QueueObject extends DurableObject {
   }
 
   /**
-   * Schedules failed messages anew; the ones whose deliveries are spent leave the queue.
+   * Schedules failed messages again; those with no deliveries left leave the queue.
    *
-   * @param {(Pick<StoredMessage, 'seq' | 'id' | 'attempts'> & {delaySeconds: number | null})[]} messages
-   *   `attempts` made so far
+   * @param {(Pick<StoredMessage, 'seq' | 'id' | 'attempts'> & {delaySeconds: number | null})[]} messages messages with `attempts` made so far
    * @param {number} now
    */
   #retry(messages, now) {
@@ -418,8 +414,7 @@ export class QueueObject extends DurableObject {
   }
 
   /**
-   * The next messages to deliver. Ones that were delivered often enough already, before a crash or with another
-   * setting, leave the queue instead.
+   * Returns the next messages to deliver. Those with no deliveries left, because of a crash or a changed setting, leave the queue instead.
    *
    * @param {number} now
    * @param {number} limit
@@ -433,7 +428,7 @@ export class QueueObject extends DurableObject {
     }
   }
 
-  /** The consumer Worker, or null: none, not deployed, or no delivery wanted now. */
+  /** The consumer Worker; null if there is none, it is not deployed, or delivery is paused. */
   #workerConsumer() {
     const settings = this.#settings;
     if (settings === null || settings.delivery_paused) return null;
@@ -457,7 +452,7 @@ export class QueueObject extends DurableObject {
     const now = Date.now();
     if (now < this.#nextExpiry) return;
     this.#store.expire(now - this.#retentionMs());
-    // A message whose time is over while a consumer holds it stays until that has ended.
+    // A message whose retention ends while a consumer holds it stays until the consumer has finished.
     this.#nextExpiry = Math.max(this.#store.oldestStoredAt() + this.#retentionMs(), now + EXPIRY_PAUSE_MS);
   }
 
@@ -465,7 +460,7 @@ export class QueueObject extends DurableObject {
     return (this.#settings?.message_retention_seconds ?? Infinity) * 1000;
   }
 
-  /** A pull consumer's last lease may end without anyone pulling again. */
+  /** A pull consumer's last lease may end without another pull. */
   #deadLetterEndedLeases() {
     if (this.#settings?.consumer?.type !== 'http_pull') return;
     const now = Date.now();
@@ -485,7 +480,7 @@ export class QueueObject extends DurableObject {
     this.#moveDeadLetters();
   }
 
-  /** Hands dead letters over: stored there before they are deleted here, so a crash can only repeat the hand-over. */
+  /** Moves dead letters: they are stored there before they are deleted here, so that a crash can only repeat the move. */
   async #moveDeadLetters() {
     if (this.#movingDeadLetters) return;
     this.#movingDeadLetters = true;
@@ -515,7 +510,7 @@ export class QueueObject extends DurableObject {
 }
 
 /**
- * What a promise resolves to, or something else when that takes too long.
+ * Returns what a promise resolves to, or another value if that takes too long.
  *
  * @template T
  * @param {number} milliseconds
@@ -546,7 +541,7 @@ function readable({ id, attempts, contentType, sentAt, body }) {
 const UTF_8 = new TextDecoder();
 
 /**
- * A message as workerd hands it to a queue handler.
+ * Returns a message in the form in which workerd passes it to a queue handler.
  *
  * @param {StoredMessage} message
  */

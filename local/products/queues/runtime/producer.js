@@ -1,4 +1,4 @@
-/** The other end of a Worker's queue binding: workerd's own protocol for `send`, `sendBatch` and `metrics`. */
+/** The target of a Worker's queue binding: workerd's own protocol for `send`, `sendBatch` and `metrics`. */
 
 import { WorkerEntrypoint } from 'cloudflare:workers';
 
@@ -74,16 +74,16 @@ function refusalOf({ status, message }) {
   return refusal(status ?? 500, CODE_OF_STATUS[status ?? 500] ?? CODES.UnknownInternalError, message);
 }
 
-/** Of the faults that come as answers. @type {Record<number, number>} */
+/** The error codes of injected faults that are answers. @type {Record<number, number>} */
 const CODE_OF_STATUS = { 403: CODES.QueueStorageLimitExceeded, 429: CODES.QueueOverloaded };
 
-/** @param {unknown} body null: the queue does not exist (any more) */
+/** @param {unknown} body null: the queue does not exist, or does not exist any more */
 function answer(body) {
   return body === null ? refusal(404, CODES.QueueNotFound, 'queue not found') : Response.json(body);
 }
 
 /**
- * workerd shows the sender cause and code, or with an earlier compatibility date the status text.
+ * workerd shows the sender cause and code; with an earlier compatibility date it shows the status text.
  *
  * @param {number} status
  * @param {number} code

@@ -1,11 +1,11 @@
 /**
  * The messages of one queue, in the SQLite of its Durable Object.
  *
- * Nothing here awaits: workerd commits all writes of one turn as one transaction, so each method, and each run of
- * them without an `await` between, is atomic.
+ * Nothing here awaits. workerd commits all writes of one turn as one transaction, so each method is atomic, and so is a sequence of methods without
+ * an `await` in between.
  *
- * A message can be delivered when `visible_at` has come. A delay, a retry and a pull consumer's lease put it into the
- * future; NULL means that a consumer Worker holds the message right now.
+ * A message can be delivered from `visible_at` on. A delay, a retry and a pull consumer's lease set it to a future time; NULL means that a consumer
+ * Worker holds the message now.
  */
 
 /**
@@ -23,7 +23,7 @@
  * @typedef {{backlogCount: number, backlogBytes: number, oldestMessageTimestamp: number}} QueueMetrics
  */
 
-/** A message's id is the queue's key and its `seq`; `own_id` has the id of one that came from another queue. */
+/** A message's id is the queue's key and its `seq`; `own_id` is the id of a message that came from another queue. */
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS queued (
     seq INTEGER PRIMARY KEY,
@@ -48,7 +48,7 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS ids (key TEXT NOT NULL, reserved_until INTEGER NOT NULL);
 `;
 
-/** The table of earlier releases, where each message had a random id. */
+/** The table of earlier releases, in which each message had a random id. */
 const EARLIER = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'messages'";
 const TAKE_OVER = `
   INSERT INTO queued (seq, own_id, sent_at, stored_at, content_type, attempts, visible_at, lease_id, size, body)
@@ -56,18 +56,18 @@ const TAKE_OVER = `
   DROP TABLE messages;
 `;
 
-/** What is asked of a message whose body nobody needs. */
+/** The columns that are read of a message if its body is not needed. */
 const NAME_COLUMNS = 'seq, own_id, attempts';
 const MESSAGE_COLUMNS = `${NAME_COLUMNS}, sent_at AS sentAt, stored_at AS storedAt, content_type AS contentType, body`;
 
-/** The `?` of a statement, as a list that SQLite can search. */
+/** The `?` of a statement is a JSON list that SQLite can search. */
 const LISTED = 'IN (SELECT value FROM json_each(?))';
 
-/** An id is as long as Cloudflare's: so many hexadecimal digits of the queue's key, the rest of `seq`. */
+/** An id is as long as Cloudflare's: this many hexadecimal digits of the queue's key, the rest from `seq`. */
 const KEY_DIGITS = 20;
 const SEQ_DIGITS = 12;
 
-/** How many values of `seq` are reserved at once: one is never given again, not even after a restart. */
+/** How many values of `seq` are reserved at once: a value is never used again, not even after a restart. */
 const RESERVED = 65_536;
 
 export class QueueStore {
@@ -106,7 +106,7 @@ export class QueueStore {
   /**
    * Stores messages, each visible after its own delay.
    *
-   * @param {NewMessage[]} messages a message whose `id` is there already is left as it is
+   * @param {NewMessage[]} messages a message whose `id` exists already is left unchanged
    * @param {number} now
    */
   add(messages, now) {
@@ -136,7 +136,7 @@ export class QueueStore {
   }
 
   /**
-   * @param {any} row of `MESSAGE_COLUMNS`, or of `NAME_COLUMNS`
+   * @param {any} row a row of `MESSAGE_COLUMNS`, or of `NAME_COLUMNS`
    * @returns {any} a `StoredMessage`, or a `NamedMessage`
    */
   #message({ own_id, ...message }) {
@@ -145,14 +145,14 @@ export class QueueStore {
 
   /**
    * @param {string} id
-   * @returns {number | null} the `seq` of a message of this queue's own; null of another one
+   * @returns {number | null} the `seq` of a message of this queue; null for another one
    */
   #seqOf(id) {
     return id.startsWith(this.#key) ? Number.parseInt(id.slice(KEY_DIGITS), 16) : null;
   }
 
   /**
-   * How many messages could go now, counted up to a limit, and since when the first of them could.
+   * Returns how many messages are due, counted up to a limit, and since when the first one is.
    *
    * @param {number} now
    * @param {number} limit
@@ -165,7 +165,7 @@ export class QueueStore {
   }
 
   /**
-   * When the next message that is hidden now becomes visible; Infinity when there is none.
+   * Returns when the next hidden message becomes visible; Infinity if there is none.
    *
    * @param {number} now
    */
@@ -175,7 +175,7 @@ export class QueueStore {
   }
 
   /**
-   * The messages that could go now, in their order.
+   * Returns the due messages, in their order.
    *
    * @param {number} now
    * @param {number} limit
@@ -187,7 +187,7 @@ export class QueueStore {
   }
 
   /**
-   * The oldest messages, whatever their state.
+   * Returns the oldest messages, whatever their state.
    *
    * @param {number} limit
    * @returns {StoredMessage[]}
@@ -198,7 +198,7 @@ export class QueueStore {
   }
 
   /**
-   * Gives messages to a consumer Worker: one more attempt each, and out of everyone else's sight.
+   * Gives messages to a consumer Worker: counts an attempt for each, and hides them.
    *
    * @param {number[]} seqs
    */
@@ -210,7 +210,7 @@ export class QueueStore {
   }
 
   /**
-   * Gives one message to a pull consumer until a time.
+   * Leases one message to a pull consumer until a time.
    *
    * @param {number} seq
    * @param {string} leaseId
@@ -226,7 +226,7 @@ export class QueueStore {
   }
 
   /**
-   * The message of a lease that still holds, or null.
+   * Returns the message of a lease that is still valid, or null.
    *
    * @param {string} id
    * @param {string} leaseId
@@ -246,7 +246,7 @@ export class QueueStore {
   }
 
   /**
-   * Makes messages visible again, from a time on.
+   * Makes messages visible again from a time on.
    *
    * @param {number[]} seqs
    * @param {number} visibleAt
@@ -260,7 +260,7 @@ export class QueueStore {
   }
 
   /**
-   * Makes messages visible again from a time on, of a batch that its consumer has not seen: no attempt was made.
+   * Makes messages of a batch that its consumer has not seen visible again from a time on, without counting an attempt.
    *
    * @param {number[]} seqs
    * @param {number} visibleAt
@@ -274,7 +274,7 @@ export class QueueStore {
   }
 
   /**
-   * Releases what consumer Workers held when the runtime went down.
+   * Releases the messages that consumer Workers held when the runtime stopped.
    *
    * @param {number} now
    */
@@ -294,7 +294,7 @@ export class QueueStore {
   }
 
   /**
-   * Messages whose deliveries are spent and that became visible again in a span of time, as a lease's end makes them.
+   * Returns messages with no deliveries left that became visible again in a span of time because a lease ended.
    *
    * @param {number} maxAttempts
    * @param {number} after
@@ -307,12 +307,12 @@ export class QueueStore {
   }
 
   /**
-   * Removes messages that are older than the retention and that no consumer Worker holds.
+   * Removes messages that are older than the retention, unless a consumer Worker holds them.
    *
    * @param {number} storedUntil
    */
   expire(storedUntil) {
-    // Rows lie in the order of their arrival, so the scan ends at the first young one.
+    // Rows are in the order of their arrival, so the scan ends at the first recent one.
     const expired = [];
     for (const row of this.#sql.exec('SELECT seq, stored_at, visible_at FROM queued ORDER BY seq')) {
       if (Number(row.stored_at) > storedUntil) break;
@@ -321,14 +321,14 @@ export class QueueStore {
     this.remove(expired);
   }
 
-  /** The arrival of the oldest message; Infinity when there is none. */
+  /** Returns the arrival time of the oldest message; Infinity if there is none. */
   oldestStoredAt() {
     const [row] = this.#sql.exec('SELECT stored_at FROM queued ORDER BY seq LIMIT 1');
     return row === undefined ? Infinity : Number(row.stored_at);
   }
 
   /**
-   * Moves messages out of the queue into the box from which they go to the dead letter queue.
+   * Moves messages out of the queue into the table from which they go to the dead letter queue.
    *
    * @param {Pick<StoredMessage, 'seq' | 'id'>[]} messages
    */
@@ -362,9 +362,9 @@ export class QueueStore {
   }
 
   /**
-   * Keeps the totals: no metric ever counts the backlog.
+   * Updates the totals, so that metrics need not count the backlog.
    *
-   * @param {Iterable<Record<string, SqlStorageValue>>} rows of `size`
+   * @param {Iterable<Record<string, SqlStorageValue>>} rows rows with `size`
    * @param {1 | -1} sign
    */
   #grow(rows, sign) {

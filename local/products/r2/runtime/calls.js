@@ -1,6 +1,6 @@
 /**
- * R2 by bucket id, without a binding: the same Durable Objects that Miniflare's R2 bindings use, in the protocol in which
- * workerd's bindings speak to them. A request is JSON, in a header or before the value; so is the answer.
+ * R2 by bucket id, without a binding. It calls the same Durable Objects as Miniflare's R2 bindings, in the protocol of workerd's bindings. A request
+ * is JSON, in a header or before the value; so is the answer.
  */
 
 import { CallError } from '../../../runtime/system/call_error.js';
@@ -32,17 +32,17 @@ const BUCKET_URL = 'http://r2/';
 const REQUEST_HEADER = 'cf-r2-request';
 const SIZE_HEADER = 'cf-r2-metadata-size';
 const ERROR_HEADER = 'cf-r2-error';
-/** Of an object's description beside its bytes: JSON, percent-encoded. */
+/** The header with an object's description: JSON, percent-encoded. */
 const OBJECT_HEADER = 'Object-Fields';
-/** In the protocol, what a list is to include. */
+/** What a list is to include, as a number of the protocol. */
 const HTTP_METADATA = 0;
 const CUSTOM_METADATA = 1;
 
 export default { r2: { bytes: passObject, delete: deleteObject, list: listObjects, measure: measureBucket } };
 
 /**
- * Answers a request for one object, whose bytes are the body: PUT and GET, with `key` in the query, and
- * `http_metadata` as JSON for a PUT. Throws a CallError.
+ * Answers a request for one object, whose bytes are the body: PUT and GET, with `key` in the query, and `http_metadata` as JSON for a PUT. Throws a
+ * CallError.
  *
  * @param {Env} env
  * @param {string} id
@@ -68,7 +68,7 @@ async function deleteObject(env, id, { key }) {
 }
 
 /**
- * A page of a bucket's objects, in the order of their keys' bytes; prefixes count as well.
+ * Returns a page of a bucket's objects, in the order of their keys' bytes. Common prefixes count too.
  *
  * @param {Env} env
  * @param {string} id
@@ -88,7 +88,7 @@ async function listObjects(env, id, { prefix, delimiter, start_after, cursor = n
 }
 
 /**
- * What a bucket holds. The bytes of metadata are those of keys, names and values.
+ * Returns the size of a bucket's contents. The bytes of metadata are those of keys, names and values.
  *
  * @param {Env} env
  * @param {string} id
@@ -131,12 +131,12 @@ async function getObject(env, id, key) {
   const { metadata, value } = await read(env, id, { method: 'get', object: key });
   const object = described(metadata);
   const { readable, writable } = new FixedLengthStream(object.size);
-  value?.pipeTo(writable).catch(() => {}); // whoever reads it sees that it broke
+  value?.pipeTo(writable).catch(() => {}); // the reader of the stream gets the error
   return new Response(readable, { headers: { [OBJECT_HEADER]: encodeURIComponent(JSON.stringify(object)) } });
 }
 
 /**
- * A page with metadata, which may be shorter than was asked for.
+ * Returns a page with metadata, which may be shorter than requested.
  *
  * @param {Env} env
  * @param {string} id
@@ -169,7 +169,7 @@ async function read(env, id, request) {
  * @param {string} id
  * @param {object} request
  * @param {ReadableStream | null} [value]
- * @param {number} [length] of the value
+ * @param {number} [length] the length of the value
  */
 async function write(env, id, request, value = null, length = 0) {
   const metadata = new TextEncoder().encode(JSON.stringify(request));
@@ -201,7 +201,7 @@ async function join(target, first, rest) {
  */
 async function send(env, id, init) {
   const bucket = env.R2_BUCKETS.getByName(id);
-  // Miniflare's objects learn their own name from here.
+  // This request tells Miniflare's objects their own name.
   const response = await bucket.fetch(BUCKET_URL, { ...init, cf: namedObject(id) });
   if (response.ok) return response;
   const refusal = response.headers.get(ERROR_HEADER);
@@ -222,7 +222,7 @@ function metadataBytes({ name, httpFields, customFields }) {
 }
 
 /**
- * JSON for a header, which carries ASCII.
+ * Returns JSON in ASCII, for a header.
  *
  * @param {object} value
  */

@@ -1,10 +1,10 @@
-/** Rate limiting, as the Node process sees it: Miniflare's counters, in the store, so that they outlive a version. */
+/** Rate limiting in the Node process: Miniflare's counters, in the store's process, so that they survive a new version. */
 
 import { storeService, workerdBinding, wrappedBinding } from '../../../runtime/bindings.js';
 import { RATE_LIMIT_OBJECTS } from '../../../runtime/system/miniflare_internals.js';
 import { RATE_LIMIT_WRAPPER } from '../../../runtime/workerd_plugin.js';
 
-/** Miniflare starts its service of counters only when some Worker binds one; this one is never asked. */
+/** Miniflare starts its service of counters only if some Worker binds one; this one is never used. */
 const UNUSED_LIMIT = { type: /** @type {const} */ ('rate-limit'), namespace: 'unused', simple: { limit: 1, period: /** @type {const} */ (60) } };
 
 /** @type {import('../../../runtime/products.js').NodeProduct} */

@@ -1,4 +1,4 @@
-/** What the tail of a process is told and asked by the Node side. */
+/** Calls of the Node process to the tail in a process of Workers. */
 
 import { endedInvocations, listenTo } from './tail.js';
 

@@ -1,4 +1,4 @@
-/** Tails, as the Node process sees them. */
+/** Tails in the Node process. */
 
 /** @type {import('../../../runtime/products.js').NodeProduct} */
 export default {

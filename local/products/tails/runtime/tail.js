@@ -1,6 +1,6 @@
 /**
- * What the user's Workers did, invocation by invocation: console output and uncaught exceptions on their way to the log,
- * and the whole of it for those who listen.
+ * The tail of the user's Workers: it gets each invocation, writes console output and uncaught exceptions to the log, and sends all of it to
+ * listeners.
  */
 
 import { WorkerEntrypoint } from 'cloudflare:workers';
@@ -13,13 +13,13 @@ import { WorkerEntrypoint } from 'cloudflare:workers';
  */
 
 /**
- * Names of the Workers that somebody listens to. An isolate has one such set for all its entrypoints.
+ * The names of the Workers with listeners. An isolate has one such set for all its entrypoints.
  *
  * @type {Set<string>}
  */
 let listened = new Set();
 
-/** How many invocations have ended, `waitUntil` and all. */
+/** How many invocations have ended, their `waitUntil` included. */
 let ended = 0;
 
 export function endedInvocations() {
@@ -50,7 +50,7 @@ export class Tail extends WorkerEntrypoint {
 }
 
 /**
- * An invocation as a tail shows it; workerd itself knows the Worker by another name.
+ * Returns an invocation as a tail event; workerd knows the Worker by another name.
  *
  * @param {TraceItem} trace
  * @param {string} worker

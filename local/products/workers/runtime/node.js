@@ -1,4 +1,4 @@
-/** Bindings of texts and of other Workers, as the Node process sees them. */
+/** Bindings of texts and of other Workers, in the Node process. */
 
 import { TRIAL_WORKER } from '../../../runtime/bindings.js';
 import { serviceName } from '../../../runtime/desired_state.js';

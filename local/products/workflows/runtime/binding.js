@@ -1,6 +1,6 @@
 /**
- * What a Worker's workflow binding speaks to, by name: the workflow may be created after the Worker's version. Miniflare's
- * wrapper, which is inside the Worker, calls these methods by RPC.
+ * The target of a Worker's workflow binding, found by name, because the workflow may be created after the Worker's version. Miniflare's wrapper
+ * inside the Worker calls these methods by RPC.
  */
 
 import { RpcTarget, WorkerEntrypoint } from 'cloudflare:workers';
@@ -17,7 +17,7 @@ import { workflowId } from './names.js';
  * @typedef {DurableObjectStub<WorkflowObject>} Workflow
  */
 
-/** As the API has them. */
+/** The API's codes. */
 const CODES = /** @type {Record<string, number>} */ ({
   'instance.not_found': 10400,
   'instance.already_exists': 10405,
@@ -38,8 +38,8 @@ export class WorkflowBinding extends WorkerEntrypoint {
   }
 
   /**
-   * @param {NewInstance[] | {instances: NewInstance[]} | {count: number, params?: unknown}} options an array, the older
-   *   form, is answered by what was created alone
+   * @param {NewInstance[] | {instances: NewInstance[]} | {count: number, params?: unknown}} options the older form, an array, returns only the
+   *   created instances
    */
   async createBatch(options) {
     const batch = Array.isArray(options) ? options : wantedBy(options);
@@ -64,7 +64,7 @@ export class WorkflowBinding extends WorkerEntrypoint {
   /** @param {string} id */
   async get(id) {
     const instance = new Instance(await this.#workflow(), id);
-    await instance.status(); // throws for one that does not exist
+    await instance.status(); // throws if it does not exist
     return instance;
   }
 

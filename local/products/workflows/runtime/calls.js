@@ -1,4 +1,4 @@
-/** Workflows by id, for the Node side. */
+/** Workflows by id, for the Node process. */
 
 import { CallError } from '../../../runtime/system/call_error.js';
 import { reasonOf } from './limits.js';
@@ -19,7 +19,7 @@ export default {
 };
 
 /**
- * Makes errors of workflows those that the control plane can tell apart.
+ * Converts errors of workflows to those that the control plane distinguishes.
  *
  * @param {(env: Env, id: string, body: any) => Promise<object>} method
  * @returns {(env: Env, id: string, body: any) => Promise<object>}

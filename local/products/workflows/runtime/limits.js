@@ -1,4 +1,4 @@
-/** What Cloudflare refuses of workflow instances: https://developers.cloudflare.com/workflows/reference/limits/ */
+/** Cloudflare's limits of workflow instances: https://developers.cloudflare.com/workflows/reference/limits/ */
 
 import { jsonBytes } from '../../../runtime/system/value_sizes.js';
 
@@ -9,8 +9,8 @@ export const MAX_BATCH = 100;
 const MAX_PAYLOAD_BYTES = 1024 * 1024;
 
 /**
- * An error that says which of Cloudflare's it is; the form that Workers see is "(instance.not_found) …". It must be in
- * the message, for that is all of an error that passes from one Worker to another.
+ * Returns an error with Cloudflare's reason. Workers see it in the form "(instance.not_found) …". It must be in the message, because only that is
+ * passed from one Worker to another.
  *
  * @param {string} reason
  * @param {string} text
@@ -20,7 +20,7 @@ export function refusal(reason, text) {
 }
 
 /**
- * Which of Cloudflare's an error is; null: none of them.
+ * Returns Cloudflare's reason in an error; null: there is none.
  *
  * @param {unknown} error
  * @returns {string | null}
@@ -36,7 +36,7 @@ export function checkInstanceId(id) {
 }
 
 /**
- * Refuses the parameters of an instance, or what comes with an event, when they are too large.
+ * Refuses the parameters of an instance, or the payload of an event, if they are too large.
  *
  * @param {string} what
  * @param {unknown} payload

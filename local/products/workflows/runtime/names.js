@@ -1,4 +1,4 @@
-/** The ids of workflows, by name: each tells its own when it is configured. An isolate has one such list. */
+/** The ids of workflows, by name: each registers its own when it is configured. An isolate has one such list. */
 
 import { awake } from '../../../runtime/system/processes.js';
 
@@ -20,7 +20,7 @@ export function forgetWorkflow(id) {
 }
 
 /**
- * The id of a workflow; undefined: there is none of this name.
+ * Returns the id of a workflow; undefined: there is none of this name.
  *
  * @param {string} name
  */

@@ -1,4 +1,4 @@
-/** Workflows, as the Node process sees them: Miniflare's engines, behind objects of ours. */
+/** Workflows in the Node process: Miniflare's engines, behind our own objects. */
 
 import { join } from 'node:path';
 
@@ -28,7 +28,7 @@ export default {
 };
 
 /**
- * What each workflow's Durable Object is told, by its id.
+ * Returns the configuration of each workflow's Durable Object, by its id.
  *
  * @param {DesiredState} state
  */
@@ -41,8 +41,8 @@ function workflowSettings({ workflows }) {
 }
 
 /**
- * Miniflare's engine of a workflow, which comes with a binding, and the engine's objects. A workflow without code has an
- * engine as well, so that its instances can be read.
+ * Returns Miniflare's engine of a workflow, which comes with a binding, and the engine's objects. A workflow without code has an engine too, so that
+ * its instances can be read.
  *
  * @param {Workflow} workflow
  * @returns {Guest}
@@ -66,7 +66,7 @@ function engine({ id, script_name, class_name, worker_version_id, step_limit }) 
 }
 
 /**
- * A workflow's binding, which Miniflare wraps around a service.
+ * Returns a workflow's binding, which Miniflare wraps around a service.
  *
  * @param {object} service
  */
@@ -75,7 +75,7 @@ function workflowBinding(service) {
 }
 
 /**
- * Deletes instances that were kept for long enough, with their files.
+ * Deletes instances whose retention is over, with their files.
  *
  * @type {NonNullable<import('../../../runtime/products.js').NodeProduct['sweep']>}
  */

@@ -1,7 +1,6 @@
 /**
- * The instances of one workflow: which there are, and how to make them go. Each runs in a Durable Object of Miniflare's
- * workflow engine, which keeps its steps; what that does not do is here: to remember the instances, to let none be
- * created twice, and to go on with them after a restart of the runtime.
+ * The instances of one workflow. Each runs in a Durable Object of Miniflare's workflow engine, which stores its steps. This object adds what the
+ * engine lacks: it remembers the instances, creates none twice, and resumes them after a restart of the runtime.
  */
 
 import { DurableObject } from 'cloudflare:workers';
@@ -55,23 +54,23 @@ const SCHEMA = `
   );
   CREATE INDEX IF NOT EXISTS unended ON instances (number) WHERE ended IS NULL;
 `;
-/** When an instance that has ended is forgotten, by its id, and whether its files are being deleted. */
+/** When an ended instance is deleted, by its id, and whether its files are being deleted. */
 const RETENTION_SCHEMA = `
   CREATE TABLE IF NOT EXISTS retentions (id TEXT PRIMARY KEY, success_ms INTEGER, error_ms INTEGER, due_ms INTEGER);
   CREATE INDEX IF NOT EXISTS due ON retentions (due_ms) WHERE due_ms IS NOT NULL;
 `;
-/** Of one sweep: it is soon followed by the next. */
+/** The most instances in one sweep; the next one follows soon. */
 const MAX_SWEPT = 500;
-/** Miniflare's engine knows one account. */
+/** Miniflare's engine has only one account. */
 const ACCOUNT = 0;
 const DRAIN_POLL_MS = 50;
-/** How often it is looked whether the next instance may start. */
+/** How often to check whether the next instance may start. */
 const TURN_MS = 100;
-/** The kind of a workflow's engine among the guests of processes. */
+/** The kind of a workflow's engine among the objects that run in the Workers' processes. */
 const KIND = 'workflows';
-/** What workerd says of a process that has ended: the next one goes on. */
+/** workerd's message for a process that has ended: the next process resumes the instance. */
 const CONNECTION_LOST = 'Network connection lost';
-/** How the engine says that it aborted itself, as it was asked to. */
+/** The engine's message when it aborted itself on request. */
 const ABORTED = 'Aborting engine:';
 
 /** @extends {DurableObject<Env>} */
@@ -97,8 +96,7 @@ export class WorkflowObject extends DurableObject {
   }
 
   /**
-   * Takes the workflow's settings, and goes on with every instance that has not ended. Told at every change and after
-   * every start.
+   * Takes the workflow's settings, and resumes every instance that has not ended. Called at every change and after every start.
    *
    * @param {WorkflowSettings} settings
    */
@@ -111,13 +109,13 @@ export class WorkflowObject extends DurableObject {
     this.#startAll();
   }
 
-  /** Is no workflow any more, until it is configured again. */
+  /** Stops being a workflow until it is configured again. */
   retire() {
     if (this.#settings) forgetWorkflow(this.#settings.id);
     this.#settings = null;
   }
 
-  /** Forgets all instances. */
+  /** Deletes all instances. */
   async destroy() {
     this.retire();
     await this.ctx.storage.deleteAll();
@@ -125,7 +123,7 @@ export class WorkflowObject extends DurableObject {
   }
 
   /**
-   * Waits until no step is being attempted, or the time is up. New instances are kept, and started by `configure`.
+   * Waits until no step is being attempted, or the time is up. New instances are stored, and started by `configure`.
    *
    * @param {number} milliseconds
    */
@@ -138,7 +136,7 @@ export class WorkflowObject extends DurableObject {
   }
 
   /**
-   * Creates instances; they are durable when this returns. One whose id is taken is left out, and told of.
+   * Creates instances; they are durable when this returns. An instance whose id exists is left out and reported.
    *
    * @param {NewInstance[]} wanted
    * @param {Trigger} trigger
@@ -167,7 +165,7 @@ export class WorkflowObject extends DurableObject {
   }
 
   /**
-   * All about one instance.
+   * Returns everything about one instance.
    *
    * @param {string} id
    */
@@ -178,7 +176,7 @@ export class WorkflowObject extends DurableObject {
   }
 
   /**
-   * One step of an instance, with all that it gave out.
+   * Returns one step of an instance, with its complete output.
    *
    * @param {string} id
    * @param {WantedStep} wanted
@@ -206,7 +204,7 @@ export class WorkflowObject extends DurableObject {
   }
 
   /**
-   * How many instances there are of each status, and when the last one was created.
+   * Returns the number of instances with each status, and when the last one was created.
    *
    * @returns {Promise<{counts: Record<string, number>, triggered_on: string | null}>}
    */
@@ -220,7 +218,7 @@ export class WorkflowObject extends DurableObject {
   }
 
   /**
-   * Pauses, resumes, terminates or restarts an instance, and tells its status then.
+   * Pauses, resumes, terminates or restarts an instance, and returns its new status.
    *
    * @param {string} id
    * @param {Command} command
@@ -257,14 +255,14 @@ export class WorkflowObject extends DurableObject {
   }
 
   /**
-   * Empties instances whose retention is over. Their ids stay taken until `forget` tells that their files are gone, too.
+   * Empties instances whose retention is over. Their ids stay taken until `forget` says that their files are deleted too.
    *
    * @returns {Promise<string[]>} their ids
    */
   async sweep() {
     if (this.#settings === null) return [];
     if (!this.#knowsEnded) {
-      // Of a release that kept everything.
+      // From a release that kept everything.
       for (const row of this.#rows('WHERE ended IS NOT NULL AND id NOT IN (SELECT id FROM retentions WHERE due_ms IS NOT NULL)')) this.#expect(row);
       this.#knowsEnded = true;
     }
@@ -309,9 +307,9 @@ export class WorkflowObject extends DurableObject {
   }
 
   /**
-   * Starts what has not ended: all at once or, where the workflow has a limit, as many as it lets run.
+   * Starts instances that have not ended: all at once, or, if the workflow has a limit, as many as it allows.
    *
-   * @param {Row} [only] the one that is new
+   * @param {Row} [only] the new instance
    */
   #startAll(only) {
     const { active, concurrency = null } = this.#existing();
@@ -345,8 +343,8 @@ export class WorkflowObject extends DurableObject {
   }
 
   /**
-   * Starts an instance, or goes on with one that the last runtime left behind: completed steps are not run again,
-   * sleeps and retries keep their time. Nothing happens to one that runs, is paused or has ended.
+   * Starts an instance, or resumes one of the previous runtime: completed steps are not run again, sleeps and retries keep their time. An instance
+   * that runs, is paused or has ended is left alone.
    *
    * @param {Row} row
    */
@@ -360,7 +358,7 @@ export class WorkflowObject extends DurableObject {
     const run = this.#engine(id).init(ACCOUNT, { id: settings.id, name: settings.name }, { id: version_id }, instance, event);
     run
       .catch((error) => {
-        // Of a process that ended: the next one goes on with it.
+        // The process has ended: the next one resumes the instance.
         if (!String(error).includes(ABORTED) && !String(error).includes(CONNECTION_LOST)) throw error;
       })
       .then(() => this.#find(id) && this.#report(row))
@@ -375,7 +373,7 @@ export class WorkflowObject extends DurableObject {
   }
 
   /**
-   * Remembers how long an instance is to be kept.
+   * Stores how long an instance is to be kept.
    *
    * @param {string} id
    * @param {Retention} retention
@@ -386,7 +384,7 @@ export class WorkflowObject extends DurableObject {
   }
 
   /**
-   * Notes when an instance that has ended goes.
+   * Records when an ended instance is to be deleted.
    *
    * @param {Row} row
    */
@@ -420,7 +418,7 @@ export class WorkflowObject extends DurableObject {
   }
 
   /**
-   * Asks an instance's engine, and remembers how it ended.
+   * Asks an instance's engine, and stores how it ended.
    *
    * @param {Row} row
    * @returns {Promise<Report>}
@@ -445,7 +443,7 @@ export class WorkflowObject extends DurableObject {
   }
 
   /**
-   * What an instance's engine knows.
+   * Reads an instance from its engine.
    *
    * @param {string} id
    * @returns {Promise<{status: number, entries: LogEntry[]}>}
@@ -458,13 +456,13 @@ export class WorkflowObject extends DurableObject {
     } catch (error) {
       if (!String(error).includes(ABORTED) && !String(error).includes('never started')) throw error;
       if (String(error).includes('never started')) return { status: 0, entries: [] };
-      return this.#read(id); // the answer came from an engine that has just ended itself: the next one knows
+      return this.#read(id); // the answer came from an engine that has just aborted itself: ask the next one
     }
     return { status, entries: await engine.readDetailedLogs() };
   }
 
   /**
-   * The engine of an instance, in the process where it runs.
+   * Returns the engine of an instance, in the process where it runs.
    *
    * @param {string} id
    * @returns {Engine}
@@ -478,7 +476,7 @@ export class WorkflowObject extends DurableObject {
       /** @param {any} host */
       const send = (host) => host.callObject(`ENGINES ${workflow}`, id, method, args);
       const calling = () => this.#hosts.call(process, send);
-      // `init` lasts as long as the instance, and nobody waits for that to end a process.
+      // `init` lasts as long as the instance, and must not delay the end of a process.
       return method === 'init' ? calling() : counted(process.id, calling);
     };
     return /** @type {Engine} */ (new Proxy({}, { get: (_, method) => (/** @type {unknown[]} */ ...args) => call(String(method), args) }));
@@ -520,7 +518,7 @@ export class WorkflowObject extends DurableObject {
   }
 }
 
-/** @param {string} id of an instance */
+/** @param {string} id the id of an instance */
 function paramsKey(id) {
   return `params ${id}`;
 }
@@ -544,7 +542,7 @@ function summaryOf({ status, start, end, modified }, { created_ms }) {
   return { status, started_on: start, ended_on: end, modified_on: modified ?? timestamp(created_ms) };
 }
 
-/** @param {Promise<unknown>} change after which the engine may abort itself */
+/** @param {Promise<unknown>} change a change after which the engine may abort itself */
 async function tolerateAbort(change) {
   try {
     await change;

@@ -1,4 +1,4 @@
-/** What happened to one workflow instance, as Cloudflare tells it, made of the log that its engine keeps. */
+/** The report of one workflow instance in Cloudflare's form, made from the log of its engine. */
 
 /**
  * @typedef {{event: number, timestamp: string, group: string | null, target: string | null, metadata: any}} LogEntry
@@ -25,19 +25,19 @@
  * @typedef {{status: Status, output: unknown, error: Failure | null, event_type?: string}} StepReport
  */
 
-/** The engine's own numbers. */
+/** The engine's numbers of statuses. */
 const STATUSES = /** @type {const} */ ([
   'queued', 'running', 'paused', 'errored', 'terminated', 'complete', 'waitingForPause', 'waiting',
 ]);
 const ENDED = new Set(['errored', 'terminated', 'complete']);
 
-/** Cloudflare cuts what a step gave out after so many characters, and says so. */
+/** Cloudflare truncates the output of a step after this many characters, and marks it. */
 const OUTPUT_CHARACTERS = 1024;
 const CUT = '[truncated output]';
-/** What the engine says of an attempt that it did not see the end of. */
+/** The engine's error for an attempt whose end it did not see. */
 const INTERRUPTED = { name: 'WorkflowInternalError', message: 'Attempt failed due to internal workflows error' };
 
-/** The engine's numbers of events, of steps and of their rollbacks. */
+/** The engine's event numbers for the beginnings of steps and of their rollbacks. */
 const STEP_BEGINS = [5, 18];
 const STEP_SUCCEEDS = [6, 22];
 const STEP_ENDS = [6, 7, 22, 23];
@@ -77,8 +77,8 @@ const EVENTS = {
 };
 
 /**
- * @param {number} status the engine's
- * @param {LogEntry[]} entries in the order of writing
+ * @param {number} status the engine's status
+ * @param {LogEntry[]} entries log entries, in the order of writing
  * @returns {Report}
  */
 export function report(status, entries) {
@@ -93,11 +93,11 @@ export function report(status, entries) {
 }
 
 /**
- * One step or wait by its name, with its whole output; of a step, one attempt if that is wanted.
+ * Returns one step or wait by its name, with its complete output; of a step, only one attempt if requested.
  *
- * @param {LogEntry[]} entries in the order of writing
+ * @param {LogEntry[]} entries log entries, in the order of writing
  * @param {WantedStep} wanted
- * @returns {StepReport | null} null when there is none
+ * @returns {StepReport | null} null if there is none
  */
 export function stepReport(entries, { name, type, attempt = null }) {
   const begins = type === 'step' ? STEP_BEGINS : [WAIT_BEGINS];
@@ -109,7 +109,7 @@ export function stepReport(entries, { name, type, attempt = null }) {
 }
 
 /**
- * @param {LogEntry[]} entries of one step
+ * @param {LogEntry[]} entries log entries of one step
  * @param {number | null} attempt
  * @returns {StepReport | null}
  */
@@ -124,7 +124,7 @@ function doReport(entries, attempt) {
 }
 
 /**
- * @param {LogEntry[]} entries of one wait
+ * @param {LogEntry[]} entries log entries of one wait
  * @returns {StepReport}
  */
 function waitReport(entries) {
@@ -140,7 +140,7 @@ export function hasEnded(status) {
 }
 
 /**
- * Whether an attempt of a step runs right now.
+ * Whether an attempt of a step is running now.
  *
  * @param {Report} report
  */
@@ -162,7 +162,7 @@ class Reading {
     this.report = { status, start: null, end: null, modified: null, success: null, output: null, error: null, steps: [] };
   }
 
-  /** Whether it sleeps or waits for an event, and nothing else goes on. */
+  /** Whether it sleeps or waits for an event, and nothing else is running. */
   get isPausing() {
     return [...this.#pauses.values()].some(({ finished }) => !finished) && !isAttempting(this.report);
   }
@@ -226,7 +226,7 @@ class Reading {
 
   /**
    * @param {LogEntry} entry
-   * @param {string | null} output of a wait
+   * @param {string | null} output the output of a wait
    * @param {Failure | null} error
    */
   endPause({ group, timestamp }, output, error) {
@@ -259,7 +259,7 @@ function failure(error) {
   return { name: String(error?.name ?? 'Error'), message: String(error?.message ?? error ?? '') };
 }
 
-/** @param {unknown} value what a step gave out */
+/** @param {unknown} value the output of a step */
 function shown(value) {
   const text = JSON.stringify(value);
   if (text === undefined) return null;

@@ -1,4 +1,4 @@
-/** For how long an instance that has ended is kept. */
+/** The retention of ended instances. */
 
 import { refusal } from './limits.js';
 
@@ -8,7 +8,7 @@ import { refusal } from './limits.js';
  */
 
 const DAY_MS = 86_400_000;
-/** Of the paid plan: https://developers.cloudflare.com/workflows/reference/limits/ */
+/** The default of the paid plan: https://developers.cloudflare.com/workflows/reference/limits/ */
 export const DEFAULT_RETENTION_MS = 30 * DAY_MS;
 const UNITS = /** @type {Record<string, number>} */ ({
   second: 1000, minute: 60_000, hour: 3_600_000, day: DAY_MS, week: 7 * DAY_MS, month: 30 * DAY_MS, year: 365 * DAY_MS,

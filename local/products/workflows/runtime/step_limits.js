@@ -1,6 +1,6 @@
 /**
- * The limit of what a step of a Workflow gives back, which Miniflare's engine leaves to the size of a row. This module is
- * put into the Worker that has the class (https://developers.cloudflare.com/workflows/reference/limits/).
+ * The limit of a step's output, for which Miniflare's engine only has the size of a row. This module is added to the Worker that has the class
+ * (https://developers.cloudflare.com/workflows/reference/limits/).
  */
 
 import { jsonBytes } from '../../../runtime/system/value_sizes.js';
@@ -13,7 +13,7 @@ const MAX_OUTPUT_BYTES = 1024 * 1024;
  */
 
 /**
- * A class like another, whose steps fail when they give back too much.
+ * Returns a subclass whose steps fail if their output is too large.
  *
  * @param {WorkflowClass} original
  * @returns {WorkflowClass}
@@ -32,7 +32,7 @@ export function withStepLimits(original) {
   return Object.defineProperty(subclass, 'name', { value: original.name });
 }
 
-/** @param {any} step the engine's, a stub */
+/** @param {any} step the engine's step, a stub */
 function limitedStep(step) {
   return new Proxy(step, {
     get(target, name) {
@@ -42,7 +42,7 @@ function limitedStep(step) {
   });
 }
 
-/** @param {unknown} argument of `step.do`: a name, settings, the callback */
+/** @param {unknown} argument an argument of `step.do`: a name, settings, or the callback */
 function limitedCallback(argument) {
   if (typeof argument !== 'function') return argument;
   return async (/** @type {StepContext} */ context, /** @type {unknown[]} */ ...rest) => {
