@@ -33,13 +33,11 @@ class SchemaStep:
 class BindingType:
     """A type of Workers' bindings.
 
-    - `read` gets what was sent, finds the resource that it names, and returns what is stored besides name and type.
-      Raises
-      ApiError.
+    - `read` gets what was sent, finds the resource that it names, and returns what is stored besides name and type. It
+      raises ApiError.
     - `fields` are those fields of a stored (and located) binding that the data plane needs.
     - `locate` adds the resource's present place. It returns None if the resource is gone: then the binding is left out,
-      so
-      that it fails, instead of creating a new and empty resource of the same id.
+      so that it fails, instead of creating a new and empty resource of the same id.
     - `check_named` is for resources that the upload itself may create: it gets the binding and the uploaded Worker.
     - `check_bound` refuses to deploy an older version whose resource is gone. Both raise ApiError.
     - `hidden` are stored fields that no answer shows.
