@@ -24,9 +24,8 @@ def measure(
     """Submit a backlog while delivery is paused, then resume and wait until all of it is completed.
 
     Returns:
-        `tasks` submitted; rates (tasks a second) and the latency of a POST at this concurrency (milliseconds); CPU time
-            of
-        each process, in milliseconds a task: for its POST, and for working it off.
+        `tasks` submitted; rates (tasks a second); the latency of a POST at this concurrency (milliseconds); CPU time of
+        each process in milliseconds a task, for its POST and for working it off.
     """
     return _measure(system, load, [concurrency], tasks, payload_bytes)
 

@@ -1,4 +1,4 @@
-/** A dead letter: a message that is in the dead-letter queue, and what it is worth now. `ops/letter_state.py` says the same of it. */
+/** A dead letter: a message in the dead-letter queue, and the state of its task. `ops/letter_state.py` is the same in Python. */
 
 import { isOwnPriority, withPriority } from './priority.js';
 import { TASK_ID } from './task_id.js';
@@ -8,8 +8,8 @@ import { TASK_ID } from './task_id.js';
 /** @import { Store, TaskResult } from './stores/store.js' */
 
 /**
- * A message as Cloudflare's API shows it. `attempts`: how often it was pulled, this time included; `body` decoded; `lease_id` of one that was
- * pulled; null: it was only looked at.
+ * A message as Cloudflare's API returns it. `attempts`: how often it was pulled, this time included; `body` is decoded; `lease_id` is null if it was
+ * peeked, not pulled.
  *
  * @typedef {{id: string, body: Uint8Array<ArrayBuffer>, content_type: string, attempts: number, sent_ms: number, lease_id: string | null}} Letter
  */
@@ -20,14 +20,14 @@ import { TASK_ID } from './task_id.js';
  */
 
 /**
- * What a letter stands for. `failed`: its task failed in that run, so a redrive runs it again; `stale`: its task has ended otherwise or has
- * begun a later run; `unfinished`: its task has not ended, or the store does not show it yet; `gone`: its task is not there any more;
- * `malformed`: it names no task.
+ * The state of a letter's task. `failed`: the task failed in that run, so a redrive runs it again; `stale`: the task has ended in another way or has
+ * begun a later run; `unfinished`: the task has not ended, or the store does not show its end yet; `gone`: the task has expired; `malformed`: the
+ * letter names no task.
  *
  * @typedef {'failed' | 'stale' | 'unfinished' | 'gone' | 'malformed'} LetterState
  */
 
-/** A letter with its task as it is now. `next`: the run that a redrive begins, null where there is nothing to redrive.
+/** A letter with the present state of its task. `next`: the run that a redrive begins, null if there is nothing to redrive.
  *
  * @typedef {{letter: Letter, of: LetterRun | null, task: TaskResult | null, state: LetterState, next: Submission | null}} KnownLetter
  */
@@ -35,15 +35,15 @@ import { TASK_ID } from './task_id.js';
 /** @type {readonly LetterState[]} */
 export const LETTER_STATES = ['failed', 'stale', 'unfinished', 'gone', 'malformed'];
 
-/** What messages that name a task are sent as. */
+/** The content type of messages that name a task. */
 const TASK_CONTENT_TYPE = 'json';
 
 /**
- * Looks up the tasks of letters, all at once.
+ * Looks up the tasks of all letters together.
  *
  * @param {Store} store
  * @param {Letter[]} letters
- * @returns {Promise<KnownLetter[]>} one each, in their order
+ * @returns {Promise<KnownLetter[]>} one for each letter, in their order
  */
 export async function knownLetters(store, letters) {
   const runs = letters.map(letterRun);
@@ -60,12 +60,12 @@ export async function knownLetters(store, letters) {
   });
 }
 
-/** @param {KnownLetter} known @returns {boolean} whether it names a task, and will never have anything to redrive */
+/** @param {KnownLetter} known @returns {boolean} whether a redrive can never do anything with it, although it names a task */
 export function isUseless({ state }) {
   return state === 'stale' || state === 'gone';
 }
 
-/** @param {Letter} letter @returns {string} as UTF-8 */
+/** @param {Letter} letter @returns {string} its body as UTF-8 */
 export function textOf({ body }) {
   return new TextDecoder().decode(body);
 }
@@ -78,7 +78,7 @@ export function textOf({ body }) {
 function letterState(of, task) {
   if (!of) return 'malformed';
   if (!task) return 'gone';
-  // A redrive's own message is one of a run that it has not begun, if it was never taken.
+  // The message of a redrive names a run that has not begun, if it was never delivered.
   const isOfThisRun = of.run === task.run || (of.isRedrive && of.run === task.run + 1);
   if (task.status === 'failed' && isOfThisRun) return 'failed';
   const hasEndedOtherwise = task.status === 'completed' || task.status === 'cancelled';

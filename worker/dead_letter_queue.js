@@ -1,43 +1,42 @@
 /**
- * The dead-letter queue. A Worker can write to it by its binding; to look at it, and to take letters from it, is Cloudflare's REST API alone
- * (https://developers.cloudflare.com/queues/configuration/pull-consumers/), with a token that the stack's setting `dead_letter_api_token` gives.
+ * The dead-letter queue. A Worker can write to it by its binding. Only Cloudflare's REST API can read letters and take them from it
+ * (https://developers.cloudflare.com/queues/configuration/pull-consumers/), with the token of the stack's setting `dead_letter_api_token`.
  */
 
 /** @import { Letter } from './dead_letter.js' */
 
-/** Most messages that a look, a pull or an acknowledgement takes, and a `sendBatch`, with so many bytes
+/** The most messages of a peek, a pull, an acknowledgement or a `sendBatch`, and the most bytes of a `sendBatch`
  * (https://developers.cloudflare.com/queues/platform/limits/). */
 export const MAX_LETTERS = 100;
 const SEND_BATCH_BYTES = 256_000;
 
-/** How long a pulled letter is hidden from others: longer than a call takes, as `ops/dead_letter_queue.py` has it. */
+/** How long a pulled letter is hidden from other consumers: longer than a call takes. `ops/dead_letter_queue.py` has the same. */
 export const LEASE_MS = 5 * 60_000;
 
 /** How long one request to the API may take. */
 const REQUEST_MS = 10_000;
 
-/** When to try again what Cloudflare refuses for now without saying when. */
+/** When to retry a request that Cloudflare refuses for now, if it does not say when. */
 const RETRY_AFTER_SECONDS = 5;
 
 const CLOUDFLARE_API_URL = 'https://api.cloudflare.com/client/v4';
 
-/** Cloudflare's codes for a token that is none or may not do this, which come with statuses of 400 and up. */
+/** Cloudflare's codes for a token that is invalid or not allowed to do this; they come with statuses from 400 on. */
 const TOKEN_CODES = new Set([1000, 6003, 9103, 9106, 9109, 10000]);
 
-/** The bindings that the setting makes.
+/** The bindings that the setting creates.
  *
  * @typedef {{DEAD_LETTER_API_TOKEN?: string, DEAD_LETTER_API_URL?: string, DEAD_LETTER_ACCOUNT_ID?: string, DEAD_LETTER_QUEUE_ID?: string, TASK_DLQ?: Queue<unknown>}} DeadLetterEnvironment
  */
 
-/** Cloudflare did not do what it was asked. `token`: it does not take the token, or the token does not allow it; `away`: for now;
- * `refused`: for good. */
+/** Cloudflare refused a request. `token`: the token is invalid, or does not allow it; `away`: for now; `refused`: for good. */
 export class DeadLetterQueueError extends Error {
   /** @override */
   name = 'DeadLetterQueueError';
 
   /**
    * @param {'token' | 'away' | 'refused'} kind
-   * @param {string} message what Cloudflare said; there is no secret in it
+   * @param {string} message Cloudflare's message, which contains no secret
    * @param {number} [retry_after_seconds]
    */
   constructor(kind, message, retry_after_seconds = RETRY_AFTER_SECONDS) {
@@ -63,9 +62,9 @@ export class DeadLetterQueue {
   #max_retries = null;
 
   /**
-   * @param {string} url of the queue, in the API
+   * @param {string} url the URL of the queue in the API
    * @param {string} token
-   * @param {Queue<unknown>} binding by which letters are written
+   * @param {Queue<unknown>} binding the binding by which letters are written
    */
   constructor(url, token, binding) {
     this.#url = url;
@@ -73,13 +72,13 @@ export class DeadLetterQueue {
     this.#binding = binding;
   }
 
-  /** @returns {Promise<number>} how many letters there are, pulled ones included; a moment old */
+  /** @returns {Promise<number>} how many letters there are, pulled ones included; it may be a moment old */
   async count() {
     return Number((await this.#ask('GET', '/metrics')).backlog_count ?? 0);
   }
 
   /**
-   * Looks at the oldest letters, which uses nothing up.
+   * Reads the oldest letters without using up a delivery.
    *
    * @param {number} limit 1 to {@link MAX_LETTERS}
    */
@@ -88,7 +87,7 @@ export class DeadLetterQueue {
   }
 
   /**
-   * Takes letters for {@link LEASE_MS}. That counts as one of the attempts of each, of which it has `dlq_max_retries`.
+   * Pulls letters, with a lease of {@link LEASE_MS}. That uses up one of the deliveries of each, which has `dlq_max_retries` of them.
    *
    * @param {number} limit 1 to {@link MAX_LETTERS}
    */
@@ -106,8 +105,8 @@ export class DeadLetterQueue {
   }
 
   /**
-   * Lets others pull letters again. One that has spent its attempts would be dropped: a copy takes its place, which has them all before it.
-   * The copy is written first, so that the letter is in the queue at each moment.
+   * Ends the leases of letters. Cloudflare would drop a letter with no deliveries left, so a new copy with all deliveries replaces it. The copy is
+   * written first, so that the letter is in the queue at each moment.
    *
    * @param {Letter[]} pulled at most {@link MAX_LETTERS}
    */
@@ -150,7 +149,7 @@ export class DeadLetterQueue {
    * @param {'GET' | 'POST'} method
    * @param {string} path
    * @param {object} [body]
-   * @returns {Promise<any>} the result
+   * @returns {Promise<any>} the result of the reply
    */
   async #ask(method, path, body) {
     let reply;
@@ -206,7 +205,7 @@ function letters({ messages = [] }) {
 }
 
 /**
- * Text comes as it is, all else in base64 (https://developers.cloudflare.com/queues/configuration/pull-consumers/).
+ * Text is not encoded, everything else is in base64 (https://developers.cloudflare.com/queues/configuration/pull-consumers/).
  *
  * @param {string} body
  * @param {string} content_type
@@ -216,17 +215,17 @@ function decoded(body, content_type) {
     try {
       return Uint8Array.fromBase64(body);
     } catch {
-      // It is shown as it came.
+      // It is shown undecoded.
     }
   }
   return new TextEncoder().encode(body);
 }
 
-/** A message as `sendBatch` takes it. @typedef {{body: unknown, contentType: QueueContentType}} Copy */
+/** A message in the form of `sendBatch`. @typedef {{body: unknown, contentType: QueueContentType}} Copy */
 
 /**
  * @param {Letter} letter
- * @returns {Copy | null} null: only the Worker that has sent it can make its like
+ * @returns {Copy | null} the copy; null if only the Worker that sent the message can send one like it
  */
 function copyOf({ body, content_type }) {
   const text = () => new TextDecoder().decode(body);
@@ -245,7 +244,7 @@ function copyOf({ body, content_type }) {
 /**
  * @template {{letter: Letter}} Item
  * @param {Item[]} items at most {@link MAX_LETTERS}
- * @returns {Item[][]} as large as a batch may be
+ * @returns {Item[][]} batches as large as they may be
  */
 function batchesOf(items) {
   /** @type {Item[][]} */

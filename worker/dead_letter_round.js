@@ -1,12 +1,12 @@
 /**
- * A round through the dead-letter queue: letters are pulled, those that are meant are settled, and the others put back. It is as careful as
- * `python -m ops dlq`: whenever it is cut off, each letter is in the dead-letter queue, or the next run of its task is in a queue; what was
- * pulled comes back when its lease ends.
+ * A round through the dead-letter queue: it pulls letters, settles the selected ones, and puts the others back. It is as careful as `python -m ops
+ * dlq`: whenever it is interrupted, each letter is in the dead-letter queue, or the next run of its task is in a queue. Pulled letters become visible
+ * again when their leases end.
  *
- * A round looks at no more than 100 letters, so that its cost is bounded. It makes at most {@link MAX_REQUESTS} requests to Cloudflare's API,
- * of the 50 that an invocation has on the Free plan (https://developers.cloudflare.com/workers/platform/limits/#subrequests): a look, a
- * count, {@link MAX_PULLS} pulls, as many acknowledgements, one that puts back, and one that asks for the consumer's setting. Each pull is
- * one statement of the store, of each of its shards.
+ * A round reads at most 100 letters, so that its cost is limited. It makes at most {@link MAX_REQUESTS} requests to Cloudflare's API, out of the 50
+ * of an invocation on the Free plan (https://developers.cloudflare.com/workers/platform/limits/#subrequests): a peek, a count, {@link MAX_PULLS}
+ * pulls, as many acknowledgements, one that puts letters back, and one that reads the consumer's settings. Each pull costs one statement of the
+ * store, in each of its shards.
  */
 
 import { isUseless, knownLetters } from './dead_letter.js';
@@ -17,7 +17,7 @@ import { MAX_LETTERS } from './dead_letter_queue.js';
 /** @import { Engine } from './engines/engine.js' */
 /** @import { Store } from './stores/store.js' */
 
-/** Which letters are meant: those with these ids, all that there is something to do with, or (`stale`) the useless ones.
+/** Which letters are selected: those with these ids, all for which there is something to do, or (`stale`) the useless ones.
  *
  * @typedef {{ids: ReadonlySet<string>} | 'all' | 'stale'} Selection
  */
@@ -33,16 +33,15 @@ export const MAX_PULLS = 8;
 
 export const MAX_REQUESTS = 2 + 2 * MAX_PULLS + 2;
 
-/** Cloudflare may answer a pull with nothing while there are letters; so often in a row it is believed. */
+/** Cloudflare may return no letters although there are some; after so many empty pulls in a row the queue counts as empty. */
 const EMPTY_PULLS = 3;
 const EMPTY_PULL_MS = 300;
 
-/** After how long no pull is begun: a client waits. */
+/** After this time no pull is begun, because a client waits. */
 const WORK_MS = 8_000;
 
 /**
- * Sends the tasks of letters through their queue again, and acknowledges the letters after that. Each task is run once, however many letters
- * it has.
+ * Sends the tasks of letters through their queue again, then acknowledges the letters. Each task runs once, however many letters it has.
  *
  * @param {DeadLetterQueue} queue
  * @param {Store} store
@@ -104,8 +103,8 @@ function noCounts() {
 /**
  * @param {KnownLetter} known
  * @param {ReadonlyMap<string, KnownLetter>} chosen
- * @returns {'redriven' | 'copy' | 'stale' | 'unfinished' | 'gone' | 'malformed' | 'repeated'} `copy`: its task was redriven by another
- *   letter of that run; `repeated`: by another letter, and it may have failed again since
+ * @returns {'redriven' | 'copy' | 'stale' | 'unfinished' | 'gone' | 'malformed' | 'repeated'} `copy`: its task was redriven by another letter of that
+ *   run; `repeated`: it was redriven by another letter, and may have failed again since
  */
 function judge({ of, state, next }, chosen) {
   const other = of && chosen.get(of.taskId);
@@ -181,7 +180,7 @@ class Round {
       if (empty > 0) await new Promise((resolve) => { setTimeout(resolve, EMPTY_PULL_MS); });
       const pulled = await this.queue.pull(this.#pulls++ === 0 ? this.first : left);
       const unseen = pulled.filter(({ id }) => !this.seen.has(id));
-      // One that was seen is here again because its lease has ended: this is the new one.
+      // If its lease ended, a known letter is pulled again: keep the new lease.
       for (const letter of pulled) {
         this.#held.set(letter.id, letter);
         this.seen.add(letter.id);
@@ -196,7 +195,7 @@ class Round {
     for (const { id } of settled) this.#held.delete(id);
   }
 
-  /** What cannot be put back comes back by itself, when its lease ends. */
+  /** Letters that cannot be put back become visible again when their leases end. */
   async putBack() {
     try {
       await this.queue.putBack([...this.#held.values()]);

@@ -1,4 +1,4 @@
-/** `/dead-letters`: to look at dead letters, to redrive and to purge them. It needs the stack's setting `dead_letter_api_token`. */
+/** `/dead-letters`: lists, redrives and purges dead letters. It needs the stack's setting `dead_letter_api_token`. */
 
 import { knownLetters, textOf } from '../dead_letter.js';
 import { deadLetterQueueOf, DeadLetterQueueError, MAX_LETTERS } from '../dead_letter_queue.js';
@@ -15,10 +15,10 @@ import { fromDigits, isObject, parseJson, readBody, readQuery, requireKnown, toP
 
 export const LIST_LETTERS = /** @type {const} */ ([1, MAX_LETTERS]);
 
-/** What ids of messages look like: Cloudflare's have 32 hexadecimal digits. */
+/** The pattern of message ids: Cloudflare's have 32 hexadecimal digits. */
 export const LETTER_ID = /^[A-Za-z0-9_-]{1,64}$/;
 
-/** Longest body of a request: a hundred ids. */
+/** The longest request body: a hundred ids. */
 const MAX_BYTES = 16 * 1024;
 
 /** How much is shown of a letter that names no task. */
@@ -63,8 +63,8 @@ export async function purgeDeadLetters(call) {
 
 /**
  * @param {Call} call
- * @param {() => Promise<object>} act which is finished even where the client has gone: what is in hand is put back
- * @throws {Refusal} Cloudflare did not do it
+ * @param {() => Promise<object>} act it is finished even if the client has disconnected, so that pulled letters are put back
+ * @throws {Refusal} Cloudflare refused the request
  */
 async function answer({ invocation }, act) {
   const acting = act();
@@ -116,7 +116,7 @@ function requireQueue({ env, engine }) {
 
 /**
  * @param {Call} call
- * @param {('ids' | 'stale' | 'all')[]} words of which the body has one
+ * @param {('ids' | 'stale' | 'all')[]} words words, one of which the body has
  * @returns {Promise<Selection>}
  * @throws {Refusal}
  */
@@ -147,7 +147,7 @@ function view({ letter, of, task, state }, { role }) {
     letterId: letter.id, state, attempts: letter.attempts, sentAt: isoTime(letter.sent_ms), contentType: letter.content_type,
     taskId: of?.taskId ?? null, run: of?.run ?? null,
     task: task && { status: task.status, run: task.run, handler: task.handler, error: task.error },
-    // Anybody's message may be there, and whoever may look at tasks may not therefore see payloads.
+    // Anybody may have sent this message, and a caller who may see tasks may not therefore see payloads.
     body: state === 'malformed' && role === 'operate' ? bounded(textOf(letter), MAX_BODY_LENGTH) : null,
   };
 }

@@ -1,29 +1,29 @@
-/** What was done in each of many equal times: how many tasks were submitted, how many ended, and how long those took that completed. */
+/** Counts in equal intervals of time: how many tasks were submitted, how many ended, and the latencies of those that completed. */
 
 import { creationTime } from '../task_id.js';
 import { ENDED } from '../task.js';
 
 /** @import { Status } from '../task.js' */
 
-/** Latencies are counted in steps, each so many times as long as the one before: a percentile of single steps is exact to 2.5 percent. */
+/** Latencies are counted in steps, each this many times as long as the one before: a percentile of single steps is exact to 2.5 percent. */
 const STEP_RATIO = 1.05;
 
 /**
- * Within one of these times; `latencies` has how many tasks completed by the steps of their latency. `isPart`: not all that was done then is
- * counted.
+ * The counts of one interval; `latencies` has the number of completed tasks by the step of their latency. `isPart`: not everything in the interval
+ * was counted.
  *
  * @typedef {{submitted: number, completed: number, failed: number, cancelled: number, latencies: Record<string, number>, isPart?: boolean}} Bucket
  */
 
-/** By the Unix time at which they begin, counted in their own length. @typedef {Record<string, Bucket>} Buckets */
+/** Buckets by the Unix time at which they begin, in units of their length. @typedef {Record<string, Bucket>} Buckets */
 
-/** How long each bucket is, and how many steps of latency are counted together. @typedef {{width_ms: number, steps: number}} Scale */
+/** The length of each bucket, and how many latency steps are counted together. @typedef {{width_ms: number, steps: number}} Scale */
 
-/** What is looked at of a task that may have ended. @typedef {{taskId: string, status: Status, finished_at: number | null}} Glimpse */
+/** The columns of a task that may have ended. @typedef {{taskId: string, status: Status, finished_at: number | null}} Glimpse */
 
 /** What a bucket counts. @typedef {'submitted' | 'completed' | 'failed' | 'cancelled'} Deed */
 
-/** Something that was done at a Unix time; `latency_ms` of a completion alone. @typedef {{deed: Deed, time_ms: number, latency_ms?: number}} Event */
+/** An event at a Unix time; `latency_ms` only of a completion. @typedef {{deed: Deed, time_ms: number, latency_ms?: number}} Event */
 
 /** @returns {Bucket} */
 export function quietBucket() {
@@ -79,7 +79,7 @@ export function addBucket(sum, { latencies, isPart = false, ...counts }) {
 }
 
 /**
- * Adds counts to those of the same names; one that is new begins with nothing.
+ * Adds counts to those of the same names; a new name starts at zero.
  *
  * @param {Record<string, any>} sum
  * @param {Readonly<Record<string, number>>} counts
@@ -91,7 +91,7 @@ export function addCounts(sum, counts) {
 /**
  * @param {Pick<Bucket, 'latencies'>[]} buckets
  * @param {Pick<Scale, 'steps'>} scale
- * @returns {{samples: number, p50: number, p95: number, p99: number} | null} milliseconds, by the nearest rank; null of none
+ * @returns {{samples: number, p50: number, p95: number, p99: number} | null} the latency in milliseconds, by the nearest rank; null if there are none
  */
 export function latencyOf(buckets, { steps }) {
   /** @type {Record<string, number>} */
@@ -108,7 +108,7 @@ export function latencyOf(buckets, { steps }) {
   return { samples, p50: percentile(50), p95: percentile(95), p99: percentile(99) };
 }
 
-/** @param {number} latency_ms clocks differ, so that it may be negative */
+/** @param {number} latency_ms it may be negative, because clocks differ */
 function stepOf(latency_ms) {
   return Math.round(Math.log(Math.max(latency_ms, 1)) / Math.log(STEP_RATIO));
 }

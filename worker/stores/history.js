@@ -1,6 +1,6 @@
 /**
- * What was done in the last hour, day and week, in ever longer buckets, which are kept with the tally of the last minutes: no write, no row and
- * no statement is there for them. Buckets begin at whole multiples of their length in UTC, whatever the time zone.
+ * What happened in the last hour, day and week, in buckets of growing length. They are stored with the tally of the last minutes, so that they need
+ * no write, row or statement of their own. Buckets begin at whole multiples of their length in UTC, whatever the time zone.
  */
 
 import { SWEEP_GRACE_SECONDS } from '../task.js';
@@ -10,7 +10,7 @@ import { addBucket, countEvent, quietBucket } from './buckets.js';
 
 /** @typedef {'hour' | 'day' | 'week'} Range */
 
-/** How many steps of latency a bucket has together: four of 1.05 each, so that a percentile is exact to 11 percent. */
+/** How many latency steps a bucket joins: four of 1.05 each, so that a percentile is exact to 11 percent. */
 const STEPS = 4;
 
 /**
@@ -28,8 +28,8 @@ export const RANGES = {
 export const RANGE_NAMES = /** @type {Range[]} */ (Object.keys(RANGES));
 
 /**
- * All is counted from `since_ms` (null: from the first task on) to `until_ms`, but for buckets that say they are `isPart`. `tally_ms` is when
- * the tally was made that it was written with: code of before writes another one, and leaves the history as it was.
+ * Everything is counted from `since_ms` (null: from the first task on) to `until_ms`, except in buckets with `isPart`. `tally_ms` is the time of the
+ * tally with which it was stored: earlier code writes a new tally, and leaves the history unchanged.
  *
  * @typedef {{since_ms: number | null, until_ms: number, tally_ms: number, buckets: Record<Range, Buckets>}} History
  */
@@ -43,9 +43,9 @@ export function newHistory(since_ms = null) {
 }
 
 /**
- * @param {{as_of_ms: number, history?: History}} tally as it was kept; of time 0 where nothing was counted yet
+ * @param {{as_of_ms: number, history?: History}} tally the stored tally; its time is 0 if nothing was counted yet
  * @param {number} now_ms
- * @returns {History} what goes on with it, and with its buckets
+ * @returns {History} the history to be continued, with its buckets
  */
 export function continuedHistory({ as_of_ms, history }, now_ms) {
   const counted_ms = as_of_ms + SWEEP_GRACE_SECONDS * 1000;
@@ -57,7 +57,7 @@ export function continuedHistory({ as_of_ms, history }, now_ms) {
 
 /**
  * @param {History} history
- * @param {Event | null} event null counts nothing; one of the future, as clocks differ, counts as one of now
+ * @param {Event | null} event null is ignored; an event in the future, because clocks differ, counts as one of now
  * @param {number} now_ms
  */
 export function countInHistory(history, event, now_ms) {
@@ -69,8 +69,8 @@ export function countInHistory(history, event, now_ms) {
 }
 
 /**
- * @param {History[]} parts of one store, or of several
- * @returns {History} complete where all of them are
+ * @param {History[]} parts the histories of parts of one store, or of several stores
+ * @returns {History} the merged history; a bucket is complete if it is in all parts
  */
 export function mergeHistories(parts) {
   const merged = newHistory();
@@ -85,11 +85,11 @@ export function mergeHistories(parts) {
 }
 
 /**
- * Joins what was counted once with what is counted anew, of the same tasks but for those that have gone or come since: of each number the
- * larger one is nearer to the truth.
+ * Merges earlier counts with new counts of the same tasks, some of which have expired or were added since. For each number the larger one is closer
+ * to the truth.
  *
  * @param {History | null} kept
- * @param {History} seen all that was done since its `since_ms`
+ * @param {History} seen everything since its `since_ms`
  * @param {number} now_ms
  * @returns {History}
  */
@@ -125,7 +125,8 @@ function fuller(kept, seen) {
  * @param {History} history
  * @param {Range} range
  * @param {number} now_ms
- * @returns {(Bucket & {start_ms: number, isComplete: boolean})[]} oldest first, the present one last; complete where it is over, and all was counted
+ * @returns {(Bucket & {start_ms: number, isComplete: boolean})[]} the buckets, oldest first, the present one last; a bucket is complete if its time
+ *   is over and everything in it was counted
  */
 export function bucketsOf({ since_ms, until_ms, buckets }, range, now_ms) {
   const { width_ms, count } = RANGES[range];
@@ -167,7 +168,7 @@ function markGap(history, from_ms, to_ms, now_ms) {
  * @param {Buckets} buckets
  * @param {Range} range
  * @param {number} now_ms
- * @returns {Buckets} those that are told, and the one after the present, which another clock may have begun
+ * @returns {Buckets} the buckets that are shown, and the one after the present, which may have begun by another clock
  */
 function toldBuckets(buckets, range, now_ms) {
   const first = firstBucket(range, now_ms);

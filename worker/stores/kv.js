@@ -1,6 +1,6 @@
 /**
- * Task state in Workers KV: one key a task, which expires by itself. KV has no compare-and-set and is eventually
- * consistent, so what is checked here before a write may have changed meanwhile; `guarantees.json` says what that means.
+ * Task state in Workers KV: each task is one key, which expires by itself. KV has no compare-and-set and is eventually consistent, so the state that
+ * is checked here before a write may have changed in the meantime. `guarantees.json` says what that means for tasks.
  */
 
 import { ENDED, LEASE_SECONDS, MAX_TTL_SECONDS, MIN_TTL_SECONDS, TASK_TTL_SECONDS } from '../task.js';
@@ -33,7 +33,7 @@ import { MINUTES, noCounts, noSweeps, recentMinutes } from './tally.js';
 /** @import { TableSettings } from './task_table.js' */
 
 /**
- * A task's value. A payload that is not text is in base64. Times are Unix times.
+ * The value of a task's key. A payload that is not text is in base64. Times are Unix times.
  *
  * @typedef {object} Entry
  * @property {Status} status
@@ -46,7 +46,7 @@ import { MINUTES, noCounts, noSweeps, recentMinutes } from './tally.js';
  * @property {number} crashes
  * @property {number | null} max_retries
  * @property {number} expires_at in seconds
- * @property {number | null} due_at_ms when a pending task may be attempted that has to wait
+ * @property {number | null} due_at_ms when a pending task that has to wait may be attempted
  * @property {number | null} lease_expires_at_ms
  * @property {string | null} holder
  * @property {number | null} delivery
@@ -59,80 +59,80 @@ import { MINUTES, noCounts, noSweeps, recentMinutes } from './tally.js';
  * @property {string | null} result JSON
  * @property {Idempotency | null} idempotency
  * @property {Callback | null} callback
- * @property {string | null} parent of a callback
+ * @property {string | null} parent for a callback: the id of the task that ended
  * @property {string | null} story
  * @property {string} [submitted_by]
  * @property {Tags} [tags]
- * @property {OwnPriority} [priority] nothing: normal
+ * @property {OwnPriority} [priority] undefined: normal
  */
 
 /**
- * What lists and the sweeper must know of a task, kept as the key's metadata so that a list has it.
+ * What lists and the sweeper must know of a task. It is the key's metadata, so that listing keys returns it.
  *
  * @typedef {Omit<Entry, 'parameters' | 'payload' | 'payload_encoding' | 'result' | 'idempotency' | 'holder' | 'delivery' | 'claim' | 'callback' | 'parent' | 'story' | 'submitted_by'> & {child_of?: string}} Metadata
  */
 
-/** What a key of an idempotency key holds. @typedef {{taskId: string, fingerprint: string}} KeyHolder */
+/** The value of an idempotency key. @typedef {{taskId: string, fingerprint: string}} KeyHolder */
 
-/** A bulk read has at most 25 MB (https://developers.cloudflare.com/kv/api/read-key-value-pairs/), and a task that is being
- * worked on a payload of up to 1 MiB, longer as JSON. */
+/** A bulk read returns at most 25 MB (https://developers.cloudflare.com/kv/api/read-key-value-pairs/), and a task in progress has a payload of up to 1
+ * MiB, which is longer as JSON. */
 const BULK_READ_KEYS = 10;
 
-/** Longest metadata (https://developers.cloudflare.com/kv/platform/limits/), and how much of a text is in it at first, and
- * when that is too long. */
+/** The longest metadata (https://developers.cloudflare.com/kv/platform/limits/); how much of a text it contains, and how much if that is too long. */
 const METADATA_BYTES = 1_024;
 const TEXT_LENGTHS = [200, 50];
 
-/** How much payload is claimed at once: as much as a table claims. */
+/** How many bytes of payloads are claimed at once: the same as for a table. */
 const CLAIM_BYTES = 8 * 1024 * 1024;
 
-/** How often the sweeper looks, and how far back (in windows of time that share an id's first digits: 17.5 minutes). Of a
- * window that has more tasks than a list (1,000 keys) it looks at some of its sixteen parts, at all of them within four
- * times: lists are dear. */
+/** How often the sweeper searches, and how many windows back (a window is the time in which ids share their first digits: 17.5 minutes). If a window
+ * has more tasks than one list operation returns (1,000 keys), a sweep searches some of its sixteen parts, and all of them within four sweeps,
+ * because list operations are expensive. */
 const SWEEP_INTERVAL_MINUTES = 10;
 const SWEEP_WINDOWS = 4;
 const SWEEP_PARTS = 4;
 const WINDOW_DIGITS = 7;
 const WINDOW_MS = 16 ** (12 - WINDOW_DIGITS);
 
-/** A task that may be due when no sweep looks back to it any more has a second key, by its time, and so has a later run of one. */
+/** A task that may become due when no sweep searches its window any more has a second key, sorted by its due time; so has a later run of it. */
 const DUE_PREFIX = 'due:';
 const SURELY_SWEPT_MS = (SWEEP_WINDOWS - 1) * WINDOW_MS - SWEEP_INTERVAL_MINUTES * 60_000;
 
-/** How many of these keys one sweep looks at, of which it deletes those of ended tasks, and how many open tasks it shows at once:
- * rescuing them takes two operations each, of the 1,000 that an invocation has. */
+/** How many of these keys one sweep reads (it deletes those of ended tasks), and how many open tasks it returns at once: rescuing a task takes two
+ * operations, out of the 1,000 of an invocation. */
 const SWEEP_DUE_KEYS = 400;
 const PAGE_TASKS = 100;
 
-/** How many of the newest tasks statistics are made of, two lists at least, and for how long these stand, whoever asks: with what a page
- * lists beside them that is six lists each time, and the Free plan has 1,000 lists in a day
- * (https://developers.cloudflare.com/kv/platform/pricing/), of which the sweeper takes a third. */
+/** How many of the newest tasks statistics count, with at least two list operations, and for how long all callers get the same statistics. With the
+ * lists of a page that is six list operations each time. The Free plan has 1,000 a day (https://developers.cloudflare.com/kv/platform/pricing/), of
+ * which the sweeper uses a third. */
 const COUNTED_TASKS = 2_000;
 const FRESH_SECONDS = 900;
 
-/** What was counted last; code of before kept no `history`. @typedef {Omit<Statistics, 'sweeper' | 'parts' | 'history'> & Partial<Pick<Statistics, 'history'>>} KeptStatistics */
+/** What was counted last; earlier code stored no `history`.
+ * @typedef {Omit<Statistics, 'sweeper' | 'parts' | 'history'> & Partial<Pick<Statistics, 'history'>>} KeptStatistics */
 
-/** The key that has the pauses, and for how long an isolate goes by what it has read of it: no task costs a read. */
+/** The key with the pauses, and how long an isolate uses the value that it has read: so a task causes no read. */
 const PAUSES_KEY = 'pauses';
 const PAUSES_SECONDS = 60;
 
-/** How long a message waits whose task's handler is paused: as long as that has been paused, within these. */
+/** How long the message of a task whose handler is paused waits: as long as the pause has lasted, within these bounds. */
 const PAUSED_WAIT_MS = /** @type {const} */ ([5_000, 10 * 60_000]);
 
 /** Since when handlers are paused, by name. @typedef {Record<string, number>} Pauses */
 
-/** What this isolate has read of pauses, by namespace. @type {WeakMap<KVNamespace, {at_ms: number, pauses: Pauses}>} */
+/** The pauses that this isolate has read, by namespace. @type {WeakMap<KVNamespace, {at_ms: number, pauses: Pauses}>} */
 const READ_PAUSES = new WeakMap();
 
-/** The key that has the schedules. */
+/** The key with the schedules. */
 const SCHEDULES_KEY = 'schedules';
 
 /** @implements {Store} */
 export class KvStore {
   tells = false;
-  holds = false; // without a compare-and-set two ends at once could each leave a task to the other
+  holds = false; // without a compare-and-set, of two concurrent ends each could leave a task to the other
   hasGroups = false;
-  /** The steps that this invocation wrote last, of each task: a read may be older. @type {Map<string, Promise<Record<string, StepRecord>>>} */
+  /** The steps that this invocation wrote last, for each task: a read may return older ones. @type {Map<string, Promise<Record<string, StepRecord>>>} */
   #written = new Map();
 
   /** The pauses that this invocation wrote last, and those that it is reading. @type {Pauses | null} */
@@ -143,7 +143,7 @@ export class KvStore {
   /** The schedules that this invocation wrote last. @type {Record<string, string> | null} */
   #writtenSchedules = null;
 
-  settling_seconds = 15; // with the default of five retries, more than the minute that KV takes to be consistent
+  settling_seconds = 15; // with the default of five retries this is longer than the minute that KV takes to become consistent
 
   /**
    * @param {TableSettings & {KV: KVNamespace}} env
@@ -157,7 +157,7 @@ export class KvStore {
   }
 
   /**
-   * Submissions with one key at the same time may each store a task: KV cannot tell which was first.
+   * Concurrent submissions with the same key may each store a task: KV cannot tell which was first.
    *
    * @param {NewTask[]} tasks
    * @returns {Promise<(Insertion | Error)[]>}
@@ -185,7 +185,7 @@ export class KvStore {
    */
   async payload(taskId) {
     const entry = await this.#read(taskId);
-    // A payload is never empty (see `toPayload`), unless it was dropped.
+    // A payload is never empty (see `toPayload`), unless it was deleted.
     return entry && isKept(entry) ? { payload: entry.payload === '' ? null : decoded(entry) } : null;
   }
 
@@ -198,7 +198,7 @@ export class KvStore {
     return entry && isKept(entry) ? { story: entry.story, lease_expires_ms: entry.lease_expires_at_ms, parameters: entry.parameters } : null;
   }
 
-  async changed() {} // nobody asks a store that does not tell
+  async changed() {} // nothing calls this, because this store does not have `tells`
 
   /**
    * @param {Delivery[]} deliveries
@@ -236,7 +236,7 @@ export class KvStore {
         story: outcome.story ?? found.story,
         due_at_ms: 'next_attempt_ms' in outcome ? outcome.next_attempt_ms : null,
         ...(outcome.status === 'pending' && outcome.suspended && {
-          attempts: attempts - 1, // none that was spent
+          attempts: attempts - 1, // it was not counted
           expires_at: Math.max(found.expires_at, Math.floor(outcome.next_attempt_ms / 1000) + TASK_TTL_SECONDS),
         }),
         finished_at_ms: outcome.status === 'pending' ? null : outcome.ended_ms,
@@ -278,7 +278,7 @@ export class KvStore {
   }
 
   /**
-   * Steps that end at the same moment are written one after the other: each write has those before it.
+   * Steps that end at the same moment are written one after the other: each write contains the earlier ones.
    *
    * @param {AttemptName} attempt
    * @param {StepRecord} step
@@ -342,7 +342,7 @@ export class KvStore {
   }
 
   /**
-   * A repetition makes the callback that the first time may have left undone.
+   * A repeated call makes the callback if the first call failed to make it.
    *
    * @param {string} taskId
    * @returns {Promise<FollowUp | null>}
@@ -374,7 +374,7 @@ export class KvStore {
   }
 
   /**
-   * Its events have keys of their own, which nobody lists: they expire.
+   * Its events have keys of their own, which are never listed: they expire.
    *
    * @param {string} taskId
    */
@@ -435,7 +435,7 @@ export class KvStore {
   }
 
   /**
-   * It remembers nobody who waits for its tasks: they are in a store that came after it, whose sweeper looks.
+   * KV does not remember who waits for its tasks. The waiting tasks are in a store that replaced it, whose sweeper checks them.
    *
    * @param {Link[]} links
    */
@@ -463,7 +463,7 @@ export class KvStore {
   }
 
   /**
-   * Every {@link SWEEP_INTERVAL_MINUTES}: those created in the last {@link SWEEP_WINDOWS} windows, and those with a key of their own.
+   * Every {@link SWEEP_INTERVAL_MINUTES}: the tasks created in the last {@link SWEEP_WINDOWS} windows, and those with a second key.
    *
    * @param {number} before_ms
    * @returns {AsyncGenerator<OpenTask[]>}
@@ -501,12 +501,12 @@ export class KvStore {
     await this.kv.put('probes', JSON.stringify(probes));
   }
 
-  /** @returns {Promise<Fill[]>} none: a namespace has no limit */
+  /** @returns {Promise<Fill[]>} nothing: a namespace has no limit */
   async fill() {
     return [];
   }
 
-  /** @returns {Promise<RunningVersion[]>} none: only an object has code of its own */
+  /** @returns {Promise<RunningVersion[]>} nothing: only an object has code of its own */
   async workerVersions() {
     return [];
   }
@@ -545,7 +545,7 @@ export class KvStore {
   }
 
   /**
-   * All are one value: of two changes at the same moment the later one wins, whatever schedule the other one was of.
+   * All schedules are one value: of two concurrent changes the later one wins, even if they are about different schedules.
    *
    * @param {string} name
    * @param {string | null} before
@@ -569,7 +569,7 @@ export class KvStore {
   }
 
   /**
-   * All are one value, as schedules are. Other isolates see it once they read again.
+   * All pauses are one value, like schedules. Other isolates see a change when they read the value again.
    *
    * @param {string} handler
    * @param {number | null} paused_ms
@@ -582,14 +582,14 @@ export class KvStore {
     READ_PAUSES.set(this.namespace, { at_ms: Date.now(), pauses });
   }
 
-  async carryOver() {} // it is one part
+  async carryOver() {} // this store is one part
 
   /** @returns {Promise<Pauses>} */
   async #readPauses() {
     return this.#writtenPauses ?? await this.kv.get(PAUSES_KEY, 'json') ?? {};
   }
 
-  /** @returns {Promise<Pauses>} as of up to a minute ago */
+  /** @returns {Promise<Pauses>} the pauses, up to a minute old */
   #recentPauses() {
     const read = READ_PAUSES.get(this.namespace);
     if (read && Date.now() < read.at_ms + PAUSES_SECONDS * 1000) return Promise.resolve(read.pauses);
@@ -621,7 +621,7 @@ export class KvStore {
     return followUpOf(); // there are none
   }
 
-  async tally() {} // lists are dear: they are counted when somebody asks
+  async tally() {} // list operations are expensive: tasks are counted on demand
 
   /** @returns {Promise<Statistics>} */
   async statistics() {
@@ -632,13 +632,13 @@ export class KvStore {
     if (kept?.history && now_ms < kept.fresh_until_ms) return { ...kept, history: kept.history, minutes: recentMinutes(kept.minutes, now_ms), sweeper, parts };
     const seen = await this.#count(now_ms);
     const counted = { ...seen, history: joinHistories(kept?.history ?? null, seen.history, now_ms) };
-    // Another isolate may write at the same time, which KV refuses; its figures are as good.
+    // Another isolate may write at the same time, which KV refuses; its numbers are as good.
     await this.kv.put('statistics', JSON.stringify(counted)).catch((error) => { if (!isStoreError(error)) throw error; });
     return { ...counted, sweeper, parts };
   }
 
   /**
-   * A task is there for at least a day, if it has no shorter time to live of its own: so long a history is seen, and the older one is kept.
+   * A task is stored for at least a day, unless it has a shorter time to live of its own: that much history is visible, and older history is kept.
    *
    * @param {number} now_ms
    * @returns {Promise<Omit<Statistics, 'sweeper' | 'parts'>>}
@@ -700,7 +700,7 @@ export class KvStore {
 
   /**
    * @param {string} taskId
-   * @param {Entry} entry of a task that has not started yet
+   * @param {Entry} entry the entry of a task that has not started yet
    */
   async #store(taskId, entry) {
     await this.#write(taskId, entry);
@@ -709,11 +709,11 @@ export class KvStore {
   }
 
   /**
-   * The task that stands in the way of a new one with its idempotency key, or whose place that takes (`isReplaced`); the same rules as in
-   * `task_table.js`.
+   * Returns the existing task with the idempotency key of a new one, which is in its way or is replaced by it (`isReplaced`). The rules are the same
+   * as in `task_table.js`.
    *
    * @param {Idempotency} idempotency
-   * @param {Pick<NewTask, 'taskId' | 'replacesPending'>} task the new one
+   * @param {Pick<NewTask, 'taskId' | 'replacesPending'>} task the new task
    * @returns {Promise<KeyHolder & {entry: Entry, isReplaced: boolean} | null>}
    */
   async #heldBy(idempotency, { taskId, replacesPending = false }) {
@@ -723,14 +723,14 @@ export class KvStore {
     if (!holder || !entry || !isKept(entry)) return null;
     const isUnstarted = entry.status === 'pending' && entry.started_at_ms === null;
     const isCovered = holder.fingerprint === idempotency.fingerprint && (entry.started_at_ms ?? 0) >= creationTime(taskId);
-    if (replacesPending && !isUnstarted && !isCovered) return null; // the new one takes the key
+    if (replacesPending && !isUnstarted && !isCovered) return null; // the new task takes the key
     return { ...holder, entry, isReplaced: replacesPending && isUnstarted && holder.taskId !== taskId };
   }
 
   /**
    * @param {Delivery} delivery
    * @param {boolean} isAlone
-   * @param {(length: number) => boolean} fits whether a payload fits in memory beside the others
+   * @param {(length: number) => boolean} fits whether a payload fits in memory with the others
    * @returns {Promise<ClaimAnswer>}
    */
   async #claim(delivery, isAlone, fits) {
@@ -740,13 +740,13 @@ export class KvStore {
     if (!found) return { kind: 'absent' };
     if (!isKept(found)) return { kind: 'over', hasFailed: false };
     const verdict = verdictOn(leased(found), delivery, { now_ms, max_retries: this.max_retries, isAlone });
-    if (verdict === 'behind') return { kind: 'absent' }; // not yet to be seen
-    // The isolate that ended it may have died before it made the callback; then the message comes again.
+    if (verdict === 'behind') return { kind: 'absent' }; // it may not be visible yet
+    // The isolate that ended the task may have died before it made the callback; then the message comes again.
     if (verdict !== 'take' && verdict !== 'take over' && verdict.kind === 'over' && ENDED.has(found.status)) await this.#makeCallback(taskId, found);
     if (verdict !== 'take' && verdict !== 'take over') return verdict;
     const isRepeated = found.status === 'processing' && found.claim === claim;
     const paused_ms = isRepeated ? null : pausedSince(found, await this.#recentPauses());
-    // The message comes again: no sweep would find every task that waits.
+    // The message comes again, because no sweep would find every waiting task.
     if (paused_ms !== null) return { kind: 'wait', until_ms: now_ms + Math.min(Math.max(now_ms - paused_ms, PAUSED_WAIT_MS[0]), PAUSED_WAIT_MS[1]) };
     if (!fits(payloadBytes(found))) return { kind: 'later' };
     const isRedrive = found.run !== run;
@@ -774,12 +774,12 @@ export class KvStore {
   }
 
   /**
-   * KV writes one key at a time, so the task has ended before its callback is there; who ends the task once more makes it then. One
-   * that is there already stays as it is.
+   * KV writes one key at a time, so the task ends before its callback exists. If the callback is missing, the next call that ends the task creates
+   * it. An existing callback stays as it is.
    *
    * @param {string} taskId
    * @param {Entry} entry
-   * @returns {Promise<Submission[]>} the callback's first run; none when there is nothing to tell
+   * @returns {Promise<Submission[]>} the callback's first run; empty if there is no callback to make
    */
   async #makeCallback(taskId, entry) {
     const runs = callbackRuns({ ...entry, taskId, finished_ms: entry.finished_at_ms });
@@ -834,10 +834,10 @@ export class KvStore {
   }
 
   /**
-   * Reads many at the cost of few: a bulk read is one operation.
+   * Reads many keys for the price of a few: a bulk read is one operation.
    *
    * @param {string[]} taskIds
-   * @returns {Promise<(Entry | null)[]>} in their order
+   * @returns {Promise<(Entry | null)[]>} the values in the order of the keys
    */
   async #readAll(taskIds) {
     const keys = [...new Set(taskIds)];
@@ -848,12 +848,12 @@ export class KvStore {
   }
 
   /**
-   * Changes an entry that is still kept if a condition holds.
+   * Changes an entry that has not expired, if a condition holds.
    *
    * @param {string} taskId
    * @param {(entry: Entry) => boolean} condition
    * @param {(entry: Entry) => Partial<Entry>} change
-   * @returns {Promise<Entry | null>} the changed entry; null when there is none or the condition does not hold
+   * @returns {Promise<Entry | null>} the changed entry; null if there is none or the condition does not hold
    */
   async #update(taskId, condition, change) {
     const found = await this.#read(taskId);
@@ -883,7 +883,7 @@ export class KvStore {
   }
 
   /**
-   * Keeps a task's idempotency key, where it has one, for as long as the task.
+   * Reserves a task's idempotency key, if it has one, for as long as the task lives.
    *
    * @param {string} taskId
    * @param {Entry} entry
@@ -896,7 +896,7 @@ export class KvStore {
   }
 
   /**
-   * Holds a key for as long as a new run of its task, unless another task has taken it.
+   * Reserves a key for as long as a new run of its task lives, unless another task has taken it.
    *
    * @param {string} taskId
    * @param {Entry} entry
@@ -908,7 +908,7 @@ export class KvStore {
   }
 
   /**
-   * Gives a task its second key, where the sweeper would not find it by its id.
+   * Gives a task its second key, if the sweeper would not find it by its id.
    *
    * @param {string} taskId
    * @param {Entry} entry
@@ -929,7 +929,7 @@ export class KvStore {
     const due = keys.filter(({ name }) => name < `${DUE_PREFIX}${timePrefix(before_ms)}`);
     /** @type {(OpenTask | null)[]} */
     const open = [];
-    // Some after the others: entries have payloads, and those of all keys together would not fit in memory.
+    // They are read in portions: entries contain payloads, and all of them together would not fit in memory.
     for (let start = 0; start < due.length; start += BULK_READ_KEYS) {
       const names = due.slice(start, start + BULK_READ_KEYS).map(({ name }) => name);
       const taskIds = names.map((name) => name.slice(`${DUE_PREFIX}${timePrefix(0)}:`.length));
@@ -943,8 +943,8 @@ export class KvStore {
 
   /**
    * @param {number} before_ms
-   * @param {number} round how many sweeps came before
-   * @returns {Promise<KVNamespaceListKey<Metadata>[]>} of the last windows: by one list, where they and what is beside them have few
+   * @param {number} round the number of earlier sweeps
+   * @returns {Promise<KVNamespaceListKey<Metadata>[]>} the tasks of the last windows; one list operation is enough if there are few
    */
   async #listWindows(before_ms, round) {
     const windows = Array.from({ length: SWEEP_WINDOWS }, (_, age) => windowPrefix(before_ms - age * WINDOW_MS));
@@ -958,9 +958,9 @@ export class KvStore {
   }
 
   /**
-   * @param {string} prefix of a window
-   * @param {number} round how many sweeps came before
-   * @returns {Promise<KVNamespaceListKey<Metadata>[]>} all in it, or those of the parts whose turn it is
+   * @param {string} prefix the prefix of a window
+   * @param {number} round the number of earlier sweeps
+   * @returns {Promise<KVNamespaceListKey<Metadata>[]>} all tasks in it, or those of the parts whose turn it is
    */
   async #listWindow(prefix, round) {
     const whole = await this.#list(prefix);
@@ -981,7 +981,7 @@ export class KvStore {
 /**
  * @param {string} taskId
  * @param {Entry} entry
- * @returns {string | null} the id of its callback; null while it has none to make
+ * @returns {string | null} the id of its callback; null if it has none to make yet
  */
 function callbackIdOf(taskId, { callback, status, run, finished_at_ms }) {
   return finished_at_ms !== null && tellsOf(callback, status) ? callbackTaskId({ taskId, run, finished_ms: finished_at_ms }) : null;
@@ -1025,8 +1025,8 @@ function windowPrefix(time_ms) {
 
 /**
  * @param {string} key
- * @param {unknown} value of the key
- * @returns {Entry | null} null when the key is no task's, or has no value
+ * @param {unknown} value the key's value
+ * @returns {Entry | null} null if the key is not a task's, or has no value
  */
 function entryOf(key, value) {
   const isTask = Number.isFinite(creationTime(key)) && value;
@@ -1034,7 +1034,7 @@ function entryOf(key, value) {
 }
 
 /**
- * @param {Partial<Entry> | null | undefined} entry without what it does not tell
+ * @param {Partial<Entry> | null | undefined} entry an entry in which fields may be missing
  * @returns {Entry}
  */
 function complete(entry) {
@@ -1047,14 +1047,14 @@ function complete(entry) {
 
 /**
  * @param {Pick<Entry, 'expires_at'>} entry
- * @returns {boolean} whether its time to live is not over: KV itself keeps a key for a minute after each write
+ * @returns {boolean} whether it has not expired: KV itself keeps a key for at least a minute after each write
  */
 function isKept({ expires_at }) {
   return expires_at * 1000 > Date.now();
 }
 
 /**
- * What a new run of a task begins with.
+ * Returns the first fields of a new run of a task.
  *
  * @param {Entry} entry
  * @param {number} now_ms
@@ -1076,11 +1076,11 @@ function leased({ due_at_ms, lease_expires_at_ms, ...entry }) {
 }
 
 /**
- * A read may be older than the attempt's own claim, which does not take the task from it; nor does an earlier write of the same
- * outcome, whose reply was lost.
+ * A read may be older than the attempt's own claim; then the task is still the attempt's. The same is true for an earlier write of the same outcome,
+ * whose reply was lost.
  *
  * @param {AttemptName} attempt
- * @param {Status} status that it is to have
+ * @param {Status} status the status that it is to have
  */
 function belongsToAttempt({ run, attempts, crashes, claim }, status) {
   return (/** @type {Entry} */ entry) => {
@@ -1095,7 +1095,7 @@ function belongsToAttempt({ run, attempts, crashes, claim }, status) {
  * @param {Partial<Entry> | null | undefined} entry
  * @param {number} before_ms
  * @param {Pauses} pauses
- * @returns {OpenTask | null} null when it is not open, not due, or paused
+ * @returns {OpenTask | null} null if it is not open, not due, or paused
  */
 function openTask(taskId, entry, before_ms, pauses) {
   const { handler, status, run, attempts, max_retries, sent_at_ms, due_at_ms, lease_expires_at_ms, expires_at, priority } = complete(entry);
@@ -1110,7 +1110,7 @@ function openTask(taskId, entry, before_ms, pauses) {
  * @returns {number | null} null: it is not paused
  */
 function pausedSince({ handler }, pauses) {
-  return [handler, ALL_HANDLERS].flatMap((name) => (Object.hasOwn(pauses, name) ? [Number(pauses[name])] : []))[0] ?? null; // one may be called `constructor`
+  return [handler, ALL_HANDLERS].flatMap((name) => (Object.hasOwn(pauses, name) ? [Number(pauses[name])] : []))[0] ?? null; // a handler may be named `constructor`
 }
 
 /**
@@ -1134,7 +1134,7 @@ function summary(taskId, entry) {
 
 /**
  * @param {Entry} entry
- * @returns {Metadata} with texts as long as it can have
+ * @returns {Metadata} the metadata, with texts as long as fit
  */
 function metadataOf(entry) {
   const {

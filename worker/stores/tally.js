@@ -1,4 +1,4 @@
-/** What statistics are made of: counts of tasks, and what became of them in each of the last minutes and in a longer history. */
+/** The counts behind statistics: tasks by status, and what happened in each of the last minutes and in a longer history. */
 
 import { creationTime } from '../task_id.js';
 import { addBucket, addCounts, isEnd, quietBucket } from './buckets.js';
@@ -10,24 +10,24 @@ import { mergeHistories } from './history.js';
 /** @import { History } from './history.js' */
 /** @import { Statistics, SweepCounts } from './store.js' */
 
-/** How far back throughput and latency are told, the present minute included. */
+/** How many minutes back throughput and latency are shown, the present minute included. */
 export const RECENT_MINUTES = 15;
 export const MINUTE_MS = 60_000;
 
-/** Of the last minutes. @type {Scale} */
+/** The buckets of the last minutes. @type {Scale} */
 export const MINUTES = { width_ms: MINUTE_MS, steps: 1 };
 
-/** Upper bounds of the latencies that are counted for good, from a tenth of a second to a task's ordinary time to live. */
+/** The upper bounds of the latency buckets of the counters, from a tenth of a second to a task's default time to live. */
 export const LATENCY_BOUNDS_SECONDS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3_600, 21_600, 86_400];
 
-/** How many handlers are counted on their own: those of earlier deployments stay. The others are counted together, under what is no
- * handler's name. */
+/** How many handlers have counters of their own; those of earlier deployments stay. All further handlers share one counter, whose name cannot be a
+ * handler's. */
 export const COUNTED_HANDLERS = 50;
 export const OTHER_HANDLERS = '_other';
 
 /**
- * What has become of a handler's tasks since they are counted: nothing of it is ever taken back. `latencies` has how many there were up to
- * each of {@link LATENCY_BOUNDS_SECONDS} and above the one before, by its index; the last index is of those above all.
+ * The counters of a handler's tasks; they only grow. `latencies[i]` is the number of latencies up to {@link LATENCY_BOUNDS_SECONDS}[i] and above the
+ * bound before it; the last index counts those above all bounds.
  *
  * @typedef {{count: number, sum_ms: number, latencies: Record<string, number>}} EndTotals from submission to end
  * @typedef {{submitted: number, ends: Partial<Record<End, EndTotals>>}} HandlerTotals
@@ -35,16 +35,16 @@ export const OTHER_HANDLERS = '_other';
  */
 
 /**
- * What a table keeps from one sweep to the next. `open` are the tasks that are followed and wait for nothing; `indexed` those that an
- * index tells: the failed and cancelled ones, and the open ones that wait for a time, or are no first attempts; counted at `at_ms`,
- * which read so many `rows`. Not `isAll`: there are more that were not counted yet. Code of before kept no `totals`, and no `history`.
+ * What a table stores from one sweep to the next. `open` has the followed tasks that wait for nothing. `indexed` has those that an index can count:
+ * failed and cancelled tasks, and open ones that wait for a time or are not at their first attempt; they were counted at `at_ms`, which read `rows`
+ * rows. Not `isAll`: there are more tasks that were not counted yet. Earlier code stored no `totals` and no `history`.
  *
  * @typedef {{as_of_ms: number, isAll: boolean, minutes: Buckets, open: StatusCounts, indexed: StatusCounts & {at_ms: number, rows: number, isAll: boolean},
  *   totals?: Totals, history?: History}} Tally
  * @typedef {Record<Status, number>} StatusCounts
  */
 
-/** What is looked at of a task. @typedef {Glimpse & {handler: string}} Glance */
+/** The columns of a task that are read for counting. @typedef {Glimpse & {handler: string}} Glance */
 
 /** @returns {StatusCounts} */
 export function noCounts() {
@@ -63,7 +63,7 @@ export function newTally() {
 
 /**
  * @param {Totals} totals
- * @param {Pick<Glance, 'handler'>} task that is counted for the first time
+ * @param {Pick<Glance, 'handler'>} task a task that is counted for the first time
  */
 export function addSubmission(totals, { handler }) {
   totalsOf(totals, handler).submitted++;
@@ -71,7 +71,7 @@ export function addSubmission(totals, { handler }) {
 
 /**
  * @param {Totals} totals
- * @param {Glance} task that has ended
+ * @param {Glance} task a task that has ended
  */
 export function addEnd(totals, { taskId, handler, status, finished_at }) {
   if (finished_at === null || !isEnd(status)) return;
@@ -86,7 +86,7 @@ export function addEnd(totals, { taskId, handler, status, finished_at }) {
 
 /**
  * @param {Totals} totals
- * @param {string} handler which may be called `constructor`
+ * @param {string} handler a handler's name, which may be `constructor`
  * @returns {HandlerTotals}
  */
 function totalsOf(totals, handler) {
@@ -98,7 +98,7 @@ function totalsOf(totals, handler) {
 /**
  * @param {Buckets} minutes
  * @param {number} now_ms
- * @returns {Buckets} those that are told
+ * @returns {Buckets} the minutes that are shown
  */
 export function recentMinutes(minutes, now_ms) {
   const first = firstMinute(now_ms);
@@ -111,8 +111,8 @@ export function firstMinute(now_ms) {
 }
 
 /**
- * @param {Statistics[]} parts of one store, or of several
- * @returns {Statistics} as old as the oldest
+ * @param {Statistics[]} parts the statistics of parts of one store, or of several stores
+ * @returns {Statistics} the merged statistics, as old as the oldest part
  */
 export function mergeStatistics(parts) {
   const counts = noCounts();

@@ -1,7 +1,6 @@
 /**
- * Task state in a table of SQLite, be it D1's or a Durable Object's. All tasks of a batch move in one conditional UPDATE,
- * given as one JSON parameter (a statement takes at most 100 parameters,
- * https://developers.cloudflare.com/d1/platform/limits/). `migrations/` has the schema.
+ * Task state in a table of SQLite, either D1's or a Durable Object's. All tasks of a batch change in one conditional UPDATE with one JSON parameter
+ * (a statement takes at most 100 parameters, https://developers.cloudflare.com/d1/platform/limits/). `migrations/` has the schema.
  */
 
 import { callbackRuns, callbackTaskId, tellsOf } from '../callback.js';
@@ -45,13 +44,13 @@ import { addEnd, addSubmission, MINUTE_MS, MINUTES, newTally, noCounts, recentMi
 /** @import { Event } from './buckets.js' */
 /** @import { Glance, StatusCounts, Tally } from './tally.js' */
 
-/** `answer_bytes`: the most that its rows may have, where that is much.
+/** A statement; `answer_bytes` is the largest size of its rows, if they may be large.
  *
  * @typedef {{sql: string, parameters: (string | number | null | Uint8Array)[], answer_bytes?: number}} Statement
  */
 
-/** How statements are run: together with those of other requests (`joined`), `alone`, as those that take long, or `once`, as those
- * that may not be repeated. @typedef {'joined' | 'alone' | 'once'} Way */
+/** Runs statements. How: together with those of other requests (`joined`); `alone`, for statements that take long; `once`, for statements that must
+ * not be repeated. @typedef {'joined' | 'alone' | 'once'} Way */
 
 /**
  * @typedef {Record<string, any>} Row
@@ -59,56 +58,55 @@ import { addEnd, addSubmission, MINUTE_MS, MINUTES, newTally, noCounts, recentMi
  *   each. It asks again when the platform fails, unless they may be run only once
  */
 
-/** What of the Worker's settings a table needs. @typedef {{MAX_RETRIES?: string, KEEP_PAYLOAD?: string}} TableSettings */
+/** The Worker's settings that a table needs. @typedef {{MAX_RETRIES?: string, KEEP_PAYLOAD?: string}} TableSettings */
 
-/** How much payload is claimed at once: an isolate has 128 MB (https://developers.cloudflare.com/workers/platform/limits/), and on
- * its way from D1, as JSON, bytes that are no text take several times their number. */
+/** How many bytes of payloads are claimed at once: an isolate has 128 MB (https://developers.cloudflare.com/workers/platform/limits/), and D1 sends
+ * bytes that are not text as JSON, which is several times as long. */
 const CLAIM_BYTES = 8 * 1024 * 1024;
 
-/** The most that one payload takes on its way from D1. */
+/** The largest size of one payload in D1's answer. */
 const ANSWERED_PAYLOAD_BYTES = 4 * MAX_PAYLOAD_BYTES;
 
-/** How many rows a sweep reads at once and at most, which bounds its cost, and how many tasks it rescues at once. */
+/** The most rows that a sweep reads at once, which limits its cost, and the most tasks that it rescues at once. */
 const WINDOW_ROWS = 10_000;
 const SWEEP_ROWS = 50_000;
 const PAGE_TASKS = 1_000;
 
-/** How many rows, and rows of how many bytes together, are deleted at once at first; half of it after each time that took longer
- * than this, or failed (a query may take 30 s, https://developers.cloudflare.com/d1/platform/limits/). */
+/** How many rows, and how many bytes of rows, are deleted at once. The numbers are halved each time a deletion takes longer than this, or fails (a
+ * query may take 30 s, https://developers.cloudflare.com/d1/platform/limits/). */
 const EXPIRE_ROWS = 1_000;
 const EXPIRE_BYTES = 64 * 1024 * 1024;
 const EXPIRE_LONG_MS = 2_000;
 
-/** How many rows a filtered list looks at. */
+/** How many rows a filtered list examines. */
 const LIST_ROWS = 1_000;
 
-/** How many parameters a window has, and the filter of a list, before its tags. */
+/** How many parameters a list's window and filter have before those of its tags. */
 const WINDOW_PARAMETERS = 4;
 const FILTER_PARAMETERS = 9;
 const WITH_TAGS = (/** @type {number} */ count) => (count > 0 ? `WHERE ${hasAllTags(count, FILTER_PARAMETERS + 1)}` : '');
 
-/** How many open tasks are followed, whose ends count for throughput; how many tasks one sweep looks at for the first time, and how many
- * at once. Those beyond wait for the next one, and are held for pending until then. */
+/** How many open tasks are followed, so that their ends count for throughput; how many tasks one sweep counts for the first time, and how many of them
+ * at once. Further tasks wait for the next sweep, and count as pending until then. */
 const FOLLOWED_TASKS = 2_000;
 const TALLY_ROWS = 50_000;
 const TALLY_CHUNK_ROWS = 5_000;
 
-/** How many rows of an index are counted, and how many a minute on average: the more there are, the more rarely. */
+/** How many rows of an index are counted, and how many a minute on average: the more rows there are, the less often they are counted. */
 const INDEXED_ROWS = 10_000;
 const INDEXED_ROWS_A_MINUTE = 500;
 
-/** How many rows of each kind an answer looks at to be up to date: where there are more it is as old as the last sweep. A page that asks
- * every five seconds then reads about half of the 5 million rows that the Free plan has in a day
- * (https://developers.cloudflare.com/d1/platform/pricing/). */
+/** How many rows of each kind an answer reads to be up to date. If there are more, it is as old as the last sweep. A page that asks every five seconds
+ * then reads about half of the 5 million rows a day of the Free plan (https://developers.cloudflare.com/d1/platform/pricing/). */
 const LIVE_ROWS = 50;
 
-/** How far ahead the tasks are followed that wait for a time: past the lease of one that is being worked on. */
+/** Tasks that wait for a time are followed if the time is within this range, which is longer than a lease. */
 const FOLLOWED_MS = LEASE_SECONDS * 1000 + MINUTE_MS;
 
-/** Longest error message in a list, in characters. */
+/** The longest error message in a list, in characters. */
 const LISTED_ERROR_LENGTH = 200;
 
-/** Longest JSON parameter: a D1 value may have 2 MB, and a character up to 3 bytes. */
+/** The longest JSON parameter: a D1 value may have 2 MB, and a character up to 3 bytes. */
 const PARAMETER_LENGTH = 600_000;
 
 /** The sweeper deletes the task itself, and counts it. */
@@ -116,16 +114,16 @@ const FORGET_EXPIRED_KEYS = `
   UPDATE tasks SET idempotency_key = NULL, fingerprint = NULL
   WHERE idempotency_key IN (SELECT value FROM json_each(?1)) AND expires_at <= ?2`;
 
-/** A repetition finds its own task there, and a submission with a key that is held the other one. */
+/** A repeated insert finds its own task. A submission whose key is taken finds the task with the key. */
 const UNLESS_THERE = 'ON CONFLICT DO NOTHING';
 
 const IS_UNSTARTED = "tasks.status = 'pending' AND tasks.started_at IS NULL";
 
 /**
- * Of a task that replaces pending ones: it takes the place of the one with its key. That one's message comes when it was due before; a task
- * that is due earlier, or has another priority, begins another run, for which there is another message. A held one stays held.
+ * The end of an insert of a task with `replacesPending`. It replaces the pending task with its key. If that task is due earlier, its message is early
+ * enough. If the new one is due earlier, or has another priority, it begins another run, for which another message is sent. A held task stays held.
  *
- * @param {number} before how many parameters come before its own: when it is due, when it expires, and both as `hold` has it
+ * @param {number} before the number of parameters before its own: the due time, the expiry, and both in the form of `hold`
  */
 const REPLACE_PENDING = (before) => {
   const [due_at, expires_at, hold] = [1, 2, 3].map((place) => `?${before + place}`);
@@ -141,15 +139,15 @@ const REPLACE_PENDING = (before) => {
 };
 
 /**
- * Takes the keys ?1 from tasks that have started, for those that replace pending ones. Not from one of the same submission that started
- * after that had come: it may be the submission's own, and the reply was lost.
+ * Takes the keys ?1 from tasks that have started, so that tasks with `replacesPending` can have them. It does not take a key from a task of the same
+ * submission that started after the submission: that task may be the submission's own, and its reply was lost.
  */
 const RELEASE_KEYS = `
   UPDATE tasks SET idempotency_key = NULL, fingerprint = NULL FROM json_each(?1) AS asked
   WHERE idempotency_key = asked.value ->> 'key' AND NOT (${IS_UNSTARTED})
     AND NOT (fingerprint = asked.value ->> 'fingerprint' AND coalesce(started_at >= asked.value ->> 'created_ms', 0))`;
 
-/** Counts a task that is older than what was counted so far: one of a tick that is made up for. Nothing, where it is there already. */
+/** Counts a task that is older than what was counted so far: the task of a tick that is made up for. It does nothing if the task exists already. */
 const COUNT_LATE = `
   UPDATE sweep_progress SET counted = counted + 1, unscanned = unscanned + (?1 > scanned_to),
     followed = CASE WHEN ?1 > scanned_to THEN followed ELSE json_insert(followed, '$[#]', ?1) END
@@ -159,30 +157,31 @@ const FIND_KEYS = `
   SELECT idempotency_key, fingerprint, taskId, run, status, ${IS_HELD('tasks')} AS isHeld, ${IS_UNSTARTED} AS isUnstarted FROM tasks
   WHERE idempotency_key IN (SELECT value FROM json_each(?1))`;
 
-/** A group and a priority are read last: of a task without them SQLite sees that in the row's header, and does not read the payload before it. */
+/** Group and priority are read last. If a task has none, SQLite sees that in the row's header, and does not read the payload, which comes before them. */
 const SUMMARY = `taskId, status, handler, run, attempts, crashes, max_retries, progress, started_at, finished_at, due_at, expires_at, group_key, group_turn, priority`;
 
 const FIND = `SELECT ${SUMMARY}, error, result, callback, parent, submitted_by, starts_after, waits_for, tags, ${CALLBACK_STATUS} FROM tasks WHERE taskId = ?1 AND expires_at > ?2`;
 
-/** What a list reads of a task; whether it has tags stands in the row's header. */
+/** The columns that a list reads; the row's header shows whether a task has tags. */
 const LISTED = `${SUMMARY}, error, tags IS NOT NULL AS isTagged`;
 
 const PAYLOAD = 'SELECT payload FROM tasks WHERE taskId = ?1 AND expires_at > ?2';
 const STORY = 'SELECT story, lease_expires_at, parameters FROM tasks WHERE taskId = ?1 AND expires_at > ?2';
 
-/** As `isAbandoned` in `lease.js`. */
+/** The same as `isAbandoned` in `lease.js`. */
 const IS_ABANDONED = (/** @type {string} */ task, /** @type {string} */ by) => `(${task}.lease_expires_at <= ?3
   OR (${task}.holder = ${by}.value ->> 'holder' AND ${task}.delivery < ${by}.value ->> 'delivery')
   OR EXISTS (SELECT 1 FROM json_each(${by}.value, '$.ended') AS ended
     WHERE ${task}.holder = ended.value ->> 'holder' AND ${task}.delivery <= ended.value ->> 'delivery'))`;
 
-/** The claim itself, repeated, or one that was released. */
+/** The same claim again, or one that was released. */
 const IS_HELD_BY_ASKED = `(wanted.claim IS asked.value ->> 'claim' OR EXISTS (SELECT 1 FROM json_each(asked.value, '$.ended') AS ended
   WHERE wanted.holder = ended.value ->> 'holder' AND wanted.delivery = ended.value ->> 'released'))`;
 
 /**
- * Who may take a task, as `verdictOn` in `lease.js`: ?3 is now, ?4 in seconds, ?6 the stack's retries, ?7 whether it would run
- * alone. A task of a group must have its turn. Those whose payloads come before it in the batch are counted with `bytes_before`, so that what is claimed fits in memory.
+ * Which tasks can be claimed, as in `verdictOn` in `lease.js`: ?3 is now in milliseconds, ?4 in seconds, ?6 the stack's retries, ?7 whether the task
+ * would run alone. A task of a group must have its turn. `bytes_before` adds up the payloads before it in the batch, so that the claimed tasks fit in
+ * memory.
  */
 const CLAIMABLE = `
   SELECT wanted.taskId AS wantedId, asked.value AS value, octet_length(payload) AS bytes,
@@ -196,7 +195,7 @@ const CLAIMABLE = `
       END
     ELSE wanted.status = 'failed' AND asked.value ->> 'redrive' AND run + 1 = asked.value ->> 'run' AND group_key IS NULL AND NOT ${IS_PAUSED('wanted')} END`;
 
-/** A redrive starts a new run of a failed task, just as `RETRY` does, and takes it at once. */
+/** A redrive starts a new run of a failed task, as `RETRY` does, and claims it at once. */
 const CLAIM = `
   UPDATE tasks SET status = 'processing', run = delivery.value ->> 'run', lease_expires_at = ?2,
     attempts = CASE status WHEN 'failed' THEN 1 WHEN 'pending' THEN tasks.attempts + 1 ELSE tasks.attempts END,
@@ -220,7 +219,7 @@ const LEASED = `SELECT taskId, status, run, attempts, crashes, max_retries, due_
 const IS_AT_CLAIM = (/** @type {string} */ name) => `
   taskId = ${name}.value ->> 'taskId' AND run = ${name}.value ->> 'run' AND claim = ${name}.value ->> 'claim'`;
 
-/** The status that it sets may be there already: then it was this outcome that set it, for no other has the claim's name. */
+/** The task may have the new status already. Then this outcome was written before, because no other outcome has the claim's name. */
 const SETTLE = `
   UPDATE tasks SET status = outcome.value ->> 'status', result = outcome.value ->> 'result',
     error = outcome.value ->> 'error', progress = coalesce(outcome.value ->> 'progress', progress),
@@ -237,8 +236,8 @@ const REPORT = `
   WHERE ${IS_AT_CLAIM('report')} AND status = 'processing'
   RETURNING taskId`;
 
-/** Of those that `SETTLE` has just written: a suspended attempt is none that was spent, and its task lives for a day after it is due; it gives
- * its turn in its group to the next one. */
+/** Suspends tasks that `SETTLE` has just written. A suspended attempt is not counted, and its task lives for a day after it is due. It gives its turn
+ * in its group to the next task. */
 const SUSPEND = `
   UPDATE tasks SET attempts = outcome.value ->> 'attempts' - 1, group_turn = NULL,
     due_at = CASE WHEN EXISTS (SELECT 1 FROM events WHERE events.taskId = tasks.taskId AND name IN (SELECT value FROM json_each(outcome.value, '$.events')))
@@ -273,7 +272,7 @@ const RECEIPT = `
 
 const BELONGING = `SELECT taskId FROM tasks, json_each(?1) AS report WHERE ${IS_AT_CLAIM('report')} AND status = 'processing'`;
 
-/** What of a task that was ended tells what follows. */
+/** The columns of an ended task from which its follow-up is computed. */
 const ENDED_TASK = 'taskId, status, run, finished_at, callback, is_awaited, priority';
 
 const CANCEL = `
@@ -299,7 +298,7 @@ const ABANDON = `
 
 const MARK_SENT = `UPDATE tasks SET sent_at = ?2 WHERE taskId IN (SELECT value FROM json_each(?1))`;
 
-/** Up to where the next rows may be deleted by their ids: at most so many rows and bytes. */
+/** The range of ids that may be deleted next: at most this many rows and bytes. */
 const EXPIRE_END = `
   SELECT max(taskId) AS last FROM (
     SELECT taskId, bytes, sum(bytes) OVER (ORDER BY taskId) AS total FROM (
@@ -307,7 +306,7 @@ const EXPIRE_END = `
       WHERE taskId > (SELECT expire_cursor FROM sweep_progress) AND taskId < ?1 ORDER BY taskId LIMIT ?2))
   WHERE total - bytes < ?3`;
 
-/** Takes those that are to be deleted from what was counted. */
+/** Subtracts the rows to be deleted from what was counted. */
 const EXPIRE_COUNTED = (/** @type {string} */ expired) => `
   UPDATE sweep_progress SET
     counted = counted - (SELECT count(*) FROM tasks WHERE ${expired} AND taskId <= counted_to),
@@ -335,7 +334,7 @@ const OPEN_DUE = `
   SELECT ${OPEN} FROM tasks WHERE due_at IS NOT NULL AND due_at < ?1 AND (due_at, taskId) > (?2, ?3) AND expires_at > ?4 AND NOT ${IS_PAUSED('tasks')}
   ORDER BY due_at, taskId LIMIT ${PAGE_TASKS}`;
 
-/** A window of rows, those after an id that are old enough, oldest first: the open ones, and what there is in all. */
+/** A window of rows after an id that are old enough, oldest first: the open ones, and the total number. */
 const WINDOW = `
   WITH swept AS (SELECT taskId, status, handler, run, attempts, max_retries, sent_at, due_at, lease_expires_at, expires_at, priority FROM tasks
     WHERE taskId > ?1 AND taskId < ?2 ORDER BY taskId LIMIT ${WINDOW_ROWS})`;
@@ -371,17 +370,17 @@ const UNSCANNED = `
 const UNCOUNTED = `
   SELECT ${GLANCE} FROM tasks WHERE taskId > coalesce(?1, (SELECT counted_to FROM sweep_progress)) AND taskId < ?2 ORDER BY taskId LIMIT ?3`;
 
-/** Those that indexes tell; see `indexed` of a `Tally`. */
+/** The tasks that indexes can count; see `indexed` of a `Tally`. */
 const INDEXED = `
   SELECT status, count(*) AS count FROM (SELECT status FROM tasks WHERE status IN ('failed', 'cancelled') LIMIT ?1) GROUP BY status
   UNION ALL SELECT status, count(*) FROM (SELECT status FROM tasks WHERE due_at IS NOT NULL LIMIT ?1) GROUP BY status`;
 
-/** Nothing, where another sweep was faster. */
+/** It changes nothing if another sweep was faster. */
 const SET_TALLY = `
   UPDATE sweep_progress SET counted = counted + ?1, unscanned = max(0, unscanned + ?2), counted_to = ?3, scanned_to = ?4, followed = ?5, tally = ?6
   WHERE counted_to = ?7 AND scanned_to = ?8 AND tally IS ?9`;
 
-/** After every id. */
+/** Sorts after every id. */
 const LAST_ID = 'g';
 
 /** @implements {Store} */
@@ -390,7 +389,7 @@ export class TaskTable {
   hasGroups = true;
   tells = false;
   holds = true;
-  /** Of the database or object, in what is told of it. */
+  /** The name of the database or object in reports and errors. */
   name = 'DB';
 
   /**
@@ -422,14 +421,14 @@ export class TaskTable {
     ];
     const admissions = inLine.length === 0 ? [] : [
       ...groups.map(({ name }) => statement(ADMIT_GROUP, name, now_ms)),
-      statement(TURNS, JSON.stringify(inLine)), // of a repetition the first time's, too
+      statement(TURNS, JSON.stringify(inLine)), // for a repeated insert, the turns of the first time are included
     ];
     const results = await this.run([...before, ...admissions, ...(hasKeys ? [statement(FIND_KEYS, keys)] : [])]);
     const follows = admittedRuns(results.slice(before.length, before.length + admissions.length).flat(), now_ms);
     const holders = new Map(hasKeys ? results.at(-1)?.map((row) => [row['idempotency_key'], row]) : []);
     return tasks.map((task, index) => {
       const { taskId, idempotency, replacesPending = false } = task;
-      const isNewHeld = task.isHeld || inLine.includes(taskId); // who comes to a line is handed over as one of those that follow
+      const isNewHeld = task.isHeld || inLine.includes(taskId); // a task that joins a line is submitted with those that follow
       const holder = holders.get(idempotency?.key) ?? { taskId, run: 1, status: 'pending', fingerprint: undefined, isHeld: isNewHeld };
       const isNew = holder['taskId'] === taskId;
       return {
@@ -469,7 +468,7 @@ export class TaskTable {
   }
 
   /**
-   * Nobody asks a store that does not tell.
+   * Nothing calls this, because this store does not have `tells`.
    *
    * @param {TaskRecord} _task
    * @param {number} _wait_ms
@@ -517,7 +516,7 @@ export class TaskTable {
    * @param {Delivery} delivery
    * @param {number} now_ms
    * @param {boolean} isAlone
-   * @returns {boolean} whether it might be taken if it had its turn, and has not come to its group's line: after its delay, as a later run, or
+   * @returns {boolean} whether it might be claimed if it had its turn, and has not joined its group's line yet: after its delay, as a later run, or
    *   after a wait of its steps
    */
   #maySeekTurn(found, delivery, now_ms, isAlone) {
@@ -526,7 +525,7 @@ export class TaskTable {
   }
 
   /**
-   * Brings tasks to the lines of their groups, and claims those that have their turn at once.
+   * Lets tasks join their groups' lines, and claims those that get their turn at once.
    *
    * @param {Delivery[]} deliveries
    * @param {Map<string, LeasedRow>} found
@@ -559,10 +558,10 @@ export class TaskTable {
   }
 
   /**
-   * The start of a task tells, where its group has a rate, when the next one may start. What is not told now, the sweep does.
+   * If a group has a rate, the start of a task determines when the next one may start. If this is lost, the sweep repairs it.
    *
-   * @param {Row[]} rows of claimed tasks
-   * @param {Map<string, ClaimAnswer>} answers which tell what follows
+   * @param {Row[]} rows rows of claimed tasks
+   * @param {Map<string, ClaimAnswer>} answers answers, to which the follow-up is added
    * @param {number} now_ms
    */
   async #followStarts(rows, answers, now_ms) {
@@ -675,7 +674,7 @@ export class TaskTable {
    */
   async cancel(taskId) {
     const now_ms = Date.now();
-    // Nobody knows yet whether it has a callback or a group, and to look costs as much as to try.
+    // It is not known yet whether the task has a callback or a group, and finding out costs as much as trying.
     const [rows = [], , admitted = []] = await this.run([
       statement(CANCEL, taskId, now_ms, seconds(now_ms)), statement(MAKE_CALLBACKS, JSON.stringify([taskId])), statement(ADMIT_AFTER, taskId, now_ms),
     ]);
@@ -779,7 +778,7 @@ export class TaskTable {
   async waiting() {
     const [[position] = [], rows = []] = await this.run([statement(WAITING_POSITION), statement(WAITING)], 'alone');
     const links = /** @type {Link[]} */ (rows);
-    // The last task may have more links than fit, and is looked at the next time.
+    // The last task may have more links than fit, and is then examined the next time.
     const whole = links.length < SWEPT_LINKS ? links : links.filter(({ taskId }) => taskId !== links.at(-1)?.taskId);
     const cursor = links.length < SWEPT_LINKS ? '' : whole.at(-1)?.taskId ?? '';
     if (cursor !== position?.['waiting_cursor']) await this.#rows(WAITING_ADVANCE, cursor);
@@ -790,7 +789,7 @@ export class TaskTable {
    * Makes held tasks due; each waits for its own delay from now on.
    *
    * @param {string[]} taskIds
-   * @returns {Promise<Submission[]>} their runs, which are to be handed over
+   * @returns {Promise<Submission[]>} their runs, which must be submitted
    */
   async release(taskIds) {
     const now_ms = Date.now();
@@ -806,9 +805,8 @@ export class TaskTable {
   }
 
   /**
-   * First those that had to wait, or are no new ones; then new ones, from where the last sweep came to. A round ends with the
-   * youngest that is old enough; the next one starts at the oldest that was unfinished, so that finished ones before it are
-   * never read again.
+   * First tasks that had to wait or are not in their first attempt; then new ones, from where the last sweep stopped. A round ends with the youngest
+   * task that is old enough. The next round starts at the oldest task that was unfinished, so that finished ones before it are never read again.
    *
    * @param {number} before_ms
    * @returns {AsyncGenerator<OpenTask[]>}
@@ -843,7 +841,8 @@ export class TaskTable {
   }
 
   /**
-   * Deletes the oldest first, a chunk at a time: a smaller one after one that took long or failed, so that it always goes on.
+   * Deletes the oldest tasks first, in chunks. After a chunk that took long or failed the next one is smaller, so that the deletion always makes
+   * progress.
    *
    * @param {() => boolean} isTimeUp
    */
@@ -870,7 +869,7 @@ export class TaskTable {
 
   /** @param {SweepCounts} counts */
   async countSweep({ expired, resent, returned, failed }) {
-    await this.run([statement(COUNT_SWEEP, expired, resent, returned, failed)], 'once'); // twice would count twice
+    await this.run([statement(COUNT_SWEEP, expired, resent, returned, failed)], 'once'); // a repetition would count twice
   }
 
   /** @returns {Promise<Probe[]>} */
@@ -884,12 +883,12 @@ export class TaskTable {
     await this.#rows(SET_PROBES, JSON.stringify(probes));
   }
 
-  /** @returns {Promise<Fill[]>} none: whoever has the database tells */
+  /** @returns {Promise<Fill[]>} nothing: the owner of the database reports it */
   async fill() {
     return [];
   }
 
-  /** @returns {Promise<RunningVersion[]>} none: only an object has code of its own */
+  /** @returns {Promise<RunningVersion[]>} nothing: only an object has code of its own */
   async workerVersions() {
     return [];
   }
@@ -904,7 +903,7 @@ export class TaskTable {
     const wanted = tagTexts(tags ?? NO_TAGS);
     const ofParent = parent === null ? [] : [parent];
     const hasOwnTags = parent !== null || tags !== null;
-    // The parent is the last parameter of either statement.
+    // The parent is the last parameter of both statements.
     const window = (/** @type {number} */ place) => (parent !== null ? childrenWindow(place) : tags !== null ? TAGGED_WINDOW : listWindow(status));
     const looked = window(FILTER_PARAMETERS + wanted.length + 1);
     const found = hasOwnTags ? `SELECT ${LISTED}, ownTags FROM (${looked}) CROSS JOIN tasks USING (taskId) ${WITH_TAGS(wanted.length)}` : looked;
@@ -956,7 +955,7 @@ export class TaskTable {
     await this.run([changeOfPause(handler, paused_ms)]);
   }
 
-  async carryOver() {} // it is one part
+  async carryOver() {} // this store is one part
 
   /**
    * @param {string} name
@@ -1004,7 +1003,7 @@ export class TaskTable {
       statement(TALLY), statement(FOLLOWED, FOLLOWED_TASKS), statement(WAITING_SOON, soon_ms, FOLLOWED_TASKS),
     ], 'alone');
     const { counted_to, counted, scanned_to, unscanned, tally: before, first } = /** @type {TallyRow} */ (start);
-    if (first === null && before === null) return; // nothing to count, so far
+    if (first === null && before === null) return; // there is nothing to count yet
     const look = new Look(before, now_ms, soon_ms);
     for (const row of followed) look.follow(/** @type {Glanced} */ (row));
     for (const row of waiting) if (look.hasRoom()) look.follow(/** @type {Glanced} */ (row));
@@ -1025,7 +1024,7 @@ export class TaskTable {
       [at.scanned_to, at.unscanned, isBehind] = [counted_to, 0, false];
     }
     look.tally.isAll = false;
-    const frontier = timePrefix(now_ms - SWEEP_GRACE_SECONDS * 1000); // younger ones may yet be stored in any order
+    const frontier = timePrefix(now_ms - SWEEP_GRACE_SECONDS * 1000); // younger tasks may still be stored in any order
     for (let isLast = false; !isLast && read < TALLY_ROWS;) {
       const rows = await this.#glances(UNCOUNTED, at.counted_to, frontier, TALLY_CHUNK_ROWS);
       read += rows.length;
@@ -1044,7 +1043,7 @@ export class TaskTable {
       }
       look.tally.isAll = isLast;
     }
-    // Of what comes after these not all was seen yet.
+    // Tasks after these times were not all counted yet.
     const behind_ms = [...(look.tally.isAll ? [] : [at.counted_to]), ...(isBehind ? [at.scanned_to] : [])].map(creationTime);
     const as_of_ms = now_ms - SWEEP_GRACE_SECONDS * 1000;
     look.tally.as_of_ms = as_of_ms;
@@ -1057,7 +1056,7 @@ export class TaskTable {
     )], 'alone');
   }
 
-  /** @returns {Promise<Statistics>} of this moment, where little has changed since the sweeper counted */
+  /** @returns {Promise<Statistics>} the present numbers, if little has changed since the sweeper counted */
   async statistics() {
     const now_ms = Date.now();
     const most = LIVE_ROWS + 1;
@@ -1069,7 +1068,7 @@ export class TaskTable {
     look.indexed(indexed, LIVE_ROWS);
     const isLive = look.tally.indexed.isAll && [followed, unscanned, uncounted].every(({ length }) => length <= LIVE_ROWS);
     const kept = /** @type {Tally} */ (JSON.parse(row.tally ?? 'null') ?? newTally());
-    // Those of the last sweep, also where the rest is of this moment: what only grows must not fall back to an earlier count.
+    // The counters are those of the last sweep, even if the other numbers are newer: a counter must not fall back to an earlier value.
     const { expired, resent, returned, failed } = row;
     const part = { name: this.name, counted_ms: kept.as_of_ms || null, sweeper: { expired, resent, returned, failed }, handlers: kept.totals ?? {} };
     if (!isLive) return { ...statisticsOf(row, kept, part, now_ms), history: continuedHistory(kept, now_ms) };
@@ -1106,7 +1105,7 @@ export class TaskTable {
     if (!found) return { kind: 'absent' };
     if (found.expires_at * 1000 <= now_ms) return { kind: 'over', hasFailed: false };
     const verdict = verdictOn(found, delivery, { now_ms, max_retries: this.max_retries, isAlone });
-    if (verdict === 'behind') return { kind: 'over', hasFailed: false }; // what was written is seen: the message is at fault
+    if (verdict === 'behind') return { kind: 'over', hasFailed: false }; // written state is visible at once, so the message is wrong
     if (typeof verdict !== 'string') return verdict;
     if (found.isPaused) return whilePaused(delivery, found, now_ms);
     return { kind: 'later' };
@@ -1114,7 +1113,7 @@ export class TaskTable {
 
   /**
    * @param {{rows: number, bytes: number}} size
-   * @returns {Promise<number | null>} how many; null when there are none
+   * @returns {Promise<number | null>} how many; null if there are none
    */
   async #expireByAge({ rows, bytes }) {
     const [[end] = []] = await this.run([statement(EXPIRE_END, timePrefix(Date.now() - TASK_TTL_SECONDS * 1000), rows, bytes)], 'alone');
@@ -1157,15 +1156,15 @@ export class TaskTable {
 
 /** @typedef {SweepCounts & {counted_to: string, counted: number, scanned_to: string, unscanned: number, tally: string | null, first: string | null}} TallyRow */
 
-/** One look at tasks, which a tally is brought up to date by. */
+/** One update of a tally from the tasks in the table. */
 class Look {
-  /** The tasks to look at again. @type {Set<string>} */
+  /** The tasks to examine again. @type {Set<string>} */
   followed = new Set();
 
   /**
    * @param {string | null} before the tally of the last sweep
    * @param {number} now_ms
-   * @param {number} soon_ms until when a task is followed that waits for a time
+   * @param {number} soon_ms tasks that wait for a time are followed if the time is before this
    */
   constructor(before, now_ms, soon_ms) {
     /** @type {Tally} */
@@ -1181,7 +1180,7 @@ class Look {
     return this.followed.size < FOLLOWED_TASKS;
   }
 
-  /** @param {Glanced} task that was not counted before */
+  /** @param {Glanced} task a task that was not counted before */
   submitted(task) {
     this.#count(submissionOf(task));
     addSubmission(this.totals, task);
@@ -1193,7 +1192,7 @@ class Look {
     countInHistory(this.history, event, this.now_ms);
   }
 
-  /** @param {Glanced} task that is followed, or not yet */
+  /** @param {Glanced} task a task, followed already or not */
   follow(task) {
     const { taskId, status, due_at } = task;
     if (this.followed.has(taskId)) return;
@@ -1203,7 +1202,7 @@ class Look {
       addEnd(this.totals, task);
     }
     if (ENDED.has(status)) return;
-    if (due_at === null) this.tally.open[status]++; // the others are indexed
+    if (due_at === null) this.tally.open[status]++; // the others are counted by the index
     if (due_at === null || due_at < this.soon_ms) this.followed.add(taskId);
   }
 
@@ -1213,7 +1212,7 @@ class Look {
   }
 
   /**
-   * @param {Row[]} rows of `INDEXED`
+   * @param {Row[]} rows rows of `INDEXED`
    * @param {number} most
    */
   indexed(rows, most) {
@@ -1237,7 +1236,7 @@ function statisticsOf({ counted, unscanned, first }, { as_of_ms, minutes, open, 
   for (const status of /** @type {const} */ (['pending', 'processing', 'failed', 'cancelled'])) counts[status] = open[status] + indexed[status];
   counts.pending += unscanned;
   const others = counts.pending + counts.processing + counts.failed + counts.cancelled;
-  const least = first === null || others > 0 ? 0 : 1; // nobody is to be told that a store is empty which has a task
+  const least = first === null || others > 0 ? 0 : 1; // a store with a task must never be reported as empty
   counts.completed = first === null ? 0 : Math.max(least, counted - others);
   return {
     as_of_ms, counts, fresh_until_ms: now_ms, minutes: recentMinutes(minutes, now_ms),
@@ -1256,11 +1255,12 @@ function statement(sql, ...parameters) {
   return { sql, parameters };
 }
 
-/** What of a row tells why it was not claimed. @typedef {Leased & {expires_at: number, group_key: string | null, group_turn: number | null, isPaused: number}} LeasedRow */
+/** The columns of a row that explain why it was not claimed.
+ * @typedef {Leased & {expires_at: number, group_key: string | null, group_turn: number | null, isPaused: number}} LeasedRow */
 
 /**
  * @param {Row[]} rows
- * @returns {Map<string, LeasedRow>} by their tasks
+ * @returns {Map<string, LeasedRow>} the rows by their tasks
  */
 function leasedRows(rows) {
   return new Map(rows.map((row) => [String(row['taskId']), /** @type {LeasedRow} */ (row)]));
@@ -1276,14 +1276,14 @@ function claimedAnswers(rows) {
 
 /**
  * @param {NewTask} task
- * @returns {boolean} whether the sweeper may have counted those of its age already
+ * @returns {boolean} whether the sweeper may already have counted the tasks of its age
  */
 function mayBeLate({ taskId, mayBeThere = false }) {
   return mayBeThere && creationTime(taskId) <= Date.now() - SWEEP_GRACE_SECONDS * 1000 / 2;
 }
 
 /**
- * Names those columns alone that the task has a value for: most tasks need few, and every one costs time.
+ * Names only the columns for which the task has a value: most tasks need few, and every column costs time.
  *
  * @param {NewTask} task
  * @param {number} now_ms
@@ -1324,8 +1324,7 @@ function insertion(task, now_ms) {
 }
 
 /**
- * The rows that a list looks at. Those that failed or were cancelled have an index; the status in its own terms lets
- * SQLite use it.
+ * The rows that a list examines. Failed and cancelled tasks have a partial index; SQLite uses it if the condition contains the index's own.
  *
  * @param {string | null} status
  */
@@ -1365,7 +1364,7 @@ function callbackOf({ callback }) {
   return JSON.parse(callback ?? 'null');
 }
 
-/** @param {Row[]} rows of tasks that have just been ended */
+/** @param {Row[]} rows rows of tasks that have just ended */
 function followUpOfEnded(rows) {
   const runs = rows.flatMap(({ taskId, status, run, finished_at, callback, priority }) => (
     callbackRuns({ taskId, status, run, finished_ms: finished_at, callback: callbackOf({ callback }), priority })
@@ -1399,7 +1398,7 @@ function callbackState(row) {
 
 /**
  * @param {TaskSummary} task
- * @returns {TaskSummary} as a list shows it
+ * @returns {TaskSummary} the task as a list shows it
  */
 function shortened(task) {
   const { error } = task;
@@ -1443,7 +1442,7 @@ function openTask({ taskId, run, attempts, max_retries, sent_at_ms, due_at, isHe
 
 /**
  * @param {AttemptName[]} attempts
- * @param {() => Promise<Set<string>>} ask which of their tasks are still theirs
+ * @param {() => Promise<Set<string>>} ask returns which of their tasks are still theirs
  * @returns {Promise<Map<string, Standing>>}
  */
 async function standings(attempts, ask) {
@@ -1468,7 +1467,7 @@ function seconds(time_ms) {
 
 /**
  * @param {string[]} items JSON texts
- * @returns {string[]} JSON arrays that hold them, in order, as few as can be of bounded length
+ * @returns {string[]} as few JSON arrays of bounded length as possible that contain them, in order
  */
 function jsonArrays(items) {
   /** @type {string[][]} */
