@@ -148,7 +148,8 @@ async function goThrough(queue, store, selection, isWanted, settle) {
   } finally {
     await round.putBack();
   }
-  return { missing: missed.size, more: !isOver() && (round.isCutOff || round.seen.size < count) };
+  const isLeft = typeof selection !== 'object' && wanted.size > 0; // somebody else has pulled them
+  return { missing: missed.size, more: !isOver() && (round.isCutOff || isLeft || (round.isFull && round.seen.size < count)) };
 }
 
 /** Within one, no letter comes twice. */
@@ -159,8 +160,13 @@ class Round {
   #end_ms = Date.now() + WORK_MS;
   /** The ids of the letters that it has come across. @type {Set<string>} */
   seen = new Set();
-  /** Whether it ended before the queue gave nothing more. */
+  /** Whether its pulls or its time were over before the queue gave nothing more. */
   isCutOff = false;
+
+  /** Whether it has come across as many letters as it may. */
+  get isFull() {
+    return this.seen.size >= MAX_LETTERS;
+  }
 
   /**
    * @param {DeadLetterQueue} queue
@@ -174,11 +180,11 @@ class Round {
   /** @returns {Promise<Letter[]>} some that did not come before; none when there are no more, or it has pulled enough */
   async pull() {
     for (let empty = 0; empty < EMPTY_PULLS; empty++) {
-      const left = MAX_LETTERS - this.seen.size;
-      this.isCutOff = left > 0 && (this.#pulls >= MAX_PULLS || Date.now() >= this.#end_ms);
-      if (left === 0 || this.isCutOff) return [];
+      if (this.isFull) return [];
+      this.isCutOff = this.#pulls >= MAX_PULLS || Date.now() >= this.#end_ms;
+      if (this.isCutOff) return [];
       if (empty > 0) await new Promise((resolve) => { setTimeout(resolve, EMPTY_PULL_MS); });
-      const pulled = await this.queue.pull(this.#pulls++ === 0 ? this.first : left);
+      const pulled = await this.queue.pull(this.#pulls++ === 0 ? this.first : MAX_LETTERS - this.seen.size);
       const unseen = pulled.filter(({ id }) => !this.seen.has(id));
       // If its lease ended, a known letter is pulled again: keep the new lease.
       for (const letter of pulled) {
