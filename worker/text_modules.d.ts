@@ -1,5 +1,5 @@
-/** An import that ends in `.txt` is the text of the file without that ending: `./page.css.txt` is that of `page.css`, and
- * `./page.tsx.txt` the program that a browser can run. */
+/** An import with the ending `.txt` gives the text of the file whose name lacks the ending: `./page.css.txt` gives the text of `page.css`, and
+ * `./page.tsx.txt` the program built for the browser. */
 declare module '*.txt' {
   const text: string;
   export default text;

@@ -1,4 +1,4 @@
-/** Actions on many tasks: counted first, then done, with how far each one is. */
+/** Actions on many tasks: counted first, then started, with the progress of each. */
 
 import type { TargetedEvent } from 'preact';
 import { useState } from 'preact/hooks';
@@ -15,17 +15,17 @@ import { at, count, counted } from './words.ts';
 
 const RUNNING_POLL_MS = 2_000;
 
-/** The statuses that each may be done to, as `worker/actions.js` says, and its participle. */
+/** The statuses that each action may be applied to, as in `worker/actions.js`, and its participle. */
 const VERBS: Record<Verb, { statuses: TaskStatus[]; done: string }> = {
   retry: { statuses: ['failed', 'cancelled'], done: 'retried' },
   cancel: { statuses: ['pending', 'processing'], done: 'cancelled' },
   delete: { statuses: ['completed', 'failed', 'cancelled'], done: 'deleted for good' },
 };
 
-/** What an action can be restricted by, beside ids. */
+/** The filters of an action, besides ids. */
 export const FILTER_OF_ACTION: readonly string[] = ['status', 'handler', 'tag', 'createdAfter', 'createdBefore'];
 
-/** What the address says of an action that is to be made; ids are separated by commas. */
+/** The new action in the page's address; ids are separated by commas. */
 type Draft = Record<'action' | 'status' | 'handler' | 'tag' | 'createdAfter' | 'createdBefore' | 'ids', string>;
 
 function draftOf(query: URLSearchParams): Draft {
@@ -64,7 +64,7 @@ function ActionForm({ query, actions }: { query: URLSearchParams; actions: Actio
   const change = (changed: Partial<Draft>) => {
     const next = { ...draft, ...changed };
     setDraft(next);
-    setCountId(''); // it is of another filter
+    setCountId(''); // it counted another filter
     history.replaceState(null, '', hrefOf('actions', '', next));
   };
   const field = (name: keyof Draft) => ({
@@ -109,7 +109,7 @@ function ActionForm({ query, actions }: { query: URLSearchParams; actions: Actio
   );
 }
 
-/** How many tasks are meant; and then the button that does it, to those alone that were there when they were counted. */
+/** Shows how many tasks are selected, then the button that starts the action; it only affects tasks that existed when they were counted. */
 function Count({ draft, action, done, reset }: { draft: Draft; action: Action | undefined; done: string; reset: () => void }) {
   const isCounted = action?.state === 'completed';
   const act = async () => {

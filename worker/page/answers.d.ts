@@ -1,4 +1,4 @@
-/** What the API answers, as far as the page reads it. Times are ISO 8601. */
+/** The API's answers, as far as the page reads them. Times are ISO 8601. */
 
 export type Status = 'pending' | 'processing' | 'completed' | 'failed' | 'cancelled';
 export type Priority = 'high' | 'normal' | 'low';
@@ -35,7 +35,7 @@ export interface Task extends TaskSummary {
   callback: { taskId: string | null; url: string; on: string[]; status: Status | null } | null;
   parent: string | null;
   after: { taskIds: string[]; startWhen: 'completed' | 'ended'; waitsFor: string[] } | null;
-  /** Of a task whose handler has steps. */
+  /** Only if the handler has steps. */
   steps?: Step[];
 }
 
@@ -83,14 +83,14 @@ export interface Batch {
   batchId: string;
   startWhen: 'completed' | 'ended';
   counts: Record<Status | 'expired', number>;
-  /** `status` is null of one that is no longer there. */
+  /** `status` is null if the task is no longer stored. */
   tasks: { taskId: string; status: Status | null }[];
   then: TaskSummary;
 }
 
 export type Act = 'cancel' | 'retry' | 'delete';
 
-/** What an action is asked to do; what is not given does not restrict it. */
+/** The request for an action; fields that are missing do not restrict it. */
 export interface NewAction {
   action: Act;
   filter: { status?: string; handler?: string; tags?: Record<string, string>; createdAfter?: string; createdBefore?: string; ids?: string[] };
@@ -137,10 +137,10 @@ export interface DeadLetter {
   attempts: number;
   sentAt: string;
   contentType: string;
-  /** With `run`, null of one that is malformed. */
+  /** With `run`; null if the letter is malformed. */
   taskId: string | null;
   run: number | null;
-  /** Null where it is not there. */
+  /** Null if the task does not exist. */
   task: { status: Status; run: number; handler: string; error: TaskError | null } | null;
   body: string | null;
 }
@@ -166,12 +166,12 @@ export interface Redriven extends LettersLeft {
   repeated: number;
 }
 
-/** `handler` is null of the pause of all. */
+/** `handler` null: all handlers. */
 export interface Pauses {
   pauses: { handler: string | null; since: string }[];
 }
 
-/** What `POST /tasks` answers of each task. */
+/** The answer of `POST /tasks` for each task. */
 export type Submitted = { httpStatus: 200; taskId: string; status: Status } | { httpStatus: 400 | 409 | 413 | 500 | 503 | 507; error: string; code: string };
 
 export interface Minute {
@@ -190,12 +190,12 @@ export interface Latency {
   p99: number;
 }
 
-/** `queue` and `deadLetters` are null for an engine that has none. */
+/** `queue` and `deadLetters` are null for an engine without queues. */
 export interface Stats {
   generatedAt: string;
-  /** When tasks were counted; null: nobody has yet. */
+  /** When tasks were counted; null: not yet. */
   asOf: string | null;
-  /** Who asks no sooner stays within the Free plan. */
+  /** A page that asks no sooner stays within the Free plan. */
   freshUntil: string;
   counts: Record<Status, number>;
   counted: { tasks: number; since: string | null; complete: boolean };
@@ -206,11 +206,11 @@ export interface Stats {
   recent: { minutes: number; perMinute: Minute[]; latencyMs: Latency | null };
   /** The alerts of the stack that fire. */
   firing: string[];
-  /** Handlers whose tasks wait. */
+  /** The paused handlers. */
   paused: Pauses['pauses'];
   objects: { name: string; version: string | null }[];
   sweeper: { expired: number; resent: number; returned: number; failed: number };
-  /** Where one was asked for. */
+  /** If one was requested. */
   history?: History;
 }
 
@@ -224,7 +224,7 @@ export interface History {
   latencyMs: Latency | null;
 }
 
-/** Not `complete`: it is not over, or not all is counted. */
+/** Not `complete`: its time is not over, or not everything is counted. */
 export interface Bucket {
   start: string;
   submitted: number;
@@ -239,7 +239,7 @@ export interface Health {
   version: string | null;
 }
 
-/** What the page reads of `GET /openapi.json`. */
+/** The part of `GET /openapi.json` that the page reads. */
 export interface Description {
   info: { version: string };
   paths: { '/task': { post: { parameters: { name: string; schema: { enum?: string[]; description?: string } }[] } } };

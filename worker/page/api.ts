@@ -1,4 +1,4 @@
-/** The API that the page came from. The browser sends the credentials that it was given for the page. */
+/** The API of the page's own origin. The browser sends the credentials that it was given for the page. */
 
 import type {
   Action, Attempts, Batch, DeadLetters, Description, Health, LetterSelection, LettersLeft, NewAction, Parameters, Pauses, Range, Redriven, Role, Schedules, Stats, Submitted, Task, TaskPage,
@@ -7,14 +7,14 @@ import { Store } from './store.ts';
 
 const REQUEST_MS = 20_000;
 
-/** What the reader may do; null before the first answer. */
+/** The role of the reader's token; null before the first answer. */
 export const role = new Store<Role | null>(null);
 
-/** What the API refused or could not do, in words for the reader. */
+/** An error of the API, in words for the reader. */
 export class ApiError extends Error {
-  /** HTTP's; 0: no answer. */
+  /** The HTTP status; 0: no answer. */
   readonly status: number;
-  /** How long the API asks to be left alone. */
+  /** How long the API asks to wait before the next request. */
   readonly wait_ms: number;
 
   constructor(status: number, message: string, wait_ms = 0) {
@@ -30,7 +30,7 @@ function inWords(status: number, error = 'without a reason'): string {
   return `The API answered ${status}: ${error}.`;
 }
 
-/** What was asked for, or null: there is no such thing. */
+/** Returns the answer, or null if there is no such thing. */
 export async function orNone<Found>(asked: Promise<Found>): Promise<Found | null> {
   try {
     return await asked;
@@ -40,7 +40,7 @@ export async function orNone<Found>(asked: Promise<Found>): Promise<Found | null
   }
 }
 
-/** Returns a good answer; throws an ApiError else. */
+/** Returns a good answer; throws an ApiError otherwise. */
 async function request(path: string, init?: RequestInit): Promise<Response> {
   const reply = await fetch(path, { cache: 'no-store', signal: AbortSignal.timeout(REQUEST_MS), ...init }).catch(() => {
     throw new ApiError(0, 'The API cannot be reached.');
@@ -69,7 +69,7 @@ async function answerOf<T>(reply: Response): Promise<T> {
 
 type Query = Record<string, string | number | readonly string[] | null | undefined>;
 
-/** Empty ones are left out; one with several values comes several times. */
+/** Empty parameters are left out; one with several values is repeated. */
 function queryOf(parameters: Query): string {
   const given = Object.entries(parameters).flatMap(([name, value]) => [value ?? []].flat().flatMap((each) => (each === '' ? [] : [[name, `${each}`]])));
   return given.length > 0 ? `?${new URLSearchParams(given)}` : '';
@@ -79,10 +79,10 @@ export function taskPath(taskId: string): string {
   return `/task/${encodeURIComponent(taskId)}`;
 }
 
-/** What a handler is told beside the payload: names, and what they are for. */
+/** The parameters of a handler: their names and descriptions. */
 export type Handlers = Record<string, Record<string, string>>;
 
-/** What the description says of parameters of handlers: `With \`handler=http\`: where to With \`handler=other\`: what`. */
+/** Parses the description of a handler's parameter: `With \`handler=http\`: where to With \`handler=other\`: what`. */
 const USE = /With `handler=([^`]+)`: ([^]*?)(?= With `handler=|$)/g;
 
 function handlersIn({ paths }: Description): Handlers {
@@ -99,7 +99,7 @@ function handlersIn({ paths }: Description): Handlers {
   return handlers;
 }
 
-/** They stay as they are until the next deployment. */
+/** They do not change until the next deployment. */
 let described: Promise<Description> | undefined;
 
 async function describe(): Promise<Description> {

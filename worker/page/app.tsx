@@ -1,4 +1,4 @@
-/** The page: its header, the way to each view, and the view that the address names. */
+/** The page: its header, the navigation, and the view that the address names. */
 
 import type { ComponentType } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
@@ -20,7 +20,7 @@ import { TaskView } from './task.tsx';
 import { Tasks } from './tasks.tsx';
 import { duration, time } from './words.ts';
 
-/** Each view, and the name of the way to it; the others are come to from those. */
+/** Each view with its name in the navigation; the other views are reached from these. */
 const VIEWS: Record<string, { show: ComponentType<Route>; name?: string }> = {
   [FIRST_VIEW]: { show: Overview, name: 'Overview' },
   tasks: { show: Tasks, name: 'Tasks' },

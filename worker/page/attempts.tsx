@@ -1,4 +1,4 @@
-/** The attempts of a task: what became of each, its error, and what it has logged. */
+/** The attempts of a task: the outcome of each, its error and its log. */
 
 import type { Attempt, Failure } from './answers.d.ts';
 import { Status } from './parts.tsx';
@@ -6,7 +6,7 @@ import { at, counted, duration, errorOf } from './words.ts';
 
 export function AttemptList({ attempts }: { attempts: Attempt[] }) {
   if (attempts.length === 0) return <p class="quiet">None yet.</p>;
-  // The last one is what most readers come for.
+  // Most readers want the last one.
   return <ol class="cards">{attempts.toReversed().map((attempt) => <li key={`${attempt.run} ${attempt.attempt}`}><AttemptCard {...attempt} /></li>)}</ol>;
 }
 

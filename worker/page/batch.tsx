@@ -1,4 +1,4 @@
-/** A batch: how far the tasks have come that another one starts after. */
+/** A batch: the progress of the tasks that another one starts after. */
 
 import type { Batch } from './answers.d.ts';
 import { api, orNone } from './api.ts';

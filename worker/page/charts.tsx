@@ -1,4 +1,4 @@
-/** The charts: of throughput, what ended in each time as bars and what was submitted as a line; of latency, percentiles as lines. */
+/** The charts: throughput, with ended tasks as bars and submitted tasks as a line; latency, with percentiles as lines. */
 
 import type { ComponentChildren } from 'preact';
 import { useLayoutEffect, useRef, useState } from 'preact/hooks';
@@ -12,18 +12,18 @@ const LEAST_WIDTH_PX = 200;
 const ENDS = ['completed', 'failed', 'cancelled'] as const;
 export const SERIES = ['submitted', ...ENDS] as const;
 
-/** What is drawn of latency. */
+/** The percentiles that are drawn. */
 const PERCENTILES = { p50: 'half within', p95: '95 of 100 within' } as const;
 
-/** Buckets are the oldest first; `ends` are what stands below the first one and the last. */
+/** Buckets are sorted from the oldest; `ends` are the labels below the first one and the last. */
 interface ChartProps {
   buckets: Bucket[];
-  /** The time that they are, in words. */
+  /** The period of the chart, in words. */
   time: string;
   ends: readonly [first: string, last: string];
 }
 
-/** A round number at least as high, with a whole half. */
+/** Returns a round number that is at least as high, and whose half is whole. */
 function roundUp(highest: number): number {
   for (let power = 1; ; power *= 10) {
     for (const step of [2, 4, 6, 10]) if (step * power >= highest) return step * power;
@@ -39,7 +39,7 @@ interface FrameProps extends ChartProps {
   draw: (place: { slot: number; height: number; y: (value: number) => number }) => ComponentChildren;
 }
 
-/** Its lines and numbers; as wide as there is room. Where not all is counted, it is shaded. */
+/** The lines and numbers of a chart; as wide as there is room. Buckets that are not complete are shaded. */
 function Frame({ id, summary, highest, words, legend, draw, buckets, ends }: FrameProps) {
   const place = useRef<HTMLDivElement>(null);
   const [room, setRoom] = useState(0);

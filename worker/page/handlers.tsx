@@ -1,18 +1,18 @@
-/** The handlers of the deployment, to choose from. */
+/** The handlers of the deployment, for a selection. */
 
 import { useEffect, useState } from 'preact/hooks';
 
 import { api, type Handlers } from './api.ts';
 
-/** The id of the list that inputs of a handler's name refer to. */
+/** The id of the list to which inputs of a handler's name refer. */
 export const HANDLERS_LIST = 'handlers';
 
-/** Empty while nobody knows. */
+/** Empty until they are known. */
 export function useHandlers(): Handlers {
   const [handlers, setHandlers] = useState<Handlers>({});
   useEffect(() => {
     let isOver = false;
-    // Without them a name has to be typed.
+    // Without the list a name has to be typed.
     api.handlers().then((found) => { if (!isOver) setHandlers(found); }, () => {});
     return () => { isOver = true; };
   }, []);

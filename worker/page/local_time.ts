@@ -1,4 +1,4 @@
-/** Times in inputs: the address and the API have them with their offset, an input of the type `datetime-local` as they are here. */
+/** Times in inputs: the address and the API have them with their offset, an input of the type `datetime-local` has local time. */
 
 export function toInput(iso: string): string {
   const time_ms = Date.parse(iso);

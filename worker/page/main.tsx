@@ -1,4 +1,4 @@
-/** The program of the page: shows what the API tells, and asks it for what the reader wants done. What a task holds is shown as text only. */
+/** The page's program: shows the API's answers, and sends it the reader's requests. The contents of tasks are shown as text only. */
 
 import { render } from 'preact';
 

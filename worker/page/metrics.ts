@@ -1,4 +1,4 @@
-/** What `GET /metrics` tells of each handler since its tasks are counted (https://prometheus.io/docs/specs/om/open_metrics_spec/). */
+/** The counters of each handler from `GET /metrics` (https://prometheus.io/docs/specs/om/open_metrics_spec/). */
 
 export interface HandlerTotals {
   handler: string;
@@ -6,14 +6,14 @@ export interface HandlerTotals {
   completed: number;
   failed: number;
   cancelled: number;
-  /** Of the tasks that completed, from submission to end. */
+  /** Of the completed tasks, from submission to end. */
   meanLatency_ms: number | null;
 }
 
 const SAMPLE = /^(\w+)\{([^]*)\} (\S+)$/;
 const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g;
 
-/** What each sample adds to, by its name and its status. */
+/** The counter to which each sample adds, by its name and its status. */
 const SUMS: Record<string, 'submitted' | 'completed' | 'failed' | 'cancelled' | 'seconds' | 'samples'> = {
   'ephemera_submitted_tasks_total ': 'submitted',
   'ephemera_ended_tasks_total completed': 'completed',
@@ -23,7 +23,7 @@ const SUMS: Record<string, 'submitted' | 'completed' | 'failed' | 'cancelled' | 
   'ephemera_task_latency_seconds_count completed': 'samples',
 };
 
-/** Reads them; the handlers with the most tasks come first. With `kv` there are none. */
+/** Reads the counters; the handlers with the most tasks come first. With `kv` there are none. */
 export function handlerTotals(text: string): HandlerTotals[] {
   const sums = new Map<string, Record<(typeof SUMS)[string], number>>();
   for (const line of text.split('\n')) {

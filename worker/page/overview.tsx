@@ -1,4 +1,4 @@
-/** The overview: how much there is, how much waits, how fast it goes, and what fails. */
+/** The overview: numbers of tasks, backlogs, rates and failures. */
 
 import { useRef } from 'preact/hooks';
 
@@ -14,16 +14,16 @@ import { at, count, counted, duration, megabytes, part } from './words.ts';
 
 export const STATUSES: readonly TaskStatus[] = ['pending', 'processing', 'completed', 'failed', 'cancelled'];
 
-/** From what part of its limit on a database is shown as a fault; as `worker/sweeper.js`. */
+/** From this part of its limit on, a database is shown as a fault; the same as in `worker/sweeper.js`. */
 const NEARLY_FULL = 0.8;
 
-/** What those are counted under that have no counters of their own; as `worker/stores/tally.js`. */
+/** The name of the counter for handlers without their own; the same as in `worker/stores/tally.js`. */
 const OTHER_HANDLERS = '_other';
 
-/** How many failed tasks are looked at for what fails. */
+/** How many failed tasks are read to show what fails. */
 const LOOKED_FAILURES = 50;
 
-/** What is asked for once a minute, and where statistics are dear so many times as seldom as they are. */
+/** Some data is read once a minute, but at most once in this many intervals of the statistics. */
 const LOOKS_A_SLOW_ONE = 5;
 
 interface Slow {
@@ -55,7 +55,7 @@ export function Overview({ query }: Route) {
   const range = RANGES.find((each) => each === query.get('range')) ?? null;
   const latest = usePolled(`overview ${range}`, (before: Overall | null) => load(range, before));
   const shown = useRef(latest);
-  shown.current = latest ?? shown.current; // what does not depend on the choice stays, and with it the focus
+  shown.current = latest ?? shown.current; // what does not depend on the selection stays, and with it the focus
   return (
     <>
       <ViewTitle name="Overview">Overview</ViewTitle>
@@ -126,7 +126,7 @@ function Failures({ tasks }: { tasks: TaskSummary[] }) {
   );
 }
 
-/** The tasks are the newest first. */
+/** The newest tasks come first. */
 function FailureRow({ group }: { group: TaskSummary[] }) {
   const [latest] = group;
   if (!latest) return null;

@@ -1,4 +1,4 @@
-/** How fast it goes, in the last minutes or in an hour, a day or a week: charts, and the same as a table. */
+/** Throughput and latency of the last minutes, hour, day or week: charts, and the same as a table. */
 
 import type { Bucket, Latency, Range, Stats } from './answers.d.ts';
 import { LatencyChart, SERIES, ThroughputChart } from './charts.tsx';
@@ -14,7 +14,7 @@ interface Pace {
   buckets: Bucket[];
   bucketSeconds: number;
   latencyMs: Latency | null;
-  /** What it is the last of. */
+  /** The period, as in "the last …". */
   time: string;
   isHistory: boolean;
 }
@@ -25,7 +25,7 @@ function paceOf({ recent: { minutes, perMinute, latencyMs }, history }: Stats): 
   return { buckets, bucketSeconds: 60, latencyMs, time: `${minutes} minutes`, isHistory: false };
 }
 
-/** `range` is what is chosen, null for the last minutes; what was told before it was chosen is not shown. */
+/** `range` is the selected one, null for the last minutes; data of an earlier selection is not shown. */
 export function PacePanels({ stats, range }: { stats: Stats; range: Range | null }) {
   const isTold = (stats.history?.range ?? null) === range;
   const pace = paceOf(stats);
@@ -73,7 +73,7 @@ function LatencyFacts({ latency }: { latency: Latency | null }) {
   );
 }
 
-/** For those who do not see the charts, or want the numbers. */
+/** For readers who cannot see the charts, or want the numbers. */
 function PaceTable({ buckets, time, isHistory }: Pace) {
   return (
     <details>

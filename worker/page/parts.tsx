@@ -1,4 +1,4 @@
-/** Small things that several views show. */
+/** Small components that several views share. */
 
 import type { ComponentChildren, RefObject } from 'preact';
 import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
@@ -10,7 +10,7 @@ import { taskHref } from './route.ts';
 import { Store, useStore } from './store.ts';
 import { ago, at, fromNow } from './words.ts';
 
-/** What became of what the reader asked for last; empty: nothing to say. */
+/** The result of the reader's last request; empty: nothing to show. */
 export const notice = new Store('');
 
 export function useMayAct(): boolean {
@@ -19,19 +19,19 @@ export function useMayAct(): boolean {
 
 interface ActProps {
   label: string;
-  /** What it is done to, for those who do not see where the button is. */
+  /** The object of the action, for readers who do not see where the button is. */
   of?: string;
-  /** Does it, and returns a sentence that says so. */
+  /** Does it, and returns a sentence about the result. */
   act: () => Promise<string>;
 }
 
-/** A button that changes something: the answer is told, and what is shown is asked for again. Who may not act has none. Two that take each
- * other's place have keys, so that the second is not the first with another label, which may have the focus. */
+/** A button that changes something: it shows the answer, and the view is read again. Readers who may not act do not see it. Two buttons that
+ * replace each other need keys, so that the second is not the first with another label, which may have the focus. */
 export function Act({ label, of, act }: ActProps) {
   const [isBusy, setBusy] = useState(false);
   if (!useMayAct()) return null;
   const onClick = async ({ detail }: MouseEvent) => {
-    // The second of a double click may fall on the button that took the first one's place.
+    // The second click of a double click may hit the button that replaced the first one.
     if (isBusy || detail > 1) return;
     setBusy(true);
     notice.set('');
@@ -52,7 +52,7 @@ interface ConfirmProps {
   act: () => Promise<string>;
 }
 
-/** A button that asks before it does what cannot be undone. */
+/** A button that asks for confirmation before it does what cannot be undone. */
 export function ConfirmedAct({ label, question, act }: ConfirmProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
@@ -71,7 +71,7 @@ export function ConfirmedAct({ label, question, act }: ConfirmProps) {
   );
 }
 
-/** Says what became of what was asked for, at the edge of the window, wherever the reader has scrolled to. */
+/** Shows the result of the last request at the edge of the window, wherever the reader has scrolled to. */
 export function Notice() {
   const text = useStore(notice);
   return (
@@ -101,7 +101,8 @@ export function Panel({ title, children, id }: PanelProps) {
 }
 
 /**
- * Where what has the focus goes away, the focus moves to the link of its row, or else to the heading. To be called by what draws both.
+ * If the element with the focus is removed, the focus moves to the link in its row, or else to the heading. The component that draws both must
+ * call this.
  */
 export function useKeptFocus(container: RefObject<HTMLElement | null>): void {
   const focused = document.activeElement;
@@ -118,18 +119,18 @@ export function Status({ status }: { status: TaskStatus | 'expired' | 'running' 
   return <span class={`status ${status}`}>{status}</span>;
 }
 
-/** An id, whose last part alone is shown where there is little room. */
+/** An id; only its last part is shown if there is little room. */
 export function TaskLink({ taskId }: { taskId: string }) {
   const last = taskId.lastIndexOf('-') + 1;
   return <a class="id" href={taskHref(taskId)}><span class="wide">{taskId.slice(0, last)}</span><span>{taskId.slice(last)}</span></a>;
 }
 
-/** A time as it is said, with the whole of it at hand. */
+/** A time in words, with the exact time as its title. */
 export function Time({ of, isFuture = false }: { of: string; isFuture?: boolean }) {
   return <time dateTime={of} title={at(of)}>{isFuture ? fromNow(of) : ago(of)}</time>;
 }
 
-/** Names and what there is to say of each; those without anything are left out. */
+/** Names with their descriptions; those without any are left out. */
 export function Facts({ of }: { of: Record<string, ComponentChildren> }) {
   const told = Object.entries(of).filter(([, fact]) => fact !== null && fact !== undefined && fact !== '' && fact !== false);
   return <dl>{told.map(([name, fact]) => [<dt key={`${name}:`}>{name}</dt>, <dd key={name}>{fact}</dd>])}</dl>;
@@ -137,7 +138,7 @@ export function Facts({ of }: { of: Record<string, ComponentChildren> }) {
 
 const SHOWN_CHARACTERS = 20_000;
 
-/** A text of a task's: as it is, and only its beginning where it is long. */
+/** A text from a task: unchanged, or only its beginning if it is long. */
 export function LongText({ text, label }: { text: string; label: string }) {
   const [isWhole, setWhole] = useState(false);
   const isCut = !isWhole && text.length > SHOWN_CHARACTERS;
@@ -149,13 +150,13 @@ export function LongText({ text, label }: { text: string; label: string }) {
   );
 }
 
-/** JSON as it is read best; what is nested too deeply for that stays on one line, or is not shown. */
+/** JSON with indentation; if it is nested too deeply for that it stays on one line, or is not shown. */
 export function prettyJson(value: unknown): string {
   for (const indent of [2, 0]) {
     try {
       return JSON.stringify(value, null, indent) ?? '';
     } catch {
-      // Deeper than the browser's stack.
+      // It is deeper than the browser's stack.
     }
   }
   return 'It is nested too deeply to be shown here.';
@@ -165,7 +166,7 @@ export function Loading() {
   return <p class="quiet">Loading…</p>;
 }
 
-/** The title of a view, which gets the focus when the reader comes to it. */
+/** The title of a view, which gets the focus when the reader opens it. */
 export function ViewTitle({ children, name }: { children: ComponentChildren; name: string }) {
   useEffect(() => {
     document.title = `${name} · Task runner`;

@@ -1,4 +1,4 @@
-/** Pauses: what waits until it is resumed. */
+/** Pauses: the handlers whose tasks wait until they are resumed. */
 
 import type { TargetedEvent } from 'preact';
 import { useState } from 'preact/hooks';

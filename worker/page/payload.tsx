@@ -1,11 +1,11 @@
-/** What a task was submitted with: its payload and its parameters. */
+/** The input of a task: its payload and its parameters. */
 
 import { useEffect, useState } from 'preact/hooks';
 
 import { api } from './api.ts';
 import { Facts, Loading, LongText, prettyJson } from './parts.tsx';
 
-/** Of a payload that is no text, so many bytes are shown. */
+/** How many bytes of a payload that is not text are shown. */
 const SHOWN_BYTES = 1_024;
 const BYTES_A_LINE = 16;
 
@@ -38,7 +38,7 @@ async function submissionOf(taskId: string): Promise<Submission> {
   return { payload, parameters };
 }
 
-/** JSON is laid out, another text is as it is, and what is no text is in hexadecimal. */
+/** JSON is indented, other text is unchanged, other bytes are in hexadecimal. */
 export function payloadText(bytes: Uint8Array): string {
   let text: string;
   try {

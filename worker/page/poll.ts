@@ -1,4 +1,4 @@
-/** Asks again and again for what a view shows: slowly, more slowly after each failure, and not at all while nobody sees the page. */
+/** Polls the API for what a view shows: slowly, more slowly after each failure, and not at all while the page is hidden. */
 
 import { useEffect, useRef, useState } from 'preact/hooks';
 
@@ -6,12 +6,12 @@ import type { Stats } from './answers.d.ts';
 import { ApiError } from './api.ts';
 import { Store } from './store.ts';
 
-/** How often what changes by itself is asked for, and what is dear to look at, or changes when somebody changes it. */
+/** How often to ask for what changes by itself, and for what is expensive to read or changes only by hand. */
 export const POLL_MS = 5_000;
 export const SLOW_POLL_MS = 60_000;
 const MAX_BACKOFF_MS = 60_000;
 
-/** How it goes: `problem` is empty while the API answers. */
+/** The state of polling: `problem` is empty while the API answers. */
 export interface Connection {
   problem: string;
   /** How long until the next try; null: there is none, or no problem. */
@@ -23,7 +23,7 @@ export interface Connection {
 
 export const connection = new Store<Connection>({ problem: '', wait_ms: null, updated_ms: null, isHeld: false });
 
-/** What a view's poller calls, which says how long to wait before the next time; `isAsked`: the reader wants everything anew. */
+/** What a view's poller calls; it returns how long to wait before the next time. `isAsked`: the reader wants everything read again. */
 type Load = (isAsked: boolean) => Promise<number>;
 
 class Poller {
@@ -39,7 +39,7 @@ class Poller {
     this.#load = load;
   }
 
-  /** What is asked for while an answer is awaited may be newer than that: it is asked for once more. */
+  /** A request made while an answer is pending may need newer data than that answer, so the API is asked once more. */
   async poll(isAsked: boolean): Promise<void> {
     if (this.#running) this.#isAskedAgain = true;
     this.#running ??= this.#pollUntilDone(isAsked);
@@ -78,7 +78,7 @@ class Poller {
     this.#timer = setTimeout(() => void this.poll(false), this.#next_ms - Date.now());
   }
 
-  /** Polls as soon as it may. */
+  /** Polls as soon as allowed. */
   hurry(): void {
     this.#next_ms = 0;
     this.schedule();
@@ -90,7 +90,7 @@ class Poller {
   }
 }
 
-/** That of the view that is shown. */
+/** The poller of the present view. */
 let current: Poller | null = null;
 
 document.addEventListener('visibilitychange', () => current?.schedule());
@@ -104,14 +104,14 @@ export function setHeld(isHeld: boolean): void {
   current?.hurry();
 }
 
-/** How long to wait before the statistics are asked for again, or lists: whatever counts tasks. */
+/** How long to wait before the next request for statistics, or for lists that count tasks. */
 export function freshFor_ms({ freshUntil, generatedAt }: Pick<Stats, 'freshUntil' | 'generatedAt'>): number {
   return Math.max(POLL_MS, Date.parse(freshUntil) - Date.parse(generatedAt));
 }
 
 /**
- * What a view shows, as it was when it was asked for last; null before the first answer. `load` gets what it gave before, unless the reader
- * wants everything anew, and says how long to wait before the next time. Another key stands for something else to show.
+ * Returns the latest data of a view; null before the first answer. `load` gets its previous data, unless the reader wants everything read again,
+ * and returns the new data with the wait before the next time. A different key means different data.
  */
 export function usePolled<T>(key: string, load: (before: T | null) => Promise<readonly [data: T, wait_ms: number]>): T | null {
   const [seen, setSeen] = useState<{ key: string; data: T } | null>(null);

@@ -1,10 +1,10 @@
-/** What the page's address says: which view, of what, and with which filters. So a link or a reload shows the same. */
+/** The page's address: which view, of what, and with which filters. So a link or a reload shows the same. */
 
 import { useEffect, useState } from 'preact/hooks';
 
 export interface Route {
   view: string;
-  /** Of the task or the like that is shown; else empty. */
+  /** The id of the task or other object that is shown; else empty. */
   id: string;
   query: URLSearchParams;
 }
@@ -26,7 +26,7 @@ function decoded(text: string): string {
   }
 }
 
-/** Parameters that are empty are left out. */
+/** Empty parameters are left out. */
 export function hrefOf(view: string, id = '', query: Record<string, string | null | undefined> = {}): string {
   const given = Object.entries(query).flatMap(([name, value]) => (value ? [[name, value]] : []));
   return `#${view}${id && `/${encodeURIComponent(id)}`}${given.length > 0 ? `?${new URLSearchParams(given)}` : ''}`;

@@ -1,4 +1,4 @@
-/** Schedules: what makes tasks at set times. */
+/** Schedules, which submit tasks at set times. */
 
 import type { Schedule, Schedules as Listed } from './answers.d.ts';
 import { api } from './api.ts';

@@ -1,4 +1,4 @@
-/** What the API tells of the deployment. What is set is in the stack's settings: here nothing can be changed. */
+/** What the API reports about the deployment. Only the stack's settings can change it. */
 
 import type { Role, Stats } from './answers.d.ts';
 import { api, role, type Handlers } from './api.ts';

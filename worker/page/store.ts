@@ -1,4 +1,4 @@
-/** A value that parts of the page share; those that show it are drawn again when it changes. */
+/** A value that parts of the page share; parts that show it are drawn again when it changes. */
 
 import { useEffect, useState } from 'preact/hooks';
 
@@ -20,7 +20,7 @@ export class Store<T> {
     for (const listener of [...this.#listeners]) listener();
   }
 
-  /** Returns what ends it. */
+  /** Returns a function that ends the subscription. */
   subscribe(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);

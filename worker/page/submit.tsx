@@ -1,4 +1,4 @@
-/** To submit a task, from any view: the answer is told where the form is. */
+/** Submits a task, from any view: the answer is shown next to the form. */
 
 import type { TargetedEvent } from 'preact';
 import { useRef, useState } from 'preact/hooks';
@@ -12,13 +12,13 @@ import { tagsIn } from './tags.tsx';
 
 const DEFAULT_HANDLER = 'default';
 
-/** What of the form goes as it is, and what as a number. */
+/** The fields of the form that are sent as text, and those that are sent as numbers. */
 const TEXTS = ['handler', 'payload', 'idempotencyKey', 'group', 'priority'] as const;
 const NUMBERS = ['delaySeconds', 'ttlSeconds', 'maxRetries'] as const;
 
 const PRIORITIES: readonly Priority[] = ['high', 'normal', 'low'];
 
-/** What becomes of a parameter's name in the form. */
+/** The form's name of a parameter. */
 const PARAMETER = 'parameter ';
 
 export function SubmitButton() {
@@ -35,7 +35,7 @@ export function SubmitButton() {
   );
 }
 
-/** A task as `POST /tasks` takes it: of what is empty there is nothing, so that the defaults hold. */
+/** The task in the form of `POST /tasks`; empty fields are left out, so that the defaults apply. */
 function taskOf(data: FormData): Record<string, unknown> {
   const value = (name: string) => `${data.get(name) ?? ''}`;
   const texts = TEXTS.map((name) => [name, name === 'payload' ? value(name) : value(name).trim()]);

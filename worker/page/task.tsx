@@ -1,4 +1,4 @@
-/** One task: its whole story. */
+/** One task with all its details. */
 
 import { useEffect, useState } from 'preact/hooks';
 
@@ -120,7 +120,7 @@ function Steps({ steps }: { steps: Step[] }) {
 
 const SHOWN_CHILDREN = 20;
 
-/** They are looked for when they are asked for: most tasks have none. */
+/** They are loaded on demand: most tasks have none. */
 function Children({ taskId }: { taskId: string }) {
   const [isAsked, setAsked] = useState(false);
   return (
@@ -148,7 +148,7 @@ function ChildTable({ taskId }: { taskId: string }) {
   );
 }
 
-/** Both may be secrets: they are shown to those alone who may act, and when they ask for it. */
+/** Both may be secrets: they are shown only to readers who may act, and on demand. */
 function Submission({ taskId }: { taskId: string }) {
   const [isAsked, setAsked] = useState(false);
   if (!useMayAct()) return <p class="quiet">They may be secrets: a token with the role operate is shown them.</p>;

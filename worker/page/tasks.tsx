@@ -1,4 +1,4 @@
-/** The list of tasks. What it is filtered by, and which page of it is shown, is in the address. */
+/** The list of tasks. Its filters and its page are in the address. */
 
 import type { TargetedEvent } from 'preact';
 import { useMemo } from 'preact/hooks';
@@ -19,14 +19,14 @@ import { count } from './words.ts';
 const LISTED_TASKS = 50;
 
 interface Field {
-  /** The parameter of `GET /tasks`, and of the address. */
+  /** The name of the parameter in `GET /tasks` and in the address. */
   name: string;
   label: string;
   input?: { list?: string; placeholder?: string; pattern?: string; title?: string; maxLength?: number };
   isTime?: boolean;
 }
 
-/** A parameter more is a line more. */
+/** To add a parameter, add a line. */
 const FIELDS: Field[] = [
   { name: 'handler', label: 'Handler', input: { list: HANDLERS_LIST, pattern: '[a-z][a-z0-9_\\-]*', title: 'the name of a handler' } },
   { name: 'id', label: 'Id begins with', input: { pattern: '[0-9a-f\\-]{1,36}', title: 'the beginning of an id' } },
@@ -38,7 +38,7 @@ const FIELDS: Field[] = [
   { name: 'createdBefore', label: 'Submitted before', isTime: true },
 ];
 
-/** What a list that looks at many tasks is filtered by: it is asked for slowly. */
+/** Filters that make a list examine many tasks: such a list is polled slowly. */
 const isDear = (query: URLSearchParams) => (
   FIELDS.some(({ name }) => query.has(name)) || ['pending', 'processing', 'completed'].includes(query.get('status') ?? '')
 );
@@ -46,7 +46,7 @@ const isDear = (query: URLSearchParams) => (
 interface Listed {
   stats: Stats;
   page: TaskPage;
-  /** Why the filter is none; empty: it is one. */
+  /** What is wrong with the filter; empty: nothing. */
   fault: string;
 }
 
@@ -64,7 +64,7 @@ function faultOf(error: unknown): Pick<Listed, 'page' | 'fault'> {
 
 export function Tasks({ query }: Route) {
   const told = usePolled(`tasks?${query}`, () => load(query));
-  // What is typed there is not to be undone by an answer that comes meanwhile.
+  // An answer that arrives meanwhile must not undo what the reader has typed.
   const form = useMemo(() => <FilterForm query={query} />, [`${query}`]);
   return (
     <>
@@ -76,7 +76,7 @@ export function Tasks({ query }: Route) {
   );
 }
 
-/** The address of the same list with another filter, from its first page. */
+/** The address of the same list with another filter, on its first page. */
 function withFilter(query: URLSearchParams, changed: Record<string, string>): string {
   return hrefOf('tasks', '', { ...Object.fromEntries(query), cursor: '', ...changed });
 }
@@ -134,7 +134,7 @@ function Found({ page: { tasks, cursor }, fault, query }: Listed & { query: URLS
   );
 }
 
-/** Where an action cannot be restricted as the list is, it is to those that are shown. */
+/** If an action cannot have the list's filters, it applies to the tasks that are shown. */
 function ActOnThese({ query, ids }: { query: URLSearchParams; ids: string[] }) {
   if (!useMayAct()) return null;
   const given = Object.fromEntries([...query].filter(([name]) => name !== 'cursor'));

@@ -45,14 +45,14 @@ export function attemptsOf({ attempts, maxRetries, run }: TaskSummary): string {
   return `${attempts} of ${maxRetries + 1}${run > 1 ? `, run ${run}` : ''}`;
 }
 
-/** From its first attempt; of a task that waits for another attempt it still grows. */
+/** The time since its first attempt; it still grows while the task waits for another attempt. */
 export function tookOf({ startedAt, finishedAt }: TaskSummary): string {
   return startedAt ? duration((finishedAt ? Date.parse(finishedAt) : Date.now()) - Date.parse(startedAt)) : '';
 }
 
 export const errorOf = ({ name, message }: TaskError) => `${name}: ${message}`;
 
-/** What there is to say of a task beside its status. */
+/** A remark about a task besides its status. */
 export function noteOf({ status, progress, error, nextAttemptAt, waitingFor }: TaskSummary): string {
   if (status === 'processing') return progress?.note ?? '';
   const isDue = status === 'pending' && nextAttemptAt && Date.parse(nextAttemptAt) > Date.now();
