@@ -148,7 +148,7 @@ async function goThrough(queue, store, selection, isWanted, settle) {
   } finally {
     await round.putBack();
   }
-  const isLeft = typeof selection !== 'object' && wanted.size > 0; // somebody else has pulled them
+  const isLeft = wanted.size > 0; // the queue did not give them, or somebody else has pulled them
   return { missing: missed.size, more: !isOver() && (round.isCutOff || isLeft || (round.isFull && round.seen.size < count)) };
 }
 
