@@ -25,11 +25,13 @@ FEATURES = tests/journey/test_combinations.py
 DEFAULT = tests/journey/test_default_combination.py
 # The longest files of the parts: CI leaves them to `make test-all`.
 LONG = tests/deploy/test_local_instance.py tests/ops/test_account_suite.py $(patsubst %,tests/local/test_%.py,assets differences lifecycle limits previews python_sdk script_uploads tails worker_secrets workflows)
+LONG_NODE = $(patsubst %,tests/data_plane/%.test.js,durability isolation r2 workers workflows) tests/worker/free_plan.test.js
 # The next longest: `make test` leaves them to CI.
-LONGER = $(patsubst %,tests/local/test_%.py,d1_transfers deployments durable_objects faults full_disk identity kv provider r2 worker_versions workers zones)
-LONG_NODE = $(patsubst %,tests/data_plane/%.test.js,broker durability durable_objects faults isolation kv r2 workers workflows) \
-	$(patsubst %,tests/worker/%.test.js,actions batches free_plan groups model stack_schedules steps_kills) \
-	$(patsubst %,tests/page/%.test.js,polling steering tasks)
+LONGER = $(patsubst %,tests/deploy/test_%.py,changes refresh zones) tests/ops/test_dead_letters.py tests/unit/test_host.py \
+	$(patsubst %,tests/local/test_%.py,d1_transfers deployments durable_objects faults full_disk identity kv provider r2 security worker_versions workers zones)
+LONGER_NODE = $(patsubst %,tests/data_plane/%.test.js,broker durable_objects faults kv) \
+	$(patsubst %,tests/worker/%.test.js,actions alerts batches callback children d1_store dead_letters groups joint lost_replies migrations model stack_schedules steps steps_kills steps_stream) \
+	$(patsubst %,tests/page/%.test.js,polling steering tasks worker_page) tests/sdk/typescript_sdk.test.js
 ALL = $(filter-out $(DEFAULT),$(wildcard tests/journey/test_*.py)) tests/wrangler tests/hosted tests/standalone $(PARTS)
 
 NODE_TESTS = $(wildcard worker/handlers/*.test.js $(patsubst %,tests/%/*.test.js,worker data_plane page sdk bench ci))
@@ -58,13 +60,13 @@ test-all: lint ## Run everything: also the longest tests, journeys, wrangler, th
 	@node tests/page/chromium.js
 
 test-short-node: setup
-	@export TEST_STORES=one; $(call NODE_TWICE,$(filter-out $(LONG_NODE),$(NODE_TESTS)))
+	@export TEST_STORES=one; $(call NODE_TWICE,$(filter-out $(LONG_NODE) $(LONGER_NODE),$(NODE_TESTS)))
 
 test-short-parts: setup
 	@$(call PYTEST_TWICE,--numprocesses 3 --dist loadfile --no-loadscope-reorder $(DEFAULT) $(PARTS) $(patsubst %,--ignore=%,$(LONG) $(LONGER)))
 
 test-node: setup
-	@export MODEL_SEED=1; $(call NODE_TWICE,$(filter-out $(patsubst %,tests/data_plane/%.test.js,durability workers workflows),$(NODE_TESTS)))
+	@export MODEL_SEED=1; $(call NODE_TWICE,$(filter-out $(LONG_NODE),$(NODE_TESTS)))
 
 test-every-node: setup
 	@$(call NODE_TWICE,$(NODE_TESTS))

@@ -39,7 +39,7 @@ export async function open(browser, url, options) {
  * @returns {Promise<string[]>} what keeps people from using it, in short
  */
 export async function accessibilityProblems(page) {
-  await page.evaluate(AXE);
+  await page.evaluate(`globalThis.axe || (() => { ${AXE} })()`);
   return page.evaluate(async () => {
     const { violations } = await /** @type {any} */ (globalThis).axe.run();
     return violations.map((/** @type {any} */ { id, nodes }) => `${id}: ${nodes.map((/** @type {any} */ node) => node.html).join(' ')}`);

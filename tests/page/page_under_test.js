@@ -64,15 +64,18 @@ export class PageUnderTest {
    * @param {(page: Page) => Promise<void>} shown waits until all of it is there
    */
   async assertUsable(hash, shown) {
-    for (const options of [{}, DARK, PHONE]) {
-      const page = await this.open(hash, options);
-      await shown(page);
-      assert.deepEqual(await accessibilityProblems(page), [], JSON.stringify(options));
-      assert.ok(await fitsAcross(page), `${JSON.stringify(options)} has to be scrolled sideways`);
-      assert.equal(await page.locator('body img').count(), 0);
+    const looked = await this.open(hash);
+    await shown(looked);
+    for (const options of /** @type {BrowserContextOptions[]} */ ([{}, DARK, PHONE])) {
+      await looked.emulateMedia({ colorScheme: options.colorScheme ?? 'light' });
+      if (options.viewport) await looked.setViewportSize(options.viewport);
+      const how = JSON.stringify(options);
+      assert.deepEqual(await accessibilityProblems(looked), [], how);
+      assert.ok(await fitsAcross(looked), `${how} has to be scrolled sideways`);
+      assert.equal(await looked.locator('body img').count(), 0);
       assert.deepEqual(this.complaints, []);
-      await page.context().close();
     }
+    await looked.context().close();
     this.api.role = 'read';
     const page = await this.open(hash);
     await shown(page);
