@@ -47,7 +47,7 @@ AGAIN = { echo; echo "Some tests failed. They run once more, by themselves: one 
 NODE_TWICE = state=$$(mktemp -d)/passed; node_tests() { $(NODE) --test-rerun-failures=$$state $(1); }; node_tests || $(AGAIN) || node_tests
 PYTEST_TWICE = $(PYTEST) $(1) || $(AGAIN) || $(PYTEST) --last-failed --last-failed-no-failures none $(1)
 
-test: lint ## Run the checks and a part of the tests: the default combination, the Worker on one store a file. Nine minutes on two cores
+test: lint ## Run the checks and a part of the tests: the default combination, the Worker on one store a file. Five minutes on two cores
 	@$(MAKE) --no-print-directory --jobs 3 types test-short-node test-short-parts
 
 test-ci: lint ## Run what CI runs: all combinations, all stores, a short bad day, the page in a browser, all parts but the longest files
