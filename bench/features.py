@@ -153,7 +153,7 @@ class _Counting:
         """Return how much more a task of a schedule costs than one of a batch; both are submitted in large numbers."""
         meter.reset()
         self._request("POST", "/tasks", {}, body={"tasks": [{"payload": {"n": n}} for n in range(_SCHEDULES)]})
-        settled(self._runner, meter)
+        settled(self._runner, meter, _QUIET_AFTER_WAIT_SECONDS)
         together = per_task(meter.read(), _SCHEDULES)
         minute = datetime.now(UTC) + timedelta(minutes=1 if datetime.now(UTC).second < _SECOND_TO_DECLARE_BY else 2)
         names = [f"tick-{number}" for number in range(_SCHEDULES)]
