@@ -17,9 +17,8 @@ def delivered(system: S, measure: Callable[[S], dict[str, float]]) -> dict[str, 
     """Measure, wait for all tasks, and count them.
 
     Returns:
-        The measurements, with `tasks`, the number of submitted tasks; how many were `completed`, and their `attempts`
-            if
-        the system reports them.
+        The measurements, with `tasks`, the number of submitted tasks; how many were `completed`; and their `attempts`,
+        if the system reports them.
 
     Raises:
         MeasuredSystemError: a task was lost.

@@ -155,7 +155,8 @@ class _Counting:
         self._request("POST", "/tasks", {}, body={"tasks": [{"payload": {"n": n}} for n in range(_SCHEDULES)]})
         settled(self._runner, meter, _QUIET_AFTER_WAIT_SECONDS)
         together = per_task(meter.read(), _SCHEDULES)
-        minute = datetime.now(UTC) + timedelta(minutes=1 if datetime.now(UTC).second < _SECOND_TO_DECLARE_BY else 2)
+        now = datetime.now(UTC)
+        minute = now + timedelta(minutes=1 if now.second < _SECOND_TO_DECLARE_BY else 2)
         names = [f"tick-{number}" for number in range(_SCHEDULES)]
         for name in names:
             self._request("PUT", f"/schedules/{name}", {}, body={"cron": f"{minute.minute} * * * *", "payload": {}})

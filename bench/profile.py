@@ -24,8 +24,7 @@ class Profile:
         reloads: how many deployments of the same Worker are timed.
         redis_fsyncs: the durabilities with which rivals are measured.
         growth_tasks: the size of each backlog in the measurements of growth and memory.
-        batch_sizes, payloads_bytes, concurrencies, shards, tables_rows: the sizes that are measured, one kind at a
-            time.
+        batch_sizes, payloads_bytes, concurrencies, shards, tables_rows: the sizes to measure, one kind at a time.
     """
 
     name: str

@@ -129,6 +129,10 @@ class DeadLetterCount:
         return cls(letters.integer("count"), letters.optional(letters.number, "oldestAgeSeconds"))
 
 
+EVENTS = ("submitted", "completed", "failed", "cancelled")
+"""What is counted of tasks in a minute or a bucket, by the names of the API and of the fields here."""
+
+
 @dataclass(frozen=True)
 class Minute:
     """The events of one minute."""
@@ -142,8 +146,7 @@ class Minute:
     @classmethod
     def read(cls, minute: JsonObject) -> Minute:
         """Read it. Raises UnexpectedReplyError."""
-        events = ("submitted", "completed", "failed", "cancelled")
-        return cls(minute.time("minute"), **{event: minute.integer(event) for event in events})
+        return cls(minute.time("minute"), **{event: minute.integer(event) for event in EVENTS})
 
 
 @dataclass(frozen=True)
@@ -197,11 +200,10 @@ class Bucket:
     @classmethod
     def read(cls, bucket: JsonObject) -> Bucket:
         """Read it. Raises UnexpectedReplyError."""
-        events = ("submitted", "completed", "failed", "cancelled")
         latency = bucket.optional(bucket.object, "latencyMs")
         return cls(
             bucket.time("start"),
-            **{event: bucket.integer(event) for event in events},
+            **{event: bucket.integer(event) for event in EVENTS},
             latency_ms=latency and Latency.read(latency),
             complete=bucket.truth("complete"),
         )

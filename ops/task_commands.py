@@ -21,7 +21,7 @@ from ops.errors import TaskRunnerError, TransientError, UnauthorizedError
 from ops.json_object import to_json
 from ops.options import add_tag_option, add_task_options, moment, name, seconds, tags_of, task_settings, whole_number
 from ops.patience import patiently
-from ops.stats import RANGES, Bucket, History, Latency, Minute, Stats
+from ops.stats import EVENTS, RANGES, Bucket, History, Latency, Minute, Stats
 from ops.task import Status, Step, Task, TaskSummary
 
 LIST_TASKS = 20
@@ -409,11 +409,8 @@ def figures_of(stats: Stats) -> list[str]:
     return table([*rows, ("sweeper", swept)])
 
 
-DEEDS = ("submitted", "completed", "failed", "cancelled")
-
-
 def _totals(of: Sequence[Minute | Bucket]) -> str:
-    return ", ".join(f"{sum(getattr(each, deed) for each in of)} {deed}" for deed in DEEDS)
+    return ", ".join(f"{sum(getattr(each, event) for each in of)} {event}" for event in EVENTS)
 
 
 def _percentiles(latency: Latency) -> str:
@@ -422,7 +419,7 @@ def _percentiles(latency: Latency) -> str:
 
 def buckets_of(history: History) -> list[str]:
     """Return a row for each bucket of a history, below a heading, and the totals."""
-    heading = ("UTC", *(deed.upper() for deed in DEEDS), "P50 MS", "P95 MS", "P99 MS", "")
+    heading = ("UTC", *(event.upper() for event in EVENTS), "P50 MS", "P95 MS", "P99 MS", "")
     total = [f"last {history.range}: {_totals(history.buckets)}"]
     if history.latency_ms:
         total.append(f"latency: {_percentiles(history.latency_ms)}")
@@ -432,7 +429,7 @@ def buckets_of(history: History) -> list[str]:
 def _bucket(bucket: Bucket) -> tuple[str, ...]:
     latency = bucket.latency_ms
     percentiles = (f"{latency.p50:g}", f"{latency.p95:g}", f"{latency.p99:g}") if latency else ("", "", "")
-    counts = (str(getattr(bucket, deed)) for deed in DEEDS)
+    counts = (str(getattr(bucket, event)) for event in EVENTS)
     start = f"{bucket.start.astimezone(UTC):%Y-%m-%d %H:%M}"
     return (start, *counts, *percentiles, "" if bucket.complete else "not all is counted")
 

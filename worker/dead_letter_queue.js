@@ -3,6 +3,8 @@
  * (https://developers.cloudflare.com/queues/configuration/pull-consumers/), with the token of the stack's setting `dead_letter_api_token`.
  */
 
+import { textOf } from './dead_letter.js';
+
 /** @import { Letter } from './dead_letter.js' */
 
 /** The most messages of a peek, a pull, an acknowledgement or a `sendBatch`, and the most bytes of a `sendBatch`
@@ -227,13 +229,12 @@ function decoded(body, content_type) {
  * @param {Letter} letter
  * @returns {Copy | null} the copy; null if only the Worker that sent the message can send one like it
  */
-function copyOf({ body, content_type }) {
-  const text = () => new TextDecoder().decode(body);
+function copyOf(letter) {
   try {
-    switch (content_type) {
-      case 'text': return { body: text(), contentType: 'text' };
-      case 'json': return { body: JSON.parse(text()), contentType: 'json' };
-      case 'bytes': return { body, contentType: 'bytes' };
+    switch (letter.content_type) {
+      case 'text': return { body: textOf(letter), contentType: 'text' };
+      case 'json': return { body: JSON.parse(textOf(letter)), contentType: 'json' };
+      case 'bytes': return { body: letter.body, contentType: 'bytes' };
       default: return null;
     }
   } catch {

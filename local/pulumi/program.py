@@ -128,7 +128,7 @@ _OWN_FOLDER = str(Path(__file__).parent)
 
 @contextlib.contextmanager
 def _no_garbage_collection() -> Generator[None]:
-    """Turn off garbage collection during imports: pulumi_cloudflare's classes stay, and a collection takes a second."""
+    """Turn off garbage collection while a program runs: what it imports stays, and a collection takes a second."""
     gc.disable()
     try:
         yield
