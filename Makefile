@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export NODE_COMPILE_CACHE := $(CURDIR)/.venv/node_compile_cache
 unexport PYTHONDONTWRITEBYTECODE # Python starts hundreds of times in the tests: compiling its modules each time takes minutes
 
-.PHONY: docs test-policy new-handler up down test test-ci test-all test-short-node test-short-parts test-node test-every-node test-parts test-long test-bad-day test-faults bench bench-local check lint types setup help
+.PHONY: docs test-policy new-handler up down test test-all test-short-node test-short-parts test-node test-parts test-bad-day test-faults bench bench-local check lint types setup help
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -21,16 +21,14 @@ down: setup ## Destroy what `make up` deployed, and stop the local Cloudflare
 	@python -m local stop
 
 PARTS = tests/unit tests/deploy tests/ops tests/local tests/bench
-FEATURES = tests/journey/test_combinations.py
 DEFAULT = tests/journey/test_default_combination.py
-# The longest files of the parts: CI leaves them to `make test-all`.
-LONG = tests/deploy/test_local_instance.py tests/ops/test_account_suite.py $(patsubst %,tests/local/test_%.py,assets differences lifecycle limits previews python_sdk script_uploads tails worker_secrets workflows)
-LONG_NODE = $(patsubst %,tests/data_plane/%.test.js,durability isolation r2 workers workflows) tests/worker/free_plan.test.js
-# The next longest: `make test` leaves them to CI.
-LONGER = $(patsubst %,tests/deploy/test_%.py,changes refresh zones) tests/ops/test_dead_letters.py tests/unit/test_host.py \
-	$(patsubst %,tests/local/test_%.py,d1_transfers deployments durable_objects faults full_disk identity kv provider r2 security worker_versions workers zones)
-LONGER_NODE = $(patsubst %,tests/data_plane/%.test.js,broker durable_objects faults kv) \
-	$(patsubst %,tests/worker/%.test.js,actions alerts batches callback children d1_store dead_letters groups joint lost_replies migrations model stack_schedules steps steps_kills steps_stream) \
+# The longest files: `make test` leaves them to `make test-all`.
+LONG = $(patsubst %,tests/deploy/test_%.py,changes local_instance refresh zones) tests/ops/test_account_suite.py tests/ops/test_dead_letters.py \
+	tests/unit/test_host.py $(patsubst %,tests/local/test_%.py,assets d1_transfers deployments differences durable_objects faults full_disk \
+	identity kv lifecycle limits previews provider python_sdk r2 script_uploads security tails worker_secrets worker_versions workers workflows zones)
+LONG_NODE = $(patsubst %,tests/data_plane/%.test.js,broker durability durable_objects faults isolation kv r2 workers workflows) \
+	$(patsubst %,tests/worker/%.test.js,actions alerts batches callback children d1_store dead_letters free_plan groups joint lost_replies migrations \
+		model stack_schedules steps steps_kills steps_stream) \
 	$(patsubst %,tests/page/%.test.js,polling steering tasks worker_page) tests/sdk/typescript_sdk.test.js
 ALL = $(filter-out $(DEFAULT),$(wildcard tests/journey/test_*.py)) tests/wrangler tests/hosted tests/standalone $(PARTS)
 
@@ -50,31 +48,24 @@ PYTEST_TWICE = $(PYTEST) $(1) || $(AGAIN) || $(PYTEST) --last-failed --last-fail
 test: lint ## Run the checks and a part of the tests: the default combination, the Worker on one store a file. Five minutes on two cores
 	@$(MAKE) --no-print-directory --jobs 3 types test-short-node test-short-parts
 
-test-ci: lint ## Run what CI runs: all combinations, all stores, a short bad day, the page in a browser, all parts but the longest files
-	@$(MAKE) --no-print-directory --jobs 3 FAULT_SECONDS=30 types test-bad-day test-parts
-	@node tests/page/chromium.js
-
-test-all: lint ## Run everything: also the longest tests, journeys, wrangler, the examples, the package by itself, and kills
-	@$(MAKE) --no-print-directory --jobs 3 types test-faults test-long
+test-all: lint ## Run everything, as CI does: all combinations and stores, journeys, wrangler, the examples, kills, the page in a browser
+	@$(MAKE) --no-print-directory --jobs 3 types test-faults test-parts
 	@$(MAKE) --no-print-directory test-policy
 	@node tests/page/chromium.js
 
 test-short-node: setup
-	@export TEST_STORES=one; $(call NODE_TWICE,$(filter-out $(LONG_NODE) $(LONGER_NODE),$(NODE_TESTS)))
+	@export TEST_STORES=one; $(call NODE_TWICE,$(filter-out $(LONG_NODE),$(NODE_TESTS)))
 
 test-short-parts: setup
-	@$(call PYTEST_TWICE,--numprocesses 3 --dist loadfile --no-loadscope-reorder $(DEFAULT) $(PARTS) $(patsubst %,--ignore=%,$(LONG) $(LONGER)))
+	@$(call PYTEST_TWICE,--numprocesses 3 --dist loadfile --no-loadscope-reorder $(DEFAULT) $(PARTS) $(LONG:%=--ignore=%))
+
+# The model's test takes the same steps each time; another number takes others.
+export MODEL_SEED ?= 1
 
 test-node: setup
-	@export MODEL_SEED=1; $(call NODE_TWICE,$(filter-out $(LONG_NODE),$(NODE_TESTS)))
-
-test-every-node: setup
 	@$(call NODE_TWICE,$(NODE_TESTS))
 
 test-parts: test-node
-	@$(call PYTEST_TWICE,$(SPREAD) $(FEATURES) $(PARTS) $(LONG:%=--ignore=%))
-
-test-long: test-every-node
 	@$(call PYTEST_TWICE,$(SPREAD) $(ALL))
 
 # These wait most of their time, so they run beside the others. What they measured is printed at their end.
@@ -83,7 +74,7 @@ FAULT_SECONDS ?= 60
 test-bad-day: setup ## Each kind of fault under load on the six combinations; FAULT_SECONDS=600 takes longer
 	@$(PYTEST) tests/faults/test_bad_day.py -rsP --fault-seconds $(FAULT_SECONDS)
 
-test-faults:
+test-faults: setup
 	@$(PYTEST) tests/faults -rsP --fault-seconds $(FAULT_SECONDS)
 
 bench: setup .venv/.bench bench/rivals/bullmq/node_modules/.package-lock.json ## Measure on this machine, for 40 minutes; BENCH='--quick', BENCH=--help and more
