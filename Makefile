@@ -20,7 +20,7 @@ down: setup ## Destroy what `make up` deployed, and stop the local Cloudflare
 	@python -m local destroy --stack local
 	@python -m local stop
 
-PARTS = tests/unit tests/deploy tests/ops tests/local tests/bench
+PARTS = tests/commands tests/unit tests/deploy tests/ops tests/local tests/bench
 FEATURES = tests/journey/test_combinations.py
 DEFAULT = tests/journey/test_default_combination.py
 # The longest files of the parts: CI leaves them to `make test-all`.

@@ -12,7 +12,8 @@ import pytest
 from components.cloudflare_api import CloudflareApi
 from local.cli.instance import Instance
 from local.pulumi.outputs import read_outputs
-from tests.journey.project import ROOT, Project, local_cloudflare
+from tests.commands.command import ROOT
+from tests.journey.project import Project, local_cloudflare
 
 SHIPPED = [file.name for file in sorted((ROOT / "worker" / "migrations").glob("*.sql"))]
 FIRST = SHIPPED[0]
