@@ -27,12 +27,12 @@ DEFAULT = tests/journey/test_default_combination.py
 LONG = tests/deploy/test_local_instance.py tests/ops/test_account_suite.py $(patsubst %,tests/local/test_%.py,assets differences lifecycle limits previews python_sdk script_uploads tails worker_secrets workflows)
 LONG_NODE = $(patsubst %,tests/data_plane/%.test.js,durability isolation r2 workers workflows) tests/worker/free_plan.test.js
 # The next longest: `make test` leaves them to CI.
-LONGER = $(patsubst %,tests/deploy/test_%.py,changes refresh zones) tests/ops/test_dead_letters.py tests/unit/test_host.py \
+LONGER = tests/commands/test_command.py $(patsubst %,tests/deploy/test_%.py,changes refresh zones) tests/ops/test_dead_letters.py tests/unit/test_host.py \
 	$(patsubst %,tests/local/test_%.py,d1_transfers deployments durable_objects faults full_disk identity kv provider r2 security worker_versions workers zones)
 LONGER_NODE = $(patsubst %,tests/data_plane/%.test.js,broker durable_objects faults kv) \
 	$(patsubst %,tests/worker/%.test.js,actions alerts batches callback children d1_store dead_letters groups joint lost_replies migrations model stack_schedules steps steps_kills steps_stream) \
 	$(patsubst %,tests/page/%.test.js,polling steering tasks worker_page) tests/sdk/typescript_sdk.test.js
-ALL = $(filter-out $(DEFAULT),$(wildcard tests/journey/test_*.py)) tests/wrangler tests/hosted tests/standalone $(PARTS)
+ALL = $(FEATURES) $(filter-out $(FEATURES) $(DEFAULT),$(wildcard tests/journey/test_*.py)) tests/wrangler tests/hosted tests/standalone $(PARTS)
 
 NODE_TESTS = $(wildcard worker/handlers/*.test.js $(patsubst %,tests/%/*.test.js,worker data_plane page sdk bench ci))
 TELL = --test-reporter=spec --test-reporter-destination=stdout --test-reporter=./tests/slowest_files.js --test-reporter-destination=stdout

@@ -75,7 +75,7 @@ class Deployer:
             began = time.monotonic()
             self._process = up(self._project, stack)
             output, _ = self._process.communicate(timeout=COMMAND_SECONDS)
-            self._take_end(stack, self._process.returncode, output)
+            self._take_end(stack, self._process.wait(), output)
             if self._stopping.wait((time.monotonic() - began) * PAUSE_PER_DEPLOY):
                 return
 
