@@ -3,8 +3,11 @@
 import gc
 from collections import Counter
 from collections.abc import Generator
+from contextlib import ExitStack
 
 import pytest
+
+from tests.commands.command import fork_server
 
 SLOWEST_FILES = 15
 
@@ -20,6 +23,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--fault-seconds", type=float, default=60, help="how long tests/faults kills under load (default: 60)"
     )
     faults.addoption("--fault-seed", type=int, default=1, help="the seed of its moments and victims (default: 1)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start what the commands of all workers of this run are started by."""
+    running = ExitStack()
+    running.enter_context(fork_server())
+    config.add_cleanup(running.close)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -4,8 +4,6 @@ import json
 import shutil
 import signal
 import stat
-import subprocess
-import sys
 import textwrap
 import time
 import urllib.request
@@ -18,9 +16,8 @@ import pytest
 
 from local.cli.instance import Instance
 from local.pulumi.outputs import read_outputs
-
-REPOSITORY = Path(__file__).parents[2]
-COMMAND_SECONDS = 120
+from tests.commands.command import COMMAND_SECONDS, ROOT, Process, start
+from tests.journey.project import local_cloudflare
 
 PROGRAM = """
     import pulumi
@@ -169,12 +166,9 @@ class Project:
         ]
         self.write("Pulumi.local.yaml", "\n".join(lines))
 
-    def command(self, *arguments: str) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "local", *arguments, "--state", str(self.state_dir)]
-        return subprocess.Popen(  # noqa: S603
-            command, cwd=self.folder, env={"PYTHONPATH": str(REPOSITORY)}, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+    def command(self, *arguments: str) -> Process:
+        words = ("local", *arguments, "--state", self.state_dir)
+        return start(*words, cwd=self.folder, env={"PYTHONPATH": str(ROOT)})
 
     def run(self, *arguments: str, expect: int = 0) -> str:
         with self.command(*arguments) as process:
@@ -204,7 +198,7 @@ class Project:
         with urllib.request.urlopen(self.outputs["url"], timeout=10) as reply:  # noqa: S310
             return reply.read().decode()
 
-    def pause(self) -> "subprocess.Popen[str]":
+    def pause(self) -> Process:
         """Begin an `up` that pauses before its last resource until `go_on`; returns in the pause."""
         self.configure(pause="true")
         self.go_on()
@@ -224,10 +218,8 @@ class Project:
 @pytest.fixture(scope="module")
 def instance_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     state_dir = tmp_path_factory.mktemp("cloudflare")
-    local = [sys.executable, "-m", "local"]
-    subprocess.run([*local, "start", "--port", "0", "--state", str(state_dir)], check=True, cwd=REPOSITORY)  # noqa: S603
-    yield state_dir
-    subprocess.run([*local, "stop", "--state", str(state_dir)], check=True, cwd=REPOSITORY)  # noqa: S603
+    with local_cloudflare(state_dir):
+        yield state_dir
 
 
 @pytest.fixture

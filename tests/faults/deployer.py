@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
 import threading
 import time
 from collections import Counter
@@ -11,10 +10,11 @@ from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+from tests.commands.command import COMMAND_SECONDS, Process, start
 from tests.faults.conftest import configure
 from tests.faults.ledger import Ledger
 from tests.faults.victims import DEPLOY, Victims
-from tests.journey.project import COMMAND_SECONDS, Project, start
+from tests.journey.project import Project
 
 DEPLOYER = "deployer"
 
@@ -25,7 +25,7 @@ PAUSE_PER_DEPLOY = 2
 """How long it pauses, as a multiple of the last deploy's time: the rest of the machine has work too."""
 
 
-def up(project: Project, stack: str) -> subprocess.Popen[str]:
+def up(project: Project, stack: str) -> Process:
     """Start ``up``."""
     return start("local", "up", "--stack", stack, "--state", project.state, cwd=project.folder)
 
@@ -39,7 +39,7 @@ class Deployer:
         self._stacks = stacks
         self._victims = victims
         self._ledger = ledger
-        self._process: subprocess.Popen[str] | None = None
+        self._process: Process | None = None
         self._stopping = threading.Event()
 
     @property
@@ -75,7 +75,7 @@ class Deployer:
             began = time.monotonic()
             self._process = up(self._project, stack)
             output, _ = self._process.communicate(timeout=COMMAND_SECONDS)
-            self._take_end(stack, self._process.returncode, output)
+            self._take_end(stack, self._process.wait(), output)
             if self._stopping.wait((time.monotonic() - began) * PAUSE_PER_DEPLOY):
                 return
 

@@ -14,6 +14,7 @@ import pytest
 from local.pulumi.outputs import read_outputs
 from ops.client import TaskRunnerClient
 from ops.task import Status
+from tests.commands.command import COMMAND_SECONDS
 from tests.faults.audit import print_kills
 from tests.faults.cloud import Cloud
 from tests.faults.conftest import MAX_RETRIES, STACK, configure
@@ -21,7 +22,7 @@ from tests.faults.deployer import DEPLOYER, up
 from tests.faults.events import Events
 from tests.faults.ledger import Ledger
 from tests.faults.victims import CONTROL_PLANE, DATA_PLANE, DEPLOY, WORKERD, Victims
-from tests.journey.project import COMMAND_SECONDS, Project
+from tests.journey.project import Project
 from tests.wrangler.wrangler_cli import Wrangler
 
 LONGEST_PAUSE_SECONDS = 4

@@ -33,8 +33,8 @@ from ops.errors import (
 from ops.schedule import NewSchedule, Schedule
 from ops.stats import RANGES
 from ops.task import NewTask, Priority, Status, Submission, Task
+from tests.commands.command import run
 from tests.features.deployment import ALERTS, CALLBACK_SECRET, ORIGIN, RATE_LIMIT_REQUESTS, SCHEDULE, TOKENS
-from tests.journey.project import run
 
 PATIENCE_SECONDS = 60
 SHORTEST_TTL_SECONDS = 60

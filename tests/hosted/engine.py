@@ -36,8 +36,8 @@ from local.pulumi.resource_types import Created, Found, ResourceTypes
 from local.pulumi.state_file import Resource, State
 from local.pulumi.target import Target
 from local.pulumi.wire import Properties, from_struct, reveal, to_struct
+from tests.commands.command import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 WORKERS = 32
 """A component that is being constructed holds one, and its children need others."""
 CALL_SECONDS = 120

@@ -24,7 +24,8 @@ from local.core.credentials import LOCAL_ACCOUNT_ID
 from local.pulumi.display import JsonDisplay
 from local.pulumi.outputs import read_outputs
 from local.pulumi.wire import from_struct, to_struct
-from tests.hosted.engine import ROOT, HostedEngine, Plugin
+from tests.commands.command import ROOT, start
+from tests.hosted.engine import HostedEngine, Plugin
 from tests.journey.project import local_cloudflare
 
 COMMAND_SECONDS = 240
@@ -62,12 +63,10 @@ def engine(state: Path) -> Iterator[tuple[HostedEngine, Plugin]]:
 def up(folder: Path, state: Path, installed: Path) -> str:
     """Deploy a program that finds the component where it is installed."""
     environment = {**os.environ, "PYTHONPATH": f"{installed}{os.pathsep}{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}
-    words = [sys.executable, "-m", "local", "up", "--stack", folder.name, "--state", str(state)]
-    done = subprocess.run(  # noqa: S603
-        words, capture_output=True, text=True, cwd=folder, env=environment, timeout=COMMAND_SECONDS, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    with start("local", "up", "--stack", folder.name, "--state", state, cwd=folder, env=environment) as command:
+        output, _ = command.communicate(timeout=COMMAND_SECONDS)
+    assert command.returncode == 0, output
+    return output
 
 
 def configure(folder: Path, project: str, **settings: Any) -> None:

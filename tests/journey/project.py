@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,29 +10,11 @@ from typing import Any
 import yaml
 
 from local.core.credentials import LOCAL_ACCOUNT_ID
+from tests.commands.command import ROOT, Process, run, start
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 PROGRAM = ("__main__.py", "components", "worker", "tests", "local", "ops", "pyproject.toml", "Pulumi.yaml")
-COMMAND_SECONDS = 180
 SUITE_SECONDS = 600
 """Six suites run at the same time, on two cores."""
-
-
-def run(*arguments: str | Path, expect: int = 0, cwd: Path = ROOT) -> str:
-    """Run a Python module's command; return what it printed."""
-    done = start(*arguments, cwd=cwd)
-    output, _ = done.communicate(timeout=COMMAND_SECONDS)
-    assert done.returncode == expect, output
-    return output
-
-
-def start(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.Popen[str]:
-    """Start a Python module's command; its output and errors are one stream."""
-    command = [sys.executable, "-m", *map(str, arguments)]
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.Popen(  # noqa: S603
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=cwd, env=environment
-    )
 
 
 @contextmanager
@@ -84,20 +63,20 @@ class Project:
         known = ("--stack", stack, "--state", self.state)
         return run("local", command, *known, *options, expect=expect, cwd=self.folder)
 
-    def start_acceptance(self, stack: str) -> subprocess.Popen[str]:
+    def start_acceptance(self, stack: str) -> Process:
         """Start the acceptance suite."""
         return self._start_suite("tests/acceptance", stack)
 
-    def start_features(self, stack: str, receiver_url: str) -> subprocess.Popen[str]:
+    def start_features(self, stack: str, receiver_url: str) -> Process:
         """Start the suite of features."""
         return self._start_suite("tests/features", stack, "--receiver", receiver_url)
 
-    def _start_suite(self, suite: str, stack: str, *options: str) -> subprocess.Popen[str]:
+    def _start_suite(self, suite: str, stack: str, *options: str) -> Process:
         arguments = ("-p", "no:cacheprovider", suite, "--stack", stack, "--state", self.state, *options)
         return start("pytest", *arguments, cwd=self.folder)
 
 
-def failures(running: dict[str, subprocess.Popen[str]]) -> list[str]:
+def failures(running: dict[str, Process]) -> list[str]:
     """Wait for suites; tell which did not pass, and print what they printed."""
     failed: list[str] = []
     for stack, suite in running.items():

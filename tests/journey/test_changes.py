@@ -13,7 +13,8 @@ import pytest
 from components.cloudflare_api import CloudflareApi
 from local.cli.instance import Instance
 from local.pulumi.outputs import read_outputs
-from tests.journey.project import Project, local_cloudflare, run
+from tests.commands.command import run
+from tests.journey.project import Project, local_cloudflare
 
 PATIENCE_SECONDS = 120
 TASKS_A_STEP = 6

@@ -13,8 +13,9 @@ import pytest
 from components.state_store import read_caveat
 from local.cli.instance import Instance
 from local.pulumi.outputs import read_outputs
+from tests.commands.command import run
 from tests.features import deployment
-from tests.journey.project import Project, failures, local_cloudflare, run
+from tests.journey.project import Project, failures, local_cloudflare
 from tests.journey.receiver import receiver
 
 COMBINATIONS = list(itertools.product(["d1", "kv", "durable-object"], ["queue", "workflow"]))

@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from local.cli.instance import Instance
-from tests.journey.project import ROOT, Project, local_cloudflare
+from tests.commands.command import ROOT, start
+from tests.journey.project import Project, local_cloudflare
 from tests.ops.pulumi_stand_in import STATE_VARIABLE
 
 COMMAND_SECONDS = 300
@@ -35,7 +36,7 @@ class Operator:
         self.project = project
         self.stack = stack
         self._options = ["--state", str(project.state)]
-        self._environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+        self._environment = dict(os.environ)
         if with_pulumi:
             instance = Instance.find(project.state)
             assert instance is not None
@@ -49,18 +50,11 @@ class Operator:
     def does(self, command: str, *options: str, expect: int = 0) -> tuple[Any, str]:
         """Run ``deploy`` or ``teardown``; give the document and what people are told."""
         words = ["ops", command, "--stack", self.stack, "--json", "--yes", "--confirmed-by", "ada", *options]
-        done = subprocess.run(  # noqa: S603
-            [sys.executable, "-m", *words, *self._options],
-            cwd=self.project.folder,
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_SECONDS,
-            check=False,
-        )
-        assert done.returncode == expect, done.stdout + done.stderr
-        return (json.loads(done.stdout) if done.stdout else None), done.stderr
+        words = [*words, *self._options]
+        with start(*words, cwd=self.project.folder, env=self._environment, stderr=subprocess.PIPE) as running:
+            output, errors = running.communicate(timeout=COMMAND_SECONDS)
+        assert running.returncode == expect, output + errors
+        return (json.loads(output) if output else None), errors
 
     @property
     def report(self) -> str:

@@ -13,7 +13,8 @@ import pytest
 
 from local.pulumi.outputs import read_outputs
 from ops.client import TaskRunnerClient
-from tests.journey.project import ROOT, Project, local_cloudflare, run
+from tests.commands.command import ROOT, run
+from tests.journey.project import Project, local_cloudflare
 
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 COMMAND_SECONDS = 120

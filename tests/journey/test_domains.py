@@ -10,7 +10,8 @@ import pytest
 from local.cli.adopt import adopt
 from local.cli.api_client import ApiClient
 from local.pulumi.outputs import read_outputs
-from tests.journey.project import Project, local_cloudflare, run
+from tests.commands.command import run
+from tests.journey.project import Project, local_cloudflare
 
 STACK = "local"
 DOMAIN, ROUTE = "tasks.example.com", "www.example.com/tasks/*"

@@ -1,4 +1,4 @@
-"""The main job from beginning to end, as a user runs it: start, up, a suite that passes, destroy, stop."""
+"""The main job from beginning to end, as a user runs it, by Python itself: start, up, a suite, destroy, stop."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import pytest
 
 from local.cli.instance import Instance
 from local.pulumi.outputs import read_outputs
-from tests.journey.project import local_cloudflare, run
+from tests.commands.command import real_processes, run
+from tests.journey.project import local_cloudflare
 
 
 @pytest.fixture(scope="module")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The state folder of a Cloudflare with the local stack deployed; all of it is gone afterwards."""
     state = tmp_path_factory.mktemp("cloudflare")
-    with local_cloudflare(state):
+    with real_processes(), local_cloudflare(state):
         run("local", "up", "--stack", "local", "--state", state)
         yield state
 

@@ -12,7 +12,8 @@ import pytest
 from components.cloudflare_api import CloudflareApi
 from local.cli.instance import Instance
 from local.pulumi.outputs import read_outputs
-from tests.journey.project import ROOT, Project, local_cloudflare
+from tests.commands.command import ROOT
+from tests.journey.project import Project, local_cloudflare
 
 SHIPPED = [file.name for file in sorted((ROOT / "worker" / "migrations").glob("*.sql"))]
 FIRST = SHIPPED[0]
@@ -47,11 +48,11 @@ def query(project: Project, sql: str) -> list[dict[str, Any]]:
 
 
 def test_a_new_migration_is_applied_and_recorded_as_wrangler_does(project: Project, migrations: Path) -> None:
-    (migrations / NEW).write_text("CREATE TABLE notes (text TEXT)\n-- the end;")
+    (migrations / NEW).write_text("CREATE TABLE own_notes (text TEXT)\n-- the end;")
     project.deploy("up", "schema")
     recorded = query(project, "SELECT id, name FROM d1_migrations ORDER BY id")
     assert recorded == [{"id": number, "name": name} for number, name in enumerate([*SHIPPED, NEW], 1)]
-    assert query(project, "SELECT count(*) AS notes FROM notes") == [{"notes": 0}]
+    assert query(project, "SELECT count(*) AS notes FROM own_notes") == [{"notes": 0}]
     assert "nothing changed" in project.deploy("up", "schema")
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from local.pulumi.outputs import read_outputs
-from tests.journey.project import Project, local_cloudflare, run
+from tests.commands.command import run
+from tests.journey.project import Project, local_cloudflare
 
 STACK = "described"
 TOKEN = "token-of-the-described-stack-0123456789"  # noqa: S105

@@ -6,10 +6,8 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,8 @@ from ops.client import TaskRunnerClient
 from ops.deployed_stack import DeployedStack
 from ops.errors import UnauthorizedError
 from ops.task import NewTask, Status, Submission
-from tests.journey.project import Project, local_cloudflare, run
+from tests.commands.command import Process, run, start
+from tests.journey.project import Project, local_cloudflare
 from tests.ops.stand_in import Reply, StandIn, stand_in
 
 PATIENCE_SECONDS = 60
@@ -52,30 +51,20 @@ class Operator:
 
     def types(self, *words: str, expect: int = 0, **environment: str) -> str:
         """Type a command; give what it prints to stdout, or to stderr when it is to fail."""
-        done = subprocess.run(  # noqa: S603
-            self._command(words),
-            cwd=self.project.folder,
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_SECONDS,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-        assert done.returncode == expect, done.stdout + done.stderr
-        return done.stderr if expect and done.stderr else done.stdout
+        with self.starts(*words, **environment) as command:
+            output, errors = command.communicate(timeout=PATIENCE_SECONDS)
+        assert command.returncode == expect, output + errors
+        return errors if expect and errors else output
 
     def asks(self, *words: str, expect: int = 0) -> Any:
         """Type a command with --json; give its only document."""
         return json.loads(self.types(*words, "--json", expect=expect))
 
-    @contextmanager
-    def starts(self, *words: str) -> Generator[subprocess.Popen[str]]:
+    def starts(self, *words: str, **environment: str) -> Process:
         """Start a command."""
-        with subprocess.Popen(  # noqa: S603
-            self._command(words), cwd=self.project.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        ) as process:
-            yield process
+        known = ("--stack", self.stack, "--state", self.project.state)
+        env = {**os.environ, **environment}
+        return start("ops", *words, *known, cwd=self.project.folder, env=env, stderr=subprocess.PIPE)
 
     def submits_moody(self) -> str:
         """Submit a task that minds the switch."""
@@ -93,9 +82,6 @@ class Operator:
 
     def turns_switch(self, *, on: bool) -> None:
         self.switch.replies = [Reply({}, 200 if on else 503)]
-
-    def _command(self, words: tuple[str, ...]) -> list[str]:
-        return [sys.executable, "-m", "ops", *words, "--stack", self.stack, "--state", str(self.project.state)]
 
 
 @pytest.fixture(scope="module")

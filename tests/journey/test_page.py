@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from local.pulumi.outputs import read_outputs
-from tests.journey.project import COMMAND_SECONDS, ROOT, Project, local_cloudflare
+from tests.commands.command import COMMAND_SECONDS, ROOT
+from tests.journey.project import Project, local_cloudflare
 
 TOKEN = "token-of-the-stack-with-a-page-0123456789"  # noqa: S105
 COMBINATIONS = {"queue": ("d1", "dev"), "workflow": ("durable-object", "stg")}

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import signal
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,12 +20,11 @@ from ops.deployed_stack import DeployedStack, NotReadyError
 from ops.json_object import to_json
 from ops.letter_state import LetterState, known_letters
 from ops.redrive import Redrive, RedriveCounts, Selection
+from tests.commands.command import COMMAND_SECONDS, run
 from tests.local.rest import Rest, eventually
 from tests.ops.queues import Queues, Tasks, letter
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 LEASE_MS = 500
-COMMAND_SECONDS = 60
 MALFORMED = (
     "not JSON",
     {"poison": 1},
@@ -265,9 +262,7 @@ def test_an_error_puts_back_what_is_in_hand(queues: Queues) -> None:
 )
 def test_a_redrive_that_is_killed_loses_nothing(queues: Queues, moment: str, redriven: int, left: int) -> None:
     queues.bury(*(letter(f"t{n}") for n in range(12)))
-    command = [sys.executable, "-m", "tests.ops.killed_redrive", moment, str(LEASE_MS), *queues.arguments()]
-    done = subprocess.run(command, cwd=ROOT, timeout=COMMAND_SECONDS, check=False)  # noqa: S603
-    assert done.returncode == -9
+    run("tests.ops.killed_redrive", moment, str(LEASE_MS), *queues.arguments(), expect=-signal.SIGKILL)
     assert (len(queues.redriven()), len(queues.letters())) == (redriven, left)
     time.sleep(2 * LEASE_MS / 1_000)
     assert redrive(queues).redriven == left
