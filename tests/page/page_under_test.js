@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach } from 'node:test';
 
-import { accessibilityProblems, open, startBrowser } from './browser.js';
+import { accessibilityProblems, leaveAll, open, openWithClock, startBrowser } from './browser.js';
 import { MARKUP, StandInApi } from './stand_in_api.js';
 
 /** @import { Browser, BrowserContextOptions, Page } from 'playwright-core' */
@@ -12,6 +12,19 @@ export const ERROR = { name: 'RangeError', message: `${MARKUP} cannot do that` }
 
 export const PHONE = { viewport: { width: 360, height: 740 } };
 export const DARK = /** @type {const} */ ({ colorScheme: 'dark' });
+
+/** A colour scheme changes colours alone, and a phone shows no others. */
+const COLOUR_RULES = ['color-contrast', 'link-in-text-block'];
+/** How a view is looked at, and which of axe's rules can tell something new then. */
+const LOOKS = [
+  { options: {}, rules: {} },
+  { options: DARK, rules: { runOnly: { type: 'rule', values: COLOUR_RULES } } },
+  { options: PHONE, rules: { rules: Object.fromEntries(COLOUR_RULES.map((name) => [name, { enabled: false }])) } },
+];
+
+/** One for all tests of a file. @type {Promise<Browser> | null} */
+let started = null;
+after(async () => (await started)?.close());
 
 /** For the tests of one `describe`: a browser for all, and an API for each. */
 export class PageUnderTest {
@@ -22,19 +35,20 @@ export class PageUnderTest {
   complaints = [];
 
   constructor() {
-    before(async () => { this.browser = await startBrowser(); });
-    after(() => this.browser.close());
+    before(async () => { this.browser = await (started ??= startBrowser()); });
     beforeEach(async () => {
       this.api = new StandInApi();
       this.url = await this.api.start();
     });
     afterEach(async () => {
-      for (const context of this.browser.contexts()) await context.close();
+      await leaveAll(this.browser);
       this.api.stop();
     });
   }
 
   /**
+   * Opens the page, in place of the one that the test has opened before.
+   *
    * @param {string} [hash] which view, and of what
    * @param {BrowserContextOptions} [options]
    * @returns {Promise<Page>} once it has an answer
@@ -48,34 +62,19 @@ export class PageUnderTest {
 
   /** Opens the page where time passes only when a test says so. */
   async openWithClock(hash = '') {
-    const { page } = await open(this.browser, 'about:blank');
-    await page.clock.install();
-    await page.clock.pauseAt(Date.now() + 1_000);
-    await page.goto(`${this.url}/${hash}`);
+    const page = await openWithClock(this.browser, `${this.url}/${hash}`);
     await page.clock.runFor(100);
     await live(page);
     return { page, polls: () => this.api.requests.filter((request) => request.startsWith('GET /stats')).length };
   }
 
   /**
-   * Holds that a view can be used by everybody: in the light and in the dark, on a phone, and with a token that may look alone.
+   * Holds that a view can be used by everybody: with a token that may look alone, in the light and in the dark, and on a phone.
    *
    * @param {string} hash
    * @param {(page: Page) => Promise<void>} shown waits until all of it is there
    */
   async assertUsable(hash, shown) {
-    const looked = await this.open(hash);
-    await shown(looked);
-    for (const options of /** @type {BrowserContextOptions[]} */ ([{}, DARK, PHONE])) {
-      await looked.emulateMedia({ colorScheme: options.colorScheme ?? 'light' });
-      if (options.viewport) await looked.setViewportSize(options.viewport);
-      const how = JSON.stringify(options);
-      assert.deepEqual(await accessibilityProblems(looked), [], how);
-      assert.ok(await fitsAcross(looked), `${how} has to be scrolled sideways`);
-      assert.equal(await looked.locator('body img').count(), 0);
-      assert.deepEqual(this.complaints, []);
-    }
-    await looked.context().close();
     this.api.role = 'read';
     const page = await this.open(hash);
     await shown(page);
@@ -83,8 +82,29 @@ export class PageUnderTest {
     const harmless = ['Refresh', 'Hold updates', 'Filter'];
     assert.deepEqual(buttons.filter((label) => !harmless.includes(label)), [], 'a token with the role read has buttons that act');
     assert.deepEqual(this.api.requests.filter((request) => !request.startsWith('GET ')), []);
-    await page.context().close();
     this.api.role = 'operate';
+    await page.getByRole('button', { name: 'Refresh' }).click();
+    await page.getByRole('button', { name: 'Submit a task' }).waitFor();
+    await shown(page);
+    await assertLooksUsable(page);
+    assert.deepEqual(this.complaints, []);
+  }
+}
+
+/**
+ * Holds of what is shown now that it can be used in the light and in the dark, and on a phone.
+ *
+ * @param {Page} page
+ */
+export async function assertLooksUsable(page) {
+  for (const { options, rules } of LOOKS) {
+    const { colorScheme = 'light', viewport } = /** @type {BrowserContextOptions} */ (options);
+    await page.emulateMedia({ colorScheme });
+    if (viewport) await page.setViewportSize(viewport);
+    const how = JSON.stringify(options);
+    assert.deepEqual(await accessibilityProblems(page, rules), [], how);
+    assert.ok(await fitsAcross(page), `${how} has to be scrolled sideways`);
+    assert.equal(await page.locator('body img').count(), 0);
   }
 }
 

@@ -61,7 +61,6 @@ describe('the page', { skip }, () => {
       assert.ok(asked > before);
       await page.clock.runFor(800_000);
       assert.equal(tested.api.requests.length, asked, view);
-      await page.context().close();
     }
   });
 
@@ -73,7 +72,6 @@ describe('the page', { skip }, () => {
       assert.equal(tested.api.requests.length, asked, view);
       await page.clock.runFor(3_000);
       await waitFor(() => tested.api.requests.length > asked);
-      await page.context().close();
     }
   });
 

@@ -90,7 +90,6 @@ async function take(name, address, options, prepare = async () => {}) {
   }
   await setTimeout(300);
   await page.screenshot({ path: join(folder, `${name}.png`) });
-  await page.context().close();
 }
 
 /** Writes tasks that came and went in the minutes before this one, and in the day before those. */

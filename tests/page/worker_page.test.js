@@ -108,7 +108,6 @@ describe('the page of a Worker with tokens', { skip }, () => {
       const labels = await page.getByRole('button').allTextContents();
       assert.deepEqual(labels.filter((label) => !['Refresh', 'Hold updates', 'Filter'].includes(label)), [], view);
       assert.deepEqual(complaints, []);
-      await page.context().close();
     }
   });
 });
