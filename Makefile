@@ -24,14 +24,15 @@ PARTS = tests/commands tests/unit tests/deploy tests/ops tests/local tests/bench
 DEFAULT = tests/journey/test_default_combination.py
 COMBINATIONS = tests/journey/test_combinations.py
 # The longest files: `make test` leaves them to `make test-all`.
-LONG = tests/commands/test_command.py $(patsubst %,tests/deploy/test_%.py,changes local_instance refresh zones) tests/ops/test_account_suite.py tests/ops/test_dead_letters.py \
-	tests/unit/test_host.py $(patsubst %,tests/local/test_%.py,assets d1_transfers deployments differences durable_objects faults full_disk \
-	identity kv lifecycle limits previews provider python_sdk r2 script_uploads security tails worker_secrets worker_versions workers workflows zones)
+LONG = tests/commands/test_command.py $(patsubst %,tests/deploy/test_%.py,changes local_instance refresh zones) \
+	$(patsubst %,tests/ops/test_%.py,account_suite dead_letters) tests/unit/test_host.py $(patsubst %,tests/local/test_%.py,assets d1_transfers \
+		deployments differences durable_objects faults full_disk identity kv lifecycle limits previews provider python_sdk r2 script_uploads security \
+		tails worker_secrets worker_versions workers workflows zones)
 LONG_NODE = $(patsubst %,tests/data_plane/%.test.js,broker durability durable_objects faults isolation kv r2 workers workflows) \
 	$(patsubst %,tests/worker/%.test.js,actions alerts batches callback children d1_store dead_letters free_plan groups joint lost_replies migrations \
 		model stack_schedules steps steps_kills steps_stream) \
 	$(patsubst %,tests/page/%.test.js,polling steering tasks worker_page) tests/sdk/typescript_sdk.test.js
-ALL = $(FEATURES) $(filter-out $(FEATURES) $(DEFAULT),$(wildcard tests/journey/test_*.py)) tests/wrangler tests/hosted tests/standalone $(PARTS)
+ALL = $(COMBINATIONS) $(filter-out $(COMBINATIONS) $(DEFAULT),$(wildcard tests/journey/test_*.py)) tests/wrangler tests/hosted tests/standalone $(PARTS)
 
 NODE_TESTS = $(wildcard worker/handlers/*.test.js $(patsubst %,tests/%/*.test.js,worker data_plane page sdk bench ci))
 TELL = --test-reporter=spec --test-reporter-destination=stdout --test-reporter=./tests/slowest_files.js --test-reporter-destination=stdout
