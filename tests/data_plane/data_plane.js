@@ -10,8 +10,9 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
+import { looks } from '../looks.js';
+
 const MAIN = fileURLToPath(new URL('../../local/runtime/main.js', import.meta.url));
-const POLL_MS = 10;
 const PATIENCE_MS = 15_000;
 
 /** Collects what is to be stopped after the tests of a suite; `after` itself does not work inside `before`. */
@@ -448,13 +449,11 @@ export async function freePort() {
  * @returns {Promise<T>} what it returned, which is truthy
  */
 export async function until(what, condition) {
-  const deadline = Date.now() + PATIENCE_MS;
-  for (;;) {
+  for await (const _ of looks(PATIENCE_MS)) {
     const result = await condition();
     if (result) return result;
-    if (Date.now() > deadline) throw new Error(`waited ${PATIENCE_MS} ms for: ${what}`);
-    await sleep(POLL_MS);
   }
+  throw new Error(`waited ${PATIENCE_MS} ms for: ${what}`);
 }
 
 /** @param {number} milliseconds */

@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout } from 'node:timers/promises';
 
 import { newTaskId } from '../../worker/task_id.js';
+import { looks } from '../looks.js';
 import { assertRefused, startApi } from './api_under_test.js';
 import { someOf } from './worker_under_test.js';
 
@@ -52,7 +52,7 @@ const HANDLERS = {
 
 /** @param {() => Promise<boolean>} isDone */
 async function until(isDone) {
-  for (const end_ms = Date.now() + PATIENCE_MS; Date.now() < end_ms; await setTimeout(20)) if (await isDone()) return;
+  for await (const _ of looks(PATIENCE_MS)) if (await isDone()) return;
   assert.fail('it did not come about');
 }
 

@@ -7,6 +7,7 @@ import { setTimeout } from 'node:timers/promises';
 import { lookAtWaiting } from '../../worker/dependencies.js';
 import { D1Store } from '../../worker/stores/d1.js';
 import { newTaskId } from '../../worker/task_id.js';
+import { looks } from '../looks.js';
 import { assertRefused, startApi } from './api_under_test.js';
 import { fakeD1 } from './fakes/d1.js';
 import { FakeSqlite } from './fakes/sqlite.js';
@@ -45,7 +46,7 @@ const HANDLERS = { work: "export default (payload) => { if (payload === 'fail') 
 
 /** @param {() => Promise<boolean>} isDone */
 async function until(isDone) {
-  for (const end_ms = Date.now() + PATIENCE_MS; Date.now() < end_ms; await setTimeout(20)) if (await isDone()) return;
+  for await (const _ of looks(PATIENCE_MS)) if (await isDone()) return;
   assert.fail('it did not come about');
 }
 

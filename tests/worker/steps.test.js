@@ -3,9 +3,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout } from 'node:timers/promises';
 
 import { startHandler } from '../../components/bundle/testing.js';
+import { looks } from '../looks.js';
 import { someOf, startWorker, STORES } from './worker_under_test.js';
 
 const PATIENCE_MS = 30_000;
@@ -116,7 +116,7 @@ for (const store of STORES) for (const engine of /** @type {const} */ (['queue',
    * @param {(task: any) => boolean} isSo
    */
   async function reached(taskId, isSo) {
-    for (const deadline = Date.now() + PATIENCE_MS; Date.now() < deadline; await setTimeout(50)) {
+    for await (const _ of looks(PATIENCE_MS)) {
       const task = await worker.task(taskId);
       if (isSo(task)) return task;
       if (engine === 'queue' && task.status === 'pending') await worker.deliver({ body: { taskId, run: task.run } });
@@ -257,9 +257,7 @@ for (const store of someOf(/** @type {const} */ (['d1', 'durable-object']))) tes
       (await worker.miniflare.getWorker('task-runner')).queue('tasks', /** @type {any} */ ([{ id: 'message', timestamp: new Date(), attempts, body: { taskId } }]))
     );
     const first = deliver(1);
-    for (const deadline = Date.now() + PATIENCE_MS; (await worker.task(taskId)).steps.length === 0; await setTimeout(20)) {
-      if (Date.now() > deadline) assert.fail('the first attempt does not begin');
-    }
+    for await (const _ of looks(PATIENCE_MS)) if ((await worker.task(taskId)).steps.length > 0) break;
     await deliver(2); // it comes again only when the first one's isolate has died
     assert.deepEqual([(await worker.task(taskId)).status, (await worker.task(taskId)).crashes], ['completed', 1]);
     await first;

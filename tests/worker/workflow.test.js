@@ -4,6 +4,7 @@ import { setTimeout } from 'node:timers/promises';
 
 import { WorkflowEngine } from '../../worker/engines/workflow.js';
 import { newTaskId } from '../../worker/task_id.js';
+import { looks } from '../looks.js';
 import { FakeWorkflow } from './fakes/workflow.js';
 import { MAX_RETRIES, startWorker, STORES } from './worker_under_test.js';
 
@@ -26,7 +27,7 @@ for (const store of STORES) describe(`with state in ${store}`, () => {
 
   /** @param {string} taskId */
   async function ended(taskId) {
-    for (const deadline = Date.now() + PATIENCE_MS; Date.now() < deadline; await setTimeout(20)) {
+    for await (const _ of looks(PATIENCE_MS)) {
       const status = await worker.status(taskId);
       if (status === 'completed' || status === 'failed') return worker.outcome(taskId);
     }
