@@ -32,7 +32,7 @@ LONG_NODE = $(patsubst %,tests/data_plane/%.test.js,broker durability durable_ob
 	$(patsubst %,tests/worker/%.test.js,actions alerts batches callback children d1_store dead_letters free_plan groups joint lost_replies migrations \
 		model stack_schedules steps steps_kills steps_stream) \
 	$(patsubst %,tests/page/%.test.js,polling steering tasks worker_page) tests/sdk/typescript_sdk.test.js
-ALL = $(COMBINATIONS) $(filter-out $(COMBINATIONS) $(DEFAULT),$(wildcard tests/journey/test_*.py)) tests/wrangler tests/hosted tests/standalone $(PARTS)
+ALL = $(COMBINATIONS) tests/wrangler $(filter-out $(COMBINATIONS) $(DEFAULT),$(wildcard tests/journey/test_*.py)) tests/hosted tests/standalone $(PARTS)
 
 NODE_TESTS = $(wildcard worker/handlers/*.test.js $(patsubst %,tests/%/*.test.js,worker data_plane page sdk bench ci))
 TELL = --test-reporter=spec --test-reporter-destination=stdout --test-reporter=./tests/slowest_files.js --test-reporter-destination=stdout
