@@ -257,7 +257,9 @@ for (const store of someOf(/** @type {const} */ (['d1', 'durable-object']))) tes
       (await worker.miniflare.getWorker('task-runner')).queue('tasks', /** @type {any} */ ([{ id: 'message', timestamp: new Date(), attempts, body: { taskId } }]))
     );
     const first = deliver(1);
-    for await (const _ of looks(PATIENCE_MS)) if ((await worker.task(taskId)).steps.length > 0) break;
+    const hasBegun = async () => (await worker.task(taskId)).steps.length > 0;
+    for await (const _ of looks(PATIENCE_MS)) if (await hasBegun()) break;
+    assert.ok(await hasBegun(), 'the first attempt does not begin');
     await deliver(2); // it comes again only when the first one's isolate has died
     assert.deepEqual([(await worker.task(taskId)).status, (await worker.task(taskId)).crashes], ['completed', 1]);
     await first;
