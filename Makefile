@@ -89,7 +89,7 @@ test-bad-day: setup ## Each kind of fault under load on the six combinations; FA
 test-faults: setup
 	@$(PYTEST) tests/faults -rsP --fault-seconds $(FAULT_SECONDS)
 
-bench: setup .venv/.bench bench/rivals/bullmq/node_modules/.package-lock.json ## Measure on this machine, for 40 minutes; BENCH='--quick', BENCH=--help and more
+bench: setup .venv/.bench bench/rivals/bullmq/node_modules/.package-lock.json ## Measure on this machine, for an hour; BENCH='--quick', BENCH=--help and more
 	@python -m bench $(BENCH)
 
 bench-local: setup ## Measure what a deployment to the local Cloudflare costs, and what its neighbours notice, in a minute

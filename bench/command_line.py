@@ -65,7 +65,7 @@ def _measured(options: argparse.Namespace, progress: Progress) -> Path:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measures the task runner on this machine.")
-    parser.add_argument("--quick", action="store_true", help="about 7 minutes instead of about 40")
+    parser.add_argument("--quick", action="store_true", help="about 7 minutes instead of about 60")
     parser.add_argument(
         "--only", nargs="+", choices=PARTS, metavar="PART", help=f"measure only some of {', '.join(PARTS)}"
     )

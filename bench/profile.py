@@ -66,9 +66,9 @@ QUICK = Profile(
 FULL = Profile(
     "full",
     rounds=3,
-    backlog_tasks=10_000,
+    backlog_tasks=4_000,
     lone_tasks=5,
-    steady_seconds=10,
+    steady_seconds=6,
     units_tasks=500,
     reloads=5,
     redis_fsyncs=("always", "everysec"),
