@@ -35,14 +35,14 @@ class Growth:
         self._progress = progress
 
     def with_work(self) -> dict[str, Points]:
-        """Increase batches, payloads, connections and shards, one at a time."""
+        """Increase batches, payloads, connections and, at last, shards, one at a time."""
         return {
             "batch_size": self._grow(
                 "batch_size", self._profile.batch_sizes, lambda size: self._with_settings(batch_size=size)
             ),
             "payload_bytes": self._grow("payload_bytes", self._profile.payloads_bytes, self._with_payload),
             "concurrency": self._grow("concurrency", self._profile.concurrencies, self._with_concurrency),
-            "shards": self._grow("shards", self._profile.shards, lambda size: self._with_settings(shards=size)),
+            "shards": self._grow("shards", self._profile.shards, self._with_shards),
         }
 
     def with_table(self) -> dict[str, Points]:
@@ -65,6 +65,12 @@ class Growth:
         finally:
             self._runner.configure(**self._runner.settings)
             self._runner.look_again()
+
+    def _with_shards(self, size: int) -> dict[str, float]:
+        """Measure with more shards than before. They stay: fewer would lose what is in the others."""
+        self._runner.configure(**{**self._runner.settings, "shards": size})
+        self._runner.look_again()
+        return self._throughput()
 
     def _with_payload(self, size: int) -> dict[str, float]:
         tasks = max(1, min(self._profile.growth_tasks, _LARGEST_BACKLOG_BYTES // size))
