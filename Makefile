@@ -53,8 +53,9 @@ PYTEST_TWICE = $(PYTEST) $(1) || $(AGAIN) || $(PYTEST) --last-failed --last-fail
 test: lint ## Run the checks and a part of the tests: the default combination, the Worker on one store a file. Five minutes on two cores
 	@$(MAKE) --no-print-directory --jobs 3 LEFT_OUT='$(SLOW) $(SLOWEST)' types test-short-node test-short-parts
 
+# In CI the model's test takes the same steps each time.
 test-ci: lint ## Run what CI runs: all combinations, all stores, a short bad day, the page in a browser, all parts but the slowest files
-	@$(MAKE) --no-print-directory --jobs 3 LEFT_OUT='$(SLOWEST)' FAULT_SECONDS=30 types test-bad-day test-parts
+	@$(MAKE) --no-print-directory --jobs 3 LEFT_OUT='$(SLOWEST)' FAULT_SECONDS=30 MODEL_SEED=1 types test-bad-day test-parts
 	@node tests/page/chromium.js
 
 test-all: lint ## Run everything: also the slowest files, wrangler, the examples, the package by itself, and kills
@@ -70,9 +71,6 @@ test-short-node: setup
 
 test-short-parts: setup
 	@$(call PYTEST_TWICE,--numprocesses 3 --dist loadfile --no-loadscope-reorder $(DEFAULT) $(PARTS) $(IGNORED))
-
-# The model's test takes the same steps each time; another number takes others.
-export MODEL_SEED ?= 1
 
 test-node: setup
 	@$(call NODE_TWICE,$(NODE_TESTS_LEFT))
