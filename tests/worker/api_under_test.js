@@ -35,6 +35,15 @@ const ECHO = `
     return { payload: typeof payload === 'string' ? payload : [...payload], parameters: context.parameters };
   };`;
 
+/** The code of a function for a face: the Worker's answer, after all that a change does after its answer. */
+export const ANSWER_LAST = `async (runner, request, env, ctx) => {
+  if (request.method === 'GET') return runner.fetch(request, env, ctx);
+  const afterwards = [];
+  const reply = await runner.fetch(request, env, { waitUntil: (work) => { afterwards.push(work); } });
+  while (afterwards.length > 0) await Promise.allSettled(afterwards.splice(0));
+  return reply;
+}`;
+
 /** Adds to the API what it has handed to the engine, and how often it has looked for a task. */
 const FACE = `(() => {
   const sent = [];
@@ -48,8 +57,8 @@ const FACE = `(() => {
   const runner = taskRunner({ Store: SeenStore, Engine: SeenEngine, Consumer: QueueEngine, handlers, sweep, Validator });
   return {
     ...runner,
-    fetch(request, env) {
-      return new URL(request.url).pathname === '/seen' ? Response.json({ sent, looks }) : runner.fetch(request, env);
+    fetch(request, env, ctx) {
+      return new URL(request.url).pathname === '/seen' ? Response.json({ sent, looks }) : (${ANSWER_LAST})(runner, request, env, ctx);
     },
   };
 })()`;

@@ -3,7 +3,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 
 import { MAX_WAITING_RUNS } from '../../worker/api/intake.js';
-import { assertRefused, startApi } from './api_under_test.js';
+import { ANSWER_LAST, assertRefused, startApi } from './api_under_test.js';
 
 /** The task runner with an engine that takes runs, refuses them, or fails, as it is told; `/engine` tells what it has taken. */
 const FACE = `(() => {
@@ -21,9 +21,9 @@ const FACE = `(() => {
   const runner = taskRunner({ Store, Engine: TestEngine, Consumer: QueueEngine, handlers, sweep });
   return {
     ...runner,
-    fetch(request, env) {
+    fetch(request, env, ctx) {
       const url = new URL(request.url);
-      if (url.pathname !== '/engine') return runner.fetch(request, env);
+      if (url.pathname !== '/engine') return (${ANSWER_LAST})(runner, request, env, ctx);
       mode = url.searchParams.get('mode') ?? mode;
       return Response.json({ asked, taken });
     },

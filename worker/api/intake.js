@@ -170,7 +170,7 @@ export async function requireRoom(engine) {
 }
 
 /**
- * Submits stored runs to the engine, after the answer.
+ * Submits stored runs to the engine, after the answer: a timer lets the answer leave first, which the submission's calls would hold up.
  *
  * @param {Engine} engine
  * @param {Run[]} runs
@@ -178,9 +178,10 @@ export async function requireRoom(engine) {
  */
 export function handOver(engine, runs, invocation) {
   if (runs.length === 0) return;
-  const offered = runs.map(({ delay_seconds, ...run }) => ({ ...run, due_ms: Date.now() + delay_seconds * 1000, offered_ms: 0 }));
+  const now_ms = Date.now();
+  const offered = runs.map(({ delay_seconds, ...run }) => ({ ...run, due_ms: now_ms + delay_seconds * 1000, offered_ms: now_ms }));
   for (const run of offered) waiting.add(run);
-  invocation.waitUntil(offer(engine, offered).then((isTaken) => (isTaken ? handOverWaiting(engine) : undefined)));
+  invocation.waitUntil(scheduler.wait(0).then(() => offer(engine, offered)).then((isTaken) => (isTaken ? handOverWaiting(engine) : undefined)));
 }
 
 /** The runs that were refused, and those whose submission takes too long: their request may have been cut off. */
