@@ -60,6 +60,8 @@ export class Steps {
   #used = new Set();
   /** The total length of the results that this attempt has read or written, in UTF-16 code units. */
   #length = 0;
+  /** When the last step began. */
+  #last_start_ms = 0;
   /** How many steps are running. */
   #active = 0;
   /** @type {StepRecord[]} */
@@ -188,6 +190,7 @@ export class Steps {
   #load() {
     this.#kept ??= this.#ask(() => this.store.steps(this.attempt.taskId)).then((steps) => {
       this.#length = steps.reduce((sum, { result }) => sum + (result?.length ?? 0), 0);
+      this.#last_start_ms = Math.max(0, ...steps.map(({ started_ms }) => started_ms));
       return new Map(steps.map((step) => [step.name, step]));
     });
     return this.#kept;
@@ -201,7 +204,12 @@ export class Steps {
    */
   #record(name, kind, kept) {
     const { run } = this.attempt;
-    return { name, kind, run, status: 'waiting', attempts: 0, started_ms: kept?.started_ms ?? Date.now(), finished_ms: null, due_ms: null, error: null, result: null };
+    return { name, kind, run, status: 'waiting', attempts: 0, started_ms: kept?.started_ms ?? this.#start(), finished_ms: null, due_ms: null, error: null, result: null };
+  }
+
+  /** @returns {number} Unix time; later than the start of each other step, because the API shows them in this order and a clock shows milliseconds */
+  #start() {
+    return this.#last_start_ms = Math.max(Date.now(), this.#last_start_ms + 1);
   }
 
   /**

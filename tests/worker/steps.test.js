@@ -25,7 +25,7 @@ const HANDLER = `
         return { two, attempt: context.attempt };
       },
       async parallel() {
-        const all = await Promise.all(['a', 'b', 'c'].map((name) => context.step(name, async () => { await scheduler.wait(20); return did(name); })));
+        const all = await Promise.all(['c', 'a', 'b'].map((name) => context.step(name, async () => { await scheduler.wait(20); return did(name); })));
         return { all };
       },
       async sleep() {
@@ -141,7 +141,9 @@ for (const store of STORES) for (const engine of /** @type {const} */ (['queue',
   });
 
   test('steps may run beside each other', async () => {
-    assert.deepEqual((await ended('parallel')).result, { all: ['a', 'b', 'c'], effects: ['a', 'b', 'c'] });
+    const { result, steps } = await ended('parallel');
+    assert.deepEqual(result, { all: ['c', 'a', 'b'], effects: ['c', 'a', 'b'] });
+    assert.deepEqual(steps.map((/** @type {any} */ { name }) => name), ['c', 'a', 'b'], 'in the order of their starts, within a millisecond too');
   });
 
   test('a sleep ends the attempt, which is not spent, and the task says until when', async () => {

@@ -1,7 +1,7 @@
 /** Small components that several views share. */
 
 import type { ComponentChildren, RefObject } from 'preact';
-import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
 
 import type { Status as TaskStatus } from './answers.d.ts';
 import { role } from './api.ts';
@@ -168,7 +168,7 @@ export function Loading() {
 
 /** The title of a view, which gets the focus when the reader opens it. */
 export function ViewTitle({ children, name }: { children: ComponentChildren; name: string }) {
-  useEffect(() => {
+  useLayoutEffect(() => { // together with the heading, which a screen reader reads after it
     document.title = `${name} · Task runner`;
   }, [name]);
   return <h2 id="view-title" tabIndex={-1}>{children}</h2>;
