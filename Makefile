@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export NODE_COMPILE_CACHE := $(CURDIR)/.venv/node_compile_cache
 unexport PYTHONDONTWRITEBYTECODE # Python starts hundreds of times in the tests: compiling its modules each time takes minutes
 
-.PHONY: docs test-policy new-handler up down test test-ci test-all test-short-node test-short-parts test-node test-parts test-bad-day test-faults bench bench-local check lint types setup help
+.PHONY: docs test-policy new-handler up down test test-all test-short-node test-short-parts test-node test-parts test-bad-day test-faults bench bench-local check lint types setup help
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -24,15 +24,13 @@ PARTS = tests/commands tests/unit tests/deploy tests/ops tests/local tests/bench
 DEFAULT = tests/journey/test_default_combination.py
 COMBINATIONS = tests/journey/test_combinations.py
 ALL = $(COMBINATIONS) tests/wrangler $(filter-out $(COMBINATIONS) $(DEFAULT),$(wildcard tests/journey/test_*.py)) tests/hosted tests/standalone $(PARTS)
-# The slowest: CI leaves them to `make test-all`, which takes more than half an hour.
-SLOWEST = tests/wrangler tests/hosted tests/standalone tests/data_plane/durability.test.js tests/ops/test_account_suite.py \
+# What `make test` leaves to `make test-all`, which takes twenty minutes.
+SLOW = tests/wrangler tests/hosted tests/standalone tests/commands/test_command.py tests/unit/test_host.py \
 	$(patsubst %,tests/journey/test_%.py,changes deploy docs_commands openapi ops priorities rollout) \
-	$(patsubst %,tests/local/test_%.py,assets differences lifecycle limits previews python_sdk script_uploads tails worker_secrets workflows)
-# The next slowest: `make test` leaves them to CI, which takes twenty minutes.
-SLOW = tests/commands/test_command.py $(patsubst %,tests/deploy/test_%.py,changes local_instance refresh zones) tests/ops/test_dead_letters.py \
-	tests/unit/test_host.py $(patsubst %,tests/local/test_%.py,d1_transfers deployments durable_objects faults full_disk identity kv provider r2 \
-		security worker_versions workers zones) \
-	$(patsubst %,tests/data_plane/%.test.js,broker durable_objects faults isolation kv r2 workers workflows) \
+	$(patsubst %,tests/deploy/test_%.py,changes local_instance refresh zones) $(patsubst %,tests/ops/test_%.py,account_suite dead_letters) \
+	$(patsubst %,tests/local/test_%.py,assets d1_transfers deployments differences durable_objects faults full_disk identity kv lifecycle limits \
+		previews provider python_sdk r2 script_uploads security tails worker_secrets worker_versions workers workflows zones) \
+	$(patsubst %,tests/data_plane/%.test.js,broker durability durable_objects faults isolation kv r2 workers workflows) \
 	$(patsubst %,tests/worker/%.test.js,actions alerts batches callback children d1_store dead_letters free_plan groups joint lost_replies migrations \
 		model stack_schedules steps steps_kills steps_stream) \
 	$(patsubst %,tests/page/%.test.js,polling steering tasks worker_page) tests/sdk/typescript_sdk.test.js
@@ -51,14 +49,9 @@ NODE_TWICE = state=$$(mktemp -d)/passed; node_tests() { $(NODE) --test-rerun-fai
 PYTEST_TWICE = $(PYTEST) $(1) || $(AGAIN) || $(PYTEST) --last-failed --last-failed-no-failures none $(1)
 
 test: lint ## Run the checks and a part of the tests: the default combination, the Worker on one store a file. Five minutes on two cores
-	@$(MAKE) --no-print-directory --jobs 3 LEFT_OUT='$(SLOW) $(SLOWEST)' types test-short-node test-short-parts
+	@$(MAKE) --no-print-directory --jobs 3 LEFT_OUT='$(SLOW)' types test-short-node test-short-parts
 
-# In CI the model's test takes the same steps each time.
-test-ci: lint ## Run what CI runs: all combinations, all stores, a short bad day, the page in a browser, all parts but the slowest files
-	@$(MAKE) --no-print-directory --jobs 3 LEFT_OUT='$(SLOWEST)' FAULT_SECONDS=30 MODEL_SEED=1 types test-bad-day test-parts
-	@node tests/page/chromium.js
-
-test-all: lint ## Run everything: also the slowest files, wrangler, the examples, the package by itself, and kills
+test-all: lint ## Run everything, as CI does: all combinations and stores, wrangler, the examples, the package by itself, faults and kills, the page
 	@$(MAKE) --no-print-directory --jobs 3 types test-faults test-parts
 	@$(MAKE) --no-print-directory test-policy
 	@node tests/page/chromium.js

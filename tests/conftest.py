@@ -1,6 +1,7 @@
 """Options of the test suites, and what they tell of themselves at their end."""
 
 import gc
+import signal
 from collections import Counter
 from collections.abc import Generator
 from contextlib import ExitStack
@@ -26,7 +27,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start what the commands of all workers of this run are started by."""
+    """Start what the commands of all workers of this run are started by.
+
+    A shell starts what runs in the background without SIGINT, and a process hands that on to those that it starts.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     running = ExitStack()
     running.enter_context(fork_server())
     config.add_cleanup(running.close)

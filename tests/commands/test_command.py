@@ -65,7 +65,11 @@ def write(folder: Path, **modules: str) -> None:
 
 
 def ended(process: Process) -> tuple[int | None, str, str]:
-    output, errors = process.communicate(timeout=PATIENCE_SECONDS)
+    try:
+        output, errors = process.communicate(timeout=PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()  # its `with` would wait for it for ever
+        raise
     return process.returncode, output, errors or ""
 
 
