@@ -25,7 +25,7 @@ export class Traffic {
    * @returns {Promise<Visit>}
    */
   async enter() {
-    while (this.#closed) await this.#closed;
+    while (this.#closed) await this.opened();
     this.begun += 1;
     this.#inside += 1;
     this.#unanswered += 1;
@@ -45,6 +45,11 @@ export class Traffic {
       this.#look();
     };
     return { answered, leave };
+  }
+
+  /** Waits while traffic is held back. */
+  async opened() {
+    while (this.#closed) await this.#closed;
   }
 
   /** Holds back all invocations from now on. */

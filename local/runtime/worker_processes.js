@@ -57,6 +57,8 @@ export class WorkerProcesses {
   #retired = new Set();
   /** @type {Set<WorkerdProcess>} whose objects are being taken over */
   #held = new Set();
+  /** @type {Set<WorkerdProcess>} ended, so that others can open the files of their objects */
+  #yielded = new Set();
   /** @type {Map<WorkerdProcess, Promise<void>>} idle ones on their way to an end, and that */
   #ending = new Map();
 
@@ -117,13 +119,15 @@ export class WorkerProcesses {
   }
 
   /**
-   * Starts a process on the store's request.
+   * Starts a process on the store's request. One that has ended for another to take over its objects does not start beside that one.
    *
    * @param {string} id
    */
   async start(id) {
     const found = this.all.find(({ process }) => process.id === id);
-    if (!found) throw new Error(`there is no process ${id} any more`);
+    const hasYielded = found && this.#yielded.has(found.process);
+    if (hasYielded) await found.process.traffic.opened();
+    if (!found || (hasYielded && found.isRetired)) throw new Error(`there is no process ${id} any more`);
     await this.#ending.get(found.process);
     await found.process.start();
   }
@@ -162,6 +166,7 @@ export class WorkerProcesses {
       for (const one of left) this.#retire(one); // not before the store knows of it
       for (const { process } of yielding) {
         this.#held.delete(process);
+        this.#yielded.delete(process);
         process.traffic.release();
       }
       if (yielding.length > 0) await this.#goOn([...coming, ...yielding]);
@@ -262,6 +267,7 @@ export class WorkerProcesses {
           await Promise.all(group.guests.map(({ kind, id }) => store.call(objectPath(kind, id, 'drain'), { milliseconds })));
         }
         await Promise.all([process.traffic.answered(milliseconds), this.#finished(process, milliseconds)]);
+        this.#yielded.add(process);
         await process.stop();
       }),
     );

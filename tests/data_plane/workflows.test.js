@@ -401,7 +401,7 @@ test('without code, instances stay where they are', async (t) => {
   await reaches(dataPlane, flow, 'a', 'waiting');
   await dataPlane.configure([], [], [{ ...flow, worker_version_id: null }]);
   await create(dataPlane, flow, 'b', { plan: [{ name: 'last' }] });
-  await new Promise((resolve) => setTimeout(resolve, nap_ms));
+  await new Promise((resolve) => setTimeout(resolve, nap_ms + 1_000));
   assert.equal((await describe(dataPlane, flow, 'a')).status, 'waiting');
   assert.equal((await describe(dataPlane, flow, 'b')).status, 'queued');
   assert.deepEqual(puppeteer.deliveries, []);

@@ -220,7 +220,7 @@ describe('the list of tasks', { skip }, () => {
     /** @type {string[]} */
     const seen = [];
     for (const count of [50, 50, 20]) {
-      await waitFor(async () => await rows.count() === count);
+      await waitFor(async () => await rows.count() === count && !seen.includes(await rows.getByRole('rowheader').first().textContent() ?? ''));
       seen.push(...await page.locator('#tasks tbody th').allTextContents());
       const [newest] = tested.api.tasks;
       tested.api.tasks.unshift({ .../** @type {any} */ (newest), taskId: `01a20450-0000-7c53-a1d6-${String(seen.length).padStart(12, '0')}` });

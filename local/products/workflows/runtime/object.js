@@ -6,7 +6,7 @@
 import { DurableObject } from 'cloudflare:workers';
 
 import { describe as describeError } from '../../../runtime/system/logging.js';
-import { Hosts, counted, processOfGuest } from '../../../runtime/system/processes.js';
+import { Hosts, Unreached, counted, processOfGuest } from '../../../runtime/system/processes.js';
 import { checkInstanceId, checkPayload, refusal } from './limits.js';
 import { forgetWorkflow, nameWorkflow } from './names.js';
 import { DEFAULT_RETENTION_MS, checkRetention, inMilliseconds } from './retention.js';
@@ -469,15 +469,20 @@ export class WorkflowObject extends DurableObject {
    */
   #engine(id) {
     const workflow = this.#existing().id;
-    /** @type {(method: string, args: unknown[]) => Promise<any>} */
-    const call = async (method, args) => {
+    /** @type {(method: string, args: unknown[], former?: string) => Promise<any>} */
+    const call = async (method, args, former) => {
       const process = await processOfGuest(KIND, workflow);
       if (process === null) throw refusal('workflow.not_found', 'Workflow does not exist');
       /** @param {any} host */
       const send = (host) => host.callObject(`ENGINES ${workflow}`, id, method, args);
       const calling = () => this.#hosts.call(process, send);
       // `init` lasts as long as the instance, and must not delay the end of a process.
-      return method === 'init' ? calling() : counted(process.id, calling);
+      const answer = method === 'init' ? calling() : counted(process.id, calling);
+      // Another process may have taken the engine over meanwhile.
+      return answer.catch((error) => {
+        if (error instanceof Unreached && process.id !== former) return call(method, args, process.id);
+        throw error;
+      });
     };
     return /** @type {Engine} */ (new Proxy({}, { get: (_, method) => (/** @type {unknown[]} */ ...args) => call(String(method), args) }));
   }
