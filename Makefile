@@ -24,7 +24,7 @@ PARTS = tests/commands tests/unit tests/deploy tests/ops tests/local tests/bench
 DEFAULT = tests/journey/test_default_combination.py
 COMBINATIONS = tests/journey/test_combinations.py
 ALL = $(COMBINATIONS) tests/wrangler $(filter-out $(COMBINATIONS) $(DEFAULT),$(wildcard tests/journey/test_*.py)) tests/hosted tests/standalone $(PARTS)
-# What `make test` leaves to `make test-all`, which takes twenty minutes.
+# What `make test` leaves to `make test-all`, which takes a quarter of an hour.
 SLOW = tests/wrangler tests/hosted tests/standalone tests/commands/test_command.py tests/unit/test_host.py \
 	$(patsubst %,tests/journey/test_%.py,changes deploy docs_commands openapi ops priorities rollout) \
 	$(patsubst %,tests/deploy/test_%.py,changes local_instance refresh zones) $(patsubst %,tests/ops/test_%.py,account_suite dead_letters) \
