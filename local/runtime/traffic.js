@@ -25,7 +25,7 @@ export class Traffic {
    * @returns {Promise<Visit>}
    */
   async enter() {
-    while (this.#closed) await this.opened();
+    while (this.#closed) await this.#closed;
     this.begun += 1;
     this.#inside += 1;
     this.#unanswered += 1;
@@ -47,9 +47,9 @@ export class Traffic {
     return { answered, leave };
   }
 
-  /** Waits while traffic is held back. */
+  /** Waits until traffic is no longer held back. */
   async opened() {
-    while (this.#closed) await this.#closed;
+    await this.#closed;
   }
 
   /** Holds back all invocations from now on. */

@@ -125,9 +125,8 @@ export class WorkerProcesses {
    */
   async start(id) {
     const found = this.all.find(({ process }) => process.id === id);
-    const hasYielded = found && this.#yielded.has(found.process);
-    if (hasYielded) await found.process.traffic.opened();
-    if (!found || (hasYielded && found.isRetired)) throw new Error(`there is no process ${id} any more`);
+    while (found && this.#yielded.has(found.process)) await found.process.traffic.opened();
+    if (!found || (found.isRetired && found.group.folders.length > 0)) throw new Error(`there is no process ${id} any more`);
     await this.#ending.get(found.process);
     await found.process.start();
   }

@@ -469,8 +469,8 @@ export class WorkflowObject extends DurableObject {
    */
   #engine(id) {
     const workflow = this.#existing().id;
-    /** @type {(method: string, args: unknown[], former?: string) => Promise<any>} */
-    const call = async (method, args, former) => {
+    /** @type {(method: string, args: unknown[]) => Promise<any>} */
+    const call = async (method, args) => {
       const process = await processOfGuest(KIND, workflow);
       if (process === null) throw refusal('workflow.not_found', 'Workflow does not exist');
       /** @param {any} host */
@@ -478,9 +478,9 @@ export class WorkflowObject extends DurableObject {
       const calling = () => this.#hosts.call(process, send);
       // `init` lasts as long as the instance, and must not delay the end of a process.
       const answer = method === 'init' ? calling() : counted(process.id, calling);
-      // Another process may have taken the engine over meanwhile.
-      return answer.catch((error) => {
-        if (error instanceof Unreached && process.id !== former) return call(method, args, process.id);
+      return answer.catch(async (error) => {
+        const hasMoved = error instanceof Unreached && (await processOfGuest(KIND, workflow))?.id !== process.id;
+        if (hasMoved) return call(method, args);
         throw error;
       });
     };
